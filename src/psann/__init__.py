@@ -1,0 +1,44 @@
+"""Sine-activated neural networks with scikit-learn manners, trained by HISSO."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psann.estimators.dense import PSANNRegressor
+    from psann.estimators.residual import ResPSANNRegressor
+    from psann.estimators.wave_resnet import WaveResNetRegressor
+    from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+
+__version__ = "0.1.0"
+
+# Names resolve on first use (PEP 562): importing the package must not import torch.
+_HOMES = {
+    "EvaluationOptions": "psann.hisso.options",
+    "HISSOOptions": "psann.hisso.options",
+    "PSANNRegressor": "psann.estimators.dense",
+    "ResPSANNRegressor": "psann.estimators.residual",
+    "WarmStartOptions": "psann.hisso.options",
+    "WaveResNetRegressor": "psann.estimators.wave_resnet",
+}
+
+__all__ = [
+    "EvaluationOptions",
+    "HISSOOptions",
+    "PSANNRegressor",
+    "ResPSANNRegressor",
+    "WarmStartOptions",
+    "WaveResNetRegressor",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

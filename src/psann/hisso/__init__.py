@@ -1,0 +1,1 @@
+"""Episodes cut from a series and the differentiable rewards they earn."""

@@ -1,0 +1,84 @@
+"""What a user may choose about HISSO; importing this module does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
+
+
+class WarmStartOptions(BaseModel):
+    """Supervised epochs on targets before the first episode (`hisso.supervised`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    y_key: str = "y_train"
+    """Array that holds the targets; any key of the data set with as many rows as `X_train`."""
+    epochs: int = Field(10, ge=1)
+    """Passes over the training rows."""
+    batch_size: int = Field(32, ge=1)
+    """Rows per update."""
+    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Learning rate; null takes `training.lr`."""
+    weight_decay: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """Weight decay; null takes the estimator's."""
+    shuffle: bool = True
+    """Draw rows in random order; a stateful network that keeps its state overrules this."""
+
+
+class HISSOOptions(BaseModel):
+    """How episodes are cut, what their actions earn, and how the gradient is computed."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True
+    )
+
+    enabled: bool = True
+    """False trains on targets only."""
+    window: int = Field(64, ge=2)
+    """Steps per episode, T."""
+    batch_episodes: int = Field(32, ge=1)
+    """Episodes per optimiser update, B."""
+    updates_per_epoch: int | None = Field(None, ge=1)
+    """Updates per epoch, U; null takes as many as cover the training rows once."""
+    reward: str | dict[str, Any] | Callable[..., Any] | None = None
+    """Name in the rewards table, `pkg.mod:function`, or `{target, kwargs}`; null: see docs."""
+    context_extractor: str | Callable[..., Any] | None = None
+    """Function from X windows to the reward context; null takes the prices, else X."""
+    primary_transform: PrimaryTransform = "softmax"
+    """From network outputs to actions."""
+    transition_penalty: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Lambda, per unit of traded weight."""
+    input_noise: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Standard deviation of Gaussian noise on the network's inputs."""
+    supervised: bool | WarmStartOptions = False
+    """Warm start on targets: true, false, or its options."""
+    mixed_precision: bool = False
+    """Autocast of forward pass and reward; on a CPU this means float32, with a warning."""
+    amp_dtype: Literal["float16", "bfloat16"] = "float16"
+    """The reduced type; float16 comes with gradient scaling."""
+
+    @property
+    def warm_start(self) -> WarmStartOptions | None:
+        """The warm-start options in force, None when there is no warm start."""
+        if self.supervised is True:
+            return WarmStartOptions()
+        return self.supervised or None
+
+
+class EvaluationOptions(BaseModel):
+    """How a policy's actions are judged on validation and test rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    portfolio_prices_key: str | None = "prices_test"
+    """Array of prices for `portfolio_metrics`; null computes none."""
+    trans_cost: float | None = Field(None, ge=0, lt=1, allow_inf_nan=False)
+    """Proportional cost per unit traded; null takes `hisso.transition_penalty`."""
+    initial: Literal["cash", "invested"] = "cash"
+    """Holdings before the first row: all cash (the first purchase is charged) or the target."""
+    periods_per_year: float = Field(252.0, gt=0, allow_inf_nan=False)
+    """Rows per year, for annual figures."""

@@ -1,0 +1,1 @@
+"""Networks as torch modules: sine units, dense, residual and WaveResNet bodies."""

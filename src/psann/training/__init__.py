@@ -1,0 +1,1 @@
+"""One update, the epochs around it, and what resumes."""

@@ -1,0 +1,64 @@
+"""What one epoch and one fit leave behind: plain values, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One epoch as observers see it; None marks a value that this phase does not have.
+
+    `reward_*` are over the training episodes of the epoch (population standard deviation);
+    `turnover` and `entropy` are of the actions in the validation pass; `*_s` are seconds.
+    """
+
+    phase: str
+    epoch: int
+    epochs_total: int
+    update: int
+    episodes: int
+    lr: float
+    train_loss: float | None
+    val_loss: float | None = None
+    reward_mean: float | None = None
+    reward_std: float | None = None
+    reward_min: float | None = None
+    reward_max: float | None = None
+    val_reward_mean: float | None = None
+    turnover: float | None = None
+    entropy: float | None = None
+    grad_norm: float | None = None
+    amp_scale: float | None = None
+    skipped_updates: int = 0
+    monitor_value: float | None = None
+    is_best: bool = False
+    data_s: float = 0.0
+    step_s: float = 0.0
+    val_s: float = 0.0
+    episodes_per_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A choice that training made on its own, with the reason, for the log."""
+
+    phase: str
+    message: str
+    shuffle: bool | None = None
+    state_reset: str | None = None
+
+
+@dataclass(kw_only=True)
+class FitResult:
+    """What a fit did: which epoch was kept, why it ended, and every epoch's record."""
+
+    monitor: str
+    best_epoch: int
+    best_value: float | None
+    epochs_done: int
+    stopped_early: bool
+    episodes: int
+    skipped_updates: int
+    history: list[EpochRecord] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
