@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from psann.accounting import growth_and_traded_weight, relatives, weight_changes
+from event_simulator import simulate
+from psann.accounting import growth_and_traded_weight, net_growth, relatives, weight_changes
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "metrics_reference.json").read_text()
@@ -107,3 +108,82 @@ def test_the_compiler_sees_one_graph() -> None:
         compiled(actions, prices, initial="cash", cash=True),
         growth_and_traded_weight(actions, prices, initial="cash", cash=True),
     )
+
+
+COST_MODELS = ("drift", "exact", "target_l1")
+
+
+@pytest.mark.parametrize("initial", ["invested", "cash"])
+@pytest.mark.parametrize("cost", COST_MODELS)
+@pytest.mark.parametrize("cash", [False, True])
+def test_net_growth_equals_the_event_simulator_over_6000_steps(
+    cost: str, initial: str, cash: bool
+) -> None:
+    rng = np.random.default_rng(3)
+    steps = rng.normal(2e-3, 0.02, size=(6001, 3))
+    prices = np.exp(np.cumsum(steps, axis=0))
+    # Sharp targets: full switches between assets are frequent.
+    actions = rng.dirichlet(np.full(4, 0.3), size=6001)[:, : 3 + (not cash)]
+    if not cash:
+        prices = np.hstack([prices, np.exp(np.cumsum(rng.normal(0, 0.02, (6001, 1)), axis=0))])
+    ours = net_growth(
+        actions, prices, trans_cost=0.0012, initial=initial, cost=cost, cash=cash
+    ).wealth
+    theirs = simulate(actions, prices, trans_cost=0.0012, initial=initial, cost=cost)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+def test_borrowed_and_short_positions_equal_the_event_simulator() -> None:
+    rng = np.random.default_rng(4)
+    prices = np.exp(np.cumsum(rng.normal(0, 0.01, size=(500, 3)), axis=0))
+    actions = rng.uniform(-1, 1, size=(500, 3))
+    for cost in COST_MODELS:
+        ours = net_growth(actions, prices, trans_cost=0.002, initial="cash", cost=cost, cash=True)
+        theirs = simulate(actions, prices, trans_cost=0.002, initial="cash", cost=cost)
+        np.testing.assert_allclose(ours.wealth, theirs, rtol=1e-10)
+
+
+@pytest.mark.parametrize("initial", ["invested", "cash"])
+@pytest.mark.parametrize(("cost", "column"), [("drift", "multiply"), ("exact", "exact")])
+def test_net_wealth_equals_the_reference_table(cost: str, column: str, initial: str) -> None:
+    ours = net_growth(TARGETS, PRICES, trans_cost=0.001, initial=initial, cost=cost)
+    expected = REFERENCE["wealth_net"][column][f"start_{initial}"]
+    assert ours.wealth[-1] == pytest.approx(expected, rel=1e-14)
+
+
+def test_the_exact_model_satisfies_its_equation_to_machine_precision_at_any_cost() -> None:
+    rng = np.random.default_rng(5)
+    prices = np.exp(np.cumsum(rng.normal(0, 0.1, size=(300, 40)), axis=0))
+    actions = rng.dirichlet(np.full(40, 0.1), size=300)
+    for trans_cost in (1e-4, 0.05, 0.7, 0.99):
+        growth = net_growth(actions, prices, trans_cost=trans_cost, initial="cash", cost="exact")
+        kept = growth.net / growth.gross
+        before = np.vstack([np.zeros(40), (actions[:-2] * relatives(prices)[:-1])])
+        before[1:] /= growth.gross[:-1, None]
+        fee = trans_cost * np.abs(kept[:, None] * actions[:-1] - before).sum(-1)
+        np.testing.assert_allclose(kept + fee, 1.0, rtol=0, atol=4e-15)
+
+
+def test_ruin_ends_the_curve_at_zero_and_says_when() -> None:
+    prices = np.array([[1.0], [1.1], [0.4], [0.8], [0.9]])
+    tripled = np.full((5, 1), 3.0)
+    growth = net_growth(tripled, prices, trans_cost=0.01, cash=True)
+    # The second step loses 7/11 of three times the wealth: more than there is.
+    assert growth.ruined_at == 1
+    np.testing.assert_allclose(growth.wealth, [1.0, 1.3, 0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("cost", COST_MODELS)
+def test_a_fee_beyond_the_wealth_is_ruin(cost: str) -> None:
+    prices = np.ones((4, 2))
+    leveraged = np.array([[3.0, -2.0], [-2.0, 3.0], [3.0, -2.0], [3.0, -2.0]])
+    growth = net_growth(leveraged, prices, trans_cost=0.3, cost=cost)
+    assert growth.ruined_at == (0 if cost == "target_l1" else 1)
+    assert growth.wealth[-1] == 0.0
+
+
+def test_without_costs_all_models_agree_and_nothing_is_ruined() -> None:
+    for cost in COST_MODELS:
+        growth = net_growth(TARGETS, PRICES, cost=cost, initial="cash")
+        np.testing.assert_array_equal(growth.net, growth.gross)
+        assert growth.ruined_at is None

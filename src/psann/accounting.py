@@ -11,6 +11,7 @@ torch is imported only when a tensor comes in.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-Array = TypeVar("Array", NDArray[np.floating[Any]], "torch.Tensor")
+Floats = NDArray[np.float64]
+Array = TypeVar("Array", Floats, "torch.Tensor")
 Initial = Literal["cash", "invested"]
+CostModel = Literal["drift", "exact", "target_l1"]
 
 
 def relatives(prices: Array) -> Array:
@@ -92,6 +95,107 @@ def growth_and_traded_weight(
     nothing = namespace.zeros_like(growth[..., :1])
     first = _l1(held[..., :1, :]) if initial == "cash" else nothing
     return growth, namespace.concatenate((first, later), -1)
+
+
+@dataclass(frozen=True)
+class NetGrowth:
+    """What each step earned, traded and kept."""
+
+    gross: Floats
+    """Growth factors before costs, shape (T - 1,)."""
+    traded: Floats
+    """Traded weights ``c_t``, shape (T - 1,)."""
+    net: Floats
+    """Growth factors after costs, shape (T - 1,); 0 from the step on that ruined the portfolio."""
+    ruined_at: int | None
+    """The step that left nothing, None when wealth stayed positive."""
+
+    @property
+    def wealth(self) -> Floats:
+        """Wealth path from the initial 1, shape (T,)."""
+        return np.concatenate(([1.0], np.cumprod(self.net)))
+
+
+def net_growth(
+    actions: Floats,
+    prices: Floats,
+    *,
+    trans_cost: float = 0.0,
+    initial: Initial = "invested",
+    cost: CostModel = "drift",
+    cash: bool = False,
+) -> NetGrowth:
+    """Growth after proportional costs ``k``, in float64.
+
+    ``drift``: ``g_t (1 - k c_t)``. ``exact``: ``g_t m_t`` with the share ``m_t`` of wealth that
+    remains when the fee is paid out of the very holdings that are bought, ``m_t = 1 - k |m_t a_t
+    - d_t|_1``. ``target_l1``: ``g_t - k |a_{t+1} - a_t|_1``, plus ``k |a_0|_1`` in the first step
+    when starting from cash. Wealth that falls to 0 or below is lost for good: every later factor
+    is 0.
+
+    Parameters
+    ----------
+    actions : float64 ndarray of shape (T, M)
+        Target weights decided at each row.
+    prices : float64 ndarray of shape (T, M)
+        Prices, positive.
+    trans_cost : float
+        ``k``, cost per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points).
+    initial : {"invested", "cash"}
+        Holdings before the first row.
+    cost : {"drift", "exact", "target_l1"}
+        Cost model.
+    cash : bool
+        Whether ``1 - sum(a_t)`` is held in cash.
+
+    Returns
+    -------
+    NetGrowth
+    """
+    # A portfolio worth nothing has undefined weights from then on; the curve ends before them.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        gross, traded = growth_and_traded_weight(actions, prices, initial=initial, cash=cash)
+        if cost == "target_l1":
+            changes = weight_changes(actions)
+            if initial == "cash":
+                changes[0] += _l1(actions[0])
+            net = gross - trans_cost * changes
+        elif cost == "exact":
+            drifted = _weights_before_trading(actions, prices, gross, initial=initial)
+            net = gross * _share_kept(actions[:-1], drifted, trans_cost)
+        else:
+            net = gross * (1 - trans_cost * traded)
+    ruined = (gross <= 0) | (net <= 0)
+    ruined_at = int(ruined.argmax()) if ruined.any() else None
+    if ruined_at is not None:
+        net[ruined_at:] = 0.0
+    return NetGrowth(gross=gross, traded=traded, net=net, ruined_at=ruined_at)
+
+
+def _weights_before_trading(
+    actions: Floats, prices: Floats, gross: Floats, *, initial: Initial
+) -> Floats:
+    """``d_0 ... d_{T-2}``, shape (T - 1, M)."""
+    first = np.zeros_like(actions[:1]) if initial == "cash" else actions[:1]
+    drifted = actions[:-2] * relatives(prices)[:-1] / gross[:-1, None]
+    return np.concatenate((first, drifted))
+
+
+def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
+    """Largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none above 0.
+
+    The left side is convex and piecewise linear in ``m`` and not negative at 1, so Newton's
+    iterates come down from 1 from kink to kink and stand still at the root: at most one per asset.
+    """
+    share = np.ones(len(target))
+    for _ in range(target.shape[1] + 2):
+        surplus = share[:, None] * target - drifted
+        excess = share + trans_cost * _l1(surplus) - 1
+        if not (excess > 1e-15).any():
+            break
+        share = share - excess / (1 + trans_cost * (target * np.sign(surplus)).sum(-1))
+    # An excess that stays is a fee that no remaining wealth can pay.
+    return np.where((share <= 0) | (excess > 1e-12), 0.0, share)
 
 
 def _l1(weights: Array) -> Array:
