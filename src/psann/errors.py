@@ -5,7 +5,7 @@ Every error carries `problems`: one readable sentence per mistake, all mistakes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class PsannError(Exception):
@@ -74,3 +74,51 @@ class TrainingInterrupted(PsannError):
         self.reason = reason
         self.status = status
         self.exit_code = exit_code
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the known word nearest to a misspelt one.
+
+    Nearness is the number of letters inserted, deleted, replaced or swapped with a neighbour
+    (optimal string alignment); at most one letter in three may differ.
+
+    Parameters
+    ----------
+    word : str
+        What the user wrote.
+    known : iterable of str
+        The words that would have been right.
+
+    Returns
+    -------
+    str
+        `" Did you mean 'window'?"`, with its leading blank, or an empty string.
+
+    Examples
+    --------
+    >>> did_you_mean("windw", ["window", "reward"])
+    " Did you mean 'window'?"
+    >>> did_you_mean("zebra", ["window", "reward"])
+    ''
+    """
+    allowed = max(1, len(word) // 3)
+    ranked = sorted(
+        (_edits(word.lower(), other.lower()), word[:1] != other[:1], other) for other in set(known)
+    )
+    if not ranked or ranked[0][0] > allowed:
+        return ""
+    return f" Did you mean {ranked[0][2]!r}?"
+
+
+def _edits(left: str, right: str) -> int:
+    two_above: list[int] = []
+    above = list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        row = [i]
+        for j, b in enumerate(right, start=1):
+            best = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                best = min(best, two_above[j - 2] + 1)
+            row.append(best)
+        two_above, above = above, row
+    return above[-1]
