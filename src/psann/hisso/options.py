@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class RewardTarget(TypedDict):
+    """A reward with arguments of its own (`hisso.reward`)."""
+
+    target: str
+    """Name in the rewards table, or `pkg.mod:function`."""
+    kwargs: NotRequired[dict[str, Any]]
+    """Keyword arguments of every call, next to `transition_penalty`."""
 
 
 class WarmStartOptions(BaseModel):
@@ -17,13 +28,13 @@ class WarmStartOptions(BaseModel):
 
     y_key: str = "y_train"
     """Array that holds the targets; any key of the data set with as many rows as `X_train`."""
-    epochs: int = Field(10, ge=1)
+    epochs: int = Field(default=10, ge=1)
     """Passes over the training rows."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Rows per update."""
-    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
+    lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Learning rate; null takes `training.lr`."""
-    weight_decay: float | None = Field(None, ge=0, allow_inf_nan=False)
+    weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Weight decay; null takes the estimator's."""
     shuffle: bool = True
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
@@ -38,21 +49,21 @@ class HISSOOptions(BaseModel):
 
     enabled: bool = True
     """False trains on targets only."""
-    window: int = Field(64, ge=2)
+    window: int = Field(default=64, ge=2)
     """Steps per episode, T."""
-    batch_episodes: int = Field(32, ge=1)
+    batch_episodes: int = Field(default=32, ge=1)
     """Episodes per optimiser update, B."""
-    updates_per_epoch: int | None = Field(None, ge=1)
+    updates_per_epoch: int | None = Field(default=None, ge=1)
     """Updates per epoch, U; null takes as many as cover the training rows once."""
-    reward: str | dict[str, Any] | Callable[..., Any] | None = None
+    reward: str | RewardTarget | Callable[..., Any] | None = None
     """Name in the rewards table, `pkg.mod:function`, or `{target, kwargs}`; null: see docs."""
     context_extractor: str | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
-    transition_penalty: float = Field(0.0, ge=0, allow_inf_nan=False)
+    transition_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Lambda, per unit of traded weight."""
-    input_noise: float = Field(0.0, ge=0, allow_inf_nan=False)
+    input_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Standard deviation of Gaussian noise on the network's inputs."""
     supervised: bool | WarmStartOptions = False
     """Warm start on targets: true, false, or its options."""
@@ -76,9 +87,9 @@ class EvaluationOptions(BaseModel):
 
     portfolio_prices_key: str | None = "prices_test"
     """Array of prices for `portfolio_metrics`; null computes none."""
-    trans_cost: float | None = Field(None, ge=0, lt=1, allow_inf_nan=False)
+    trans_cost: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     """Proportional cost per unit traded; null takes `hisso.transition_penalty`."""
     initial: Literal["cash", "invested"] = "cash"
     """Holdings before the first row: all cash (the first purchase is charged) or the target."""
-    periods_per_year: float = Field(252.0, gt=0, allow_inf_nan=False)
+    periods_per_year: float = Field(default=252.0, gt=0, allow_inf_nan=False)
     """Rows per year, for annual figures."""

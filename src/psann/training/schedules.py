@@ -7,21 +7,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+ScheduleName = Literal["constant", "linear", "cosine", "one_cycle", "step"]
+
 
 class LRScheduleOptions(BaseModel):
     """How the learning rate moves from epoch to epoch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    name: Literal["constant", "linear", "cosine", "one_cycle", "step"] = "constant"
+    name: ScheduleName = "constant"
     """Shape of the schedule."""
-    lr_min: float | None = Field(None, ge=0, allow_inf_nan=False)
+    lr_min: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Learning rate of the last epoch (linear, cosine, one_cycle); null means 0."""
-    warmup_epochs: int = Field(0, ge=0)
+    warmup_epochs: int = Field(default=0, ge=0)
     """Epochs of linear growth from lr / warmup_epochs to lr, before the schedule proper."""
-    step_epochs: int | None = Field(None, ge=1)
+    step_epochs: int | None = Field(default=None, ge=1)
     """Epochs between two drops (step); null means 30."""
-    gamma: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    gamma: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """Factor of each drop (step); null means 0.1."""
 
     @model_validator(mode="after")
