@@ -1,0 +1,582 @@
+"""How good a sequence of allocations was, in numbers that other libraries agree with.
+
+Letters: ``T`` rows, ``M`` assets. Row ``t`` of the allocations is decided with prices up to row
+``t`` and earns the move to row ``t + 1``, so ``T`` rows make ``T - 1`` steps. Torch tensors and
+NumPy arrays go in, floats come out: NaN where a number is undefined, never an infinity.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.accounting import CostModel, Initial, NetGrowth, net_growth, weight_changes
+from psann.errors import DataError
+
+Floats = NDArray[np.float64]
+
+# Spread that arithmetic alone puts on growth factors near 1: a series that varies less is constant.
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+# Softmax in float32 over a thousand assets stays well inside.
+_SUM_TOLERANCE = 1e-5
+_EULER_MASCHERONI = 0.5772156649015329
+_NORMAL = NormalDist()
+
+
+def portfolio_metrics(
+    allocations: Any,
+    prices: Any,
+    *,
+    trans_cost: float = 0.0,
+    periods_per_year: float = 252,
+    initial: Initial = "invested",
+    cost: CostModel = "drift",
+    cash: bool = False,
+) -> dict[str, float]:
+    """Return, risk and trading of a sequence of allocations, net of costs.
+
+    With growth factors ``g_t = a_t . x_t``, traded weights ``c_t = |a_t - d_t|_1`` against the
+    drifted weights ``d_t``, net simple returns ``r_t = g_t (1 - k c_t) - 1`` (see `cost`) and
+    ``n = T - 1`` steps, that is ``n / periods_per_year`` years:
+
+    ==================== =========================================================================
+    cum_return           final wealth - 1
+    log_return           sum of log(1 + r)
+    sharpe               mean(r) / std(r, ddof=1), per period
+    annual_sharpe        sharpe * sqrt(periods_per_year)
+    sharpe_se            standard error of sharpe, per period
+    psr                  probability that the true sharpe is above 0
+    max_drawdown         lowest wealth / highest wealth before it - 1, at most 0
+    turnover             mean of ``|a_{t+1} - a_t|_1``
+    turnover_traded      mean of ``c_t``
+    annual_return        compound growth per year - 1
+    annual_log_growth    log_return per year
+    annual_volatility    std(r, ddof=1) * sqrt(periods_per_year)
+    sortino              annual mean(r) / annual sqrt(mean(min(r, 0)^2))
+    calmar               annual_return / abs(max_drawdown)
+    var_95               5 % quantile of r, a negative number for a loss
+    cvar_95              mean of the r that are at most var_95
+    hit_rate             share of steps with r > 0
+    n_steps              steps counted
+    cost_paid            log growth lost to costs
+    ==================== =========================================================================
+
+    Parameters
+    ----------
+    allocations : array-like of shape (T, M)
+        Target weights; rows sum to 1 unless `cash`.
+    prices : array-like of shape (T, M)
+        Prices, positive, of any scale.
+    trans_cost : float
+        Cost ``k`` per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points).
+    periods_per_year : float
+        Rows per year, positive.
+    initial : {"invested", "cash"}
+        Holdings before the first row: its target, or cash, which makes the first purchase cost.
+    cost : {"drift", "exact", "target_l1"}
+        Cost model, see `psann.accounting.net_growth`.
+    cash : bool
+        Whether ``1 - sum(a_t)`` is held in cash, at no interest.
+
+    Returns
+    -------
+    dict of str to float
+        Every value finite or NaN. NaN means undefined: no variance, no drawdown, one step only.
+
+    Raises
+    ------
+    DataError
+        Shapes, non-finite values, prices that are not positive, settings out of range.
+
+    Warns
+    -----
+    UserWarning
+        Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands.
+    RuntimeWarning
+        The wealth was lost; the figures then end with that step.
+
+    Notes
+    -----
+    `sharpe_se` is ``sqrt((1 - g3 S + (g4 - 1) / 4 S^2) / (n - 1))`` and `psr` is
+    ``Phi(S / sharpe_se)``, with ``S`` the Sharpe ratio per period, ``g3`` the biased skewness and
+    ``g4`` the biased Pearson kurtosis of ``r``.
+
+    References
+    ----------
+    Bailey & Lopez de Prado 2012, "The Sharpe ratio efficient frontier",
+    https://doi.org/10.21314/JOR.2012.255
+
+    Examples
+    --------
+    >>> metrics = portfolio_metrics([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]])
+    >>> round(metrics["cum_return"], 6), metrics["n_steps"]
+    (0.1, 2.0)
+    """
+    targets, growth = _accounts(
+        allocations,
+        prices,
+        trans_cost=trans_cost,
+        periods_per_year=periods_per_year,
+        initial=initial,
+        cost=cost,
+        cash=cash,
+    )
+    # The steps after the one that lost everything have no meaning.
+    n_steps = len(growth.net) if growth.ruined_at is None else growth.ruined_at + 1
+    wealth = growth.wealth[: n_steps + 1]
+    values = (
+        _growth_figures(wealth, growth.net[:n_steps], periods_per_year)
+        | _return_figures(growth.net[:n_steps] - 1, periods_per_year)
+        | _trading_figures(targets, growth, n_steps)
+    )
+    values["calmar"] = _ratio(
+        values["annual_return"], abs(values["max_drawdown"]), _ROUNDING * n_steps
+    )
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dict[str, float]:
+    n_years = len(net) / periods_per_year
+    # A lost wealth has no logarithm and a power may leave the range of floats: reported as NaN.
+    with np.errstate(divide="ignore", over="ignore"):
+        log_return = np.log(net).sum()
+        annual_growth = np.power(wealth[-1], 1 / n_years)
+    return {
+        "cum_return": wealth[-1] - 1,
+        "log_return": log_return,
+        "annual_return": annual_growth - 1,
+        "annual_log_growth": log_return / n_years,
+        "max_drawdown": max_drawdown(wealth) if np.isfinite(wealth[-1]) else math.nan,
+    }
+
+
+def _return_figures(returns: Floats, periods_per_year: float) -> dict[str, float]:
+    annual = math.sqrt(periods_per_year)
+    sharpe = sharpe_ratio(returns)
+    downside = math.sqrt(np.square(np.minimum(returns, 0)).mean())
+    tail = np.quantile(returns, 0.05)
+    return {
+        "sharpe": sharpe,
+        "annual_sharpe": sharpe * annual,
+        "sharpe_se": _sharpe_standard_error(returns),
+        "psr": _sharpe_probability(returns, benchmark=0.0),
+        "annual_volatility": _standard_deviation(returns) * annual,
+        "sortino": _ratio(returns.mean(), downside, _ROUNDING) * annual,
+        "var_95": tail,
+        "cvar_95": returns[returns <= tail].mean(),
+        "hit_rate": (returns > 0).mean(),
+        "n_steps": len(returns),
+    }
+
+
+def _trading_figures(targets: Floats, growth: NetGrowth, n_steps: int) -> dict[str, float]:
+    # Ruin makes both logarithms undefined, and with them the cost: reported as NaN.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lost = np.log(growth.gross[:n_steps]) - np.log(growth.net[:n_steps])
+    return {
+        "turnover": weight_changes(targets)[:n_steps].mean(),
+        "turnover_traded": growth.traded[:n_steps].mean(),
+        "cost_paid": lost.sum(),
+    }
+
+
+def equity_curve(
+    allocations: Any,
+    prices: Any,
+    *,
+    trans_cost: float = 0.0,
+    initial: Initial = "invested",
+    cost: CostModel = "drift",
+    cash: bool = False,
+) -> Floats:
+    """Wealth at each row, net of costs, starting from 1.
+
+    Parameters
+    ----------
+    allocations, prices, trans_cost, initial, cost, cash
+        As in `portfolio_metrics`, with the same errors and warnings.
+
+    Returns
+    -------
+    ndarray of shape (T,)
+        Wealth; 0 from the row on at which it was lost.
+
+    Examples
+    --------
+    >>> equity_curve([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]]).round(6).tolist()
+    [1.0, 1.0, 1.1]
+    """
+    _, growth = _accounts(
+        allocations,
+        prices,
+        trans_cost=trans_cost,
+        initial=initial,
+        cost=cost,
+        cash=cash,
+    )
+    return growth.wealth
+
+
+def sharpe_ratio(returns: Any) -> float:
+    """Mean over standard deviation per period, ``mean(r) / std(r, ddof=1)``.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n,)
+        Simple returns.
+
+    Returns
+    -------
+    float
+        NaN without variance or with fewer than two returns.
+
+    References
+    ----------
+    Sharpe 1994, "The Sharpe ratio", https://doi.org/10.3905/jpm.1994.409501
+    """
+    values = _series(returns, "returns")
+    return _ratio(float(values.mean()), _standard_deviation(values), 0.0)
+
+
+def max_drawdown(wealth: Any) -> float:
+    """Deepest fall from an earlier peak, ``min_t(w_t / max_{s<=t} w_s) - 1``.
+
+    Parameters
+    ----------
+    wealth : array-like of shape (T,)
+        Wealth path including its start, as `equity_curve` gives it; not negative.
+
+    Returns
+    -------
+    float
+        In [-1, 0].
+    """
+    values = _series(wealth, "wealth")
+    if values[0] <= 0 or values.min() < 0:
+        raise DataError(
+            "`wealth` must start above 0 and never be negative; got "
+            f"{values[0]:g} first and {values.min():g} as the lowest. "
+            "Pass a wealth path, for example equity_curve(...), not returns."
+        )
+    return float((values / np.maximum.accumulate(values)).min() - 1)
+
+
+def turnover(allocations: Any) -> float:
+    """Mean distance between successive targets, ``mean_t |a_{t+1} - a_t|_1``.
+
+    Parameters
+    ----------
+    allocations : array-like of shape (T, M)
+        Target weights.
+
+    Returns
+    -------
+    float
+        0 for constant targets, 2 for a full switch at every row.
+    """
+    targets = _float64(allocations, "allocations")
+    problems = _shape_problems(targets, "allocations")
+    if problems:
+        raise DataError(problems)
+    return float(weight_changes(targets).mean())
+
+
+def deflated_sharpe_ratio(
+    returns: Any, *, n_trials: int, trial_variance: float | None = None
+) -> float:
+    """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones.
+
+    ``Phi((S - S_0) / sharpe_se)`` with the expected maximum of `n_trials` Sharpe ratios without
+    skill, ``S_0 = sqrt(V) ((1 - e) Phi^-1(1 - 1 / n_trials) + e Phi^-1(1 - 1 / (n_trials exp 1)))``
+    and ``e`` the Euler-Mascheroni constant. One trial gives the probabilistic Sharpe ratio `psr`.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n,)
+        Simple returns of the chosen trial.
+    n_trials : int
+        How many strategies were tried before this one was chosen, itself included; at least 1.
+    trial_variance : float, optional
+        ``V``, variance of the Sharpe ratios per period over the trials; the squared standard
+        error of this one when not given, as for trials that differ by chance alone.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN where the Sharpe ratio is undefined.
+
+    References
+    ----------
+    Bailey & Lopez de Prado 2014, "The deflated Sharpe ratio",
+    https://doi.org/10.3905/jpm.2014.40.5.094
+    """
+    values = _series(returns, "returns")
+    problems = []
+    if n_trials < 1:
+        problems.append(f"`n_trials` must be at least 1; got {n_trials}. Count the chosen one.")
+    if trial_variance is not None and not 0 <= trial_variance < math.inf:
+        problems.append(f"`trial_variance` must be finite and at least 0; got {trial_variance}.")
+    if problems:
+        raise DataError(problems)
+    if n_trials == 1:
+        return _sharpe_probability(values, benchmark=0.0)
+    if trial_variance is None:
+        trial_variance = _sharpe_standard_error(values) ** 2
+    expected_maximum = (1 - _EULER_MASCHERONI) * _NORMAL.inv_cdf(
+        1 - 1 / n_trials
+    ) + _EULER_MASCHERONI * _NORMAL.inv_cdf(1 - 1 / (n_trials * math.e))
+    return _sharpe_probability(values, benchmark=math.sqrt(trial_variance) * expected_maximum)
+
+
+def stationary_bootstrap_ci(
+    series: Any,
+    statistic: Callable[[Floats], float] = np.mean,
+    *,
+    seed: int,
+    mean_block: float = 10.0,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of a statistic of a dependent series.
+
+    Each resample strings together blocks of the series, taken as a circle, that start anywhere
+    and have geometric lengths, so that it is stationary and keeps the dependence inside blocks.
+
+    Parameters
+    ----------
+    series : array-like of shape (n,) or (n, k)
+        Observations in time; rows of several columns stay together.
+    statistic : callable
+        From a resample of the series' shape to a number.
+    seed : int
+        Seed of the resamples, at least 0.
+    mean_block : float
+        Mean length of a block in rows, at least 1 (independent rows).
+    n_resamples : int
+        Number of resamples, at least 1.
+    confidence : float
+        Probability mass of the interval, between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+        NaN when the statistic is NaN on some resample.
+
+    References
+    ----------
+    Politis & Romano 1994, "The stationary bootstrap",
+    https://doi.org/10.1080/01621459.1994.10476870
+
+    Examples
+    --------
+    >>> low, high = stationary_bootstrap_ci([0.01, -0.02, 0.03, 0.0] * 50, seed=0)
+    >>> low < 0.005 < high
+    True
+    """
+    values = _observations(series, "series")
+    problems = []
+    if not 1 <= mean_block < math.inf:
+        problems.append(f"`mean_block` must be at least 1 row; got {mean_block}.")
+    if n_resamples < 1:
+        problems.append(f"`n_resamples` must be at least 1; got {n_resamples}.")
+    if not 0 < confidence < 1:
+        problems.append(f"`confidence` must lie between 0 and 1; got {confidence}.")
+    if seed < 0:
+        problems.append(f"`seed` must be at least 0; got {seed}.")
+    if problems:
+        raise DataError(problems)
+    draws = np.random.Generator(np.random.Philox(key=seed))
+    estimates = [
+        statistic(values[_block_rows(draws, len(values), mean_block)]) for _ in range(n_resamples)
+    ]
+    outside = (1 - confidence) / 2
+    low, high = np.quantile(estimates, [outside, 1 - outside])
+    return float(low), float(high)
+
+
+def _block_rows(draws: np.random.Generator, n_rows: int, mean_block: float) -> NDArray[np.intp]:
+    rows = np.arange(n_rows)
+    starts_block = draws.random(n_rows) < 1 / mean_block
+    starts_block[0] = True
+    block_start = np.maximum.accumulate(np.where(starts_block, rows, 0))
+    origins = draws.integers(0, n_rows, size=n_rows)
+    return (origins[block_start] + rows - block_start) % n_rows
+
+
+def _standard_deviation(values: Floats) -> float:
+    """Sample standard deviation; 0 where only rounding makes the values differ."""
+    if len(values) < 2:
+        return math.nan
+    deviation = float(values.std(ddof=1))
+    return deviation if deviation > _ROUNDING * (1 + float(abs(values).max())) else 0.0
+
+
+def _sharpe_standard_error(returns: Floats) -> float:
+    deviation = _standard_deviation(returns)
+    if not deviation > 0:
+        return math.nan
+    standardised = (returns - returns.mean()) / returns.std()
+    skewness = float((standardised**3).mean())
+    kurtosis = float((standardised**4).mean())
+    sharpe = float(returns.mean()) / deviation
+    # Not negative for any sample, since kurtosis >= 1 + skewness^2, but for rounding.
+    spread = max(0.0, 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2)
+    return math.sqrt(spread / (len(returns) - 1))
+
+
+def _sharpe_probability(returns: Floats, *, benchmark: float) -> float:
+    """Probability that the true Sharpe ratio per period lies above the benchmark."""
+    score = _ratio(sharpe_ratio(returns) - benchmark, _sharpe_standard_error(returns), _ROUNDING)
+    return math.nan if math.isnan(score) else _NORMAL.cdf(score)
+
+
+def _ratio(numerator: float, denominator: float, noise: float) -> float:
+    """Quotient; NaN where the denominator is nothing but rounding."""
+    return float(numerator) / denominator if denominator > noise else math.nan
+
+
+def _finite(value: float) -> float:
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def _accounts(
+    allocations: Any,
+    prices: Any,
+    *,
+    trans_cost: float,
+    initial: Initial,
+    cost: CostModel,
+    cash: bool,
+    periods_per_year: float = 1.0,
+) -> tuple[Floats, NetGrowth]:
+    """Check everything at once, warn, and do the accounts."""
+    targets = _float64(allocations, "allocations")
+    quotes = _float64(prices, "prices")
+    problems = _shape_problems(targets, "allocations") + _shape_problems(quotes, "prices")
+    if not problems and targets.shape != quotes.shape:
+        problems.append(
+            f"`allocations` and `prices` must have the same shape; got {targets.shape} and "
+            f"{quotes.shape}. Give one price per asset for every row of the allocations."
+        )
+    problems += _price_problems(quotes)
+    problems += _setting_problems(trans_cost, periods_per_year, initial=initial, cost=cost)
+    if problems:
+        raise DataError(problems)
+    if not cash:
+        _warn_of_sums(targets)
+    growth = net_growth(
+        targets, quotes, trans_cost=trans_cost, initial=initial, cost=cost, cash=cash
+    )
+    if growth.ruined_at is not None:
+        warnings.warn(
+            f"The wealth was lost at step {growth.ruined_at}; the figures end there.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return targets, growth
+
+
+def _setting_problems(
+    trans_cost: float, periods_per_year: float, *, initial: str, cost: str
+) -> list[str]:
+    problems = []
+    if not 0 <= trans_cost < 1:
+        problems.append(
+            f"`trans_cost` must be at least 0 and below 1; got {trans_cost}. "
+            "It is a share of the traded amount: 10 basis points are 0.001."
+        )
+    if not 0 < periods_per_year < math.inf:
+        problems.append(f"`periods_per_year` must be positive and finite; got {periods_per_year}.")
+    for name, value, choices in (
+        ("initial", initial, get_args(Initial)),
+        ("cost", cost, get_args(CostModel)),
+    ):
+        if value not in choices:
+            problems.append(f"`{name}` must be one of {', '.join(choices)}; got {value!r}.")
+    return problems
+
+
+def _float64(values: Any, name: str) -> Floats:
+    if not isinstance(values, np.ndarray) and hasattr(values, "detach"):
+        values = values.detach().cpu().double().numpy()
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"`{name}` must be an array of numbers; got {error}.") from error
+
+
+def _shape_problems(values: Floats, name: str) -> list[str]:
+    """Say what keeps an array from being one row per time and one column per asset."""
+    if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 1:
+        return [
+            f"`{name}` must have shape (rows, assets) with at least 2 rows and 1 asset; "
+            f"got {values.shape}. One asset is a single column: values.reshape(-1, 1)."
+        ]
+    return _finiteness_problems(values, name)
+
+
+def _finiteness_problems(values: Floats, name: str) -> list[str]:
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return []
+    first = tuple(int(place) for place in np.argwhere(bad)[0])
+    return [
+        f"`{name}` must be finite; got {values[first]} at index {first} "
+        f"and {int(bad.sum())} such values in all."
+    ]
+
+
+def _price_problems(quotes: Floats) -> list[str]:
+    bad = quotes <= 0
+    if not bad.any():
+        return []
+    first = tuple(int(place) for place in np.argwhere(bad)[0])
+    looks_like_returns = float(np.nanmax(abs(quotes))) < 1
+    cure = (
+        "These look like returns; make prices of them with numpy.cumprod(1 + returns, axis=0)."
+        if looks_like_returns
+        else "Drop assets without a price."
+    )
+    return [
+        f"`prices` must be above 0; got {quotes[first]:g} at index {first} "
+        f"and {int(bad.sum())} such values in all. {cure}"
+    ]
+
+
+def _warn_of_sums(targets: Floats) -> None:
+    sums = targets.sum(-1)
+    off = abs(sums - 1) > _SUM_TOLERANCE
+    if off.any():
+        row = int(off.argmax())
+        warnings.warn(
+            f"Rows of `allocations` must sum to 1 without cash; row {row} sums to {sums[row]:.6g} "
+            f"and {int(off.sum())} of {len(sums)} rows are off. Pass cash=True if the rest is "
+            "held in cash; otherwise it is taken as lost.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _observations(values: Any, name: str) -> Floats:
+    series = _float64(values, name)
+    problems = (
+        _finiteness_problems(series, name)
+        if series.ndim in (1, 2) and len(series) > 0
+        else [f"`{name}` must have shape (n,) or (n, k) with n of at least 1; got {series.shape}."]
+    )
+    if problems:
+        raise DataError(problems)
+    return series
+
+
+def _series(values: Any, name: str) -> Floats:
+    series = _float64(values, name)
+    if series.ndim != 1:
+        raise DataError(f"`{name}` must have shape (n,); got {series.shape}.")
+    return _observations(series, name)
