@@ -1,0 +1,237 @@
+"""Reading an `.npz` archive that nobody vouches for: no pickle, no surprise in size.
+
+numpy's own reader trusts sizes and would run out of memory on a small hostile file. Here the zip
+directory and each array's header are read and compared first; only then is memory reserved.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import math
+import re
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.errors import DataError
+
+# An archive may expand to this much plus a multiple of its own size. Prices and features compress
+# two- to tenfold; a file of zeros a thousandfold.
+_FREE_BYTES = 64 * 2**20
+_MAX_EXPANSION = 50
+_MAX_HEADER_BYTES = 10_000
+_CHUNK_BYTES = 16 * 2**20
+_DTYPE = re.compile(r"[<>|=]([biufcSU]\d+|[mM]8(\[\w+\])?)")
+# What zipfile raises on bytes that are not what they claim to be.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpzContent:
+    """What an archive holds.
+
+    `arrays` by key, `broken` one problem per member that cannot be read, `sha256` of the file.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    broken: Mapping[str, str]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Header:
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: str
+    """`C` or `F`."""
+
+
+def read_npz(path: str | Path) -> NpzContent:
+    """Read all arrays of an archive, refusing what numpy would unpickle or choke on.
+
+    Parameters
+    ----------
+    path : str or Path
+        File written by `numpy.savez` or `numpy.savez_compressed`.
+
+    Returns
+    -------
+    NpzContent
+        The arrays; members that cannot be read are listed with the reason, not raised, so that
+        the caller can report them beside other problems.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, is no zip archive, or would expand beyond 64 MiB plus 50 times
+        its size.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():  # before open(), which would wait for ever on a named pipe
+            what = "is not a file" if path.exists() else "does not exist"
+            raise DataError(f"data.npz must be an .npz file; {path} {what}. Correct the path.")
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            n_bytes = file.tell()
+            file.seek(0)
+            if file.read(6) == b"\x93NUMPY":
+                raise DataError(
+                    f"data.npz must be an archive of named arrays; {path} is a single .npy array. "
+                    "Write it with numpy.savez(path, X_train=..., ...)."
+                )
+            with zipfile.ZipFile(file) as archive:
+                _check_expansion(archive, path, n_bytes)
+                arrays, broken = _read_members(archive)
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(
+            f"data.npz must be a readable .npz archive; {path} is not: {error}. "
+            "Copy or write the file again (numpy.savez)."
+        ) from error
+    return NpzContent(arrays=arrays, broken=broken, sha256=sha256)
+
+
+def _check_expansion(archive: zipfile.ZipFile, path: Path, n_bytes: int) -> None:
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    allowed = _FREE_BYTES + _MAX_EXPANSION * n_bytes
+    if total > allowed:
+        largest = max(members, key=lambda member: member.file_size)
+        raise DataError(
+            f"data.npz must not expand to more than {allowed:,} bytes (64 MiB plus "
+            f"{_MAX_EXPANSION} times its size); {path} has {n_bytes:,} bytes and claims {total:,}, "
+            f"most of them in {largest.filename!r}. If this is honest data, write it without "
+            "compression (numpy.savez)."
+        )
+
+
+def _read_members(
+    archive: zipfile.ZipFile,
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    broken: dict[str, str] = {}
+    copies = Counter(member.filename for member in archive.infolist())
+    for member in archive.infolist():
+        key = member.filename.removesuffix(".npy")
+        problem = _refusal(member, copies[member.filename])
+        if problem is None:
+            try:
+                with archive.open(member) as file:
+                    arrays[key] = _read_array(file, member.file_size)
+            except _DAMAGE as error:
+                problem = f"{key} must be a readable array; {error}. Write the file again."
+        if problem is not None:
+            broken[key] = problem
+    return arrays, broken
+
+
+def _refusal(member: zipfile.ZipInfo, n_copies: int) -> str | None:
+    name = member.filename
+    if n_copies > 1:
+        return (
+            f"{name.removesuffix('.npy')} must be in the archive once; got {n_copies} members of "
+            "that name. Write the file again."
+        )
+    if not name.endswith(".npy"):
+        return f"{name!r} must be an array (.npy) to be in the archive. Take it out."
+    if member.flag_bits & 0x1:
+        return f"{name.removesuffix('.npy')} must not be encrypted. Write it with numpy.savez."
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return (
+            f"{name.removesuffix('.npy')} must be stored or deflated; got compression method "
+            f"{member.compress_type}. Write it with numpy.savez or numpy.savez_compressed."
+        )
+    return None
+
+
+def _read_array(file: IO[bytes], n_bytes: int) -> NDArray[Any]:
+    """Read one `.npy` member of `n_bytes`; `ValueError` says what is wrong with it."""
+    header = _read_header(file)
+    n_values = math.prod(header.shape)  # Python integers: a product that cannot wrap around
+    claimed = n_values * header.dtype.itemsize
+    present = n_bytes - file.tell()
+    if claimed != present:
+        raise ValueError(
+            f"its header claims {claimed:,} bytes (shape {header.shape}, {header.dtype}), "
+            f"but {present:,} are there"
+        )
+    array = np.empty(n_values, dtype=header.dtype)
+    if claimed:
+        _fill(array.view(np.uint8).data, file)
+    if file.read(1):  # the last read also makes zipfile compare the checksum
+        raise ValueError("there are bytes after its end")
+    return array.reshape(header.shape, order="F" if header.order == "F" else "C")
+
+
+def _fill(buffer: memoryview, file: IO[bytes]) -> None:
+    done = 0
+    while done < len(buffer):
+        piece = file.read(min(_CHUNK_BYTES, len(buffer) - done))
+        if not piece:
+            raise ValueError(f"it ends after {done:,} of {len(buffer):,} bytes")
+        buffer[done : done + len(piece)] = piece
+        done += len(piece)
+
+
+def _read_header(file: IO[bytes]) -> _Header:
+    """Parse the header of the NPY format, versions 1 and 2.
+
+    References
+    ----------
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    """
+    start = file.read(8)
+    if start[:6] != b"\x93NUMPY" or start[6:] not in (b"\x01\x00", b"\x02\x00"):
+        raise ValueError("it does not begin as an .npy array of version 1.0 or 2.0")
+    width, code = (2, "<H") if start[6] == 1 else (4, "<I")
+    (length,) = struct.unpack(code, file.read(width))
+    if length > _MAX_HEADER_BYTES:
+        raise ValueError(f"its header claims {length:,} bytes, more than {_MAX_HEADER_BYTES:,}")
+    text = file.read(length).decode("latin-1")
+    try:
+        fields = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(f"its header cannot be read: {text[:60]!r}") from error
+    match fields:
+        case {"descr": descr, "fortran_order": bool(fortran), "shape": tuple(shape)} if all(
+            type(n) is int and n >= 0 for n in shape
+        ):
+            return _Header(_dtype(descr), shape, "F" if fortran else "C")
+    raise ValueError(f"its header is not that of an array: {text[:60]!r}")
+
+
+def _dtype(descr: object) -> np.dtype[Any]:
+    if isinstance(descr, str) and "O" in descr:
+        raise ValueError(
+            "it holds Python objects (dtype object), which are never unpickled; convert it to "
+            "numbers with .astype(float)"
+        )
+    if not isinstance(descr, str) or not _DTYPE.fullmatch(descr):
+        raise ValueError(f"its dtype {str(descr)[:60]!r} is none of numbers, text or time")
+    try:
+        dtype = np.dtype(descr)
+    except TypeError as error:
+        raise ValueError(f"its dtype {descr!r} is unknown") from error
+    if dtype.itemsize == 0:  # any number of them would fit into no bytes
+        raise ValueError(f"its dtype {descr!r} holds nothing")
+    return dtype
