@@ -1,0 +1,327 @@
+r"""`events.csv`: every log record is one row, every row is one physical line.
+
+RFC 4180 (2005, https://www.rfc-editor.org/rfc/rfc4180): a header, commas, CRLF line ends, quotes
+where needed; UTF-8. Text is made safe in three steps: control characters become escapes (`\n`,
+`\x1b`), so that `tail` and `wc` see one line per row; secrets are masked; a cell that a
+spreadsheet would run as a formula gets a leading apostrophe. Numbers are written so that reading
+them back gives the same bits. None is an empty cell; NaN and infinities are too, and the message
+names them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from psann.errors import FileFormatError
+from psann.run.provenance import mask_secrets, utc_text
+from psann.run.storage import Storage
+from psann.training.history import Decision, EpochRecord
+
+SCHEMA_VERSION = 1
+EVENTS = (
+    "run_start",
+    "data",
+    "config",
+    "decision",
+    "warm_start",
+    "epoch",
+    "checkpoint",
+    "evaluation",
+    "log",
+    "signal",
+    "resume",
+    "rollback",
+    "error",
+    "run_end",
+)
+COLUMNS = (
+    *("schema", "seq", "time_utc", "elapsed_s", "level", "event", "phase", "seed", "fold"),
+    *("epoch", "update", "episodes", "train_loss", "val_loss", "reward_mean", "reward_std"),
+    *("reward_min", "reward_max", "val_reward_mean", "turnover", "entropy", "grad_norm", "lr"),
+    *("amp_scale", "skipped_updates", "shuffle", "state_reset", "data_s", "step_s", "val_s"),
+    *("checkpoint_s", "episodes_per_s", "is_best", "message"),
+)
+_HEADER = ",".join(COLUMNS).encode() + b"\r\n"
+_OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
+_TEXTS = frozenset({"phase", "state_reset"})
+_FLAGS = frozenset({"shuffle", "is_best"})
+_EPOCH_COLUMNS = tuple(name for name in COLUMNS if name in EpochRecord.__dataclass_fields__)
+
+# Python's csv module refuses cells of more than 131 072 characters; a longer text is cut.
+_LONGEST_TEXT = 130_000
+# The full-width forms are formulas to some spreadsheets too.
+_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+_ESCAPES = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}
+_ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+
+
+def log_event(logger: logging.Logger, level: int, event: str, message: str, **columns: Any) -> None:
+    """Log a message as a row of a given kind with values in its columns.
+
+    Parameters
+    ----------
+    logger : logging.Logger
+        The module's logger, below `psann`.
+    level : int
+        Level of the record; the console shows INFO and above.
+    event : str
+        One of `EVENTS`.
+    message : str
+        One line for a person.
+    **columns : Any
+        Values by column: numbers, True or False for flags, text for `phase` and `state_reset`,
+        None for nothing.
+
+    Raises
+    ------
+    KeyError
+        If the event or a column does not exist: a bug of the caller.
+    """
+    unknown = [name for name in columns if name not in COLUMNS or name in _OWN]
+    if event not in EVENTS or unknown:
+        raise KeyError(f"events.csv has no event {event!r} or no columns {unknown}")
+    logger.log(level, "%s", message, extra={"event": {"event": event, **columns}})
+
+
+class EpochEvents:
+    """The observer that logs what training reports: one row per epoch and per decision.
+
+    Epochs are logged at DEBUG, below the console, which shows them as progress.
+
+    Parameters
+    ----------
+    logger : logging.Logger
+        Where to log.
+    **columns : Any
+        Values for every row, such as `seed`.
+    """
+
+    def __init__(self, logger: logging.Logger, **columns: Any) -> None:
+        self._logger = logger
+        self._columns = columns
+
+    def on_epoch(self, record: EpochRecord, state: object) -> None:
+        """Log one epoch."""
+        values = {name: getattr(record, name) for name in _EPOCH_COLUMNS}
+        message = f"epoch {record.epoch} of {record.epochs_total}"
+        log_event(self._logger, logging.DEBUG, "epoch", message, **self._columns, **values)
+
+    def on_phase_end(self, phase: str, state: object) -> None:
+        """Log that a phase is over."""
+        message = f"phase {phase} is over"
+        log_event(self._logger, logging.DEBUG, "log", message, phase=phase, **self._columns)
+
+    def on_decision(self, decision: Decision) -> None:
+        """Log a choice that training made on its own."""
+        log_event(
+            self._logger,
+            logging.INFO,
+            "decision",
+            decision.message,
+            phase=decision.phase,
+            shuffle=decision.shuffle,
+            state_reset=decision.state_reset,
+            **self._columns,
+        )
+
+
+class CsvFormatter(logging.Formatter):
+    """Turns a log record into one row; numbers the rows and times them.
+
+    Parameters
+    ----------
+    first_seq : int
+        Number of the first row.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(self, *, first_seq: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seq = itertools.count(first_seq)
+        self._clock = clock
+        self._start_s = clock()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the row, with its line end.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+            Any record; `log_event` gives it column values.
+
+        Returns
+        -------
+        str
+            One physical line ending in CRLF.
+        """
+        values: dict[str, Any] = {"event": "log", **record.__dict__.get("event", {})}
+        cells = {name: _cell(name, values[name]) for name in values if name not in _OWN}
+        lost = [f"{name}={value}" for name, value in values.items() if _is_non_finite(value)]
+        message = self._message(record) + (f" [not finite: {', '.join(lost)}]" if lost else "")
+        cells |= {
+            "schema": str(SCHEMA_VERSION),
+            "seq": str(next(self._seq)),
+            "time_utc": utc_text(record.created),
+            "elapsed_s": repr(round(self._clock() - self._start_s, 6)),
+            "level": safe_cell(record.levelname),
+            "event": values["event"],
+            "message": safe_cell(message),
+        }
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\r\n").writerow(cells.get(name, "") for name in COLUMNS)
+        return line.getvalue()
+
+    def _message(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        return message
+
+
+class EventsHandler(logging.Handler):
+    """Appends every record to `events.csv`; attach it to the logger `psann` at DEBUG.
+
+    An existing file is continued: its header is kept, a last row that a killed process tore is
+    cut, and `seq` goes on.
+
+    Parameters
+    ----------
+    storage : Storage
+        The run directory.
+    path : Path
+        The file.
+    clock : callable
+        Monotonic seconds.
+
+    Raises
+    ------
+    FileFormatError
+        If the file has other columns than this version writes.
+
+    Notes
+    -----
+    The standard library prints the errors of its handlers and goes on. Here they propagate to
+    whoever logs: a run whose log cannot be written must not look like one that can.
+    """
+
+    def __init__(
+        self, storage: Storage, path: Path, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(logging.DEBUG)
+        self._file = storage.append(path)
+        n_rows = self._prepare()
+        self.setFormatter(CsvFormatter(first_seq=n_rows + 1, clock=clock))
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file: all rows so far."""
+        return self._file.size_bytes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the record's row in one write."""
+        self._file.write(self.format(record).encode())
+
+    def flush(self) -> None:
+        """Wait until the disk holds every row."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Sync and close the file."""
+        super().close()
+        self._file.close()
+
+    def _prepare(self) -> int:
+        """Write the header of a new file or check that of an old one; count its rows."""
+        whole, newline, torn = self._file.path.read_bytes().rpartition(b"\n")
+        if torn:
+            self._file.cut(len(whole) + len(newline))
+        if not newline:
+            self._file.write(_HEADER)
+            return 0
+        lines = (whole + newline).split(b"\n")[:-1]
+        if lines[0] + b"\n" != _HEADER:
+            self._file.close()
+            raise FileFormatError(
+                f"{self._file.path} must have the columns of version {SCHEMA_VERSION}; its first "
+                "line is another. Move the run directory away and start anew."
+            )
+        return len(lines) - 1
+
+
+def escape_controls(text: str) -> str:
+    r"""Write control characters, line ends and lone surrogates as visible escapes.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        One line that can be encoded and printed.
+
+    Examples
+    --------
+    >>> print(escape_controls("two" + chr(10) + "lines"))
+    two\nlines
+    """
+    return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def safe_cell(text: str) -> str:
+    """Make a text safe for a table: one line, no secret, no formula, not too long.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        At most 130 000 characters and a note on how many were cut.
+
+    Examples
+    --------
+    >>> safe_cell("=1+1")
+    "'=1+1"
+    """
+    text = escape_controls(mask_secrets(text))
+    if text.lstrip()[:1] in _FORMULA_STARTS:
+        text = f"'{text}"
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}... [{len(text) - _LONGEST_TEXT} more characters]"
+    return text
+
+
+def _is_non_finite(value: Any) -> bool:
+    is_integer = isinstance(value, Integral)
+    return isinstance(value, Real) and not is_integer and not math.isfinite(value)
+
+
+def _cell(name: str, value: Any) -> str:
+    """Write one value the way its column is read; a value of another kind is our bug."""
+    if value is None or _is_non_finite(value):
+        return ""
+    if name in _TEXTS and isinstance(value, str):
+        return safe_cell(value)
+    if name in _FLAGS and isinstance(value, bool):
+        return "true" if value else "false"
+    if name not in _TEXTS | _FLAGS and not isinstance(value, bool):
+        if isinstance(value, Integral):
+            return str(int(value))
+        if isinstance(value, Real):
+            return repr(float(value))
+    raise TypeError(f"column {name} of events.csv cannot hold {value!r}")

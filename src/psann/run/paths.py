@@ -1,0 +1,180 @@
+"""Every file name of a run directory, and which names a run may have."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psann.errors import UsageError
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# The time and the random part take 24 characters of the 100; the stem keeps the rest readable.
+_STEM_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run directory.
+
+    Parameters
+    ----------
+    root : Path
+        The run directory. Reading accepts any directory; a new one comes from `in_output`.
+
+    Examples
+    --------
+    >>> RunPaths(Path("runs/first")).epoch(10).as_posix()
+    'runs/first/checkpoints/epoch_000010.safetensors'
+    """
+
+    root: Path
+
+    @classmethod
+    def in_output(cls, output_dir: Path | str, run_name: str) -> RunPaths:
+        """Name a run directory below an output directory, whatever it holds by now.
+
+        Parameters
+        ----------
+        output_dir : Path or str
+            Directory of runs; it may be a link, the run directory itself may not.
+        run_name : str
+            A letter or digit, then at most 99 letters, digits, dots, underscores, hyphens.
+
+        Returns
+        -------
+        RunPaths
+            Absolute paths, so that a loader that changes the working directory moves nothing.
+
+        Raises
+        ------
+        UsageError
+            If the name is not allowed, or a link or a file is in its place.
+        """
+        check_run_name(run_name)
+        root = Path(output_dir).absolute() / run_name
+        if root.is_symlink():
+            raise UsageError(
+                f"The run directory must be a real directory; {root} is a symbolic link, and "
+                "nothing is written through links. Choose another --run-name or remove the link."
+            )
+        if root.exists() and not root.is_dir():
+            raise UsageError(
+                f"The run directory must be a directory; {root} is a file. "
+                "Choose another --run-name."
+            )
+        return cls(root)
+
+    @property
+    def metrics(self) -> Path:
+        """The structured summary, valid at every instant."""
+        return self.root / "metrics.json"
+
+    @property
+    def events(self) -> Path:
+        """The log, one row per event."""
+        return self.root / "events.csv"
+
+    @property
+    def config_resolved(self) -> Path:
+        """The effective configuration."""
+        return self.root / "config_resolved.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Where each start came from."""
+        return self.root / "provenance.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The estimator of the best epoch."""
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def warm_start(self) -> Path:
+        """The estimator after its supervised epochs."""
+        return self.checkpoints / "warm_start.safetensors"
+
+    def epoch(self, epoch: int) -> Path:
+        """Name the estimator after one epoch, kept on request."""
+        return self.checkpoints / f"epoch_{epoch:06d}.safetensors"
+
+    @property
+    def manifest(self) -> Path:
+        """What the checkpoints are, with digests."""
+        return self.checkpoints / "manifest.json"
+
+    @property
+    def attempts(self) -> Path:
+        """Directory of what earlier starts left."""
+        return self.root / "attempts"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock the live process holds."""
+        return self.root / ".lock"
+
+    def contents(self) -> list[Path]:
+        """List what one start left, the way it must be archived.
+
+        Returns
+        -------
+        list of Path
+            Everything but the lock and the archive. `metrics.json` comes first: once it has
+            moved, no instant of the move shows a finished run that is no longer whole.
+        """
+        kept = {self.lock, self.attempts}
+        entries = [path for path in sorted(self.root.iterdir()) if path not in kept]
+        return sorted(entries, key=lambda path: path != self.metrics)
+
+
+def check_run_name(run_name: str) -> None:
+    """Refuse a run name that could leave the output directory or confuse a shell.
+
+    Parameters
+    ----------
+    run_name : str
+        A letter or digit, then at most 99 letters, digits, dots, underscores, hyphens.
+
+    Raises
+    ------
+    UsageError
+        If the name is anything else.
+    """
+    if not _RUN_NAME.fullmatch(run_name):
+        raise UsageError(
+            "--run-name must be 1 to 100 ASCII letters, digits, '.', '_' or '-', the first one a "
+            f"letter or digit; got {run_name[:120]!r}."
+        )
+
+
+def default_run_name(config: Path | str, *, now: datetime | None = None) -> str:
+    """Name a run after its configuration, the time, and six random hexadecimal digits.
+
+    Parameters
+    ----------
+    config : Path or str
+        The configuration file; its name without the suffix leads, made safe.
+    now : datetime, optional
+        The time in UTC; the clock's by default.
+
+    Returns
+    -------
+    str
+        `<config stem>-<UTC time>-<6 hex>`, always an allowed run name.
+
+    Examples
+    --------
+    >>> default_run_name("configs/nyse_o.yaml", now=datetime(2025, 10, 28, 9, 5, 7))[:24]
+    'nyse_o-20251028T090507Z-'
+    """
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config).stem).lstrip("._-")
+    time = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    return f"{stem[:_STEM_LENGTH] or 'run'}-{time}-{os.urandom(3).hex()}"

@@ -1,0 +1,259 @@
+"""Where a run came from: versions, code, machine, settings; and no secret among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from psann.errors import FileFormatError
+from psann.run.storage import Storage
+
+SCHEMA_VERSION = 1
+MASK = "***"
+
+_PACKAGES = ("psann", "torch", "numpy", "scikit-learn", "pydantic", "safetensors", "PyYAML")
+_ENVIRONMENT = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_JOB_ID",
+    "SLURM_JOB_NODELIST",
+    "SLURM_RESTART_COUNT",
+)
+_GIT_TIMEOUT_S = 2.0
+
+# Every repetition has a bound: a text of 100 kB must not cost quadratic time.
+_WORDS = (
+    r"(?:pass(?:word|wd|phrase)|token|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credential|authorization|(?<![a-z])dsn)"
+)
+_SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
+_SECRET_FLAG = re.compile(rf"--?[\w.-]{{0,200}}?{_WORDS}[\w.-]{{0,64}}", re.IGNORECASE)
+# `--set data.kwargs.password=two words`: the value of a whole argument ends where the line does.
+_ARGUMENT = re.compile(
+    rf"\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^\n]+", re.IGNORECASE
+)
+# `password=x`, `"token": "x"` and `secret: two words` inside a longer text.
+_ASSIGNMENT = re.compile(
+    rf"""({_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
+    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?(2)[^\s,;&)}\]]+|[^,;&)}\]\n]+))""",
+    re.IGNORECASE,
+)
+# A password may hold `/` and `@`, so it reaches to the last `@`; a bare user name holds neither.
+_URL = re.compile(
+    r"""([a-z][a-z0-9+.-]{0,30}://)"""
+    r"""(?:[^\s/@:"'<>]{0,256}:[^\s"'<>]{0,512}|[^\s/@:"'<>]{1,256})@""",
+    re.IGNORECASE,
+)
+
+
+def mask_secrets(value: Any) -> Any:
+    """Replace secrets by `***` in anything made of mappings, sequences and texts.
+
+    Masked are values under keys, and after `key=`, `key:` or a command-line flag, whose name
+    contains password, passwd, passphrase, token, secret, api key, access key, private key,
+    credential, authorization or dsn, and the user part of `scheme://user:password@host`.
+
+    Parameters
+    ----------
+    value : Any
+        What will be written; it is not changed.
+
+    Returns
+    -------
+    Any
+        The same with masks; tuples become lists.
+
+    Examples
+    --------
+    >>> mask_secrets(["--set", "data.kwargs.password=x", {"url": "postgres://me:pw@db/prices"}])
+    ['--set', 'data.kwargs.password=***', {'url': 'postgres://***@db/prices'}]
+    """
+    if isinstance(value, str):
+        return _mask_text(value)
+    if isinstance(value, Mapping):
+        return {
+            key: MASK if _is_secret(key, item) else mask_secrets(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        follows = [False] + [
+            isinstance(item, str) and _SECRET_FLAG.fullmatch(item) is not None for item in value
+        ]
+        return [
+            MASK if is_value and isinstance(item, str) else mask_secrets(item)
+            for is_value, item in zip(follows, value, strict=False)
+        ]
+    return value
+
+
+def _is_secret(key: Any, item: Any) -> bool:
+    has_value = item is not None and not isinstance(item, bool) and item != ""
+    return has_value and _SECRET_KEY.search(str(key)) is not None
+
+
+def _mask_text(text: str) -> str:
+    text = _URL.sub(rf"\1{MASK}@", text)
+    if _SECRET_KEY.search(text) is None:
+        return text
+    text = _ARGUMENT.sub(rf"\1{MASK}", text)
+    return _ASSIGNMENT.sub(_mask_assignment, text)
+
+
+def _mask_assignment(match: re.Match[str]) -> str:
+    quote = match[3][0] if match[3][0] in "\"'" else ""
+    return f"{match[1]}{quote}{MASK}{quote}"
+
+
+def utc_text(timestamp: float) -> str:
+    """Write a time as ISO 8601 in UTC with milliseconds.
+
+    Parameters
+    ----------
+    timestamp : float
+        Seconds since 1970.
+
+    Examples
+    --------
+    >>> utc_text(0.0625)
+    '1970-01-01T00:00:00.062Z'
+    """
+    time_utc = datetime.fromtimestamp(timestamp, UTC)
+    return time_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def describe_start(argv: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe one start of a run; nothing in here can make the run fail.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command line.
+    facts : mapping
+        What only the runner knows: device, threads, deterministic flags, digests of the data.
+
+    Returns
+    -------
+    dict
+        Argument list, versions, code, machine, process, the allowed environment variables, and
+        the facts; secrets masked.
+    """
+    entry = {
+        "started_utc": utc_text(time.time()),
+        "argv": list(argv),
+        "versions": _versions(),
+        "git": _git_state(),
+        "machine": {
+            "host": platform.node(),
+            "system": f"{platform.system()} {platform.release()}",
+            "architecture": platform.machine(),
+            "cores": _cores(),
+        },
+        "process": {"pid": os.getpid(), "boot_id": boot_id()},
+        "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        **facts,
+    }
+    masked: dict[str, Any] = mask_secrets(entry)
+    return masked
+
+
+def save_start(storage: Storage, path: Path, entry: Mapping[str, Any]) -> None:
+    """Add one start to the list in `provenance.json`.
+
+    Parameters
+    ----------
+    storage : Storage
+        The run directory.
+    path : Path
+        The file; made when missing.
+    entry : mapping
+        What `describe_start` returned.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is there and is not a list of starts of this version.
+    """
+    starts = _read_starts(path) if path.exists() else []
+    content = {"schema_version": SCHEMA_VERSION, "starts": [*starts, dict(entry)]}
+    storage.put(path, json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
+
+
+def boot_id() -> str | None:
+    """Identity of this boot of the machine: with host and pid it tells a dead process."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _read_starts(path: Path) -> list[Any]:
+    try:
+        content = json.loads(path.read_bytes())
+        is_ours = content["schema_version"] == SCHEMA_VERSION
+        starts = content["starts"]
+    except (ValueError, KeyError, TypeError):
+        is_ours, starts = False, None
+    if not is_ours or not isinstance(starts, list):
+        raise FileFormatError(
+            f"{path} must hold the starts of a run (schema version {SCHEMA_VERSION}); it does "
+            "not. Move the run directory away and start anew."
+        )
+    return starts
+
+
+def _cores() -> int | None:
+    """Count the cores that this process may use, which a scheduler may have narrowed."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _versions() -> dict[str, str | None]:
+    # This import and the next cost more than the rest of the module, which every command loads.
+    from importlib import metadata
+
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit and cleanliness of the working directory's repository, None without one."""
+    import subprocess
+
+    command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch"]
+    try:
+        # Only looking: no lock is taken, no watcher that the repository names is started.
+        done = subprocess.run(
+            [*command, "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = done.stdout.splitlines()
+    heads = [line.removeprefix("# branch.oid ") for line in lines if "branch.oid" in line]
+    commit = heads[0] if heads and heads[0] != "(initial)" else None
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
