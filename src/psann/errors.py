@@ -101,13 +101,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zebra", ["window", "reward"])
     ''
     """
-    allowed = max(1, len(word) // 3)
+    guess = nearest(word, known)
+    return f" Did you mean {guess!r}?" if guess else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `did_you_mean` would name, None if none is near.
+
+    Examples
+    --------
+    >>> nearest("windw", ["window", "reward"])
+    'window'
+    """
     ranked = sorted(
         (_edits(word.lower(), other.lower()), word[:1] != other[:1], other) for other in set(known)
     )
-    if not ranked or ranked[0][0] > allowed:
-        return ""
-    return f" Did you mean {ranked[0][2]!r}?"
+    if not ranked or ranked[0][0] > max(1, len(word) // 3):
+        return None
+    return ranked[0][2]
 
 
 def _edits(left: str, right: str) -> int:
