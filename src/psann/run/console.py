@@ -1,0 +1,415 @@
+"""What a person sees: log lines and progress while a run goes on, its result at the end.
+
+On a terminal a bar that moves; in a pipe or a file plain lines at a quiet pace, without escape
+codes. A console that is gone (closed, dropped, full) falls silent and never ends a run. rich is
+imported when the first bar or table is drawn: a bad command line must not wait for it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO, cast
+
+from psann.run.events import escape_controls
+from psann.run.paths import RunPaths
+from psann.run.provenance import mask_secrets
+from psann.training.history import Decision, EpochRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+LINE_INTERVAL_S = 10.0
+LINES_PER_PHASE = 10
+_REFRESH_INTERVAL_S = 0.25
+_PLAIN_WIDTH = 100
+_COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
+
+# Label, key of the figures, how it is written.
+_TABLE_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("log growth per year", "annual_log_growth", "{:+.3f}".format),
+    ("Sharpe per year", "annual_sharpe", "{:.2f}".format),
+    ("max drawdown", "max_drawdown", "{:.1%}".format),
+    ("turnover per step", "turnover", "{:.4f}".format),
+    ("final wealth", "cum_return", lambda value: f"{1 + value:,.2f}"),
+)
+_BASELINES = {"1/N": "uniform", "buy and hold": "buy_and_hold"}
+
+
+class PhaseState(Protocol):
+    """What the console reads of a phase of training."""
+
+    phase: str
+    epochs_total: int
+    epoch: int
+
+
+class ConsoleProgress:
+    """Observer and log handler of a run's console.
+
+    Parameters
+    ----------
+    stream : text file, optional
+        Where to write; standard error by default.
+    quiet : bool
+        Show warnings and errors only.
+    clock : callable
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    handler : logging.Handler
+        Shows records from INFO up (quiet: WARNING) above the bar; attach it to `psann`.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = _CarefulStream(sys.stderr if stream is None else stream)
+        self._quiet = quiet
+        self._clock = clock
+        self.handler: logging.Handler = _LineHandler(self._write_line, is_tty=self._is_tty)
+        self.handler.setLevel(logging.WARNING if quiet else logging.INFO)
+        self._bar: _Bar | None = None
+        self._started_s = clock()
+        self._first_epoch = 0
+        self._best_epoch: int | None = None
+        self._shown_s = -math.inf
+        self._shown_epoch = 0
+        self._hidden: EpochRecord | None = None
+
+    @property
+    def _is_tty(self) -> bool:
+        return self._stream.isatty() and os.environ.get("TERM") != "dumb"
+
+    def on_phase_start(self, state: PhaseState) -> None:
+        """Begin a bar or a block of lines."""
+        self.close()
+        self._started_s = self._clock()
+        self._first_epoch = self._shown_epoch = state.epoch
+        self._best_epoch = None
+        self._shown_s = -math.inf
+        if self._is_tty and not self._quiet:
+            self._bar = _Bar(self._stream, state)
+
+    def on_launch(self, state: object) -> None:
+        """Show nothing: epochs are often enough."""
+
+    def on_decision(self, decision: Decision) -> None:
+        """Show nothing: a decision is also a log record, which the handler shows."""
+
+    def on_epoch(self, record: EpochRecord, state: object) -> None:
+        """Move the bar, or write a line when one is due."""
+        if record.is_best:
+            self._best_epoch = record.epoch
+        self._hidden = record
+        time_s = self._clock()
+        since_s = time_s - self._shown_s
+        is_last = record.epoch >= record.epochs_total
+        if self._bar is not None:
+            is_due = is_last or since_s >= _REFRESH_INTERVAL_S
+        else:
+            n_epochs = record.epoch - self._shown_epoch
+            is_step = n_epochs * LINES_PER_PHASE >= record.epochs_total
+            is_due = is_last or is_step or since_s >= LINE_INTERVAL_S
+        if is_due:
+            self._show(record, time_s)
+
+    def on_phase_end(self, phase: str, state: object) -> None:
+        """Show the last epoch, if it was not, and end the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """End what is shown, however the phase ended; a second call does nothing."""
+        if self._hidden is not None:
+            self._show(self._hidden, self._clock())
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _show(self, record: EpochRecord, time_s: float) -> None:
+        figures = self._figures(record, time_s)
+        if self._bar is not None:
+            self._bar.move(record.epoch, figures)
+        elif not self._quiet:
+            progress = f"{record.phase} {record.epoch}/{record.epochs_total}"
+            self._write_line(f"{time.strftime('%H:%M:%S')} INFO {progress}  {figures}")
+        self._shown_s, self._shown_epoch, self._hidden = time_s, record.epoch, None
+
+    def _figures(self, record: EpochRecord, time_s: float) -> str:
+        if record.reward_mean is None:
+            parts = [_labelled("loss", record.train_loss), _labelled("val loss", record.val_loss)]
+        else:
+            parts = [
+                _labelled("reward", record.reward_mean),
+                _labelled("val", record.val_reward_mean),
+            ]
+        if self._best_epoch is not None:
+            parts.append(f"best {self._best_epoch}")
+        n_done = record.epoch - self._first_epoch
+        n_left = record.epochs_total - record.epoch
+        if n_left > 0 and n_done > 0:
+            left_s = (time_s - self._started_s) / n_done * n_left
+            parts.append(f"{_clock_text(left_s)} left")
+        if record.episodes_per_s is not None:
+            parts.append(f"{record.episodes_per_s:,.0f} episodes/s")
+        parts.append(f"lr {record.lr:.2g}")
+        return "  ".join(part for part in parts if part)
+
+    def _write_line(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.write_above(line)
+        else:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+
+class _Bar:
+    """A bar on a terminal; drawn only when told to, so that no thread runs beside training."""
+
+    def __init__(self, stream: _CarefulStream, state: PhaseState) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
+
+        # Only the figures, least important last, give way on a narrow terminal.
+        fixed = Column(no_wrap=True, overflow="ignore")
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+
+        self._console = _rich_console(stream)
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False, table_column=fixed),
+            BarColumn(bar_width=10, table_column=Column(min_width=10)),
+            MofNCompleteColumn(table_column=fixed),
+            TextColumn("{task.fields[figures]}", markup=False, table_column=rest),
+            expand=True,
+            console=self._console,
+            auto_refresh=False,
+            # What user code prints to a terminal must not break the bar; a file must stay a file.
+            redirect_stdout=_is_terminal(sys.stdout),
+            redirect_stderr=_is_terminal(sys.stderr),
+        )
+        self._task: TaskID = self._progress.add_task(
+            state.phase, total=state.epochs_total, completed=state.epoch, figures=""
+        )
+        self._progress.start()
+
+    def move(self, epoch: int, figures: str) -> None:
+        self._progress.update(self._task, completed=epoch, figures=figures, refresh=True)
+
+    def write_above(self, line: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+class _LineHandler(logging.Handler):
+    """Writes `HH:MM:SS LEVEL message`, coloured on a terminal."""
+
+    def __init__(self, write_line: Callable[[str], None], *, is_tty: bool) -> None:
+        super().__init__()
+        self._write_line = write_line
+        self._has_colour = is_tty and not os.environ.get("NO_COLOR")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = mask_secrets(self.format(record)).split("\n")
+        # A message may hold anything; only line ends reach the terminal as they are.
+        text = "\n".join(escape_controls(line) for line in lines)
+        if self._has_colour and record.levelno in _COLOURS:
+            text = f"{_COLOURS[record.levelno]}{text}\x1b[0m"
+        self._write_line(text)
+
+
+class _CarefulStream(io.TextIOBase):
+    """A console that may be missing, closed, dropped, or unable to encode what it is given."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return (self._stream.encoding if self._stream is not None else None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return _is_terminal(self._stream)
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            printable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+            try:
+                self._stream.write(printable)
+            except (OSError, ValueError):
+                self._stream = None
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._stream = None
+
+
+def show_result(
+    record: Mapping[str, Any],
+    paths: RunPaths,
+    *,
+    trans_cost: float | None = None,
+    stream: TextIO | None = None,
+    quiet: bool = False,
+) -> None:
+    """Print what a run achieved: table, verdict, figures, and where its files lie.
+
+    Parameters
+    ----------
+    record : mapping
+        The content of `metrics.json`.
+    paths : RunPaths
+        Its run directory.
+    trans_cost : float, optional
+        Proportional cost in the figures, for the heading.
+    stream : text file, optional
+        Where to print; standard output by default.
+    quiet : bool
+        Print one line.
+    """
+    careful = _CarefulStream(sys.stdout if stream is None else stream)
+    summary = f"{record['run_name']}: {record['status']}, {_summary(record)}"
+    if quiet:
+        careful.write(f"{summary}, {paths.root}\n")
+        careful.flush()
+        return
+    table = result_table(record, trans_cost=trans_cost)
+    if table is not None:
+        careful.write("\n")
+        console = _rich_console(careful)
+        console.print(table)
+    lines = [*result_sentences(record), "", summary]
+    artefacts = [paths.metrics, paths.events, paths.best]
+    lines += [f"  {path}" for path in artefacts if path.exists()]
+    careful.write("\n".join(escape_controls(line) for line in ("", *lines)) + "\n")
+    careful.flush()
+
+
+def result_table(record: Mapping[str, Any], *, trans_cost: float | None = None) -> Table | None:
+    """Lay out the policy's figures beside those of the baselines.
+
+    Parameters
+    ----------
+    record : mapping
+        The content of `metrics.json`.
+    trans_cost : float, optional
+        Proportional cost in the figures, for the heading.
+
+    Returns
+    -------
+    Table or None
+        One row per strategy; None when the run has no portfolio figures.
+    """
+    from rich import box
+    from rich.table import Table
+
+    policy = record["portfolio_metrics"]
+    if policy is None:
+        return None
+    baselines = record["baselines"] or {}
+    rows = {"policy": policy}
+    rows |= {label: baselines[key] for label, key in _BASELINES.items() if key in baselines}
+    cost = "" if trans_cost is None else f", net of {1e4 * trans_cost:g} bp"
+    table = Table(box=box.ASCII2, title=f"Test rows{cost}", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for label, _, _ in _TABLE_COLUMNS:
+        table.add_column(label, justify="right")
+    for label, figures in rows.items():
+        values = [(figures.get(key), write) for _, key, write in _TABLE_COLUMNS]
+        table.add_row(label, *("-" if value is None else write(value) for value, write in values))
+    return table
+
+
+def result_sentences(record: Mapping[str, Any]) -> list[str]:
+    """Say what a reader must not miss, above all what did not work.
+
+    Parameters
+    ----------
+    record : mapping
+        The content of `metrics.json`.
+
+    Returns
+    -------
+    list of str
+        No sentence when the run is complete and nothing has to be held against it.
+    """
+    sentences = []
+    status = record["status"]
+    where = f"after epoch {record['epoch']} of {record['epochs_total']}"
+    if status == "early_stopped":
+        sentences.append(f"Stopped early {where}: the monitor did not get better.")
+    elif status != "completed":
+        reason = (record["error"] or "").strip().rpartition("\n")[2]
+        place = where if record["epoch"] is not None else "before training"
+        sentences.append(f"Not complete: {status} {place}. {reason}".strip())
+    if record["best_epoch"] == 0:
+        sentences.append(
+            "Best epoch 0: no epoch of training beat doing nothing on validation, so the untrained "
+            "policy was kept."
+        )
+    policy = _annual_growth(record["portfolio_metrics"])
+    uniform = _annual_growth((record["baselines"] or {}).get("uniform"))
+    if policy is not None and uniform is not None and round(policy - uniform, 3) <= 0:
+        sentences.append(
+            f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+        )
+    return sentences
+
+
+def _annual_growth(figures: Mapping[str, Any] | None) -> float | None:
+    return None if figures is None else figures.get("annual_log_growth")
+
+
+def _summary(record: Mapping[str, Any]) -> str:
+    rate = record["throughput_eps_per_sec"]
+    duration_s = record["duration_seconds"]
+    parts = [
+        _labelled("reward", record["reward_mean"]),
+        "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
+        "" if record["episodes"] is None else f"{record['episodes']:,} episodes",
+        "" if rate is None else f"{rate:,.0f} episodes/s",
+        "" if duration_s is None else _clock_text(duration_s),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _labelled(label: str, value: float | None) -> str:
+    return "" if value is None else f"{label} {value:.4g}"
+
+
+def _clock_text(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _rich_console(stream: _CarefulStream) -> Console:
+    from rich.console import Console
+
+    width = None if stream.isatty() else _PLAIN_WIDTH
+    file = cast("IO[str]", stream)
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
