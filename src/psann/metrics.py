@@ -413,13 +413,14 @@ def _standard_deviation(values: Floats) -> float:
     """Sample standard deviation; 0 where only rounding makes the values differ."""
     if len(values) < 2:
         return math.nan
-    deviation = float(values.std(ddof=1))
+    with np.errstate(over="ignore"):
+        deviation = float(values.std(ddof=1))
     return deviation if deviation > _ROUNDING * (1 + float(abs(values).max())) else 0.0
 
 
 def _sharpe_standard_error(returns: Floats) -> float:
     deviation = _standard_deviation(returns)
-    if not deviation > 0:
+    if not 0 < deviation < math.inf:
         return math.nan
     standardised = (returns - returns.mean()) / returns.std()
     skewness = float((standardised**3).mean())
@@ -437,8 +438,8 @@ def _sharpe_probability(returns: Floats, *, benchmark: float) -> float:
 
 
 def _ratio(numerator: float, denominator: float, noise: float) -> float:
-    """Quotient; NaN where the denominator is nothing but rounding."""
-    return float(numerator) / denominator if denominator > noise else math.nan
+    """Quotient; NaN where the denominator is nothing but rounding or out of range."""
+    return float(numerator) / denominator if noise < denominator < math.inf else math.nan
 
 
 def _finite(value: float) -> float:

@@ -1,0 +1,305 @@
+"""What anybody could have done: allocations to print beside every result.
+
+Each function takes prices ``(T, M)`` and gives target weights ``(T, M)`` that are not negative and
+sum to 1. Row ``t`` is decided with prices up to row ``t``; what was fitted beforehand is fitted on
+the span passed as `fitted_on`. Judge them with `psann.metrics.portfolio_metrics`.
+
+Letters: ``x_t = p_{t+1} / p_t`` relatives, ``b_t`` weights of row ``t``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from psann.accounting import relatives
+from psann.errors import DataError
+
+Floats = NDArray[np.float64]
+
+
+def uniform(prices: Floats) -> Floats:
+    """Hold 1/M of the wealth in every asset, rebalanced at every row.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+
+    References
+    ----------
+    DeMiguel, Garlappi & Uppal 2009, "Optimal versus naive diversification",
+    https://doi.org/10.1093/rfs/hhm075
+    """
+    prices = _checked(prices, "prices")
+    return np.full(prices.shape, 1 / prices.shape[1])
+
+
+def buy_and_hold(prices: Floats) -> Floats:
+    """Buy 1/M of every asset at the first row and never trade again, ``b_t ~ p_t / p_0``.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+    """
+    prices = _checked(prices, "prices")
+    growth = prices / prices[0]
+    shares: Floats = growth / growth.sum(-1, keepdims=True)
+    return shares
+
+
+def best_asset(prices: Floats, *, fitted_on: Floats) -> Floats:
+    """Hold the asset that grew most over the span `fitted_on`; the first of equals.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    fitted_on : ndarray of shape (T', M)
+        Prices of the same assets over the span that chooses, as a rule the training rows.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+    """
+    prices = _checked(prices, "prices")
+    past = _checked(fitted_on, "fitted_on", n_assets=prices.shape[1])
+    weights = np.zeros_like(prices)
+    weights[:, int((past[-1] / past[0]).argmax())] = 1.0
+    return weights
+
+
+def bcrp(prices: Floats, *, fitted_on: Floats) -> Floats:
+    """Best constantly rebalanced portfolio of the span `fitted_on`, ``max_b sum_t log(b . x_t)``.
+
+    Fitted on the rows that it is judged on, it is hindsight: an upper mark that nobody can reach.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    fitted_on : ndarray of shape (T', M)
+        Prices of the same assets over the span that chooses.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+
+    References
+    ----------
+    Cover 1991, "Universal portfolios", https://doi.org/10.1111/j.1467-9965.1991.tb00002.x
+    """
+    prices = _checked(prices, "prices")
+    past = _checked(fitted_on, "fitted_on", n_assets=prices.shape[1])
+    return np.tile(_log_optimal_weights(relatives(past)), (len(prices), 1))
+
+
+def eg(prices: Floats, *, learning_rate: float = 0.05) -> Floats:
+    """Follow the exponentiated gradient (EG): slowly towards what grew.
+
+    ``b_{t+1}`` is proportional to ``b_t exp(eta x_t / (b_t . x_t))``.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    learning_rate : float
+        ``eta``; 0 stays at 1/M.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+
+    References
+    ----------
+    Helmbold, Schapire, Singer & Warmuth 1998, "On-line portfolio selection using multiplicative
+    updates", https://doi.org/10.1111/1467-9965.00058
+    """
+
+    def step(weights: Floats, growth: Floats) -> Floats:
+        scaled = weights * np.exp(learning_rate * growth / (weights @ growth))
+        shares: Floats = scaled / scaled.sum()
+        return shares
+
+    return _follow(relatives(_checked(prices, "prices")), step)
+
+
+def pamr(prices: Floats, *, threshold: float = 0.5) -> Floats:
+    """Revert passively and aggressively (PAMR): away from what grew, as far as the loss asks.
+
+    ``b_{t+1} = P(b_t - tau (x_t - mean(x_t)))`` with the projection ``P`` on the simplex and
+    ``tau = max(0, b_t . x_t - threshold) / |x_t - mean(x_t)|^2``.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    threshold : float
+        Growth factor up to which the weights stay.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+
+    References
+    ----------
+    Li, Zhao, Hoi & Gopalkrishnan 2012, "PAMR: passive aggressive mean reversion strategy for
+    portfolio selection", https://doi.org/10.1007/s10994-012-5281-z
+    """
+
+    def step(weights: Floats, growth: Floats) -> Floats:
+        return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
+
+    return _follow(relatives(_checked(prices, "prices")), step)
+
+
+def olmar(prices: Floats, *, threshold: float = 10.0, window: int = 5) -> Floats:
+    """Revert to a moving average (OLMAR-1): towards what is cheap against its recent mean.
+
+    ``b_{t+1} = P(b_t + lambda (v_t - mean(v_t)))`` with the predicted growth ``v_t =
+    mean(p_{t-window+1}, ..., p_t) / p_t``, the projection ``P`` on the simplex and
+    ``lambda = max(0, threshold - b_t . v_t) / |v_t - mean(v_t)|^2``.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    threshold : float
+        Predicted growth factor up to which the weights move.
+    window : int
+        Rows in the moving average, at least 2.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+
+    Notes
+    -----
+    The first two rows are uniform; then the prediction is the last relative until more than
+    `window` relatives are known, as in the authors' own program.
+
+    References
+    ----------
+    Li & Hoi 2012, "On-line portfolio selection with moving average reversion",
+    https://arxiv.org/abs/1206.4626
+    """
+    prices = _checked(prices, "prices")
+    if window < 2:
+        raise DataError(f"`window` must be at least 2 rows; got {window}. A mean needs two.")
+    predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
+    predicted[0] = 1.0
+    if len(prices) > window + 1:
+        means = sliding_window_view(prices, window, axis=0).mean(-1)  # (T - window + 1, M)
+        predicted[window:] = means[2:] / prices[window + 1 :]
+
+    def step(weights: Floats, growth: Floats) -> Floats:
+        return _move(weights, growth, max(0.0, threshold - float(weights @ growth)))
+
+    return _follow(predicted, step)
+
+
+# Those that need no earlier span; `best_asset` and `bcrp` are told theirs by name.
+BASELINES: dict[str, Callable[[Floats], Floats]] = {
+    "uniform": uniform,
+    "buy_and_hold": buy_and_hold,
+    "eg": eg,
+    "pamr": pamr,
+    "olmar": olmar,
+}
+
+
+def _follow(signals: Floats, step: Callable[[Floats, Floats], Floats]) -> Floats:
+    """Start uniform and make the weights of row t + 1 of those of row t and signal t."""
+    n_steps, n_assets = signals.shape
+    weights = np.full((n_steps + 1, n_assets), 1 / n_assets)
+    for row, signal in enumerate(signals):
+        weights[row + 1] = step(weights[row], signal)
+    return weights
+
+
+def _move(weights: Floats, growth: Floats, distance: float) -> Floats:
+    """Project on the simplex after moving until ``b . growth`` has risen by the distance."""
+    direction = growth - growth.mean()
+    squared = float(direction @ direction)
+    # Assets that move as one leave no direction to go.
+    return _project(weights + distance / squared * direction) if squared > 0 else weights
+
+
+def _project(point: Floats) -> Floats:
+    """Nearest point that is not negative and sums to 1.
+
+    Duchi, Shalev-Shwartz, Singer & Chandra 2008, https://doi.org/10.1145/1390156.1390191
+    """
+    descending = np.sort(point)[::-1]
+    surplus = (descending.cumsum() - 1) / np.arange(1, len(point) + 1)
+    last = int(np.flatnonzero(descending > surplus)[-1])
+    nearest: Floats = np.maximum(point - surplus[last], 0.0)
+    return nearest
+
+
+def _log_optimal_weights(growth: Floats) -> Floats:
+    """Weights that maximise ``mean_t log(b . x_t)`` on the simplex, by an interior-point method.
+
+    With ``s(b) = mean_t x_t / (b . x_t)`` the optimum satisfies ``s <= 1``, with equality where
+    ``b > 0``; then ``b`` sums to 1 of itself, since ``b . s(b) = 1`` for every ``b``. Newton's
+    method follows ``b_i z_i = mu`` to ``mu = 0`` with slacks ``z = 1 - s``. The growth rate of
+    any other portfolio is higher by at most ``log(max(s))`` at normalised weights, which is
+    brought below 1e-13.
+    """
+    n_steps, n_assets = growth.shape
+    weights = np.full(n_assets, 1 / n_assets)
+    slacks = np.ones(n_assets)
+    for _ in range(200):
+        scaled = growth / (growth @ weights)[:, None]  # (T, M)
+        gradient = scaled.mean(0)
+        if gradient.max() * weights.sum() - 1 < 1e-13:
+            break
+        target = 0.1 * (weights @ slacks) / n_assets
+        curvature = scaled.T @ scaled / n_steps + np.diag(slacks / weights)
+        step = np.linalg.solve(curvature, gradient - 1 + target / weights)
+        slack_step = (target - slacks * step) / weights - slacks
+        weights = weights + _fraction_inside(weights, step) * step
+        slacks = slacks + _fraction_inside(slacks, slack_step) * slack_step
+    else:
+        raise ArithmeticError("The best constant portfolio did not converge.")
+    normalised: Floats = weights / weights.sum()
+    return normalised
+
+
+def _fraction_inside(point: Floats, step: Floats) -> float:
+    """Largest part of a step, at most all of it, that keeps every coordinate positive."""
+    shrinking = step < 0
+    if not shrinking.any():
+        return 1.0
+    return min(1.0, 0.95 * float((-point[shrinking] / step[shrinking]).min()))
+
+
+def _checked(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:
+    values = np.asarray(prices, dtype=np.float64)
+    if values.ndim != 2 or len(values) < 2 or values.shape[1] < 1:
+        raise DataError(
+            f"`{name}` must have shape (rows, assets) with at least 2 rows; got {values.shape}."
+        )
+    problems = []
+    if n_assets is not None and values.shape[1] != n_assets:
+        problems.append(
+            f"`{name}` must have a column for each of the {n_assets} assets of `prices`; "
+            f"got {values.shape[1]}."
+        )
+    if not (np.isfinite(values) & (values > 0)).all():
+        problems.append(f"`{name}` must be finite and above 0; got {values.min():g} as the lowest.")
+    if problems:
+        raise DataError(problems)
+    return values

@@ -1,0 +1,198 @@
+"""Baselines against the reference wealths of the literature's data sets, and their invariants."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, eg, olmar, pamr, uniform
+from psann.errors import DataError
+from psann.metrics import portfolio_metrics
+
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "olps_reference.json").read_text())
+STRATEGIES = {
+    "BAH": buy_and_hold,
+    "UCRP": uniform,
+    "BCRP_hindsight": lambda prices: bcrp(prices, fitted_on=prices),
+    "EG_0.05": eg,
+    "PAMR_0.5": pamr,
+    "OLMAR1_10_5": olmar,
+}
+ALL = BASELINES | {
+    "bcrp": lambda prices: bcrp(prices, fitted_on=prices[:30]),
+    "best_asset": lambda prices: best_asset(prices, fitted_on=prices[:30]),
+}
+
+
+@cache
+def olps_prices(name: str) -> np.ndarray:
+    """Prices of a data set; its file holds cumulative products that start with a relative."""
+    spec = find_spec("universal")
+    assert spec is not None and spec.submodule_search_locations is not None, (
+        "pip install --no-deps universal-portfolios==0.4.17"
+    )
+    file = Path(spec.submodule_search_locations[0], "data", f"{name}.csv")
+    products = np.loadtxt(file, delimiter=",", skiprows=1)
+    return np.vstack([np.ones(products.shape[1]), products])
+
+
+def market(rows: int = 60, assets: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return 50 * np.exp(np.cumsum(rng.normal(0, 0.03, size=(rows, assets)), axis=0))
+
+
+def wealth(allocations: np.ndarray, prices: np.ndarray, basis_points: float = 0.0) -> float:
+    metrics = portfolio_metrics(allocations, prices, trans_cost=basis_points / 1e4, initial="cash")
+    return metrics["cum_return"] + 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", REFERENCE["sets"])
+def test_the_final_wealth_equals_the_reference_at_every_cost(name: str, strategy: str) -> None:
+    prices = olps_prices(name)
+    allocations = STRATEGIES[strategy](prices)
+    expected = REFERENCE["sets"][name]["own"][strategy]
+    for basis_points in (0, 5, 10, 25, 50):
+        assert wealth(allocations, prices, basis_points) == pytest.approx(
+            expected[f"{basis_points}bp"], rel=1e-6
+        )
+    gross = portfolio_metrics(allocations, prices)
+    assert gross["annual_sharpe"] == pytest.approx(expected["sharpe_0bp"], rel=1e-6)
+    assert gross["max_drawdown"] == pytest.approx(expected["mdd_0bp"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", REFERENCE["sets"])
+def test_the_best_asset_in_hindsight_is_the_best_stock_of_the_reference(name: str) -> None:
+    prices = olps_prices(name)
+    hindsight = best_asset(prices, fitted_on=prices)
+    assert wealth(hindsight, prices) == pytest.approx(
+        REFERENCE["sets"][name]["best_stock"], rel=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_weights_are_not_negative_and_sum_to_one(name: str) -> None:
+    prices = market()
+    weights = ALL[name](prices)
+    assert weights.shape == prices.shape
+    assert weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_permuting_assets_permutes_weights_and_leaves_wealth_unchanged(name: str) -> None:
+    prices = market()
+    order = np.random.default_rng(1).permutation(prices.shape[1])
+    straight, permuted = ALL[name](prices), ALL[name](prices[:, order])
+    np.testing.assert_allclose(permuted, straight[:, order], rtol=0, atol=1e-9)
+    assert wealth(permuted, prices[:, order], 10) == pytest.approx(
+        wealth(straight, prices, 10), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_scaling_each_price_changes_nothing(name: str) -> None:
+    prices = market()
+    scaled = prices * np.array([1e-3, 1.0, 7.0, 1e3, 0.2])
+    np.testing.assert_allclose(ALL[name](scaled), ALL[name](prices), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_later_prices_never_change_earlier_weights(name: str) -> None:
+    prices = market()
+    for row in (1, 5, 6, 7, 40):
+        # The span that a baseline is fitted on is earlier: the first 30 rows.
+        if name in BASELINES or row >= 30:
+            other = prices.copy()
+            other[row + 1 :] = market(rows=70)[11 + row :] ** 2
+            np.testing.assert_array_equal(ALL[name](other)[: row + 1], ALL[name](prices)[: row + 1])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_prices_are_left_as_they_were(name: str) -> None:
+    prices = market()
+    ALL[name](prices)
+    np.testing.assert_array_equal(prices, market())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_assets_that_move_as_one_are_held_in_equal_parts(name: str) -> None:
+    together = np.repeat(market(assets=1), 4, axis=1)
+    if name != "best_asset":
+        np.testing.assert_allclose(ALL[name](together), 0.25, rtol=1e-12)
+
+
+def test_buying_and_holding_never_trades_after_the_first_purchase() -> None:
+    prices = market()
+    metrics = portfolio_metrics(buy_and_hold(prices), prices, initial="cash")
+    assert metrics["turnover_traded"] == pytest.approx(1 / 59, rel=1e-12)
+
+
+def test_the_best_constant_portfolio_of_a_seesaw_holds_both_halves() -> None:
+    # One asset doubles and halves, the other is cash: Cover's example, half and half.
+    seesaw = np.array([[1.0, 1.0], [2.0, 1.0], [1.0, 1.0], [2.0, 1.0], [1.0, 1.0]])
+    np.testing.assert_allclose(bcrp(seesaw, fitted_on=seesaw), 0.5, rtol=1e-6)
+
+
+def test_the_best_constant_portfolio_beats_every_other_on_its_span() -> None:
+    prices = market(rows=200, assets=6)
+    best = wealth(bcrp(prices, fitted_on=prices), prices)
+    others = np.random.default_rng(2).dirichlet(np.full(6, 0.4), size=300)
+    for weights in [*others, *np.eye(6)]:
+        assert wealth(np.tile(weights, (200, 1)), prices) <= best * (1 + 1e-10)
+
+
+@pytest.mark.parametrize("spread", [1e-4, 0.02, 1.0, 10.0])
+@pytest.mark.parametrize("rows", [2, 3, 50])
+def test_the_best_constant_portfolio_meets_its_optimality_conditions(
+    rows: int, spread: float
+) -> None:
+    rng = np.random.default_rng(3)
+    growth = np.exp(rng.normal(0, spread, size=(rows - 1, 20)))
+    prices = np.vstack([np.ones(20), np.cumprod(growth, axis=0)])
+    weights = bcrp(prices, fitted_on=prices)[0]
+    slope = (growth / (growth @ weights)[:, None]).mean(0)
+    assert slope.max() <= 1 + 1e-11
+    assert weights @ (1 - slope) == pytest.approx(0, abs=1e-11)
+
+
+def test_what_was_fitted_on_the_past_does_not_look_at_the_present() -> None:
+    past = np.array([[1.0, 1.0], [1.1, 0.9], [1.2, 0.9]])
+    present = np.array([[1.0, 1.0], [0.5, 2.0]])
+    for fitted in (bcrp, best_asset):
+        np.testing.assert_allclose(fitted(present, fitted_on=past), [[1, 0], [1, 0]], atol=1e-9)
+
+
+def test_settings_change_what_they_name() -> None:
+    prices = market()
+    np.testing.assert_allclose(eg(prices, learning_rate=0.0), 0.2, rtol=1e-12)
+    np.testing.assert_array_equal(pamr(prices, threshold=2.0), uniform(prices))
+    np.testing.assert_array_equal(olmar(prices, threshold=0.0), uniform(prices))
+    assert (olmar(prices, window=3)[4] != olmar(prices)[4]).any()
+
+
+@pytest.mark.parametrize(
+    ("prices", "message"),
+    [
+        (np.ones(5), r"`prices` must have shape \(rows, assets\).*got \(5,\)"),
+        (np.ones((1, 2)), "at least 2 rows"),
+        (np.array([[1.0, 0.0], [1.0, 1.0]]), "`prices` must be finite and above 0; got 0"),
+        (np.array([[1.0, np.nan], [1.0, 1.0]]), "`prices` must be finite"),
+    ],
+)
+@pytest.mark.parametrize("name", ALL)
+def test_prices_that_are_none_are_refused(name: str, prices: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ALL[name](prices)
+
+
+def test_bad_settings_are_refused_by_name() -> None:
+    with pytest.raises(DataError, match=r"`fitted_on` must have a column for each of the 5"):
+        bcrp(market(), fitted_on=market(assets=4))
+    with pytest.raises(DataError, match="`window` must be at least 2 rows; got 1"):
+        olmar(market(), window=1)

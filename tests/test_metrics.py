@@ -1,0 +1,435 @@
+"""Portfolio figures by hand, against other libraries, and what misuse is told."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from event_simulator import simulate
+from psann.errors import DataError
+from psann.metrics import (
+    deflated_sharpe_ratio,
+    equity_curve,
+    max_drawdown,
+    portfolio_metrics,
+    sharpe_ratio,
+    stationary_bootstrap_ci,
+    turnover,
+)
+
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "metrics_reference.json").read_text())
+SERIES = REFERENCE["series"]
+ALLOCATIONS = [[0.5, 0.5], [1, 0], [0.2, 0.8], [0.2, 0.8]]
+PRICES = [[1, 1], [1.1, 0.9], [1, 1.2], [1.3, 1.1]]
+
+KEYS = {
+    "cum_return",
+    "log_return",
+    "sharpe",
+    "annual_sharpe",
+    "sharpe_se",
+    "psr",
+    "max_drawdown",
+    "turnover",
+    "turnover_traded",
+    "annual_return",
+    "annual_log_growth",
+    "annual_volatility",
+    "sortino",
+    "calmar",
+    "var_95",
+    "cvar_95",
+    "hit_rate",
+    "n_steps",
+    "cost_paid",
+}
+
+
+def metrics_of_returns(returns: list[float]) -> dict[str, float]:
+    prices = np.cumprod([1.0, *(1 + np.array(returns))]).reshape(-1, 1)
+    return portfolio_metrics(np.ones_like(prices), prices)
+
+
+def market(rows: int = 60, assets: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    prices = np.exp(np.cumsum(rng.normal(0.001, 0.02, size=(rows, assets)), axis=0))
+    return rng.dirichlet(np.ones(assets), size=rows), prices
+
+
+# Values ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cost", "initial", "curve", "sharpe"),
+    [
+        ("target_l1", "invested", [1, 0.99, 0.884160, 0.878266], -0.7234633),
+        ("drift", "invested", [1, 1, 0.900909, 0.880585], -0.780754),
+        ("drift", "cash", [1, 0.99, 0.891900, 0.871779], -0.910041),
+    ],
+)
+def test_the_worked_example_gives_the_values_in_the_design(
+    cost: str, initial: str, curve: list[float], sharpe: float
+) -> None:
+    options = {"trans_cost": 0.01, "cost": cost, "initial": initial}
+    np.testing.assert_allclose(equity_curve(ALLOCATIONS, PRICES, **options), curve, atol=5e-7)
+    assert portfolio_metrics(ALLOCATIONS, PRICES, **options)["sharpe"] == pytest.approx(
+        sharpe, abs=5e-7
+    )
+
+
+def test_the_worked_example_gives_the_published_figures_with_target_cost() -> None:
+    metrics = portfolio_metrics(ALLOCATIONS, PRICES, trans_cost=0.01, cost="target_l1")
+    assert metrics["cum_return"] == pytest.approx(-0.1217344, abs=5e-8)
+    assert metrics["log_return"] == pytest.approx(-0.1298063, abs=1e-7)
+    assert metrics["max_drawdown"] == pytest.approx(-0.1217344, abs=5e-8)
+    assert metrics["turnover"] == pytest.approx(0.8666667, abs=5e-8)
+    assert metrics["cost_paid"] == pytest.approx(
+        portfolio_metrics(ALLOCATIONS, PRICES)["log_return"] - metrics["log_return"], abs=1e-15
+    )
+
+
+# Our key -> the library's and its key; the hit rate and the growth of logarithms by formula.
+ELSEWHERE = {
+    "cum_return": ("empyrical", "total_return"),
+    "annual_return": ("empyrical", "cagr"),
+    "annual_volatility": ("empyrical", "annual_volatility"),
+    "annual_sharpe": ("empyrical", "sharpe"),
+    "sortino": ("empyrical", "sortino"),
+    "max_drawdown": ("empyrical", "max_drawdown"),
+    "calmar": ("empyrical", "calmar"),
+    "var_95": ("empyrical", "value_at_risk_5"),
+    "cvar_95": ("empyrical", "cvar_5"),
+    "sharpe": ("skfolio_compounded_true", "sharpe_per_period"),
+    "psr": ("skfolio_stat", "psr_vs_0"),
+    "hit_rate": ("formula_numpy", "hit_rate_all"),
+    "log_return": ("formula_numpy", "total_log_return"),
+    "annual_log_growth": ("formula_numpy", "annual_log_growth_252"),
+    "sharpe_se": ("formula_numpy", "sharpe_se_per_period"),
+}
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_figure_equals_the_reference_library_where_both_define_it(key: str, series: str) -> None:
+    library, name = ELSEWHERE[key]
+    expected = SERIES[series]["outputs"][library][name]
+    ours = metrics_of_returns(SERIES[series]["returns"])[key]
+    if expected in (None, "inf"):
+        assert math.isnan(ours)
+    else:
+        assert ours == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_quantstats_and_ffn_agree_where_they_use_the_same_definition() -> None:
+    ours = metrics_of_returns(SERIES["daily_t5_504"]["returns"])
+    quantstats = SERIES["daily_t5_504"]["outputs"]["quantstats"]
+    ffn = SERIES["daily_t5_504"]["outputs"]["ffn"]
+    assert ours["cvar_95"] == pytest.approx(quantstats["cvar_95_historical"], rel=1e-10)
+    assert ours["annual_return"] == pytest.approx(quantstats["cagr"], rel=1e-10)
+    assert ours["annual_sharpe"] == pytest.approx(ffn["sharpe"], rel=1e-10)
+    assert ours["sortino"] == pytest.approx(ffn["sortino"], rel=1e-10)
+
+
+def test_the_probabilistic_sharpe_ratio_is_that_of_the_design() -> None:
+    ours = metrics_of_returns(SERIES["daily_t5_504"]["returns"])
+    assert ours["psr"] == pytest.approx(0.987854, abs=5e-7)
+
+
+@pytest.mark.parametrize("series", ["daily_t5_504", "hand_5"])
+def test_the_deflated_sharpe_ratio_equals_the_reference_for_20_trials(series: str) -> None:
+    # The reference took 20 Sharpe ratios evenly spread over a range of 0.14.
+    variance = np.linspace(0, 0.14, 20).var(ddof=1)
+    ours = deflated_sharpe_ratio(
+        SERIES[series]["returns"], n_trials=20, trial_variance=float(variance)
+    )
+    expected = SERIES[series]["outputs"]["skfolio_stat"]["deflated_sharpe_20_trials"]
+    assert ours == pytest.approx(expected, rel=1e-10)
+
+
+def test_one_trial_is_not_deflated_and_more_trials_deflate_more() -> None:
+    returns = SERIES["daily_t5_504"]["returns"]
+    by_trials = [deflated_sharpe_ratio(returns, n_trials=n) for n in (1, 2, 10, 100)]
+    assert by_trials[0] == pytest.approx(metrics_of_returns(returns)["psr"], rel=1e-12)
+    assert by_trials == sorted(by_trials, reverse=True)
+    assert by_trials[3] < by_trials[0] - 0.3
+
+
+def test_turnover_against_drifted_weights_and_between_targets_are_told_apart() -> None:
+    table = REFERENCE["turnover_and_costs"]
+    prices = np.vstack([np.ones(3), np.cumprod(1 + np.array(table["asset_returns"]), axis=0)])
+    targets = [*table["target_weights"], table["target_weights"][-1]]
+    metrics = portfolio_metrics(targets, prices, initial="cash")
+    expected = np.mean(table["turnover_L1_drift_aware_start_cash"])
+    assert metrics["turnover_traded"] == pytest.approx(expected, rel=1e-12)
+    assert metrics["turnover"] == turnover(targets) == pytest.approx(0.3)
+
+
+# Invariants --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cost", ["drift", "exact", "target_l1"])
+def test_the_curve_equals_the_event_simulator(cost: str) -> None:
+    allocations, prices = market(rows=400)
+    options = {"trans_cost": 0.005, "cost": cost, "initial": "cash"}
+    ours = equity_curve(allocations, prices, **options)
+    np.testing.assert_allclose(ours, simulate(allocations, prices, **options), rtol=1e-10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**20), scale=st.floats(1e-6, 1e6), cost=st.sampled_from(["drift", "exact"])
+)
+def test_scaling_prices_changes_nothing(seed: int, scale: float, cost: str) -> None:
+    allocations, prices = market(seed=seed)
+    options = {"trans_cost": 0.002, "cost": cost}
+    plain = portfolio_metrics(allocations, prices, **options)
+    scaled = portfolio_metrics(allocations, scale * prices, **options)
+    assert scaled == pytest.approx(plain, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**20), rate=st.floats(0, 0.2))
+def test_costs_never_pay_and_no_figure_is_infinite(seed: int, rate: float) -> None:
+    allocations, prices = market(seed=seed, rows=2 + seed % 9)
+    metrics = portfolio_metrics(allocations, prices, trans_cost=rate, initial="cash")
+    assert set(metrics) == KEYS
+    assert all(type(value) is float and not math.isinf(value) for value in metrics.values())
+    assert metrics["cost_paid"] >= -1e-15
+    assert -1 <= metrics["max_drawdown"] <= 0
+
+
+def test_tensors_give_the_floats_of_arrays() -> None:
+    allocations, prices = market()
+    tensors = (torch.tensor(allocations, requires_grad=True), torch.tensor(prices))
+    assert portfolio_metrics(*tensors) == portfolio_metrics(allocations, prices)
+    narrow = portfolio_metrics(tensors[0].bfloat16(), tensors[1].float(), cash=True)
+    assert narrow["cum_return"] == pytest.approx(
+        portfolio_metrics(allocations, prices)["cum_return"], abs=0.05
+    )
+
+
+def test_arguments_are_left_as_they_were() -> None:
+    allocations, prices = market()
+    before = allocations.copy(), prices.copy()
+    portfolio_metrics(allocations, prices, trans_cost=0.01, cost="target_l1", initial="cash")
+    np.testing.assert_array_equal((allocations, prices), before)
+
+
+def test_a_year_of_fewer_rows_raises_annual_figures_only_where_it_should() -> None:
+    daily = portfolio_metrics(*market())
+    weekly = portfolio_metrics(*market(), periods_per_year=63)
+    assert weekly["annual_log_growth"] == pytest.approx(daily["annual_log_growth"] / 4)
+    assert weekly["annual_volatility"] == pytest.approx(daily["annual_volatility"] / 2)
+    assert weekly["sharpe"] == daily["sharpe"]
+
+
+# Undefined ---------------------------------------------------------------------------------------
+
+
+def test_figures_without_variance_or_drawdown_are_nan() -> None:
+    metrics = metrics_of_returns([0.01] * 400)
+    undefined = {name for name, value in metrics.items() if math.isnan(value)}
+    assert undefined == {"sharpe", "annual_sharpe", "sharpe_se", "psr", "sortino", "calmar"}
+
+
+def test_rounding_in_flat_markets_is_not_taken_for_risk() -> None:
+    allocations, _ = market(rows=3000, assets=7)
+    metrics = portfolio_metrics(allocations, np.full((3000, 7), 0.3))
+    assert metrics["annual_volatility"] == 0.0
+    assert all(math.isnan(metrics[name]) for name in ("sharpe", "sortino", "calmar", "psr"))
+
+
+def test_a_single_step_has_growth_but_no_spread() -> None:
+    metrics = portfolio_metrics([[1.0], [1.0]], [[1.0], [1.1]], trans_cost=0.001, initial="cash")
+    assert metrics["cum_return"] == pytest.approx(1.1 * 0.999 - 1)
+    assert metrics["n_steps"] == 1
+    assert math.isnan(metrics["sharpe"]) and math.isnan(metrics["annual_volatility"])
+
+
+def test_growth_beyond_the_range_of_floats_is_nan_not_infinite() -> None:
+    prices = np.array([[1.0], [1e200], [1e250], [1e300]])
+    metrics = portfolio_metrics(np.ones((4, 1)), prices)
+    assert math.isnan(metrics["annual_return"]) and math.isnan(metrics["sharpe"])
+    assert metrics["cum_return"] == pytest.approx(1e300)
+
+
+def test_a_lost_wealth_is_reported_and_ends_the_figures() -> None:
+    prices = np.array([[1.0], [1.1], [0.4], [0.8], [0.9]])
+    with pytest.warns(RuntimeWarning, match="lost at step 1"):
+        metrics = portfolio_metrics(np.full((5, 1), 3.0), prices, cash=True)
+    assert metrics["cum_return"] == metrics["max_drawdown"] == metrics["annual_return"] == -1.0
+    assert metrics["n_steps"] == 2
+    assert math.isnan(metrics["log_return"]) and math.isnan(metrics["cost_paid"])
+    with pytest.warns(RuntimeWarning, match="lost at step 1"):
+        curve = equity_curve(np.full((5, 1), 3.0), prices, cash=True)
+    np.testing.assert_allclose(curve, [1.0, 1.3, 0.0, 0.0, 0.0])
+
+
+def test_short_series_have_no_sharpe_ratio() -> None:
+    assert math.isnan(sharpe_ratio([0.01]))
+    assert math.isnan(sharpe_ratio([0.01, 0.01]))
+    assert sharpe_ratio([0.01, 0.03]) == pytest.approx(0.02 / (0.01 * math.sqrt(2)))
+    assert math.isnan(deflated_sharpe_ratio([0.01] * 9, n_trials=3))
+
+
+def test_max_drawdown_looks_at_the_start_too() -> None:
+    assert max_drawdown([1.0, 0.9, 1.2, 1.14]) == pytest.approx(-0.1)
+    assert max_drawdown([1.0, 1.0, 2.0]) == 0.0
+
+
+# Misuse ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allocations", "prices", "message"),
+    [
+        ([[1.0]] * 3, [[1.0]] * 2, r"same shape; got \(3, 1\) and \(2, 1\)"),
+        ([[0.5, 0.5]] * 3, [[1.0]] * 3, r"same shape; got \(3, 2\) and \(3, 1\)"),
+        ([1.0] * 3, [[1.0]] * 3, r"`allocations` must have shape \(rows, assets\).*reshape"),
+        ([[1.0]], [[1.0]], "at least 2 rows"),
+        ([[1.0], [math.nan]], [[1.0]] * 2, r"`allocations` must be finite; got nan.*\(1, 0\)"),
+        ([[1.0]] * 2, [[1.0], [math.inf]], r"`prices` must be finite; got inf"),
+        ([[1.0]] * 2, [[1.0], [0.0]], r"`prices` must be above 0; got 0 at index \(1, 0\)"),
+        ([[1.0]] * 3, [[0.01], [-0.02], [0.0]], "look like returns.*cumprod"),
+        ([["a"]] * 2, [[1.0]] * 2, "`allocations` must be an array of numbers"),
+    ],
+)
+def test_bad_arrays_are_refused_with_the_reason(
+    allocations: list, prices: list, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        portfolio_metrics(allocations, prices)
+    with pytest.raises(DataError, match=message):
+        equity_curve(allocations, prices)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        portfolio_metrics(
+            [[math.nan], [1.0]],
+            [[-1.0], [1.0]],
+            trans_cost=10,
+            periods_per_year=0,
+            initial="rich",
+            cost="none",
+        )
+    named = [problem.split("`")[1] for problem in caught.value.problems]
+    assert named == ["allocations", "prices", "trans_cost", "periods_per_year", "initial", "cost"]
+
+
+def test_rows_that_do_not_sum_to_one_warn_once_unless_the_rest_is_cash() -> None:
+    allocations = np.full((30, 2), 0.25)
+    prices = np.ones((30, 2))
+    with pytest.warns(UserWarning, match=r"row 0 sums to 0.5 and 30 of 30") as caught:
+        metrics = portfolio_metrics(allocations, prices)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert metrics["cum_return"] == pytest.approx(0.5**29 - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert portfolio_metrics(allocations, prices, cash=True)["cum_return"] == 0.0
+
+
+def test_softmax_rows_in_single_precision_pass_without_warning() -> None:
+    logits = torch.randn(50, 500, generator=torch.Generator().manual_seed(0))
+    portfolio_metrics(logits.softmax(-1), torch.ones(50, 500))
+
+
+@pytest.mark.parametrize("wealth", [[0.0, 1.0], [1.0, -0.1], [[1.0]], [], [1.0, math.nan]])
+def test_a_wealth_path_that_is_none_is_refused(wealth: list) -> None:
+    with pytest.raises(DataError, match="`wealth` must"):
+        max_drawdown(wealth)
+
+
+def test_bad_settings_of_the_deflated_ratio_are_refused() -> None:
+    with pytest.raises(DataError, match=r"`n_trials` must be at least 1; got 0[^\0]*variance"):
+        deflated_sharpe_ratio([0.1, 0.2], n_trials=0, trial_variance=-1.0)
+    with pytest.raises(DataError, match=r"`returns` must have shape \(n,\)"):
+        deflated_sharpe_ratio([[0.1, 0.2]], n_trials=2)
+    with pytest.raises(DataError, match="`allocations` must have shape"):
+        turnover([1.0, 2.0])
+
+
+# Bootstrap ---------------------------------------------------------------------------------------
+
+
+def test_the_bootstrap_interval_of_the_sharpe_ratio_is_close_to_that_of_arch() -> None:
+    returns = SERIES["daily_t5_504"]["returns"]
+    interval = stationary_bootstrap_ci(
+        returns, lambda sample: sharpe_ratio(sample) * math.sqrt(252), seed=7, mean_block=10
+    )
+    expected = REFERENCE["bootstrap"][
+        "stationary_bootstrap_block10_reps2000_seed12345_sharpe_percentile_95ci"
+    ]
+    # Two intervals of 2000 resamples each differ by about 0.06 per end.
+    np.testing.assert_allclose(interval, expected, atol=0.2)
+
+
+def test_independent_rows_give_the_normal_interval_of_a_mean() -> None:
+    sample = np.random.default_rng(0).normal(size=900)
+    low, high = stationary_bootstrap_ci(sample, seed=0, mean_block=1)
+    half = 1.96 * sample.std() / 30
+    np.testing.assert_allclose([low, high], sample.mean() + np.array([-half, half]), atol=0.008)
+
+
+def test_longer_blocks_see_the_dependence_that_short_ones_break() -> None:
+    noise = np.random.default_rng(1).normal(size=2000)
+    persistent = np.convolve(noise, np.ones(20) / 20, mode="valid")
+    short = np.ptp(stationary_bootstrap_ci(persistent, seed=0, mean_block=1, n_resamples=500))
+    long = np.ptp(stationary_bootstrap_ci(persistent, seed=0, mean_block=60, n_resamples=500))
+    assert long > 2.5 * short
+
+
+def test_blocks_run_on_over_the_end_and_have_the_mean_length() -> None:
+    rows = []
+
+    def keep(sample: np.ndarray) -> float:
+        rows.append(sample)
+        return 0.0
+
+    stationary_bootstrap_ci(np.arange(1000.0), keep, seed=3, mean_block=25, n_resamples=100)
+    steps = np.diff(np.array(rows), axis=1) % 1000
+    # A block ends with probability 1/25 per row, and the next starts anywhere.
+    assert (steps != 1).mean() == pytest.approx(1 / 25, rel=0.1)
+    assert np.bincount(np.array(rows, dtype=int).ravel(), minlength=1000).min() > 50
+
+
+def test_the_seed_decides_and_columns_stay_together() -> None:
+    pairs = np.random.default_rng(2).normal(size=(300, 1)) + np.array([0.0, 5.0])
+
+    def interval(seed: int) -> tuple[float, float]:
+        return stationary_bootstrap_ci(
+            pairs, lambda sample: sample[0, 0], seed=seed, n_resamples=50
+        )
+
+    assert interval(1) == interval(1) != interval(2)
+    low, high = stationary_bootstrap_ci(
+        pairs, lambda sample: float((sample[:, 1] - sample[:, 0]).mean()), seed=1, n_resamples=50
+    )
+    assert low == pytest.approx(5.0) and high == pytest.approx(5.0)
+
+
+def test_bad_settings_of_the_bootstrap_are_refused_together() -> None:
+    with pytest.raises(DataError) as caught:
+        stationary_bootstrap_ci([1.0], seed=-1, mean_block=0.5, n_resamples=0, confidence=95)
+    assert len(caught.value.problems) == 4
+    with pytest.raises(DataError, match="`series` must have shape"):
+        stationary_bootstrap_ci([], seed=0)
+
+
+def test_importing_the_metrics_imports_no_heavy_library() -> None:
+    code = (
+        "import sys, psann.metrics, psann.baselines; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'sklearn', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
