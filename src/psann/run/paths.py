@@ -175,6 +175,6 @@ def default_run_name(config: Path | str, *, now: datetime | None = None) -> str:
     >>> default_run_name("configs/nyse_o.yaml", now=datetime(2025, 10, 28, 9, 5, 7))[:24]
     'nyse_o-20251028T090507Z-'
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config).stem).lstrip("._-")
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config).stem).strip("._-")
     time = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     return f"{stem[:_STEM_LENGTH] or 'run'}-{time}-{os.urandom(3).hex()}"
