@@ -508,6 +508,12 @@ def test_shared_rows_of_data_that_repeat_by_nature_are_no_overlap():
     assert load(data).warnings == ()
 
 
+def test_rows_of_the_same_numbers_in_another_order_are_not_shared():
+    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
+    data["X_val"] = data["X_train"][:10, ::-1]
+    assert load(data).warnings == ()
+
+
 def test_one_shared_row_among_many_is_found_and_placed():
     data = {key: array for key, array in good_data().items() if not key.startswith("time")}
     data["X_test"][7] = data["X_val"][3]

@@ -328,8 +328,8 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
             row = _first(stuck)[0] + 1
             yield (
                 f"{key} must increase from row to row; got {int(stuck.sum())} of {len(time)} "
-                f"rows that do not come after the row before, first row {row}: {time[row]:.15g} after "
-                f"{time[row - 1]:.15g}. Sort the rows by time and drop duplicates."
+                f"rows that do not come after the row before, first row {row}: "
+                f"{time[row]:.15g} after {time[row - 1]:.15g}. Sort the rows by time and drop duplicates."
             )
     for (earlier, before), (later, after) in pairwise(times.items()):
         if not before.size or not after.size:
@@ -339,8 +339,8 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
             row = _first(inside)[0]
             yield (
                 f"{later} must begin after {earlier} ends at {before.max():.15g}; got "
-                f"{int(inside.sum())} of {len(after)} rows that do not, first row {row}: {after[row]:.15g}. "
-                "Cut the splits so that they follow each other in time and share no row."
+                f"{int(inside.sum())} of {len(after)} rows that do not, first row {row}: "
+                f"{after[row]:.15g}. Cut the splits so that they follow each other in time."
             )
 
 
