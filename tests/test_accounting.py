@@ -171,6 +171,42 @@ def test_ruin_ends_the_curve_at_zero_and_says_when() -> None:
     # The second step loses 7/11 of three times the wealth: more than there is.
     assert growth.ruined_at == 1
     np.testing.assert_allclose(growth.wealth, [1.0, 1.3, 0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(growth.net[1:], 0.0)
+
+
+def test_a_loss_and_a_fee_that_both_exceed_the_wealth_do_not_make_a_gain() -> None:
+    # The product of the two negative factors, -0.5 and 1 - 0.4 * 3, would be positive.
+    growth = net_growth(
+        np.full((2, 1), 3.0), np.array([[1.0], [0.5]]), trans_cost=0.4, initial="cash", cash=True
+    )
+    assert growth.ruined_at == 0
+
+
+def test_the_exact_model_keeps_the_largest_share_that_any_trade_allows() -> None:
+    rng = np.random.default_rng(6)
+    shares = np.linspace(0, 1, 2001)
+    n_ruined = 0
+    for _ in range(300):
+        before, after = rng.normal(0, 1.5, size=(2, 3))
+        trans_cost = rng.uniform(0, 0.99)
+        growth = net_growth(
+            np.array([before, after, after]),
+            np.ones((3, 3)),
+            trans_cost=trans_cost,
+            cost="exact",
+            cash=True,
+        )
+        fees = trans_cost * np.abs(shares[:, None] * after - before).sum(-1)
+        excess = shares + fees - 1
+        n_ruined += growth.ruined_at is not None
+        if growth.ruined_at is None:
+            kept = growth.net[1]
+            fee = trans_cost * np.abs(kept * after - before).sum()
+            assert kept + fee == pytest.approx(1, abs=1e-13)
+            assert excess[shares > kept + 1e-9].min(initial=1) > 0
+        else:
+            assert excess.min() > 0
+    assert 50 < n_ruined < 250
 
 
 @pytest.mark.parametrize("cost", COST_MODELS)

@@ -110,7 +110,9 @@ def test_later_prices_never_change_earlier_weights(name: str) -> None:
         if name in BASELINES or row >= 30:
             other = prices.copy()
             other[row + 1 :] = market(rows=70)[11 + row :] ** 2
-            np.testing.assert_array_equal(ALL[name](other)[: row + 1], ALL[name](prices)[: row + 1])
+            expected = ALL[name](prices)[: row + 1]
+            np.testing.assert_array_equal(ALL[name](other)[: row + 1], expected)
+            np.testing.assert_array_equal(ALL[name](prices[: row + 1]), expected)
 
 
 @pytest.mark.parametrize("name", ALL)

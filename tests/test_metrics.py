@@ -261,6 +261,11 @@ def test_growth_beyond_the_range_of_floats_is_nan_not_infinite() -> None:
     metrics = portfolio_metrics(np.ones((4, 1)), prices)
     assert math.isnan(metrics["annual_return"]) and math.isnan(metrics["sharpe"])
     assert metrics["cum_return"] == pytest.approx(1e300)
+    # Each asset in turn grows by 1e300: a wealth of 1e600.
+    prices = np.array([[1e-150, 1.0], [1e150, 1.0], [1e150, 1e300]])
+    metrics = portfolio_metrics([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], prices)
+    assert math.isnan(metrics["cum_return"]) and math.isnan(metrics["max_drawdown"])
+    assert metrics["log_return"] == pytest.approx(600 * math.log(10))
 
 
 def test_a_lost_wealth_is_reported_and_ends_the_figures() -> None:
@@ -273,6 +278,15 @@ def test_a_lost_wealth_is_reported_and_ends_the_figures() -> None:
     with pytest.warns(RuntimeWarning, match="lost at step 1"):
         curve = equity_curve(np.full((5, 1), 3.0), prices, cash=True)
     np.testing.assert_allclose(curve, [1.0, 1.3, 0.0, 0.0, 0.0])
+
+
+def test_trading_after_the_loss_of_everything_does_not_count() -> None:
+    prices = np.array([[1.0, 1.0], [0.4, 1.0], [0.4, 1.0], [0.4, 1.0]])
+    allocations = [[3.0, 0.0], [0.0, 1.0], [5.0, 0.0], [0.0, 5.0]]
+    with pytest.warns(RuntimeWarning, match="lost at step 0"):
+        metrics = portfolio_metrics(allocations, prices, initial="cash", cash=True)
+    assert metrics["turnover_traded"] == 3.0
+    assert metrics["turnover"] == 4.0
 
 
 def test_short_series_have_no_sharpe_ratio() -> None:

@@ -182,7 +182,7 @@ def _weights_before_trading(
 
 
 def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
-    """Largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none above 0.
+    """Largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none.
 
     The left side is convex and piecewise linear in ``m`` and not negative at 1, so Newton's
     iterates come down from 1 from kink to kink and stand still at the root: at most one per asset.
@@ -193,9 +193,10 @@ def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
         excess = share + trans_cost * _l1(surplus) - 1
         if not (excess > 1e-15).any():
             break
-        share = share - excess / (1 + trans_cost * (target * np.sign(surplus)).sum(-1))
-    # An excess that stays is a fee that no remaining wealth can pay.
-    return np.where((share <= 0) | (excess > 1e-12), 0.0, share)
+        slope = 1 + trans_cost * (target * np.sign(surplus)).sum(-1)
+        share = share - np.where(slope > 0, excess / slope, 0.0)
+    # Where the slope turns before the excess is gone, no remaining wealth can pay the fee.
+    return np.where(excess > 1e-12, 0.0, share)
 
 
 def _l1(weights: Array) -> Array:

@@ -129,7 +129,8 @@ def portfolio_metrics(
     )
     # The steps after the one that lost everything have no meaning.
     n_steps = len(growth.net) if growth.ruined_at is None else growth.ruined_at + 1
-    wealth = growth.wealth[: n_steps + 1]
+    with np.errstate(over="ignore"):
+        wealth = growth.wealth[: n_steps + 1]
     values = (
         _growth_figures(wealth, growth.net[:n_steps], periods_per_year)
         | _return_figures(growth.net[:n_steps] - 1, periods_per_year)
@@ -403,7 +404,6 @@ def stationary_bootstrap_ci(
 def _block_rows(draws: np.random.Generator, n_rows: int, mean_block: float) -> NDArray[np.intp]:
     rows = np.arange(n_rows)
     starts_block = draws.random(n_rows) < 1 / mean_block
-    starts_block[0] = True
     block_start = np.maximum.accumulate(np.where(starts_block, rows, 0))
     origins = draws.integers(0, n_rows, size=n_rows)
     return (origins[block_start] + rows - block_start) % n_rows
