@@ -56,7 +56,8 @@ class HISSOOptions(BaseModel):
     updates_per_epoch: int | None = Field(default=None, ge=1)
     """Updates per epoch, U; null takes as many as cover the training rows once."""
     reward: str | RewardTarget | Callable[..., Any] | None = None
-    """Name in the rewards table, `pkg.mod:function`, or `{target, kwargs}`; null: see docs."""
+    """Name in the rewards table, `pkg.mod:function`, or `{target, kwargs}`; null takes portfolio,
+    which needs prices."""
     context_extractor: str | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
     primary_transform: PrimaryTransform = "softmax"

@@ -1,0 +1,383 @@
+"""RunConfig: what a run is, read from a file and the command line, checked, resolved, written.
+
+Importing this module, and refusing a bad configuration, imports neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from psann.errors import ConfigError
+from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.run.canonical_config import make_canonical
+from psann.run.config_errors import readable_problems
+from psann.run.config_file import parse_value, read_config_file
+from psann.run.config_tree import MISSING, ConfigTree, Origins, Path
+from psann.training.schedules import LRScheduleOptions, ScheduleName
+
+_SECTION = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class EstimatorConfig(BaseModel):
+    """Which estimator, with which parameters."""
+
+    model_config = _SECTION
+
+    target: str
+    """Class name in psann, or `pkg.mod.Class` / `pkg.mod:Class`."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its constructor (see its docstring); those that `training`, `seed` and `device`
+    hold may be repeated here, but not contradicted."""
+
+
+class DataConfig(BaseModel):
+    """Where the arrays come from: exactly one of `npz` and `loader`."""
+
+    model_config = _SECTION
+
+    npz: str | None = None
+    """NumPy archive, relative to the configuration file."""
+    loader: str | None = None
+    """Import path of a function that returns the arrays."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the loader."""
+
+    @model_validator(mode="after")
+    def _need_one_source(self) -> Self:
+        if self.npz is None and self.loader is None:
+            raise ValueError("give npz (a file) or loader (a function)")
+        if self.npz is not None and (self.loader is not None or self.kwargs):
+            raise ValueError(
+                "npz cannot be combined with loader and kwargs; remove one of the two sources "
+                "(on the command line: --set 'data={npz: PATH}')"
+            )
+        return self
+
+
+def _schedule_by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class TrainingConfig(BaseModel):
+    """How long and how fast training goes, and what it does about trouble."""
+
+    model_config = _SECTION
+
+    epochs: int = Field(default=200, ge=1)
+    """Epochs of the main phase."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows per update of supervised training."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better monitor before training stops; null never stops early."""
+    lr: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """Learning rate at the top of its schedule."""
+    lr_schedule: Annotated[
+        LRScheduleOptions,
+        BeforeValidator(_schedule_by_name, json_schema_input_type=ScheduleName | LRScheduleOptions),
+    ] = Field(default_factory=LRScheduleOptions)
+    """How the learning rate moves: a name, or a mapping."""
+    monitor: Literal["auto", "val_reward", "val_loss", "reward", "train_loss"] = "auto"
+    """What chooses the best epoch; auto takes val_reward if it can be had, else val_loss, else
+    reward."""
+    seeds: int = Field(default=1, ge=1)
+    """Networks trained at once, each from its own seed."""
+    engine: Literal["auto", "eager", "compiled", "captured"] = "auto"
+    """What executes an update."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of the CPU; null chooses by the size of the model."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """At a loss, reward or gradient that is not finite: stop the run, or skip the update."""
+    max_skipped_updates: int = Field(default=100, ge=1)
+    """Skipped updates after which `on_nonfinite: skip` stops after all."""
+    checkpoint_every_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """Seconds between two commits to the run directory, at least."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_one_for_now(cls, seeds: int) -> int:
+        if seeds > 1:
+            raise ValueError("more than one seed per run is not available yet; write 1")
+        return seeds
+
+    @field_validator("engine")
+    @classmethod
+    def _engine_is_eager_for_now(cls, engine: str) -> str:
+        if engine in ("compiled", "captured"):
+            raise ValueError(f"the {engine} engine is not available yet; write auto or eager")
+        return engine
+
+
+class RecordedFacts(BaseModel):
+    """What psann writes into `config_resolved.yaml`; leave it out of your own configurations."""
+
+    model_config = _SECTION
+
+    seed_from: Literal["command line", "config", "default"] = "default"
+    """Where the seed came from."""
+    npz_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of `data.npz`; another content is refused."""
+    init_from_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of the estimator file behind `init_from`; another content is refused."""
+    notes: list[str] = Field(default_factory=list)
+    """Keys that were translated from their published spelling, and how."""
+
+
+class RunConfig(BaseModel):
+    """Everything that a run is told.
+
+    Build it with `load_run_config`, which reads a file and the command line, or from values of
+    your own; a value that cannot be is refused either way.
+    """
+
+    model_config = _SECTION
+
+    mode: Literal["train", "fine_tune", "evaluate"] = "train"
+    """train from scratch, fine_tune an existing estimator, or evaluate it without training."""
+    estimator: EstimatorConfig
+    """Which estimator, with which parameters."""
+    hisso: HISSOOptions = Field(default_factory=HISSOOptions)
+    """Episodes, their reward, and the warm start."""
+    data: DataConfig
+    """Where the arrays come from: exactly one of `npz` and `loader`."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """How long and how fast training goes, and what it does about trouble."""
+    evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
+    """How a policy is judged on validation and test rows."""
+    seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    """Fixes every random draw."""
+    device: str = Field(
+        default="auto",
+        pattern="^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        examples=["auto", "cpu", "cuda", "cuda:0"],
+    )
+    """Where to compute; auto takes a CUDA device if there is one."""
+    init_from: str | None = Field(default=None, validate_default=True)
+    """Run directory or estimator file to start from (fine_tune, evaluate), relative to the
+    configuration file."""
+    recorded: RecordedFacts = Field(default_factory=RecordedFacts)
+    """What psann writes into `config_resolved.yaml`; leave it out of your own configurations."""
+
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @field_validator("hisso")
+    @classmethod
+    def _hisso_is_plain_data(cls, hisso: HISSOOptions) -> HISSOOptions:
+        for name in ("reward", "context_extractor"):
+            if callable(getattr(hisso, name)):
+                raise ValueError(f"{name} must be named by its import path in a RunConfig")
+        if hisso.supervised is True:
+            return hisso.model_copy(update={"supervised": WarmStartOptions()})
+        return hisso
+
+    @field_validator("init_from")
+    @classmethod
+    def _mode_decides_on_init_from(cls, init_from: str | None, info: ValidationInfo) -> str | None:
+        mode = info.data.get("mode")
+        if mode in ("fine_tune", "evaluate") and init_from is None:
+            raise ValueError(
+                f"mode {mode} needs a run directory or an estimator file (--init-from)"
+            )
+        if mode == "train" and init_from is not None:
+            raise ValueError("has no effect in mode train; remove it, or write mode: fine_tune")
+        return init_from
+
+    def where(self, *path: str) -> str:
+        """Return where a key was written: file and line, or command-line option."""
+        return self._origins.where(path)
+
+
+def load_run_config(
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    mode: str | None = None,
+    init_from: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> RunConfig:
+    """Read a configuration; the command line wins over the file, the file over the defaults.
+
+    Parameters
+    ----------
+    path : str or path-like
+        YAML file, or JSON if it is named `*.json`.
+    overrides : sequence of str
+        `key.path=value` in YAML syntax, as `--set` takes them; a mapping replaces what it names.
+    mode, init_from, seed, device : optional
+        Values of the options of the same names; None leaves the file's.
+
+    Returns
+    -------
+    RunConfig
+        Canonical names only, `data.npz` and `init_from` absolute: paths in the file are relative
+        to its folder, those on the command line to the current one.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, each with its line or option, its key, and what it must be.
+    """
+    tree = read_config_file(path)
+    make_canonical(tree)
+    _make_paths_absolute(tree, os.path.dirname(os.path.abspath(path)))
+    for text in overrides:
+        _override(tree, text)
+    options = {"mode": mode, "init_from": init_from, "seed": seed, "device": device}
+    for name, value in options.items():
+        if value is not None:
+            _override_value(tree, (name,), value, origin=f"--{name.replace('_', '-')}")
+    _record(tree, seed_is_option=seed is not None)
+    _refuse_masked(tree)
+    try:
+        # As JSON, so that strict means what it says: text is no number and 1 is not true.
+        config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
+    except ValidationError as error:
+        problems = readable_problems(error, model=RunConfig, tree=tree)
+        raise ConfigError([*tree.problems, *problems]) from None
+    if tree.problems:
+        raise ConfigError(tree.problems)
+    config._origins = tree.origins
+    return config
+
+
+def _override(tree: ConfigTree, text: str) -> None:
+    origin = f"--set {text}"
+    name, equals, written = text.partition("=")
+    path = tuple(name.split("."))
+    if not equals or not all(path):
+        tree.problems.append(f"--set must be key.path=value; got {text!r}.")
+        return
+    try:
+        value = parse_value(written, source=origin)
+    except ConfigError as error:
+        tree.problems.extend(error.problems)
+        return
+    _override_value(tree, path, value, origin=origin)
+
+
+def _override_value(tree: ConfigTree, path: Path, value: Any, *, origin: str) -> None:
+    """Set a value, after the same translations as in a file."""
+    given = ConfigTree({}, Origins(source=origin))
+    given.set(path, value, origin=origin)
+    make_canonical(given)
+    if isinstance(value, dict) and given.get(path) is MISSING:
+        given.set(path, {}, origin=origin)  # all of it found other homes
+    _make_paths_absolute(given, os.getcwd())
+    for place, inner in given.leaves(whole=path):
+        tree.set(place, inner, origin=origin)
+    for place, digest in _DIGESTS.items():
+        if place[: len(path)] == path:
+            tree.pop(digest)  # it was taken of another file
+    tree.problems += given.problems
+    tree.notes += given.notes
+
+
+_DIGESTS: dict[Path, Path] = {
+    ("data", "npz"): ("recorded", "npz_sha256"),
+    ("init_from",): ("recorded", "init_from_sha256"),
+}
+
+
+def _make_paths_absolute(tree: ConfigTree, folder: str) -> None:
+    for path in _DIGESTS:
+        value = tree.get(path)
+        if isinstance(value, str):
+            absolute = os.path.abspath(os.path.join(folder, os.path.expanduser(value)))
+            tree.set(path, absolute, origin=tree.where(path))
+
+
+def _record(tree: ConfigTree, *, seed_is_option: bool) -> None:
+    """Note where the seed came from and what was translated, unless the file already says so."""
+    recorded = tree.get(("recorded",))
+    if recorded is not MISSING and not isinstance(recorded, dict):
+        return  # the schema says what is wrong with it
+    origin = tree.where(("recorded",))
+    if tree.where(("seed",)).startswith("--"):
+        tree.set(("recorded", "seed_from"), "command line", origin=origin)
+    elif tree.get(("seed",)) is not MISSING and tree.get(("recorded", "seed_from")) is MISSING:
+        tree.set(("recorded", "seed_from"), "config", origin=origin)
+    known = tree.get(("recorded", "notes"))
+    if tree.notes and (known is MISSING or isinstance(known, list)):
+        notes = [*(known if isinstance(known, list) else []), *tree.notes]
+        tree.set(("recorded", "notes"), notes, origin=origin)
+
+
+def _refuse_masked(tree: ConfigTree) -> None:
+    for path, value in tree.leaves():
+        if isinstance(value, str) and "***" in value:
+            name = ".".join(path)
+            tree.refuse(path, f"holds a masked secret (***); give it by --set {name}=VALUE")
+
+
+def dump_resolved(
+    config: RunConfig, *, npz_sha256: str | None = None, init_from_sha256: str | None = None
+) -> str:
+    """Write a configuration with all its defaults, so that feeding it back gives it again.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration of a run.
+    npz_sha256, init_from_sha256 : str, optional
+        Digests of the files that it names; None keeps the recorded ones.
+
+    Returns
+    -------
+    str
+        YAML text, secrets masked.
+    """
+    from psann.run.config_dump import to_yaml
+    from psann.run.provenance import mask_secrets
+
+    values = config.model_dump(mode="json")
+    values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256
+    values["recorded"]["init_from_sha256"] = init_from_sha256 or config.recorded.init_from_sha256
+    masked: dict[str, Any] = mask_secrets(values)
+    return to_yaml(masked)
+
+
+def config_sha256(config: RunConfig) -> str:
+    """Digest of what determines the result of training.
+
+    Left out are what is recorded, the device, the commit interval, and the two file names: their
+    contents have digests of their own.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration of a run.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    import hashlib
+
+    values = config.model_dump(
+        mode="json",
+        exclude={
+            "recorded": True,
+            "device": True,
+            "init_from": True,
+            "data": {"npz"},
+            "training": {"checkpoint_every_s"},
+        },
+    )
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,294 @@
+"""What a valid configuration names: classes, functions and files, found and checked at once.
+
+This is the second phase of checking: it imports, so that it takes its time; no data are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psann._imports import import_object
+from psann.errors import ConfigError, ImportTargetError, did_you_mean
+from psann.run.config import RunConfig
+from psann.run.paths import RunPaths
+
+if TYPE_CHECKING:
+    from psann.estimators._base import BasePSANNRegressor
+
+# What training itself passes to a reward, so that a configuration may not.
+_REWARD_SETTINGS = ("transition_penalty", "initial", "cash")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedTargets:
+    """The objects and files behind the names of a configuration."""
+
+    estimator_class: type[BasePSANNRegressor]
+    loader: Callable[..., Any] | None
+    """None when the data come from an archive."""
+    reward: Callable[..., Any] | None
+    """None when none is named; without the keyword arguments of the configuration."""
+    context_extractor: Callable[..., Any] | None
+    estimator_file: Path | None
+    """The file behind `init_from`: itself, or the best estimator of a run directory."""
+    estimator_file_sha256: str | None
+
+
+def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> ResolvedTargets:
+    """Import what a configuration names and check the arguments given for it.
+
+    Parameters
+    ----------
+    config : RunConfig
+        A valid configuration.
+    only_import : sequence of str
+        Module prefixes outside of which nothing is imported; empty allows all of the user's.
+
+    Returns
+    -------
+    ResolvedTargets
+        What was found.
+
+    Raises
+    ------
+    ConfigError
+        With every problem: targets that are forbidden, missing or of the wrong kind, arguments
+        that their signatures do not have, files that are missing or have changed since their
+        digest was recorded.
+    """
+    search = _Search(config, tuple(only_import))
+    targets = ResolvedTargets(
+        estimator_class=search.estimator_class(),
+        loader=search.loader(),
+        reward=search.reward(),
+        context_extractor=search.context_extractor(),
+        estimator_file=(file := search.estimator_file()),
+        estimator_file_sha256=search.digest(file, "init_from"),
+    )
+    search.check_archive()
+    if search.problems:
+        raise ConfigError(search.problems)
+    return targets
+
+
+def estimator_arguments(config: RunConfig) -> dict[str, Any]:
+    """Return the constructor's arguments: `estimator.params`, and what `training` and others hold.
+
+    Parameters
+    ----------
+    config : RunConfig
+        A valid configuration.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of the estimator class.
+    """
+    training = config.training
+    return {
+        **config.estimator.params,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "patience": training.patience,
+        "lr": training.lr,
+        "lr_schedule": training.lr_schedule,
+        "monitor": training.monitor,
+        "engine": training.engine,
+        "threads": training.threads,
+        "on_nonfinite": training.on_nonfinite,
+        "max_skipped_updates": training.max_skipped_updates,
+        "device": config.device,
+        "random_state": config.seed,
+    }
+
+
+class _Search:
+    """Looks for one target after the other, and collects what is wrong."""
+
+    def __init__(self, config: RunConfig, only_import: tuple[str, ...]) -> None:
+        self.config = config
+        self.problems: list[str] = []
+        self._only_import = only_import
+
+    def estimator_class(self) -> Any:
+        path = ("estimator", "target")
+        found = self._import(self.config.estimator.target, path)
+        if found is None:
+            return None
+        from psann.estimators._base import BasePSANNRegressor
+
+        if not (isinstance(found, type) and issubclass(found, BasePSANNRegressor)):
+            self._refuse(
+                path,
+                "must name an estimator class: psann.PSANNRegressor, psann.ResPSANNRegressor, "
+                "psann.WaveResNetRegressor, or a subclass of one",
+            )
+        elif inspect.isabstract(found):
+            self._refuse(path, f"names {found.__name__}, which is not a finished estimator")
+        elif not self._check_keywords(found, ("estimator", "params"), self.config.estimator.params):
+            arguments = estimator_arguments(self.config)
+            for problem in found(**arguments).parameter_problems():
+                self._refuse(("estimator", "params"), f"do not fit: {problem.rstrip('.')}")
+        return found
+
+    def loader(self) -> Any:
+        data = self.config.data
+        found = self._import(data.loader, ("data", "loader"))
+        if found is not None:
+            self._check_keywords(found, ("data", "kwargs"), data.kwargs)
+        return found
+
+    def reward(self) -> Any:
+        from psann.hisso.rewards import REWARDS
+
+        spec = self.config.hisso.reward
+        path: tuple[str, ...] = ("hisso", "reward")
+        kwargs: Mapping[str, Any] = {}
+        if isinstance(spec, dict):
+            path, kwargs, spec = (*path, "target"), spec.get("kwargs", {}), spec["target"]
+        if not isinstance(spec, str):
+            return None
+        if "." not in spec and ":" not in spec and spec not in REWARDS:
+            names = ", ".join(sorted(REWARDS))
+            self._refuse(
+                path,
+                f"must be one of {names}, or pkg.mod:function; got {spec!r}",
+                did_you_mean(spec, REWARDS),
+            )
+            return None
+        found = REWARDS.get(spec) or self._import(spec, path)
+        if found is not None:
+            self._check_keywords(
+                found, ("hisso", "reward", "kwargs"), kwargs, taken=_REWARD_SETTINGS, n_positional=2
+            )
+            self._check_call(found, path, 2, {"transition_penalty": 0.0}, "actions and context")
+        return found
+
+    def context_extractor(self) -> Any:
+        path = ("hisso", "context_extractor")
+        spec = self.config.hisso.context_extractor
+        found = self._import(spec if isinstance(spec, str) else None, path)
+        if found is not None:
+            self._check_call(found, path, 1, {}, "the windows X")
+        return found
+
+    def estimator_file(self) -> Path | None:
+        if self.config.init_from is None:
+            return None
+        given = Path(self.config.init_from)
+        file = RunPaths(given).best if given.is_dir() else given
+        if file.is_file():
+            return file
+        what = "holds no checkpoints/best.safetensors" if given.is_dir() else "does not exist"
+        self._refuse(
+            ("init_from",), f"must be a run directory or an estimator file; {given} {what}"
+        )
+        return None
+
+    def check_archive(self) -> None:
+        if self.config.data.npz is None:
+            return
+        file = Path(self.config.data.npz)
+        if not file.is_file():
+            what = "is no file" if file.exists() else "does not exist"
+            self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {what}")
+        elif self.config.recorded.npz_sha256 is not None:
+            self.digest(file, "npz")
+
+    def digest(self, file: Path | None, name: str) -> str | None:
+        """Return a file's digest, refusing one that differs from the recorded one."""
+        if file is None:
+            return None
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        recorded = self.config.recorded
+        expected = recorded.npz_sha256 if name == "npz" else recorded.init_from_sha256
+        if expected not in (None, digest):
+            self._refuse(
+                ("recorded", f"{name}_sha256"),
+                f"does not fit: {file} has changed since this configuration was written; "
+                "restore the file, or remove this key if the change is meant",
+            )
+        return digest
+
+    def _import(self, target: str | None, path: tuple[str, ...]) -> Any:
+        if target is None:
+            return None
+        who = f"{self.config.where(*path)}: {'.'.join(path)}"
+        try:
+            return import_object(target, who=who, only_import=self._only_import)
+        except ImportTargetError as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def _check_keywords(
+        self,
+        function: Callable[..., Any],
+        path: tuple[str, ...],
+        given: Mapping[str, Any],
+        *,
+        taken: Iterable[str] = (),
+        n_positional: int = 0,
+    ) -> bool:
+        """Compare keyword arguments with a signature; tell whether something is wrong."""
+        before = len(self.problems)
+        parameters = _parameters(function)
+        keywords = [
+            name
+            for name, parameter in list(parameters.items())[n_positional:]
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values()) or not parameters
+        name = getattr(function, "__name__", "the target")
+        for key in given:
+            if key in taken:
+                self._refuse((*path, key), f"is set by psann, from {_SOURCES[key]}; remove it")
+            elif key not in keywords and (not takes_any or key in parameters):
+                known = [word for word in keywords if word not in taken]
+                hint = did_you_mean(key, known)
+                self._refuse((*path, key), f"is no argument of {name}", hint)
+        for key in keywords:
+            if parameters[key].default is inspect.Parameter.empty and key not in (*given, *taken):
+                self._refuse(path, f"must give {key}, which {name} needs")
+        return len(self.problems) > before
+
+    def _check_call(
+        self,
+        function: Callable[..., Any],
+        path: tuple[str, ...],
+        n_positional: int,
+        keywords: Mapping[str, Any],
+        what: str,
+    ) -> None:
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            return  # compiled functions may not tell
+        try:
+            signature.bind_partial(*([None] * n_positional), **keywords)
+        except TypeError:
+            also = "".join(f", and the keyword {key}" for key in keywords)
+            self._refuse(path, f"must take {what}{also}; its signature is {signature}")
+
+    def _refuse(self, path: tuple[str, ...], message: str, hint: str = "") -> None:
+        where = self.config.where(*path)
+        self.problems.append(f"{where}: {'.'.join(path)} {message}.{hint}")
+
+
+_SOURCES = {
+    "transition_penalty": "hisso.transition_penalty",
+    "initial": "evaluation.initial",
+    "cash": "hisso.primary_transform",
+}
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
