@@ -53,7 +53,7 @@ class Decision:
 class FitResult:
     """What a fit did: which epoch was kept, why it ended, and every epoch's record."""
 
-    monitor: str
+    monitor: str | None
     best_epoch: int
     best_value: float | None
     epochs_done: int

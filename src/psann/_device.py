@@ -1,0 +1,84 @@
+"""Which device computes, with how many threads; facts about both for the record."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from psann.errors import DeviceError
+
+# Below this many multiply-adds per update one thread is as fast as several, and on a busy
+# machine much faster: idle OpenMP workers spin.
+_WORK_PER_THREAD = 50_000_000
+
+
+def resolve_device(name: str) -> torch.device:
+    """Torch device of a name; `auto` is the first CUDA device, else the CPU.
+
+    Parameters
+    ----------
+    name : str
+        ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+
+    Raises
+    ------
+    DeviceError
+        If the name is none of these, or a CUDA device that this machine does not have: an
+        explicit device never falls back in silence.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise DeviceError(f"device must be cpu, cuda, cuda:N or auto; got {name!r}.")
+    if kind == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) >= count:
+        raise DeviceError(
+            f"device {name!r} is not there: this machine has {count} CUDA devices "
+            f"(torch {torch.__version__}). Use --device auto or --device cpu, or check the driver."
+        )
+    return torch.device("cuda", int(index or 0))
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the device for a person: the card's, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def choose_threads(*, n_parameters: int, rows_per_update: int, available: int) -> int:
+    """Threads that an update of this size can use; a pure function of the shapes.
+
+    Parameters
+    ----------
+    n_parameters : int
+        Parameters of the network; a row costs about as many multiply-adds, three times over.
+    rows_per_update : int
+        Rows in one forward pass.
+    available : int
+        Cores at hand.
+
+    Returns
+    -------
+    int
+        Between 1 and `available`.
+    """
+    work = 3 * n_parameters * rows_per_update
+    return max(1, min(available, work // _WORK_PER_THREAD))
+
+
+@contextlib.contextmanager
+def thread_count(threads: int) -> Iterator[None]:
+    """Let torch use this many threads inside the block, and as many as before after it."""
+    before = torch.get_num_threads()
+    if threads == before:
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,418 @@
+"""What all estimators share: the outline of `fit`, prediction, and files."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_parameter_constraints,
+)
+
+from psann._device import choose_threads, resolve_device, thread_count
+from psann._imports import import_object
+from psann._seed import stream_generator
+from psann.estimators._fit_utils import (
+    SCALERS,
+    DataFormat,
+    PreparedInputs,
+    action_width,
+    maybe_run_hisso,
+    network_outputs,
+    prepare_inputs_and_scaler,
+    supervised_rows,
+)
+from psann.estimators._prediction import PredictionMixin
+from psann.estimators._saving import EstimatorFileMixin
+from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.losses import LOSSES, Loss
+from psann.nn.network import Network
+from psann.nn.state import initial_states
+from psann.training.engine import StateReset
+from psann.training.history import Decision, FitResult
+from psann.training.loop import MonitorName
+from psann.training.observers import Observer
+from psann.training.optimizer import Optimizer, OptimizerName
+from psann.training.options import TrainingOptions, build_engine
+from psann.training.precision import resolve_precision
+from psann.training.schedules import LRScheduleOptions
+from psann.training.state import TrainState
+from psann.training.supervised import fit_supervised
+
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+COUNT = Interval(Integral, 1, None, closed="left")
+COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
+REAL = Interval(Real, None, None, closed="neither")
+
+
+class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the estimators: a subclass lists its parameters and builds its network.
+
+    Notes
+    -----
+    Fitted attributes: ``network_`` (torch module with the best epoch's weights), ``fit_result_``
+    (`psann.training.history.FitResult`), ``n_features_in_``, ``n_outputs_`` (actions or targets,
+    M), ``scaler_``, ``target_scaler_``, ``hisso_options_`` and ``evaluation_options_``,
+    ``seed_``, ``device_``, ``threads_``.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layers": [COUNT],
+        "hidden_units": [COUNT],
+        "activation": [StrOptions({"psann", "tanh", "relu"})],
+        "activation_params": [dict, None],
+        "epochs": [COUNT],
+        "batch_size": [COUNT],
+        "lr": [POSITIVE],
+        "lr_schedule": [str, dict, LRScheduleOptions, None],
+        "optimizer": [StrOptions({"adam", "adamw", "sgd"})],
+        "weight_decay": [NOT_NEGATIVE],
+        "clip_norm": [POSITIVE, None],
+        "loss": [str, callable],
+        "patience": [COUNT, None],
+        "monitor": [StrOptions({"auto", "val_reward", "val_loss", "reward", "train_loss"})],
+        "input_noise": [NOT_NEGATIVE],
+        "shuffle": ["boolean"],
+        "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
+        "target_scaler": [
+            StrOptions(set(SCALERS)),
+            HasMethods(["fit", "transform", "inverse_transform"]),
+            None,
+        ],
+        "preserve_shape": ["boolean"],
+        "data_format": [StrOptions({"channels_first", "channels_last"})],
+        "on_nonfinite": [StrOptions({"stop", "skip"})],
+        "max_skipped_updates": [COUNT],
+        "engine": [StrOptions({"auto", "eager"})],
+        "threads": [COUNT, None],
+        "device": [str],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    hidden_layers: int
+    hidden_units: int
+    activation: str
+    activation_params: dict[str, Any] | None
+    epochs: int
+    batch_size: int
+    lr: float
+    lr_schedule: str | dict[str, Any] | LRScheduleOptions | None
+    optimizer: OptimizerName
+    weight_decay: float
+    clip_norm: float | None
+    loss: str | Loss
+    patience: int | None
+    monitor: MonitorName | Literal["auto"]
+    input_noise: float
+    shuffle: bool
+    scaler: Any
+    target_scaler: Any
+    preserve_shape: bool
+    data_format: DataFormat
+    on_nonfinite: str
+    max_skipped_updates: int
+    engine: str
+    threads: int | None
+    device: str
+    warm_start: bool
+    random_state: Any
+
+    _epoch_offset: int = 0
+
+    def _store(self, arguments: Mapping[str, Any]) -> None:
+        """Set the constructor's arguments as attributes: all that a constructor may do."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+    @property
+    def _state_reset(self) -> StateReset:
+        """When stateful layers forget; those that have none never notice."""
+        return "batch"
+
+    @abstractmethod
+    def _build_network(
+        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
+    ) -> Network:
+        """The body for these widths; without `rng` only its shape, on torch's meta device."""
+
+    def parameter_problems(self) -> list[str]:
+        """Every constructor parameter that `fit` would refuse, one sentence each."""
+        problems = []
+        name = type(self).__name__
+        for key, value in self.get_params(deep=False).items():
+            try:
+                validate_parameter_constraints(
+                    self._parameter_constraints, {key: value}, caller_name=name
+                )
+            except InvalidParameterError as error:
+                problems.append(str(error))
+        if self.preserve_shape:
+            problems.append(
+                f"{name} flattens its inputs: preserve_shape must be False; got True. "
+                "Convolutional bodies are not part of this release."
+            )
+        for read in (self._schedule, self._loss, self._network_problem):
+            try:
+                read()
+            except (ValueError, TypeError) as error:
+                problems.append(f"{name}: {error}")
+        return problems
+
+    def _network_problem(self) -> None:
+        """Raise `ValueError` if the parameters do not describe a network."""
+        with torch.device("meta"):
+            self._build_network(1, 1, 0, None)
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        prices: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
+        hisso: HISSOOptions | Mapping[str, Any] | None = None,
+        evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> Self:
+        """Train on targets, or on the reward of episodes when `hisso` is given.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows in time order; more than two dimensions are flattened.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+            Targets; HISSO can do without.
+        prices : array-like of shape (n_samples, n_outputs) or (n_samples, 1), optional
+            Positive; row t of X decides what is held from ``prices[t]`` to ``prices[t + 1]``.
+        context : array-like of shape (n_samples, n_context), optional
+            Conditioning input of the network, for `WaveResNetRegressor`.
+        validation_data : mapping or (X, y), optional
+            Later rows that choose the best epoch; keys ``X y prices context``.
+        hisso : HISSOOptions or mapping, optional
+            How to train on episodes; None trains on targets.
+        evaluation : EvaluationOptions or mapping, optional
+            Cost and first holdings of the validation pass.
+        observers : sequence of Observer
+            Who watches; see `psann.training.observers`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            With every problem that parameters, options or arrays have.
+        DivergedError
+            If a loss, reward or gradient is not finite; nothing is fitted then.
+        """
+        problems = self.parameter_problems()
+        if problems:
+            raise ValueError("\n".join(problems))
+        options = None if hisso is None else HISSOOptions.model_validate(hisso)
+        judging = EvaluationOptions.model_validate(evaluation or {})
+        continues = self.warm_start and hasattr(self, "network_")
+        device = resolve_device(self.device)
+        is_hisso = options is not None and options.enabled
+        train = self._checked_split(
+            {"X": X, "y": y, "prices": prices, "context": context},
+            reset=not continues,
+            requires_y=not is_hisso,
+        )
+        validation = _as_mapping(validation_data)
+        if validation is not None:
+            validation = self._checked_split(validation, reset=False, requires_y=not is_hisso)
+        prepared = prepare_inputs_and_scaler(
+            train,
+            validation,
+            scaler=self.scaler_ if continues else self.scaler,
+            target_scaler=self.target_scaler_ if continues else self.target_scaler,
+            fitted=continues,
+        )
+        network = self._first_network(prepared, options, continues=continues)
+        training, decisions = self._training_options(options, network, prepared, device)
+        for decision in decisions:
+            for observer in observers:
+                observer.on_decision(decision)
+        engine = build_engine(network, training, epoch_offset=self._epoch_offset)
+        self.hisso_options_, self.evaluation_options_ = options, judging
+        with thread_count(self.threads_):
+            trained = maybe_run_hisso(
+                engine,
+                prepared,
+                hisso=options,
+                evaluation=judging,
+                training=training,
+                keeps_first_weights=continues,
+                observers=observers,
+            )
+            if trained is None:
+                rows = supervised_rows(prepared, device)
+                trained = fit_supervised(engine, *rows, options=training, observers=observers)
+        self._keep(network, *trained)
+        self.fit_result_.decisions[:0] = decisions
+        return self
+
+    def _first_network(
+        self, prepared: PreparedInputs, options: HISSOOptions | None, *, continues: bool
+    ) -> Network:
+        """The network to train, and the fitted attributes that describe its inputs."""
+        n_outputs = action_width(prepared, options)
+        if continues:
+            if (n_outputs, prepared.n_context) != (self.n_outputs_, self.n_context_):
+                raise ValueError(
+                    f"warm_start goes on with {self.n_outputs_} outputs and {self.n_context_} "
+                    f"context columns; got {n_outputs} and {prepared.n_context}."
+                )
+            network: Network = self.network_
+            if network.head.out_features != network_outputs(n_outputs, options):
+                raise ValueError(
+                    "warm_start cannot change to or from primary_transform softmax_cash, whose "
+                    "network has one more output."
+                )
+            self._epoch_offset = self.schedule_epoch_
+            self.seed_ = _seed(self.random_state)
+            return network
+        self.scaler_, self.target_scaler_ = prepared.scaler, prepared.target_scaler
+        self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
+        self.seed_ = _seed(self.random_state)
+        self._epoch_offset = 0
+        return self._build_network(
+            prepared.n_features,
+            network_outputs(n_outputs, options),
+            prepared.n_context,
+            stream_generator(self.seed_, "weights"),
+        )
+
+    def _schedule(self) -> LRScheduleOptions:
+        """The learning-rate schedule; a bare name takes its defaults."""
+        given = self.lr_schedule
+        if isinstance(given, str):
+            given = {"name": given}
+        return LRScheduleOptions.model_validate(given or {})
+
+    def _loss(self) -> Loss:
+        """The loss by name, import path, or as given."""
+        if callable(self.loss):
+            function: Loss = self.loss
+            return function
+        if self.loss in LOSSES:
+            return LOSSES[self.loss]
+        if "." not in self.loss and ":" not in self.loss:
+            raise ValueError(
+                f"loss must be one of {', '.join(LOSSES)}, pkg.mod:function or a function; got "
+                f"{self.loss!r}."
+            )
+        imported: Loss = import_object(self.loss, who="loss")
+        return imported
+
+    def _training_options(
+        self,
+        options: HISSOOptions | None,
+        network: Network,
+        prepared: PreparedInputs,
+        device: torch.device,
+    ) -> tuple[TrainingOptions, list[Decision]]:
+        """Resolved options of the loops, and what was decided on the way."""
+        precision, note = resolve_precision(
+            mixed_precision=options is not None and options.mixed_precision,
+            amp_dtype="float16" if options is None else options.amp_dtype,
+            device=device,
+        )
+        decisions = []
+        if note is not None:
+            warnings.warn(note, UserWarning, stacklevel=3)
+            decisions.append(Decision(phase="setup", message=note))
+        rows = self.batch_size
+        if options is not None and options.enabled:
+            rows = options.window * options.batch_episodes
+        self.threads_ = self.threads or choose_threads(
+            n_parameters=sum(p.numel() for p in network.parameters()),
+            rows_per_update=min(rows, len(prepared.train.X)),
+            available=torch.get_num_threads(),
+        )
+        self.device_ = str(device)
+        asked = "as asked" if self.threads else "chosen by the size of an update"
+        decisions.append(
+            Decision(phase="setup", message=f"engine eager; {self.threads_} threads, {asked}")
+        )
+        return TrainingOptions(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            schedule=self._schedule(),
+            optimizer=Optimizer(
+                name=self.optimizer, weight_decay=self.weight_decay, clip_norm=self.clip_norm
+            ),
+            loss=self._loss(),
+            patience=self.patience,
+            monitor=None if self.monitor == "auto" else self.monitor,
+            input_noise=self.input_noise,
+            shuffle=self.shuffle,
+            state_reset=self._state_reset,
+            is_stateful=bool(initial_states(network)),
+            max_skipped_updates=0 if self.on_nonfinite == "stop" else self.max_skipped_updates,
+            precision=precision,
+            device=device,
+            seed=self.seed_,
+        ), decisions
+
+    def _keep(self, network: Network, state: TrainState, result: FitResult) -> None:
+        """Make the best epoch's weights the estimator's."""
+        network.load_state_dict(state.tensors(best=True))
+        for name, value in self._fitted_by(state).items():
+            setattr(self, name, value)
+        network.set_epoch(self.schedule_epoch_)
+        self.network_ = network
+        self.fit_result_ = result
+
+    def _fitted_by(self, state: TrainState) -> dict[str, Any]:
+        """Fitted attributes that describe the best weights so far."""
+        return {
+            "best_epoch_": state.best_epoch,
+            "best_value_": None if state.best is None else state.best.value,
+            "monitor_": state.monitor,
+            "schedule_epoch_": self._epoch_offset + state.best_epoch,
+        }
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _as_mapping(
+    validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None,
+) -> Mapping[str, Any] | None:
+    if validation_data is None or isinstance(validation_data, Mapping):
+        return validation_data
+    if len(validation_data) != 2:
+        raise ValueError(
+            "validation_data must be a mapping with X, y, prices, context, or the pair (X, y); "
+            f"got {len(validation_data)} items."
+        )
+    return dict(zip(("X", "y"), validation_data, strict=True))
+
+
+def _seed(random_state: Any) -> int:
+    """An integer seed; None draws one from NumPy's global state, as scikit-learn does."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))

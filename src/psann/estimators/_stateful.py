@@ -1,0 +1,78 @@
+"""Estimators whose hidden units carry a state from batch to batch, or from row to row."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from psann._device import thread_count
+from psann.estimators._fit_utils import scale_rows
+from psann.estimators._prediction import PredictionMixin
+from psann.nn.state import StateOptions, initial_states, staged_states, state_options
+from psann.training.engine import StateReset
+
+
+class StatefulMixin(PredictionMixin):
+    """Parameters ``stateful``, ``state`` and ``state_reset``, and prediction in time order."""
+
+    stateful: bool
+    state: dict[str, Any] | StateOptions | None
+    state_reset: StateReset
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "stateful": ["boolean"],
+        "state": [dict, StateOptions, None],
+        "state_reset": [StrOptions({"batch", "epoch", "none"})],
+    }
+
+    @property
+    def _state_reset(self) -> StateReset:
+        return self.state_reset
+
+    def _state_options(self) -> StateOptions | None:
+        if not self.stateful and self.state is not None:
+            raise ValueError("state has no effect without stateful=True; remove it.")
+        return state_options(self.state) if self.stateful else None
+
+    def predict_sequence(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Raw outputs row by row in time order, moving the state after every row.
+
+        `predict` uses the state and leaves it; this walks on from where the state is, so that two
+        calls on two halves of a series equal one call on the whole.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows in time order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If the estimator is not stateful.
+        """
+        check_is_fitted(self, "network_")
+        if not self.stateful:
+            raise ValueError("predict_sequence needs stateful=True; use predict.")
+        split = self._checked_split({"X": X, "y": None}, reset=False, requires_y=False)
+        rows = torch.from_numpy(scale_rows(split["X"], self.scaler_))
+        device = next(self.network_.parameters()).device
+        outputs = []
+        with torch.no_grad(), thread_count(self.threads_):
+            for row in rows.to(device):
+                outputs.append(self.network_(row[None]).cpu())
+                self.network_.load_state_dict(staged_states(self.network_), strict=False)
+        return self._in_target_units(torch.cat(outputs)[:, : self.n_outputs_].double().numpy())
+
+    def reset_state(self) -> None:
+        """Let the fitted network forget: every state returns to its first value."""
+        check_is_fitted(self, "network_")
+        self.network_.load_state_dict(initial_states(self.network_), strict=False)

@@ -1,0 +1,45 @@
+"""Which windows of the series an epoch trains on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann._seed import stream_generator
+from psann.training.loop import IndexTable
+
+
+def default_updates_per_epoch(n_rows: int, *, window: int, batch_episodes: int) -> int:
+    """Updates whose episodes cover the rows once: ``ceil(N / (T B))``, at least 1."""
+    return max(1, math.ceil(n_rows / (window * batch_episodes)))
+
+
+def episode_table(
+    n_rows: int, *, window: int, batch_episodes: int, updates_per_epoch: int, seed: int
+) -> IndexTable:
+    """Start rows of the episodes of an epoch, ``s ~ U{0, ..., N - T}``.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows N of the series, at least `window`.
+    window, batch_episodes, updates_per_epoch : int
+        T, B and U.
+    seed : int
+        Seed of the run.
+
+    Returns
+    -------
+    callable
+        Epoch to an int64 array ``(U, B)``: the same for any number of processes and any engine.
+    """
+
+    def table(epoch: int) -> Sequence[NDArray[np.int64]]:
+        generator = stream_generator(seed, "hisso.starts", epoch=epoch)
+        shape = (updates_per_epoch, batch_episodes)
+        return list(generator.integers(0, n_rows - window + 1, size=shape))
+
+    return table

@@ -1,0 +1,69 @@
+"""A whole span as one episode: actions, reward, and how much they move."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from psann.accounting import Initial, weight_changes
+from psann.hisso.rewards import Reward
+from psann.hisso.transforms import Transform
+from psann.training.engine import Forward
+from psann.training.loop import Validation
+
+
+def span_actions(
+    forward: Forward, X: Tensor, context: Tensor | None, transform: Transform
+) -> Tensor:
+    """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
+    with torch.no_grad():
+        return transform.function(forward(X, context, None).double())
+
+
+def judge_actions(
+    actions: Tensor,
+    reward_context: Tensor,
+    *,
+    reward: Reward,
+    transition_penalty: float,
+    initial: Initial,
+    cash: bool,
+) -> Validation:
+    """Reward of a span's actions as a single episode, their turnover and entropy.
+
+    Parameters
+    ----------
+    actions : torch.Tensor
+        ``(N, M)``, float64.
+    reward_context : torch.Tensor
+        ``(N, M)`` or ``(N, 1)``, float64.
+    reward : Reward
+        What to compute.
+    transition_penalty : float
+        Lambda, or the cost at which the policy is deployed.
+    initial : {"invested", "cash"}
+        Holdings before the first row.
+    cash : bool
+        Whether the remainder of the weights is cash.
+
+    Returns
+    -------
+    Validation
+        `loss` is minus the reward; `turnover` the mean of ``|a_{t+1} - a_t|_1``; `entropy` the
+        mean of ``-sum a ln a`` in nats, None where an action is negative.
+    """
+    with torch.no_grad():
+        value = float(
+            reward(
+                actions[None],
+                reward_context.expand_as(actions)[None],
+                transition_penalty=transition_penalty,
+                initial=initial,
+                cash=cash,
+            )
+        )
+        entropy = None
+        if bool((actions >= 0).all()):
+            entropy = float(-torch.special.xlogy(actions, actions).sum(-1).mean())
+        turnover = float(weight_changes(actions).mean())
+    return Validation(loss=-value, reward=value, turnover=turnover, entropy=entropy)

@@ -1,0 +1,260 @@
+"""What an episode's actions earn: pure, differentiable functions.
+
+Letters: ``B`` episodes, ``T`` steps, ``M`` actions. Rewards of prices have ``T - 1`` earning
+steps: ``g_t`` gross growth, ``c_t`` traded weight, lambda the transition penalty, and net simple
+returns ``r_t = g_t (1 - lambda c_t) - 1``; see `psann.accounting`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from psann._imports import import_object
+from psann.accounting import Initial, growth_and_traded_weight, weight_changes
+from psann.errors import did_you_mean
+
+RewardFunction = Callable[..., Tensor]
+
+_VARIANCE_FLOOR = 1e-12
+_DRAWDOWN_TEMPERATURE = 0.01
+
+
+def portfolio(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: float,
+    initial: Initial = "invested",
+    cash: bool = False,
+) -> Tensor:
+    """Mean log growth less the cost of what is traded: ``mean_t [ln g_t - lambda c_t]``.
+
+    ``c_t`` is measured against the drifted weights, so lambda is the proportional cost per unit
+    traded and the reward is log net growth to first order.
+
+    Parameters
+    ----------
+    actions, context : torch.Tensor
+        Target weights and prices, ``(B, T, M)``.
+    transition_penalty : float
+        Lambda.
+    initial : {"invested", "cash"}
+        Holdings before the first row.
+    cash : bool
+        Whether the remainder of the weights is cash.
+
+    Returns
+    -------
+    torch.Tensor
+        Reward per episode, ``(B,)``, per step.
+    """
+    growth, traded = growth_and_traded_weight(actions, context, initial=initial, cash=cash)
+    return (growth.log() - transition_penalty * traded).mean(dim=-1)
+
+
+def portfolio_target_l1(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: float,
+    initial: Initial = "invested",
+    cash: bool = False,
+) -> Tensor:
+    """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
+    growth, _ = growth_and_traded_weight(actions, context, initial=initial, cash=cash)
+    return (growth.log() - transition_penalty * weight_changes(actions)).mean(dim=-1)
+
+
+def sharpe(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: float,
+    initial: Initial = "invested",
+    cash: bool = False,
+) -> Tensor:
+    """``mean(r) / sqrt(var(r, ddof=1) + 1e-12)`` of each episode, ``(B,)``.
+
+    References
+    ----------
+    Sharpe 1966, https://doi.org/10.1086/294846
+    """
+    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    return r.mean(-1) / (r.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
+
+
+def sortino(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: float,
+    initial: Initial = "invested",
+    cash: bool = False,
+) -> Tensor:
+    """``mean(r) / sqrt(mean(min(r, 0)^2) + 1e-12)`` of each episode, ``(B,)``."""
+    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    return r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + _VARIANCE_FLOOR).sqrt()
+
+
+def mean_variance(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: float,
+    initial: Initial = "invested",
+    cash: bool = False,
+    risk_aversion: float = 1.0,
+) -> Tensor:
+    """``mean(r) - risk_aversion / 2 var(r, ddof=1)`` of each episode, ``(B,)``."""
+    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    return r.mean(-1) - 0.5 * risk_aversion * r.var(-1, correction=1)
+
+
+def max_drawdown(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: float,
+    initial: Initial = "invested",
+    cash: bool = False,
+) -> Tensor:
+    """Minus the smooth maximum drawdown of log wealth, ``-tau logsumexp(d / tau)``, ``(B,)``.
+
+    ``d_t`` is how far log wealth is below its peak so far, tau = 0.01.
+    """
+    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    wealth = torch.cumsum(torch.log1p(r), dim=-1)  # (B, T - 1)
+    peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
+    tau = _DRAWDOWN_TEMPERATURE
+    return -tau * torch.logsumexp((peak - wealth) / tau, dim=-1)
+
+
+def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    """Minus the mean squared difference between actions and targets, ``(B,)``.
+
+    Its context is y; `transition_penalty` weighs the mean squared change of the actions.
+    """
+    error = (actions - context).square().mean(dim=(-2, -1))
+    if transition_penalty:
+        changes = (actions[:, 1:] - actions[:, :-1]).square().mean(dim=(-2, -1))
+        error = error + transition_penalty * changes
+    return -error
+
+
+def _net_returns(
+    actions: Tensor, context: Tensor, transition_penalty: float, initial: Initial, cash: bool
+) -> Tensor:
+    growth, traded = growth_and_traded_weight(actions, context, initial=initial, cash=cash)
+    return growth * (1.0 - transition_penalty * traded) - 1.0
+
+
+REWARDS: dict[str, RewardFunction] = {
+    "finance": portfolio,
+    "max_drawdown": max_drawdown,
+    "mean_variance": mean_variance,
+    "negative_mse": negative_mse,
+    "portfolio": portfolio,
+    "portfolio_target_l1": portfolio_target_l1,
+    "sharpe": sharpe,
+    "sortino": sortino,
+}
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward function with its settings, and what it is allowed to be told.
+
+    A user's function takes ``(actions, context, *, transition_penalty)``; those that also take
+    ``initial`` or ``cash`` get them.
+    """
+
+    name: str
+    function: RewardFunction
+    takes_initial: bool
+    takes_cash: bool
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether the context is y rather than prices."""
+        return self.name == "negative_mse"
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether actions must be portfolio weights."""
+        return self.takes_cash
+
+    def __call__(
+        self,
+        actions: Tensor,
+        context: Tensor,
+        *,
+        transition_penalty: float,
+        initial: Initial,
+        cash: bool,
+    ) -> Tensor:
+        """Reward per episode ``(B,)`` of actions and context ``(B, T, M)``."""
+        settings: dict[str, Any] = {"transition_penalty": transition_penalty}
+        if self.takes_initial:
+            settings["initial"] = initial
+        if self.takes_cash:
+            settings["cash"] = cash
+        rewards = self.function(actions, context, **settings)
+        if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
+            got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
+            raise ValueError(
+                f"reward {self.name} must give one number per episode, a tensor of shape "
+                f"({len(actions)},); got {got}. Average over time and actions inside it."
+            )
+        return rewards
+
+
+def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Reward:
+    """The reward that a user named.
+
+    Parameters
+    ----------
+    spec : str, mapping, callable or None
+        Name in `REWARDS`, import path, ``{"target": ..., "kwargs": {...}}``, or the function
+        itself. None is ``portfolio``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the keyword arguments do not fit.
+    """
+    target, kwargs = spec, {}
+    if isinstance(spec, Mapping):
+        target, kwargs = spec["target"], dict(spec.get("kwargs") or {})
+    name, function = _named_function(target)
+    parameters = inspect.signature(function).parameters
+    unknown = [key for key in kwargs if key not in parameters]
+    if unknown:
+        raise ValueError(f"reward {name} has no keyword argument {', '.join(unknown)}.")
+    return Reward(
+        name=name,
+        function=functools.partial(function, **kwargs) if kwargs else function,
+        takes_initial="initial" in parameters,
+        takes_cash="cash" in parameters,
+    )
+
+
+def _named_function(target: Any) -> tuple[str, RewardFunction]:
+    if target is None:
+        target = "portfolio"
+    if callable(target):
+        return f"{target.__module__}:{target.__qualname__}", target
+    if target in REWARDS:
+        return target, REWARDS[target]
+    if "." in target or ":" in target:
+        return target, import_object(target, who="hisso.reward")
+    raise ValueError(
+        f"hisso.reward must be one of {', '.join(sorted(REWARDS))} or an import path "
+        f"pkg.mod:function; got {target!r}.{did_you_mean(target, REWARDS)}"
+    )

@@ -1,0 +1,318 @@
+"""HISSO: warm start on targets, then episodes; the best epoch by a rolling validation pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from psann._seed import hashed_normal
+from psann.hisso.episodes import default_updates_per_epoch, episode_table
+from psann.hisso.inference import judge_actions, span_actions
+from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.rewards import Reward
+from psann.hisso.transforms import TRANSFORMS, Transform
+from psann.training.engine import EagerEngine, Forward
+from psann.training.history import Decision, FitResult
+from psann.training.loop import MonitorName, Phase, Validation, resolve_monitor, run_phase, start_of
+from psann.training.observers import Observer
+from psann.training.options import TrainingOptions
+from psann.training.schedules import LRScheduleOptions
+from psann.training.state import TrainState
+from psann.training.supervised import RowObjective, Rows, row_table, shuffle_decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One span of the series on the device."""
+
+    X: Tensor  # (N, F) float32
+    reward_context: Tensor  # (N, M) or (N, 1), float64
+    context: Tensor | None = None  # (N, C) the network's conditioning input
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeObjective:
+    """Minus the mean reward of windows of the series."""
+
+    series: Series
+    window: int
+    transform: Transform
+    reward: Reward
+    transition_penalty: float
+    input_noise: float
+    shares_rows: bool
+    """Whether rows may be computed once and used in every window they lie in."""
+
+    def __post_init__(self) -> None:
+        steps = torch.arange(self.window, device=self.series.X.device)
+        object.__setattr__(self, "_steps", steps)
+        object.__setattr__(self, "_prices", self.series.reward_context.float())
+
+    def __call__(
+        self, forward: Forward, index: Tensor, key: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss ``()`` and the reward of each episode ``(B,)``, from start rows ``(B,)``."""
+        rows = self._rows(index)
+        actions = self._actions(forward, rows, key)
+        context = self._context(rows).expand_as(actions)
+        rewards = self.reward(
+            actions,
+            context,
+            transition_penalty=self.transition_penalty,
+            initial="invested",
+            cash=self.transform.holds_cash,
+        )
+        return -rewards.mean(), rewards
+
+    def _rows(self, index: Tensor) -> Tensor:
+        steps: Tensor = self._steps  # type: ignore[attr-defined]
+        return (index[:, None] + steps).reshape(-1)  # (B * T,)
+
+    def _context(self, rows: Tensor) -> Tensor:
+        prices: Tensor = self._prices  # type: ignore[attr-defined]
+        return prices.index_select(0, rows).view(-1, self.window, prices.shape[1])  # (B, T, M)
+
+    def _actions(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
+        """Actions ``(B, T, M)``, from one forward pass over distinct rows or all windows."""
+        outputs = self._outputs(forward, rows, key)
+        return self.transform.function(outputs.view(-1, self.window, outputs.shape[1]))
+
+    def _outputs(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
+        """Network outputs ``(B * T, M)``."""
+        series = self.series
+        if self.shares_rows:
+            return forward(series.X, series.context, None).index_select(0, rows)
+        x = series.X.index_select(0, rows)  # (B * T, F)
+        if self.input_noise and key is not None:
+            x = x + self.input_noise * hashed_normal(key, x.shape)
+        context = None if series.context is None else series.context.index_select(0, rows)
+        return forward(x, context, key)
+
+    def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
+        """Name the first of data, forward pass, reward and gradient that is not finite."""
+        rows = self._rows(index)
+        if not (self.series.X[rows].isfinite().all() and self._context(rows).isfinite().all()):
+            return "the data of this update are not finite"
+        if not self._outputs(forward, rows, key).isfinite().all():
+            return "the forward pass gave outputs that are not finite"
+        if not self(forward, index, key)[0].isfinite():
+            return f"the reward {self.reward.name} is not finite"
+        return "the gradient is not finite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HISSOTask:
+    """Everything that one HISSO fit works with."""
+
+    train: Series
+    validation: Series | None
+    warm_start_rows: Rows | None
+    """Targets of the warm start, where there is one."""
+    reward: Reward
+    hisso: HISSOOptions
+    evaluation: EvaluationOptions
+    training: TrainingOptions
+    keeps_first_weights: bool
+    """Whether epoch 0 is the network as given (fine-tuning) rather than one that does nothing."""
+
+    @property
+    def transform(self) -> Transform:
+        """From outputs to actions."""
+        return TRANSFORMS[self.hisso.primary_transform]
+
+    @property
+    def deployed_cost(self) -> float:
+        """Cost per unit traded at which validation judges a policy."""
+        cost = self.evaluation.trans_cost
+        return self.hisso.transition_penalty if cost is None else cost
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """U, as given or as covers the rows once."""
+        given = self.hisso.updates_per_epoch
+        return given or default_updates_per_epoch(
+            len(self.train.X), window=self.hisso.window, batch_episodes=self.hisso.batch_episodes
+        )
+
+    def validate(self, forward: Forward) -> Validation:
+        """The whole validation span as a single episode."""
+        assert self.validation is not None
+        return judge_actions(
+            span_actions(forward, self.validation.X, self.validation.context, self.transform),
+            self.validation.reward_context,
+            reward=self.reward,
+            transition_penalty=self.deployed_cost,
+            initial=self.evaluation.initial,
+            cash=self.transform.holds_cash,
+        )
+
+
+def train_hisso(
+    engine: EagerEngine, task: HISSOTask, observers: Sequence[Observer]
+) -> tuple[TrainState, FitResult]:
+    """Train a policy by its reward, after a warm start on targets if there is one.
+
+    Parameters
+    ----------
+    engine : EagerEngine
+        Runs the updates; its network gives the first weights.
+    task : HISSOTask
+        Data and options.
+    observers : sequence of Observer
+        Who watches.
+
+    Returns
+    -------
+    state : TrainState
+        Where training ended; `state.best` is what to keep.
+    result : FitResult
+        What happened.
+
+    Raises
+    ------
+    ValueError
+        If the monitor needs data that there are not, or the reward breaks its contract.
+    DivergedError
+        If a reward or gradient is not finite.
+    """
+    decisions = []
+    state = None
+    if task.warm_start_rows is not None:
+        state, decision = _warm_start(engine, task, observers)
+        decisions.append(decision)
+    decisions.append(_episode_decision(engine, task))
+    for observer in observers:
+        observer.on_decision(decisions[-1])
+    monitors: tuple[MonitorName, ...] = ("reward", "train_loss")
+    if task.validation is not None:
+        monitors = ("val_reward", "val_loss", *monitors)
+    monitor = resolve_monitor(task.training.monitor, monitors)
+    phase = _episode_phase(engine, task, monitor)
+    warm, state = state, start_of(phase, engine)
+    if warm is not None:
+        state.carry = engine.restarted(warm.carry.weights, warm.carry.buffers)
+    stopped_early = run_phase(phase, engine, state, observers)
+    return state, state.result(stopped_early=stopped_early, decisions=decisions)
+
+
+def _warm_start(
+    engine: EagerEngine, task: HISSOTask, observers: Sequence[Observer]
+) -> tuple[TrainState, Decision]:
+    options, training = task.hisso.warm_start, task.training
+    assert options is not None and task.warm_start_rows is not None
+    rows = task.warm_start_rows
+    decision = shuffle_decision("warm_start", shuffle=options.shuffle, options=training)
+    for observer in observers:
+        observer.on_decision(decision)
+    phase = Phase(
+        name="warm_start",
+        epochs=options.epochs,
+        lr=training.lr if options.lr is None else options.lr,
+        schedule=LRScheduleOptions(),
+        objective=RowObjective(rows=rows, loss=training.loss, input_noise=training.input_noise),
+        index_table=row_table(
+            len(rows.X),
+            options.batch_size,
+            seed=training.seed,
+            stream="warm_start.shuffle",
+            shuffle=bool(decision.shuffle),
+        ),
+        rows_per_index=1,
+        seed=training.seed,
+        draws=training.input_noise > 0 or engine.network.dropout > 0,
+        is_episodic=False,
+        monitor=None,
+        reset_states_each_epoch=training.state_reset == "epoch",
+        max_skipped_updates=training.max_skipped_updates,
+    )
+    usual = training.optimizer.weight_decay
+    own_decay = usual if options.weight_decay is None else options.weight_decay
+    state = start_of(phase, engine)
+    with engine.weight_decay_of(own_decay):
+        run_phase(phase, engine, state, observers)
+    return state, decision
+
+
+def _episode_phase(engine: EagerEngine, task: HISSOTask, monitor: MonitorName) -> Phase:
+    hisso, training = task.hisso, task.training
+    draws = hisso.input_noise > 0 or engine.network.dropout > 0
+    return Phase(
+        name="hisso",
+        epochs=training.epochs,
+        lr=training.lr,
+        schedule=training.schedule,
+        objective=EpisodeObjective(
+            series=task.train,
+            window=hisso.window,
+            transform=task.transform,
+            reward=task.reward,
+            transition_penalty=hisso.transition_penalty,
+            input_noise=hisso.input_noise,
+            shares_rows=_shares_rows(engine, task),
+        ),
+        index_table=episode_table(
+            len(task.train.X),
+            window=hisso.window,
+            batch_episodes=hisso.batch_episodes,
+            updates_per_epoch=task.updates_per_epoch,
+            seed=training.seed,
+        ),
+        rows_per_index=hisso.window,
+        seed=training.seed,
+        draws=draws,
+        is_episodic=True,
+        monitor=monitor,
+        validate=None if task.validation is None else task.validate,
+        untrained_candidate=_untrained_weights(engine, task),
+        patience=training.patience,
+        reset_states_each_epoch=training.state_reset == "epoch",
+        max_skipped_updates=training.max_skipped_updates,
+    )
+
+
+def _shares_rows(engine: EagerEngine, task: HISSOTask) -> bool:
+    """Whether one pass over the whole series is less work than one over every window.
+
+    The network maps row by row, so a row has the same output in every window; not so with draws
+    per window or with a state that looks at all rows of a batch.
+    """
+    hisso = task.hisso
+    draws = hisso.input_noise > 0 or engine.network.dropout > 0
+    return (
+        not draws
+        and not task.training.is_stateful
+        and hisso.batch_episodes * hisso.window >= len(task.train.X)
+    )
+
+
+def _untrained_weights(engine: EagerEngine, task: HISSOTask) -> Tensor:
+    """Weights ``(P,)`` of epoch 0: as given, or with a head of zeros (softmax: 1/N)."""
+    tensors = dict(engine.network.named_parameters())
+    if not task.keeps_first_weights:
+        for name in ("head.weight", "head.bias"):
+            tensors[name] = torch.nn.Parameter(torch.zeros_like(tensors[name]))
+    return engine.layout.flatten(tensors)
+
+
+def _episode_decision(engine: EagerEngine, task: HISSOTask) -> Decision:
+    training, hisso = task.training, task.hisso
+    message = (
+        f"episodes start at random rows; {task.updates_per_epoch} updates of "
+        f"{hisso.batch_episodes} episodes of {hisso.window} steps per epoch"
+    )
+    if _shares_rows(engine, task):
+        message += "; windows share the network's pass over the series"
+    if training.keeps_state:
+        message += (
+            "; the stateful network keeps its state across episodes that do not follow each "
+            "other in time (state_reset='batch' would forget it)"
+        )
+    return Decision(
+        phase="hisso",
+        shuffle=True,
+        state_reset=training.state_reset if training.is_stateful else None,
+        message=message,
+    )

@@ -1,0 +1,64 @@
+"""Dense body: hidden layers of linear map and nonlinearity, then a linear head."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+
+from psann.nn.network import Network
+from psann.nn.sine import initialised_linear, weight_bound
+from psann.nn.units import UnitOptions
+
+
+class DenseNetwork(Network):
+    """``hidden_layers`` times ``act(w0 (W h + b))``, then ``W h + b``.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Features and outputs.
+    hidden_layers, hidden_units : int
+        Depth and width, at least 1.
+    w0 : float
+        Factor of every pre-activation, greater than 0.
+    units : UnitOptions
+        Nonlinearity and state of the hidden layers.
+    rng : numpy.random.Generator or None
+        Source of the initial weights; without one the body has a shape but no memory.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        hidden_layers: int,
+        hidden_units: int,
+        w0: float,
+        units: UnitOptions,
+        rng: np.random.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.w0 = w0
+        self.linears = nn.ModuleList()
+        self.activations = nn.ModuleList()
+        width = n_in
+        for layer in range(hidden_layers):
+            bound = weight_bound(width, w0=w0, kind=units.kind, is_first=layer == 0)
+            self.linears.append(initialised_linear(width, hidden_units, bound=bound, rng=rng))
+            self.activations.append(
+                nn.Sequential(units.activation(hidden_units), units.memory(hidden_units))
+            )
+            width = hidden_units
+        bound = weight_bound(width, w0=w0, kind=units.kind)
+        self.head = initialised_linear(width, n_out, bound=bound, rng=rng)
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None
+    ) -> Tensor:
+        """Outputs ``(rows, n_out)`` of ``(rows, n_in)``."""
+        for linear, unit in zip(self.linears, self.activations, strict=True):
+            z = linear(x)  # (rows, hidden_units)
+            x = unit(z if self.w0 == 1.0 else self.w0 * z)
+        out: Tensor = self.head(x)
+        return out

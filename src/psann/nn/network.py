@@ -1,0 +1,39 @@
+"""What every body has in common: a head, settings that follow the epoch, named decay exceptions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from psann.nn.sine import SineParam
+
+
+class Network(nn.Module):
+    """A network that maps each row by itself, ``(rows, n_in) -> (rows, n_out)``.
+
+    A forward pass is a function of its arguments, the parameters and the buffers: dropout is
+    drawn from the key it is given, and there is none without a key.
+    """
+
+    head: nn.Linear
+    dropout: float = 0.0
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None
+    ) -> Tensor:
+        """Outputs of ``(rows, n_in)``, with ``(rows, n_context)`` where the body takes one."""
+        raise TypeError(f"{type(self).__name__} must define forward.")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Apply what depends on the epoch (warm-ups, depth); a function of `epoch` alone."""
+
+    def undecayed_parameters(self) -> set[str]:
+        """Names of the parameters that weight decay must not touch in the current epoch.
+
+        A sine unit's shape is not a size to shrink: decay would pull its softplus to ln 2.
+        """
+        return {
+            f"{prefix}.{name}"
+            for prefix, module in self.named_modules()
+            if isinstance(module, SineParam)
+            for name, _ in module.named_parameters()
+        }

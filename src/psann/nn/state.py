@@ -1,0 +1,83 @@
+"""Layers that remember: a gain per feature that follows the layer's own activity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class StateOptions(BaseModel):
+    """How the gain of a stateful layer moves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    rho: float = Field(0.95, ge=0, le=1)
+    """Share of the old state that is kept."""
+    beta: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Weight of the layer's mean activity."""
+    init: float = Field(1.0, allow_inf_nan=False)
+    """State before the first update, and after a reset."""
+    max_abs: float = Field(5.0, gt=0, allow_inf_nan=False)
+    """The state stays inside ``(-max_abs, max_abs)``."""
+    detach: Literal[True] = True
+    """Gradients never flow through the state: an update's graph ends with the update."""
+
+
+class FeatureState(nn.Module):
+    """Scale each feature by a state, and propose the next state from what came out.
+
+    ``out = y s``; next ``s = max_abs tanh((rho s + (1 - rho) beta m) / max_abs)`` with ``m`` the
+    mean of ``|out|`` over all axes but the feature's. A forward pass only stages the next state;
+    training commits it once the optimiser has moved. No gradient flows through the state.
+
+    Parameters
+    ----------
+    features : int
+        Size of the last axis.
+    options : StateOptions
+        Constants of the recursion.
+    """
+
+    state: Tensor
+
+    def __init__(self, features: int, options: StateOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.register_buffer("state", torch.full((features,), options.init))
+        self.staged: Tensor | None = None
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Scale ``(..., features)`` by the state."""
+        out = y * self.state
+        o = self.options
+        activity = out.detach().abs().flatten(0, -2).mean(0)  # (features,)
+        target = o.rho * self.state + (1.0 - o.rho) * o.beta * activity
+        self.staged = o.max_abs * torch.tanh(target / o.max_abs)
+        return out
+
+
+def staged_states(network: nn.Module) -> dict[str, Tensor]:
+    """Next states that the last forward pass proposed, by buffer name."""
+    return {
+        f"{name}.state": layer.staged
+        for name, layer in network.named_modules()
+        if isinstance(layer, FeatureState) and layer.staged is not None
+    }
+
+
+def initial_states(network: nn.Module) -> dict[str, Tensor]:
+    """States as they are after a reset, by buffer name."""
+    return {
+        f"{name}.state": torch.full_like(layer.state, layer.options.init)
+        for name, layer in network.named_modules()
+        if isinstance(layer, FeatureState)
+    }
+
+
+def state_options(state: Mapping[str, object] | StateOptions | None) -> StateOptions:
+    """Validated options from what a user gave; None takes the defaults."""
+    return state if isinstance(state, StateOptions) else StateOptions.model_validate(state or {})

@@ -1,0 +1,29 @@
+"""Who may watch training: objects that read each decision, launch, epoch and phase."""
+
+from __future__ import annotations
+
+from psann.training.history import Decision, EpochRecord
+from psann.training.state import TrainState
+
+
+class Observer:
+    """Watches a fit; override what you need. Observers may read the state, not change it.
+
+    An observer stops training by raising `psann.errors.TrainingInterrupted` from `on_launch` or
+    `on_epoch`: every launch has ended by then and the state is whole.
+    """
+
+    def on_decision(self, decision: Decision) -> None:
+        """Training chose something on its own."""
+
+    def on_phase_start(self, state: TrainState) -> None:
+        """A phase is about to begin, or to go on."""
+
+    def on_launch(self, state: TrainState) -> None:
+        """A launch of updates has ended."""
+
+    def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
+        """An epoch has ended, its validation pass included."""
+
+    def on_phase_end(self, phase: str, state: TrainState) -> None:
+        """A phase has ended."""

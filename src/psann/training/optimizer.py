@@ -1,0 +1,95 @@
+"""Optimisers as one expression over a flat vector of weights.
+
+They follow torch.optim to rounding, and are written out because a torch.optim object costs a
+second to import and cannot be a pure function of its state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+OptimizerName = Literal["adam", "adamw", "sgd"]
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+_MOMENTUM = 0.9
+
+
+class OptimizerState(NamedTuple):
+    """What an optimiser remembers; `moment1` is the velocity of sgd, which has no `moment2`."""
+
+    moment1: Tensor  # (P,)
+    moment2: Tensor  # (P,)
+    steps: Tensor  # () accepted updates
+
+    @classmethod
+    def fresh(cls, weights: Tensor) -> OptimizerState:
+        """Before the first step."""
+        zeros = torch.zeros_like(weights)
+        return cls(zeros, zeros, torch.zeros((), device=weights.device, dtype=weights.dtype))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Rule by which a gradient moves the weights.
+
+    Parameters
+    ----------
+    name : {"adam", "adamw", "sgd"}
+        Adam with coupled weight decay, Adam with decoupled decay, or descent with momentum 0.9.
+    weight_decay : float
+        At least 0.
+    clip_norm : float or None
+        Largest global norm of a gradient; None never clips.
+
+    References
+    ----------
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980; Loshchilov & Hutter 2019,
+    https://arxiv.org/abs/1711.05101
+    """
+
+    name: OptimizerName
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+
+    def step(
+        self,
+        weights: Tensor,
+        gradient: Tensor,
+        state: OptimizerState,
+        *,
+        lr: float,
+        norm: Tensor,
+        decay: Tensor,
+    ) -> tuple[Tensor, OptimizerState]:
+        """Weights and state after one step.
+
+        Parameters
+        ----------
+        weights, gradient, decay : torch.Tensor
+            ``(P,)``; `decay` is the weight decay of each weight.
+        state : OptimizerState
+            Before the step.
+        lr : float
+            Learning rate.
+        norm : torch.Tensor
+            Norm ``()`` of the gradient, for the clip.
+        """
+        if self.clip_norm is not None:
+            gradient = gradient * (self.clip_norm / (norm + 1e-6)).clamp_max(1.0)
+        if self.weight_decay and self.name == "adamw":
+            weights = weights - lr * decay * weights
+        elif self.weight_decay:
+            gradient = gradient + decay * weights
+        steps = state.steps + 1.0
+        if self.name == "sgd":
+            velocity = _MOMENTUM * state.moment1 + gradient
+            return weights - lr * velocity, OptimizerState(velocity, state.moment2, steps)
+        moment1 = torch.lerp(state.moment1, gradient, 1.0 - _BETA1)
+        moment2 = torch.lerp(state.moment2, gradient.square(), 1.0 - _BETA2)
+        root = (moment2 / (1.0 - _BETA2**steps)).sqrt() + _EPSILON
+        step_size = lr / (1.0 - _BETA1**steps)
+        return weights - step_size * (moment1 / root), OptimizerState(moment1, moment2, steps)

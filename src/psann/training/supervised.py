@@ -1,0 +1,185 @@
+"""Training on targets: batches of rows and the loss of their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from psann._seed import hashed_normal, stream_generator
+from psann.losses import Loss
+from psann.training.engine import EagerEngine, Forward
+from psann.training.history import Decision, FitResult
+from psann.training.loop import IndexTable, Phase, Validation, resolve_monitor, run_phase, start_of
+from psann.training.observers import Observer
+from psann.training.options import TrainingOptions
+from psann.training.state import TrainState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Inputs and targets on the device, row by row."""
+
+    X: Tensor  # (N, F)
+    y: Tensor  # (N, M)
+    context: Tensor | None = None  # (N, C)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowObjective:
+    """Loss of a batch of rows, ``mean over rows and outputs of loss(o, y)``."""
+
+    rows: Rows
+    loss: Loss
+    input_noise: float = 0.0
+
+    def __call__(
+        self, forward: Forward, index: Tensor, key: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss ``()`` and the loss of each row ``(B,)``."""
+        x = self.rows.X[index]  # (B, F)
+        if self.input_noise and key is not None:
+            x = x + self.input_noise * hashed_normal(key, x.shape)
+        per_row = _row_losses(forward(x, self._context(index), key), self.rows.y[index], self.loss)
+        return per_row.mean(), per_row
+
+    def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
+        """Name the first of data, forward pass, loss and gradient that is not finite."""
+        x, y = self.rows.X[index], self.rows.y[index]
+        if not (x.isfinite().all() and y.isfinite().all()):
+            return "the data of this update are not finite"
+        if not forward(x, self._context(index), key).isfinite().all():
+            return "the forward pass gave outputs that are not finite"
+        if not self(forward, index, key)[0].isfinite():
+            return "the loss is not finite"
+        return "the gradient is not finite"
+
+    def _context(self, index: Tensor) -> Tensor | None:
+        return None if self.rows.context is None else self.rows.context[index]
+
+
+def _row_losses(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+    """Loss of each row ``(B,)``; outputs beyond the targets' width are not judged."""
+    per_element = loss(outputs[:, : targets.shape[1]], targets)
+    if per_element.shape != targets.shape:
+        raise ValueError(
+            f"a loss must give one value per element, of shape {tuple(targets.shape)}; "
+            f"got shape {tuple(per_element.shape)}. Do not average inside it."
+        )
+    return per_element.mean(dim=-1)
+
+
+def row_table(n_rows: int, batch_size: int, *, seed: int, stream: str, shuffle: bool) -> IndexTable:
+    """Batches that cover the rows once per epoch; the last may be smaller.
+
+    Parameters
+    ----------
+    n_rows, batch_size : int
+        Rows of the series and of a batch.
+    seed, stream : int, str
+        Where the order comes from.
+    shuffle : bool
+        False keeps the rows in time order.
+    """
+
+    def table(epoch: int) -> Sequence[NDArray[np.int64]]:
+        order = np.arange(n_rows)
+        if shuffle:
+            order = stream_generator(seed, stream, epoch=epoch).permutation(n_rows)
+        return np.split(order, range(batch_size, n_rows, batch_size))
+
+    return table
+
+
+def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> Decision:
+    """Whether rows are shuffled, and why: a state that lives on needs them in time order."""
+    state_reset = options.state_reset if options.is_stateful else None
+    if options.keeps_state:
+        reason = f"stateful layers keep their state (state_reset={state_reset}), so rows in order"
+        return Decision(phase=phase, shuffle=False, state_reset=state_reset, message=reason)
+    reason = "as configured: shuffle is off" if not shuffle else "rows do not depend on each other"
+    return Decision(phase=phase, shuffle=shuffle, state_reset=state_reset, message=reason)
+
+
+def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
+    """Mean loss over all rows in one pass without gradient."""
+    with torch.no_grad():
+        return float(_row_losses(forward(rows.X, rows.context, None), rows.y, loss).mean())
+
+
+def fit_supervised(
+    engine: EagerEngine,
+    train: Rows,
+    validation: Rows | None,
+    *,
+    options: TrainingOptions,
+    observers: Sequence[Observer],
+) -> tuple[TrainState, FitResult]:
+    """Train on targets and choose the best epoch by the monitor.
+
+    Parameters
+    ----------
+    engine : EagerEngine
+        Runs the updates; its network gives the first weights.
+    train, validation : Rows
+        Training rows, and those that judge an epoch.
+    options : TrainingOptions
+        How.
+    observers : sequence of Observer
+        Who watches.
+
+    Returns
+    -------
+    state : TrainState
+        Where training ended; `state.best` is what to keep.
+    result : FitResult
+        What happened.
+
+    Raises
+    ------
+    ValueError
+        If the monitor needs rows or rewards that there are not.
+    DivergedError
+        If a loss or gradient is not finite.
+    """
+    decision = shuffle_decision("supervised", shuffle=options.shuffle, options=options)
+    for observer in observers:
+        observer.on_decision(decision)
+    monitor = resolve_monitor(
+        options.monitor, ("train_loss",) if validation is None else ("val_loss", "train_loss")
+    )
+
+    def validate(forward: Forward) -> Validation:
+        assert validation is not None
+        return Validation(loss=rows_loss(forward, validation, options.loss))
+
+    phase = Phase(
+        name="supervised",
+        epochs=options.epochs,
+        lr=options.lr,
+        schedule=options.schedule,
+        objective=RowObjective(rows=train, loss=options.loss, input_noise=options.input_noise),
+        index_table=row_table(
+            len(train.X),
+            options.batch_size,
+            seed=options.seed,
+            stream="supervised.shuffle",
+            shuffle=bool(decision.shuffle),
+        ),
+        rows_per_index=1,
+        seed=options.seed,
+        draws=options.input_noise > 0 or engine.network.dropout > 0,
+        is_episodic=False,
+        monitor=monitor,
+        validate=None if validation is None else validate,
+        patience=options.patience,
+        reset_states_each_epoch=options.state_reset == "epoch",
+        max_skipped_updates=options.max_skipped_updates,
+    )
+    state = start_of(phase, engine)
+    stopped_early = run_phase(phase, engine, state, observers)
+    return state, state.result(stopped_early=stopped_early, decisions=[decision])
