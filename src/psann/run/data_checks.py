@@ -328,8 +328,9 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
             row = _first(stuck)[0] + 1
             yield (
                 f"{key} must increase from row to row; got {int(stuck.sum())} of {len(time)} "
-                f"rows that do not come after the row before, first row {row}: "
-                f"{time[row]:.15g} after {time[row - 1]:.15g}. Sort the rows by time and drop duplicates."
+                "rows that do not come after the row before, first row "
+                f"{row}: {time[row]:.15g} after {time[row - 1]:.15g}. Sort the rows by time and "
+                "drop duplicates."
             )
     for (earlier, before), (later, after) in pairwise(times.items()):
         if not before.size or not after.size:
