@@ -76,15 +76,16 @@ class Checkpoints:
 
     def _save(self, path: Path, data: bytes, *, epoch: int, metric: float | None) -> None:
         self._storage.put(path, data)
-        self._entries[path.name] = {
+        entry = {
             "sha256": hashlib.sha256(data).hexdigest(),
             "bytes": len(data),
             "epoch": epoch,
             "metric": metric,
         }
-        files = dict(sorted(self._entries.items()))
+        files = dict(sorted({**self._entries, path.name: entry}.items()))
         content, _ = finite_json({"schema_version": SCHEMA_VERSION, "files": files})
         self._storage.put(self._paths.manifest, to_json(content))
+        self._entries = content["files"]
 
 
 def _read_entries(path: Path) -> dict[str, dict[str, Any]]:

@@ -110,6 +110,12 @@ class EpochEvents:
         self._logger = logger
         self._columns = columns
 
+    def on_phase_start(self, state: object) -> None:
+        """Log nothing: the first epoch's row names its phase."""
+
+    def on_launch(self, state: object) -> None:
+        """Log nothing: a launch is no event."""
+
     def on_epoch(self, record: EpochRecord, state: object) -> None:
         """Log one epoch."""
         values = {name: getattr(record, name) for name in _EPOCH_COLUMNS}
