@@ -219,10 +219,10 @@ def test_a_fee_beyond_the_wealth_is_ruin(cost: str) -> None:
 
 
 def test_selling_that_costs_all_it_frees_is_ruin() -> None:
-    # Each unit sold frees 1 and costs 0.5 of twice the wealth: the excess never changes.
-    actions = np.array([[3.0], [2.0], [2.0]])
-    growth = net_growth(actions, np.ones((3, 1)), trans_cost=0.5, cost="exact", cash=True)
-    assert growth.ruined_at == 1
+    # The first trade can be paid. In the second, from 3 to 2, keeping less never saves any fee.
+    actions = np.array([[0.2, 0.3, 0.5], [3.0, 0, 0], [2.0, 0, 0], [2.0, 0, 0]])
+    growth = net_growth(actions, np.ones((4, 3)), trans_cost=0.5, cost="exact", cash=True)
+    assert growth.ruined_at == 2
 
 
 def test_without_costs_all_models_agree_and_nothing_is_ruined() -> None:
