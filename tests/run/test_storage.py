@@ -298,6 +298,18 @@ def test_planted_link_to_a_file_is_replaced_or_refused_but_not_followed(
     assert precious.read_text() == "mine"
 
 
+def test_link_planted_under_the_temporary_name_is_not_followed(
+    storage: Storage, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "urandom", lambda n: b"\0" * n)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (root / ".metrics.json.00000000.tmp").symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        storage.put(root / "metrics.json", b"ours")
+    assert precious.read_text() == "mine"
+
+
 def test_link_in_place_of_a_directory_is_refused_when_it_is_made(
     storage: Storage, root: Path, tmp_path: Path
 ) -> None:
