@@ -220,7 +220,7 @@ def test_a_fee_beyond_the_wealth_is_ruin(cost: str) -> None:
 
 def test_selling_that_costs_all_it_frees_is_ruin() -> None:
     # The first trade can be paid. In the second, from 3 to 2, keeping less never saves any fee.
-    actions = np.array([[0.2, 0.3, 0.5], [3.0, 0, 0], [2.0, 0, 0], [2.0, 0, 0]])
+    actions = np.array([[0.1, 0.8, 0.1], [2.0, 1.0, 0.0], [1.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
     growth = net_growth(actions, np.ones((4, 3)), trans_cost=0.5, cost="exact", cash=True)
     assert growth.ruined_at == 2
 
