@@ -375,19 +375,21 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     def _keep(self, network: Network, state: TrainState, result: FitResult) -> None:
         """Make the best epoch's weights the estimator's."""
         network.load_state_dict(state.tensors(best=True))
-        for name, value in self._fitted_by(state).items():
+        for name, value in self._fitted_by(state, best=True).items():
             setattr(self, name, value)
         network.set_epoch(self.schedule_epoch_)
         self.network_ = network
         self.fit_result_ = result
 
-    def _fitted_by(self, state: TrainState) -> dict[str, Any]:
-        """Fitted attributes that describe the best weights so far."""
+    def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
+        """Fitted attributes that describe the best weights so far, or those of this moment."""
+        kept = state.best if best else None
+        epoch = state.epoch if kept is None else kept.epoch
         return {
-            "best_epoch_": state.best_epoch,
-            "best_value_": None if state.best is None else state.best.value,
+            "best_epoch_": epoch,
+            "best_value_": None if kept is None else kept.value,
             "monitor_": state.monitor,
-            "schedule_epoch_": self._epoch_offset + state.best_epoch,
+            "schedule_epoch_": self._epoch_offset + epoch,
         }
 
     def __sklearn_tags__(self) -> Tags:

@@ -26,6 +26,7 @@ from psann.estimators._fit_utils import (
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.transforms import TRANSFORMS
+from psann.losses import Loss
 from psann.nn.network import Network
 
 _PREDICT_ROWS = 65_536  # rows per forward pass of a prediction, to bound memory
@@ -45,6 +46,9 @@ class PredictionMixin:
     threads_: int
     hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
+
+    def _loss(self) -> Loss:
+        raise TypeError(f"{type(self).__name__} must say what its loss is.")
 
     def _checked_split(
         self, split: Mapping[str, Any], *, reset: bool, requires_y: bool
@@ -154,6 +158,31 @@ class PredictionMixin:
                 "hisso= to fit."
             )
         return options
+
+    def evaluate_loss(
+        self, X: ArrayLike, y: ArrayLike, *, context: ArrayLike | None = None
+    ) -> float:
+        """Mean loss over rows, in the units of training: targets are scaled where they were.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Rows and targets like those of `fit`.
+        context : array-like of shape (n_samples, n_context), optional
+            Needed where `fit` had one.
+
+        Returns
+        -------
+        float
+            ``mean over rows and outputs of loss(o, y)``.
+        """
+        outputs = self._outputs(X, context)
+        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=True)
+        targets = np.asarray(split["y"], dtype=np.float64).reshape(len(outputs), -1)
+        if self.target_scaler_ is not None:
+            targets = self.target_scaler_.transform(targets)
+        per_element = self._loss()(outputs[:, : self.n_outputs_], torch.from_numpy(targets))
+        return float(per_element.mean())
 
     def evaluate_reward(
         self,

@@ -66,20 +66,22 @@ class EstimatorFileMixin:
     ) -> Network:
         raise TypeError(f"{type(self).__name__} must say how its network is built.")
 
-    def _fitted_by(self, state: TrainState) -> dict[str, Any]:
+    def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")
 
     def parameter_problems(self) -> list[str]:
         """Every constructor parameter that `fit` would refuse, one sentence each."""
         raise TypeError(f"{type(self).__name__} must check its parameters.")
 
-    def to_bytes(self, state: TrainState | None = None) -> bytes:
+    def to_bytes(self, state: TrainState | None = None, *, best: bool = True) -> bytes:
         """The estimator file as bytes; the same estimator gives the same bytes.
 
         Parameters
         ----------
         state : TrainState, optional
-            Stores the best weights so far of a fit that still runs, for observers.
+            Stores the weights of a fit that still runs, for observers.
+        best : bool
+            Of that fit, the best weights so far; False takes those of this moment.
 
         Raises
         ------
@@ -93,8 +95,8 @@ class EstimatorFileMixin:
             check_is_fitted(self, "network_")
             tensors = self.network_.state_dict()
         else:
-            tensors = state.tensors(best=True)
-            fitted |= self._fitted_by(state)
+            tensors = state.tensors(best=best)
+            fitted |= self._fitted_by(state, best=best)
         fitted["feature_names_in_"] = (
             [str(name) for name in self.feature_names_in_]
             if hasattr(self, "feature_names_in_")

@@ -39,7 +39,7 @@ class Checkpoints:
     def __init__(self, storage: Storage, paths: RunPaths, *, keep_checkpoints: bool) -> None:
         self._storage = storage
         self._paths = paths
-        self._keep_checkpoints = keep_checkpoints
+        self.keep_checkpoints = keep_checkpoints
         storage.make_directory(paths.checkpoints)
         self._entries = _read_entries(paths.manifest)
 
@@ -71,7 +71,7 @@ class Checkpoints:
 
         The parameters are `save_best`'s.
         """
-        if self._keep_checkpoints:
+        if self.keep_checkpoints:
             self._save(self._paths.epoch(epoch), data, epoch=epoch, metric=metric)
 
     def _save(self, path: Path, data: bytes, *, epoch: int, metric: float | None) -> None:
