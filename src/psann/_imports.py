@@ -150,13 +150,24 @@ def _walk(target: str, *, who: str, only_import: Sequence[str]) -> Any:
             raise ImportTargetError(
                 _missing(".".join(path[: place + 1]), holder=found, target=target, who=who)
             )
-    if isinstance(found, ModuleType | type) or inspect.isroutine(found):
-        home = found.__name__ if isinstance(found, ModuleType) else found.__module__
-        # None: a method of a builtin type, such as the `get` of a dictionary.
-        _refuse_home(home or "builtins", target=target, who=who)
-    elif isinstance(found, functools.partial):
-        _refuse_home(found.func.__module__ or "builtins", target=target, who=who)
+    home = _home(found)
+    if home is not None:
+        _refuse_home(home, target=target, who=who)
+        if _is_under(home, ["psann"]) and not _is_under(home, _OWN_MODULES):
+            raise ImportTargetError(f"{who}: {target!r} is an inner part of psann ({home}).")
     return found
+
+
+def _home(found: Any) -> str | None:
+    """Return the module that defined a function or class; None for an instance."""
+    if isinstance(found, ModuleType):
+        return found.__name__
+    if isinstance(found, functools.partial):
+        found = found.func
+    if isinstance(found, type) or inspect.isroutine(found):
+        # None: a method of a builtin type, such as the `get` of a dictionary.
+        return found.__module__ or "builtins"
+    return None
 
 
 def _refuse_detour(step: Any, *, target: str, who: str, only_import: Sequence[str]) -> None:

@@ -16,6 +16,15 @@ class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers = {}  # noqa: RUF012 - filled below, by PyYAML's own class method
 
 
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    # Unicode's line ends come back as blanks from every style but this one, which escapes them.
+    style = '"' if any(letter in value for letter in "\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _anchored(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{pattern})\Z", re.ASCII)
 

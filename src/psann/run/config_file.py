@@ -112,7 +112,9 @@ def parse_value(text: str, *, source: str) -> Any:
     except ConfigError as error:
         builder.problems = list(error.problems)
     if builder.problems:
-        raise ConfigError([text.replace(f"{source} line 1:", source) for text in builder.problems])
+        raise ConfigError(
+            [text.replace(f"{source} line 1:", f"{source}:") for text in builder.problems]
+        )
     return value
 
 
@@ -155,7 +157,9 @@ class _Builder:
     def document(self) -> Any:
         """Build the one document of the text; an empty text is None."""
         first = next(self._events, None)
-        return None if first is None else self._value(first, (), depth=1)
+        value = None if first is None else self._value(first, (), depth=1)
+        next(self._events, None)  # to the end of the text: a second document is refused there
+        return value
 
     def _value(self, event: _Event, path: Path, *, depth: int) -> Any:
         if event.kind == "alias":
