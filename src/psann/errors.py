@@ -56,7 +56,7 @@ class DivergedError(PsannError, ArithmeticError):
     """A non-finite loss, reward or gradient; the weights are those before that update (exit 3)."""
 
 
-class TrainingInterrupted(PsannError):
+class TrainingInterrupted(PsannError):  # noqa: N818 (an ending, not an error)
     """Training stopped at a launch boundary because it was asked to.
 
     Parameters

@@ -11,6 +11,8 @@ from psann.errors import did_you_mean, nearest
 from psann.run.config_schema import ConfigKey, config_keys, keys_below
 from psann.run.config_tree import MISSING, ConfigTree, Path
 
+Keys = dict[Path, ConfigKey]
+
 
 def readable_problems(
     error: ValidationError, *, model: type[BaseModel], tree: ConfigTree
@@ -33,7 +35,10 @@ def readable_problems(
         key, in the order of the model; a key that is missing because it is misspelt is told once.
     """
     keys = config_keys(model)
-    found = {_path_in_file(finding, tree): finding for finding in error.errors(include_url=False)}
+    found = {
+        _path_in_file(finding["loc"], tree, keys): finding
+        for finding in error.errors(include_url=False)
+    }
     # Where a key has several forms, one of them is refused as a whole and another for a key
     # below; the one that got further is the one that was meant.
     found = {path: finding for path, finding in found.items() if not _has_below(path, found)}
@@ -56,14 +61,13 @@ def readable_problems(
     return problems
 
 
-def _path_in_file(finding: Any, tree: ConfigTree) -> Path:
+def _path_in_file(location: tuple[int | str, ...], tree: ConfigTree, keys: Keys) -> Path:
     """Drop from pydantic's location the names of the alternatives that it tried."""
     path: Path = ()
-    for step in finding["loc"]:
-        if tree.get((*path, str(step))) is not MISSING:
-            path = (*path, str(step))
-    if finding["type"] == "missing":
-        path = (*path, str(finding["loc"][-1]))
+    for step in location:
+        longer = (*path, str(step))
+        if longer in keys or tree.get(longer) is not MISSING:
+            path = longer
     return path
 
 
@@ -71,7 +75,7 @@ def _has_below(path: Path, paths: dict[Path, Any]) -> bool:
     return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
 
 
-def _guess(path: Path, keys: dict[Path, ConfigKey]) -> Path | None:
+def _guess(path: Path, keys: Keys) -> Path | None:
     """Find the key that was meant: a near one here, else one of this very name elsewhere."""
     here = nearest(path[-1], keys_below(keys, path[:-1]))
     if here:

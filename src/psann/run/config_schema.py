@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class ConfigKey:
     """Whether further keys lie below."""
 
 
+@functools.cache
 def config_keys(model: type[BaseModel]) -> dict[Path, ConfigKey]:
     """Describe every key of a configuration model.
 

@@ -268,7 +268,6 @@ def show_result(
     record: Mapping[str, Any],
     paths: RunPaths,
     *,
-    trans_cost: float | None = None,
     stream: TextIO | None = None,
     quiet: bool = False,
 ) -> None:
@@ -280,8 +279,6 @@ def show_result(
         The content of `metrics.json`.
     paths : RunPaths
         Its run directory.
-    trans_cost : float, optional
-        Proportional cost in the figures, for the heading.
     stream : text file, optional
         Where to print; standard output by default.
     quiet : bool
@@ -293,7 +290,7 @@ def show_result(
         careful.write(f"{summary}, {paths.root}\n")
         careful.flush()
         return
-    table = result_table(record, trans_cost=trans_cost)
+    table = result_table(record)
     if table is not None:
         careful.write("\n")
         console = _rich_console(careful)
@@ -305,15 +302,13 @@ def show_result(
     careful.flush()
 
 
-def result_table(record: Mapping[str, Any], *, trans_cost: float | None = None) -> Table | None:
+def result_table(record: Mapping[str, Any]) -> Table | None:
     """Lay out the policy's figures beside those of the baselines.
 
     Parameters
     ----------
     record : mapping
         The content of `metrics.json`.
-    trans_cost : float, optional
-        Proportional cost in the figures, for the heading.
 
     Returns
     -------
@@ -329,7 +324,7 @@ def result_table(record: Mapping[str, Any], *, trans_cost: float | None = None) 
     baselines = record["baselines"] or {}
     rows = {"policy": policy}
     rows |= {label: baselines[key] for label, key in _BASELINES.items() if key in baselines}
-    cost = "" if trans_cost is None else f", net of {1e4 * trans_cost:g} bp"
+    cost = f", net of {1e4 * record['trans_cost']:g} bp"
     table = Table(box=box.ASCII2, title=f"Test rows{cost}", title_justify="left")
     table.add_column("", no_wrap=True)
     for label, _, _ in _TABLE_COLUMNS:

@@ -51,6 +51,7 @@ FIELDS = {
     "test_reward_mean": "reward per step over the test span, weights in best",
     "episodes": "episodes sampled in the whole run",
     "transition_penalty": "cost per unit of traded weight in the training reward",
+    "trans_cost": "cost per unit of traded weight in validation and test figures",
     "throughput_eps_per_sec": "episodes per second of training",
     "device": "device that computed, as torch names it",
     "duration_seconds": "wall time of the process from its start to this version of the file",

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LOG_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+# What is set aside must still be an allowed run name: 100 characters with its suffix.
+_NAME_LENGTH = 60
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -204,6 +207,25 @@ class Storage:
         for entry in entries:
             self.rename(entry, home / entry.name)
         return home
+
+    def set_aside(self) -> Path:
+        """Rename the run directory itself, whole, so that its name is free for a new run.
+
+        Returns
+        -------
+        Path
+            Its new place beside the old one, `<name>.replaced-<UTC time>`.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        target = self.root.with_name(f"{self.root.name[:_NAME_LENGTH]}.replaced-{stamp}")
+        with _naming(self.root):
+            self._calls.rename(self.root, target)
+            parent = self._calls.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                self._calls.fsync(parent)
+            finally:
+                self._calls.close(parent)
+        return target
 
     def clean(self) -> list[Path]:
         """Remove the temporary files that a killed process left; call it under the lock.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 from psann.training.history import Decision, EpochRecord
-from psann.training.state import TrainState
+
+if TYPE_CHECKING:
+    from psann.training.state import TrainState
 
 
-class Observer:
+class Observer(Protocol):
     """Watches a fit; override what you need. Observers may read the state, not change it.
 
     An observer stops training by raising `psann.errors.TrainingInterrupted` from `on_launch` or

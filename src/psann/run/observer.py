@@ -1,0 +1,156 @@
+"""What a run does while it trains: keeps `metrics.json` alive, commits the best, heeds signals."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from psann.estimators._base import BasePSANNRegressor
+from psann.run.checkpoints import Checkpoints
+from psann.run.events import log_event
+from psann.run.record import RunRecord
+from psann.run.signals import StopRequest
+from psann.training.history import Decision, EpochRecord
+from psann.training.observers import Observer
+from psann.training.state import TrainState
+
+_logger = logging.getLogger(__name__)
+
+# With --keep-checkpoints about this many epochs of a phase are kept, evenly spaced.
+_KEPT_EPOCHS = 10
+
+
+class RunObserver(Observer):
+    """Joins training to the run directory; a commit writes the best estimator, then the record.
+
+    Parameters
+    ----------
+    estimator : BasePSANNRegressor
+        What is being fitted; it turns a state into the bytes of a file.
+    record : RunRecord
+        The summary.
+    checkpoints : Checkpoints
+        Where estimators go.
+    stop : StopRequest
+        Polled after every launch and epoch.
+    checkpoint_every_s : float
+        Seconds between two commits, at least.
+    """
+
+    def __init__(
+        self,
+        estimator: BasePSANNRegressor,
+        *,
+        record: RunRecord,
+        checkpoints: Checkpoints,
+        stop: StopRequest,
+        checkpoint_every_s: float,
+    ) -> None:
+        self._estimator = estimator
+        self._record = record
+        self._checkpoints = checkpoints
+        self._stop = stop
+        self._checkpoint_every_s = checkpoint_every_s
+        self._committed_at_s = time.monotonic()
+        self._has_new_best = False
+        self._state: TrainState | None = None
+        self.timing = {"data_s": 0.0, "step_s": 0.0, "val_s": 0.0, "checkpoint_s": 0.0}
+
+    def on_decision(self, decision: Decision) -> None:
+        """Do nothing: a decision is a row of the log."""
+
+    def on_phase_start(self, state: TrainState) -> None:
+        """Name the phase in the record."""
+        self._state = state
+        self._record.update(
+            phase=state.phase,
+            epoch=state.epoch,
+            epochs_total=state.epochs_total,
+            monitor=state.monitor,
+        )
+        self._record.flush(force=True)
+
+    def on_launch(self, state: TrainState) -> None:
+        """Keep the record alive and stop here if that was asked for."""
+        self._record.update(episodes=state.episodes)
+        self._record.flush()
+        self._stop.check()
+
+    def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
+        """Take over the epoch's figures, and commit when that is due."""
+        self._has_new_best |= record.is_best or (record.epoch == 1 and state.best is not None)
+        for name in ("data_s", "step_s", "val_s"):
+            self.timing[name] += getattr(record, name)
+        self._record.update(**_figures(state))
+        if record.epoch % max(1, record.epochs_total // _KEPT_EPOCHS) == 0:
+            self._keep_epoch(record, state)
+        if time.monotonic() - self._committed_at_s >= self._checkpoint_every_s:
+            self.commit()
+        self._record.flush()
+        self._stop.check()
+
+    def on_phase_end(self, phase: str, state: TrainState) -> None:
+        """Keep the warm start's weights; commit the end of any phase."""
+        if phase == "warm_start":
+            started = time.perf_counter()
+            data = self._estimator.to_bytes(state)
+            self._checkpoints.save_warm_start(data, epoch=state.epoch, metric=None)
+            self._log_checkpoint("warm_start", state, started)
+        self.commit()
+
+    def commit(self) -> None:
+        """Make what training has found so far durable: best estimator, then the record."""
+        state = self._state
+        if state is not None and state.best is not None and self._has_new_best:
+            started = time.perf_counter()
+            data = self._estimator.to_bytes(state)
+            self._checkpoints.save_best(data, epoch=state.best.epoch, metric=state.best.value)
+            self._log_checkpoint("best", state, started)
+            self._has_new_best = False
+        self._record.flush(force=True)
+        self._committed_at_s = time.monotonic()
+
+    def _keep_epoch(self, record: EpochRecord, state: TrainState) -> None:
+        if state.phase == "warm_start" or not self._checkpoints.keep_checkpoints:
+            return
+        data = self._estimator.to_bytes(state, best=False)
+        self._checkpoints.save_epoch(data, epoch=record.epoch, metric=record.monitor_value)
+
+    def _log_checkpoint(self, name: str, state: TrainState, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self.timing["checkpoint_s"] += seconds
+        epoch = state.best_epoch
+        log_event(
+            _logger,
+            logging.DEBUG,
+            "checkpoint",
+            f"{name}.safetensors holds epoch {epoch}",
+            phase=state.phase,
+            epoch=epoch,
+            checkpoint_s=seconds,
+        )
+
+
+def _figures(state: TrainState) -> dict[str, Any]:
+    """Figures of `metrics.json` that an epoch may change."""
+    figures: dict[str, Any] = {"epoch": state.epoch, "episodes": state.episodes}
+    if state.best is not None:
+        figures |= {"best_epoch": state.best.epoch, "monitor_value": state.best.value}
+        figures |= best_epoch_figures(state.history, state.best.epoch)
+    return figures
+
+
+def best_epoch_figures(history: list[EpochRecord], best_epoch: int) -> dict[str, Any]:
+    """Training figures of the best epoch; epoch 0 was not trained and has none.
+
+    Parameters
+    ----------
+    history : list of EpochRecord
+        Epochs of the last phase, in order.
+    best_epoch : int
+        The epoch whose weights are kept.
+    """
+    kept = history[best_epoch - 1] if best_epoch else None
+    names = ("train_loss", "val_loss", "reward_mean", "reward_std", "val_reward_mean")
+    return {name: None if kept is None else getattr(kept, name) for name in names}

@@ -1,0 +1,118 @@
+"""The figures of a fitted estimator on the rows of a run: losses, rewards, portfolio, baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.baselines import buy_and_hold, uniform
+from psann.estimators._base import BasePSANNRegressor
+from psann.hisso.transforms import TRANSFORMS
+from psann.metrics import portfolio_metrics
+from psann.run.config import RunConfig
+from psann.run.data import DataSplits
+from psann.run.data_checks import split_of
+
+BASELINES: dict[str, Callable[..., NDArray[Any]]] = {
+    "buy_and_hold": buy_and_hold,
+    "uniform": uniform,
+}
+
+
+def split_figures(
+    estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
+) -> dict[str, Any]:
+    """Losses and rewards of validation and test rows, of the estimator's own weights.
+
+    Parameters
+    ----------
+    estimator : BasePSANNRegressor
+        Fitted.
+    splits : DataSplits
+        The arrays.
+    config : RunConfig
+        How to judge.
+
+    Returns
+    -------
+    dict
+        ``val_loss``, ``test_loss`` and with HISSO ``val_reward_mean``, ``test_reward_mean``; None
+        where a split lacks what is needed.
+    """
+    figures: dict[str, Any] = {}
+    for name in ("val", "test"):
+        arrays = splits.split(name)
+        loss = reward = None
+        if config.hisso.enabled and _can_be_rewarded(arrays, splits, config):
+            reward = estimator.evaluate_reward(
+                arrays["X"],
+                arrays.get("prices"),
+                y=arrays.get("y"),
+                context=arrays.get("context"),
+                evaluation=config.evaluation,
+            )
+            loss = -reward
+        elif not config.hisso.enabled and "y" in arrays:
+            loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=arrays.get("context"))
+        figures[f"{name}_loss"] = loss
+        figures[f"{name}_reward_mean"] = reward
+    return figures
+
+
+def _can_be_rewarded(
+    arrays: dict[str, NDArray[Any]], splits: DataSplits, config: RunConfig
+) -> bool:
+    """Whether a split has the reward context that training had."""
+    if "X" not in arrays or len(arrays["X"]) < 2:
+        return False
+    if config.hisso.reward == "negative_mse":
+        return "y" in arrays
+    if config.hisso.context_extractor is not None:
+        return True
+    return "prices" in arrays or "prices" not in splits.split("train")
+
+
+def portfolio_figures(
+    estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
+) -> tuple[dict[str, float] | None, dict[str, dict[str, float]] | None, str | None]:
+    """Metrics of the policy's actions on the evaluation prices, and of the baselines beside it.
+
+    Returns
+    -------
+    policy : dict or None
+        `psann.metrics.portfolio_metrics` of the transformed actions.
+    baselines : dict or None
+        The same of each baseline: same prices, same cost, same first holdings.
+    note : str or None
+        Why there are none.
+    """
+    key = config.evaluation.portfolio_prices_key
+    if not config.hisso.enabled:
+        return None, None, "no portfolio metrics: the estimator was trained on targets"
+    if key is None:
+        return None, None, "no portfolio metrics: evaluation.portfolio_prices_key is null"
+    prices = splits.arrays.get(key)
+    known = split_of(key)
+    arrays = splits.split(known[1] if known else "test")  # type: ignore[arg-type]
+    if prices is None or "X" not in arrays:
+        return None, None, f"no portfolio metrics: the data have no {key} with rows of X"
+    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
+    if config.hisso.primary_transform == "identity":
+        return None, None, "no portfolio metrics: primary_transform identity gives no weights"
+    cost = config.evaluation.trans_cost
+    settings: dict[str, Any] = {
+        "trans_cost": config.hisso.transition_penalty if cost is None else cost,
+        "periods_per_year": config.evaluation.periods_per_year,
+        "initial": config.evaluation.initial,
+    }
+    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    matrix = np.broadcast_to(prices, actions.shape)
+    policy = portfolio_metrics(actions, matrix, cash=cash, **settings)
+    baselines = {
+        name: portfolio_metrics(rule(matrix), matrix, **settings)
+        for name, rule in BASELINES.items()
+    }
+    return policy, baselines, None

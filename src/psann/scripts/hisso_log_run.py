@@ -1,0 +1,180 @@
+"""Train, fine-tune or evaluate a HISSO policy and leave files that can be believed.
+
+python -m psann.scripts.hisso_log_run --config C --output-dir D [--run-name N] ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from psann.errors import PsannError, did_you_mean
+
+if TYPE_CHECKING:
+    from psann.run.runner import RunRequest
+
+_EPILOG = """\
+exit codes:
+  0 finished   1 failed   2 bad command line or existing run   3 diverged
+  75 locked by a live process   130 interrupted   143 preempted (see --preempt-exit-code)
+
+docs: docs/config.md has every key of a configuration, docs/artefacts.md every file of a run
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Suggests the nearest flag for a misspelt one."""
+
+    def error(self, message: str) -> NoReturn:
+        _, found, rest = message.partition("unrecognized arguments: ")
+        if found:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            for word in rest.split():
+                if word.startswith("--"):
+                    message += did_you_mean(word.partition("=")[0], flags)
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, as `--help` shows it."""
+    parser = _Parser(
+        prog="hisso-log-run",
+        description="Train, fine-tune or evaluate a HISSO policy from one configuration.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", required=True, type=Path, metavar="FILE", help="YAML or JSON configuration")
+    add("--output-dir", required=True, type=Path, metavar="DIR", help="where run directories go")
+    add("--run-name", metavar="NAME", help="name of the run directory (default: config and time)")
+    add("--device", metavar="DEV", help="cpu, cuda, cuda:N or auto; wins over the configuration")
+    add("--seed", type=_seed, metavar="S", help="wins over the configuration (default there: 42)")
+    add("--keep-checkpoints", action="store_true", help="keep about ten epochs beside the best")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY.PATH=VALUE",
+        help="override a key of the configuration, in YAML syntax (repeatable)",
+    )
+    add("--mode", choices=("train", "fine_tune", "evaluate"), help="wins over the configuration")
+    add("--init-from", metavar="RUN", help="run directory or estimator file to start from")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="not in this release")
+    existing.add_argument(
+        "--overwrite", action="store_true", help="set an existing run of this name aside"
+    )
+    add("--check", action="store_true", help="validate everything, print the plan, write nothing")
+    add(
+        "--max-time",
+        type=_minutes,
+        metavar="MINUTES",
+        help="stop after so long, with the best weights kept",
+    )
+    add(
+        "--preempt-exit-code",
+        type=_exit_code,
+        default=143,
+        metavar="N",
+        help="exit code after SIGTERM, SIGHUP, SIGUSR1 or --max-time (default: 143)",
+    )
+    add(
+        "--only-import",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="import nothing else than psann and modules under PREFIX (repeatable)",
+    )
+    add("--quiet", action="store_true", help="show warnings and the last line only")
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to 2**32 - 1; got {text!r}"
+        )
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0; got {text!r}")
+    return minutes
+
+
+def _exit_code(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > 255:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 255; got {text!r}")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.resume:
+        parser.error(
+            "--resume is not in this release: an interrupted run keeps its best weights, and "
+            "--mode fine_tune --init-from RUN goes on from them"
+        )
+
+    # After the command line is known to be right: these imports bring pydantic.
+    from psann.run.runner import RunRequest, execute
+
+    request = RunRequest(
+        config=options.config,
+        output_dir=options.output_dir,
+        run_name=options.run_name,
+        device=options.device,
+        seed=options.seed,
+        mode=options.mode,
+        init_from=options.init_from,
+        overrides=tuple(options.overrides),
+        only_import=tuple(options.only_import),
+        keep_checkpoints=options.keep_checkpoints,
+        overwrite=options.overwrite,
+        max_time_minutes=options.max_time,
+        preempt_exit_code=options.preempt_exit_code,
+        quiet=options.quiet,
+        argv=(parser.prog, *arguments),
+    )
+    if options.check:
+        return _check(request)
+    outcome = execute(request)
+    if outcome.message is not None:
+        print(f"hisso-log-run: {outcome.message}", file=sys.stderr)
+    if outcome.paths is not None and outcome.record is not None and outcome.exit_code == 0:
+        from psann.run.console import show_result
+
+        show_result(outcome.record, outcome.paths, quiet=options.quiet)
+    return outcome.exit_code
+
+
+def _check(request: RunRequest) -> int:
+    """Print the plan of a run, or everything that stands in its way; write nothing."""
+    try:
+        config = request.load_config()
+
+        from psann.run.plan import describe_plan
+
+        print(describe_plan(config, only_import=request.only_import))
+    except PsannError as error:
+        print(f"hisso-log-run: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
