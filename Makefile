@@ -1,0 +1,51 @@
+# make run    environment, real prices, training, result table
+# make test   the fast suite
+# Everything lives in .venv; PYTHON picks the interpreter (3.11 or later).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUNS ?= runs/hisso
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-slow lint types wheel clean
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+
+$(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "psann needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV) (torch is the large one; once only) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --no-deps --requirement requirements-data.txt
+	@touch $@
+
+install: $(VENV)/installed
+
+run: install
+	@for name in nyse_o sp500_20; do \
+	  echo; echo "== $$name"; \
+	  $(BIN)/python -m psann.scripts.hisso_log_run --config configs/hisso/$$name.yaml \
+	    --output-dir $(RUNS) --run-name $$name --device cpu --overwrite || exit $$?; \
+	done
+
+test: install
+	$(BIN)/python -m pytest -q
+
+test-slow: install
+	$(BIN)/python -m pytest -q -m 'slow and not gpu'
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+wheel: install
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:
+	rm -rf $(VENV) build dist
