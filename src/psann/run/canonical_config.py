@@ -124,6 +124,7 @@ _NULL_IS_ABSENT: tuple[Path, ...] = (
     ("hisso", "batch_episodes"),
     ("hisso", "primary_transform"),
     ("hisso", "transition_penalty"),
+    *_RENAMED,
     (*_PARAMS, "random_state"),
 )
 

@@ -241,7 +241,7 @@ def load_run_config(
     for name, value in options.items():
         if value is not None:
             _override_value(tree, (name,), value, origin=f"--{name.replace('_', '-')}")
-    _record(tree, seed_is_option=seed is not None)
+    _record(tree)
     _refuse_masked(tree)
     try:
         # As JSON, so that strict means what it says: text is no number and 1 is not true.
@@ -301,7 +301,7 @@ def _make_paths_absolute(tree: ConfigTree, folder: str) -> None:
             tree.set(path, absolute, origin=tree.where(path))
 
 
-def _record(tree: ConfigTree, *, seed_is_option: bool) -> None:
+def _record(tree: ConfigTree) -> None:
     """Note where the seed came from and what was translated, unless the file already says so."""
     recorded = tree.get(("recorded",))
     if recorded is not MISSING and not isinstance(recorded, dict):
