@@ -128,13 +128,25 @@ class _Search:
                 "must name an estimator class: psann.PSANNRegressor, psann.ResPSANNRegressor, "
                 "psann.WaveResNetRegressor, or a subclass of one",
             )
-        elif inspect.isabstract(found):
-            self._refuse(path, f"names {found.__name__}, which is not a finished estimator")
-        elif not self._check_keywords(found, ("estimator", "params"), self.config.estimator.params):
-            arguments = estimator_arguments(self.config)
-            for problem in found(**arguments).parameter_problems():
-                self._refuse(("estimator", "params"), f"do not fit: {problem.rstrip('.')}")
+            return None
+        params = self.config.estimator.params
+        from_run = estimator_arguments(self.config).keys() - params.keys()
+        if not self._check_keywords(found, ("estimator", "params"), params, taken=from_run):
+            self._check_parameters(found)
         return found
+
+    def _check_parameters(self, found: type[BasePSANNRegressor]) -> None:
+        arguments = estimator_arguments(self.config)
+        missing = arguments.keys() - (_parameters(found) or {}).keys()
+        if missing:
+            self._refuse(
+                ("estimator", "target"),
+                f"names {found.__name__}, whose constructor must also take "
+                f"{', '.join(sorted(missing))}: every run sets them",
+            )
+            return
+        for problem in found(**arguments).parameter_problems():
+            self._refuse(("estimator", "params"), f"do not fit: {problem.rstrip('.')}")
 
     def loader(self) -> Any:
         data = self.config.data
@@ -162,11 +174,12 @@ class _Search:
             )
             return None
         found = REWARDS.get(spec) or self._import(spec, path)
-        if found is not None:
-            self._check_keywords(
-                found, ("hisso", "reward", "kwargs"), kwargs, taken=_REWARD_SETTINGS, n_positional=2
-            )
-            self._check_call(found, path, 2, {"transition_penalty": 0.0}, "actions and context")
+        if found is not None and not self._check_keywords(
+            found, ("hisso", "reward", "kwargs"), kwargs, taken=_REWARD_SETTINGS, n_positional=2
+        ):
+            keywords = {**kwargs, "transition_penalty": 0.0}
+            what = "actions and context, and the keyword transition_penalty"
+            self._check_call(found, path, n_positional=2, keywords=keywords, what=what)
         return found
 
     def context_extractor(self) -> Any:
@@ -174,7 +187,7 @@ class _Search:
         spec = self.config.hisso.context_extractor
         found = self._import(spec if isinstance(spec, str) else None, path)
         if found is not None:
-            self._check_call(found, path, 1, {}, "the windows X")
+            self._check_call(found, path, n_positional=1, keywords={}, what="the windows X")
         return found
 
     def estimator_file(self) -> Path | None:
@@ -238,19 +251,20 @@ class _Search:
         """Compare keyword arguments with a signature; tell whether something is wrong."""
         before = len(self.problems)
         parameters = _parameters(function)
+        if parameters is None:
+            return False
         keywords = [
             name
             for name, parameter in list(parameters.items())[n_positional:]
             if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         ]
-        takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values()) or not parameters
+        takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
         name = getattr(function, "__name__", "the target")
         for key in given:
             if key in taken:
                 self._refuse((*path, key), f"is set by psann, from {_SOURCES[key]}; remove it")
             elif key not in keywords and (not takes_any or key in parameters):
-                known = [word for word in keywords if word not in taken]
-                hint = did_you_mean(key, known)
+                hint = did_you_mean(key, keywords)
                 self._refuse((*path, key), f"is no argument of {name}", hint)
         for key in keywords:
             if parameters[key].default is inspect.Parameter.empty and key not in (*given, *taken):
@@ -261,19 +275,18 @@ class _Search:
         self,
         function: Callable[..., Any],
         path: tuple[str, ...],
+        *,
         n_positional: int,
         keywords: Mapping[str, Any],
         what: str,
     ) -> None:
+        if _parameters(function) is None:
+            return
+        signature = inspect.signature(function)
         try:
-            signature = inspect.signature(function)
-        except (TypeError, ValueError):
-            return  # compiled functions may not tell
-        try:
-            signature.bind_partial(*([None] * n_positional), **keywords)
+            signature.bind(*([None] * n_positional), **keywords)
         except TypeError:
-            also = "".join(f", and the keyword {key}" for key in keywords)
-            self._refuse(path, f"must take {what}{also}; its signature is {signature}")
+            self._refuse(path, f"must take {what}; its signature is {signature}")
 
     def _refuse(self, path: tuple[str, ...], message: str, hint: str = "") -> None:
         where = self.config.where(*path)
@@ -287,8 +300,9 @@ _SOURCES = {
 }
 
 
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    """Return the parameters of a signature; None for compiled functions, which may not tell."""
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return {}
+        return None
