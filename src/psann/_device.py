@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import torch
@@ -30,18 +31,19 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
-        raise DeviceError(f"device must be cpu, cuda, cuda:N or auto; got {name!r}.")
-    if kind == "cpu":
+    if name == "cpu":
         return torch.device("cpu")
+    match = re.fullmatch(r"cuda(?::([0-9]+))?", name)
+    if match is None:
+        raise DeviceError(f"device must be cpu, cuda, cuda:N or auto; got {name!r}.")
+    index = int(match[1] or 0)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(index or 0) >= count:
+    if index >= count:
         raise DeviceError(
-            f"device {name!r} is not there: this machine has {count} CUDA devices "
-            f"(torch {torch.__version__}). Use --device auto or --device cpu, or check the driver."
+            f"device must be one that this machine has; got {name!r} with {count} CUDA devices "
+            f"(torch {torch.__version__}). Use auto or cpu, or check the driver."
         )
-    return torch.device("cuda", int(index or 0))
+    return torch.device("cuda", index)
 
 
 def device_name(device: torch.device) -> str:

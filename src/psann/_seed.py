@@ -69,8 +69,13 @@ def layer_key(key: Tensor, layer: int) -> Tensor:
         int64, shape ``(2,)``.
     layer : int
         Number of the layer, at least 0.
+
+    Returns
+    -------
+    torch.Tensor
+        int64, shape ``(2,)``, values in ``[0, 2**32)``.
     """
-    return torch.stack([_mix(key[0] ^ (layer + 1)), key[1]])
+    return _mix(key ^ (layer + 1))
 
 
 def hashed_uniform(key: Tensor, shape: Sequence[int]) -> Tensor:
@@ -86,11 +91,14 @@ def hashed_uniform(key: Tensor, shape: Sequence[int]) -> Tensor:
     Returns
     -------
     torch.Tensor
-        float32, multiples of ``2**-24`` plus ``2**-25``: 0 and 1 never occur.
+        float32, multiples of ``2**-23`` plus ``2**-24``: 0 and 1 never occur.
     """
+    # Mixed, because raw keys that differ in low bits would only permute each other's numbers.
+    first, second = _mix(key)
     counter = torch.arange(math.prod(shape), device=key.device, dtype=torch.int64)
-    word = _mix(_mix(counter ^ key[0]) ^ key[1])
-    return (((word >> 8).to(torch.float32) + 0.5) * 2.0**-24).reshape(tuple(shape))
+    word = _mix(_mix(counter ^ first) ^ second)
+    # 23 bits and a half are all that float32 holds: with one bit more, the top rounds to 1.
+    return (((word >> 9).to(torch.float32) + 0.5) * 2.0**-23).reshape(tuple(shape))
 
 
 def hashed_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
