@@ -154,6 +154,7 @@ def test_allowed_targets_are_found(target: str) -> None:
         ("mine_xyz.deep.data.chance.random", "belongs to Python itself"),
         ("mine_xyz.deep.data.hidden", "belongs to Python itself"),
         ("mine_xyz.deep.data.np.load", "belongs to the library numpy"),
+        ("mine_xyz.deep.data.np.add", "belongs to the library numpy"),
         ("mine_xyz.deep.data.TABLE.get", "leads through a dict"),
         ("mine_xyz.deep.data.instance.__call__", "inner names"),
         ("mine_xyz.deep.data.NUMBER", "must name a class or a function; .* is a int"),

@@ -147,7 +147,7 @@ BAD_YAML = {
     "many digits": ("a: " + "9" * 1001, "line 1: a number of 1001 digits"),
     "33 levels": ("a: " + "[" * 33 + "]" * 33, "line 1: nested more than 32 levels"),
     "100 000 levels": ("[" * 100_000, "line 1: nested more than 32 levels"),
-    "10 001 values": ("a: [" + "1," * 10_000 + "]", "more than 10000 values"),
+    "10 001 values": ("a: [" + "1," * 9_999 + "]", "more than 10000 values"),
     "laughs": (
         "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
         + "".join(

@@ -243,6 +243,9 @@ def load_run_config(
             _override_value(tree, (name,), value, origin=f"--{name.replace('_', '-')}")
     _record(tree)
     _refuse_masked(tree)
+    for section in _OPTIONAL_SECTIONS:
+        if tree.get(section) is MISSING and isinstance(tree.get(section[:-1]), dict):
+            tree.set(section, {}, origin=tree.where(section))
     try:
         # As JSON, so that strict means what it says: text is no number and 1 is not true.
         config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
@@ -286,6 +289,15 @@ def _override_value(tree: ConfigTree, path: Path, value: Any, *, origin: str) ->
     tree.problems += given.problems
     tree.notes += given.notes
 
+
+# Written out, so that pydantic need not build a schema for each section by itself (20 ms).
+_OPTIONAL_SECTIONS: tuple[Path, ...] = (
+    ("hisso",),
+    ("training",),
+    ("training", "lr_schedule"),
+    ("evaluation",),
+    ("recorded",),
+)
 
 _DIGESTS: dict[Path, Path] = {
     ("data", "npz"): ("recorded", "npz_sha256"),

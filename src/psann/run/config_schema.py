@@ -157,5 +157,6 @@ def _default(annotation: Any, field: FieldInfo | None) -> str:
         return "" if get_origin(annotation) is NotRequired else "required"
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True, validated_data={})
-    return "" if isinstance(value, BaseModel) else json.dumps(value)
+    if _has_fields(field.default_factory):
+        return ""  # of its keys; making one would cost an error message the building of a schema
+    return json.dumps(field.get_default(call_default_factory=True, validated_data={}))
