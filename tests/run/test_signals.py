@@ -41,6 +41,34 @@ def test_exit_code_of_preemption_can_be_chosen_and_leaves_ctrl_c_alone() -> None
     assert caught.value.exit_code == 130
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_inside_of_at_once_a_signal_stops_where_it_comes(number: signal.Signals) -> None:
+    with stop_requests() as request:
+        with pytest.raises(TrainingInterrupted, match=number.name), request.at_once():
+            send(number)
+            pytest.fail("went on")
+        with pytest.raises(TrainingInterrupted):
+            request.check()
+
+
+def test_a_signal_that_user_code_swallowed_stops_at_the_end_of_at_once() -> None:
+    def load() -> None:
+        with pytest.raises(TrainingInterrupted):
+            send(signal.SIGTERM)
+
+    with stop_requests() as request, pytest.raises(TrainingInterrupted), request.at_once():
+        load()
+
+
+def test_after_at_once_a_signal_waits_for_the_next_check() -> None:
+    with stop_requests() as request:
+        with request.at_once():
+            pass
+        send(signal.SIGTERM)
+        with pytest.raises(TrainingInterrupted):
+            request.check()
+
+
 def test_second_ctrl_c_leaves_at_once() -> None:
     with stop_requests():
         send(signal.SIGINT)

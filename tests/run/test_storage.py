@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from psann.errors import RunLockedError
-from psann.run.storage import Storage, SystemCalls
+from psann.run.storage import Storage, SystemCalls, check_lock
 
 CALLS = ("open", "close", "write", "fsync", "ftruncate", "rename", "unlink", "mkdir")
 
@@ -420,6 +420,8 @@ def test_second_process_is_told_at_once_who_holds_the_lock_and_kill_frees_it(
         start_s = time.monotonic()
         with pytest.raises(RunLockedError, match=f"process {child} on {os.uname().nodename}"):
             storage.lock(root / ".lock")
+        with pytest.raises(RunLockedError, match=f"process {child} on {os.uname().nodename}"):
+            check_lock(root / ".lock")
         assert time.monotonic() - start_s < 1
         assert files_below(root) == before
     finally:
@@ -438,6 +440,17 @@ def test_lock_of_an_unreadable_holder_is_still_a_lock(storage: Storage, root: Pa
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def test_looking_at_a_free_lock_changes_nothing_and_takes_nothing(root: Path) -> None:
+    check_lock(root / ".lock")
+    with Storage(root) as storage:
+        storage.lock(root / ".lock")
+    before = (root / ".lock").read_bytes()
+    check_lock(root / ".lock")
+    assert (root / ".lock").read_bytes() == before
+    with Storage(root) as storage:
+        storage.lock(root / ".lock")
 
 
 def test_close_frees_the_lock_and_keeps_its_file(root: Path) -> None:

@@ -34,6 +34,7 @@ class StopRequest:
     ) -> None:
         self.reason: str | None = None
         self._is_from_keyboard = False
+        self._stops_at_once = False
         self._n_interrupts = 0
         self._preempt_exit_code = preempt_exit_code
         self._max_time_minutes = max_time_minutes
@@ -62,6 +63,20 @@ class StopRequest:
             self.reason, status="preempted", exit_code=self._preempt_exit_code
         )
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal stop the block wherever it is: a user's loader polls nothing.
+
+        For work that leaves nothing half-done; `check` runs at both ends.
+        """
+        self.check()
+        self._stops_at_once = True
+        try:
+            yield
+        finally:
+            self._stops_at_once = False
+        self.check()
+
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: only remember it, but for a second Ctrl-C, which leaves at once.
 
@@ -76,6 +91,8 @@ class StopRequest:
         ------
         KeyboardInterrupt
             At the second SIGINT.
+        TrainingInterrupted
+            Inside of `at_once`.
         """
         if number == signal.SIGINT:
             self._n_interrupts += 1
@@ -84,6 +101,8 @@ class StopRequest:
         if self.reason is None:
             self.reason = signal.Signals(number).name
             self._is_from_keyboard = number == signal.SIGINT
+        if self._stops_at_once:
+            self.check()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ time from the open root. Every `OSError` propagates and names the full path.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -270,10 +271,7 @@ class Storage:
                 try:
                     lock.acquire()
                 except Timeout:
-                    raise RunLockedError(
-                        f"The run directory {self.root} belongs to a live process"
-                        f"{_holder(path)}. Wait until it ends or choose another --run-name."
-                    ) from None
+                    raise _locked(path) from None
                 self._lock = lock
                 holder = {"pid": os.getpid(), "host": os.uname().nodename}
                 self._calls.ftruncate(fd, 0)
@@ -376,6 +374,38 @@ class AppendFile:
                 self._calls.fsync(fd)
             finally:
                 self._calls.close(fd)
+
+
+def check_lock(path: Path) -> None:
+    """Look whether a live process holds a lock file, and change nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file; a missing one is free.
+
+    Raises
+    ------
+    RunLockedError
+        If a live process holds the lock.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _locked(path) from None
+    finally:
+        os.close(fd)
+
+
+def _locked(path: Path) -> RunLockedError:
+    return RunLockedError(
+        f"The run directory {path.parent} belongs to a live process{_holder(path)}. Wait until "
+        "it ends or choose another --run-name."
+    )
 
 
 def _write_all(calls: SystemCalls, fd: int, data: bytes) -> None:
