@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from psann.nn.network import Network
 from psann.nn.sine import initialised_linear, weight_bound
-from psann.nn.units import UnitOptions
+from psann.nn.units import UnitOptions, pre_activation
 
 
 class DenseNetwork(Network):
@@ -58,7 +58,6 @@ class DenseNetwork(Network):
     ) -> Tensor:
         """Outputs ``(rows, n_out)`` of ``(rows, n_in)``."""
         for linear, unit in zip(self.linears, self.activations, strict=True):
-            z = linear(x)  # (rows, hidden_units)
-            x = unit(z if self.w0 == 1.0 else self.w0 * z)
+            x = unit(pre_activation(linear, x, self.w0))  # (rows, hidden_units)
         out: Tensor = self.head(x)
         return out

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from psann.nn.network import Network
 from psann.nn.sine import initialised_linear, weight_bound
-from psann.nn.units import UnitOptions
+from psann.nn.units import UnitOptions, pre_activation
 
 
 class ResidualBlock(nn.Module):
@@ -36,8 +36,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(rows, width)`` to the same shape."""
-        branch = self.act1(self.w0 * self.fc1(self.norm(x)))
-        branch = self.memory(self.act2(self.w0 * self.fc2(branch)))
+        branch = self.act1(pre_activation(self.fc1, self.norm(x), self.w0))
+        branch = self.memory(self.act2(pre_activation(self.fc2, branch, self.w0)))
         out: Tensor = x + self.alpha * branch
         return out
 

@@ -3,41 +3,88 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-DampingMode = Literal["abs", "relu", "none"]
-PARAMETER_NAMES = ("amplitude", "frequency", "damping")
+ParameterName = Literal["amplitude", "frequency", "damping"]
+
+# f is at least this, so that no unit is constant.
+_LEAST_FREQUENCY = 1e-6
+
+
+class SineOptions(BaseModel):
+    """First shape of the sine units, and what of it is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    amplitude: float = Field(default=1.0, gt=0, le=1e6)
+    """Initial A."""
+    frequency: float = Field(default=1.0, gt=_LEAST_FREQUENCY, le=1e6)
+    """Initial f."""
+    damping: float | None = Field(default=None, gt=0, le=1e6)
+    """Initial d; null means 0.1."""
+    damping_mode: Literal["abs", "relu", "none"] = "abs"
+    """The function g: ``|z|``, ``max(z, 0)``, or no damping at all."""
+    learnable: tuple[ParameterName, ...] | None = None
+    """Names of what is trained; null means everything."""
+    bounds: dict[ParameterName, tuple[float, float]] = Field(default_factory=dict)
+    """Lowest and highest value of what is trained. Values beyond are clipped and have no gradient,
+    so the initial value must lie between."""
+
+    @property
+    def initial(self) -> dict[str, float]:
+        """First value of every parameter that there is."""
+        values = {"amplitude": self.amplitude, "frequency": self.frequency}
+        if self.damping_mode != "none":
+            values["damping"] = 0.1 if self.damping is None else self.damping
+        return values
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the parameters that learn."""
+        return tuple(self.initial) if self.learnable is None else self.learnable
+
+    @model_validator(mode="after")
+    def _refuse_settings_without_effect(self) -> SineOptions:
+        problems = []
+        if self.damping_mode == "none" and self.damping is not None:
+            problems.append("damping has no effect with damping_mode none; remove it")
+        for name in self.trained:
+            if name not in self.initial:
+                problems.append(f"{name} cannot learn with damping_mode none; remove it")
+        for name, (low, high) in self.bounds.items():
+            if name not in self.trained:
+                problems.append(
+                    f"bounds of {name} have no effect: it is not learnable; remove them"
+                )
+            elif name in self.initial and not 0 <= low < self.initial[name] < high:
+                problems.append(
+                    f"bounds of {name} must be [low, high] with 0 <= low < its initial value "
+                    f"{self.initial[name]:g} < high; got [{low:g}, {high:g}]"
+                )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class SineParam(nn.Module):
     """Damped sine with parameters per feature.
 
     ``y = A exp(-d g(z)) sin(f z)`` with ``A = softplus(a)``, ``f = softplus(b) + 1e-6``,
-    ``d = softplus(c)`` and ``g`` one of ``|z|``, ``max(z, 0)`` or 0.
+    ``d = softplus(c)`` and ``g`` one of ``|z|``, ``max(z, 0)`` or 0; without g there is no d.
 
     Parameters
     ----------
     features : int
         Size of the last axis.
-    amplitude, frequency, damping : float
-        Initial A, f and d, greater than 0.
-    damping_mode : {"abs", "relu", "none"}
-        The function g.
-    learnable : sequence of str
-        Which of ``amplitude``, ``frequency``, ``damping`` are trained; the rest stay put.
-    bounds : mapping of str to (float, float), optional
-        Limits of A, f or d, applied after the softplus.
-
-    Raises
-    ------
-    ValueError
-        If a name, mode, initial value or bound is not as described.
+    options : SineOptions
+        Initial values, bounds, and what learns.
 
     References
     ----------
@@ -45,79 +92,39 @@ class SineParam(nn.Module):
     https://arxiv.org/abs/2006.09661
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        amplitude: float = 1.0,
-        frequency: float = 1.0,
-        damping: float = 0.1,
-        damping_mode: DampingMode = "abs",
-        learnable: Sequence[str] = PARAMETER_NAMES,
-        bounds: Mapping[str, Sequence[float]] | None = None,
-    ) -> None:
+    def __init__(self, features: int, options: SineOptions) -> None:
         super().__init__()
-        initial = dict(zip(PARAMETER_NAMES, (amplitude, frequency - 1e-6, damping), strict=True))
-        _check_sine_settings(initial, damping_mode, learnable, bounds or {})
-        for name, value in initial.items():
-            raw = torch.full((features,), math.log(math.expm1(value)))
-            if name in learnable:
+        self.options = options
+        for name, value in options.initial.items():
+            offset = _LEAST_FREQUENCY if name == "frequency" else 0.0
+            raw = torch.full((features,), _inverse_softplus(value - offset))
+            if name in options.trained:
                 self.register_parameter(name, nn.Parameter(raw))
             else:
                 self.register_buffer(name, raw)
-        self.damping_mode = damping_mode
-        self.bounds = {
-            name: (float(low), float(high)) for name, (low, high) in (bounds or {}).items()
-        }
-
-    def _effective(self, name: str) -> Tensor:
-        value = functional.softplus(self.get_parameter_or_buffer(name))
-        if name == "frequency":
-            value = value + 1e-6
-        if name in self.bounds:
-            value = value.clamp(*self.bounds[name])
-        return value
-
-    def get_parameter_or_buffer(self, name: str) -> Tensor:
-        """The raw tensor behind A, f or d."""
-        tensor = self.__getattr__(name)
-        assert isinstance(tensor, Tensor)
-        return tensor
 
     def forward(self, z: Tensor) -> Tensor:
         """Apply the unit to ``(..., features)``."""
-        wave = self._effective("amplitude") * torch.sin(self._effective("frequency") * z)
-        if self.damping_mode == "none":
+        wave = self._value("amplitude") * torch.sin(self._value("frequency") * z)
+        if self.options.damping_mode == "none":
             return wave
-        distance = z.abs() if self.damping_mode == "abs" else z.clamp_min(0.0)
-        return wave * torch.exp(-self._effective("damping") * distance)
+        distance = z.abs() if self.options.damping_mode == "abs" else z.clamp_min(0.0)
+        return wave * torch.exp(-self._value("damping") * distance)
+
+    def _value(self, name: ParameterName) -> Tensor:
+        """A, f or d, ``(features,)``."""
+        raw: Tensor = getattr(self, name)
+        value = functional.softplus(raw)
+        if name == "frequency":
+            value = value + _LEAST_FREQUENCY
+        if name in self.options.bounds:
+            value = value.clamp(*self.options.bounds[name])
+        return value
 
 
-def _check_sine_settings(
-    initial: Mapping[str, float],
-    damping_mode: str,
-    learnable: Sequence[str],
-    bounds: Mapping[str, Sequence[float]],
-) -> None:
-    problems = [
-        f"{name} of a sine unit must be greater than 0; got {value:g}."
-        for name, value in initial.items()
-        if not value > 0 or not math.isfinite(value)
-    ]
-    if damping_mode not in ("abs", "relu", "none"):
-        problems.append(f"damping_mode must be abs, relu or none; got {damping_mode!r}.")
-    for name in [*learnable, *bounds]:
-        if name not in PARAMETER_NAMES:
-            problems.append(
-                f"a sine unit has amplitude, frequency and damping to learn or bound; got {name!r}."
-            )
-    for name, limits in bounds.items():
-        if len(limits) != 2 or not 0 <= limits[0] < limits[1]:
-            problems.append(
-                f"bounds of {name} must be [low, high] with 0 <= low < high; got {limits!r}."
-            )
-    if problems:
-        raise ValueError("\n".join(problems))
+def _inverse_softplus(value: float) -> float:
+    """``ln(exp(v) - 1)``, written so that large values do not overflow."""
+    return value + math.log(-math.expm1(-value))
 
 
 def activation(kind: str, features: int, params: Mapping[str, object] | None = None) -> nn.Module:
@@ -130,7 +137,7 @@ def activation(kind: str, features: int, params: Mapping[str, object] | None = N
     features : int
         Size of the last axis.
     params : mapping, optional
-        Keyword arguments of `SineParam`; refused for the others, which have none.
+        Values of `SineOptions`; refused for the others, which have none.
 
     Raises
     ------
@@ -138,7 +145,7 @@ def activation(kind: str, features: int, params: Mapping[str, object] | None = N
         If `kind` is unknown, or `params` cannot have an effect.
     """
     if kind == "psann":
-        return SineParam(features, **dict(params or {}))  # type: ignore[arg-type]
+        return SineParam(features, SineOptions.model_validate(params or {}))
     if params:
         raise ValueError(f"activation_params apply to activation='psann'; got activation={kind!r}.")
     if kind == "tanh":

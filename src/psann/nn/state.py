@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 
@@ -20,11 +20,20 @@ class StateOptions(BaseModel):
     beta: float = Field(1.0, ge=0, allow_inf_nan=False)
     """Weight of the layer's mean activity."""
     init: float = Field(1.0, allow_inf_nan=False)
-    """State before the first update, and after a reset."""
+    """State before the first update, and after a reset; not 0, which no activity ever leaves."""
     max_abs: float = Field(5.0, gt=0, allow_inf_nan=False)
     """The state stays inside ``(-max_abs, max_abs)``."""
     detach: Literal[True] = True
     """Gradients never flow through the state: an update's graph ends with the update."""
+
+    @model_validator(mode="after")
+    def _refuse_first_state_out_of_range(self) -> StateOptions:
+        if not 0 < abs(self.init) < self.max_abs:
+            raise ValueError(
+                f"init must not be 0 and must lie inside (-max_abs, max_abs) = "
+                f"(-{self.max_abs:g}, {self.max_abs:g}); got {self.init:g}"
+            )
+        return self
 
 
 class FeatureState(nn.Module):

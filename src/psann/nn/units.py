@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from psann.nn.sine import activation
 from psann.nn.state import FeatureState, StateOptions
@@ -15,7 +15,7 @@ from psann.nn.state import FeatureState, StateOptions
 class UnitOptions:
     """Nonlinearity of the hidden units.
 
-    `kind` is psann, tanh or relu; `params` are keyword arguments of `psann.nn.sine.SineParam`;
+    `kind` is psann, tanh or relu; `params` are values of `psann.nn.sine.SineOptions`;
     `state` makes the units stateful.
     """
 
@@ -30,3 +30,9 @@ class UnitOptions:
     def memory(self, features: int) -> nn.Module:
         """The state alone; the identity where there is none."""
         return nn.Identity() if self.state is None else FeatureState(features, self.state)
+
+
+def pre_activation(linear: nn.Module, h: Tensor, w0: float) -> Tensor:
+    """``w0 (W h + b)``: what a nonlinearity is given, and what its weights were drawn for."""
+    z: Tensor = linear(h)
+    return z if w0 == 1.0 else w0 * z

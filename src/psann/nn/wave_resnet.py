@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from psann._seed import hashed_uniform, layer_key
 from psann.nn.network import Network
 from psann.nn.sine import initialised_linear, weight_bound
-from psann.nn.units import UnitOptions
+from psann.nn.units import UnitOptions, pre_activation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class WaveBlock(nn.Module):
         self, h: Tensor, context: Tensor | None, w0: float, dropout_key: Tensor | None
     ) -> Tensor:
         """Map ``(rows, width)`` to the same shape."""
-        z = w0 * self.fc1(self.norm(h))
+        z = pre_activation(self.fc1, self.norm(h), w0)
         if self.phase is not None:
             z = z + self.phase(context)
         v = self.act(z)
@@ -98,8 +98,13 @@ class WaveResNet(Network):
         Features and outputs.
     options : WaveOptions
         Shape and schedules.
-    rng : numpy.random.Generator
-        Source of the initial weights.
+    rng : numpy.random.Generator or None
+        Source of the initial weights; without one the body has a shape but no memory.
+
+    Raises
+    ------
+    ValueError
+        If there is a context and nothing that uses it.
 
     References
     ----------
@@ -111,6 +116,11 @@ class WaveResNet(Network):
         self, n_in: int, n_out: int, *, options: WaveOptions, rng: np.random.Generator | None
     ) -> None:
         super().__init__()
+        if options.n_context and not (options.use_phase_shift or options.use_film):
+            raise ValueError(
+                "a context has no effect without use_phase_shift or use_film; set one or leave "
+                "the context out."
+            )
         self.options = options
         self.dropout = options.dropout
         width, kind = options.hidden_units, options.units.kind
@@ -157,7 +167,7 @@ class WaveResNet(Network):
         self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None
     ) -> Tensor:
         """Outputs ``(rows, n_out)`` of ``(rows, n_in)`` and context ``(rows, n_context)``."""
-        h = self.stem_act(self.first_layer_w0 * self.stem(x))  # (rows, width)
+        h = self.stem_act(pre_activation(self.stem, x, self.first_layer_w0))  # (rows, width)
         for block in self.blocks[: self.active_depth]:
             h = block(h, context, self.hidden_w0, dropout_key)
         out: Tensor = self.head(h)
