@@ -14,20 +14,26 @@ class Observer(Protocol):
     """Watches a fit; override what you need. Observers may read the state, not change it.
 
     An observer stops training by raising `psann.errors.TrainingInterrupted` from `on_launch` or
-    `on_epoch`: every launch has ended by then and the state is whole.
+    `on_epoch`: every launch has ended by then and the state is whole. The methods return None in
+    so many words, because a type checker takes an empty one for a gap that must be filled.
     """
 
     def on_decision(self, decision: Decision) -> None:
         """Training chose something on its own."""
+        return None
 
     def on_phase_start(self, state: TrainState) -> None:
         """A phase is about to begin, or to go on."""
+        return None
 
     def on_launch(self, state: TrainState) -> None:
         """A launch of updates has ended."""
+        return None
 
     def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
         """An epoch has ended, its validation pass included."""
+        return None
 
     def on_phase_end(self, phase: str, state: TrainState) -> None:
         """A phase has ended."""
+        return None
