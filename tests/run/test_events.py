@@ -88,7 +88,7 @@ def test_every_log_record_is_a_row(logger: logging.Logger, path: Path) -> None:
     assert (second["is_best"], second["train_loss"]) == ("true", "")
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+@pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
 def test_hostile_text_is_one_physical_line_that_csv_and_pandas_read(
     text: str, logger: logging.Logger, path: Path
 ) -> None:
