@@ -36,9 +36,8 @@ HOSTILE = [
 
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
-    logger = logging.getLogger("psann.test_events")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
+    # Outside the tree of loggers, so that pytest does not collect (and pass on) hostile texts.
+    logger = logging.Logger("psann.test_events", logging.DEBUG)
     yield logger
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
