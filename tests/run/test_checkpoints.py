@@ -59,6 +59,13 @@ def test_a_new_best_replaces_the_old_one(storage: Storage, paths: RunPaths) -> N
     checkpoints.save_best(b"second", epoch=2, metric=0.2)
     assert paths.best.read_bytes() == b"second"
     assert read_manifest(paths)["best.safetensors"]["epoch"] == 2
+    assert checkpoints.describe_best() == {
+        "path": "checkpoints/best.safetensors",
+        "sha256": hashlib.sha256(b"second").hexdigest(),
+        "bytes": 6,
+        "epoch": 2,
+        "metric": 0.2,
+    }
 
 
 def test_epochs_are_only_written_when_checkpoints_are_kept(
@@ -67,6 +74,7 @@ def test_epochs_are_only_written_when_checkpoints_are_kept(
     checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
     checkpoints.save_epoch(b"tenth", epoch=10, metric=0.1)
     assert list(paths.checkpoints.iterdir()) == []
+    assert checkpoints.describe_best() is None
 
 
 def test_manifest_of_an_earlier_start_is_continued(storage: Storage, paths: RunPaths) -> None:

@@ -48,6 +48,14 @@ class Checkpoints:
         """The manifest's entries by file name."""
         return {name: dict(entry) for name, entry in self._entries.items()}
 
+    def describe_best(self) -> dict[str, Any] | None:
+        """Path from the run directory and manifest entry of the best estimator, if there is one."""
+        path = self._paths.best
+        if path.name not in self._entries:
+            return None
+        relative = path.relative_to(self._paths.root).as_posix()
+        return {"path": relative, **self._entries[path.name]}
+
     def save_best(self, data: bytes, *, epoch: int, metric: float | None) -> None:
         """Replace the best estimator.
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, Literal
 
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.checkpoints import Checkpoints
 from psann.run.events import log_event
 from psann.run.record import RunRecord
 from psann.run.signals import StopRequest
-from psann.training.history import Decision, EpochRecord
+from psann.training.history import EpochRecord
 from psann.training.observers import Observer
-from psann.training.state import TrainState
+from psann.training.state import Best, TrainState
 
 _logger = logging.getLogger(__name__)
 
 # With --keep-checkpoints about this many epochs of a phase are kept, evenly spaced.
 _KEPT_EPOCHS = 10
+_Kind = Literal["best", "epoch", "warm_start"]
 
 
 class RunObserver(Observer):
@@ -53,12 +54,9 @@ class RunObserver(Observer):
         self._stop = stop
         self._checkpoint_every_s = checkpoint_every_s
         self._committed_at_s = time.monotonic()
-        self._has_new_best = False
         self._state: TrainState | None = None
+        self._saved: Best | None = None
         self.timing = {"data_s": 0.0, "step_s": 0.0, "val_s": 0.0, "checkpoint_s": 0.0}
-
-    def on_decision(self, decision: Decision) -> None:
-        """Do nothing: a decision is a row of the log."""
 
     def on_phase_start(self, state: TrainState) -> None:
         """Name the phase in the record."""
@@ -79,12 +77,13 @@ class RunObserver(Observer):
 
     def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
         """Take over the epoch's figures, and commit when that is due."""
-        self._has_new_best |= record.is_best or (record.epoch == 1 and state.best is not None)
         for name in ("data_s", "step_s", "val_s"):
             self.timing[name] += getattr(record, name)
         self._record.update(**_figures(state))
-        if record.epoch % max(1, record.epochs_total // _KEPT_EPOCHS) == 0:
-            self._keep_epoch(record, state)
+        if state.phase != "warm_start" and self._checkpoints.keep_checkpoints:
+            every = max(1, record.epochs_total // _KEPT_EPOCHS)
+            if record.epoch % every == 0:
+                self._save("epoch", state, metric=record.monitor_value)
         if time.monotonic() - self._committed_at_s >= self._checkpoint_every_s:
             self.commit()
         self._record.flush()
@@ -93,39 +92,38 @@ class RunObserver(Observer):
     def on_phase_end(self, phase: str, state: TrainState) -> None:
         """Keep the warm start's weights; commit the end of any phase."""
         if phase == "warm_start":
-            started = time.perf_counter()
-            data = self._estimator.to_bytes(state)
-            self._checkpoints.save_warm_start(data, epoch=state.epoch, metric=None)
-            self._log_checkpoint("warm_start", state, started)
+            self._save("warm_start", state, metric=None)
         self.commit()
 
     def commit(self) -> None:
         """Make what training has found so far durable: best estimator, then the record."""
         state = self._state
-        if state is not None and state.best is not None and self._has_new_best:
-            started = time.perf_counter()
-            data = self._estimator.to_bytes(state)
-            self._checkpoints.save_best(data, epoch=state.best.epoch, metric=state.best.value)
-            self._log_checkpoint("best", state, started)
-            self._has_new_best = False
+        if state is not None and state.best is not None and state.best is not self._saved:
+            self._save("best", state, metric=state.best.value)
+            self._saved = state.best
+            self._record.update(best=self._checkpoints.describe_best(), **_figures(state))
         self._record.flush(force=True)
         self._committed_at_s = time.monotonic()
 
-    def _keep_epoch(self, record: EpochRecord, state: TrainState) -> None:
-        if state.phase == "warm_start" or not self._checkpoints.keep_checkpoints:
-            return
-        data = self._estimator.to_bytes(state, best=False)
-        self._checkpoints.save_epoch(data, epoch=record.epoch, metric=record.monitor_value)
-
-    def _log_checkpoint(self, name: str, state: TrainState, started: float) -> None:
+    def _save(self, kind: _Kind, state: TrainState, *, metric: float | None) -> None:
+        """Write the estimator of this moment, or the best one, and log what that took."""
+        started = time.perf_counter()
+        is_best = kind == "best"
+        epoch = state.best_epoch if is_best else state.epoch
+        data = self._estimator.to_bytes(state, best=is_best)
+        save = {
+            "best": self._checkpoints.save_best,
+            "epoch": self._checkpoints.save_epoch,
+            "warm_start": self._checkpoints.save_warm_start,
+        }[kind]
+        save(data, epoch=epoch, metric=metric)
         seconds = time.perf_counter() - started
         self.timing["checkpoint_s"] += seconds
-        epoch = state.best_epoch
         log_event(
             _logger,
             logging.DEBUG,
             "checkpoint",
-            f"{name}.safetensors holds epoch {epoch}",
+            f"{kind}: the estimator of epoch {epoch}",
             phase=state.phase,
             epoch=epoch,
             checkpoint_s=seconds,

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 import torch
 
 from psann._device import device_name, resolve_device
-from psann.estimators._fit_utils import action_width, network_outputs, prepare_inputs_and_scaler
+from psann.errors import TrainingInterrupted
+from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.run.config import RunConfig
 from psann.run.config_targets import check_targets
 from psann.run.data import DataSplits
 from psann.run.data_checks import SPLITS
+from psann.run.results import portfolio_figures, split_figures
 from psann.run.stages import first_estimator, read_data, training_rows
+from psann.training.observers import Observer
+from psann.training.state import TrainState
 
 
 def describe_plan(config: RunConfig, *, only_import: Sequence[str] = ()) -> str:
@@ -37,28 +41,52 @@ def describe_plan(config: RunConfig, *, only_import: Sequence[str] = ()) -> str:
         With everything that stands in the way.
     """
     targets = check_targets(config, only_import=only_import)
-    splits = read_data(config, targets)
-    estimator, parent = first_estimator(config, targets)
     device = resolve_device(config.device)
-    lines = [
-        f"mode        {config.mode}, seed {config.seed} ({config.recorded.seed_from})",
-        f"device      {device} ({device_name(device)}), {torch.get_num_threads()} threads at hand",
-        *_data_lines(splits),
-    ]
-    if parent is None:
-        rows = training_rows(config, splits)
-        rows.pop("time", None)
-        prepared = prepare_inputs_and_scaler(rows, None)
-        n_outputs = network_outputs(action_width(prepared, config.hisso), config.hisso)
-        with torch.device("meta"):
-            network = estimator._build_network(
-                prepared.n_features, n_outputs, prepared.n_context, None
-            )
+    splits = read_data(config, targets)
+    estimator, _ = first_estimator(config, targets)
+    if config.mode == "evaluate":
+        # No training to stop short of: the figures are the check.
+        split_figures(estimator, splits, config)
+        portfolio_figures(estimator, splits, config)
+        n_parameters = sum(p.numel() for p in estimator.network_.parameters())
     else:
-        network = estimator.network_
-    n_parameters = sum(p.numel() for p in network.parameters())
-    lines.append(f"estimator   {type(estimator).__name__}, {n_parameters:,} parameters")
-    return "\n".join([*lines, *_training_lines(config, splits)])
+        n_parameters = _n_parameters_at_start(config, estimator, splits)
+    return "\n".join(
+        [
+            f"mode        {config.mode}, seed {config.seed} ({config.recorded.seed_from})",
+            f"device      {device} ({device_name(device)}), {torch.get_num_threads()} threads",
+            *_data_lines(splits),
+            f"estimator   {type(estimator).__name__}, {n_parameters:,} parameters",
+            *_training_lines(config, splits),
+        ]
+    )
+
+
+def _n_parameters_at_start(
+    config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+) -> int:
+    """Parameters of the network, from a fit that stops where the first epoch would begin."""
+    start = _StopAtStart()
+    try:
+        estimator.fit(
+            **training_rows(config, splits),
+            hisso=config.hisso,
+            evaluation=config.evaluation,
+            observers=(start,),
+        )
+    except TrainingInterrupted:
+        return start.n_parameters
+    raise AssertionError("training began")
+
+
+class _StopAtStart(Observer):
+    """Ends a fit when everything is ready for its first phase."""
+
+    n_parameters = 0
+
+    def on_phase_start(self, state: TrainState) -> None:
+        self.n_parameters = state.carry.weights.numel()
+        raise TrainingInterrupted("--check", status="interrupted", exit_code=0)
 
 
 def _data_lines(splits: DataSplits) -> list[str]:

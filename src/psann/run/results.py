@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from psann.baselines import buy_and_hold, uniform
 from psann.estimators._base import BasePSANNRegressor
+from psann.hisso.rewards import resolve_reward
 from psann.hisso.transforms import TRANSFORMS
 from psann.metrics import portfolio_metrics
 from psann.run.config import RunConfig
@@ -66,13 +67,19 @@ def _can_be_rewarded(
     arrays: dict[str, NDArray[Any]], splits: DataSplits, config: RunConfig
 ) -> bool:
     """Whether a split has the reward context that training had."""
-    if "X" not in arrays or len(arrays["X"]) < 2:
+    if len(arrays.get("X", ())) < 2:
         return False
-    if config.hisso.reward == "negative_mse":
+    if resolve_reward(config.hisso.reward).needs_targets:
         return "y" in arrays
     if config.hisso.context_extractor is not None:
         return True
     return "prices" in arrays or "prices" not in splits.split("train")
+
+
+def judging_cost(config: RunConfig) -> float:
+    """Cost per unit traded in validation and test figures."""
+    cost = config.evaluation.trans_cost
+    return config.hisso.transition_penalty if cost is None else cost
 
 
 def portfolio_figures(
@@ -80,31 +87,34 @@ def portfolio_figures(
 ) -> tuple[dict[str, float] | None, dict[str, dict[str, float]] | None, str | None]:
     """Metrics of the policy's actions on the evaluation prices, and of the baselines beside it.
 
+    Parameters
+    ----------
+    estimator, splits, config
+        As for `split_figures`.
+
     Returns
     -------
     policy : dict or None
         `psann.metrics.portfolio_metrics` of the transformed actions.
     baselines : dict or None
         The same of each baseline: same prices, same cost, same first holdings.
-    note : str or None
-        Why there are none.
+    why_not : str or None
+        Why there are none though there are prices.
     """
     key = config.evaluation.portfolio_prices_key
-    if not config.hisso.enabled:
-        return None, None, "no portfolio metrics: the estimator was trained on targets"
-    if key is None:
-        return None, None, "no portfolio metrics: evaluation.portfolio_prices_key is null"
-    prices = splits.arrays.get(key)
-    known = split_of(key)
-    arrays = splits.split(known[1] if known else "test")  # type: ignore[arg-type]
-    if prices is None or "X" not in arrays:
-        return None, None, f"no portfolio metrics: the data have no {key} with rows of X"
-    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
+    if not config.hisso.enabled or key is None or key not in splits.arrays:
+        return None, None, None  # nobody asked, or the data checks have warned
     if config.hisso.primary_transform == "identity":
-        return None, None, "no portfolio metrics: primary_transform identity gives no weights"
-    cost = config.evaluation.trans_cost
+        return None, None, "primary_transform identity gives no weights"
+    _, split = split_of(key) or ("prices", "test")
+    arrays = splits.split(split)  # type: ignore[arg-type]
+    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
+    prices = splits.arrays[key]
+    if prices.shape[1] not in (1, actions.shape[1]):
+        widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
+        return None, None, widths
     settings: dict[str, Any] = {
-        "trans_cost": config.hisso.transition_penalty if cost is None else cost,
+        "trans_cost": judging_cost(config),
         "periods_per_year": config.evaluation.periods_per_year,
         "initial": config.evaluation.initial,
     }

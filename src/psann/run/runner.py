@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from psann.run.events import EventsHandler, log_event
 from psann.run.paths import RunPaths, default_run_name
 from psann.run.record import RunRecord, describe_artefacts
 from psann.run.signals import PREEMPTED_EXIT_CODE, StopRequest, stop_requests
-from psann.run.storage import Storage
+from psann.run.storage import Storage, check_lock
 
 _logger = logging.getLogger(__name__)
 
@@ -81,11 +83,13 @@ class RunContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run ended, for the command line to show."""
+    """How a command ended, for the command line to show."""
 
     exit_code: int
     message: str | None = None
     """What went wrong, in words; None when nothing did."""
+    plan: str | None = None
+    """What a run would do, when only that was asked."""
     paths: RunPaths | None = None
     record: Mapping[str, Any] | None = None
     """The last `metrics.json`, once there is a run directory."""
@@ -107,10 +111,10 @@ def execute(request: RunRequest) -> Outcome:
     """
     record = RunRecord()
     run_name = request.run_name or default_run_name(request.config)
-    record.update(run_name=run_name, run_id=uuid.uuid4().hex)
+    record.update(run_name=run_name, run_id=uuid.uuid4().hex, resumes=0)
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
-        storage = claim_directory(paths, overwrite=request.overwrite)
+        storage, note = claim_directory(paths, overwrite=request.overwrite)
     except RunLockedError as error:
         return Outcome(exit_code=EXIT_LOCKED, message=str(error))
     except UsageError as error:
@@ -118,24 +122,12 @@ def execute(request: RunRequest) -> Outcome:
     except OSError as error:
         return Outcome(exit_code=EXIT_FAILED, message=f"The run directory cannot be made: {error}.")
     try:
-        with storage:
-            return _recorded(request, record, storage, paths)
-    except OSError as error:
-        message = f"The run directory cannot be written: {error}. What it held is intact."
-        return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)
-
-
-def _recorded(request: RunRequest, record: RunRecord, storage: Storage, paths: RunPaths) -> Outcome:
-    """Run with the record, the log and the signals in place; write down how it ended."""
-    record.attach(storage, paths.metrics)
-    console = ConsoleProgress(quiet=request.quiet)
-    try:
         with (
+            storage,
             stop_requests(
                 max_time_minutes=request.max_time_minutes,
                 preempt_exit_code=request.preempt_exit_code,
             ) as stop,
-            _logging_to(console, storage, paths),
         ):
             context = RunContext(
                 request=request,
@@ -143,69 +135,169 @@ def _recorded(request: RunRequest, record: RunRecord, storage: Storage, paths: R
                 storage=storage,
                 paths=paths,
                 stop=stop,
-                console=console,
+                console=ConsoleProgress(quiet=request.quiet),
             )
-            exit_code, message = _guarded(context)
-            status = record.as_dict()["status"]
-            log_event(_logger, logging.DEBUG, "run_end", f"{status}, exit code {exit_code}")
-    except KeyboardInterrupt:
-        exit_code, message = EXIT_INTERRUPTED, "Left at once: interrupted twice."
-        record.update(status="interrupted")
+            return _recorded(context, note)
+    except OSError as error:
+        message = f"The run directory cannot be written: {error}. What it held is intact."
+        return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)
+
+
+def check(request: RunRequest) -> Outcome:
+    """Find out what a run would do, or everything that stands in its way; write nothing.
+
+    Parameters
+    ----------
+    request : RunRequest
+        What the command line asks for.
+
+    Returns
+    -------
+    Outcome
+        Exit code 0 with a plan, or 1 with a message.
+    """
+    plans = []
+
+    def plan() -> None:
+        config = request.load_config()
+
+        from psann.run.plan import describe_plan
+
+        plans.append(describe_plan(config, only_import=request.only_import))
+
+    with _warnings_as_log():
+        error = _guarded(plan)
+    if error is None:
+        return Outcome(exit_code=EXIT_DONE, plan=plans[0])
+    # No file will hold the traceback, and whoever wrote the loader needs it.
+    whole = "".join(traceback.format_exception(error)).rstrip()
+    story = _story(error) if _is_a_message(error) else whole
+    return Outcome(exit_code=_exit_code(error), message=story)
+
+
+def _recorded(context: RunContext, note: str | None) -> Outcome:
+    """Run with record and log in place, and write down how it ended."""
+    record, paths = context.record, context.paths
+    record.attach(context.storage, paths.metrics)
+    with _logging_to(context.console, context.storage, paths):
+        if note is not None:
+            _logger.info("%s", note)
+        error = _guarded(lambda: run(context))
+        _record_ending(context, error)
+        status = record.as_dict()["status"]
+        end = f"{status}, exit code {_exit_code(error)}"
+        log_event(_logger, logging.DEBUG, "run_end", end)
     # Last, when no row of the log can follow: the final version vouches for every other file.
     record.update(artefacts=describe_artefacts(paths))
     record.flush(force=True)
-    return Outcome(exit_code=exit_code, message=message, paths=paths, record=record.as_dict())
+    story = None if error is None else _story(error)
+    return Outcome(exit_code=_exit_code(error), message=story, paths=paths, record=record.as_dict())
 
 
-def _guarded(context: RunContext) -> tuple[int, str | None]:
-    """Exit code of `run`, and what to tell the user; the record knows why."""
-    record = context.record
+def _guarded(action: Callable[[], None]) -> BaseException | None:
+    """Do something and return what it raised: the one place where nothing passes."""
     try:
-        run(context)
-    except TrainingInterrupted as interruption:
-        record.update(status=interruption.status)
-        log_event(_logger, logging.DEBUG, "signal", str(interruption))
-        return interruption.exit_code, f"{interruption} The best weights so far are kept."
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (the one guard of a run)
-        diverged = isinstance(error, DivergedError)
-        record.fail(error, status="diverged" if diverged else "failed")
-        log_event(_logger, logging.DEBUG, "error", f"{type(error).__name__}: {error}")
-        story = str(error) if isinstance(error, PsannError) else f"{type(error).__name__}: {error}"
-        if not isinstance(error, PsannError):
-            story += f"\nThe full traceback is in {context.paths.metrics}, field error."
-        return EXIT_DIVERGED if diverged else EXIT_FAILED, story
-    return EXIT_DONE, None
+        action()
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
+        return error
+    return None
+
+
+def _record_ending(context: RunContext, error: BaseException | None) -> None:
+    """Write status and story of a run that did not get to its end."""
+    if error is None:
+        return
+    record = context.record
+    phase = record.as_dict()["phase"]
+    if isinstance(error, TrainingInterrupted):
+        record.update(status=error.status)
+        level, event = logging.WARNING, "signal"
+    elif isinstance(error, KeyboardInterrupt):
+        record.update(status="interrupted")
+        level, event = logging.WARNING, "signal"
+    else:
+        record.fail(error, status="diverged" if isinstance(error, DivergedError) else "failed")
+        level, event = logging.ERROR, "error"
+    # Before the row: if the log's disk is full, this may still have room.
+    record.flush()
+    log_event(_logger, level, event, _story(error), phase=phase)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return EXIT_DONE
+    if isinstance(error, TrainingInterrupted):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    return EXIT_DIVERGED if isinstance(error, DivergedError) else EXIT_FAILED
+
+
+def _story(error: BaseException) -> str:
+    """What happened, for a person."""
+    if isinstance(error, TrainingInterrupted):
+        return f"The run was stopped by {error.reason}."
+    if isinstance(error, KeyboardInterrupt):
+        return "Left at once, as asked."
+    if isinstance(error, SystemExit):
+        return f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})."
+    return str(error) if _is_a_message(error) else f"{type(error).__name__}: {error}"
+
+
+def _is_a_message(error: BaseException) -> bool:
+    """Whether the text alone tells the user what to change, so that no traceback is missed."""
+    if isinstance(error, PsannError | KeyboardInterrupt):
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    # What psann itself raises about a value is meant for its user.
+    origin = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    return isinstance(error, ValueError) and origin.startswith("psann.")
 
 
 @contextmanager
 def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> Iterator[None]:
-    """Send the log of psann and Python's warnings to the console and to `events.csv`."""
+    """Send the log of psann, and Python's warnings, to the console and to `events.csv`."""
     events = EventsHandler(storage, paths.events)
-    loggers = [logging.getLogger("psann"), logging.getLogger("py.warnings")]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    logging.captureWarnings(True)
-    for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-        logger.addHandler(console.handler)
-        logger.addHandler(events)
+    console.handler.addFilter(_is_news)
+    logger = logging.getLogger("psann")
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(console.handler)
+    logger.addHandler(events)
     try:
-        yield
+        with _warnings_as_log():
+            yield
     finally:
-        logging.captureWarnings(False)
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.removeHandler(console.handler)
-            logger.removeHandler(events)
-            logger.setLevel(level)
-            logger.propagate = propagate
+        logger.removeHandler(console.handler)
+        logger.removeHandler(events)
+        logger.setLevel(level)
+        logger.propagate = propagate
         console.close()
         events.close()
 
 
-def claim_directory(paths: RunPaths, *, overwrite: bool) -> Storage:
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the console shows a record: the command itself tells the ending, once."""
+    return record.__dict__.get("event", {}).get("event") not in ("error", "signal")
+
+
+@contextmanager
+def _warnings_as_log() -> Iterator[None]:
+    """Log Python's warnings by what they say; where in our code they arose helps no user."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        _logger.warning("%s", message)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def claim_directory(paths: RunPaths, *, overwrite: bool) -> tuple[Storage, str | None]:
     """Open and lock the run directory, new or free to be used.
 
-    A directory whose run failed before training gives its name away: what it holds moves to
+    A directory whose run ended before training gives its name away: what it holds moves to
     `attempts/`. With `overwrite` the whole old directory is renamed out of the way.
 
     Parameters
@@ -217,8 +309,10 @@ def claim_directory(paths: RunPaths, *, overwrite: bool) -> Storage:
 
     Returns
     -------
-    Storage
+    storage : Storage
         Locked by this process.
+    note : str or None
+        Where an older run went.
 
     Raises
     ------
@@ -227,39 +321,47 @@ def claim_directory(paths: RunPaths, *, overwrite: bool) -> Storage:
     UsageError
         If it holds a run; nothing is touched then.
     """
-    if paths.root.exists() and not paths.lock.exists() and not overwrite and paths.contents():
-        raise UsageError(_existing(paths))  # before a lock file is made
-    storage = Storage(paths.root)
-    try:
+    if not (overwrite or _is_free(paths)):
+        check_lock(paths.lock)
+        raise _existing(paths)
+    with ExitStack() as until_claimed:
+        storage = until_claimed.enter_context(Storage(paths.root))
         storage.lock(paths.lock)
-        contents = paths.contents()
-        if contents and overwrite:
-            storage.set_aside()
-            storage.close()
-            return claim_directory(paths, overwrite=False)
-        if contents and not _failed_before_training(paths):
-            raise UsageError(_existing(paths))
+        # Again: from here on nobody else can change what it holds.
+        if not (overwrite or _is_free(paths)):
+            raise _existing(paths)
         storage.clean()
-        if contents:
-            storage.archive(paths.contents(), paths.attempts)
-    except BaseException:
-        storage.close()
-        raise
-    return storage
+        note = None
+        if contents := paths.contents():
+            if overwrite:
+                name = storage.set_aside().name
+                storage.close()
+                storage, _ = claim_directory(paths, overwrite=False)
+                return storage, f"the old run is now in {name}"
+            home = storage.archive(contents, paths.attempts)
+            note = f"an earlier start that never trained is now in attempts/{home.name}"
+        until_claimed.pop_all()
+    return storage, note
 
 
-def _existing(paths: RunPaths) -> str:
-    return (
+def _existing(paths: RunPaths) -> UsageError:
+    return UsageError(
         f"--run-name must be new; the run directory {paths.root} exists. Choose another name, or "
         "give --overwrite to set the old run aside."
     )
 
 
-def _failed_before_training(paths: RunPaths) -> bool:
-    """Whether the directory holds a start that never trained, so that nothing can be lost."""
+def _is_free(paths: RunPaths) -> bool:
+    """Whether a directory holds no run, or a start that never trained: nothing can be lost."""
+    if not paths.root.exists():
+        return True
+    contents = paths.contents()
+    if paths.metrics not in contents:
+        # A process killed at its first step leaves a temporary file.
+        return all(path.suffix == ".tmp" for path in contents)
     try:
         content = json.loads(paths.metrics.read_bytes())
-        return content["status"] == "failed" and content["phase"] in (None, "setup")
+        return content["phase"] in (None, "setup")
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -287,35 +389,25 @@ def run(context: RunContext) -> None:
     record.update(
         mode=config.mode,
         seed=config.seed,
-        transition_penalty=config.hisso.transition_penalty,
-        trans_cost=_judging_cost(config),
         config_sha256=config_sha256(config),
     )
-    log_event(_logger, logging.INFO, "run_start", f"{config.mode} in {context.paths.root}")
+    start = f"{config.mode}, seed {config.seed} ({config.recorded.seed_from})"
+    log_event(_logger, logging.INFO, "run_start", start, seed=config.seed)
     for note in config.recorded.notes:
         log_event(_logger, logging.INFO, "config", note)
 
-    # The configuration is valid: from here on torch is worth its second.
-    from psann.run.config_targets import check_targets
-    from psann.run.stages import first_estimator, judge, read_data, train, write_setup
+    with stop.at_once():
+        # The configuration is valid: from here on torch is worth its seconds.
+        from psann.run.config_targets import check_targets
+        from psann.run.stages import first_estimator, judge, read_data, train, write_setup
 
-    targets = check_targets(config, only_import=context.request.only_import)
-    stop.check()
-    splits = read_data(config, targets)
-    stop.check()
+        targets = check_targets(config, only_import=context.request.only_import)
+        splits = read_data(config, targets)
     estimator, parent = first_estimator(config, targets)
-    record.update(data_sha256=splits.sha256, parent=parent)
+    record.update(parent=parent)
     write_setup(context, config, targets, splits)
     status = "completed"
     if config.mode != "evaluate" and train(context, config, estimator, splits).stopped_early:
         status = "early_stopped"
     record.update(phase="evaluation")
     record.update(**judge(config, estimator, splits), status=status)
-
-
-def _judging_cost(config: RunConfig) -> float | None:
-    """Cost per unit traded in the figures of a run; targets have none."""
-    if not config.hisso.enabled:
-        return None
-    cost = config.evaluation.trans_cost
-    return config.hisso.transition_penalty if cost is None else cost

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import resource
-from collections.abc import Mapping
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from psann._device import device_name, resolve_device
-from psann.errors import ConfigError
+from psann.errors import ConfigError, DataError
 from psann.estimators._base import BasePSANNRegressor
+from psann.hisso.rewards import Reward, resolve_reward
 from psann.run.checkpoints import Checkpoints
 from psann.run.config import RunConfig, dump_resolved
 from psann.run.config_targets import ResolvedTargets, estimator_arguments
@@ -22,7 +25,7 @@ from psann.run.events import EpochEvents, log_event
 from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
 from psann.run.provenance import describe_start, save_start
-from psann.run.results import portfolio_figures, split_figures
+from psann.run.results import judging_cost, portfolio_figures, split_figures
 from psann.run.runner import RunContext
 from psann.training.history import FitResult
 
@@ -35,26 +38,80 @@ _TRAINING_PARAMETERS = frozenset(
 
 
 def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
-    """Load and check the arrays, and log what they are."""
+    """Load and check the arrays, and log what they are.
+
+    Raises
+    ------
+    DataError
+        With every problem of the arrays, or of what the configuration wants of them.
+    """
     hisso = config.hisso
+    reward = resolve_reward(hisso.reward) if hisso.enabled else None
     warm_start = hisso.warm_start if hisso.enabled and config.mode != "evaluate" else None
     splits = load_splits(
         config.data,
         load_function=targets.loader,
         requirements=DataRequirements(
             window=hisso.window if hisso.enabled else None,
-            needs_targets=not hisso.enabled or hisso.reward == "negative_mse",
-            needs_prices=False,
+            needs_targets=reward is None or reward.needs_targets,
+            needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
             portfolio_prices_key=config.evaluation.portfolio_prices_key if hisso.enabled else None,
             mode=config.mode,
         ),
     )
+    if problems := _problems_of_use(config, splits, reward):
+        raise DataError(problems)
     for warning in splits.warnings:
         log_event(_logger, logging.WARNING, "data", warning)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
     return splits
+
+
+def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
+    """What a run would stumble over late, or pass over in silence."""
+    problems = [] if config.mode == "evaluate" else _problems_of_monitor(config, splits, reward)
+    if reward is None:
+        return problems
+    key, cost = config.evaluation.portfolio_prices_key, judging_cost(config)
+    if key in splits.arrays and cost >= 1:
+        problems.append(
+            f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
+            f"hisso.transition_penalty, which takes its place, is {cost:g} and no cost below 1."
+        )
+    warm_start = config.hisso.warm_start
+    if reward.needs_targets and warm_start is not None and warm_start.y_key != "y_train":
+        problems.append(
+            f"{config.where('hisso', 'supervised', 'y_key')}: hisso.supervised.y_key must be "
+            f"'y_train' where the reward is {reward.name}, which has the same targets; got "
+            f"{warm_start.y_key!r}."
+        )
+    return problems
+
+
+def _problems_of_monitor(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
+    """Why the best epoch could not be chosen as it is meant to be."""
+    problems = []
+    monitor = config.training.monitor
+    who = f"{config.where('training', 'monitor')}: training.monitor is {monitor!r}, but"
+    has_validation = "X_val" in splits.arrays
+    if monitor.startswith("val_") and not has_validation:
+        problems.append(
+            f"{who} the data have no X_val. Give validation rows, or write monitor: auto."
+        )
+    if reward is None:
+        if monitor.endswith("reward"):
+            problems.append(f"{who} hisso.enabled is false. Write val_loss, train_loss or auto.")
+        return problems
+    judges_prices = not reward.needs_targets and config.hisso.context_extractor is None
+    is_unjudged = "prices_train" in splits.arrays and "prices_val" not in splits.arrays
+    if judges_prices and has_validation and is_unjudged:
+        problems.append(
+            "prices_val (validation) must be given with X_val, as prices_train is: their reward "
+            "chooses the best epoch. Add it, or leave the validation split out."
+        )
+    return problems
 
 
 def first_estimator(
@@ -73,16 +130,12 @@ def first_estimator(
     device = str(resolve_device(config.device))
     estimator = targets.estimator_class.load(targets.estimator_file, device=device)
     _check_against_parent(config, estimator)
-    fixed = {
-        key: value
-        for key, value in estimator.get_params(deep=False).items()
-        if key in config.estimator.params and key not in _TRAINING_PARAMETERS
-    }
-    estimator.set_params(**{**arguments, **fixed, "warm_start": True})
+    estimator.set_params(**arguments, warm_start=True)
+    # What an evaluation judges by; training sets it anyway.
     estimator.hisso_options_ = config.hisso
     parent = {
         "sha256": targets.estimator_file_sha256,
-        "run_id": _run_id(RunPaths(targets.estimator_file.parent.parent)),
+        "run_id": _run_id(targets.estimator_file),
         "best_epoch": estimator.best_epoch_,
     }
     return estimator, parent
@@ -91,38 +144,34 @@ def first_estimator(
 def _check_against_parent(config: RunConfig, estimator: BasePSANNRegressor) -> None:
     """Refuse every key that says something else than the file does."""
     params = estimator.get_params(deep=False)
-    wanted = {
-        f"estimator.params.{key}": (value, params[key])
-        for key, value in config.estimator.params.items()
-        if key not in _TRAINING_PARAMETERS
-    }
-    parent = estimator.hisso_options_
-    if parent is not None and parent.enabled:
-        key = "hisso.primary_transform"
-        wanted[key] = (config.hisso.primary_transform, parent.primary_transform)
     problems = [
-        f"{config.where(*key.split('.'))}: {key} is {asked!r}, but the estimator in init_from has "
-        f"{had!r}; remove the key or train from scratch."
-        for key, (asked, had) in wanted.items()
-        if asked != had
+        f"{config.where('estimator', 'params', key)}: estimator.params.{key} is {value!r}, but the "
+        f"estimator in init_from has {params[key]!r}; remove the key or train from scratch."
+        for key, value in config.estimator.params.items()
+        if key not in _TRAINING_PARAMETERS and value != params[key]
     ]
-    if (
-        config.mode == "evaluate"
-        and config.hisso.enabled
-        and (parent is None or not parent.enabled)
-    ):
+    parent = estimator.hisso_options_
+    if parent is None or not parent.enabled:
+        if config.mode == "evaluate" and config.hisso.enabled:
+            problems.append(
+                "hisso.enabled is true, but the estimator in init_from was trained on targets and "
+                "has no actions to evaluate; write hisso: {enabled: false}."
+            )
+    elif config.hisso.enabled and config.hisso.primary_transform != parent.primary_transform:
         problems.append(
-            "hisso.enabled is true, but the estimator in init_from was trained on targets and has "
-            "no actions to evaluate; write hisso: {enabled: false}."
+            f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
+            f"{config.hisso.primary_transform!r}, but the policy in init_from has "
+            f"{parent.primary_transform!r}; write that or train from scratch."
         )
     if problems:
         raise ConfigError(problems)
 
 
-def _run_id(paths: RunPaths) -> str | None:
+def _run_id(estimator_file: Path) -> str | None:
     """Identity of the run that an estimator file lies in, None for a file on its own."""
-    import json
-
+    paths = RunPaths(estimator_file.parent.parent)
+    if paths.checkpoints != estimator_file.parent:
+        return None
     try:
         content = json.loads(paths.metrics.read_bytes())
     except (OSError, ValueError):
@@ -134,15 +183,7 @@ def write_setup(
     context: RunContext, config: RunConfig, targets: ResolvedTargets, splits: DataSplits
 ) -> None:
     """Write, before training, what the run is and where it runs."""
-    device = resolve_device(config.device)
-    hardware = {
-        "device": str(device),
-        "device_name": device_name(device),
-        "cores": os.cpu_count(),
-        "threads_available": torch.get_num_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-    }
-    context.record.update(device=str(device), hardware=hardware)
+    hardware = _hardware(resolve_device(config.device))
     resolved = dump_resolved(
         config,
         npz_sha256=splits.npz_sha256,
@@ -153,44 +194,66 @@ def write_setup(
         "device": hardware,
         "data": {"sha256": splits.sha256, "keys": dict(splits.key_sha256)},
     }
-    save_start(
-        context.storage, context.paths.provenance, describe_start(context.request.argv, facts)
+    start = describe_start(context.request.argv, facts)
+    save_start(context.storage, context.paths.provenance, start)
+    is_hisso = config.hisso.enabled
+    context.record.update(
+        device=hardware["device"],
+        hardware=hardware,
+        transition_penalty=config.hisso.transition_penalty if is_hisso else None,
+        trans_cost=judging_cost(config) if is_hisso else None,
+        data_sha256=splits.sha256,
     )
     context.record.flush(force=True)
 
 
+def _hardware(device: torch.device, *, threads: int | None = None) -> dict[str, Any]:
+    """Facts of the machine; `threads` is what training takes of those at hand."""
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "device": str(device),
+        "device_name": device_name(device),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "threads_available": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit,
+    }
+
+
 def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
-    """Arrays of the training split by kind; a warm start may name other targets."""
+    """Arguments of `fit` that hold data; a warm start may name other targets."""
     rows: dict[str, Any] = splits.split("train")
     warm_start = config.hisso.warm_start if config.hisso.enabled else None
     if warm_start is not None:
         rows["y"] = splits.arrays[warm_start.y_key]
-    return rows
+    validation = {kind: array for kind, array in splits.split("val").items() if kind != "time"}
+    return {
+        "X": rows["X"],
+        "y": rows.get("y"),
+        "prices": rows.get("prices"),
+        "context": rows.get("context"),
+        "validation_data": validation or None,
+    }
 
 
 def train(
     context: RunContext, config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
 ) -> FitResult:
     """Fit the estimator under the eyes of log, console and run directory."""
-    checkpoints = Checkpoints(
-        context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
-    )
+    record = context.record
     observer = RunObserver(
         estimator,
-        record=context.record,
-        checkpoints=checkpoints,
+        record=record,
+        checkpoints=Checkpoints(
+            context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
+        ),
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
-    rows = training_rows(config, splits)
-    validation = {k: v for k, v in splits.split("val").items() if k != "time"}
     try:
         estimator.fit(
-            rows["X"],
-            rows.get("y"),
-            prices=rows.get("prices"),
-            context=rows.get("context"),
-            validation_data=validation or None,
+            **training_rows(config, splits),
             hisso=config.hisso,
             evaluation=config.evaluation,
             observers=(EpochEvents(_logger, seed=config.seed), context.console, observer),
@@ -198,40 +261,33 @@ def train(
     finally:
         # Whatever ends training, the best epoch so far is kept.
         observer.commit()
-        context.record.update(timing=_timing(observer))
+        record.update(timing=observer.timing)
     result: FitResult = estimator.fit_result_
-    step_s = observer.timing["step_s"]
-    context.record.update(
+    step_s = sum(epoch.step_s for epoch in result.history)
+    record.update(
         best_epoch=result.best_epoch,
-        episodes=result.episodes,
         throughput_eps_per_sec=result.episodes / step_s if result.episodes and step_s else None,
-        best={
-            "path": context.paths.best.relative_to(context.paths.root).as_posix(),
-            **checkpoints.entries.get(context.paths.best.name, {}),
-        },
+        hardware=_hardware(resolve_device(config.device), threads=estimator.threads_),
         **best_epoch_figures(result.history, result.best_epoch),
     )
     return result
 
 
-def _timing(observer: RunObserver) -> Mapping[str, float]:
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {**observer.timing, "peak_memory_bytes": 1024.0 * peak_kib}
-
-
 def judge(config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits) -> dict[str, Any]:
     """The figures of the kept weights, as fields of `metrics.json`; logged as one row."""
     figures = split_figures(estimator, splits, config)
-    policy, baselines, note = portfolio_figures(estimator, splits, config)
-    if note is not None:
-        log_event(_logger, logging.WARNING, "evaluation", note)
+    policy, baselines, why_not = portfolio_figures(estimator, splits, config)
+    if why_not is not None:
+        log_event(
+            _logger, logging.WARNING, "evaluation", f"There are no portfolio metrics: {why_not}."
+        )
     known = {name: value for name, value in figures.items() if value is not None}
     text = ", ".join(f"{name} {value:.6g}" for name, value in known.items())
     log_event(
         _logger,
-        logging.DEBUG,
+        logging.DEBUG if known else logging.WARNING,
         "evaluation",
-        text or "no validation or test rows to evaluate on",
+        text or "There are no validation or test figures: the data have no rows for them.",
         val_loss=figures["val_loss"],
         val_reward_mean=figures["val_reward_mean"],
         turnover=None if policy is None else policy["turnover"],

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from psann.errors import PsannError, did_you_mean
+from psann.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from psann.run.runner import RunRequest
+    from psann.run.runner import Outcome
 
 _EPILOG = """\
 exit codes:
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
     # After the command line is known to be right: these imports bring pydantic.
-    from psann.run.runner import RunRequest, execute
+    from psann.run.runner import EXIT_INTERRUPTED, RunRequest, check, execute
 
     request = RunRequest(
         config=options.config,
@@ -150,30 +150,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         quiet=options.quiet,
         argv=(parser.prog, *arguments),
     )
-    if options.check:
-        return _check(request)
-    outcome = execute(request)
+    try:
+        return _report(check(request) if options.check else execute(request), quiet=options.quiet)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _report(outcome: Outcome, *, quiet: bool) -> int:
+    """Show how the command ended: the plan or the result on stdout, the trouble on stderr."""
+    if outcome.plan is not None:
+        print(outcome.plan)
+    record, paths = outcome.record or {}, outcome.paths
     if outcome.message is not None:
-        print(f"hisso-log-run: {outcome.message}", file=sys.stderr)
-    if outcome.paths is not None and outcome.record is not None and outcome.exit_code == 0:
+        place = f"\nSee {paths.metrics}, field error." if paths and record.get("error") else ""
+        _complain(outcome.message + place)
+    if paths is not None and (outcome.exit_code == 0 or record.get("best") is not None):
         from psann.run.console import show_result
 
-        show_result(outcome.record, outcome.paths, quiet=options.quiet)
+        show_result(record, paths, quiet=quiet)
     return outcome.exit_code
 
 
-def _check(request: RunRequest) -> int:
-    """Print the plan of a run, or everything that stands in its way; write nothing."""
-    try:
-        config = request.load_config()
+def _complain(message: str) -> None:
+    """Write to stderr; a message may quote anything, and shall neither leak nor draw."""
+    from psann.run.events import escape_controls
+    from psann.run.provenance import mask_secrets
 
-        from psann.run.plan import describe_plan
-
-        print(describe_plan(config, only_import=request.only_import))
-    except PsannError as error:
-        print(f"hisso-log-run: {error}", file=sys.stderr)
-        return 1
-    return 0
+    lines = [escape_controls(mask_secrets(line)) for line in message.split("\n")]
+    separator = " " if len(lines) == 1 else "\n  "
+    print("hisso-log-run:", *lines, sep=separator, file=sys.stderr)
 
 
 if __name__ == "__main__":
