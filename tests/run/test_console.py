@@ -297,7 +297,7 @@ def finished(**fields: Any) -> RunRecord:
     values: dict[str, Any] = {
         **{"run_name": "first", "status": "completed", "best_epoch": 12, "episodes": 15360},
         **{"epoch": 60, "epochs_total": 60, "reward_mean": 0.125, "throughput_eps_per_sec": 5230.4},
-        **{"portfolio_metrics": FIGURES},
+        **{"portfolio_metrics": FIGURES, "trans_cost": 0.001},
         "baselines": {
             "uniform": {**FIGURES, "annual_log_growth": 0.125, "cum_return": 1.21},
             "buy_and_hold": {**FIGURES, "annual_sharpe": None},
@@ -315,7 +315,7 @@ def shown(record: RunRecord, tmp_path: Path, **kwargs: Any) -> str:
 
 
 def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
-    text = shown(finished(), tmp_path, trans_cost=0.001)
+    text = shown(finished(), tmp_path)
     assert "Test rows, net of 10 bp" in text
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     rows = {row[0]: row[1:] for row in cells if row}
