@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,11 +35,14 @@ from psann.estimators._fit_utils import (
     prepare_inputs_and_scaler,
     supervised_rows,
 )
+from psann.estimators._idle_parameters import idle_options, idle_parameters
+from psann.estimators._options import read_options
 from psann.estimators._prediction import PredictionMixin
 from psann.estimators._saving import EstimatorFileMixin
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.losses import LOSSES, Loss
 from psann.nn.network import Network
+from psann.nn.sine import SineOptions
 from psann.nn.state import initial_states
 from psann.training.engine import StateReset
 from psann.training.history import Decision, FitResult
@@ -54,6 +58,10 @@ from psann.training.supervised import fit_supervised
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
+# Far beyond what can be trained, so that a slip of the keyboard or a hostile file is refused
+# before it takes memory.
+LAYERS = Interval(Integral, 1, 1_000, closed="both")
+UNITS = Interval(Integral, 1, 65_536, closed="both")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 REAL = Interval(Real, None, None, closed="neither")
 
@@ -70,8 +78,8 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layers": [COUNT],
-        "hidden_units": [COUNT],
+        "hidden_layers": [LAYERS],
+        "hidden_units": [UNITS],
         "activation": [StrOptions({"psann", "tanh", "relu"})],
         "activation_params": [dict, None],
         "epochs": [COUNT],
@@ -132,6 +140,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     random_state: Any
 
     _epoch_offset: int = 0
+    _takes_context: ClassVar[bool] = False
 
     def _store(self, arguments: Mapping[str, Any]) -> None:
         """Set the constructor's arguments as attributes: all that a constructor may do."""
@@ -149,31 +158,55 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     ) -> Network:
         """The body for these widths; without `rng` only its shape, on torch's meta device."""
 
-    def parameter_problems(self) -> list[str]:
-        """Every constructor parameter that `fit` would refuse, one sentence each."""
-        problems = []
+    def parameter_problems(self, *, imports: bool = True) -> list[str]:
+        """Every constructor parameter that `fit` would refuse, one sentence each.
+
+        Parameters
+        ----------
+        imports : bool
+            Whether a loss named by its import path may be imported to see if it is there.
+        """
         name = type(self).__name__
-        for key, value in self.get_params(deep=False).items():
+        refused = self._refused_parameters()
+        problems = list(refused.values())
+        checks: list[Callable[[], object]] = []
+        if "lr_schedule" not in refused:
+            checks.append(self._schedule)
+        if "loss" not in refused and imports:
+            checks.append(self._loss)
+        if not refused:
+            checks.append(self._network_problem)
+        for check in checks:
             try:
-                validate_parameter_constraints(
-                    self._parameter_constraints, {key: value}, caller_name=name
-                )
+                check()
+            except (ValueError, TypeError) as error:
+                problems += [f"{name}: {line}" for line in str(error).splitlines()]
+        return problems
+
+    def _refused_parameters(self) -> dict[str, str]:
+        """Parameters of the wrong type or out of range, each with a sentence."""
+        name = type(self).__name__
+        refused = {}
+        for key, value in self.get_params(deep=False).items():
+            constraints = self._parameter_constraints.get(key, ["no_validation"])
+            if isinstance(value, bool) and not {"boolean", "no_validation"} & set(constraints):
+                refused[key] = f"The {key!r} parameter of {name} must be no boolean; got {value}."
+                continue
+            try:
+                validate_parameter_constraints({key: constraints}, {key: value}, caller_name=name)
             except InvalidParameterError as error:
-                problems.append(str(error))
-        if self.preserve_shape:
-            problems.append(
+                refused[key] = str(error)
+        if self.preserve_shape is True:
+            refused["preserve_shape"] = (
                 f"{name} flattens its inputs: preserve_shape must be False; got True. "
                 "Convolutional bodies are not part of this release."
             )
-        for read in (self._schedule, self._loss, self._network_problem):
-            try:
-                read()
-            except (ValueError, TypeError) as error:
-                problems.append(f"{name}: {error}")
-        return problems
+        return refused
 
     def _network_problem(self) -> None:
         """Raise `ValueError` if the parameters do not describe a network."""
+        if self.activation == "psann":
+            read_options(SineOptions, self.activation_params or {}, who="activation_params")
         with torch.device("meta"):
             self._build_network(1, 1, 0, None)
 
@@ -217,15 +250,18 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         Raises
         ------
         ValueError
-            With every problem that parameters, options or arrays have.
+            With every problem that the parameters have, else the options, else the arrays.
+        DeviceError
+            If the device is not there.
         DivergedError
-            If a loss, reward or gradient is not finite; nothing is fitted then.
+            If a loss, reward or gradient is not finite; nothing is fitted then, and with
+            `warm_start` the weights stay what they were.
         """
         problems = self.parameter_problems()
         if problems:
             raise ValueError("\n".join(problems))
-        options = None if hisso is None else HISSOOptions.model_validate(hisso)
-        judging = EvaluationOptions.model_validate(evaluation or {})
+        options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
+        judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
         continues = self.warm_start and hasattr(self, "network_")
         device = resolve_device(self.device)
         is_hisso = options is not None and options.enabled
@@ -246,6 +282,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         )
         network = self._first_network(prepared, options, continues=continues)
         training, decisions = self._training_options(options, network, prepared, device)
+        decisions += self._idle_decisions(options, prepared)
         for decision in decisions:
             for observer in observers:
                 observer.on_decision(decision)
@@ -273,38 +310,35 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     ) -> Network:
         """The network to train, and the fitted attributes that describe its inputs."""
         n_outputs = action_width(prepared, options)
-        if continues:
-            if (n_outputs, prepared.n_context) != (self.n_outputs_, self.n_context_):
-                raise ValueError(
-                    f"warm_start goes on with {self.n_outputs_} outputs and {self.n_context_} "
-                    f"context columns; got {n_outputs} and {prepared.n_context}."
-                )
-            network: Network = self.network_
-            if network.head.out_features != network_outputs(n_outputs, options):
-                raise ValueError(
-                    "warm_start cannot change to or from primary_transform softmax_cash, whose "
-                    "network has one more output."
-                )
-            self._epoch_offset = self.schedule_epoch_
-            self.seed_ = _seed(self.random_state)
-            return network
-        self.scaler_, self.target_scaler_ = prepared.scaler, prepared.target_scaler
-        self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
+        if prepared.n_context and not self._takes_context:
+            raise ValueError(
+                f"{type(self).__name__} takes no context; leave it out, or use WaveResNetRegressor."
+            )
         self.seed_ = _seed(self.random_state)
-        self._epoch_offset = 0
-        return self._build_network(
+        network = self._build_network(
             prepared.n_features,
             network_outputs(n_outputs, options),
             prepared.n_context,
             stream_generator(self.seed_, "weights"),
         )
+        if continues:
+            _take_over(network, self.network_)
+            self._epoch_offset = self.schedule_epoch_
+            return network
+        # Should training fail, nothing is left of an earlier fit that would not fit together.
+        if hasattr(self, "network_"):
+            del self.network_
+        self.scaler_, self.target_scaler_ = prepared.scaler, prepared.target_scaler
+        self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
+        self._epoch_offset = 0
+        return network
 
     def _schedule(self) -> LRScheduleOptions:
         """The learning-rate schedule; a bare name takes its defaults."""
         given = self.lr_schedule
         if isinstance(given, str):
             given = {"name": given}
-        return LRScheduleOptions.model_validate(given or {})
+        return read_options(LRScheduleOptions, given or {}, who="lr_schedule")
 
     def _loss(self) -> Loss:
         """The loss by name, import path, or as given."""
@@ -348,9 +382,9 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         )
         self.device_ = str(device)
         asked = "as asked" if self.threads else "chosen by the size of an update"
-        decisions.append(
-            Decision(phase="setup", message=f"engine eager; {self.threads_} threads, {asked}")
-        )
+        chosen = "as asked" if self.engine == "eager" else "the only one so far"
+        message = f"engine eager, {chosen}; {self.threads_} threads, {asked}"
+        decisions.append(Decision(phase="setup", message=message))
         return TrainingOptions(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -372,6 +406,25 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
             seed=self.seed_,
         ), decisions
 
+    def _idle_decisions(
+        self, options: HISSOOptions | None, prepared: PreparedInputs
+    ) -> list[Decision]:
+        """What was set, or given, and plays no part in this fit."""
+        idle = idle_parameters(
+            self.get_params(deep=False),
+            {name: p.default for name, p in inspect.signature(type(self)).parameters.items()},
+            hisso=options,
+            is_flattened=self.input_shape_ is not None,
+            n_context=prepared.n_context,
+        )
+        if options is not None:
+            idle += idle_options(options)
+        if (options is None or not options.enabled) and prepared.train.prices is not None:
+            idle.append("prices (training is on targets)")
+        if not idle:
+            return []
+        return [Decision(phase="setup", message=f"without effect here: {'; '.join(idle)}")]
+
     def _keep(self, network: Network, state: TrainState, result: FitResult) -> None:
         """Make the best epoch's weights the estimator's."""
         network.load_state_dict(state.tensors(best=True))
@@ -385,11 +438,15 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         """Fitted attributes that describe the best weights so far, or those of this moment."""
         kept = state.best if best else None
         epoch = state.epoch if kept is None else kept.epoch
+        options = self.hisso_options_
+        warm_start = None if options is None else options.warm_start
+        # Warm-ups of the network go on where those of a warm start ended.
+        before = warm_start.epochs if warm_start is not None and state.phase == "hisso" else 0
         return {
             "best_epoch_": epoch,
             "best_value_": None if kept is None else kept.value,
             "monitor_": state.monitor,
-            "schedule_epoch_": self._epoch_offset + epoch,
+            "schedule_epoch_": self._epoch_offset + before + epoch,
         }
 
     def __sklearn_tags__(self) -> Tags:
@@ -400,17 +457,37 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         return tags
 
 
-def _as_mapping(
-    validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None,
-) -> Mapping[str, Any] | None:
-    if validation_data is None or isinstance(validation_data, Mapping):
-        return validation_data
-    if len(validation_data) != 2:
+def _as_mapping(validation_data: Any) -> Mapping[str, Any] | None:
+    if validation_data is None:
+        return None
+    if isinstance(validation_data, Mapping):
+        keys = set(validation_data)
+        if "X" in keys and keys <= {"X", "y", "prices", "context"}:
+            return validation_data
+        got = ", ".join(sorted(map(str, keys))) or "nothing"
+    elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
+        return dict(zip(("X", "y"), validation_data, strict=True))
+    else:
+        got = type(validation_data).__name__
+    raise ValueError(
+        "validation_data must be a mapping with X and any of y, prices, context, or the pair "
+        f"(X, y); got {got}."
+    )
+
+
+def _take_over(network: Network, fitted: Network) -> None:
+    """Give a new network the weights of a fitted one of the same shape."""
+    wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+    had = {name: tuple(t.shape) for name, t in fitted.state_dict().items()}
+    different = sorted(name for name in wanted | had if wanted.get(name) != had.get(name))
+    if different:
         raise ValueError(
-            "validation_data must be a mapping with X, y, prices, context, or the pair (X, y); "
-            f"got {len(validation_data)} items."
+            "warm_start goes on with the network of the first fit, so widths, depth, kinds of "
+            "layers, outputs and primary_transform must stay; different are "
+            + ", ".join(f"{n} {had.get(n)} -> {wanted.get(n)}" for n in different[:4])
+            + ". Set warm_start=False to begin anew."
         )
-    return dict(zip(("X", "y"), validation_data, strict=True))
+    network.load_state_dict(fitted.state_dict())
 
 
 def _seed(random_state: Any) -> int:

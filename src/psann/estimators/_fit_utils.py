@@ -6,7 +6,7 @@ trains on episodes cut from them. Both take arrays and options, never an estimat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,13 +17,19 @@ from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor
 
-from psann._imports import import_object
 from psann.hisso.options import EvaluationOptions, HISSOOptions
-from psann.hisso.rewards import Reward, resolve_reward
+from psann.hisso.reward_context import (
+    RewardSource,
+    check_context_width,
+    resolve_reward_for,
+    reward_context,
+    reward_source,
+)
+from psann.hisso.rewards import Reward
 from psann.hisso.trainer import HISSOTask, Series, train_hisso
 from psann.hisso.transforms import TRANSFORMS
 from psann.training.engine import EagerEngine
-from psann.training.history import FitResult
+from psann.training.history import Decision, FitResult
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.state import TrainState
@@ -113,12 +119,12 @@ def prepare_inputs_and_scaler(
     ValueError
         With every problem: lengths, widths, ranks, values that are not finite.
     """
-    train = _as_matrices(train)
-    validation = None if validation is None else _as_matrices(validation)
-    problems = _split_problems(train, "")
+    train, problems = _as_matrices(train, "")
+    problems += _split_problems(train, "")
     if validation is not None:
-        problems += _split_problems(validation, "validation ")
-        problems += _width_problems(train, validation)
+        validation, others = _as_matrices(validation, "validation ")
+        problems += [*others, *_split_problems(validation, "validation ")]
+        problems += _match_problems(train, validation)
     if problems:
         raise ValueError("\n".join(problems))
     if not fitted:
@@ -132,27 +138,31 @@ def prepare_inputs_and_scaler(
     )
 
 
-def _as_matrices(split: Mapping[str, Any]) -> dict[str, Floats]:
-    """Numeric arrays, vectors as single columns; absent keys dropped."""
-    matrices = {}
+def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats], list[str]]:
+    """Numeric arrays, vectors as single columns, absent keys dropped; and what is no array."""
+    matrices: dict[str, Floats] = {}
+    problems = []
     for key, value in split.items():
-        if value is not None:
-            array = np.asarray(value)
-            if array.dtype.kind not in "fiub":
-                raise ValueError(f"{key} must be numeric; got dtype {array.dtype}.")
-            array = array.astype(np.float64) if array.dtype.kind != "f" else array
+        if value is None:
+            continue
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            problems.append(f"{name}{key} must be numeric; got dtype {array.dtype}.")
+        elif array.ndim not in (1, 2):
+            problems.append(f"{name}{key} must have rows and columns; got shape {array.shape}.")
+        else:
+            array = array if array.dtype.kind == "f" else array.astype(np.float64)
             matrices[key] = array[:, None] if array.ndim == 1 else array
-    return matrices
+    return matrices, problems
 
 
 def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     problems = []
-    n_rows = len(split["X"])
     for key, array in split.items():
-        if array.ndim != 2:
-            problems.append(f"{name}{key} must have rows and columns; got shape {array.shape}.")
-        if len(array) != n_rows:
-            problems.append(f"{name}{key} must have the {n_rows} rows of X; got {len(array)}.")
+        if "X" in split and len(array) != len(split["X"]):
+            problems.append(
+                f"{name}{key} must have the {len(split['X'])} rows of X; got {len(array)}."
+            )
         bad = ~np.isfinite(array)
         if bad.any():
             row = int(np.argwhere(bad)[0][0])
@@ -162,11 +172,18 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
             )
         elif array.size and np.abs(array).max() > np.finfo(np.float32).max:
             problems.append(f"{name}{key} must fit into float32; some values are too large.")
-    prices = split.get("prices")
-    if prices is not None and not (prices > 0).all():
-        problems.append(f"{name}prices must be greater than 0.")
-    y = split.get("y")
-    if y is not None and prices is not None and prices.shape[1] not in (1, y.shape[1]):
+    return problems + _price_problems(split, name)
+
+
+def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+    prices, y = split.get("prices"), split.get("y")
+    if prices is None:
+        return []
+    problems = []
+    # The smallest price that float32, in which training divides, can hold.
+    if (prices < np.finfo(np.float32).tiny).any():
+        problems.append(f"{name}prices must be greater than 0; the smallest is {prices.min():g}.")
+    if y is not None and prices.shape[1] not in (1, y.shape[1]):
         problems.append(
             f"{name}prices must have one column per column of y, {y.shape[1]}, or a single one; "
             f"got {prices.shape[1]}."
@@ -174,13 +191,23 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     return problems
 
 
-def _width_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats]) -> list[str]:
-    return [
+def _match_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats]) -> list[str]:
+    """Where the validation rows are not like the training rows."""
+    problems = [
         f"validation {key} must have the {train[key].shape[1]} columns of the training rows; "
         f"got {array.shape[1]}."
         for key, array in validation.items()
-        if key in train and array.shape[1:] != train[key].shape[1:]
+        if key in train and array.shape[1] != train[key].shape[1]
     ]
+    if ("context" in train) != ("context" in validation):
+        has, lacks = (
+            ("training", "validation") if "context" in train else ("validation", "training")
+        )
+        problems.append(
+            f"context must be given for all rows or none; only the {has} rows have it, "
+            f"the {lacks} rows do not."
+        )
+    return problems
 
 
 def _fitted_scaler(scaler: Any, array: Floats | None) -> Any:
@@ -197,7 +224,7 @@ def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> Pr
     return PreparedSplit(
         X=scale_rows(split["X"], scaler),
         X_raw=split["X"],
-        y=None if y is None else np.ascontiguousarray(y, dtype=np.float32),
+        y=None if y is None else _writable_float32(y),
         prices=None if prices is None else prices.astype(np.float64),
         context=None if context is None else context.astype(np.float32),
     )
@@ -205,94 +232,32 @@ def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> Pr
 
 def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
     """Scaled rows in float32."""
-    scaled = X if scaler is None else scaler.transform(X)
-    return np.ascontiguousarray(scaled, dtype=np.float32)
+    return _writable_float32(X if scaler is None else scaler.transform(X))
 
 
-def resolve_context_extractor(spec: str | Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """The function that computes a reward context from X, from a name or as given."""
-    if isinstance(spec, str):
-        function: Callable[..., Any] = import_object(spec, who="hisso.context_extractor")
-        return function
-    return spec
-
-
-def reward_context(
-    *,
-    X_raw: Floats,
-    y: NDArray[np.float32] | None,
-    prices: NDArray[np.float64] | None,
-    reward: Reward,
-    extractor: Callable[..., Any] | None,
-) -> NDArray[np.float64]:
-    """What the reward judges actions against, ``(N, M)`` or ``(N, 1)``.
-
-    y for `negative_mse`; else ``extractor(X)``, called once with the whole span as one window,
-    ``(1, N, F)`` to ``(1, N, M)``; else the prices; else X.
-
-    Raises
-    ------
-    ValueError
-        If what the reward needs is missing, or the extractor's result has another shape.
-    """
-    if reward.needs_targets:
-        if y is None:
-            raise ValueError(f"reward {reward.name} compares actions with targets: y is missing.")
-        return np.asarray(y, dtype=np.float64)
-    if extractor is not None:
-        result = extractor(torch.as_tensor(X_raw)[None])
-        array = np.asarray(result.detach().cpu() if isinstance(result, Tensor) else result)
-        if array.ndim != 3 or array.shape[:2] != (1, len(X_raw)):
-            raise ValueError(
-                f"hisso.context_extractor must map windows (1, {len(X_raw)}, F) to "
-                f"(1, {len(X_raw)}, M); got shape {array.shape}."
-            )
-        return np.asarray(array[0], dtype=np.float64)
-    if prices is not None:
-        return prices
-    return np.asarray(X_raw, dtype=np.float64)
-
-
-def resolve_reward_for(hisso: HISSOOptions, *, has_prices: bool) -> Reward:
-    """The reward in force; prices make ``portfolio`` the default.
-
-    Raises
-    ------
-    ValueError
-        If nothing says what to maximise, or the actions cannot be what the reward needs.
-    """
-    if hisso.reward is None and not has_prices and hisso.context_extractor is None:
-        raise ValueError(
-            "hisso.reward must say what to maximise: there are no prices, so nothing is earned. "
-            "Give prices (reward portfolio), or set reward to negative_mse or to pkg.mod:function."
-        )
-    reward = resolve_reward(hisso.reward)
-    if reward.needs_weights and hisso.primary_transform == "identity":
-        raise ValueError(
-            f"reward {reward.name} needs portfolio weights, and primary_transform identity gives "
-            "numbers of any size. Use softmax, softmax_cash, tanh or long_short."
-        )
-    return reward
+def _writable_float32(array: Floats) -> NDArray[np.float32]:
+    # torch shares memory with NumPy and warns where it must not write.
+    return np.require(array, np.float32, ["C", "W"])
 
 
 def action_width(prepared: PreparedInputs, hisso: HISSOOptions | None) -> int:
     """Columns of the actions, M: those of y, else of the prices, else of the reward context."""
     train = prepared.train
-    if train.y is not None:
-        return int(train.y.shape[1])
+    for array in (train.y, train.prices):
+        if array is not None:
+            return int(array.shape[1])
     assert hisso is not None
-    reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    return int(_context_of(train, reward, hisso).shape[1])
+    reward = resolve_reward_for(hisso, has_prices=False)
+    source = reward_source(reward, hisso, has_prices=False)
+    return int(_judged(train, source, reward, hisso).shape[1])
 
 
-def _context_of(split: PreparedSplit, reward: Reward, hisso: HISSOOptions) -> NDArray[np.float64]:
-    return reward_context(
-        X_raw=split.X_raw,
-        y=split.y,
-        prices=split.prices,
-        reward=reward,
-        extractor=resolve_context_extractor(hisso.context_extractor),
-    )
+def _judged(
+    split: PreparedSplit, source: RewardSource, reward: Reward, hisso: HISSOOptions
+) -> NDArray[np.float64]:
+    """What the reward judges the actions of a split against."""
+    arrays = {"X": split.X_raw, "y": split.y, "prices": split.prices}
+    return reward_context(arrays, source, reward=reward, hisso=hisso)
 
 
 def maybe_run_hisso(
@@ -339,78 +304,97 @@ def maybe_run_hisso(
     if hisso is None or not hisso.enabled:
         return None
     train, validation = prepared.train, prepared.validation
-    if len(train.X) < hisso.window + 1:
-        raise ValueError(
-            f"training needs at least window + 1 = {hisso.window + 1} rows; got {len(train.X)}. "
-            "Use a smaller window or more rows."
-        )
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
+    problems = _fit_problems(prepared, reward, hisso)
+    if problems:
+        raise ValueError("\n".join(problems))
+    source = reward_source(reward, hisso, has_prices=train.prices is not None)
     n_actions = action_width(prepared, hisso)
-    warm_start_rows = None
-    if hisso.warm_start is not None:
-        if train.y is None:
-            raise ValueError("hisso.supervised trains on targets: y is missing.")
-        warm_start_rows = _rows(train, engine.device)
-    if validation is not None and len(validation.X) < 2:
-        raise ValueError(f"validation needs at least 2 rows; got {len(validation.X)}.")
-    has_validation = validation is not None and (
-        validation.prices is not None or train.prices is None or reward.needs_targets
-    )
+    decisions = []
+    if validation is not None and _lacks(validation, source):
+        decisions.append(_no_validation(source))
+        for observer in observers:
+            observer.on_decision(decisions[-1])
+        validation = None
+
+    def series(split: PreparedSplit) -> Series:
+        judged = _judged(split, source, reward, hisso)
+        check_context_width(judged, n_actions)
+        return Series(
+            X=_tensor(split.X, engine.device),
+            reward_context=_tensor(judged, engine.device),
+            context=None if split.context is None else _tensor(split.context, engine.device),
+        )
+
     task = HISSOTask(
-        train=_series(train, reward, hisso, n_actions, engine.device),
-        validation=_series(validation, reward, hisso, n_actions, engine.device)
-        if validation is not None and has_validation
-        else None,
-        warm_start_rows=warm_start_rows,
+        train=series(train),
+        validation=None if validation is None else series(validation),
+        warm_start_rows=None if hisso.warm_start is None else _rows(train, engine.device),
         reward=reward,
         hisso=hisso,
         evaluation=evaluation,
         training=training,
         keeps_first_weights=keeps_first_weights,
     )
-    return train_hisso(engine, task, observers)
+    state, result = train_hisso(engine, task, observers)
+    result.decisions[:0] = decisions
+    return state, result
 
 
-def _series(
-    split: PreparedSplit,
-    reward: Reward,
-    hisso: HISSOOptions,
-    n_actions: int,
-    device: torch.device,
-) -> Series:
-    context = _context_of(split, reward, hisso)
-    check_context_width(context, n_actions)
-    return Series(
-        X=torch.from_numpy(split.X).to(device),
-        reward_context=torch.from_numpy(context).to(device),
-        context=None if split.context is None else torch.from_numpy(split.context).to(device),
-    )
-
-
-def check_context_width(context: NDArray[np.float64], n_actions: int) -> None:
-    """Raise `ValueError` unless the reward context has a column per action, or just one."""
-    if context.shape[1] not in (1, n_actions):
-        raise ValueError(
-            f"the reward context must have {n_actions} columns, one per action, or a single one; "
-            f"got shape {context.shape}."
+def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions) -> list[str]:
+    """What the options ask of the rows, and do not get."""
+    train, validation = prepared.train, prepared.validation
+    problems = []
+    if hisso.window < reward.min_rows:
+        problems.append(
+            f"hisso.window must be at least {reward.min_rows} for the reward {reward.name}; got "
+            f"{hisso.window}."
         )
+    if len(train.X) < hisso.window + 1:
+        problems.append(
+            f"training needs at least window + 1 = {hisso.window + 1} rows; got {len(train.X)}. "
+            "Use a smaller window or more rows."
+        )
+    if validation is not None and len(validation.X) < reward.min_rows:
+        problems.append(
+            f"validation needs at least {reward.min_rows} rows for the reward {reward.name}; got "
+            f"{len(validation.X)}."
+        )
+    if hisso.warm_start is not None and train.y is None:
+        problems.append("hisso.supervised trains on targets: y is missing.")
+    return problems
+
+
+def _lacks(split: PreparedSplit, source: RewardSource) -> bool:
+    return (source == "prices" and split.prices is None) or (source == "y" and split.y is None)
+
+
+def _no_validation(source: RewardSource) -> Decision:
+    return Decision(
+        phase="hisso",
+        message=f"the validation rows have no {source}, by which the reward judges actions: "
+        "training rewards choose the best epoch",
+    )
 
 
 def _rows(split: PreparedSplit, device: torch.device) -> Rows:
     assert split.y is not None
     return Rows(
-        X=torch.from_numpy(split.X).to(device),
-        y=torch.from_numpy(split.y).to(device),
-        context=None if split.context is None else torch.from_numpy(split.context).to(device),
+        X=_tensor(split.X, device),
+        y=_tensor(split.y, device),
+        context=None if split.context is None else _tensor(split.context, device),
     )
+
+
+def _tensor(array: Floats, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device)
 
 
 def supervised_rows(prepared: PreparedInputs, device: torch.device) -> tuple[Rows, Rows | None]:
     """Training and validation rows with targets, on the device."""
     validation = prepared.validation
-    has_targets = validation is not None and validation.y is not None
     return _rows(prepared.train, device), (
-        _rows(validation, device) if validation is not None and has_targets else None
+        None if validation is None else _rows(validation, device)
     )
 
 

@@ -2,12 +2,15 @@
 
 The metadata hold one key, `psann`: a JSON document with the format version, the class, its
 constructor parameters, what fitting found, and the SHA-256 of the whole file as it is without
-that digest. A file must be exactly what this module would write: anything else is refused.
+that digest. The digest finds damage; against malice nothing is believed: every name, type, shape
+and size is checked before it is used, and `psann.estimators._saving` refuses a file that is not
+byte for byte what it would write itself.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -19,17 +22,29 @@ import safetensors
 import safetensors.torch
 import sklearn.preprocessing
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from psann.errors import FileFormatError
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 4 * 2**30
-_MAX_HEADER_BYTES = 16 * 2**20
+# A description of 10 000 features and 1 000 layers fits ten times over.
+_MAX_HEADER_BYTES = 4 * 2**20
 _METADATA_KEY = "psann"
-_DTYPES = (torch.float32, torch.float64, torch.int64)
+_SCALER_KEY = "scikit-learn scaler"
+_MEANING_KEYS = {"class", "fitted", "format_version", "params", "sha256"}
+_DTYPES = ("F32", "F64", "I64")
 # Transformers whose fitted state is arrays and numbers; scikit-learn names them for us.
-_SCALERS = ("MaxAbsScaler", "MinMaxScaler", "RobustScaler", "StandardScaler")
+_SCALERS = {
+    cls.__name__: cls
+    for cls in (
+        sklearn.preprocessing.MaxAbsScaler,
+        sklearn.preprocessing.MinMaxScaler,
+        sklearn.preprocessing.RobustScaler,
+        sklearn.preprocessing.StandardScaler,
+    )
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,60 +91,81 @@ def read_document(data: bytes, *, who: str) -> EstimatorDocument:
     FileFormatError
         If the file is not an estimator file, is damaged, or is of another version.
     """
-    header_bytes = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or header_bytes > min(_MAX_HEADER_BYTES, len(data) - 8):
+    n_header_bytes = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or n_header_bytes > min(_MAX_HEADER_BYTES, len(data) - 8):
         raise FileFormatError(f"{who} is not an estimator file of psann, or is cut short.")
-    text = _metadata_text(data[8 : 8 + header_bytes], who)
+    header = _json_mapping(data[8 : 8 + n_header_bytes], who)
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or set(metadata) != {_METADATA_KEY}:
+        raise FileFormatError(f"{who} has no description by psann.")
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
+            raise FileFormatError(f"{who}: tensor {name} must be of {', '.join(_DTYPES)}.")
+    meaning = _json_mapping(metadata[_METADATA_KEY], who)
+    _check_meaning(meaning, who)
     try:
         tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise FileFormatError(f"{who} is not a valid safetensors file: {error}.") from error
-    meaning = _parse(text, who)
-    digest = meaning.pop("sha256", None)
+    digest = meaning.pop("sha256")
     if hashlib.sha256(_file(tensors, meaning)).hexdigest() != digest:
         raise FileFormatError(f"{who} is damaged: its digest does not match its content.")
-    if _file(tensors, {**meaning, "sha256": digest}) != data:
-        raise FileFormatError(f"{who} is damaged: it is not laid out as psann writes it.")
-    return _document(meaning, tensors, who)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise FileFormatError(f"{who}: tensor {name} holds numbers that are not finite.")
+    return EstimatorDocument(
+        class_name=meaning["class"],
+        params=meaning["params"],
+        fitted=meaning["fitted"],
+        tensors=tensors,
+    )
 
 
-def _metadata_text(header: bytes, who: str) -> str:
+def _json_mapping(text: object, who: str) -> dict[str, Any]:
+    """A JSON object without duplicate keys or numbers that are not finite."""
+    if not isinstance(text, str | bytes):
+        raise FileFormatError(f"{who} has a description that is no text.")
     try:
-        text = json.loads(header)["__metadata__"][_METADATA_KEY]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FileFormatError(f"{who} is a file without psann's description.") from error
-    if not isinstance(text, str):
-        raise FileFormatError(f"{who} is a file without psann's description.")
-    return text
-
-
-def _parse(text: str, who: str) -> dict[str, Any]:
-    try:
-        meaning = json.loads(text)
+        mapping = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{who} has a description that is not JSON.") from error
-    if not isinstance(meaning, dict):
+        raise FileFormatError(f"{who} has a description that is not strict JSON.") from error
+    if not isinstance(mapping, dict):
         raise FileFormatError(f"{who} has a description that is not a mapping.")
+    return mapping
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return mapping
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def _check_meaning(meaning: Mapping[str, Any], who: str) -> None:
     version = meaning.get("format_version")
     if version != FORMAT_VERSION:
         raise FileFormatError(
             f"{who} has format version {version!r}; this psann reads {FORMAT_VERSION}."
         )
-    return meaning
-
-
-def _document(
-    meaning: Mapping[str, Any], tensors: dict[str, Tensor], who: str
-) -> EstimatorDocument:
-    name, params, fitted = meaning.get("class"), meaning.get("params"), meaning.get("fitted")
-    if not (isinstance(name, str) and isinstance(params, dict) and isinstance(fitted, dict)):
-        raise FileFormatError(f"{who} must name a class, parameters and fitted values.")
-    for key, tensor in tensors.items():
-        if tensor.dtype not in _DTYPES:
-            raise FileFormatError(f"{who}: tensor {key} has the dtype {tensor.dtype}.")
-        if not tensor.isfinite().all():
-            raise FileFormatError(f"{who}: tensor {key} holds numbers that are not finite.")
-    return EstimatorDocument(class_name=name, params=params, fitted=fitted, tensors=tensors)
+    if (
+        set(meaning) != _MEANING_KEYS
+        or not isinstance(meaning["class"], str)
+        or not isinstance(meaning["params"], dict)
+        or not isinstance(meaning["fitted"], dict)
+    ):
+        raise FileFormatError(
+            f"{who} must describe a class, its parameters, fitted values and a digest, and "
+            "nothing else."
+        )
 
 
 def plain_value(value: Any, *, who: str) -> Any:
@@ -142,8 +178,8 @@ def plain_value(value: Any, *, who: str) -> Any:
     """
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, np.integer):
-        return int(value)
+    if isinstance(value, np.bool_ | np.integer):
+        return value.item()
     if isinstance(value, float | np.floating):
         if math.isfinite(value):
             return float(value)
@@ -151,12 +187,12 @@ def plain_value(value: Any, *, who: str) -> Any:
         return {str(key): plain_value(item, who=who) for key, item in value.items()}
     elif isinstance(value, list | tuple):
         return [plain_value(item, who=who) for item in value]
-    elif hasattr(value, "model_dump"):
+    elif isinstance(value, BaseModel):
         return plain_value(value.model_dump(), who=who)
-    elif type(value).__name__ in _SCALERS:
+    elif type(value) in _SCALERS.values():
         params = plain_value(value.get_params(), who=who)
-        return {"scikit-learn scaler": type(value).__name__, "params": params}
-    elif callable(value) and "<" not in value.__qualname__:
+        return {_SCALER_KEY: type(value).__name__, "params": params}
+    elif inspect.isroutine(value) and "<" not in value.__qualname__:
         return f"{value.__module__}:{value.__qualname__}"
     raise FileFormatError(
         f"{who} cannot be saved: {value!r} is not a plain value. Use a number, text, list or "
@@ -166,20 +202,17 @@ def plain_value(value: Any, *, who: str) -> Any:
 
 def parameter_value(plain: Any) -> Any:
     """The parameter that `plain_value` stored."""
-    if isinstance(plain, dict) and "scikit-learn scaler" in plain:
-        return _scaler_class(plain["scikit-learn scaler"])(**_scaler_params(plain["params"]))
+    if isinstance(plain, dict) and _SCALER_KEY in plain:
+        return _scaler(plain[_SCALER_KEY], plain["params"])
     return plain
 
 
-def _scaler_class(name: object) -> Any:
+def _scaler(name: str, params: Mapping[str, Any]) -> Any:
     if name not in _SCALERS:
         raise FileFormatError(f"the scaler {name!r} must be one of {', '.join(_SCALERS)}.")
-    return getattr(sklearn.preprocessing, str(name))
-
-
-def _scaler_params(params: Mapping[str, Any]) -> dict[str, Any]:
     # JSON has no tuples, and feature_range and quantile_range must be one.
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
+    tuples = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
+    return _SCALERS[name](**tuples)
 
 
 def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
@@ -192,7 +225,7 @@ def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, di
     """
     if scaler is None:
         return None, {}
-    if type(scaler).__name__ not in _SCALERS:
+    if type(scaler) not in _SCALERS.values():
         raise FileFormatError(
             f"the {prefix} {type(scaler).__name__} cannot be saved without running code on the "
             f"way back. Use one of {', '.join(_SCALERS)}, or scale in a Pipeline."
@@ -200,7 +233,7 @@ def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, di
     numbers: dict[str, Any] = {}
     tensors = {}
     for name, value in sorted(vars(scaler).items()):
-        if not _is_fitted_name(name) or name == "feature_names_in_":
+        if not name.endswith("_"):
             continue
         if isinstance(value, np.ndarray):
             tensors[f"{prefix}.{name}"] = torch.from_numpy(np.ascontiguousarray(value))
@@ -211,22 +244,41 @@ def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, di
 
 
 def restored_scaler(
-    plain: Mapping[str, Any] | None, tensors: Mapping[str, Tensor], *, prefix: str
+    plain: Mapping[str, Any] | None,
+    tensors: Mapping[str, Tensor],
+    *,
+    prefix: str,
+    n_columns: int,
 ) -> Any:
-    """The scaler that `scaler_state` described."""
+    """The scaler that `scaler_state` described, for so many columns.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not what fitting such a scaler would leave.
+    """
     if plain is None:
         return None
-    scaler = _scaler_class(plain["class"])(**_scaler_params(plain["params"]))
-    state = dict(plain["numbers"])
-    for name, tensor in tensors.items():
-        if name.startswith(f"{prefix}."):
-            state[name.removeprefix(f"{prefix}.")] = tensor.numpy()
-    for name, value in state.items():
-        if not _is_fitted_name(name):
-            raise FileFormatError(f"the {prefix} has no fitted value {name!r}.")
+    scaler = _scaler(plain["class"], plain["params"])
+    # What one looks like that was fitted on so many columns.
+    scaler.fit(np.zeros((2, n_columns)))
+    description, arrays = scaler_state(scaler, prefix=prefix)
+    assert description is not None
+    numbers = plain["numbers"]
+    given = {name: t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+    if (
+        _outline(numbers, given) != _outline(description["numbers"], arrays)
+        or numbers["n_features_in_"] != n_columns
+    ):
+        raise FileFormatError(f"the {prefix} is not a {plain['class']} of {n_columns} columns.")
+    for name, value in numbers.items():
         setattr(scaler, name, value)
+    for name, tensor in given.items():
+        setattr(scaler, name.removeprefix(f"{prefix}."), tensor.numpy())
     return scaler
 
 
-def _is_fitted_name(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_")
+def _outline(numbers: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Names, types and shapes; either width of floating point."""
+    kinds: dict[str, Any] = {name: type(value) for name, value in numbers.items()}
+    return kinds | {name: (tuple(t.shape), t.is_floating_point()) for name, t in arrays.items()}

@@ -15,16 +15,18 @@ from torch.func import functional_call
 from psann._device import thread_count
 from psann.estimators._fit_utils import (
     DataFormat,
-    check_context_width,
+    PreparedSplit,
     flatten_rows,
     prepare_inputs_and_scaler,
-    resolve_context_extractor,
-    resolve_reward_for,
-    reward_context,
-    scale_rows,
 )
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.reward_context import (
+    check_context_width,
+    resolve_reward_for,
+    reward_context,
+    reward_source,
+)
 from psann.hisso.transforms import TRANSFORMS
 from psann.losses import Loss
 from psann.nn.network import Network
@@ -37,6 +39,7 @@ class PredictionMixin:
 
     data_format: DataFormat
     network_: Network
+    n_features_in_: int
     input_shape_: tuple[int, ...] | None
     y_ndim_: int
     n_outputs_: int
@@ -54,15 +57,11 @@ class PredictionMixin:
         self, split: Mapping[str, Any], *, reset: bool, requires_y: bool
     ) -> dict[str, Any]:
         """Validated X and y of a split in scikit-learn's manner, with the rest as given."""
-        unknown = set(split) - {"X", "y", "prices", "context"}
-        if unknown or split.get("X") is None:
-            raise ValueError(
-                "validation_data must have X and may have y, prices and context; got "
-                f"{', '.join(sorted(map(str, split)))}."
-            )
         X, y = split["X"], split.get("y")
-        shape = np.shape(X)[1:] if not hasattr(X, "columns") and np.ndim(X) > 2 else None
-        if shape is not None:
+        rank = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+        shape = None
+        if rank > 2:
+            shape = tuple(np.shape(X)[1:])
             X = flatten_rows(X, self.data_format)
         checks = {"dtype": [np.float64, np.float32], "reset": reset}
         if y is None and not requires_y:
@@ -73,36 +72,62 @@ class PredictionMixin:
             self.input_shape_ = shape
             self.y_ndim_ = 2 if y is None else np.ndim(y)
         elif shape != self.input_shape_:
-            raise ValueError(f"rows of X must have the shape {self.input_shape_}; got {shape}.")
+            raise ValueError(
+                f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
+                f"those in fit; got {shape or X.shape[1:]}."
+            )
         return {**split, "X": X, "y": y}
 
-    def _outputs(self, X: ArrayLike, context: ArrayLike | None) -> Tensor:
-        """Network outputs ``(N, n_out)`` in float64: a row's result depends on no other row."""
+    def _prepared(
+        self,
+        X: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        requires_y: bool = False,
+    ) -> PreparedSplit:
+        """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
-        split = self._checked_split({"X": X, "y": None}, reset=False, requires_y=False)
-        rows = torch.from_numpy(scale_rows(split["X"], self.scaler_)).double()
-        given = None if context is None else torch.as_tensor(np.asarray(context)).double()
-        self._check_context(given, len(rows))
-        device = next(self.network_.parameters()).device
-        tensors = {name: t.double() for name, t in self.network_.state_dict().items()}
+        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=requires_y)
+        prepared = prepare_inputs_and_scaler(
+            {**split, "prices": prices, "context": context},
+            None,
+            scaler=self.scaler_,
+            target_scaler=self.target_scaler_,
+            fitted=True,
+        )
+        rows = prepared.train
+        if prepared.n_context != self.n_context_:
+            raise ValueError(
+                f"context must have the {self.n_context_} columns of that in fit; got "
+                f"{prepared.n_context}."
+            )
+        if rows.y is not None and rows.y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y must have {self.n_outputs_} columns, one per output; got {rows.y.shape[1]}."
+            )
+        return rows
+
+    def _outputs(self, rows: PreparedSplit) -> Tensor:
+        """Network outputs ``(N, n_out)`` in float64: a row's result depends on no other row."""
+        inputs = [rows.X] if rows.context is None else [rows.X, rows.context]
+        tensors = self._double_tensors()
         parts = []
         with torch.no_grad(), thread_count(self.threads_):
-            for start in range(0, len(rows), _PREDICT_ROWS):
+            for start in range(0, len(rows.X), _PREDICT_ROWS):
                 part = slice(start, start + _PREDICT_ROWS)
-                inputs = (
-                    rows[part].to(device),
-                    None if given is None else given[part].to(device),
-                )
-                parts.append(functional_call(self.network_, tensors, inputs).cpu())
+                given = tuple(torch.from_numpy(a[part]).to(self._device).double() for a in inputs)
+                parts.append(functional_call(self.network_, tensors, given).cpu())
         return torch.cat(parts)
 
-    def _check_context(self, context: Tensor | None, n_rows: int) -> None:
-        shape = None if context is None else tuple(context.shape)
-        wanted = (n_rows, self.n_context_) if self.n_context_ else None
-        if shape != wanted:
-            raise ValueError(
-                f"context must have the shape {wanted or 'of nothing: fit had none'}; got {shape}."
-            )
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network_.parameters()).device
+
+    def _double_tensors(self) -> dict[str, Tensor]:
+        """Parameters and buffers in float64."""
+        return {name: t.double() for name, t in self.network_.state_dict().items()}
 
     def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
         """Raw outputs, in the units of the targets.
@@ -118,13 +143,13 @@ class PredictionMixin:
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        outputs = self._outputs(X, context)[:, : self.n_outputs_].numpy()
-        return self._in_target_units(outputs)
+        return self._in_target_units(self._outputs(self._prepared(X, context=context)))
 
-    def _in_target_units(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _in_target_units(self, outputs: Tensor) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = outputs[:, : self.n_outputs_].numpy()
         if self.target_scaler_ is not None:
-            outputs = self.target_scaler_.inverse_transform(outputs)
-        return outputs[:, 0] if self.y_ndim_ == 1 else outputs
+            values = self.target_scaler_.inverse_transform(values)
+        return values[:, 0] if self.y_ndim_ == 1 else values
 
     def predict_actions(
         self, X: ArrayLike, *, context: ArrayLike | None = None
@@ -145,9 +170,9 @@ class PredictionMixin:
         ValueError
             If the estimator was not fitted by HISSO.
         """
-        options = self._fitted_hisso()
-        outputs = self._outputs(X, context)
-        return TRANSFORMS[options.primary_transform].function(outputs).numpy()
+        transform = TRANSFORMS[self._fitted_hisso().primary_transform]
+        actions = transform.function(self._outputs(self._prepared(X, context=context)))
+        return actions.numpy()
 
     def _fitted_hisso(self) -> HISSOOptions:
         check_is_fitted(self, "network_")
@@ -176,13 +201,9 @@ class PredictionMixin:
         float
             ``mean over rows and outputs of loss(o, y)``.
         """
-        outputs = self._outputs(X, context)
-        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=True)
-        targets = np.asarray(split["y"], dtype=np.float64).reshape(len(outputs), -1)
-        if self.target_scaler_ is not None:
-            targets = self.target_scaler_.transform(targets)
-        per_element = self._loss()(outputs[:, : self.n_outputs_], torch.from_numpy(targets))
-        return float(per_element.mean())
+        rows = self._prepared(X, y=y, context=context, requires_y=True)
+        outputs = self._outputs(rows)[:, : self.n_outputs_]
+        return float(self._loss()(outputs, torch.from_numpy(rows.y).double()).mean())
 
     def evaluate_reward(
         self,
@@ -212,36 +233,35 @@ class PredictionMixin:
         -------
         float
             Reward per step, in the units of the reward.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was not fitted by HISSO, or what the reward needs is missing.
         """
         options = self._fitted_hisso()
         judging = self.evaluation_options_
         if evaluation is not None:
             judging = EvaluationOptions.model_validate(evaluation)
-        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=False)
-        prepared = prepare_inputs_and_scaler(
-            {**split, "prices": prices},
-            None,
-            scaler=self.scaler_,
-            target_scaler=self.target_scaler_,
-            fitted=True,
-        ).train
+        rows = self._prepared(X, y=y, prices=prices, context=context)
         reward = resolve_reward_for(options, has_prices=prices is not None)
-        judged = reward_context(
-            X_raw=prepared.X_raw,
-            y=prepared.y,
-            prices=prepared.prices,
-            reward=reward,
-            extractor=resolve_context_extractor(options.context_extractor),
-        )
+        if len(rows.X) < reward.min_rows:
+            raise ValueError(
+                f"reward {reward.name} needs at least {reward.min_rows} rows; got {len(rows.X)}."
+            )
+        source = reward_source(reward, options, has_prices=prices is not None)
+        arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
+        judged = reward_context(arrays, source, reward=reward, hisso=options)
         check_context_width(judged, self.n_outputs_)
+        transform = TRANSFORMS[options.primary_transform]
         cost = judging.trans_cost
         validation = judge_actions(
-            torch.from_numpy(self.predict_actions(X, context=context)),
+            transform.function(self._outputs(rows)),
             torch.from_numpy(judged),
             reward=reward,
             transition_penalty=options.transition_penalty if cost is None else cost,
             initial=judging.initial,
-            cash=TRANSFORMS[options.primary_transform].holds_cash,
+            cash=transform.holds_cash,
         )
         assert validation.reward is not None
         return validation.reward

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -29,28 +32,56 @@ from psann.estimators._persistence import (
 )
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.nn.network import Network
+from psann.training.loop import MonitorName
 from psann.training.state import TrainState
+
+
+class _Fitted(BaseModel):
+    """Fitted values as a file describes them, with all that can be said without the network."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    best_epoch_: int = Field(ge=0)
+    best_value_: float | None
+    evaluation_options_: dict[str, Any]
+    feature_names_in_: list[str] | None
+    hisso_options_: dict[str, Any] | None
+    input_shape_: list[int] | None
+    monitor_: MonitorName | None
+    n_context_: int = Field(ge=0)
+    n_features_in_: int = Field(ge=1)
+    n_outputs_: int = Field(ge=1)
+    schedule_epoch_: int = Field(ge=0)
+    scaler: dict[str, Any] | None
+    seed_: int = Field(ge=0)
+    target_scaler: dict[str, Any] | None
+    threads_: int = Field(ge=1, le=1024)
+    y_ndim_: Literal[1, 2]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> _Fitted:
+        names, shape = self.feature_names_in_, self.input_shape_
+        if names is not None and len(names) != self.n_features_in_:
+            raise ValueError(f"{len(names)} names for {self.n_features_in_} features")
+        if shape is not None and (len(shape) < 2 or math.prod(shape) != self.n_features_in_):
+            raise ValueError(f"rows of shape {shape} for {self.n_features_in_} features")
+        if self.y_ndim_ == 1 and self.n_outputs_ != 1:
+            raise ValueError(f"targets of one dimension for {self.n_outputs_} outputs")
+        return self
+
+
+# Fitted values that a file carries as they are; the others are described in their own way.
+_OWN_WAY = ("evaluation_options_", "feature_names_in_", "hisso_options_", "scaler", "target_scaler")
+_PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
 
 class EstimatorFileMixin:
     """`save` and `load`, and the bytes of a file for those who write it themselves."""
 
-    # Fitted values that a file carries as they are.
-    _PLAIN_FITTED = (
-        "best_epoch_",
-        "best_value_",
-        "input_shape_",
-        "monitor_",
-        "n_context_",
-        "n_features_in_",
-        "n_outputs_",
-        "schedule_epoch_",
-        "seed_",
-        "threads_",
-        "y_ndim_",
-    )
-
     hidden_layers: int
+    device_: str
+    evaluation_options_: EvaluationOptions
+    hisso_options_: HISSOOptions | None
     input_shape_: tuple[int, ...] | None
     feature_names_in_: NDArray[np.object_]
     n_features_in_: int
@@ -69,7 +100,7 @@ class EstimatorFileMixin:
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")
 
-    def parameter_problems(self) -> list[str]:
+    def parameter_problems(self, *, imports: bool = True) -> list[str]:
         """Every constructor parameter that `fit` would refuse, one sentence each."""
         raise TypeError(f"{type(self).__name__} must check its parameters.")
 
@@ -90,7 +121,7 @@ class EstimatorFileMixin:
         NotFittedError
             If there is nothing to store.
         """
-        fitted = {name: vars(self).get(name) for name in self._PLAIN_FITTED}
+        fitted = {name: vars(self).get(name) for name in _PLAIN_FITTED}
         if state is None:
             check_is_fitted(self, "network_")
             tensors = self.network_.state_dict()
@@ -145,9 +176,9 @@ class EstimatorFileMixin:
                 os.fsync(file.fileno())
                 temporary.chmod(0o644)
                 temporary.replace(target)
-            except OSError:
+            finally:
+                # Gone already, unless something went wrong.
                 temporary.unlink(missing_ok=True)
-                raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Self:
@@ -171,49 +202,69 @@ class EstimatorFileMixin:
             If the file is not an estimator of this class, is damaged, or does not fit together.
         """
         path = Path(path)
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise FileFormatError(f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are read.")
+        facts = path.stat()
+        # A pipe or a device would block, or never end.
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE_BYTES:
+            raise FileFormatError(
+                f"{path} must be a file of at most {MAX_FILE_BYTES} bytes; got "
+                f"{facts.st_size} bytes, mode {stat.filemode(facts.st_mode)}."
+            )
         return cls.from_bytes(path.read_bytes(), who=str(path), device=device)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, who: str = "the file", device: str | None = None) -> Self:
         """Read a fitted estimator from the bytes of a file; see `load`."""
+        where = resolve_device(device or "cpu")
         document = read_document(data, who=who)
         if document.class_name != cls.__name__:
             raise FileFormatError(
-                f"{who} holds a {document.class_name}; read it with {document.class_name}.load."
+                f"{who} holds a {document.class_name!r}; it must be read with that class's load."
             )
         try:
             estimator = cls(**{k: parameter_value(v) for k, v in document.params.items()})
-            estimator._restore(document, resolve_device(device or "cpu"))
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            if isinstance(error, FileFormatError):
-                raise
+            estimator._restore(document)
+            is_ours = estimator.to_bytes() == data
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise FileFormatError(f"{who} does not describe a {cls.__name__}: {error}") from error
+        if not is_ours:
+            raise FileFormatError(f"{who} is not written as a {cls.__name__} would be saved.")
+        estimator.network_.to(where)
+        estimator.device_ = str(where)
         return estimator
 
-    def _restore(self, document: EstimatorDocument, device: torch.device) -> None:
-        """Set the fitted attributes from a verified document."""
-        problems = self.parameter_problems()
+    def _restore(self, document: EstimatorDocument) -> None:
+        """Set the fitted attributes from a document, believing nothing it says."""
+        # Before anything is built that many times.
+        if type(self.hidden_layers) is int and self.hidden_layers > len(document.tensors):
+            raise ValueError(f"{self.hidden_layers} hidden layers need more tensors")
+        problems = self.parameter_problems(imports=False)
         if problems:
             raise ValueError("; ".join(problems))
-        fitted = document.fitted
-        for name in self._PLAIN_FITTED:
-            setattr(self, name, fitted[name])
-        if fitted["input_shape_"] is not None:
-            self.input_shape_ = tuple(fitted["input_shape_"])
-        if fitted["feature_names_in_"] is not None:
-            self.feature_names_in_ = np.array(fitted["feature_names_in_"], dtype=object)
-        for key in ("scaler", "target_scaler"):
-            scaler = restored_scaler(fitted[key], document.tensors, prefix=key)
-            setattr(self, f"{key}_", scaler)
-        hisso, evaluation = fitted["hisso_options_"], fitted["evaluation_options_"]
+        fitted = _Fitted.model_validate(document.fitted)
+        for name in _PLAIN_FITTED:
+            setattr(self, name, getattr(fitted, name))
+        if fitted.input_shape_ is not None:
+            self.input_shape_ = tuple(fitted.input_shape_)
+        if fitted.feature_names_in_ is not None:
+            self.feature_names_in_ = np.array(fitted.feature_names_in_, dtype=object)
+        hisso = fitted.hisso_options_
         self.hisso_options_ = None if hisso is None else HISSOOptions.model_validate(hisso)
-        self.evaluation_options_ = EvaluationOptions.model_validate(evaluation)
-        self.device_ = str(device)
-        self.network_ = self._restored_network(document.tensors).to(device)
+        self.evaluation_options_ = EvaluationOptions.model_validate(fitted.evaluation_options_)
+        # The network first: its tensors prove that there are as many columns as said.
+        self.network_ = self._restored_network(document.tensors)
         self.network_.set_epoch(self.schedule_epoch_)
+        widths = {"scaler": self.n_features_in_, "target_scaler": self.n_outputs_}
+        for key, width in widths.items():
+            plain = getattr(fitted, key)
+            scaler = restored_scaler(plain, document.tensors, prefix=key, n_columns=width)
+            setattr(self, f"{key}_", scaler)
 
     def _restored_network(self, tensors: Mapping[str, Tensor]) -> Network:
         """The network with the file's tensors, compared with its shape before memory is taken."""
@@ -222,8 +273,6 @@ class EstimatorFileMixin:
             for name, tensor in tensors.items()
             if name.startswith("network.")
         }
-        if self.hidden_layers > len(given):
-            raise ValueError(f"{self.hidden_layers} hidden layers need more tensors")
         with torch.device("meta"):
             network = self._build_network(
                 self.n_features_in_,
@@ -231,10 +280,12 @@ class EstimatorFileMixin:
                 self.n_context_,
                 None,
             )
-        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-        found = {name: tuple(t.shape) for name, t in given.items()}
+        wanted = {name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()}
+        found = {name: (tuple(t.shape), t.dtype) for name, t in given.items()}
         if wanted != found:
-            different = sorted(set(wanted.items()) ^ set(found.items()))
-            raise ValueError(f"tensors do not fit the network: {different[:4]}")
+            different = sorted(
+                name for name in wanted | found if wanted.get(name) != found.get(name)
+            )
+            raise ValueError(f"tensors do not fit the network: {', '.join(different[:4])}")
         network.load_state_dict(given, assign=True)
         return network.requires_grad_()

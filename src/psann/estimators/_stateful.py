@@ -9,11 +9,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
+from torch.func import functional_call
 
 from psann._device import thread_count
-from psann.estimators._fit_utils import scale_rows
+from psann.estimators._options import read_options
 from psann.estimators._prediction import PredictionMixin
-from psann.nn.state import StateOptions, initial_states, staged_states, state_options
+from psann.nn.state import StateOptions, initial_states, staged_states
 from psann.training.engine import StateReset
 
 
@@ -37,7 +38,7 @@ class StatefulMixin(PredictionMixin):
     def _state_options(self) -> StateOptions | None:
         if not self.stateful and self.state is not None:
             raise ValueError("state has no effect without stateful=True; remove it.")
-        return state_options(self.state) if self.stateful else None
+        return read_options(StateOptions, self.state or {}, who="state") if self.stateful else None
 
     def predict_sequence(self, X: ArrayLike) -> NDArray[np.float64]:
         """Raw outputs row by row in time order, moving the state after every row.
@@ -62,15 +63,17 @@ class StatefulMixin(PredictionMixin):
         check_is_fitted(self, "network_")
         if not self.stateful:
             raise ValueError("predict_sequence needs stateful=True; use predict.")
-        split = self._checked_split({"X": X, "y": None}, reset=False, requires_y=False)
-        rows = torch.from_numpy(scale_rows(split["X"], self.scaler_))
-        device = next(self.network_.parameters()).device
+        rows = torch.from_numpy(self._prepared(X).X).to(self._device).double()
+        tensors = self._double_tensors()
         outputs = []
         with torch.no_grad(), thread_count(self.threads_):
-            for row in rows.to(device):
-                outputs.append(self.network_(row[None]).cpu())
-                self.network_.load_state_dict(staged_states(self.network_), strict=False)
-        return self._in_target_units(torch.cat(outputs)[:, : self.n_outputs_].double().numpy())
+            for row in rows:
+                outputs.append(functional_call(self.network_, tensors, (row[None],)).cpu())
+                # Rounded at every row, so that it does not matter where a call begins.
+                states = {k: s.float() for k, s in staged_states(self.network_).items()}
+                tensors |= {name: state.double() for name, state in states.items()}
+        self.network_.load_state_dict(states, strict=False)
+        return self._in_target_units(torch.cat(outputs))
 
     def reset_state(self) -> None:
         """Let the fitted network forget: every state returns to its first value."""

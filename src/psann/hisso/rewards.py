@@ -167,9 +167,16 @@ REWARDS: dict[str, RewardFunction] = {
 }
 
 
-@dataclass(frozen=True)
+# Sample variances of the T - 1 steps, so that one step is not enough.
+_NEED_TWO_STEPS = (mean_variance, sharpe)
+
+# What training says in every call, so that nobody else can.
+_CALL_ARGUMENTS = ("actions", "context", "transition_penalty", "initial", "cash")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reward:
-    """A reward function with its settings, and what it is allowed to be told.
+    """A reward function with its settings, and what it needs.
 
     A user's function takes ``(actions, context, *, transition_penalty)``; those that also take
     ``initial`` or ``cash`` get them.
@@ -177,18 +184,16 @@ class Reward:
 
     name: str
     function: RewardFunction
-    takes_initial: bool
-    takes_cash: bool
-
-    @property
-    def needs_targets(self) -> bool:
-        """Whether the context is y rather than prices."""
-        return self.name == "negative_mse"
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether actions must be portfolio weights."""
-        return self.takes_cash
+    needs_targets: bool = False
+    """Its context is y, whatever else is given."""
+    needs_prices: bool = False
+    """Its context must be positive."""
+    needs_weights: bool = False
+    """Actions must be portfolio weights; it is told whether there is cash."""
+    takes_initial: bool = False
+    """It is told the holdings before the first row."""
+    min_rows: int = 2
+    """Rows without which it is not defined."""
 
     def __call__(
         self,
@@ -199,11 +204,17 @@ class Reward:
         initial: Initial,
         cash: bool,
     ) -> Tensor:
-        """Reward per episode ``(B,)`` of actions and context ``(B, T, M)``."""
+        """Reward per episode ``(B,)`` of actions and context ``(B, T, M)``.
+
+        Raises
+        ------
+        ValueError
+            If a user's function returns anything but one number per episode.
+        """
         settings: dict[str, Any] = {"transition_penalty": transition_penalty}
         if self.takes_initial:
             settings["initial"] = initial
-        if self.takes_cash:
+        if self.needs_weights:
             settings["cash"] = cash
         rewards = self.function(actions, context, **settings)
         if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
@@ -224,24 +235,29 @@ def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Rew
         Name in `REWARDS`, import path, ``{"target": ..., "kwargs": {...}}``, or the function
         itself. None is ``portfolio``.
 
+    Returns
+    -------
+    Reward
+
     Raises
     ------
     ValueError
-        If the name is unknown or the keyword arguments do not fit.
+        If the name is unknown, or the function cannot be called with the contract's arguments
+        and these keyword arguments.
     """
     target, kwargs = spec, {}
     if isinstance(spec, Mapping):
         target, kwargs = spec["target"], dict(spec.get("kwargs") or {})
     name, function = _named_function(target)
-    parameters = inspect.signature(function).parameters
-    unknown = [key for key in kwargs if key not in parameters]
-    if unknown:
-        raise ValueError(f"reward {name} has no keyword argument {', '.join(unknown)}.")
+    parameters = _checked_signature(name, function, kwargs)
     return Reward(
         name=name,
         function=functools.partial(function, **kwargs) if kwargs else function,
+        needs_targets=function is negative_mse,
+        needs_prices=function in REWARDS.values() and function is not negative_mse,
+        needs_weights="cash" in parameters,
         takes_initial="initial" in parameters,
-        takes_cash="cash" in parameters,
+        min_rows=3 if function in _NEED_TWO_STEPS else 2,
     )
 
 
@@ -249,7 +265,9 @@ def _named_function(target: Any) -> tuple[str, RewardFunction]:
     if target is None:
         target = "portfolio"
     if callable(target):
-        return f"{target.__module__}:{target.__qualname__}", target
+        has_name = inspect.isroutine(target) or isinstance(target, type)
+        named: Any = target if has_name else type(target)
+        return f"{named.__module__}:{named.__qualname__}", target
     if target in REWARDS:
         return target, REWARDS[target]
     if "." in target or ":" in target:
@@ -258,3 +276,26 @@ def _named_function(target: Any) -> tuple[str, RewardFunction]:
         f"hisso.reward must be one of {', '.join(sorted(REWARDS))} or an import path "
         f"pkg.mod:function; got {target!r}.{did_you_mean(target, REWARDS)}"
     )
+
+
+def _checked_signature(
+    name: str, function: RewardFunction, kwargs: Mapping[str, Any]
+) -> Mapping[str, inspect.Parameter]:
+    """Parameters of a function that can be called as a reward."""
+    taken = [key for key in kwargs if key in _CALL_ARGUMENTS]
+    if taken:
+        raise ValueError(
+            f"hisso.reward.kwargs must leave {', '.join(taken)} to training, which says it in "
+            "every call; set hisso.transition_penalty or evaluation.initial instead."
+        )
+    signature = inspect.signature(function)
+    told = {name: None for name in ("initial", "cash") if name in signature.parameters}
+    try:
+        signature.bind(None, None, transition_penalty=0.0, **told, **kwargs)
+    except TypeError as error:
+        own = [key for key in signature.parameters if key not in _CALL_ARGUMENTS]
+        raise ValueError(
+            f"reward {name} must be callable as (actions, context, *, transition_penalty) with "
+            f"the keyword arguments {list(kwargs)}: {error}. Its own arguments are {own}."
+        ) from None
+    return signature.parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,10 +47,13 @@ class EpisodeObjective:
     shares_rows: bool
     """Whether rows may be computed once and used in every window they lie in."""
 
-    def __post_init__(self) -> None:
-        steps = torch.arange(self.window, device=self.series.X.device)
-        object.__setattr__(self, "_steps", steps)
-        object.__setattr__(self, "_prices", self.series.reward_context.float())
+    @functools.cached_property
+    def _steps(self) -> Tensor:
+        return torch.arange(self.window, device=self.series.X.device)
+
+    @functools.cached_property
+    def _reward_context(self) -> Tensor:
+        return self.series.reward_context.float()
 
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None
@@ -68,12 +72,11 @@ class EpisodeObjective:
         return -rewards.mean(), rewards
 
     def _rows(self, index: Tensor) -> Tensor:
-        steps: Tensor = self._steps  # type: ignore[attr-defined]
-        return (index[:, None] + steps).reshape(-1)  # (B * T,)
+        return (index[:, None] + self._steps).reshape(-1)  # (B * T,)
 
     def _context(self, rows: Tensor) -> Tensor:
-        prices: Tensor = self._prices  # type: ignore[attr-defined]
-        return prices.index_select(0, rows).view(-1, self.window, prices.shape[1])  # (B, T, M)
+        judged = self._reward_context.index_select(0, rows)
+        return judged.view(-1, self.window, judged.shape[1])  # (B, T, M)
 
     def _actions(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
         """Actions ``(B, T, M)``, from one forward pass over distinct rows or all windows."""
@@ -178,6 +181,10 @@ def train_hisso(
     DivergedError
         If a reward or gradient is not finite.
     """
+    monitors: tuple[MonitorName, ...] = ("reward", "train_loss")
+    if task.validation is not None:
+        monitors = ("val_reward", "val_loss", *monitors)
+    monitor = resolve_monitor(task.training.monitor, monitors)
     decisions = []
     state = None
     if task.warm_start_rows is not None:
@@ -186,15 +193,17 @@ def train_hisso(
     decisions.append(_episode_decision(engine, task))
     for observer in observers:
         observer.on_decision(decisions[-1])
-    monitors: tuple[MonitorName, ...] = ("reward", "train_loss")
-    if task.validation is not None:
-        monitors = ("val_reward", "val_loss", *monitors)
-    monitor = resolve_monitor(task.training.monitor, monitors)
     phase = _episode_phase(engine, task, monitor)
     warm, state = state, start_of(phase, engine)
     if warm is not None:
+        # The network has grown with these epochs; starting its warm-ups again would undo them.
+        engine.epoch_offset += warm.epoch
         state.carry = engine.restarted(warm.carry.weights, warm.carry.buffers)
     stopped_early = run_phase(phase, engine, state, observers)
+    if state.best_epoch == 0:
+        decisions.append(_untrained_decision(task))
+        for observer in observers:
+            observer.on_decision(decisions[-1])
     return state, state.result(stopped_early=stopped_early, decisions=decisions)
 
 
@@ -238,7 +247,6 @@ def _warm_start(
 
 def _episode_phase(engine: EagerEngine, task: HISSOTask, monitor: MonitorName) -> Phase:
     hisso, training = task.hisso, task.training
-    draws = hisso.input_noise > 0 or engine.network.dropout > 0
     return Phase(
         name="hisso",
         epochs=training.epochs,
@@ -262,7 +270,7 @@ def _episode_phase(engine: EagerEngine, task: HISSOTask, monitor: MonitorName) -
         ),
         rows_per_index=hisso.window,
         seed=training.seed,
-        draws=draws,
+        draws=_draws(engine, task),
         is_episodic=True,
         monitor=monitor,
         validate=None if task.validation is None else task.validate,
@@ -273,6 +281,11 @@ def _episode_phase(engine: EagerEngine, task: HISSOTask, monitor: MonitorName) -
     )
 
 
+def _draws(engine: EagerEngine, task: HISSOTask) -> bool:
+    """Whether episodes have noise or dropout of their own."""
+    return task.hisso.input_noise > 0 or engine.network.dropout > 0
+
+
 def _shares_rows(engine: EagerEngine, task: HISSOTask) -> bool:
     """Whether one pass over the whole series is less work than one over every window.
 
@@ -280,9 +293,8 @@ def _shares_rows(engine: EagerEngine, task: HISSOTask) -> bool:
     per window or with a state that looks at all rows of a batch.
     """
     hisso = task.hisso
-    draws = hisso.input_noise > 0 or engine.network.dropout > 0
     return (
-        not draws
+        not _draws(engine, task)
         and not task.training.is_stateful
         and hisso.batch_episodes * hisso.window >= len(task.train.X)
     )
@@ -315,4 +327,11 @@ def _episode_decision(engine: EagerEngine, task: HISSOTask) -> Decision:
         shuffle=True,
         state_reset=training.state_reset if training.is_stateful else None,
         message=message,
+    )
+
+
+def _untrained_decision(task: HISSOTask) -> Decision:
+    kept = "the weights as given" if task.keeps_first_weights else "a head of zeros, no opinion"
+    return Decision(
+        phase="hisso", message=f"no epoch did better on validation than epoch 0: kept {kept}"
     )

@@ -1,0 +1,75 @@
+"""Options that a user gave as a mapping: validated, with every mistake in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from psann.errors import did_you_mean
+from psann.hisso.options import HISSOOptions, RewardTarget, WarmStartOptions
+
+Options = TypeVar("Options", bound=BaseModel)
+
+_NESTED_KEYS: dict[type[BaseModel], set[str]] = {
+    HISSOOptions: {*WarmStartOptions.model_fields, *RewardTarget.__annotations__}
+}
+
+
+def read_options(model: type[Options], given: Options | Mapping[str, Any], *, who: str) -> Options:
+    """Options from an instance or a mapping of the same keys.
+
+    Parameters
+    ----------
+    model : type
+        The pydantic model.
+    given : model or mapping
+        What the user wrote.
+    who : str
+        Name of the argument; it begins every sentence.
+
+    Raises
+    ------
+    ValueError
+        With every key that is unknown or has a value it cannot have.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise ValueError("\n".join(_sentences(error, given, model=model, who=who))) from None
+
+
+def _sentences(
+    error: ValidationError, given: Any, *, model: type[BaseModel], who: str
+) -> list[str]:
+    findings: dict[tuple[str, ...], list[Any]] = {}
+    for finding in error.errors(include_url=False):
+        findings.setdefault(_path_in(given, finding["loc"]), []).append(finding)
+    # A key with several forms is refused in each; the form that got further is the one meant.
+    deepest = [
+        path
+        for path in findings
+        if not any(path == other[: len(path)] for other in findings if other != path)
+    ]
+    known = {*model.model_fields, *_NESTED_KEYS.get(model, ())}
+    return [_sentence(findings[path], ".".join((who, *path)), known) for path in deepest]
+
+
+def _path_in(given: Any, location: Sequence[int | str]) -> tuple[str, ...]:
+    """Pydantic's location without the names of the alternatives that it tried."""
+    path: tuple[str, ...] = ()
+    for step in location:
+        if isinstance(given, Mapping) and step in given:
+            path, given = (*path, str(step)), given[step]
+    return path
+
+
+def _sentence(findings: Sequence[Any], name: str, known: set[str]) -> str:
+    first = findings[0]
+    if first["type"] == "extra_forbidden":
+        return f"{name} is no known key.{did_you_mean(name.rpartition('.')[2], known)}"
+    if first["type"] == "value_error":
+        return f"{name}: {first['ctx']['error']}."
+    wishes = dict.fromkeys(f["msg"].removeprefix("Input should be ").lower() for f in findings)
+    return f"{name} must be {', or '.join(wishes)}; got {first['input']!r}."

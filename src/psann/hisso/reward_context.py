@@ -1,0 +1,121 @@
+"""What a reward judges actions against: targets, prices, or what can be computed from X."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from psann._imports import import_object
+from psann.hisso.options import HISSOOptions
+from psann.hisso.rewards import Reward, resolve_reward
+
+Floats = NDArray[np.floating[Any]]
+RewardSource = Literal["y", "context_extractor", "prices", "X"]
+
+
+def resolve_reward_for(hisso: HISSOOptions, *, has_prices: bool) -> Reward:
+    """The reward in force; prices make ``portfolio`` the default.
+
+    Raises
+    ------
+    ValueError
+        If nothing says what to maximise, or the actions cannot be what the reward needs.
+    """
+    if hisso.reward is None and not has_prices and hisso.context_extractor is None:
+        raise ValueError(
+            "hisso.reward must say what to maximise: there are no prices, so nothing is earned. "
+            "Give prices (reward portfolio), or set reward to negative_mse or to pkg.mod:function."
+        )
+    reward = resolve_reward(hisso.reward)
+    if reward.needs_weights and hisso.primary_transform == "identity":
+        raise ValueError(
+            f"reward {reward.name} needs portfolio weights, and primary_transform identity gives "
+            "numbers of any size. Use softmax, softmax_cash, tanh or long_short."
+        )
+    return reward
+
+
+def reward_source(reward: Reward, hisso: HISSOOptions, *, has_prices: bool) -> RewardSource:
+    """Where the reward context comes from: y for `negative_mse`, else what is there first."""
+    if reward.needs_targets:
+        return "y"
+    if hisso.context_extractor is not None:
+        return "context_extractor"
+    return "prices" if has_prices else "X"
+
+
+def reward_context(
+    arrays: Mapping[str, Floats | None],
+    source: RewardSource,
+    *,
+    reward: Reward,
+    hisso: HISSOOptions,
+) -> NDArray[np.float64]:
+    """What the reward judges actions against, row by row.
+
+    Parameters
+    ----------
+    arrays : mapping
+        ``X`` (N, F) as the user gave it, ``y`` (N, M) and ``prices`` (N, M) or (N, 1) where there
+        are any.
+    source : {"y", "context_extractor", "prices", "X"}
+        Where to take it from. A context extractor is called once, with the whole span as one
+        window: ``(1, N, F)`` to ``(1, N, M)``.
+    reward : Reward
+        Who judges.
+    hisso : HISSOOptions
+        Names the extractor.
+
+    Returns
+    -------
+    ndarray of shape (N, M) or (N, 1)
+
+    Raises
+    ------
+    ValueError
+        If what the reward needs is missing, or is not what it must be.
+    """
+    if source == "context_extractor":
+        context = _extracted(arrays["X"], hisso)
+    else:
+        given = arrays[source]
+        if given is None:
+            raise ValueError(f"reward {reward.name} judges actions by {source}, which is missing.")
+        context = np.array(given, dtype=np.float64)
+    if reward.needs_prices and not (context > 0).all():
+        raise ValueError(
+            f"reward {reward.name} takes {source} for prices, which must be greater than 0; the "
+            f"smallest is {context.min():g}. Give prices, or another reward."
+        )
+    return context
+
+
+def _extracted(X: Floats | None, hisso: HISSOOptions) -> NDArray[np.float64]:
+    extractor = hisso.context_extractor
+    if isinstance(extractor, str):
+        extractor = import_object(extractor, who="hisso.context_extractor")
+    assert extractor is not None and X is not None
+    result = extractor(torch.tensor(X)[None])
+    array = np.asarray(result.detach().cpu() if isinstance(result, Tensor) else result)
+    if array.ndim != 3 or array.shape[:2] != (1, len(X)):
+        raise ValueError(
+            f"hisso.context_extractor must map windows (1, {len(X)}, F) to (1, {len(X)}, M); got "
+            f"shape {array.shape}."
+        )
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise ValueError("hisso.context_extractor must return finite numbers only.")
+    return np.array(array[0], dtype=np.float64)
+
+
+def check_context_width(context: Floats, n_actions: int) -> None:
+    """Raise `ValueError` unless the reward context has a column per action, or just one."""
+    if context.shape[1] not in (1, n_actions):
+        raise ValueError(
+            f"the reward context must have {n_actions} columns, one per action, or a single one; "
+            f"got shape {context.shape}."
+        )

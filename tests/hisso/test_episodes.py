@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psann.hisso.episodes import default_updates_per_epoch, episode_table
+
+
+def starts(
+    n_rows: int = 50, *, window: int = 8, seed: int = 0, epoch: int = 1, u: int = 3
+) -> np.ndarray:
+    table = episode_table(n_rows, window=window, batch_episodes=4, updates_per_epoch=u, seed=seed)
+    return np.stack(list(table(epoch)))
+
+
+@given(
+    n_rows=st.integers(2, 10_000),
+    window=st.integers(2, 10_000),
+    batch_episodes=st.integers(1, 500),
+)
+def test_default_updates_cover_the_rows_once_and_no_more(
+    n_rows: int, window: int, batch_episodes: int
+) -> None:
+    updates = default_updates_per_epoch(n_rows, window=window, batch_episodes=batch_episodes)
+    rows = window * batch_episodes
+    assert updates >= 1
+    assert updates * rows >= n_rows
+    assert updates == 1 or (updates - 1) * rows < n_rows
+
+
+@given(window=st.integers(2, 60), extra=st.integers(0, 60), seed=st.integers(0, 2**32 - 1))
+def test_windows_never_leave_the_split(window: int, extra: int, seed: int) -> None:
+    table = starts(window + extra, window=window, seed=seed)
+    assert table.shape == (3, 4) and table.dtype == np.int64
+    assert table.min() >= 0
+    assert table.max() + window <= window + extra
+
+
+def test_starts_are_uniform_over_all_places() -> None:
+    n_places = 10
+    counts = np.bincount(starts(17, window=8, u=5000).ravel(), minlength=n_places)
+    assert len(counts) == n_places
+    expected = 4 * 5000 / n_places
+    # Chi-square with 9 degrees of freedom: 33.7 has a probability of 1e-4.
+    assert ((counts - expected) ** 2 / expected).sum() < 33.7
+
+
+def test_starts_depend_on_seed_and_epoch_and_on_nothing_else() -> None:
+    first = starts()
+    torch.manual_seed(1)
+    torch.rand(3)
+    np.testing.assert_array_equal(starts(), first)
+    assert not np.array_equal(starts(epoch=2), first)
+    assert not np.array_equal(starts(seed=1), first)

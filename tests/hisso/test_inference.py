@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from psann.accounting import net_growth
+from psann.hisso.inference import judge_actions, span_actions
+from psann.hisso.rewards import resolve_reward
+from psann.hisso.transforms import TRANSFORMS
+from psann.metrics import portfolio_metrics
+
+
+def case(n: int = 40, m: int = 3) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    actions = rng.dirichlet(np.ones(m), size=n)
+    return actions, np.exp(np.cumsum(0.02 * rng.normal(size=(n, m)), axis=0))
+
+
+def judge(actions: Any, prices: Any, reward: str = "portfolio", **settings: Any) -> Any:
+    given = {"transition_penalty": 0.001, "initial": "cash", "cash": False, **settings}
+    return judge_actions(
+        torch.tensor(actions), torch.tensor(prices), reward=resolve_reward(reward), **given
+    )
+
+
+def test_span_actions_are_transformed_float64_without_gradient() -> None:
+    weight = torch.ones(3, 2, requires_grad=True)
+
+    def forward(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
+        assert key is None
+        return x @ weight
+
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    actions = span_actions(forward, x, None, TRANSFORMS["tanh"])
+    assert actions.dtype == torch.float64 and not actions.requires_grad
+    torch.testing.assert_close(actions, torch.tanh((x @ weight).double()).detach())
+
+
+@pytest.mark.parametrize("initial", ["cash", "invested"])
+def test_the_whole_span_is_one_episode_at_the_given_cost(initial: Any) -> None:
+    actions, prices = case()
+    growth = net_growth(actions, prices, initial=initial)
+    expected = (np.log(growth.gross) - 0.001 * growth.traded).mean()
+    verdict = judge(actions, prices, initial=initial)
+    assert verdict.reward == pytest.approx(expected, abs=1e-14)
+    assert verdict.loss == -verdict.reward
+
+
+def test_reward_and_turnover_agree_with_the_metrics() -> None:
+    actions, prices = case()
+    metrics = portfolio_metrics(actions, prices, trans_cost=0.001, initial="cash")
+    verdict = judge(actions, prices)
+    # The reward is the net log growth to first order in the cost.
+    assert verdict.reward == pytest.approx(metrics["log_return"] / metrics["n_steps"], abs=2e-6)
+    assert verdict.turnover == pytest.approx(metrics["turnover"], abs=1e-14)
+    assert judge(actions, prices, "sharpe").reward == pytest.approx(metrics["sharpe"], abs=1e-8)
+
+
+def test_entropy_is_that_of_the_weights_where_they_are_weights() -> None:
+    _, prices = case(m=4)
+    uniform = np.full((40, 4), 0.25)
+    assert judge(uniform, prices).entropy == pytest.approx(math.log(4), abs=1e-14)
+    concentrated = np.tile([1.0, 0.0, 0.0, 0.0], (40, 1))
+    assert judge(concentrated, prices).entropy == 0.0
+    assert judge(-uniform, prices, cash=True).entropy is None
+
+
+def test_a_single_column_of_prices_stands_for_every_action() -> None:
+    actions, prices = case()
+    alone = judge(actions, prices[:, :1]).reward
+    assert alone == judge(actions, np.repeat(prices[:, :1], 3, axis=1)).reward

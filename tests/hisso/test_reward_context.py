@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import user_rewards
+from psann.errors import ImportTargetError
+from psann.hisso.options import HISSOOptions
+from psann.hisso.reward_context import (
+    check_context_width,
+    resolve_reward_for,
+    reward_context,
+    reward_source,
+)
+from psann.hisso.rewards import resolve_reward
+
+X = np.arange(12.0).reshape(4, 3)
+PRICES = 1.0 + X
+Y = -X[:, :2]
+
+
+def judged(reward: str = "portfolio", *, has_prices: bool = True, **options: Any) -> Any:
+    hisso = HISSOOptions(reward=reward, **options)
+    resolved = resolve_reward(reward)
+    source = reward_source(resolved, hisso, has_prices=has_prices)
+    arrays = {"X": X, "y": Y, "prices": PRICES if has_prices else None}
+    return reward_context(arrays, source, reward=resolved, hisso=hisso)
+
+
+def test_prices_come_before_x_and_an_extractor_before_both() -> None:
+    np.testing.assert_array_equal(judged(), PRICES)
+    np.testing.assert_array_equal(judged("user_rewards:scaled", has_prices=False), X)
+    for extractor in (user_rewards.exponential, "user_rewards:exponential"):
+        np.testing.assert_allclose(judged(context_extractor=extractor), np.exp(0.01 * X))
+
+
+def test_the_context_of_negative_mse_is_y_whatever_else_is_given() -> None:
+    np.testing.assert_array_equal(judged("negative_mse"), Y)
+    np.testing.assert_array_equal(
+        judged("negative_mse", context_extractor=user_rewards.exponential), Y
+    )
+
+
+def test_the_extractor_sees_the_whole_span_as_one_window() -> None:
+    seen = []
+
+    def extract(windows: Any) -> Any:
+        seen.append(tuple(windows.shape))
+        return windows + 1.0
+
+    np.testing.assert_array_equal(judged(context_extractor=extract), X + 1.0)
+    assert seen == [(1, 4, 3)]
+
+
+def test_an_extractor_may_return_numpy_and_cannot_change_x() -> None:
+    def extract(windows: Any) -> Any:
+        windows += 1.0
+        return windows.numpy()
+
+    before = X.copy()
+    np.testing.assert_array_equal(judged(context_extractor=extract), before + 1.0)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize(
+    ("extract", "message"),
+    [
+        (lambda w: w[0], r"must map windows \(1, 4, F\) to \(1, 4, M\); got shape \(4, 3\)"),
+        (lambda w: w[:, :2], r"got shape \(1, 2, 3\)"),
+        (lambda w: w * float("nan"), "finite numbers only"),
+        (lambda w: np.full((1, 4, 2), "a"), "finite numbers only"),
+    ],
+)
+def test_an_extractor_that_returns_something_else_is_refused(extract: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        judged("user_rewards:scaled", context_extractor=extract)
+
+
+def test_an_extractor_may_not_come_from_the_standard_library() -> None:
+    with pytest.raises(ImportTargetError, match=r"hisso\.context_extractor: 'os\.system'"):
+        judged(context_extractor="os.system")
+
+
+def test_x_that_cannot_be_prices_is_refused_as_prices() -> None:
+    with pytest.raises(ValueError, match="takes X for prices, which must be greater than 0; the"):
+        judged(has_prices=False)
+
+
+def test_missing_targets_are_named() -> None:
+    with pytest.raises(ValueError, match="negative_mse judges actions by y, which is missing"):
+        reward_context(
+            {"X": X, "y": None, "prices": PRICES},
+            "y",
+            reward=resolve_reward("negative_mse"),
+            hisso=HISSOOptions(),
+        )
+
+
+def test_prices_make_portfolio_the_default_and_without_them_there_is_none() -> None:
+    assert resolve_reward_for(HISSOOptions(), has_prices=True).name == "portfolio"
+    extracting = HISSOOptions(context_extractor=user_rewards.exponential)
+    assert resolve_reward_for(extracting, has_prices=False).name == "portfolio"
+    with pytest.raises(ValueError, match=r"hisso\.reward must say what to maximise"):
+        resolve_reward_for(HISSOOptions(), has_prices=False)
+
+
+def test_a_portfolio_of_numbers_that_are_no_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs portfolio weights, and primary_transform identity"):
+        resolve_reward_for(HISSOOptions(primary_transform="identity"), has_prices=True)
+    free = HISSOOptions(primary_transform="identity", reward="negative_mse")
+    assert resolve_reward_for(free, has_prices=False).needs_targets
+
+
+def test_the_context_has_a_column_per_action_or_one() -> None:
+    check_context_width(PRICES, 3)
+    check_context_width(PRICES[:, :1], 3)
+    with pytest.raises(ValueError, match=r"must have 2 columns, .* got shape \(4, 3\)"):
+        check_context_width(PRICES, 2)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import user_rewards
+from psann.accounting import net_growth
+from psann.errors import ImportTargetError
+from psann.hisso.rewards import REWARDS, Reward, negative_mse, resolve_reward
+from psann.metrics import portfolio_metrics
+
+A = np.array([[0.5, 0.5], [1.0, 0.0], [0.2, 0.8], [0.2, 0.8]])
+P = np.array([[1.0, 1.0], [1.1, 0.9], [1.0, 1.2], [1.3, 1.1]])
+COST = 0.01
+# By hand: g = [1, 0.9090909, 0.9933333], c = [0, 0.9, 1.6] against the drifted weights
+# [0.55, 0.45] and [1, 0], |a_{t+1} - a_t| = [1, 1.6, 0]; from cash c_0 = 1.
+LOG_G = np.log([1.0, 1 / 1.1, 0.2 * 1.3 + 0.8 * 1.1 / 1.2])
+PRICE_REWARDS = sorted(set(REWARDS) - {"negative_mse"})
+
+
+def value(name: str | dict[str, Any], actions: Any = A, prices: Any = P, **settings: Any) -> float:
+    given = {"transition_penalty": COST, "initial": "invested", "cash": False, **settings}
+    return float(
+        resolve_reward(name)(torch.tensor(actions)[None], torch.tensor(prices)[None], **given)
+    )
+
+
+def random_case(seed: int = 0, shape: tuple[int, ...] = (3, 9, 4)) -> tuple[Any, Any]:
+    generator = torch.Generator().manual_seed(seed)
+    actions = torch.softmax(torch.randn(shape, generator=generator, dtype=torch.float64), -1)
+    steps = 0.05 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    return actions, torch.exp(steps.cumsum(-2))
+
+
+def net_returns(actions: Any, prices: Any, *, initial: str = "invested") -> Any:
+    return net_growth(actions, prices, trans_cost=COST, initial=initial).net - 1  # type: ignore[arg-type]
+
+
+def test_portfolio_by_hand() -> None:
+    assert value("portfolio") == pytest.approx((LOG_G.sum() - COST * 2.5) / 3, abs=1e-14)
+    assert value("portfolio", initial="cash") == pytest.approx(
+        (LOG_G.sum() - COST * 3.5) / 3, abs=1e-14
+    )
+    assert value("finance") == value("portfolio")
+
+
+def test_portfolio_target_l1_by_hand() -> None:
+    assert value("portfolio_target_l1") == pytest.approx((LOG_G.sum() - COST * 2.6) / 3, abs=1e-14)
+
+
+def test_portfolio_without_costs_is_the_mean_log_return_of_the_metrics() -> None:
+    metrics = portfolio_metrics(A, P)
+    expected = metrics["log_return"] / metrics["n_steps"]
+    assert value("portfolio", transition_penalty=0.0) == pytest.approx(expected, abs=1e-14)
+
+
+def test_portfolio_is_the_net_log_growth_to_first_order() -> None:
+    for cost in (1e-2, 1e-3, 1e-4):
+        exact = np.log(net_growth(A, P, trans_cost=cost).net).mean()
+        # ln(1 - k c) = -k c - (k c)^2 / 2 - ..., with c at most 1.6.
+        assert 0 <= value("portfolio", transition_penalty=cost) - exact <= (1.6 * cost) ** 2
+
+
+@pytest.mark.parametrize(("initial", "expected"), [("invested", -0.780754), ("cash", -0.910041)])
+def test_sharpe_is_that_of_the_metrics(initial: str, expected: float) -> None:
+    metrics = portfolio_metrics(A, P, trans_cost=COST, initial=initial)  # type: ignore[arg-type]
+    assert value("sharpe", initial=initial) == pytest.approx(metrics["sharpe"], abs=1e-9)
+    assert value("sharpe", initial=initial) == pytest.approx(expected, abs=1e-6)
+
+
+def test_sortino_is_that_of_the_metrics_for_one_period_a_year() -> None:
+    metrics = portfolio_metrics(A, P, trans_cost=COST, periods_per_year=1)
+    assert value("sortino") == pytest.approx(metrics["sortino"], abs=1e-9)
+
+
+def test_mean_variance_weighs_the_sample_variance() -> None:
+    r = net_returns(A, P)
+    for aversion in (1.0, 5.0):
+        spec = {"target": "mean_variance", "kwargs": {"risk_aversion": aversion}}
+        assert value(spec) == pytest.approx(r.mean() - aversion / 2 * r.var(ddof=1), abs=1e-14)
+    assert value("mean_variance") == pytest.approx(r.mean() - 0.5 * r.var(ddof=1), abs=1e-14)
+
+
+def test_max_drawdown_is_a_smooth_maximum_of_log_drawdowns() -> None:
+    log_wealth = np.cumsum(np.log1p(net_returns(A, P)))  # [0, -0.10435, -0.12717]
+    drawdowns = np.maximum.accumulate(np.maximum(log_wealth, 0)) - log_wealth
+    smooth = 0.01 * np.log(np.exp(drawdowns / 0.01).sum())
+    assert value("max_drawdown") == pytest.approx(-smooth, abs=1e-12)
+    assert drawdowns.max() <= smooth <= drawdowns.max() + 0.01 * np.log(3)
+    worst = portfolio_metrics(A, P, trans_cost=COST)["max_drawdown"]
+    assert drawdowns.max() == pytest.approx(-np.log1p(worst), abs=1e-12)
+
+
+def test_negative_mse_by_hand() -> None:
+    actions, targets = [[1.0, 2.0], [3.0, 4.0]], [[0.0, 2.0], [3.0, 2.0]]
+    plain = {"transition_penalty": 0.0}
+    # (1 + 0 + 0 + 4) / 4; the actions change by 2 and 2, whose mean square is 4.
+    assert value("negative_mse", actions, targets, **plain) == -1.25
+    assert value("negative_mse", actions, targets, transition_penalty=0.5) == -1.25 - 0.5 * 4
+
+
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+@pytest.mark.parametrize(("initial", "cash"), [("invested", False), ("cash", True)])
+def test_gradients_are_those_of_finite_differences(name: str, initial: Any, cash: bool) -> None:
+    actions, prices = random_case()
+    actions = (0.9 * actions if cash else actions).requires_grad_()
+    reward = resolve_reward(name)
+    assert torch.autograd.gradcheck(
+        lambda a: reward(a, prices, transition_penalty=COST, initial=initial, cash=cash), (actions,)
+    )
+
+
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+def test_episodes_are_judged_one_by_one(name: str) -> None:
+    actions, prices = random_case()
+    together = resolve_reward(name)(
+        actions, prices, transition_penalty=COST, initial="cash", cash=False
+    )
+    alone = [
+        value(name, a.numpy(), p.numpy(), initial="cash")
+        for a, p in zip(actions, prices, strict=True)
+    ]
+    assert together.tolist() == pytest.approx(alone, abs=1e-14)
+
+
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+def test_neither_the_order_of_assets_nor_the_unit_of_prices_matters(name: str) -> None:
+    actions, prices = (t[0].numpy() for t in random_case())
+    usual = value(name, actions, prices)
+    assert value(name, actions[:, ::-1].copy(), prices[:, ::-1].copy()) == pytest.approx(usual)
+    assert value(name, actions, 7.0 * prices) == pytest.approx(usual)
+
+
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+def test_costs_never_help(name: str) -> None:
+    actions, prices = (t[0].numpy() for t in random_case(seed=3))
+    assert value(name, actions, prices, transition_penalty=0.05) < value(
+        name, actions, prices, transition_penalty=0.0
+    )
+
+
+def test_a_misspelt_reward_gets_a_suggestion() -> None:
+    with pytest.raises(ValueError, match=r"got 'sharp'\. Did you mean 'sharpe'"):
+        resolve_reward("sharp")
+
+
+def test_no_name_at_all_is_portfolio() -> None:
+    assert resolve_reward(None).name == "portfolio"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "user_rewards:scaled",
+        "user_rewards.scaled",
+        user_rewards.scaled,
+        {"target": "user_rewards:scaled"},
+    ],
+)
+def test_a_users_reward_comes_by_path_or_as_a_function(spec: Any) -> None:
+    actions, prices = random_case()
+    rewards = resolve_reward(spec)(
+        actions, prices, transition_penalty=0.0, initial="cash", cash=False
+    )
+    torch.testing.assert_close(rewards, (actions * prices).sum(-1).mean(-1))
+
+
+def test_keyword_arguments_reach_the_reward() -> None:
+    spec = {"target": "user_rewards:scaled", "kwargs": {"scale": 3.0}}
+    assert value(spec) == pytest.approx(3.0 * value("user_rewards:scaled"))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        functools.partial(user_rewards.scaled, scale=2.0),
+        user_rewards.Spread(),
+        user_rewards.anything,
+        lambda actions, context, *, transition_penalty: actions.mean((-2, -1)),
+    ],
+)
+def test_anything_that_can_be_called_as_the_contract_says_is_a_reward(function: Any) -> None:
+    assert np.isfinite(value(function))
+
+
+def test_only_rewards_that_ask_are_told_of_cash_and_first_holdings() -> None:
+    assert value("user_rewards:told", initial="cash", cash=True) == 3.0
+    assert value("user_rewards:told", initial="invested", cash=False) == 0.0
+    assert not resolve_reward("user_rewards:mean_first").needs_weights
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"target": "sharpe", "kwargs": {"risk": 1}}, "unexpected keyword argument 'risk'"),
+        ({"target": "sharpe", "kwargs": {"initial": "cash"}}, "must leave initial to training"),
+        (
+            {"target": "user_rewards:scaled", "kwargs": {"transition_penalty": 1.0}},
+            "must leave transition_penalty to training",
+        ),
+        ("user_rewards:without_penalty", "must be callable as .actions, context"),
+        ("user_rewards:exponential", "must be callable as"),
+    ],
+)
+def test_a_reward_that_could_not_be_called_is_refused_at_once(spec: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_reward(spec)
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins:eval", "torch.load", "no_such_module:f"])
+def test_dangerous_and_missing_paths_are_refused(target: str) -> None:
+    with pytest.raises(ImportTargetError, match=r"hisso\.reward"):
+        resolve_reward(target)
+
+
+@pytest.mark.parametrize(("name", "got"), [("per_step", r"got \(3, 9\)"), ("a_float", "got float")])
+def test_a_reward_must_give_one_number_per_episode(name: str, got: str) -> None:
+    actions, prices = random_case()
+    with pytest.raises(ValueError, match=got):
+        resolve_reward(f"user_rewards:{name}")(
+            actions, prices, transition_penalty=0.0, initial="cash", cash=False
+        )
+
+
+@pytest.mark.parametrize("spec", ["negative_mse", negative_mse, "psann.hisso.rewards:negative_mse"])
+def test_negative_mse_needs_targets_however_it_is_named(spec: Any) -> None:
+    reward = resolve_reward(spec)
+    assert reward.needs_targets and not reward.needs_prices and not reward.needs_weights
+
+
+def test_rewards_of_prices_need_prices_and_weights() -> None:
+    for name in PRICE_REWARDS:
+        reward = resolve_reward(name)
+        assert reward.needs_prices and reward.needs_weights and not reward.needs_targets
+    assert {n for n in REWARDS if resolve_reward(n).min_rows == 3} == {"sharpe", "mean_variance"}
+
+
+def test_rewards_do_not_change_what_they_are_given() -> None:
+    actions, prices = random_case()
+    before = actions.clone(), prices.clone()
+    for name in REWARDS:
+        reward: Reward = resolve_reward(name)
+        reward(actions, prices, transition_penalty=COST, initial="cash", cash=True)
+    assert torch.equal(actions, before[0]) and torch.equal(prices, before[1])

@@ -1,0 +1,505 @@
+"""HISSO from end to end on small planted series: what it learns, keeps, records and refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+from torch.func import functional_call
+
+from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
+from psann import PSANNRegressor, WaveResNetRegressor
+from psann.accounting import net_growth
+from psann.errors import DivergedError
+from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.hisso.rewards import resolve_reward
+from psann.hisso.trainer import EpisodeObjective, Series
+from psann.hisso.transforms import TRANSFORMS
+from psann.nn.dense import DenseNetwork
+from psann.nn.units import UnitOptions
+
+VALIDATION = planted(60, seed=1)
+WITH_TARGETS = {"y": planted()["X"], "validation_data": {**VALIDATION, "y": VALIDATION["X"]}}
+
+
+def told(hisso: dict[str, Any] | None = None, estimator: Any = None, **arguments: Any) -> str:
+    """Story of a fit on the planted series; see `planted.story_of`."""
+    fit = {**planted(), "validation_data": VALIDATION, **arguments}
+    return story_of(estimator or quick(), hisso={**HISSO, **(hisso or {})}, **fit)
+
+
+def objective(**changes: Any) -> EpisodeObjective:
+    rows = planted(40)
+    settings = {
+        "series": Series(
+            X=torch.tensor(rows["X"]), reward_context=torch.tensor(rows["prices"]).double()
+        ),
+        "window": 6,
+        "transform": TRANSFORMS["softmax"],
+        "reward": resolve_reward("portfolio"),
+        "transition_penalty": 0.001,
+        "input_noise": 0.0,
+        "shares_rows": False,
+    }
+    return EpisodeObjective(**{**settings, **changes})
+
+
+def network() -> Any:
+    body = DenseNetwork(
+        3,
+        3,
+        hidden_layers=1,
+        hidden_units=8,
+        w0=1.0,
+        units=UnitOptions(),
+        rng=np.random.default_rng(0),
+    )
+    return body.double()
+
+
+# ---------------------------------------------------------------- the objective
+
+
+@pytest.mark.parametrize("transform", ["softmax", "long_short"])
+def test_windows_that_share_rows_have_the_values_and_gradients_of_those_that_do_not(
+    transform: str,
+) -> None:
+    index = torch.tensor([0, 3, 3, 17, 34])
+    results = []
+    for shares_rows in (False, True):
+        body = network()
+        weights = {n: p.detach().clone().requires_grad_() for n, p in body.named_parameters()}
+        task = objective(shares_rows=shares_rows, transform=TRANSFORMS[transform])
+
+        def forward(x: Any, context: Any, key: Any, body: Any = body, w: Any = weights) -> Any:
+            return functional_call(body, w, (x, context, key))
+
+        loss, values = task(forward, index, None)
+        results.append((loss, values, *torch.autograd.grad(loss, list(weights.values()))))
+    for plain, shared in zip(*results, strict=True):
+        torch.testing.assert_close(shared, plain, rtol=1e-6, atol=1e-12)
+
+
+def test_loss_is_minus_the_mean_reward_of_the_windows() -> None:
+    rows = planted(40)
+    loss, values = objective()(network(), torch.tensor([0, 20]), None)
+    with torch.no_grad():
+        actions = torch.softmax(network()(torch.tensor(rows["X"])), -1).numpy()
+    for value, start in zip(values.tolist(), (0, 20), strict=True):
+        part = slice(start, start + 6)
+        growth = net_growth(actions[part], rows["prices"][part])
+        expected = (np.log(growth.gross) - 0.001 * growth.traded).mean()
+        assert value == pytest.approx(expected, abs=1e-8)
+    assert loss.item() == pytest.approx(-values.mean().item())
+
+
+def test_noise_reaches_the_network_and_never_the_reward() -> None:
+    seen = []
+
+    def forward(x: Any, context: Any, key: Any) -> Any:
+        seen.append(x)
+        return x * 0.0
+
+    key = torch.tensor([1, 2])
+    clean = objective()(forward, torch.tensor([0]), key)
+    noisy = objective(input_noise=0.5)(forward, torch.tensor([0]), key)
+    assert torch.equal(clean[1], noisy[1])
+    assert 0.1 < float((seen[1] - seen[0]).std()) < 1.0
+
+
+def test_the_place_of_a_number_that_is_not_finite_is_named() -> None:
+    index = torch.tensor([0])
+    body = network()
+
+    def place(task: EpisodeObjective, forward: Any = body) -> str:
+        return task.place_of_nonfinite(forward, index, None)
+
+    rows = objective().series
+    holed = dataclasses.replace(rows, X=rows.X.clone().fill_(float("nan")))
+    assert place(objective(series=holed)) == "the data of this update are not finite"
+    assert place(objective(), lambda x, c, k: body(x) / 0.0).startswith("the forward pass")
+    nan_reward = resolve_reward("user_rewards:turns_nan")
+    expected = "the reward user_rewards:turns_nan is not finite"
+    assert place(objective(reward=nan_reward)) == expected
+    assert place(objective()) == "the gradient is not finite"
+
+
+# ---------------------------------------------------------------- learning, and not learning
+
+
+def test_a_planted_signal_is_learnt() -> None:
+    model = fit_hisso(quick(epochs=25, lr=2e-2), {"updates_per_epoch": 8})
+    test = planted(200, seed=2)
+    foresight = np.log(np.max(test["prices"][1:] / test["prices"][:-1], axis=1)).mean()
+    nothing = np.log(np.mean(test["prices"][1:] / test["prices"][:-1], axis=1)).mean()
+    earned = model.evaluate_reward(test["X"], test["prices"])
+    assert (earned - nothing) / (foresight - nothing) > 0.8
+    assert model.best_epoch_ > 0
+
+
+@pytest.mark.parametrize(("transform", "weight"), [("softmax", 1 / 3), ("softmax_cash", 1 / 4)])
+def test_on_pure_noise_with_costs_the_untrained_policy_is_kept(
+    transform: str, weight: float
+) -> None:
+    recorder = Recorder()
+    model = fit_hisso(
+        quick(epochs=4),
+        {"primary_transform": transform, "transition_penalty": 0.01},
+        **planted(rho=0.0),
+        validation_data=planted(200, rho=0.0, seed=1),
+        observers=[recorder],
+    )
+    assert model.best_epoch_ == 0 == model.fit_result_.best_epoch
+    actions = model.predict_actions(planted(rho=0.0, seed=5)["X"])
+    np.testing.assert_allclose(actions, np.full((120, 3), weight), rtol=1e-15)
+    last = model.fit_result_.decisions[-1]
+    assert "no epoch did better on validation than epoch 0" in last.message
+    assert recorder.decisions[-1] == last
+    assert [record.is_best for record in recorder.records] == [False] * 4
+
+
+def test_epoch_zero_does_not_compete_without_validation() -> None:
+    model = fit_hisso(quick(), validation_data=None)
+    assert model.best_epoch_ > 0 and model.monitor_ == "reward"
+
+
+def test_a_warm_start_trains_on_targets_first_and_helps() -> None:
+    recorder = Recorder()
+    plain = fit_hisso(quick(lr=1e-3), **WITH_TARGETS)
+    warmed = fit_hisso(
+        quick(lr=1e-3),
+        {"supervised": {"epochs": 15, "lr": 2e-2, "batch_size": 16}},
+        **WITH_TARGETS,
+        observers=[recorder],
+    )
+    assert recorder.phases == ["warm_start", "hisso"]
+    losses = [r.train_loss for r in recorder.records if r.phase == "warm_start"]
+    assert len(losses) == 15 and losses[-1] < 0.5 * losses[0]
+    assert warmed.best_value_ > plain.best_value_
+    assert [r.phase for r in warmed.fit_result_.history] == ["hisso"] * 3
+
+
+def test_a_warm_start_without_targets_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"hisso\.supervised trains on targets: y is missing"):
+        fit_hisso(quick(), {"supervised": True})
+
+
+def test_warm_ups_of_the_network_go_on_after_the_warm_start() -> None:
+    recorder = Recorder()
+    model = quick(WaveResNetRegressor, w0_warmup_epochs=8, hidden_w0=9.0, monitor="train_loss")
+    recorder.estimator = model
+    fit_hisso(model, {"supervised": {"epochs": 4}}, **WITH_TARGETS, observers=[recorder])
+    assert model.schedule_epoch_ == 4 + model.best_epoch_
+    # From 1 in epoch 1 to 9 in epoch 9, by 1 per epoch.
+    assert model.network_.hidden_w0 == float(model.schedule_epoch_)
+    warm = WaveResNetRegressor.from_bytes(recorder.files["warm_start"])
+    assert warm.schedule_epoch_ == 4 and warm.network_.hidden_w0 == 4.0
+
+
+# ---------------------------------------------------------------- the validation pass
+
+
+def test_validation_judges_the_whole_span_at_the_deployed_cost() -> None:
+    for evaluation, hisso, cost in (
+        ({}, {"transition_penalty": 0.004}, 0.004),
+        ({"trans_cost": 0.002, "initial": "invested"}, {"transition_penalty": 0.004}, 0.002),
+    ):
+        model = fit_hisso(quick(), hisso, evaluation=evaluation)
+        actions = model.predict_actions(VALIDATION["X"])
+        growth = net_growth(
+            actions,
+            VALIDATION["prices"],
+            initial=evaluation.get("initial", "cash"),  # type: ignore[arg-type]
+        )
+        expected = (np.log(growth.gross) - cost * growth.traded).mean()
+        assert model.best_value_ == pytest.approx(expected, abs=1e-7)
+        record = model.fit_result_.history[model.best_epoch_ - 1]
+        assert record.val_reward_mean == model.best_value_ == -record.val_loss
+
+
+@pytest.mark.parametrize("reward", ["portfolio", "sharpe", "max_drawdown", "negative_mse"])
+def test_evaluate_reward_reproduces_the_best_value(reward: str) -> None:
+    model = fit_hisso(quick(), {"reward": reward}, **WITH_TARGETS)
+    again = model.evaluate_reward(VALIDATION["X"], VALIDATION["prices"], y=VALIDATION["X"])
+    assert again == pytest.approx(model.best_value_, abs=1e-6)
+
+
+@pytest.mark.parametrize("monitor", ["val_reward", "val_loss", "reward", "train_loss"])
+def test_the_monitor_decides_which_epoch_is_kept(monitor: str) -> None:
+    model = fit_hisso(quick(epochs=8, lr=0.2, monitor=monitor))
+    field = {"val_reward": "val_reward_mean", "reward": "reward_mean"}.get(monitor, monitor)
+    values = [getattr(record, field) for record in model.fit_result_.history]
+    sign = 1 if monitor.endswith("reward") else -1
+    assert sign * model.best_value_ >= max(sign * v for v in values)
+    if model.best_epoch_:
+        assert values[model.best_epoch_ - 1] == model.best_value_
+
+
+def test_a_monitor_that_cannot_be_computed_is_refused_before_the_warm_start() -> None:
+    recorder = Recorder()
+    with pytest.raises(ValueError, match="monitor 'val_reward' cannot be computed here"):
+        fit_hisso(
+            quick(monitor="val_reward"),
+            {"supervised": True},
+            y=planted()["X"],
+            validation_data=None,
+            observers=[recorder],
+        )
+    assert recorder.phases == []
+
+
+def test_patience_stops_and_the_best_epoch_stays() -> None:
+    noise = {**planted(rho=0.0), "validation_data": planted(200, rho=0.0, seed=1)}
+    model = fit_hisso(quick(epochs=30, patience=2), {"transition_penalty": 0.01}, **noise)
+    assert model.fit_result_.stopped_early
+    assert model.fit_result_.epochs_done == model.best_epoch_ + 2
+
+
+def test_validation_rows_without_prices_are_not_dropped_in_silence() -> None:
+    model = fit_hisso(quick(), validation_data={"X": VALIDATION["X"]})
+    assert model.monitor_ == "reward"
+    assert "validation rows have no prices" in model.fit_result_.decisions[1].message
+
+
+def test_an_extractor_judges_validation_rows_without_prices() -> None:
+    hisso = {"context_extractor": "user_rewards:exponential"}
+    model = fit_hisso(quick(), hisso, validation_data={"X": VALIDATION["X"]})
+    assert model.monitor_ == "val_reward"
+    assert model.evaluate_reward(VALIDATION["X"]) == pytest.approx(model.best_value_, abs=1e-6)
+
+
+# ---------------------------------------------------------------- randomness and causality
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generators_did() -> None:
+    first = fit_hisso(quick(), {"input_noise": 0.1}).to_bytes()
+    torch.manual_seed(7)
+    np.random.seed(7)  # noqa: NPY002
+    assert fit_hisso(quick(), {"input_noise": 0.1}).to_bytes() == first
+    assert fit_hisso(quick(random_state=1), {"input_noise": 0.1}).to_bytes() != first
+
+
+def test_training_does_not_touch_the_global_generators() -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    fit_hisso(quick(WaveResNetRegressor, dropout=0.2), {"input_noise": 0.1})
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("scaler", [None, "standard"])
+@pytest.mark.parametrize("cls", [PSANNRegressor, WaveResNetRegressor])
+def test_actions_do_not_depend_on_rows_that_come_later(cls: Any, scaler: Any) -> None:
+    model = fit_hisso(quick(cls, scaler=scaler, monitor="train_loss"))
+    X = planted(50, seed=3)["X"]
+    usual = model.predict_actions(X)
+    corrupted = X.copy()
+    corrupted[31:] = 1e3
+    np.testing.assert_array_equal(model.predict_actions(corrupted)[:31], usual[:31])
+    np.testing.assert_array_equal(model.predict_actions(X[:31]), usual[:31])
+
+
+def test_validation_rows_never_move_the_weights() -> None:
+    one, other = (
+        fit_hisso(
+            quick(monitor="train_loss", scaler="standard"), validation_data=planted(60, seed=s)
+        )
+        for s in (1, 2)
+    )
+    assert one.best_value_ == other.best_value_
+    X = planted(20, seed=9)["X"]
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("hisso", "arguments", "message"),
+    [
+        ({"window": 120}, {}, r"needs at least window \+ 1 = 121 rows; got 120"),
+        ({"window": 2, "reward": "sharpe"}, {}, "window must be at least 3 for the reward sharpe"),
+        ({}, {"validation_data": planted(1)}, "validation needs at least 2 rows"),
+        ({"reward": "user_rewards:per_step"}, {}, "must give one number per episode"),
+        ({"reward": "user_rewards:detached"}, {}, "reward must be computed from its actions"),
+        ({"reward": "shrpe"}, {}, "Did you mean 'sharpe'"),
+        ({"reward": "negative_mse"}, {}, "judges actions by y, which is missing"),
+        ({"windw": 3}, {}, r"hisso\.windw is no known key\. Did you mean 'window'"),
+        ({"context_extractor": "user_rewards:exponential"},
+         {"y": np.ones((120, 2)), "prices": None},
+         r"must have 2 columns, .* got shape \(120, 3\)"),
+        ({}, {"prices": None}, r"hisso\.reward must say what to maximise"),
+        ({}, {"y": np.ones((120, 2))}, "one column per column of y, 2, or a single one; got 3"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_refused(
+    hisso: dict[str, Any], arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_hisso(quick(), hisso, **arguments)
+
+
+def test_a_reward_that_turns_nan_names_its_place_and_leaves_nothing_fitted() -> None:
+    model = quick()
+    with pytest.raises(DivergedError, match="phase hisso, epoch 1, update 1: the reward user_rewa"):
+        fit_hisso(model, {"reward": "user_rewards:turns_nan"})
+    with pytest.raises(NotFittedError):
+        model.predict_actions(VALIDATION["X"])
+
+
+def test_a_fine_tuning_that_diverges_leaves_the_weights_as_they_were() -> None:
+    model = fit_hisso(quick(WaveResNetRegressor, w0_warmup_epochs=5, warm_start=True))
+    before = model.predict(VALIDATION["X"])
+    with pytest.raises(DivergedError):
+        fit_hisso(model, {"reward": "user_rewards:turns_nan"})
+    np.testing.assert_array_equal(model.predict(VALIDATION["X"]), before)
+
+
+# ---------------------------------------------------------------- every setting counts
+
+
+def test_a_half_precision_request_on_a_cpu_warns_once_and_is_recorded() -> None:
+    with pytest.warns(UserWarning, match="mixed_precision has no effect on a CPU") as caught:
+        model = fit_hisso(quick(), {"mixed_precision": True})
+    assert len(caught) == 1
+    assert model.fit_result_.decisions[0].message.startswith("mixed_precision has no effect")
+    plain = fit_hisso(quick())
+    np.testing.assert_array_equal(model.predict(VALIDATION["X"]), plain.predict(VALIDATION["X"]))
+
+
+@pytest.mark.parametrize("state_reset", ["batch", "epoch", "none"])
+def test_the_stateful_constraint_is_recorded(state_reset: str) -> None:
+    model = fit_hisso(
+        quick(stateful=True, state_reset=state_reset), {"supervised": True}, **WITH_TARGETS
+    )
+    warm, episodes = (d for d in model.fit_result_.decisions if d.phase in ("warm_start", "hisso"))
+    assert (warm.shuffle, warm.state_reset) == (state_reset == "batch", state_reset)
+    assert episodes.state_reset == state_reset
+    assert ("keeps its state" in episodes.message) == (state_reset != "batch")
+    assert ("in order" in warm.message) == (state_reset != "batch")
+
+
+def test_episodes_are_counted() -> None:
+    model = fit_hisso(quick(epochs=5), {"batch_episodes": 6, "updates_per_epoch": 2})
+    assert model.fit_result_.episodes == 5 * 6 * 2
+    assert [r.episodes for r in model.fit_result_.history] == [12, 24, 36, 48, 60]
+
+
+def test_windows_share_the_network_pass_where_that_is_less_work() -> None:
+    def says_so(**hisso: Any) -> bool:
+        decisions = fit_hisso(quick(), hisso).fit_result_.decisions
+        return any("windows share" in d.message for d in decisions)
+
+    assert says_so(batch_episodes=15)  # 15 windows of 8 rows, 120 rows
+    assert not says_so(batch_episodes=14)
+    assert not says_so(batch_episodes=15, input_noise=0.1)
+
+
+BY_COMMAND = {
+    # The command picks the array; `fit` is given it as y.
+    "y_key",
+    # Figures that the command computes of a fitted policy.
+    "portfolio_prices_key",
+    "periods_per_year",
+}
+FLIPS: dict[Any, dict[str, Any]] = {
+    HISSOOptions: {
+        "enabled": False,
+        "window": 9,
+        "batch_episodes": 5,
+        "updates_per_epoch": 4,
+        "reward": "sharpe",
+        "context_extractor": "user_rewards:exponential",
+        "primary_transform": "long_short",
+        "transition_penalty": 0.01,
+        "input_noise": 0.1,
+        "supervised": True,
+        "mixed_precision": True,
+        "amp_dtype": "bfloat16",
+    },
+    WarmStartOptions: {
+        "y_key": "other",
+        "epochs": 3,
+        "batch_size": 31,
+        "lr": 0.003,
+        "weight_decay": 0.1,
+        "shuffle": False,
+    },
+    EvaluationOptions: {
+        "portfolio_prices_key": None,
+        "trans_cost": 0.01,
+        "initial": "invested",
+        "periods_per_year": 12.0,
+    },
+}
+
+
+@pytest.mark.parametrize("model", FLIPS)
+def test_the_flips_cover_every_option(model: Any) -> None:
+    assert set(FLIPS[model]) == set(model.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [(m, n, v) for m, flips in FLIPS.items() for n, v in flips.items() if n not in BY_COMMAND],
+)
+def test_every_option_leaves_a_trace(model: Any, name: str, value: Any) -> None:
+    usual: dict[str, Any] = {}
+    changed: dict[str, Any] = {name: value}
+    if model is WarmStartOptions:
+        usual, changed = ({"supervised": {"epochs": 2, **d}} for d in ({}, changed))
+    if model is EvaluationOptions:
+        usual = {"transition_penalty": 0.001}
+        assert told(usual, evaluation=changed) != told(usual)
+        return
+    assert told(changed, **WITH_TARGETS) != told(usual, **WITH_TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("cls", "params"),
+    [
+        (PSANNRegressor, {"epochs": 4}),
+        (PSANNRegressor, {"lr": 0.02}),
+        (PSANNRegressor, {"lr_schedule": "cosine"}),
+        (PSANNRegressor, {"lr_schedule": {"name": "linear", "lr_min": 1e-3, "warmup_epochs": 1}}),
+        (PSANNRegressor, {"optimizer": "sgd"}),
+        (PSANNRegressor, {"optimizer": "adamw", "weight_decay": 0.1}),
+        (PSANNRegressor, {"weight_decay": 0.1}),
+        (PSANNRegressor, {"clip_norm": 1e-3}),
+        (PSANNRegressor, {"monitor": "train_loss"}),
+        (PSANNRegressor, {"random_state": 1}),
+        (PSANNRegressor, {"scaler": "standard"}),
+        (PSANNRegressor, {"stateful": True}),
+        (WaveResNetRegressor, {"w0_warmup_epochs": 2}),
+        (WaveResNetRegressor, {"progressive_depth_initial": 1, "progressive_depth_interval": 1}),
+        (WaveResNetRegressor, {"dropout": 0.2}),
+        (WaveResNetRegressor, {"norm": "rms"}),
+    ],
+)
+def test_the_estimators_settings_count_in_hisso_too(cls: Any, params: dict[str, Any]) -> None:
+    depth = {"hidden_layers": 2} if cls is WaveResNetRegressor else {}
+    assert told(estimator=quick(cls, **depth, **params)) != told(estimator=quick(cls, **depth))
+
+
+def test_the_learning_rate_follows_its_schedule_by_hisso_epochs() -> None:
+    model = fit_hisso(quick(epochs=3, lr=0.01, lr_schedule={"name": "linear", "lr_min": 0.0}))
+    assert [r.lr for r in model.fit_result_.history] == [0.01, 0.005, 0.0]
+
+
+def test_a_learning_rate_of_the_warm_start_is_its_own() -> None:
+    recorder = Recorder()
+    fit_hisso(
+        quick(), {"supervised": {"epochs": 1, "lr": 0.5}}, **WITH_TARGETS, observers=[recorder]
+    )
+    assert [r.lr for r in recorder.records] == [0.5, 0.01, 0.01, 0.01]
+
+
+def test_parameters_that_play_no_part_in_episodes_are_named() -> None:
+    model = fit_hisso(quick(batch_size=7, loss="mae", input_noise=0.5, shuffle=False))
+    message = model.fit_result_.decisions[-2].message
+    for name in ("batch_size", "loss", "input_noise", "shuffle"):
+        assert name in message
+    assert "without effect" in message

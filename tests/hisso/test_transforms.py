@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import typing
+
+import pytest
+import torch
+
+from psann.hisso.options import PrimaryTransform
+from psann.hisso.transforms import TRANSFORMS
+
+Z = torch.tensor([[0.0, 1.0, -2.0], [0.5, 0.5, 3.0]], dtype=torch.float64)
+
+
+def test_every_transform_that_can_be_chosen_exists() -> None:
+    assert set(TRANSFORMS) == set(typing.get_args(PrimaryTransform))
+
+
+@pytest.mark.parametrize(
+    ("name", "first_row"),
+    [
+        ("identity", [0.0, 1.0, -2.0]),
+        ("softmax", [0.2594965, 0.7053845, 0.0351190]),
+        ("tanh", [0.0, 0.7615942, -0.9640276]),
+        ("softmax_cash", [0.2594965, 0.7053845]),
+        ("long_short", [0.0, 0.4413448, -0.5586552]),
+    ],
+)
+def test_values_by_hand(name: str, first_row: list[float]) -> None:
+    actions = TRANSFORMS[name].function(Z)
+    torch.testing.assert_close(
+        actions[0], torch.tensor(first_row, dtype=torch.float64), atol=1e-7, rtol=0
+    )
+
+
+def test_weights_and_cash_make_up_the_whole_portfolio() -> None:
+    z = torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+    assert torch.allclose(TRANSFORMS["softmax"].function(z).sum(-1), torch.ones(50).double())
+    cash = 1 - TRANSFORMS["softmax_cash"].function(z).sum(-1)
+    assert torch.allclose(cash, torch.softmax(z, -1)[:, -1])
+    assert (TRANSFORMS["long_short"].function(z).abs().sum(-1) <= 1 + 1e-12).all()
+    small = torch.full((1, 4), 0.1, dtype=torch.float64)
+    torch.testing.assert_close(TRANSFORMS["long_short"].function(small), torch.tanh(small))
+
+
+def test_outputs_of_zero_have_no_opinion() -> None:
+    zero = torch.zeros(1, 4)
+    assert TRANSFORMS["softmax"].function(zero).tolist() == [[0.25] * 4]
+    assert TRANSFORMS["softmax_cash"].function(zero).tolist() == [[0.25] * 3]
+    for name in ("identity", "tanh", "long_short"):
+        assert TRANSFORMS[name].function(zero).tolist() == [[0.0] * 4]
+
+
+def test_cash_is_declared_where_weights_need_not_sum_to_one() -> None:
+    assert {name for name, t in TRANSFORMS.items() if t.holds_cash} == {
+        "tanh",
+        "softmax_cash",
+        "long_short",
+    }
+    assert {name: t.extra_outputs for name, t in TRANSFORMS.items() if t.extra_outputs} == {
+        "softmax_cash": 1
+    }
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    z = Z.clone().requires_grad_()
+    assert torch.autograd.gradcheck(TRANSFORMS[name].function, (z,))

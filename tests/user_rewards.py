@@ -1,0 +1,72 @@
+"""What a user's own module may hold: rewards, context extractors and losses, good and bad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def mean_first(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    return actions[..., 0].mean(-1)
+
+
+def scaled(
+    actions: Tensor, context: Tensor, *, transition_penalty: float, scale: float = 1.0
+) -> Tensor:
+    return scale * (actions * context).sum(-1).mean(-1)
+
+
+def told(
+    actions: Tensor, context: Tensor, *, transition_penalty: float, initial: str, cash: bool
+) -> Tensor:
+    value = 1.0 * (initial == "cash") + 2.0 * cash
+    return actions.sum((-2, -1)) * 0.0 + value
+
+
+def anything(*args: Any, **kwargs: Any) -> Tensor:
+    return args[0][..., 0].mean(-1)
+
+
+def per_step(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    return actions[..., 0]
+
+
+def a_float(actions: Tensor, context: Tensor, *, transition_penalty: float) -> float:
+    return float(actions.mean())
+
+
+def detached(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    return actions.detach().mean((-2, -1))
+
+
+def turns_nan(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    return torch.log(actions[..., 0] - 1.0).mean(-1)
+
+
+def without_penalty(actions: Tensor, context: Tensor) -> Tensor:
+    return actions.mean((-2, -1))
+
+
+def exponential(windows: Tensor) -> Tensor:
+    return torch.exp(0.01 * windows)
+
+
+def first_column(windows: Tensor) -> Tensor:
+    return torch.exp(0.01 * windows[..., :1])
+
+
+def quartic(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets) ** 4
+
+
+def averaged(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square().mean()
+
+
+class Spread:
+    """A reward that is an object."""
+
+    def __call__(self, actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+        return actions.std(-1).mean(-1)
