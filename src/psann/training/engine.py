@@ -71,7 +71,8 @@ class WeightLayout:
         """Parameters by name, as views of the vector."""
         parts = flat.split(self.sizes)
         return {
-            name: part.view(shape)
+            # A vector needs no view, and most parameters are vectors.
+            name: part if len(shape) == 1 else part.view(shape)
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
@@ -85,7 +86,6 @@ class Carry:
     buffers: dict[str, Tensor]
     scale: Tensor  # () gradient scale of float16, else 1
     good_streak: Tensor  # () accepted updates since the scale last moved
-    bad_streak: Tensor  # () refused updates in a row
     is_frozen: Tensor  # () bool: an update of this launch diverged
 
 
@@ -154,12 +154,9 @@ class EagerEngine:
         """Bring the network's warm-ups and the decay mask to an epoch."""
         self.network.set_epoch(self.epoch_offset + epoch)
         exempt = self.network.undecayed_parameters()
-        rates = [
-            0.0 if name in exempt else self.optimizer.weight_decay for name in self.layout.names
-        ]
-        self.decay = torch.repeat_interleave(
-            torch.tensor(rates), torch.tensor(self.layout.sizes)
-        ).to(self.device)
+        is_decayed = np.array([name not in exempt for name in self.layout.names])
+        self.decayed = torch.from_numpy(np.repeat(is_decayed, self.layout.sizes)).float()
+        self.decayed = self.decayed.to(self.device)
 
     @contextlib.contextmanager
     def weight_decay_of(self, weight_decay: float) -> Iterator[None]:
@@ -190,7 +187,6 @@ class EagerEngine:
             buffers=buffers,
             scale=number(INITIAL_SCALE if self.precision.is_scaled else 1.0),
             good_streak=number(0.0),
-            bad_streak=number(0.0),
             is_frozen=torch.tensor(False, device=self.device),
         )
 
@@ -199,7 +195,9 @@ class EagerEngine:
         tensors = {**self.layout.unflatten(weights), **buffers}
 
         def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
-            outputs: Tensor = functional_call(self.network, tensors, (x, context, key))
+            outputs: Tensor = functional_call(
+                self.network, tensors, (x, context, key), tie_weights=False
+            )
             return outputs
 
         return call
@@ -270,20 +268,22 @@ class EagerEngine:
         self, carry: Carry, objective: Objective, index: Tensor, key: Tensor | None, lr: float
     ) -> tuple[Carry, Tensor, Tensor]:
         """One update: gradient, clip, finiteness, step; the statistics stay on the device."""
-        if self.state_reset == "batch" and self.initial_states:
-            carry = self.reset_states(carry)
+        buffers = carry.buffers
+        if self.state_reset == "batch":
+            buffers = {**buffers, **self.initial_states}
         weights = carry.weights.detach().requires_grad_()
         with self.precision.autocast():
-            loss, values = objective(self.forward(weights, carry.buffers), index, key)
+            loss, values = objective(self.forward(weights, buffers), index, key)
         loss = loss.float()
         gradient, norm = self._gradient(loss, weights, carry.scale)
         is_loss_finite = loss.detach().isfinite()
         is_finite = is_loss_finite & norm.isfinite()
         is_accepted = is_finite & ~carry.is_frozen
         weights, optimizer = self.optimizer.step(
-            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decay=self.decay
+            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
         )
-        buffers = {**carry.buffers, **staged_states(self.network)}
+        if self.initial_states:
+            buffers = {**buffers, **staged_states(self.network)}
         moved = replace(carry, weights=weights, optimizer=optimizer, buffers=buffers)
         following = _choose(is_accepted, moved, carry)
         following = self._after_verdict(following, is_accepted, is_loss_finite, is_finite)
@@ -292,18 +292,15 @@ class EagerEngine:
 
     def _gradient(self, loss: Tensor, weights: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Unscaled gradient ``(P,)`` and its norm."""
-        if not loss.requires_grad:
+        if loss.requires_grad:
+            (loss * scale if self.precision.is_scaled else loss).backward()
+        gradient = weights.grad
+        if gradient is None:
             raise ValueError(
                 "the loss does not depend on the network's outputs, so there is nothing to "
                 "learn: a reward must be computed from its actions with differentiable torch "
                 "operations (no .detach(), .item() or NumPy)."
             )
-        if self.precision.is_scaled:
-            (loss * scale).backward()
-        else:
-            loss.backward()
-        gradient = weights.grad
-        assert gradient is not None
         if self.precision.is_scaled:
             gradient = gradient / scale
         return gradient, torch.linalg.vector_norm(gradient)
@@ -311,23 +308,19 @@ class EagerEngine:
     def _after_verdict(
         self, carry: Carry, is_accepted: Tensor, is_loss_finite: Tensor, is_finite: Tensor
     ) -> Carry:
-        """Streaks, gradient scale and the latch after an update was accepted or refused."""
-        zero = torch.zeros_like(carry.good_streak)
-        bad = torch.where(is_accepted, zero, carry.bad_streak + 1.0)
+        """Gradient scale and the latch after an update was accepted or refused."""
         # With scaled gradients an overflow is the search for a scale; a bad loss never is.
-        is_fatal = ~(is_loss_finite if self.precision.is_scaled else is_finite)
-        frozen = carry.is_frozen | is_fatal if self.stop_on_nonfinite else carry.is_frozen
+        is_sound = is_loss_finite if self.precision.is_scaled else is_finite
+        if self.stop_on_nonfinite:
+            carry = replace(carry, is_frozen=carry.is_frozen | ~is_sound)
         if not self.precision.is_scaled:
-            return replace(carry, bad_streak=bad, is_frozen=frozen)
-        good = torch.where(is_accepted, carry.good_streak + 1.0, zero)
+            return carry
+        good = torch.where(is_accepted, carry.good_streak + 1.0, 0.0)
         has_grown = good >= GROWTH_INTERVAL
-        scale = torch.where(is_finite, carry.scale, carry.scale * 0.5)
+        has_overflowed = is_loss_finite & ~is_finite
+        factor = torch.where(has_grown, 2.0, torch.where(has_overflowed, 0.5, 1.0))
         return replace(
-            carry,
-            bad_streak=bad,
-            is_frozen=frozen,
-            scale=torch.where(has_grown, scale * 2.0, scale),
-            good_streak=torch.where(has_grown, zero, good),
+            carry, scale=carry.scale * factor, good_streak=torch.where(has_grown, 0.0, good)
         )
 
 

@@ -162,20 +162,21 @@ def _run_epoch(
     if phase.draws:
         keys = update_keys(phase.seed, f"{phase.name}.draws", epoch=epoch, n_updates=len(table))
         keys = keys.to(engine.device)
-    indices = [torch.from_numpy(rows).to(engine.device) for rows in table]
+    # One copy to the device for all updates.
+    flat = torch.from_numpy(np.concatenate(table)).to(engine.device)
+    indices = flat.split([len(rows) for rows in table])
     if phase.reset_states_each_epoch and state.updates_in_epoch == 0:
         state.carry = engine.reset_states(state.carry)
     data_s = time.perf_counter() - started
-    started = time.perf_counter()
-    _run_launches(phase, engine, state, observers, indices, keys, lr)
-    step_s = time.perf_counter() - started
+    n_before = len(state.tally.values)
+    step_s = _run_launches(phase, engine, state, observers, indices, keys, lr)
+    n_values = len(state.tally.values) - n_before
     started = time.perf_counter()
     validation = None
     if phase.validate is not None:
         validation = phase.validate(engine.forward(state.carry.weights, state.carry.buffers))
     val_s = time.perf_counter() - started
     record = _summarise(phase, engine, state, validation, lr)
-    n_values = len(state.tally.values)
     record = replace(
         record,
         data_s=data_s,
@@ -196,20 +197,23 @@ def _run_launches(
     indices: Sequence[Tensor],
     keys: Tensor | None,
     lr: float,
-) -> None:
-    """All updates of the epoch, on a grid of launches that depends on the shapes alone."""
+) -> float:
+    """All updates of the epoch, on a grid of launches that depends on the shapes alone.
+
+    Returns the seconds that they took, without those of the observers.
+    """
+    step_s = 0.0
     per_launch = engine.updates_per_launch(len(indices[0]) * phase.rows_per_index)
     while state.updates_in_epoch < len(indices):
         first = state.updates_in_epoch
-        part = slice(first, first + per_launch)
+        part = indices[first : first + per_launch]
+        part_keys = None if keys is None else keys[first : first + per_launch]
+        started = time.perf_counter()
         state.carry, statistics = engine.launch(
-            state.carry,
-            phase.objective,
-            indices=indices[part],
-            keys=None if keys is None else keys[part],
-            lr=lr,
+            state.carry, phase.objective, indices=part, keys=part_keys, lr=lr
         )
-        _check_finite(phase, engine, state, statistics, indices[part], keys)
+        step_s += time.perf_counter() - started
+        _count_refused(phase, engine, state, statistics, part, part_keys)
         state.updates_in_epoch += len(statistics.loss)
         state.update += len(statistics.loss)
         if phase.is_episodic:
@@ -221,9 +225,10 @@ def _run_launches(
             state.tally.values += values.tolist() if is_kept else []
         for observer in observers:
             observer.on_launch(state)
+    return step_s
 
 
-def _check_finite(
+def _count_refused(
     phase: Phase,
     engine: EagerEngine,
     state: TrainState,
@@ -231,34 +236,44 @@ def _check_finite(
     indices: Sequence[Tensor],
     keys: Tensor | None,
 ) -> None:
-    """Count refused updates, and raise where they are too many or none may be."""
-    refused = np.flatnonzero(~statistics.is_accepted)
-    if not len(refused):
-        return
-    fatal = refused
+    """Count refused updates, and raise at the first that is one too many."""
+    is_fatal = ~statistics.is_accepted
     if engine.precision.is_scaled:
-        fatal = np.flatnonzero(~statistics.is_loss_finite)
-    if len(fatal) and not phase.max_skipped_updates:
-        k = int(fatal[0])
-        key = None if keys is None else keys[state.updates_in_epoch + k]
-        forward = engine.forward(state.carry.weights, state.carry.buffers)
-        place = phase.objective.place_of_nonfinite(forward, indices[k], key)
-        raise DivergedError(
-            f"Training diverged in {_where(phase, state, k)}: {place}. The weights are those "
-            "before that update. Lower the learning rate, check the data, or set "
-            "training.on_nonfinite to skip."
-        )
-    state.skipped_updates += len(refused)
-    if phase.max_skipped_updates and state.skipped_updates > phase.max_skipped_updates:
-        raise DivergedError(
-            f"{state.skipped_updates} updates were not finite by {_where(phase, state, 0)}, more "
-            f"than the {phase.max_skipped_updates} that may be skipped."
-        )
-    if engine.precision.is_scaled and float(state.carry.bad_streak) >= MAX_OVERFLOWS_IN_A_ROW:
-        raise DivergedError(
-            f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by "
-            f"{_where(phase, state, 0)}. Use amp_dtype bfloat16, or a lower learning rate."
-        )
+        is_fatal = ~statistics.is_loss_finite
+    for k, is_accepted in enumerate(statistics.is_accepted):
+        if is_accepted:
+            state.refused_in_a_row = 0
+            continue
+        state.skipped_updates += 1
+        state.refused_in_a_row += 1
+        if is_fatal[k] and not phase.max_skipped_updates:
+            key = None if keys is None else keys[k]
+            raise DivergedError(
+                f"Training diverged in {_where(phase, state, k)}: "
+                f"{_place_of_nonfinite(phase, engine, state, indices[k], key)}. The weights are "
+                "those before that update. Lower the learning rate, check the data, or set "
+                "on_nonfinite to skip."
+            )
+        if phase.max_skipped_updates and state.skipped_updates > phase.max_skipped_updates:
+            raise DivergedError(
+                f"{state.skipped_updates} updates were not finite by {_where(phase, state, k)}, "
+                f"more than the {phase.max_skipped_updates} that may be skipped. Lower the "
+                "learning rate, check the data, or raise max_skipped_updates."
+            )
+        if engine.precision.is_scaled and state.refused_in_a_row == MAX_OVERFLOWS_IN_A_ROW:
+            raise DivergedError(
+                f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by "
+                f"{_where(phase, state, k)}. Use amp_dtype bfloat16, or a lower learning rate."
+            )
+
+
+def _place_of_nonfinite(
+    phase: Phase, engine: EagerEngine, state: TrainState, index: Tensor, key: Tensor | None
+) -> str:
+    """Repeat a refused update's forward pass, as it was computed, to see where it broke."""
+    forward = engine.forward(state.carry.weights, state.carry.buffers)
+    with torch.no_grad(), engine.precision.autocast():
+        return phase.objective.place_of_nonfinite(forward, index, key)
 
 
 def _where(phase: Phase, state: TrainState, k: int) -> str:
@@ -296,7 +311,7 @@ def _summarise(
         skipped_updates=state.skipped_updates,
     )
     value = _monitor_value(phase, record, validation)
-    return replace(record, monitor_value=value, is_best=_is_best(phase, state, value))
+    return replace(record, monitor_value=value, is_best=_keep_if_best(phase, state, value))
 
 
 def _mean(numbers: Sequence[float]) -> float | None:
@@ -315,15 +330,13 @@ def _monitor_value(
     return record.reward_mean if phase.monitor == "reward" else record.train_loss
 
 
-def _is_best(phase: Phase, state: TrainState, value: float | None) -> bool:
+def _keep_if_best(phase: Phase, state: TrainState, value: float | None) -> bool:
     """Keep the weights of a strictly better epoch: ties keep the earlier, NaN never wins."""
     if phase.monitor is None:
         return False
     sign = 1.0 if phase.monitor.endswith("reward") else -1.0
-    is_better = value is not None and math.isfinite(value)
-    if is_better and value is not None and state.best is not None:
-        is_better = sign * value > sign * state.best.value
-    if not is_better or value is None:
+    bar = -math.inf if state.best is None else sign * state.best.value
+    if value is None or not bar < sign * value < math.inf:
         state.stale_epochs += 1
         return False
     state.stale_epochs = 0

@@ -6,6 +6,7 @@ second to import and cannot be a pure function of its state.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor
 OptimizerName = Literal["adam", "adamw", "sgd"]
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+_LOG_BETA1, _LOG_BETA2 = math.log(_BETA1), math.log(_BETA2)
 _MOMENTUM = 0.9
 
 
@@ -63,33 +65,36 @@ class Optimizer:
         *,
         lr: float,
         norm: Tensor,
-        decay: Tensor,
+        decayed: Tensor,
     ) -> tuple[Tensor, OptimizerState]:
         """Weights and state after one step.
 
         Parameters
         ----------
-        weights, gradient, decay : torch.Tensor
-            ``(P,)``; `decay` is the weight decay of each weight.
+        weights, gradient : torch.Tensor
+            ``(P,)``.
         state : OptimizerState
             Before the step.
         lr : float
             Learning rate.
         norm : torch.Tensor
             Norm ``()`` of the gradient, for the clip.
+        decayed : torch.Tensor
+            ``(P,)``, 1 where weight decay applies, else 0.
         """
         if self.clip_norm is not None:
             gradient = gradient * (self.clip_norm / (norm + 1e-6)).clamp_max(1.0)
         if self.weight_decay and self.name == "adamw":
-            weights = weights - lr * decay * weights
+            weights = weights - (lr * self.weight_decay) * (decayed * weights)
         elif self.weight_decay:
-            gradient = gradient + decay * weights
+            gradient = torch.addcmul(gradient, decayed, weights, value=self.weight_decay)
         steps = state.steps + 1.0
         if self.name == "sgd":
             velocity = _MOMENTUM * state.moment1 + gradient
             return weights - lr * velocity, OptimizerState(velocity, state.moment2, steps)
         moment1 = torch.lerp(state.moment1, gradient, 1.0 - _BETA1)
         moment2 = torch.lerp(state.moment2, gradient.square(), 1.0 - _BETA2)
-        root = (moment2 / (1.0 - _BETA2**steps)).sqrt() + _EPSILON
-        step_size = lr / (1.0 - _BETA1**steps)
+        # 1 - beta^steps, by expm1: the difference itself has four digits left in float32.
+        root = (moment2 / -torch.expm1(steps * _LOG_BETA2)).sqrt() + _EPSILON
+        step_size = -lr / torch.expm1(steps * _LOG_BETA1)
         return weights - step_size * (moment1 / root), OptimizerState(moment1, moment2, steps)

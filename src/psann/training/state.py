@@ -44,6 +44,7 @@ class TrainState:
     update: int = 0
     episodes: int = 0
     skipped_updates: int = 0
+    refused_in_a_row: int = 0
     stale_epochs: int = 0
     best: Best | None = None
     tally: Tally = field(default_factory=Tally)

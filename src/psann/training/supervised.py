@@ -49,10 +49,11 @@ class RowObjective:
 
     def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
         """Name the first of data, forward pass, loss and gradient that is not finite."""
-        x, y = self.rows.X[index], self.rows.y[index]
-        if not (x.isfinite().all() and y.isfinite().all()):
+        rows = self.rows
+        series = [t[index] for t in (rows.X, rows.y, rows.context) if t is not None]
+        if not all(t.isfinite().all() for t in series):
             return "the data of this update are not finite"
-        if not forward(x, self._context(index), key).isfinite().all():
+        if not forward(rows.X[index], self._context(index), key).isfinite().all():
             return "the forward pass gave outputs that are not finite"
         if not self(forward, index, key)[0].isfinite():
             return "the loss is not finite"

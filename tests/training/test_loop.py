@@ -1,0 +1,540 @@
+"""Epochs around the engine: what is kept, when it ends, who is told, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from psann._seed import update_keys
+from psann.errors import DivergedError, TrainingInterrupted
+from psann.nn.state import StateOptions
+from psann.training.engine import EagerEngine, Forward
+from psann.training.loop import Validation, resolve_monitor, run_phase, start_of
+from psann.training.precision import INITIAL_SCALE, MAX_OVERFLOWS_IN_A_ROW, Precision
+from psann.training.schedules import LRScheduleOptions
+from psann.training.supervised import RowObjective, row_table, rows_loss
+from tiny_training import (
+    N_ROWS,
+    POISON,
+    Diary,
+    dense,
+    engine,
+    objective,
+    phase,
+    poisoned,
+    rows,
+    run,
+    same,
+    timeless,
+)
+
+
+def scripted(values: Sequence[float]) -> Callable[[Forward], Validation]:
+    """A validation pass whose reward is the next of these values, and its loss minus that."""
+    left = iter(values)
+
+    def validate(forward: Forward) -> Validation:
+        value = next(left)
+        return Validation(loss=-value, reward=value, turnover=0.25, entropy=0.5)
+
+    return validate
+
+
+def judged(values: Sequence[float], **options: Any) -> Any:
+    return phase(
+        epochs=len(values), validate=scripted(values), **{"monitor": "val_reward", **options}
+    )
+
+
+def launches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(EagerEngine, "updates_per_launch", lambda self, rows: size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """Rows as episodes of one step: the value of each is a reward."""
+
+    rows: RowObjective
+
+    def __call__(
+        self, forward: Forward, index: Tensor, key: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        loss, per_row = self.rows(forward, index, key)
+        return loss, -per_row
+
+    def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
+        return self.rows.place_of_nonfinite(forward, index, key)
+
+
+# --- the best epoch
+
+
+@pytest.mark.parametrize(
+    ("rewards", "best"),
+    [
+        ([1.0, 3.0, 2.0], 2),
+        ([1.0, 3.0, 3.0], 2),
+        ([3.0, 3.0, 3.0], 1),
+        ([math.nan, 1.0, math.nan], 2),
+        ([math.inf, 1.0, math.inf], 2),
+        ([-math.inf, -5.0, -math.inf], 2),
+        ([-3.0, -2.0, -1.0], 3),
+    ],
+)
+@pytest.mark.parametrize("monitor", ["val_reward", "val_loss"])
+def test_the_best_epoch_is_the_earliest_with_the_highest_finite_reward(
+    monitor: str, rewards: list[float], best: int
+) -> None:
+    diary = Diary()
+    state, _ = run(judged(rewards, monitor=monitor), engine(), diary)
+    assert state.best is not None
+    assert state.best_epoch == best
+    assert state.best.value == (1 if monitor == "val_reward" else -1) * rewards[best - 1]
+    assert torch.equal(state.best.weights, diary.weights[best - 1])
+    assert not torch.equal(state.best.weights, diary.weights[best - 2])
+    assert [r.is_best for r in diary.records][best - 1 :] == [True] + [False] * (3 - best)
+    for name, tensor in state.tensors(best=True).items():
+        assert torch.equal(tensor, state.layout.unflatten(diary.weights[best - 1])[name])
+
+
+def test_a_monitor_that_never_is_finite_keeps_the_last_weights() -> None:
+    state, _ = run(judged([math.nan, math.nan]))
+    assert state.best is None
+    assert state.best_epoch == 2
+    assert torch.equal(
+        state.tensors(best=True)["head.bias"], state.tensors(best=False)["head.bias"]
+    )
+
+
+def test_without_a_monitor_nothing_is_chosen() -> None:
+    diary = Diary()
+    state, _ = run(phase(monitor=None), engine(), diary)
+    assert state.best is None
+    assert state.best_epoch == 3
+    assert not any(record.is_best for record in diary.records)
+    assert {record.monitor_value for record in diary.records} == {None}
+
+
+def test_the_training_loss_and_reward_can_be_the_monitor() -> None:
+    for monitor, sign in (("train_loss", 1), ("reward", -1)):
+        task = phase(
+            objective=Episodes(rows=objective()), is_episodic=True, monitor=monitor, lr=0.1
+        )
+        state, _ = run(task)
+        values = [sign * record.monitor_value for record in state.history]
+        assert state.best.epoch == 1 + int(np.argmin(values))
+        field = "train_loss" if monitor == "train_loss" else "reward_mean"
+        assert [getattr(r, field) for r in state.history] == [
+            r.monitor_value for r in state.history
+        ]
+
+
+# --- the untrained candidate
+
+
+def with_candidate(values: list[float], made: EagerEngine, **options: Any) -> Any:
+    weights = torch.zeros_like(made.initial_carry().weights)
+    task = judged(values, **options)
+    return replace(task, epochs=len(values) - 1, untrained_candidate=weights)
+
+
+@pytest.mark.parametrize("rewards", [[1.0, 0.5, -2.0], [1.0, 1.0, 1.0], [1.0, math.nan, 1.0]])
+def test_the_untrained_weights_win_when_no_epoch_beats_them(rewards: list[float]) -> None:
+    made = engine()
+    state, _ = run(with_candidate(rewards, made), made)
+    assert state.best_epoch == 0
+    assert state.best.value == 1.0
+    assert not any(t.count_nonzero() for t in state.tensors(best=True).values())
+    assert not any(record.is_best for record in state.history)
+    assert state.carry.weights.count_nonzero()
+
+
+def test_an_epoch_that_beats_the_untrained_weights_wins() -> None:
+    made = engine()
+    state, _ = run(with_candidate([1.0, 0.5, 1.5], made, monitor="val_loss"), made)
+    assert state.best_epoch == 2
+
+
+def test_an_untrained_candidate_that_is_not_finite_never_wins() -> None:
+    made = engine()
+    state, _ = run(with_candidate([math.nan, -5.0, -6.0], made), made)
+    assert state.best_epoch == 1
+
+
+def test_training_starts_from_its_own_weights_whatever_the_candidate() -> None:
+    made = engine()
+    state, _ = run(with_candidate([9.0, 0.0, 0.0], made), made)
+    plain, _ = run(phase(epochs=2))
+    assert same(state.carry, plain.carry)
+
+
+# --- patience
+
+
+@pytest.mark.parametrize(
+    ("rewards", "patience", "epochs_done"),
+    [
+        ([3.0, 2.0, 1.0, 9.0], 2, 3),
+        ([3.0, 2.0, 4.0, 1.0, 1.0, 9.0], 2, 5),
+        ([3.0, math.nan, 3.0, 9.0], 2, 3),
+        ([1.0, 2.0, 3.0], 1, 3),
+        ([3.0, 2.0, 1.0], None, 3),
+    ],
+)
+def test_training_stops_after_so_many_epochs_without_a_better_one(
+    rewards: list[float], patience: int | None, epochs_done: int
+) -> None:
+    state, stopped_early = run(judged(rewards, patience=patience))
+    assert state.epoch == epochs_done
+    assert stopped_early == (epochs_done < len(rewards))
+
+
+def test_the_untrained_candidate_counts_for_patience() -> None:
+    made = engine()
+    state, stopped_early = run(with_candidate([5.0, 1.0, 1.0, 9.0], made, patience=2), made)
+    assert stopped_early
+    assert (state.epoch, state.best_epoch) == (2, 0)
+
+
+# --- the monitor
+
+
+def test_the_monitor_is_the_users_choice_or_else_the_first_that_can_be_computed() -> None:
+    assert resolve_monitor(None, ("val_loss", "train_loss")) == "val_loss"
+    assert resolve_monitor("train_loss", ("val_loss", "train_loss")) == "train_loss"
+
+
+def test_a_monitor_that_cannot_be_computed_is_refused_with_those_that_can() -> None:
+    with pytest.raises(ValueError, match="'val_reward' cannot be computed here; available: train"):
+        resolve_monitor("val_reward", ("train_loss",))
+
+
+# --- records
+
+
+def test_a_record_tells_what_the_epoch_was() -> None:
+    task = phase(validate=scripted([0.5] * 3), schedule=LRScheduleOptions(name="linear"))
+    state, _ = run(task)
+    for number, record in enumerate(state.history, start=1):
+        assert (record.phase, record.epoch, record.epochs_total) == ("supervised", number, 3)
+        assert (record.update, record.episodes) == (4 * number, 0)
+        assert record.lr == pytest.approx(0.01 * (3 - number) / 2)
+        assert (record.val_loss, record.val_reward_mean) == (-0.5, 0.5)
+        assert (record.turnover, record.entropy) == (0.25, 0.5)
+        assert record.reward_mean is None
+        assert record.amp_scale is None
+        assert record.skipped_updates == 0
+        assert record.episodes_per_s is None
+        assert min(record.data_s, record.step_s, record.val_s) >= 0
+    assert state.epoch == 3
+    assert state.update == 12
+
+
+def test_losses_gradients_and_rewards_are_means_over_the_epoch() -> None:
+    task = phase(epochs=1, objective=Episodes(rows=objective()), is_episodic=True, lr=1e-30)
+    state, _ = run(task)
+    (record,) = state.history
+    data, made = rows(), engine()
+    carry = made.initial_carry()
+    with torch.no_grad():
+        outputs = made.forward(carry.weights, carry.buffers)(data.X, None, None)
+        rewards = -(outputs - data.y).square().mean(-1)
+    assert record.episodes == N_ROWS
+    assert record.train_loss == pytest.approx(-rewards.mean().item(), rel=1e-5)
+    assert record.reward_mean == pytest.approx(rewards.mean().item(), rel=1e-5)
+    assert record.reward_std == pytest.approx(rewards.std(correction=0).item(), rel=1e-5)
+    assert record.reward_min == pytest.approx(rewards.min().item(), rel=1e-5)
+    assert record.reward_max == pytest.approx(rewards.max().item(), rel=1e-5)
+    assert record.episodes_per_s == pytest.approx(N_ROWS / record.step_s)
+    _, statistics = made.launch(
+        carry,
+        objective(),
+        indices=[torch.from_numpy(index) for index in task.index_table(1)],
+        keys=None,
+        lr=0.0,
+    )
+    assert record.grad_norm == pytest.approx(statistics.grad_norm.mean(), rel=1e-5)
+
+
+def test_the_seconds_of_observers_are_not_counted_as_updates() -> None:
+    class Slow(Diary):
+        def on_launch(self, state: Any) -> None:
+            clock[0] += 1000.0
+
+    clock = [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.perf_counter", lambda: clock[0])
+        state, _ = run(phase(epochs=1), engine(), Slow())
+    assert state.history[0].step_s == 0.0
+
+
+# --- what follows the epoch
+
+
+def test_the_network_is_told_each_epoch_before_its_updates() -> None:
+    made, told = engine(epoch_offset=10), []
+    made.network.set_epoch = told.append  # type: ignore[method-assign]
+    run(phase(), made)
+    assert told == [11, 12, 13]
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_keys_are_drawn_by_phase_and_epoch_and_only_if_needed(draws: bool) -> None:
+    seen: list[Tensor | None] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Spy(Episodes):
+        def __call__(self, forward: Forward, index: Tensor, key: Tensor | None) -> Any:
+            seen.append(key)
+            return super().__call__(forward, index, key)
+
+    run(phase(name="hisso", seed=7, epochs=2, draws=draws, objective=Spy(rows=objective())))
+    expected: list[Any] = [None] * 8
+    if draws:
+        expected = [
+            key
+            for epoch in (1, 2)
+            for key in update_keys(7, "hisso.draws", epoch=epoch, n_updates=4)
+        ]
+    assert len(seen) == 8
+    assert all(k is e or torch.equal(k, e) for k, e in zip(seen, expected, strict=True))
+
+
+@pytest.mark.parametrize("resets", [True, False])
+def test_states_are_reset_at_the_start_of_each_epoch_if_asked(resets: bool) -> None:
+    made = engine(dense(state=StateOptions()), state_reset="epoch" if resets else "none")
+    starts: list[float] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Spy(Episodes):
+        def __call__(self, forward: Forward, index: Tensor, key: Tensor | None) -> Any:
+            result = super().__call__(forward, index, key)
+            starts.append(float(made.network.activations[0][1].staged[0]))
+            return result
+
+    task = phase(lr=1e-30, reset_states_each_epoch=resets, objective=Spy(rows=objective()))
+    # The same rows in each epoch: with a reset, the same states.
+    table = row_table(N_ROWS, 6, seed=0, stream="test", shuffle=False)
+    run(replace(task, index_table=table), made)
+    first, second, third = starts[:4], starts[4:8], starts[8:]
+    assert (first == second == third) == resets
+
+
+# --- observers
+
+
+def test_observers_are_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    launches_of(monkeypatch, 3)
+    first, second = Diary(), Diary()
+    run(phase(epochs=2), engine(), first, second)
+    assert first.events == [
+        ("start", 0),
+        ("launch", 3),
+        ("launch", 4),
+        ("epoch", 1),
+        ("launch", 7),
+        ("launch", 8),
+        ("epoch", 2),
+        ("end", 2),
+    ]
+    assert second.events == first.events
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_the_grid_of_launches_changes_nothing_but_how_often_observers_look(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def trained() -> Any:
+        made = engine(dense(state=StateOptions()), state_reset="none", clip_norm=1.0)
+        noisy = Episodes(rows=objective(input_noise=0.2))
+        task = phase(objective=noisy, is_episodic=True, draws=True, monitor="reward")
+        return run(task, made)[0]
+
+    expected = trained()
+    launches_of(monkeypatch, size)
+    state = trained()
+    assert same(state.carry, expected.carry)
+    assert timeless(state.history) == timeless(expected.history)
+
+
+STOP = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [("start", 0), *(("launch", n) for n in (2, 4, 6, 8, 12)), ("epoch", 1), ("epoch", 3)],
+    ids=str,
+)
+def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(
+    monkeypatch: pytest.MonkeyPatch, event: tuple[str, int]
+) -> None:
+    launches_of(monkeypatch, 2)
+
+    def made() -> EagerEngine:
+        return engine(dense(state=StateOptions()), state_reset="epoch", clip_norm=1.0)
+
+    data = rows(seed=5)
+
+    def task() -> Any:
+        return phase(
+            objective=Episodes(rows=objective(input_noise=0.2)),
+            is_episodic=True,
+            draws=True,
+            reset_states_each_epoch=True,
+            monitor="val_loss",
+            validate=lambda forward: Validation(loss=rows_loss(forward, data, mse_of)),
+            untrained_candidate=torch.zeros_like(made().initial_carry().weights),
+        )
+
+    expected, _ = run(task(), made())
+    first = made()
+    state = start_of(task(), first)
+    with pytest.raises(TrainingInterrupted):
+        run_phase(task(), first, state, [Diary(stop_at=event, error=STOP)])
+    run_phase(task(), made(), state, [Diary()])
+    assert same(state.carry, expected.carry)
+    assert timeless(state.history) == timeless(expected.history)
+    assert (state.epoch, state.update, state.episodes) == (3, 12, 3 * N_ROWS)
+    assert state.best_epoch == expected.best_epoch
+    assert torch.equal(state.best.weights, expected.best.weights)
+
+
+def mse_of(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square()
+
+
+def test_training_that_had_run_out_of_patience_does_not_go_on() -> None:
+    task = judged([3.0, 2.0, 9.0], patience=1)
+    made = engine()
+    state, _ = run(task, made)
+    diary = Diary()
+    assert run_phase(task, made, state, [diary])
+    assert diary.events == [("start", 2), ("end", 2)]
+
+
+# --- numbers that are not finite
+
+
+def broken(kind: str, *bad_rows: int) -> Any:
+    """A phase in time order, six rows per update, with rows that break theirs."""
+    data = rows()
+    if kind == "data":
+        data.X[list(bad_rows)] = math.nan
+    else:
+        data.y[list(bad_rows)] = {"loss": 1e30, "gradient": POISON}[kind]
+    goal = objective(data, loss=poisoned) if kind == "gradient" else objective(data)
+    table = row_table(N_ROWS, 6, seed=0, stream="test", shuffle=False)
+    return phase(objective=goal, index_table=table)
+
+
+PLACES = {
+    "data": "the data of this update are not finite",
+    "loss": "the loss is not finite",
+    "gradient": "the gradient is not finite",
+}
+
+
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize("kind", sorted(PLACES))
+def test_the_first_number_that_is_not_finite_stops_training_and_says_where(
+    monkeypatch: pytest.MonkeyPatch, kind: str, size: int
+) -> None:
+    launches_of(monkeypatch, size)
+    task, made = broken(kind, 13), engine()
+    state = start_of(task, made)
+    message = f"diverged in phase supervised, epoch 1, update 3: {PLACES[kind]}. The weights are"
+    with pytest.raises(DivergedError, match=message):
+        run_phase(task, made, state, [])
+    good = engine()
+    expected, _ = good.launch(
+        good.initial_carry(),
+        task.objective,
+        indices=[torch.from_numpy(index) for index in task.index_table(1)[:2]],
+        keys=None,
+        lr=0.01,
+    )
+    assert same(state.carry, expected)
+
+
+def test_a_forward_pass_that_overflows_is_told_apart() -> None:
+    made = engine()
+    weights = made.initial_carry().weights
+    task = phase()
+    state = start_of(task, made)
+    state.carry = replace(state.carry, weights=torch.full_like(weights, 1e38))
+    with pytest.raises(DivergedError, match=r"update 1: the forward pass gave outputs that are"):
+        run_phase(task, made, state, [])
+
+
+def test_skipped_updates_are_counted_up_to_the_limit() -> None:
+    task = replace(broken("loss", 3, 13), max_skipped_updates=6)
+    state, _ = run(task, engine(stop_on_nonfinite=False))
+    assert state.skipped_updates == 6
+    assert [record.skipped_updates for record in state.history] == [2, 4, 6]
+    assert all(math.isfinite(record.train_loss) for record in state.history)
+    assert state.update == 12
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_one_skipped_update_too_many_stops_training(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    launches_of(monkeypatch, size)
+    task = replace(broken("gradient", 3, 13), max_skipped_updates=3)
+    message = "4 updates were not finite by phase supervised, epoch 2, update 3, more than the 3"
+    with pytest.raises(DivergedError, match=message):
+        run(task, engine(stop_on_nonfinite=False))
+
+
+def test_an_epoch_without_a_single_finite_loss_has_no_training_loss() -> None:
+    task = replace(broken("loss", 0, 6, 12, 18), max_skipped_updates=100)
+    state, _ = run(task, engine(stop_on_nonfinite=False))
+    assert {record.train_loss for record in state.history} == {None}
+    assert {record.grad_norm for record in state.history} == {None}
+    assert state.best is None
+
+
+def scaled(scale: float, **options: Any) -> tuple[EagerEngine, Any]:
+    made = engine(precision=Precision("cpu", torch.float16), **options)
+    state = start_of(phase(), made)
+    state.carry = replace(state.carry, scale=torch.tensor(scale))
+    return made, state
+
+
+def test_float16_overflows_are_no_divergence_and_are_counted() -> None:
+    made, state = scaled(2.0**22)
+    run_phase(phase(), made, state, [])
+    assert 1 <= state.skipped_updates < 12
+    assert state.history[-1].amp_scale == 2.0 ** (22 - state.skipped_updates)
+    assert state.refused_in_a_row == 0
+
+
+def test_a_loss_that_is_not_finite_stops_float16_too() -> None:
+    made, _ = scaled(INITIAL_SCALE)
+    with pytest.raises(DivergedError, match="update 3: the forward pass gave outputs that are"):
+        # Beyond the range of float16 but not of float32: it is as computed that it is judged.
+        task = broken("gradient", 13)
+        task.objective.rows.X[13] = 1e38
+        run(task, made)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_too_many_overflows_in_a_row_stop_training(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    launches_of(monkeypatch, size)
+    made, state = scaled(2.0**120)
+    task = phase(epochs=20)
+    message = (
+        f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by .*epoch 13, update 2"
+    )
+    with pytest.raises(DivergedError, match=message):
+        run_phase(task, made, state, [])
+    assert torch.equal(state.carry.weights, engine().initial_carry().weights)
