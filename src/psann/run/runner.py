@@ -11,7 +11,7 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,9 @@ def execute(request: RunRequest) -> Outcome:
         a live process, 130 interrupted, 143 (or as asked) preempted.
     """
     record = RunRecord()
-    run_name = request.run_name or default_run_name(request.config)
+    run_name = request.run_name
+    if run_name is None:
+        run_name = default_run_name(request.config)
     record.update(run_name=run_name, run_id=uuid.uuid4().hex, resumes=0)
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
@@ -121,26 +123,29 @@ def execute(request: RunRequest) -> Outcome:
         return Outcome(exit_code=EXIT_USAGE, message=str(error))
     except OSError as error:
         return Outcome(exit_code=EXIT_FAILED, message=f"The run directory cannot be made: {error}.")
-    try:
-        with (
-            storage,
-            stop_requests(
-                max_time_minutes=request.max_time_minutes,
-                preempt_exit_code=request.preempt_exit_code,
-            ) as stop,
-        ):
-            context = RunContext(
-                request=request,
-                record=record,
-                storage=storage,
-                paths=paths,
-                stop=stop,
-                console=ConsoleProgress(quiet=request.quiet),
-            )
+    with (
+        storage,
+        stop_requests(
+            max_time_minutes=request.max_time_minutes,
+            preempt_exit_code=request.preempt_exit_code,
+        ) as stop,
+    ):
+        context = RunContext(
+            request=request,
+            record=record,
+            storage=storage,
+            paths=paths,
+            stop=stop,
+            console=ConsoleProgress(quiet=request.quiet),
+        )
+        try:
             return _recorded(context, note)
-    except OSError as error:
-        message = f"The run directory cannot be written: {error}. What it held is intact."
-        return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)
+        except OSError as error:
+            record.fail(error)
+            with suppress(OSError):  # where the log had no room, this may still have some
+                record.flush(force=True)
+            message = f"The run directory cannot be written: {error}. What it held is intact."
+            return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)
 
 
 def check(request: RunRequest) -> Outcome:
@@ -218,7 +223,6 @@ def _record_ending(context: RunContext, error: BaseException | None) -> None:
     else:
         record.fail(error, status="diverged" if isinstance(error, DivergedError) else "failed")
         level, event = logging.ERROR, "error"
-    # Before the row: if the log's disk is full, this may still have room.
     record.flush()
     log_event(_logger, level, event, _story(error), phase=phase)
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from psann._device import device_name, resolve_device
-from psann.errors import ConfigError, DataError
+from psann.errors import ConfigError, DataError, FileFormatError
 from psann.estimators._base import BasePSANNRegressor
+from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
 from psann.run.checkpoints import Checkpoints
 from psann.run.config import RunConfig, dump_resolved
@@ -71,7 +72,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
 
 def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
     """What a run would stumble over late, or pass over in silence."""
-    problems = [] if config.mode == "evaluate" else _problems_of_monitor(config, splits, reward)
+    problems = [] if config.mode == "evaluate" else _problems_of_training(config, splits, reward)
     if reward is None:
         return problems
     key, cost = config.evaluation.portfolio_prices_key, judging_cost(config)
@@ -90,8 +91,10 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     return problems
 
 
-def _problems_of_monitor(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
-    """Why the best epoch could not be chosen as it is meant to be."""
+def _problems_of_training(
+    config: RunConfig, splits: DataSplits, reward: Reward | None
+) -> list[str]:
+    """Why there is nothing to maximise, or the best epoch cannot be chosen as it is meant to be."""
     problems = []
     monitor = config.training.monitor
     who = f"{config.where('training', 'monitor')}: training.monitor is {monitor!r}, but"
@@ -104,12 +107,28 @@ def _problems_of_monitor(config: RunConfig, splits: DataSplits, reward: Reward |
         if monitor.endswith("reward"):
             problems.append(f"{who} hisso.enabled is false. Write val_loss, train_loss or auto.")
         return problems
-    judges_prices = not reward.needs_targets and config.hisso.context_extractor is None
-    is_unjudged = "prices_train" in splits.arrays and "prices_val" not in splits.arrays
-    if judges_prices and has_validation and is_unjudged:
+    hisso = config.hisso
+    has_prices = {split: f"prices_{split}" in splits.arrays for split in ("train", "val")}
+    try:
+        resolve_reward_for(hisso, has_prices=has_prices["train"])
+    except ValueError as error:
+        problems.append(str(error))
+        return problems
+    if reward.needs_targets or hisso.context_extractor is not None:
+        return problems
+    if has_prices["train"] and has_validation and not has_prices["val"]:
         problems.append(
             "prices_val (validation) must be given with X_val, as prices_train is: their reward "
             "chooses the best epoch. Add it, or leave the validation split out."
+        )
+    if (
+        reward.needs_weights
+        and not has_prices["train"]
+        and not (splits.arrays["X_train"] > 0).all()
+    ):
+        problems.append(
+            f"prices_train must be given: the reward {reward.name} is earned on prices, and "
+            "X_train, which would have to stand in for them, is not positive."
         )
     return problems
 
@@ -128,7 +147,13 @@ def first_estimator(
     if targets.estimator_file is None:
         return targets.estimator_class(**arguments), None
     device = str(resolve_device(config.device))
-    estimator = targets.estimator_class.load(targets.estimator_file, device=device)
+    try:
+        estimator = targets.estimator_class.load(targets.estimator_file, device=device)
+    except FileFormatError as error:
+        raise ConfigError(
+            f"{config.where('init_from')}: init_from must be readable as estimator.target "
+            f"{config.estimator.target}: {error}"
+        ) from error
     _check_against_parent(config, estimator)
     estimator.set_params(**arguments, warm_start=True)
     # What an evaluation judges by; training sets it anyway.

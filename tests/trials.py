@@ -1,0 +1,223 @@
+"""Small runs for tests: a market in memory, loaders and rewards that misbehave, one call to run.
+
+Configurations name the functions here as `trials.<name>`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from psann.accounting import growth_and_traded_weight
+from psann.run.paths import RunPaths
+from psann.run.runner import Outcome, RunRequest, execute
+
+CONFIG: dict[str, Any] = {
+    "estimator": {
+        "target": "psann.PSANNRegressor",
+        "params": {"hidden_layers": 1, "hidden_units": 8},
+    },
+    "hisso": {
+        "window": 6,
+        "batch_episodes": 4,
+        "updates_per_epoch": 2,
+        "transition_penalty": 0.001,
+    },
+    "data": {"loader": "trials.market"},
+    "training": {"epochs": 4, "lr": 0.05},
+    "device": "cpu",
+}
+ROWS = {"train": 40, "val": 20, "test": 15}
+
+
+# --- loaders -------------------------------------------------------------------------------------
+
+
+def market(
+    *,
+    seed: int = 0,
+    assets: int = 2,
+    without: Sequence[str] = (),
+    context: bool = False,
+    copies: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Prices that the features foretell in part; `copies` adds arrays under further names."""
+    generator = np.random.default_rng(seed)
+    data: dict[str, Any] = {}
+    first = 0
+    for split, rows in ROWS.items():
+        signal_ = generator.standard_normal((rows, assets))
+        moves = 0.02 * signal_ + 0.01 * generator.standard_normal((rows, assets))
+        prices = 50.0 * np.exp(np.cumsum(np.vstack([np.zeros(assets), moves[:-1]]), axis=0))
+        data[f"X_{split}"] = np.hstack([signal_, generator.standard_normal((rows, 1))])
+        data[f"y_{split}"] = moves
+        data[f"prices_{split}"] = prices
+        data[f"time_{split}"] = np.arange(first, first + rows, dtype=float)
+        if context:
+            data[f"context_{split}"] = generator.standard_normal((rows, 2))
+        first += rows
+    for name, of in (copies or {}).items():
+        data[name] = data[of].copy()
+    return {key: array for key, array in data.items() if key not in without}
+
+
+def raising() -> dict[str, Any]:
+    raise RuntimeError("the database is down")
+
+
+def exiting() -> dict[str, Any]:
+    sys.exit(0)
+
+
+def not_finite() -> dict[str, Any]:
+    data = market()
+    data["X_train"][3, 1] = math.nan
+    return data
+
+
+def rebound() -> dict[str, Any]:
+    """Prices that fall for so long that a policy goes short, and then rise a thousandfold."""
+    data = market()
+    fall = 50.0 * 0.97 ** np.arange(sum(ROWS.values()), dtype=float)
+    first = 0
+    for split, rows in ROWS.items():
+        data[f"prices_{split}"] = np.repeat(fall[first : first + rows, None], 2, axis=1)
+        first += rows
+    data["prices_test"][8:] *= 1000.0
+    return data
+
+
+def slow(*, ready: str) -> dict[str, Any]:
+    """Say that loading has begun, then wait for a signal."""
+    Path(ready).touch()
+    while True:
+        signal.pause()
+
+
+def bad_data(*, case: str) -> object:
+    """One of the bad data sets of the tests of the data checks."""
+    return BAD_DATA[case]()
+
+
+BAD_DATA: dict[str, Callable[[], object]] = {}
+
+
+# --- rewards -------------------------------------------------------------------------------------
+
+
+def log_growth(
+    actions: Tensor, context: Tensor, *, transition_penalty: float, scale: float = 1.0
+) -> Tensor:
+    """Mean log growth without cost, times `scale`."""
+    growth, _ = growth_and_traded_weight(actions, context, initial="invested", cash=False)
+    return scale * growth.log().mean(dim=-1)
+
+
+class Trouble:
+    """What a reward does from one training update of the process on, counted from 1."""
+
+    def __init__(self) -> None:
+        self.at_update = 0
+        self.n_updates = 0
+        self.action: Callable[[Tensor], Tensor] = lambda rewards: rewards * math.nan
+
+    def plan(self, at_update: int, action: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.__init__()  # type: ignore[misc]
+        self.at_update = at_update
+        if action is not None:
+            self.action = action
+
+
+TROUBLE = Trouble()
+
+
+def troubled(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    """`log_growth` until the update that `TROUBLE` was planned for."""
+    rewards = log_growth(actions, context, transition_penalty=transition_penalty)
+    if torch.is_grad_enabled() and actions.requires_grad:
+        TROUBLE.n_updates += 1
+    if 0 < TROUBLE.at_update <= TROUBLE.n_updates:
+        return TROUBLE.action(rewards)
+    return rewards
+
+
+def cumulative_features(X: Tensor) -> Tensor:
+    """A context extractor: positive prices made of the first two features."""
+    return torch.exp(0.02 * torch.cumsum(X[..., :2], dim=1))
+
+
+def narrow_context(X: Tensor) -> Tensor:
+    """A context extractor whose result has a wrong width."""
+    return torch.ones((*X.shape[:2], 3))
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def write_config(folder: Path, content: Mapping[str, Any] | None = None) -> Path:
+    """Write a configuration; `CONFIG` by default."""
+    file = folder / "trial.yaml"
+    file.write_text(yaml.safe_dump(dict(CONFIG if content is None else content)))
+    return file
+
+
+def trial(folder: Path, *overrides: str, name: str = "run", **request: Any) -> Outcome:
+    """Run `CONFIG` with overrides in `folder/out/<name>`, in this process."""
+    config = request.pop("config", None) or write_config(folder)
+    return execute(
+        RunRequest(
+            config=config,
+            output_dir=folder / "out",
+            run_name=name,
+            overrides=overrides,
+            quiet=True,
+            **request,
+        )
+    )
+
+
+def finished(folder: Path, *overrides: str, name: str = "run", **request: Any) -> RunPaths:
+    """Run as `trial` does, and insist that it ends well."""
+    outcome = trial(folder, *overrides, name=name, **request)
+    assert outcome.exit_code == 0, outcome.message
+    assert outcome.paths is not None
+    return outcome.paths
+
+
+def metrics_of(paths: RunPaths) -> dict[str, Any]:
+    """Read `metrics.json` with NaN refused."""
+
+    def refuse(name: str) -> float:
+        raise ValueError(f"metrics.json holds {name}")
+
+    content: dict[str, Any] = json.loads(paths.metrics.read_bytes(), parse_constant=refuse)
+    return content
+
+
+def rows_of(paths: RunPaths, event: str | None = None) -> list[dict[str, str]]:
+    """Read the rows of `events.csv`, of one kind or all."""
+    with paths.events.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if event in (None, row["event"])]
+
+
+def tree_of(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder, directories included by name."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "directory"
+        for path in sorted(folder.rglob("*"))
+    }
