@@ -60,7 +60,7 @@ NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 # Far beyond what can be trained, so that a slip of the keyboard or a hostile file is refused
 # before it takes memory.
-LAYERS = Interval(Integral, 1, 1_000, closed="both")
+LAYERS = Interval(Integral, 1, 256, closed="both")
 UNITS = Interval(Integral, 1, 65_536, closed="both")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 REAL = Interval(Real, None, None, closed="neither")
@@ -140,7 +140,6 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     random_state: Any
 
     _epoch_offset: int = 0
-    _takes_context: ClassVar[bool] = False
 
     def _store(self, arguments: Mapping[str, Any]) -> None:
         """Set the constructor's arguments as attributes: all that a constructor may do."""
@@ -157,6 +156,13 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
     ) -> Network:
         """The body for these widths; without `rng` only its shape, on torch's meta device."""
+
+    def _refuse_context(self, n_context: int) -> None:
+        """Raise `ValueError` if there is a context, for networks that have no use for one."""
+        if n_context:
+            raise ValueError(
+                f"{type(self).__name__} takes no context; leave it out, or use WaveResNetRegressor."
+            )
 
     def parameter_problems(self, *, imports: bool = True) -> list[str]:
         """Every constructor parameter that `fit` would refuse, one sentence each.
@@ -207,8 +213,10 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         """Raise `ValueError` if the parameters do not describe a network."""
         if self.activation == "psann":
             read_options(SineOptions, self.activation_params or {}, who="activation_params")
+        # One layer is as right or wrong as all of them.
+        small = type(self)(**{**self.get_params(deep=False), "hidden_layers": 1})
         with torch.device("meta"):
-            self._build_network(1, 1, 0, None)
+            small._build_network(1, 1, 0, None)
 
     def fit(
         self,
@@ -310,10 +318,6 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     ) -> Network:
         """The network to train, and the fitted attributes that describe its inputs."""
         n_outputs = action_width(prepared, options)
-        if prepared.n_context and not self._takes_context:
-            raise ValueError(
-                f"{type(self).__name__} takes no context; leave it out, or use WaveResNetRegressor."
-            )
         self.seed_ = _seed(self.random_state)
         network = self._build_network(
             prepared.n_features,

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class _Fitted(BaseModel):
     evaluation_options_: dict[str, Any]
     feature_names_in_: list[str] | None
     hisso_options_: dict[str, Any] | None
-    input_shape_: list[int] | None
+    input_shape_: list[PositiveInt] | None
     monitor_: MonitorName | None
     n_context_: int = Field(ge=0)
     n_features_in_: int = Field(ge=1)

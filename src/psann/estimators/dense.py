@@ -148,6 +148,7 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
     def _build_network(
         self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
     ) -> Network:
+        self._refuse_context(n_context)
         return DenseNetwork(
             n_in,
             n_out,

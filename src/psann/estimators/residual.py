@@ -90,6 +90,7 @@ threads, device, warm_start, random_state
     def _build_network(
         self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
     ) -> Network:
+        self._refuse_context(n_context)
         return ResidualNetwork(
             n_in,
             n_out,

@@ -55,7 +55,6 @@ data_format, on_nonfinite, max_skipped_updates, engine, threads, device, warm_st
     https://arxiv.org/abs/1709.07871
     """
 
-    _takes_context = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BasePSANNRegressor._parameter_constraints,
         "first_layer_w0": [POSITIVE],

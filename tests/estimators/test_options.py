@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from psann.estimators._options import read_options
+from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.training.schedules import LRScheduleOptions
+
+
+def problems(model: Any, given: Any, who: str = "hisso") -> list[str]:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        read_options(model, given, who=who)
+    return str(caught.value).splitlines()
+
+
+def test_an_instance_or_a_mapping_is_read() -> None:
+    options = HISSOOptions(window=5)
+    assert read_options(HISSOOptions, options, who="hisso") is options
+    assert read_options(HISSOOptions, {"window": 5}, who="hisso") == options
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_key_and_value() -> None:
+    given = {"window": 1, "primary_transform": "sofmax", "batch_episodes": 3}
+    assert problems(HISSOOptions, given) == [
+        "hisso.window must be greater than or equal to 2; got 1.",
+        "hisso.primary_transform must be 'identity', 'softmax', 'tanh', 'softmax_cash' or "
+        "'long_short'; got 'sofmax'.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "sentence"),
+    [
+        (HISSOOptions, {"windw": 3}, "hisso.windw is no known key. Did you mean 'window'?"),
+        (
+            HISSOOptions,
+            {"supervised": {"epocs": 3}},
+            "hisso.supervised.epocs is no known key. Did you mean 'epochs'?",
+        ),
+        (
+            HISSOOptions,
+            {"reward": {"target": "sharpe", "kwarg": {}}},
+            "hisso.reward.kwarg is no known key. Did you mean 'kwargs'?",
+        ),
+        (
+            HISSOOptions,
+            {"supervised": WarmStartOptions().model_dump() | {"lr": -1}},
+            "hisso.supervised.lr must be greater than 0; got -1.",
+        ),
+        (EvaluationOptions, {"initial": 3}, "hisso.initial must be 'cash' or 'invested'; got 3."),
+        (EvaluationOptions, {"window": 3}, "hisso.window is no known key."),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(model: Any, given: Any, sentence: str) -> None:
+    assert problems(model, given) == [sentence]
+
+
+def test_a_key_of_several_forms_says_all_of_them() -> None:
+    (sentence,) = problems(HISSOOptions, {"reward": 3})
+    assert sentence.startswith("hisso.reward must be a valid string, or a valid dictionary, or")
+    assert sentence.endswith("got 3.")
+
+
+def test_settings_that_contradict_each_other_are_explained() -> None:
+    (sentence,) = problems(LRScheduleOptions, {"name": "step", "lr_min": 0.1}, who="lr_schedule")
+    expected = "lr_schedule: lr_min has no effect on the schedule 'step'; remove it."
+    assert sentence == expected
+
+
+def test_what_is_no_mapping_is_refused() -> None:
+    assert problems(HISSOOptions, 3)[0].startswith("hisso must be")
