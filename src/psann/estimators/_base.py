@@ -52,7 +52,7 @@ from psann.training.optimizer import Optimizer, OptimizerName
 from psann.training.options import TrainingOptions, build_engine
 from psann.training.precision import resolve_precision
 from psann.training.schedules import LRScheduleOptions
-from psann.training.state import TrainState
+from psann.training.state import SavedState, TrainState
 from psann.training.supervised import fit_supervised
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -229,6 +229,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         hisso: HISSOOptions | Mapping[str, Any] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
         observers: Sequence[Observer] = (),
+        resume: SavedState | None = None,
     ) -> Self:
         """Train on targets, or on the reward of episodes when `hisso` is given.
 
@@ -250,6 +251,9 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
             Cost and first holdings of the validation pass.
         observers : sequence of Observer
             Who watches; see `psann.training.observers`.
+        resume : SavedState, optional
+            Where an interrupted fit of the same estimator on the same data left off: what an
+            observer took by ``state.state_dict()``. The result is then that of one fit.
 
         Returns
         -------
@@ -305,10 +309,13 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
                 training=training,
                 keeps_first_weights=continues,
                 observers=observers,
+                saved=resume,
             )
             if trained is None:
                 rows = supervised_rows(prepared, device)
-                trained = fit_supervised(engine, *rows, options=training, observers=observers)
+                trained = fit_supervised(
+                    engine, *rows, options=training, observers=observers, saved=resume
+                )
         self._keep(network, *trained)
         self.fit_result_.decisions[:0] = decisions
         return self

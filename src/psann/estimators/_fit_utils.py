@@ -32,7 +32,7 @@ from psann.training.engine import EagerEngine
 from psann.training.history import Decision, FitResult
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
-from psann.training.state import TrainState
+from psann.training.state import SavedState, TrainState
 from psann.training.supervised import Rows
 
 Floats = NDArray[np.floating[Any]]
@@ -269,6 +269,7 @@ def maybe_run_hisso(
     training: TrainingOptions,
     keeps_first_weights: bool = False,
     observers: Sequence[Observer] = (),
+    saved: SavedState | None = None,
 ) -> tuple[TrainState, FitResult] | None:
     """Train on episodes if the options say so.
 
@@ -288,6 +289,8 @@ def maybe_run_hisso(
         Whether epoch 0 is the network as given (fine-tuning) rather than one that does nothing.
     observers : sequence of Observer
         Who watches.
+    saved : SavedState, optional
+        Where an earlier start left off.
 
     Returns
     -------
@@ -336,7 +339,7 @@ def maybe_run_hisso(
         training=training,
         keeps_first_weights=keeps_first_weights,
     )
-    state, result = train_hisso(engine, task, observers)
+    state, result = train_hisso(engine, task, observers, saved)
     result.decisions[:0] = decisions
     return state, result
 

@@ -21,7 +21,7 @@ from psann.training.loop import MonitorName, Phase, Validation, resolve_monitor,
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.schedules import LRScheduleOptions
-from psann.training.state import TrainState
+from psann.training.state import SavedState, TrainState
 from psann.training.supervised import RowObjective, Rows, row_table, shuffle_decision
 
 
@@ -154,7 +154,10 @@ class HISSOTask:
 
 
 def train_hisso(
-    engine: EagerEngine, task: HISSOTask, observers: Sequence[Observer]
+    engine: EagerEngine,
+    task: HISSOTask,
+    observers: Sequence[Observer],
+    saved: SavedState | None = None,
 ) -> tuple[TrainState, FitResult]:
     """Train a policy by its reward, after a warm start on targets if there is one.
 
@@ -166,6 +169,8 @@ def train_hisso(
         Data and options.
     observers : sequence of Observer
         Who watches.
+    saved : SavedState, optional
+        Where an earlier start left off, in the warm start or in the episodes.
 
     Returns
     -------
@@ -186,18 +191,19 @@ def train_hisso(
         monitors = ("val_reward", "val_loss", *monitors)
     monitor = resolve_monitor(task.training.monitor, monitors)
     decisions = []
-    state = None
-    if task.warm_start_rows is not None:
-        state, decision = _warm_start(engine, task, observers)
+    warm = None
+    if task.warm_start_rows is not None and (saved is None or saved.phase != "hisso"):
+        warm, decision = _warm_start(engine, task, observers, saved)
         decisions.append(decision)
+    if task.hisso.warm_start is not None:
+        # The network has grown with these epochs; starting its warm-ups again would undo them.
+        engine.epoch_offset += task.hisso.warm_start.epochs
     decisions.append(_episode_decision(engine, task))
     for observer in observers:
         observer.on_decision(decisions[-1])
     phase = _episode_phase(engine, task, monitor)
-    warm, state = state, start_of(phase, engine)
+    state = start_of(phase, engine, saved)
     if warm is not None:
-        # The network has grown with these epochs; starting its warm-ups again would undo them.
-        engine.epoch_offset += warm.epoch
         state.carry = engine.restarted(warm.carry.weights, warm.carry.buffers)
     stopped_early = run_phase(phase, engine, state, observers)
     if state.best_epoch == 0:
@@ -208,7 +214,10 @@ def train_hisso(
 
 
 def _warm_start(
-    engine: EagerEngine, task: HISSOTask, observers: Sequence[Observer]
+    engine: EagerEngine,
+    task: HISSOTask,
+    observers: Sequence[Observer],
+    saved: SavedState | None,
 ) -> tuple[TrainState, Decision]:
     options, training = task.hisso.warm_start, task.training
     assert options is not None and task.warm_start_rows is not None
@@ -239,7 +248,7 @@ def _warm_start(
     )
     usual = training.optimizer.weight_decay
     own_decay = usual if options.weight_decay is None else options.weight_decay
-    state = start_of(phase, engine)
+    state = start_of(phase, engine, saved)
     with engine.weight_decay_of(own_decay):
         run_phase(phase, engine, state, observers)
     return state, decision

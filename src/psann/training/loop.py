@@ -20,7 +20,7 @@ from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.precision import MAX_OVERFLOWS_IN_A_ROW
 from psann.training.schedules import LRScheduleOptions, learning_rate
-from psann.training.state import Best, Tally, TrainState
+from psann.training.state import Best, SavedState, Tally, TrainState
 
 MonitorName = Literal["val_reward", "val_loss", "reward", "train_loss"]
 
@@ -86,11 +86,14 @@ def resolve_monitor(requested: MonitorName | None, available: Sequence[MonitorNa
     return requested
 
 
-def start_of(phase: Phase, engine: EagerEngine) -> TrainState:
-    """State before the first update of a phase, from the engine's network."""
-    return TrainState.at_start(
+def start_of(phase: Phase, engine: EagerEngine, saved: SavedState | None = None) -> TrainState:
+    """State before the first update of a phase, or where an earlier start left that phase."""
+    state = TrainState.at_start(
         phase.name, epochs_total=phase.epochs, monitor=phase.monitor, engine=engine
     )
+    if saved is not None and saved.phase == phase.name:
+        state.load_state_dict(saved)
+    return state
 
 
 def run_phase(
@@ -121,7 +124,7 @@ def run_phase(
     """
     for observer in observers:
         observer.on_phase_start(state)
-    if state.epoch == 0 and state.best is None:
+    if state.update == 0 and state.best is None:
         _judge_untrained(phase, engine, state)
     stopped_early = _is_out_of_patience(phase, state)
     while state.epoch < phase.epochs and not stopped_early:

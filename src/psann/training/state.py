@@ -1,14 +1,46 @@
-"""Where training stands: what an interrupted phase needs to go on."""
+"""Where training stands: what an interrupted phase needs to go on, bit for bit.
+
+Randomness needs no place here: every draw is a function of seed, stream, epoch and update.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from psann.training.engine import Carry, EagerEngine, WeightLayout
 from psann.training.history import Decision, EpochRecord, FitResult
+from psann.training.optimizer import OptimizerState
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedState:
+    """A `TrainState` as a file can hold it: JSON values, and tensors on the CPU."""
+
+    values: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    @property
+    def phase(self) -> str:
+        """The phase that was under way."""
+        return str(self.values["phase"])
+
+
+_COUNTERS = (
+    "phase",
+    "monitor",
+    "epoch",
+    "updates_in_epoch",
+    "update",
+    "episodes",
+    "skipped_updates",
+    "refused_in_a_row",
+    "stale_epochs",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +100,64 @@ class TrainState:
         source: Carry | Best = self.best if best and self.best is not None else self.carry
         return {**self.layout.unflatten(source.weights), **source.buffers}
 
+    def state_dict(self) -> SavedState:
+        """Everything that `load_state_dict` needs to go on as if nothing had happened."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTERS}
+        values["history"] = [_as_plain(record) for record in self.history]
+        tensors = {f"tally.{name}": _numbers(v) for name, v in asdict(self.tally).items()}
+        carry = self.carry
+        tensors |= {f"optimizer.{name}": t for name, t in carry.optimizer._asdict().items()}
+        tensors |= {"weights": carry.weights, "scale": carry.scale}
+        tensors |= {"good_streak": carry.good_streak}
+        tensors |= {f"buffers.{name}": t for name, t in carry.buffers.items()}
+        values["best"] = None
+        if self.best is not None:
+            values["best"] = {"value": self.best.value.hex(), "epoch": self.best.epoch}
+            tensors["best.weights"] = self.best.weights
+            tensors |= {f"best.buffers.{name}": t for name, t in self.best.buffers.items()}
+        return SavedState(
+            values=values, tensors={name: t.detach().cpu() for name, t in tensors.items()}
+        )
+
+    def load_state_dict(self, saved: SavedState) -> None:
+        """Go on where `state_dict` was taken, on this state's own device.
+
+        Parameters
+        ----------
+        saved : SavedState
+            Of the same phase of the same network.
+
+        Raises
+        ------
+        KeyError, ValueError, RuntimeError
+            If it belongs to another network.
+        """
+        values = saved.values
+        tensors = {name: t.to(self.carry.weights.device) for name, t in saved.tensors.items()}
+        for name in _COUNTERS:
+            setattr(self, name, values[name])
+        self.history = [_from_plain(record) for record in values["history"]]
+        self.tally = Tally(
+            **{name: saved.tensors[f"tally.{name}"].tolist() for name in asdict(Tally())}
+        )
+        names = OptimizerState._fields
+        self.carry = replace(
+            self.carry,
+            weights=_fitting(tensors["weights"], self.carry.weights),
+            optimizer=OptimizerState(*(tensors[f"optimizer.{name}"] for name in names)),
+            buffers={name: tensors[f"buffers.{name}"] for name in self.carry.buffers},
+            scale=tensors["scale"],
+            good_streak=tensors["good_streak"],
+        )
+        self.best = None
+        if (best := values["best"]) is not None:
+            self.best = Best(
+                value=float.fromhex(best["value"]),
+                epoch=best["epoch"],
+                weights=_fitting(tensors["best.weights"], self.carry.weights),
+                buffers={name: tensors[f"best.buffers.{name}"] for name in self.carry.buffers},
+            )
+
     def result(self, *, stopped_early: bool, decisions: Sequence[Decision]) -> FitResult:
         """What the phase did, as plain values."""
         return FitResult(
@@ -86,3 +176,28 @@ class TrainState:
     def best_epoch(self) -> int:
         """Epoch of the best weights; the last finished one where nothing is monitored."""
         return self.epoch if self.best is None else self.best.epoch
+
+
+def _numbers(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _fitting(tensor: Tensor, like: Tensor) -> Tensor:
+    if tensor.shape != like.shape or tensor.dtype != like.dtype:
+        raise ValueError(
+            f"the saved state has {tensor.numel()} weights; this network has {like.numel()}"
+        )
+    return tensor
+
+
+def _as_plain(record: EpochRecord) -> dict[str, Any]:
+    # Hexadecimal floats: NaN has no place in JSON, and no digit may be lost.
+    return {k: v.hex() if isinstance(v, float) else v for k, v in asdict(record).items()}
+
+
+def _from_plain(plain: dict[str, Any]) -> EpochRecord:
+    fields: dict[str, Any] = {
+        name: float.fromhex(value) if isinstance(value, str) and name != "phase" else value
+        for name, value in plain.items()
+    }
+    return EpochRecord(**fields)

@@ -17,7 +17,7 @@ from psann.training.history import Decision, FitResult
 from psann.training.loop import IndexTable, Phase, Validation, resolve_monitor, run_phase, start_of
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
-from psann.training.state import TrainState
+from psann.training.state import SavedState, TrainState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,7 @@ def fit_supervised(
     *,
     options: TrainingOptions,
     observers: Sequence[Observer],
+    saved: SavedState | None = None,
 ) -> tuple[TrainState, FitResult]:
     """Train on targets and choose the best epoch by the monitor.
 
@@ -132,6 +133,8 @@ def fit_supervised(
         How.
     observers : sequence of Observer
         Who watches.
+    saved : SavedState, optional
+        Where an earlier start left off.
 
     Returns
     -------
@@ -181,6 +184,6 @@ def fit_supervised(
         reset_states_each_epoch=options.state_reset == "epoch",
         max_skipped_updates=options.max_skipped_updates,
     )
-    state = start_of(phase, engine)
+    state = start_of(phase, engine, saved)
     stopped_early = run_phase(phase, engine, state, observers)
     return state, state.result(stopped_early=stopped_early, decisions=[decision])
