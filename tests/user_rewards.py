@@ -65,6 +65,16 @@ def averaged(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().mean()
 
 
+def nan_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square() * float("nan")
+
+
+def unlucky(outputs: Tensor, targets: Tensor) -> Tensor:
+    """A loss that is not finite for a batch with a large first target."""
+    error = (outputs - targets).square()
+    return torch.where(targets[:1, :1] > 0.5, error * float("nan"), error)
+
+
 class Spread:
     """A reward that is an object."""
 

@@ -19,6 +19,7 @@ from psann.estimators._fit_utils import (
     flatten_rows,
     prepare_inputs_and_scaler,
 )
+from psann.estimators._options import read_options
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
@@ -63,6 +64,11 @@ class PredictionMixin:
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
             X = flatten_rows(X, self.data_format)
+        if not reset and shape != self.input_shape_:
+            raise ValueError(
+                f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
+                f"those in fit; got {shape or tuple(np.shape(X)[1:])}."
+            )
         checks = {"dtype": [np.float64, np.float32], "reset": reset}
         if y is None and not requires_y:
             X = validate_data(self, X, **checks)
@@ -71,11 +77,6 @@ class PredictionMixin:
         if reset:
             self.input_shape_ = shape
             self.y_ndim_ = 2 if y is None else np.ndim(y)
-        elif shape != self.input_shape_:
-            raise ValueError(
-                f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
-                f"those in fit; got {shape or X.shape[1:]}."
-            )
         return {**split, "X": X, "y": y}
 
     def _prepared(
@@ -242,7 +243,7 @@ class PredictionMixin:
         options = self._fitted_hisso()
         judging = self.evaluation_options_
         if evaluation is not None:
-            judging = EvaluationOptions.model_validate(evaluation)
+            judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         rows = self._prepared(X, y=y, prices=prices, context=context)
         reward = resolve_reward_for(options, has_prices=prices is not None)
         if len(rows.X) < reward.min_rows:

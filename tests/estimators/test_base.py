@@ -1,0 +1,474 @@
+"""What all estimators share: scikit-learn's contract, settings that count, and honest errors."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from planted import Recorder, fit_hisso, planted, quick, story_of
+from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann.errors import DeviceError, DivergedError
+
+ESTIMATORS = [PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor]
+ROWS = planted(120)
+X, PRICES = ROWS["X"], ROWS["prices"]
+Y = np.column_stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]])
+VALIDATION = (X[80:], Y[80:])
+
+
+# ---------------------------------------------------------------- scikit-learn's contract
+
+CHECKED = [
+    PSANNRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8),
+    ResPSANNRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8),
+    WaveResNetRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8, first_layer_w0=3.0),
+]
+
+
+@parametrize_with_checks(CHECKED)
+def test_scikit_learns_checks_pass_without_exception(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([cls() for cls in ESTIMATORS])
+def test_scikit_learns_checks_pass_with_every_default(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_parameters_are_stored_as_given_and_clones_are_alike(cls: Any) -> None:
+    params = {"hidden_units": 5, "lr_schedule": {"name": "cosine"}, "scaler": StandardScaler()}
+    model = cls(**params)
+    assert all(model.get_params(deep=False)[name] is value for name, value in params.items())
+    again = clone(model.set_params(epochs=7))
+    assert again.epochs == 7 and again.lr_schedule == {"name": "cosine"}
+    assert vars(again).keys() == vars(model).keys()
+    with pytest.raises(ValueError, match="Invalid parameter 'hidden_width'"):
+        model.set_params(hidden_width=3)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_parameter_is_documented_and_checked(cls: Any) -> None:
+    names = set(cls().get_params())
+    assert names == set(cls._parameter_constraints)
+    text = cls.__doc__ or ""
+    assert [name for name in names if name not in text] == []
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("norm", ["none", "rms"])
+def test_fitted_estimators_can_be_pickled(cls: Any, norm: str) -> None:
+    params = {"norm": norm} if cls is WaveResNetRegressor else {}
+    model = fit_hisso(quick(cls, scaler="standard", **params))
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer)
+    buffer.seek(0)
+    for again in (pickle.loads(pickle.dumps(model)), joblib.load(buffer)):
+        np.testing.assert_array_equal(again.predict_actions(X), model.predict_actions(X))
+        assert again.to_bytes() == model.to_bytes()
+
+
+def test_a_pipeline_and_a_search_train_it() -> None:
+    pipeline = make_pipeline(StandardScaler(), quick(epochs=10))
+    search = GridSearchCV(pipeline, {"psannregressor__lr": [1e-5, 2e-2]}, cv=2)
+    search.fit(X, Y)
+    assert search.best_params_ == {"psannregressor__lr": 2e-2}
+    assert search.predict(X).shape == (120, 2)
+
+
+def test_names_of_columns_are_remembered_and_held() -> None:
+    table = pd.DataFrame(X, columns=["a", "b", "c"])
+    model = quick().fit(table, pd.DataFrame(Y))
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(model.predict(table), quick().fit(X, Y).predict(X))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(table.rename(columns={"a": "z"}))
+    with pytest.raises(ValueError, match="feature names"):
+        quick().fit(table, Y, validation_data=(table.rename(columns={"a": "z"}), Y))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_images_are_flattened_and_the_place_of_channels_does_not_matter(cls: Any) -> None:
+    images = np.random.default_rng(0).normal(size=(40, 2, 3, 4))
+    y = images.mean(axis=(1, 2, 3))
+    first = quick(cls).fit(images, y)
+    last = quick(cls, data_format="channels_last").fit(np.moveaxis(images, 1, -1), y)
+    np.testing.assert_array_equal(last.predict(np.moveaxis(images, 1, -1)), first.predict(images))
+    assert (first.n_features_in_, first.input_shape_) == (24, (2, 3, 4))
+
+
+# ---------------------------------------------------------------- training on targets
+
+
+@pytest.mark.parametrize(
+    ("cls", "loss"),
+    [
+        *((PSANNRegressor, loss) for loss in ("mse", "mae", "huber", "log_cosh")),
+        (PSANNRegressor, "user_rewards:quartic"),
+        (ResPSANNRegressor, "mse"),
+        (WaveResNetRegressor, "mse"),
+    ],
+)
+def test_every_estimator_and_every_loss_learns(cls: Any, loss: str) -> None:
+    w0 = {"first_layer_w0": 2.0} if cls is WaveResNetRegressor else {}
+    model = quick(cls, epochs=20, lr=2e-2, loss=loss, **w0).fit(X, Y[:, 0])
+    losses = [record.train_loss for record in model.fit_result_.history]
+    assert losses[-1] < 0.5 * losses[0]
+    assert model.score(X, Y[:, 0]) > 0.5
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_every_optimiser_learns(optimizer: str) -> None:
+    model = quick(epochs=30, lr=2e-2, optimizer=optimizer).fit(X, Y[:, 0])
+    assert model.score(X, Y[:, 0]) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (None, [0.01] * 4),
+        ("constant", [0.01] * 4),
+        ({"name": "linear", "lr_min": 0.001}, [0.01, 0.007, 0.004, 0.001]),
+        ({"name": "step", "step_epochs": 2, "gamma": 0.5}, [0.01, 0.01, 0.005, 0.005]),
+        ({"name": "constant", "warmup_epochs": 2}, [0.005, 0.01, 0.01, 0.01]),
+        ("cosine", [0.01, 0.0075, 0.0025, 0.0]),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(schedule: Any, rates: list[float]) -> None:
+    model = quick(epochs=4, lr=0.01, lr_schedule=schedule).fit(X, Y)
+    assert [r.lr for r in model.fit_result_.history] == pytest.approx(rates, abs=1e-15)
+
+
+def test_validation_rows_choose_the_epoch_and_patience_ends_training() -> None:
+    noise = np.random.default_rng(0).normal(size=(120, 1))
+    model = quick(epochs=200, lr=5e-2, hidden_units=32, patience=5)
+    model.fit(X[:40], noise[:40], validation_data={"X": X[40:], "y": noise[40:]})
+    result = model.fit_result_
+    assert result.stopped_early and result.epochs_done == result.best_epoch + 5
+    values = [record.val_loss for record in result.history]
+    assert model.best_value_ == min(v for v in values if v is not None)
+    assert model.monitor_ == "val_loss"
+    assert model.evaluate_loss(X[40:], noise[40:]) == pytest.approx(model.best_value_, rel=1e-5)
+
+
+def test_without_validation_the_training_loss_chooses() -> None:
+    model = quick(epochs=6).fit(X, Y)
+    losses = [record.train_loss for record in model.fit_result_.history]
+    assert model.monitor_ == "train_loss" and losses[model.best_epoch_ - 1] == min(losses)
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generators_did() -> None:
+    settings = {"input_noise": 0.1, "random_state": 3}
+    first = quick(**settings).fit(X, Y).to_bytes()
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    assert quick(**settings).fit(X, Y).to_bytes() == first
+    assert quick(input_noise=0.1, random_state=4).fit(X, Y).to_bytes() != first
+
+
+def test_a_random_state_object_moves_on_from_fit_to_fit() -> None:
+    state = np.random.RandomState(0)
+    model = quick(random_state=state)
+    first = model.fit(X, Y).predict(X)
+    assert not np.array_equal(model.fit(X, Y).predict(X), first)
+    again = quick(random_state=np.random.RandomState(0)).fit(X, Y)
+    np.testing.assert_array_equal(again.predict(X), first)
+
+
+def test_training_leaves_the_callers_arrays_and_threads_alone() -> None:
+    threads = torch.get_num_threads()
+    x, y = X.astype(np.float32), Y.astype(np.float32)
+    x.flags.writeable = y.flags.writeable = False
+    quick(scaler="standard", target_scaler="standard", threads=threads + 1).fit(x, y)
+    assert torch.get_num_threads() == threads
+
+
+# ---------------------------------------------------------------- every parameter counts
+
+SHARED: dict[str, Any] = {
+    "hidden_layers": 2,
+    "hidden_units": 9,
+    "activation": "tanh",
+    "activation_params": {"amplitude": 2.0},
+    "epochs": 4,
+    "batch_size": 31,
+    "lr": 0.02,
+    "lr_schedule": "cosine",
+    "optimizer": "sgd",
+    "weight_decay": 0.1,
+    "clip_norm": 1e-3,
+    "loss": "mae",
+    "patience": 1,
+    "monitor": "train_loss",
+    "input_noise": 0.2,
+    "shuffle": False,
+    "scaler": "minmax",
+    "target_scaler": "standard",
+    "preserve_shape": True,
+    "data_format": "channels_last",
+    "on_nonfinite": "skip",
+    "max_skipped_updates": 3,
+    "engine": "eager",
+    "threads": None,
+    "device": "cuda:77",
+    "warm_start": True,
+    "random_state": 1,
+}
+STATEFUL = {"w0": 2.0, "stateful": True, "state": {"rho": 0.5}, "state_reset": "none"}
+OWN: dict[Any, dict[str, Any]] = {
+    PSANNRegressor: STATEFUL,
+    ResPSANNRegressor: {**STATEFUL, "residual_alpha_init": 0.5},
+    WaveResNetRegressor: {
+        "first_layer_w0": 5.0,
+        "hidden_w0": 2.0,
+        "first_layer_w0_initial": 3.0,
+        "hidden_w0_initial": 3.0,
+        "w0_warmup_epochs": 2,
+        "progressive_depth_initial": 1,
+        "progressive_depth_interval": 1,
+        "progressive_depth_growth": 2,
+        "residual_alpha_init": 0.5,
+        "norm": "rms",
+        "dropout": 0.3,
+        "use_phase_shift": False,
+        "use_film": False,
+    },
+}
+# What a parameter belongs to, without which it says only that it plays no part.
+BASIS: dict[str, dict[str, Any]] = {
+    "state": {"stateful": True},
+    "state_reset": {"stateful": True},
+    "first_layer_w0_initial": {"w0_warmup_epochs": 2},
+    "hidden_w0_initial": {"w0_warmup_epochs": 2},
+    "progressive_depth_initial": {"hidden_layers": 4},
+    "progressive_depth_interval": {"hidden_layers": 4, "progressive_depth_initial": 1},
+    "progressive_depth_growth": {
+        "hidden_layers": 4,
+        "progressive_depth_initial": 1,
+        "progressive_depth_interval": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_the_changes_cover_every_parameter(cls: Any) -> None:
+    assert {**SHARED, **OWN[cls]}.keys() == cls().get_params().keys()
+
+
+def trace(cls: Any, name: str, params: dict[str, Any]) -> str:
+    """Story of a fit in which the parameter can show what it does."""
+    model = quick(cls, **params)
+    data: dict[str, Any] = {"X": X, "y": Y, "validation_data": VALIDATION}
+    if name == "data_format":
+        images = X.reshape(60, 3, 2)
+        data = {"X": images, "y": images[:, :, 0] @ [1.0, 2.0, 3.0]}
+    if name in ("use_phase_shift", "use_film"):
+        data |= {"context": X[:, :1]}
+        data["validation_data"] = {"X": X, "y": Y, "context": X[:, :1]}
+    if name == "patience":
+        data["y"] = data["y"] * 0.0 + np.random.default_rng(0).normal(size=Y.shape)
+    if name == "on_nonfinite":
+        model.set_params(loss="user_rewards:unlucky")
+    if name == "warm_start":
+        story_of(model, **data)
+    return story_of(model, **data)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(c, n) for c in ESTIMATORS for n in {**SHARED, **OWN[c]}]
+)
+def test_every_parameter_leaves_a_trace(cls: Any, name: str) -> None:
+    basis = BASIS.get(name, {})
+    usual = {"epochs": 12, "lr": 0.05} if name == "patience" else basis
+    changed = {**usual, name: {**SHARED, **OWN[cls]}[name]}
+    assert trace(cls, name, changed) != trace(cls, name, usual)
+
+
+def test_parameters_without_effect_are_named_in_the_decisions() -> None:
+    model = quick(max_skipped_updates=3, state_reset="none").fit(X, Y, prices=PRICES[:, :2])
+    (message,) = [d.message for d in model.fit_result_.decisions if "without effect" in d.message]
+    assert message == (
+        "without effect here: max_skipped_updates (on_nonfinite is stop); state_reset (stateful "
+        "is False); prices (training is on targets)"
+    )
+
+
+def test_observers_hear_of_every_decision_that_the_result_holds() -> None:
+    recorder = Recorder()
+    model = quick(max_skipped_updates=3).fit(X, Y, observers=[recorder])
+    assert recorder.decisions == model.fit_result_.decisions
+    assert recorder.decisions[0].message.startswith("engine eager")
+    assert [r.epoch for r in recorder.records] == [1, 2, 3]
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_all_problems_of_the_parameters_are_told_at_once() -> None:
+    model = PSANNRegressor(
+        epochs=0, lr=-1.0, optimizer="adm", lr_schedule={"nam": "x"}, loss="mze",
+        hidden_units=True, preserve_shape=True,
+    )  # fmt: skip
+    problems = model.parameter_problems()
+    assert len(problems) == 7
+    for word in ("'epochs'", "'lr'", "'optimizer'", "lr_schedule.nam", "loss must", "hidden_units",
+                 "preserve_shape must be False"):  # fmt: skip
+        assert any(word in problem for problem in problems), word
+    with pytest.raises(ValueError, match=r"lr_schedule\.nam") as caught:
+        model.fit(X, Y)
+    assert str(caught.value).splitlines() == problems
+    assert not any(name.endswith("_") for name in vars(model))
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in SHARED if n not in ("loss", "scaler", "target_scaler")]
+)
+def test_a_parameter_of_the_wrong_kind_is_refused_by_name(name: str) -> None:
+    problems = PSANNRegressor(**{name: object()}).parameter_problems()
+    assert len(problems) == 1 and f"'{name}'" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"activation_params": {"amplitud": 1}}, r"activation_params\.amplitud is no known key"),
+        ({"activation": "tanh", "activation_params": {"amplitude": 2.0}}, "activation_params"),
+        ({"lr_schedule": "cosin"}, r"lr_schedule\.name must be 'constant'"),
+        ({"loss": "os.system"}, "loss: 'os.system' belongs to Python itself"),
+        ({"loss": "user_rewards:averaged"}, "a loss must give one value per element"),
+        ({"hidden_layers": 10**9}, r"in the range \[1, 256\]"),
+        ({"monitor": "val_loss"}, "monitor 'val_loss' cannot be computed here"),
+        ({"monitor": "reward"}, "monitor 'reward' cannot be computed here"),
+    ],
+)
+def test_parameters_that_cannot_work_are_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        quick(**params).fit(X, Y)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError, match="cuda:77"):
+        quick(device="cuda:77").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": None}, "requires y to be passed"),
+        ({"y": Y[:5]}, "inconsistent numbers of samples"),
+        ({"y": Y * np.nan}, "NaN"),
+        ({"context": X[:, :1]}, "PSANNRegressor takes no context; leave it out"),
+        ({"validation_data": (X, Y, Y)}, r"or the pair \(X, y\); got tuple"),
+        ({"validation_data": {"y": Y}}, "must be a mapping with X and any of .* got y"),
+        ({"validation_data": {"X": X, "Y": Y}}, "got X, Y"),
+        ({"validation_data": {"X": X}}, "requires y to be passed"),
+        ({"validation_data": {}}, "got nothing"),
+        ({"validation_data": (X[:, :2], Y)}, "2 features, but PSANNRegressor is expecting 3"),
+        ({"validation_data": (X, Y[:, :1])}, "validation y must have the 2 columns"),
+        ({"hisso": {"windw": 3}}, r"hisso\.windw is no known key"),
+        ({"evaluation": {"initial": "x"}}, r"evaluation\.initial must be 'cash' or 'invested'"),
+        ({"prices": PRICES[:5]}, "prices must have the 120 rows of X; got 5"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        quick().fit(**{"X": X, "y": Y, **arguments})
+
+
+def test_a_fit_that_diverges_names_its_place_and_leaves_nothing_half_fitted() -> None:
+    model = quick().fit(X, Y)
+    model.set_params(loss="user_rewards:nan_loss")
+    with pytest.raises(DivergedError, match="phase supervised, epoch 1, update 1: the loss is not"):
+        model.fit(X[:, :2], Y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+# ---------------------------------------------------------------- going on
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_warm_start_goes_on_from_weights_and_scalers(cls: Any) -> None:
+    model = quick(cls, scaler="standard", target_scaler="standard", warm_start=True).fit(X, Y)
+    scaler, before = model.scaler_, model.predict(X)
+    model.set_params(lr=1e-12, shuffle=False).fit(X + 5.0, Y)
+    assert model.scaler_ is scaler
+    np.testing.assert_allclose(model.predict(X), before, atol=1e-5)
+
+
+def test_a_warm_start_learns_more() -> None:
+    model = quick(warm_start=True).fit(X, Y)
+    scores = [model.score(X, Y)] + [model.fit(X, Y).score(X, Y) for _ in range(3)]
+    assert scores == sorted(scores)
+
+
+def test_without_warm_start_a_second_fit_begins_anew() -> None:
+    model = quick().fit(X, Y)
+    first = model.to_bytes()
+    assert model.fit(X, Y).to_bytes() == first
+    assert model.fit(X[:, :2], Y[:, 0]).predict(X[:, :2]).shape == (120,)
+
+
+def test_epoch_zero_of_a_warm_start_is_the_network_as_given() -> None:
+    model = fit_hisso(quick(warm_start=True, epochs=20, lr=2e-2))
+    before = model.predict_actions(X)
+    # What these rows teach is the opposite of what the validation rows reward.
+    fit_hisso(model, **planted(rho=-1.0, seed=8))
+    assert model.best_epoch_ == 0
+    np.testing.assert_array_equal(model.predict_actions(X), before)
+    assert "kept the weights as given" in model.fit_result_.decisions[-1].message
+
+
+def test_warm_ups_go_on_where_the_kept_epoch_was() -> None:
+    model = quick(WaveResNetRegressor, w0_warmup_epochs=10, hidden_w0=11.0, warm_start=True)
+    model.fit(X, Y)
+    first = model.schedule_epoch_
+    assert model.network_.hidden_w0 == float(first)
+    model.fit(X, Y)
+    assert model.schedule_epoch_ == first + model.best_epoch_
+    assert model.network_.hidden_w0 == float(model.schedule_epoch_)
+
+
+def test_a_policy_can_follow_an_estimator_of_targets() -> None:
+    model = quick(warm_start=True).fit(X, X)
+    fit_hisso(model, **planted(120))
+    assert model.predict_actions(X).shape == (120, 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "fit", "message"),
+    [
+        ({"hidden_units": 9}, {}, r"amplitude \(8,\) -> \(9,\)"),
+        ({"hidden_layers": 2}, {}, r"activations\.1\.0\.amplitude None -> \(8,\)"),
+        ({"stateful": True}, {}, "None ->"),
+        ({}, {"y": Y[:, 0]}, r"head\.weight \(2, 8\) -> \(1, 8\)"),
+        ({}, {"X": X[:, :2]}, "2 features, but PSANNRegressor is expecting 3"),
+        (
+            {},
+            {"hisso": {"window": 8, "reward": "negative_mse", "primary_transform": "softmax_cash"}},
+            r"head\.weight \(2, 8\) -> \(3, 8\)",
+        ),
+    ],
+)
+def test_a_warm_start_with_another_shape_is_refused_and_changes_nothing(
+    params: dict[str, Any], fit: dict[str, Any], message: str
+) -> None:
+    model = quick(warm_start=True).fit(X, Y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**params).fit(**{"X": X, "y": Y, **fit})
+    np.testing.assert_array_equal(model.predict(X), before)

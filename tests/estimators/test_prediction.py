@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from planted import fit_hisso, planted, quick
+from psann import WaveResNetRegressor
+from psann.accounting import net_growth
+
+ROWS = planted(120)
+X, PRICES = ROWS["X"], ROWS["prices"]
+Y = X[:, :2]
+
+
+def test_predictions_have_the_shape_of_the_targets() -> None:
+    assert quick().fit(X, Y[:, 0]).predict(X).shape == (120,)
+    assert quick().fit(X, Y[:, :1]).predict(X).shape == (120, 1)
+    assert quick().fit(X, Y).predict(X).shape == (120, 2)
+    assert fit_hisso(quick()).predict(X).shape == (120, 3)
+
+
+def test_predictions_are_in_the_units_of_the_targets() -> None:
+    settings = {"epochs": 40, "lr": 2e-2, "scaler": "standard"}
+    plain = quick(**settings, target_scaler="standard").fit(X, Y)
+    moved = quick(**settings, target_scaler="standard").fit(X, 100.0 + 50.0 * Y)
+    np.testing.assert_allclose(moved.predict(X), 100.0 + 50.0 * plain.predict(X), atol=1e-3)
+    assert plain.score(X, Y) > 0.9
+
+
+def test_a_row_is_predicted_the_same_in_whatever_company() -> None:
+    model = quick().fit(X, Y)
+    together = model.predict(X)
+    order = np.random.default_rng(0).permutation(120)
+    np.testing.assert_allclose(model.predict(X[order]), together[order], rtol=0, atol=1e-14)
+    alone = np.vstack([model.predict(row[None]) for row in X[:5]])
+    np.testing.assert_allclose(alone, together[:5], rtol=0, atol=1e-14)
+
+
+def test_many_rows_go_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = quick(WaveResNetRegressor).fit(X, Y, context=X[:, :1])
+    whole = model.predict(X, context=X[:, :1])
+    monkeypatch.setattr("psann.estimators._prediction._PREDICT_ROWS", 50)
+    np.testing.assert_allclose(model.predict(X, context=X[:, :1]), whole, rtol=0, atol=1e-14)
+
+
+def test_actions_are_the_transformed_outputs() -> None:
+    model = fit_hisso(quick(monitor="train_loss"))
+    outputs = np.exp(model.predict(X))
+    np.testing.assert_allclose(
+        model.predict_actions(X), outputs / outputs.sum(1, keepdims=True), atol=1e-12
+    )
+    cash = fit_hisso(quick(), {"primary_transform": "softmax_cash"}).predict_actions(X)
+    assert cash.shape == (120, 3) and (cash.sum(1) < 1).all()
+
+
+def test_predicting_changes_nothing_and_nobody_elses_array() -> None:
+    model = fit_hisso(quick(scaler="standard"))
+    given = X.copy()
+    before = model.to_bytes()
+    for array in (given, given.astype(np.float32)):
+        array.flags.writeable = False
+        model.predict(array)
+        model.predict_actions(array)
+        model.evaluate_reward(array, PRICES)
+    assert model.to_bytes() == before
+    np.testing.assert_array_equal(given, X)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_actions", "evaluate_reward"])
+def test_nothing_can_be_asked_before_fit(method: str) -> None:
+    with pytest.raises(NotFittedError):
+        getattr(quick(), method)(X)
+
+
+def test_an_estimator_of_targets_has_no_actions() -> None:
+    for hisso in (None, {"enabled": False}):
+        model = quick().fit(X, Y, hisso=hisso)
+        with pytest.raises(ValueError, match="was trained on targets and has no actions"):
+            model.predict_actions(X)
+        with pytest.raises(ValueError, match="was trained on targets"):
+            model.evaluate_reward(X, PRICES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (X[:, :2], "has 2 features, but PSANNRegressor is expecting 3"),
+        (X.reshape(60, 2, 3), r"must have the shape \(3,\) of those in fit; got \(2, 3\)"),
+        (X * np.nan, "NaN"),
+        (X[:0], "0 sample"),
+    ],
+)
+def test_rows_unlike_those_of_fit_are_refused(rows: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        quick().fit(X, Y).predict(rows)
+
+
+def test_images_of_another_shape_are_refused() -> None:
+    model = quick().fit(X.reshape(60, 2, 3), Y[:60])
+    assert model.predict(X.reshape(60, 2, 3)).shape == (60, 2)
+    with pytest.raises(ValueError, match=r"must have the shape \(2, 3\) of those in fit; got \(3"):
+        model.predict(X.reshape(60, 3, 2))
+    with pytest.raises(ValueError, match=r"got \(6,\)"):
+        model.predict(X.reshape(60, 6))
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        (None, "must have the 1 columns of that in fit; got 0"),
+        (X[:, :2], "must have the 1 columns of that in fit; got 2"),
+        (X[:5, :1], "context must have the 120 rows of X; got 5"),
+        (X[:, :1] * np.inf, "context must be finite"),
+        ([["a"]] * 120, "context must be numeric"),
+    ],
+)
+def test_a_context_unlike_that_of_fit_is_refused(context: Any, message: str) -> None:
+    model = quick(WaveResNetRegressor).fit(X, Y, context=X[:, 0])
+    assert model.predict(X, context=X[:, 0]).shape == (120, 2)
+    with pytest.raises(ValueError, match=message):
+        model.predict(X, context=context)
+
+
+def test_a_context_that_fit_did_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="must have the 0 columns of that in fit; got 1"):
+        quick(WaveResNetRegressor).fit(X, Y).predict(X, context=X[:, :1])
+
+
+# ---------------------------------------------------------------- losses and rewards
+
+
+@pytest.mark.parametrize(
+    ("loss", "function"),
+    [
+        ("mse", lambda e: e**2),
+        ("mae", np.abs),
+        ("huber", lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5)),
+        ("log_cosh", lambda e: np.log(np.cosh(e))),
+        ("user_rewards:quartic", lambda e: e**4),
+    ],
+)
+def test_the_loss_is_the_mean_over_rows_and_outputs(loss: str, function: Any) -> None:
+    model = quick(loss=loss).fit(X, Y)
+    expected = function(model.predict(X) - Y).mean()
+    assert model.evaluate_loss(X, Y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_reproduces_that_of_the_validation_pass() -> None:
+    model = quick(target_scaler="standard").fit(X, 3 + Y, validation_data=(X[:50], 3 + Y[:50]))
+    assert model.evaluate_loss(X[:50], 3 + Y[:50]) == pytest.approx(model.best_value_, rel=1e-5)
+
+
+def test_the_loss_needs_targets_of_the_same_width() -> None:
+    model = quick().fit(X, Y)
+    with pytest.raises(ValueError, match="y must have 2 columns, one per output; got 1"):
+        model.evaluate_loss(X, Y[:, :1])
+    with pytest.raises(ValueError, match="requires y"):
+        model.evaluate_loss(X, None)
+
+
+def test_the_reward_is_that_of_the_actions_at_the_cost_asked_for() -> None:
+    model = fit_hisso(quick(monitor="train_loss"), {"transition_penalty": 0.01})
+    growth = net_growth(model.predict_actions(X), PRICES, initial="invested")
+    for cost in (0.0, 0.005):
+        expected = (np.log(growth.gross) - cost * growth.traded).mean()
+        judged = model.evaluate_reward(
+            X, PRICES, evaluation={"trans_cost": cost, "initial": "invested"}
+        )
+        assert judged == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_cost_and_first_holdings_of_fit_are_the_default() -> None:
+    model = fit_hisso(
+        quick(), {"transition_penalty": 0.01}, evaluation={"trans_cost": 0.02, "initial": "cash"}
+    )
+    asked = model.evaluate_reward(X, PRICES, evaluation={"trans_cost": 0.02, "initial": "cash"})
+    assert model.evaluate_reward(X, PRICES) == asked
+    assert asked < model.evaluate_reward(X, PRICES, evaluation={"trans_cost": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prices": PRICES[:60]}, "prices must have the 120 rows of X; got 60"),
+        ({"prices": PRICES[:, :2]}, r"must have 3 columns, .* got shape \(120, 2\)"),
+        ({"prices": -PRICES}, "prices must be greater than 0"),
+        ({"prices": None}, r"hisso\.reward must say what to maximise"),
+        ({"prices": PRICES[:1], "X": X[:1]}, "reward portfolio needs at least 2 rows; got 1"),
+        ({"prices": PRICES, "evaluation": {"cost": 1}}, r"evaluation\.cost is no known key"),
+        ({"prices": PRICES, "y": Y}, "prices must have one column per column of y, 2, or"),
+    ],
+)
+def test_a_reward_that_cannot_be_computed_is_refused(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_hisso(quick()).evaluate_reward(**{"X": X, **arguments})
+
+
+def test_a_reward_by_targets_takes_them_as_y() -> None:
+    model = fit_hisso(
+        quick(), {"reward": "negative_mse", "primary_transform": "identity"}, y=X,
+        validation_data=None,
+    )  # fmt: skip
+    expected = -((model.predict_actions(X) - X) ** 2).mean()
+    assert model.evaluate_reward(X, y=X) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="judges actions by y, which is missing"):
+        model.evaluate_reward(X, PRICES)
