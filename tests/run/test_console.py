@@ -327,6 +327,11 @@ def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_wealth_beyond_a_million_keeps_its_column(tmp_path: Path) -> None:
+    text = shown(finished(portfolio_metrics={**FIGURES, "cum_return": 4.321e22}), tmp_path)
+    assert "4.32e+22" in text
+
+
 def test_result_ends_with_figures_and_the_files_that_exist(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "first")
     paths.root.mkdir()

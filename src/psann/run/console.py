@@ -38,7 +38,7 @@ _TABLE_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("Sharpe per year", "annual_sharpe", "{:.2f}".format),
     ("max drawdown", "max_drawdown", "{:.1%}".format),
     ("turnover per step", "turnover", "{:.4f}".format),
-    ("final wealth", "cum_return", lambda value: f"{1 + value:,.2f}"),
+    ("final wealth", "cum_return", lambda value: _wealth(1 + value)),
 )
 _BASELINES = {"1/N": "uniform", "buy and hold": "buy_and_hold"}
 
@@ -386,6 +386,10 @@ def _summary(record: Mapping[str, Any]) -> str:
         "" if duration_s is None else _clock_text(duration_s),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _wealth(value: float) -> str:
+    return f"{value:,.2f}" if value < 1e6 else f"{value:.2e}"
 
 
 def _labelled(label: str, value: float | None) -> str:
