@@ -251,7 +251,7 @@ def test_a_whole_fit_leaves_torchs_global_generator_untouched() -> None:
         {"input_noise": 0.1},
         {"shuffle": False},
     ],
-    ids=lambda given: str(given)[:40],
+    ids=lambda given: "-".join(given),
 )
 def test_a_setting_has_an_effect(given: dict) -> None:
     assert not torch.equal(fit()[0].carry.weights, fit(**given)[0].carry.weights)
