@@ -405,9 +405,11 @@ def test_a_fit_that_diverges_names_its_place_and_leaves_nothing_half_fitted() ->
 def test_a_warm_start_goes_on_from_weights_and_scalers(cls: Any) -> None:
     model = quick(cls, scaler="standard", target_scaler="standard", warm_start=True).fit(X, Y)
     scaler, before = model.scaler_, model.predict(X)
-    model.set_params(lr=1e-12, shuffle=False).fit(X + 5.0, Y)
+    model.set_params(lr=1e-12, batch_size=120).fit(X + 5.0, Y)
     assert model.scaler_ is scaler
     np.testing.assert_allclose(model.predict(X), before, atol=1e-5)
+    loss = model.fit_result_.history[0].train_loss
+    assert loss == pytest.approx(model.evaluate_loss(X + 5.0, Y), rel=1e-3)
 
 
 def test_a_warm_start_learns_more() -> None:

@@ -195,15 +195,15 @@ def test_every_bit_of_the_header_matters() -> None:
 
 @pytest.fixture
 def limited() -> Iterator[None]:
-    """At most 512 MiB more than now, and a second."""
+    """At most 512 MiB more than now, and a second of computing."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
     limit = pages * resource.getpagesize() + 512 * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         yield
-        assert time.perf_counter() - started < 1.0
+        assert time.process_time() - started < 1.0
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
 

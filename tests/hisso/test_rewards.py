@@ -86,13 +86,15 @@ def test_mean_variance_weighs_the_sample_variance() -> None:
 
 
 def test_max_drawdown_is_a_smooth_maximum_of_log_drawdowns() -> None:
-    log_wealth = np.cumsum(np.log1p(net_returns(A, P)))  # [0, -0.10435, -0.12717]
-    drawdowns = np.maximum.accumulate(np.maximum(log_wealth, 0)) - log_wealth
-    smooth = 0.01 * np.log(np.exp(drawdowns / 0.01).sum())
-    assert value("max_drawdown") == pytest.approx(-smooth, abs=1e-12)
-    assert drawdowns.max() <= smooth <= drawdowns.max() + 0.01 * np.log(3)
-    worst = portfolio_metrics(A, P, trans_cost=COST)["max_drawdown"]
-    assert drawdowns.max() == pytest.approx(-np.log1p(worst), abs=1e-12)
+    # Turned upside down, prices fall at once: the first wealth of 1 is a peak too.
+    for prices in (P, 1 / P, random_case()[1][0, :4, :2].numpy()):
+        log_wealth = np.cumsum(np.log1p(net_returns(A, prices)))
+        drawdowns = np.maximum.accumulate(np.maximum(log_wealth, 0)) - log_wealth
+        smooth = 0.01 * np.log(np.exp(drawdowns / 0.01).sum())
+        assert value("max_drawdown", prices=prices) == pytest.approx(-smooth, abs=1e-12)
+        assert drawdowns.max() <= smooth <= drawdowns.max() + 0.01 * np.log(3)
+        worst = portfolio_metrics(A, prices, trans_cost=COST)["max_drawdown"]
+        assert drawdowns.max() == pytest.approx(-np.log1p(worst), abs=1e-12)
 
 
 def test_negative_mse_by_hand() -> None:

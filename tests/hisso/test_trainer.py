@@ -190,12 +190,14 @@ def test_a_warm_start_without_targets_is_refused() -> None:
 
 def test_warm_ups_of_the_network_go_on_after_the_warm_start() -> None:
     recorder = Recorder()
-    model = quick(WaveResNetRegressor, w0_warmup_epochs=8, hidden_w0=9.0, monitor="train_loss")
+    model = quick(WaveResNetRegressor, w0_warmup_epochs=8, hidden_w0=9.0, first_layer_w0=2.0)
     recorder.estimator = model
     fit_hisso(model, {"supervised": {"epochs": 4}}, **WITH_TARGETS, observers=[recorder])
-    assert model.schedule_epoch_ == 4 + model.best_epoch_
+    assert model.schedule_epoch_ == 4 + model.best_epoch_ > 4
     # From 1 in epoch 1 to 9 in epoch 9, by 1 per epoch.
     assert model.network_.hidden_w0 == float(model.schedule_epoch_)
+    judged = model.evaluate_reward(VALIDATION["X"], VALIDATION["prices"])
+    assert judged == pytest.approx(model.best_value_, abs=1e-6)
     warm = WaveResNetRegressor.from_bytes(recorder.files["warm_start"])
     assert warm.schedule_epoch_ == 4 and warm.network_.hidden_w0 == 4.0
 
@@ -389,13 +391,14 @@ def test_episodes_are_counted() -> None:
 
 
 def test_windows_share_the_network_pass_where_that_is_less_work() -> None:
-    def says_so(**hisso: Any) -> bool:
-        decisions = fit_hisso(quick(), hisso).fit_result_.decisions
+    def says_so(stateful: bool = False, **hisso: Any) -> bool:
+        decisions = fit_hisso(quick(stateful=stateful), hisso).fit_result_.decisions
         return any("windows share" in d.message for d in decisions)
 
     assert says_so(batch_episodes=15)  # 15 windows of 8 rows, 120 rows
     assert not says_so(batch_episodes=14)
     assert not says_so(batch_episodes=15, input_noise=0.1)
+    assert not says_so(batch_episodes=15, stateful=True)
 
 
 BY_COMMAND = {

@@ -276,21 +276,11 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
         continues = self.warm_start and hasattr(self, "network_")
         device = resolve_device(self.device)
-        is_hisso = options is not None and options.enabled
-        train = self._checked_split(
+        prepared = self._prepared_inputs(
             {"X": X, "y": y, "prices": prices, "context": context},
-            reset=not continues,
-            requires_y=not is_hisso,
-        )
-        validation = _as_mapping(validation_data)
-        if validation is not None:
-            validation = self._checked_split(validation, reset=False, requires_y=not is_hisso)
-        prepared = prepare_inputs_and_scaler(
-            train,
-            validation,
-            scaler=self.scaler_ if continues else self.scaler,
-            target_scaler=self.target_scaler_ if continues else self.target_scaler,
-            fitted=continues,
+            _as_mapping(validation_data),
+            requires_y=options is None or not options.enabled,
+            continues=continues,
         )
         network = self._first_network(prepared, options, continues=continues)
         training, decisions = self._training_options(options, network, prepared, device)
@@ -319,6 +309,26 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         self._keep(network, *trained)
         self.fit_result_.decisions[:0] = decisions
         return self
+
+    def _prepared_inputs(
+        self,
+        train: Mapping[str, Any],
+        validation: Mapping[str, Any] | None,
+        *,
+        requires_y: bool,
+        continues: bool,
+    ) -> PreparedInputs:
+        """Both splits, checked and scaled; one that goes on keeps its scalers."""
+        train = self._checked_split(train, reset=not continues, requires_y=requires_y)
+        if validation is not None:
+            validation = self._checked_split(validation, reset=False, requires_y=requires_y)
+        return prepare_inputs_and_scaler(
+            train,
+            validation,
+            scaler=self.scaler_ if continues else self.scaler,
+            target_scaler=self.target_scaler_ if continues else self.target_scaler,
+            fitted=continues,
+        )
 
     def _first_network(
         self, prepared: PreparedInputs, options: HISSOOptions | None, *, continues: bool

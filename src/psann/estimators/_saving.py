@@ -78,7 +78,6 @@ _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_
 class EstimatorFileMixin:
     """`save` and `load`, and the bytes of a file for those who write it themselves."""
 
-    hidden_layers: int
     device_: str
     evaluation_options_: EvaluationOptions
     hisso_options_: HISSOOptions | None
@@ -241,9 +240,6 @@ class EstimatorFileMixin:
 
     def _restore(self, document: EstimatorDocument) -> None:
         """Set the fitted attributes from a document, believing nothing it says."""
-        # Before anything is built that many times.
-        if type(self.hidden_layers) is int and self.hidden_layers > len(document.tensors):
-            raise ValueError(f"{self.hidden_layers} hidden layers need more tensors")
         problems = self.parameter_problems(imports=False)
         if problems:
             raise ValueError("; ".join(problems))
