@@ -1,40 +1,29 @@
-"""Estimator files: one safetensors file of tensors and plain values, with a digest; never code.
+"""Estimator files: what `psann._tensor_file` holds of an estimator, as plain values and tensors.
 
-The metadata hold one key, `psann`: a JSON document with the format version, the class, its
-constructor parameters, what fitting found, and the SHA-256 of the whole file as it is without
-that digest. The digest finds damage; against malice nothing is believed: every name, type, shape
-and size is checked before it is used, and `psann.estimators._saving` refuses a file that is not
-byte for byte what it would write itself.
+The description names the class, its constructor parameters, and what fitting found. Every name,
+type, shape and size is checked before it is used, and `psann.estimators._saving` refuses a file
+that is not byte for byte what it would write itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import sklearn.preprocessing
 import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from psann._tensor_file import decode, encode
 from psann.errors import FileFormatError
 
-FORMAT_VERSION = 1
-MAX_FILE_BYTES = 4 * 2**30
-# A description of 10 000 features and 1 000 layers fits ten times over.
-_MAX_HEADER_BYTES = 4 * 2**20
-_METADATA_KEY = "psann"
 _SCALER_KEY = "scikit-learn scaler"
-_MEANING_KEYS = {"class", "fitted", "format_version", "params", "sha256"}
-_DTYPES = ("F32", "F64", "I64")
+_KEYS = {"class", "fitted", "params"}
 # Transformers whose fitted state is arrays and numbers; scikit-learn names them for us.
 _SCALERS = {
     cls.__name__: cls
@@ -59,21 +48,12 @@ class EstimatorDocument:
 
 def document_bytes(document: EstimatorDocument) -> bytes:
     """The file of a document: the same document gives the same bytes."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in document.tensors.items()}
-    meaning = {
-        "format_version": FORMAT_VERSION,
+    description = {
         "class": document.class_name,
         "params": document.params,
         "fitted": document.fitted,
     }
-    meaning["sha256"] = hashlib.sha256(_file(tensors, meaning)).hexdigest()
-    return _file(tensors, meaning)
-
-
-def _file(tensors: dict[str, Tensor], meaning: Mapping[str, Any]) -> bytes:
-    text = json.dumps(meaning, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    data: bytes = safetensors.torch.save(tensors, metadata={_METADATA_KEY: text})
-    return data
+    return encode(description, document.tensors)
 
 
 def read_document(data: bytes, *, who: str) -> EstimatorDocument:
@@ -91,81 +71,22 @@ def read_document(data: bytes, *, who: str) -> EstimatorDocument:
     FileFormatError
         If the file is not an estimator file, is damaged, or is of another version.
     """
-    n_header_bytes = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or n_header_bytes > min(_MAX_HEADER_BYTES, len(data) - 8):
-        raise FileFormatError(f"{who} is not an estimator file of psann, or is cut short.")
-    header = _json_mapping(data[8 : 8 + n_header_bytes], who)
-    metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or set(metadata) != {_METADATA_KEY}:
-        raise FileFormatError(f"{who} has no description by psann.")
-    for name, entry in header.items():
-        if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
-            raise FileFormatError(f"{who}: tensor {name} must be of {', '.join(_DTYPES)}.")
-    meaning = _json_mapping(metadata[_METADATA_KEY], who)
-    _check_meaning(meaning, who)
-    try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{who} is not a valid safetensors file: {error}.") from error
-    digest = meaning.pop("sha256")
-    if hashlib.sha256(_file(tensors, meaning)).hexdigest() != digest:
-        raise FileFormatError(f"{who} is damaged: its digest does not match its content.")
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise FileFormatError(f"{who}: tensor {name} holds numbers that are not finite.")
-    return EstimatorDocument(
-        class_name=meaning["class"],
-        params=meaning["params"],
-        fitted=meaning["fitted"],
-        tensors=tensors,
-    )
-
-
-def _json_mapping(text: object, who: str) -> dict[str, Any]:
-    """A JSON object without duplicate keys or numbers that are not finite."""
-    if not isinstance(text, str | bytes):
-        raise FileFormatError(f"{who} has a description that is no text.")
-    try:
-        mapping = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
-        )
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{who} has a description that is not strict JSON.") from error
-    if not isinstance(mapping, dict):
-        raise FileFormatError(f"{who} has a description that is not a mapping.")
-    return mapping
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return mapping
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not finite")
-    return number
-
-
-def _check_meaning(meaning: Mapping[str, Any], who: str) -> None:
-    version = meaning.get("format_version")
-    if version != FORMAT_VERSION:
-        raise FileFormatError(
-            f"{who} has format version {version!r}; this psann reads {FORMAT_VERSION}."
-        )
+    description, tensors = decode(data, who=who)
     if (
-        set(meaning) != _MEANING_KEYS
-        or not isinstance(meaning["class"], str)
-        or not isinstance(meaning["params"], dict)
-        or not isinstance(meaning["fitted"], dict)
+        set(description) != _KEYS
+        or not isinstance(description["class"], str)
+        or not isinstance(description["params"], dict)
+        or not isinstance(description["fitted"], dict)
     ):
         raise FileFormatError(
-            f"{who} must describe a class, its parameters, fitted values and a digest, and "
-            "nothing else."
+            f"{who} must describe a class, its parameters and fitted values, and nothing else."
         )
+    return EstimatorDocument(
+        class_name=description["class"],
+        params=description["params"],
+        fitted=description["fitted"],
+        tensors=tensors,
+    )
 
 
 def plain_value(value: Any, *, who: str) -> Any:

@@ -18,10 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from psann._device import resolve_device
+from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
 from psann.estimators._fit_utils import network_outputs
 from psann.estimators._persistence import (
-    MAX_FILE_BYTES,
     EstimatorDocument,
     document_bytes,
     parameter_value,
