@@ -50,7 +50,13 @@ class Checkpoints:
 
     def describe_best(self) -> dict[str, Any] | None:
         """Path from the run directory and manifest entry of the best estimator, if there is one."""
-        path = self._paths.best
+        return self._describe(self._paths.best)
+
+    def describe_last(self) -> dict[str, Any] | None:
+        """The same of the newest resume state."""
+        return self._describe(self._paths.last)
+
+    def _describe(self, path: Path) -> dict[str, Any] | None:
         if path.name not in self._entries:
             return None
         relative = path.relative_to(self._paths.root).as_posix()
@@ -82,6 +88,28 @@ class Checkpoints:
         if self.keep_checkpoints:
             self._save(self._paths.epoch(epoch), data, epoch=epoch, metric=metric)
 
+    def save_last(self, data: bytes, *, epoch: int) -> None:
+        """Write a resume state; the one before it is kept as `previous`.
+
+        Parameters
+        ----------
+        data : bytes
+            The state.
+        epoch : int
+            Epochs that it has behind it.
+        """
+        if self._paths.last.exists():
+            self._storage.rename(self._paths.last, self._paths.previous)
+            if (entry := self._entries.pop(self._paths.last.name, None)) is not None:
+                self._entries[self._paths.previous.name] = entry
+        self._save(self._paths.last, data, epoch=epoch, metric=None)
+
+    def forget_resume_states(self) -> None:
+        """Take resume states off the manifest; their files go when the run is on record as over."""
+        for path in self._paths.resume_states:
+            self._entries.pop(path.name, None)
+        self._write_manifest()
+
     def _save(self, path: Path, data: bytes, *, epoch: int, metric: float | None) -> None:
         self._storage.put(path, data)
         entry = {
@@ -90,7 +118,11 @@ class Checkpoints:
             "epoch": epoch,
             "metric": metric,
         }
-        files = dict(sorted({**self._entries, path.name: entry}.items()))
+        self._entries[path.name] = entry
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        files = dict(sorted(self._entries.items()))
         content, _ = finite_json({"schema_version": SCHEMA_VERSION, "files": files})
         self._storage.put(self._paths.manifest, to_json(content))
         self._entries = content["files"]

@@ -227,8 +227,28 @@ class EventsHandler(logging.Handler):
     ) -> None:
         super().__init__(logging.DEBUG)
         self._file = storage.append(path)
+        self._clock = clock
         n_rows = self._prepare()
         self.setFormatter(CsvFormatter(first_seq=n_rows + 1, clock=clock))
+
+    def cut_back(self, size_bytes: int) -> bytes:
+        """Take back rows that tell of lost work; the numbers of the rows go on from there.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Length to keep.
+
+        Returns
+        -------
+        bytes
+            The rows that were cut.
+        """
+        cut = self._file.path.read_bytes()[size_bytes:]
+        if cut:
+            self._file.cut(size_bytes)
+            self.setFormatter(CsvFormatter(first_seq=self._prepare() + 1, clock=self._clock))
+        return cut
 
     @property
     def size_bytes(self) -> int:

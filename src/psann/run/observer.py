@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 from psann.estimators._base import BasePSANNRegressor
@@ -33,6 +34,8 @@ class RunObserver(Observer):
         The summary.
     checkpoints : Checkpoints
         Where estimators go.
+    resume_state : callable
+        Turns a state into the bytes of a resume state.
     stop : StopRequest
         Polled after every launch and epoch.
     checkpoint_every_s : float
@@ -45,17 +48,20 @@ class RunObserver(Observer):
         *,
         record: RunRecord,
         checkpoints: Checkpoints,
+        resume_state: Callable[[TrainState], bytes],
         stop: StopRequest,
         checkpoint_every_s: float,
     ) -> None:
         self._estimator = estimator
         self._record = record
         self._checkpoints = checkpoints
+        self._resume_state = resume_state
         self._stop = stop
         self._checkpoint_every_s = checkpoint_every_s
         self._committed_at_s = time.monotonic()
         self._state: TrainState | None = None
         self._saved: Best | None = None
+        self._saved_moment: tuple[str, int, int] | None = None
         self.timing = {"data_s": 0.0, "step_s": 0.0, "val_s": 0.0, "checkpoint_s": 0.0}
 
     def on_phase_start(self, state: TrainState) -> None:
@@ -95,15 +101,34 @@ class RunObserver(Observer):
             self._save("warm_start", state, metric=None)
         self.commit()
 
-    def commit(self) -> None:
-        """Make what training has found so far durable: best estimator, then the record."""
+    def commit(self, *, with_state: bool = True) -> None:
+        """Make what training has found so far durable: best estimator, resume state, then record.
+
+        Parameters
+        ----------
+        with_state : bool
+            False where the state may not be whole.
+        """
         state = self._state
         if state is not None and state.best is not None and state.best is not self._saved:
             self._save("best", state, metric=state.best.value)
             self._saved = state.best
             self._record.update(best=self._checkpoints.describe_best(), **_figures(state))
+        if state is not None and with_state:
+            self._save_state(state)
         self._record.flush(force=True)
         self._committed_at_s = time.monotonic()
+
+    def _save_state(self, state: TrainState) -> None:
+        """Write the resume state, unless it is the one already written."""
+        moment = (state.phase, state.epoch, state.update)
+        if moment == self._saved_moment:
+            return
+        started = time.perf_counter()
+        self._checkpoints.save_last(self._resume_state(state), epoch=state.epoch)
+        self._saved_moment = moment
+        self._record.update(last=self._checkpoints.describe_last())
+        self.timing["checkpoint_s"] += time.perf_counter() - started
 
     def _save(self, kind: _Kind, state: TrainState, *, metric: float | None) -> None:
         """Write the estimator of this moment, or the best one, and log what that took."""

@@ -102,6 +102,21 @@ class RunPaths:
         """The estimator after its supervised epochs."""
         return self.checkpoints / "warm_start.safetensors"
 
+    @property
+    def last(self) -> Path:
+        """The newest resume state."""
+        return self.checkpoints / "last.safetensors"
+
+    @property
+    def previous(self) -> Path:
+        """The resume state before it."""
+        return self.checkpoints / "previous.safetensors"
+
+    @property
+    def resume_states(self) -> tuple[Path, Path]:
+        """Both resume states, the newest first."""
+        return self.last, self.previous
+
     def epoch(self, epoch: int) -> Path:
         """Name the estimator after one epoch, kept on request."""
         return self.checkpoints / f"epoch_{epoch:06d}.safetensors"

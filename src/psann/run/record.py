@@ -8,7 +8,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ FIELDS = {
     "trans_cost": "cost per unit of traded weight in validation and test figures",
     "throughput_eps_per_sec": "episodes per second of training",
     "device": "device that computed, as torch names it",
-    "duration_seconds": "wall time of the process from its start to this version of the file",
+    "duration_seconds": "wall time of all starts up to this version of the file",
     "started_utc": "when the process began",
     "updated_utc": "when a value last changed",
     "finished_utc": "when the run ended; null while it runs",
@@ -62,7 +62,8 @@ FIELDS = {
     "best": "path, sha256 and epoch of the best estimator",
     "last": "path and epoch of the newest resume state",
     "resumes": "how often the run was resumed",
-    "resume_exact": "whether the last resume continued bit for bit; null without one",
+    "resume_exact": "whether every resume continued bit for bit; null without one",
+    "resume_differences": "why a resume could not be exact",
     "portfolio_metrics": "of the actions of the weights in best on the evaluation prices",
     "baselines": "the same figures by baseline, on the same dates at the same cost",
     "per_seed": "the figures of each seed, when several were trained",
@@ -125,6 +126,19 @@ class RunRecord:
             "updated_utc": started,
         }
 
+    def go_on_from(self, earlier: Mapping[str, Any]) -> None:
+        """Be the same run as an earlier start of it.
+
+        Parameters
+        ----------
+        earlier : mapping
+            Its `metrics.json`.
+        """
+        for name in ("run_id", "run_name", "started_utc", "resume_exact", "resume_differences"):
+            self._fields[name] = earlier.get(name)
+        self._fields["resumes"] = (earlier.get("resumes") or 0) + 1
+        self._start_s -= earlier.get("duration_seconds") or 0.0
+
     def attach(self, storage: Storage, path: Path) -> None:
         """Give the record its file and write it.
 
@@ -138,6 +152,11 @@ class RunRecord:
         self._storage = storage
         self._path = path
         self.flush(force=True)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether there is a file to write to."""
+        return self._storage is not None
 
     def update(self, **fields: Any) -> None:
         """Set fields in memory; `flush` writes them.
@@ -249,13 +268,17 @@ def to_json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 
-def describe_artefacts(paths: RunPaths) -> dict[str, dict[str, Any]]:
+def describe_artefacts(
+    paths: RunPaths, *, leaving_out: Collection[Path] = ()
+) -> dict[str, dict[str, Any]]:
     """Measure every file of a finished run, for `artefacts` in the last `metrics.json`.
 
     Parameters
     ----------
     paths : RunPaths
         The run directory.
+    leaving_out : collection of Path
+        Files that are about to go.
 
     Returns
     -------
@@ -267,7 +290,9 @@ def describe_artefacts(paths: RunPaths) -> dict[str, dict[str, Any]]:
     for folder, _, names in os.walk(paths.root):
         for name in names:
             path = Path(folder) / name
-            if path in (paths.metrics, paths.lock) or path.is_relative_to(paths.attempts):
+            if path in (paths.metrics, paths.lock, *leaving_out) or path.is_relative_to(
+                paths.attempts
+            ):
                 continue
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class RunRequest:
     overrides: tuple[str, ...] = ()
     only_import: tuple[str, ...] = ()
     keep_checkpoints: bool = False
+    resume: bool = False
     overwrite: bool = False
     max_time_minutes: float | None = None
     preempt_exit_code: int = PREEMPTED_EXIT_CODE
@@ -79,6 +80,10 @@ class RunContext:
     paths: RunPaths
     stop: StopRequest
     console: ConsoleProgress
+    resumes: bool
+    """Whether there is a resume state to go on from."""
+    events: EventsHandler | None = None
+    """The log, while it is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,10 @@ def execute(request: RunRequest) -> Outcome:
     record.update(run_name=run_name, run_id=uuid.uuid4().hex, resumes=0)
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
-        storage, note = claim_directory(paths, overwrite=request.overwrite)
+        if request.resume and (done := finished_record(paths)) is not None:
+            message = f"The run {run_name} is already complete: {done['status']}."
+            return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
+        storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
     except RunLockedError as error:
         return Outcome(exit_code=EXIT_LOCKED, message=str(error))
     except UsageError as error:
@@ -137,7 +145,10 @@ def execute(request: RunRequest) -> Outcome:
             paths=paths,
             stop=stop,
             console=ConsoleProgress(quiet=request.quiet),
+            resumes=request.resume and _has_resume_state(paths),
         )
+        if context.resumes:
+            record.go_on_from(_read_record(paths) or {})
         try:
             return _recorded(context, note)
         except OSError as error:
@@ -183,18 +194,29 @@ def check(request: RunRequest) -> Outcome:
 def _recorded(context: RunContext, note: str | None) -> Outcome:
     """Run with record and log in place, and write down how it ended."""
     record, paths = context.record, context.paths
-    record.attach(context.storage, paths.metrics)
-    with _logging_to(context.console, context.storage, paths):
+    if not context.resumes:
+        record.attach(context.storage, paths.metrics)
+    with _logging_to(context.console, context.storage, paths) as events:
+        size_bytes = events.size_bytes
         if note is not None:
             _logger.info("%s", note)
-        error = _guarded(lambda: run(context))
+        error = _guarded(lambda: run(replace(context, events=events)))
         _record_ending(context, error)
         status = record.as_dict()["status"]
         end = f"{status}, exit code {_exit_code(error)}"
         log_event(_logger, logging.DEBUG, "run_end", end)
+        if not record.is_attached:
+            events.cut_back(size_bytes)  # a resume that was refused leaves no trace
+    if not record.is_attached:
+        message = None if error is None else _story(error)
+        return Outcome(exit_code=_exit_code(error), message=message, paths=paths)
     # Last, when no row of the log can follow: the final version vouches for every other file.
-    record.update(artefacts=describe_artefacts(paths))
+    leaving = () if error or context.request.keep_checkpoints else paths.resume_states
+    record.update(artefacts=describe_artefacts(paths, leaving_out=leaving))
     record.flush(force=True)
+    for path in leaving:
+        if path.exists():
+            context.storage.remove(path)
     story = None if error is None else _story(error)
     return Outcome(exit_code=_exit_code(error), message=story, paths=paths, record=record.as_dict())
 
@@ -259,7 +281,9 @@ def _is_a_message(error: BaseException) -> bool:
 
 
 @contextmanager
-def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> Iterator[None]:
+def _logging_to(
+    console: ConsoleProgress, storage: Storage, paths: RunPaths
+) -> Iterator[EventsHandler]:
     """Send the log of psann, and Python's warnings, to the console and to `events.csv`."""
     events = EventsHandler(storage, paths.events)
     console.handler.addFilter(_is_news)
@@ -271,7 +295,7 @@ def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> 
     logger.addHandler(events)
     try:
         with _warnings_as_log():
-            yield
+            yield events
     finally:
         logger.removeHandler(console.handler)
         logger.removeHandler(events)
@@ -298,7 +322,9 @@ def _warnings_as_log() -> Iterator[None]:
         yield
 
 
-def claim_directory(paths: RunPaths, *, overwrite: bool) -> tuple[Storage, str | None]:
+def claim_directory(
+    paths: RunPaths, *, overwrite: bool, resume: bool = False
+) -> tuple[Storage, str | None]:
     """Open and lock the run directory, new or free to be used.
 
     A directory whose run ended before training gives its name away: what it holds moves to
@@ -310,6 +336,8 @@ def claim_directory(paths: RunPaths, *, overwrite: bool) -> tuple[Storage, str |
         The directory.
     overwrite : bool
         Whether an existing run may be set aside.
+    resume : bool
+        Whether an unfinished run may be gone on with; one that never committed starts anew.
 
     Returns
     -------
@@ -325,18 +353,20 @@ def claim_directory(paths: RunPaths, *, overwrite: bool) -> tuple[Storage, str |
     UsageError
         If it holds a run; nothing is touched then.
     """
-    if not (overwrite or _is_free(paths)):
+    may_enter = overwrite or resume
+    if not (may_enter or _is_free(paths)):
         check_lock(paths.lock)
         raise _existing(paths)
     with ExitStack() as until_claimed:
         storage = until_claimed.enter_context(Storage(paths.root))
         storage.lock(paths.lock)
         # Again: from here on nobody else can change what it holds.
-        if not (overwrite or _is_free(paths)):
+        if not (may_enter or _is_free(paths)):
             raise _existing(paths)
         storage.clean()
         note = None
-        if contents := paths.contents():
+        contents = paths.contents()
+        if contents and not (resume and _has_resume_state(paths)):
             if overwrite:
                 name = storage.set_aside().name
                 storage.close()
@@ -351,8 +381,29 @@ def claim_directory(paths: RunPaths, *, overwrite: bool) -> tuple[Storage, str |
 def _existing(paths: RunPaths) -> UsageError:
     return UsageError(
         f"--run-name must be new; the run directory {paths.root} exists. Choose another name, or "
-        "give --overwrite to set the old run aside."
+        "give --resume to go on with it, or "
+        "--overwrite to set it aside."
     )
+
+
+def finished_record(paths: RunPaths) -> dict[str, Any] | None:
+    """The `metrics.json` of a run that got to its end, None for any other directory."""
+    content = _read_record(paths)
+    if content is None or content.get("status") not in ("completed", "early_stopped"):
+        return None
+    return content
+
+
+def _read_record(paths: RunPaths) -> dict[str, Any] | None:
+    try:
+        content = json.loads(paths.metrics.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _has_resume_state(paths: RunPaths) -> bool:
+    return any(path.exists() for path in paths.resume_states)
 
 
 def _is_free(paths: RunPaths) -> bool:
@@ -403,15 +454,21 @@ def run(context: RunContext) -> None:
     with stop.at_once():
         # The configuration is valid: from here on torch is worth its seconds.
         from psann.run.config_targets import check_targets
-        from psann.run.stages import first_estimator, judge, read_data, train, write_setup
+        from psann.run.resume import run_identity
+        from psann.run.stages import first_estimator, judge, read_data, take_up, train, write_setup
 
         targets = check_targets(config, only_import=context.request.only_import)
         splits = read_data(config, targets)
     estimator, parent = first_estimator(config, targets)
     record.update(parent=parent)
+    identity = run_identity(
+        config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
+    )
+    saved = take_up(context, identity) if context.resumes else None
     write_setup(context, config, targets, splits)
     status = "completed"
-    if config.mode != "evaluate" and train(context, config, estimator, splits).stopped_early:
-        status = "early_stopped"
+    if config.mode != "evaluate":
+        result = train(context, config, estimator, splits, identity=identity, saved=saved)
+        status = "early_stopped" if result.stopped_early else status
     record.update(phase="evaluation")
     record.update(**judge(config, estimator, splits), status=status)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from psann._device import device_name, resolve_device
-from psann.errors import ConfigError, DataError, FileFormatError
+from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
@@ -27,8 +27,17 @@ from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
 from psann.run.provenance import describe_start, save_start
 from psann.run.results import judging_cost, portfolio_figures, split_figures
+from psann.run.resume import (
+    ResumePoint,
+    RunIdentity,
+    check_resumable,
+    differences,
+    read_resume_point,
+    resume_bytes,
+)
 from psann.run.runner import RunContext
 from psann.training.history import FitResult
+from psann.training.state import SavedState, TrainState
 
 _logger = logging.getLogger(__name__)
 
@@ -262,31 +271,93 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     }
 
 
+def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
+    """Where the earlier start stood, once it is sure that this is the same run; its log cut back.
+
+    Raises
+    ------
+    FileFormatError
+        If no resume state can be read.
+    ConfigError, DataError
+        If the run was begun with another configuration or other data.
+    """
+    point, name = read_resume_point(context.paths)
+    check_resumable(point.identity, identity)
+    reasons = differences(point.identity, identity)
+    record, paths = context.record, context.paths
+    was_exact = record.as_dict()["resume_exact"]
+    earlier = record.as_dict()["resume_differences"] or []
+    record.update(
+        resume_exact=was_exact is not False and not reasons,
+        resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
+    )
+    assert context.events is not None
+    if cut := context.events.cut_back(point.log_bytes):
+        home = context.storage.archive([], paths.attempts)
+        context.storage.put(home / paths.events.name, cut)
+    # Only now is it sure that this start goes on with the run: from here on it writes.
+    record.attach(context.storage, paths.metrics)
+    values = point.saved.values
+    message = f"going on from {name}: phase {values['phase']}, epoch {values['epoch']}"
+    if values["updates_in_epoch"]:
+        message += f" and {values['updates_in_epoch']} updates"
+    log_event(_logger, logging.INFO, "resume", message, phase=values["phase"])
+    if reasons:
+        why = "; ".join(reasons)
+        log_event(_logger, logging.WARNING, "resume", f"not exact to the last bit: {why}")
+    return point.saved
+
+
 def train(
-    context: RunContext, config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+    context: RunContext,
+    config: RunConfig,
+    estimator: BasePSANNRegressor,
+    splits: DataSplits,
+    *,
+    identity: RunIdentity,
+    saved: SavedState | None,
 ) -> FitResult:
     """Fit the estimator under the eyes of log, console and run directory."""
-    record = context.record
+    record, events = context.record, context.events
+    assert events is not None
+    checkpoints = Checkpoints(
+        context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
+    )
+
+    def resume_state(state: TrainState) -> bytes:
+        events.flush()  # the log first: the state vouches for its length
+        point = ResumePoint(
+            saved=state.state_dict(), identity=identity, log_bytes=events.size_bytes
+        )
+        return resume_bytes(point)
+
     observer = RunObserver(
         estimator,
         record=record,
-        checkpoints=Checkpoints(
-            context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
-        ),
+        checkpoints=checkpoints,
+        resume_state=resume_state,
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
+    is_whole = False
     try:
         estimator.fit(
             **training_rows(config, splits),
             hisso=config.hisso,
             evaluation=config.evaluation,
             observers=(EpochEvents(_logger, seed=config.seed), context.console, observer),
+            resume=saved,
         )
+        is_whole = True
+    except TrainingInterrupted:
+        is_whole = True
+        raise
     finally:
-        # Whatever ends training, the best epoch so far is kept.
-        observer.commit()
+        # Whatever ends training, the best epoch so far is kept. The state is only where a launch
+        # has ended: any other exception may have left it between two updates.
+        observer.commit(with_state=is_whole)
         record.update(timing=observer.timing)
+    checkpoints.forget_resume_states()
     result: FitResult = estimator.fit_result_
     step_s = sum(epoch.step_s for epoch in result.history)
     record.update(

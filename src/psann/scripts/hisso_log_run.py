@@ -66,7 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--mode", choices=("train", "fine_tune", "evaluate"), help="wins over the configuration")
     add("--init-from", metavar="RUN", help="run directory or estimator file to start from")
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="not in this release")
+    existing.add_argument(
+        "--resume", action="store_true", help="go on with an interrupted run, exactly where it was"
+    )
     existing.add_argument(
         "--overwrite", action="store_true", help="set an existing run of this name aside"
     )
@@ -124,12 +126,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     options = parser.parse_args(arguments)
-    if options.resume:
-        parser.error(
-            "--resume is not in this release: an interrupted run keeps its best weights, and "
-            "--mode fine_tune --init-from RUN goes on from them"
-        )
-
     # After the command line is known to be right: these imports bring pydantic.
     from psann.run.runner import EXIT_INTERRUPTED, RunRequest, check, execute
 
@@ -144,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides=tuple(options.overrides),
         only_import=tuple(options.only_import),
         keep_checkpoints=options.keep_checkpoints,
+        resume=options.resume,
         overwrite=options.overwrite,
         max_time_minutes=options.max_time,
         preempt_exit_code=options.preempt_exit_code,
