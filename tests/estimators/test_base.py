@@ -70,7 +70,7 @@ def test_every_parameter_is_documented_and_checked(cls: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
-@pytest.mark.parametrize("norm", ["none", "rms"])
+@pytest.mark.parametrize("norm", ["none", "rms", "weight"])
 def test_fitted_estimators_can_be_pickled(cls: Any, norm: str) -> None:
     params = {"norm": norm} if cls is WaveResNetRegressor else {}
     model = fit_hisso(quick(cls, scaler="standard", **params))

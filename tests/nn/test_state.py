@@ -15,7 +15,6 @@ from psann.nn.state import (
     StateOptions,
     initial_states,
     staged_states,
-    state_options,
 )
 from psann.nn.units import UnitOptions
 
@@ -101,10 +100,8 @@ def test_states_are_named_like_the_buffers_of_the_network() -> None:
 )
 def test_options_out_of_range_are_refused(state: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        state_options(state)
+        StateOptions.model_validate(state)
 
 
-def test_options_are_taken_as_given_or_by_default() -> None:
-    assert state_options(None) == StateOptions(rho=0.95, beta=1.0, init=1.0, max_abs=5.0)
-    assert state_options({"rho": 0.5}) == StateOptions(rho=0.5)
-    assert state_options(CHECK_OPTIONS) is CHECK_OPTIONS
+def test_options_have_the_defaults_of_the_design() -> None:
+    assert StateOptions() == StateOptions(rho=0.95, beta=1.0, init=1.0, max_abs=5.0)

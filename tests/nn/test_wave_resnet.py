@@ -75,7 +75,7 @@ def test_weight_norm_starts_as_the_same_function_and_learns_lengths_apart() -> N
     extra = sum(p.numel() for p in normed.parameters()) - sum(p.numel() for p in plain.parameters())
     assert extra == 2 * 8
     with torch.no_grad():
-        normed.blocks[0].fc1.parametrizations.weight.original1.mul_(2.0)
+        normed.blocks[0].fc1.direction.mul_(2.0)
     torch.testing.assert_close(plain(x), normed(x))
 
 

@@ -69,6 +69,16 @@ def test_the_file_of_the_best_reproduces_every_figure(tmp_path: Path, epochs: in
         assert {key: figures[key] for key in known} == pytest.approx(known, abs=1e-12)
 
 
+def test_what_a_policy_does_not_invest_is_held_in_cash(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso.primary_transform=softmax_cash")
+    data = trials.market()
+    actions = kept(paths).predict_actions(data["X_test"])
+    assert actions.sum(axis=1).max() < 1
+    settings = {"trans_cost": 0.001, "initial": "cash", "periods_per_year": 252}
+    expected = portfolio_metrics(actions, data["prices_test"], cash=True, **settings)
+    assert metrics_of(paths)["portfolio_metrics"] == pytest.approx(expected, abs=1e-12)
+
+
 def test_where_no_epoch_helps_the_untrained_policy_is_kept_and_judged(tmp_path: Path) -> None:
     # Half of what is traded is lost, so that only a policy that never trades again survives.
     paths = finished(tmp_path, "hisso.transition_penalty=0.5", "hisso.primary_transform=softmax")

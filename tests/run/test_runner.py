@@ -198,6 +198,13 @@ def test_the_same_configuration_and_seed_give_the_same_run(tmp_path: Path) -> No
     assert {key: a[key] for key in same} == {key: b[key] for key in same}
 
 
+def test_the_rate_is_that_of_the_episodes_alone(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso.supervised={epochs: 20, batch_size: 2}")
+    metrics = metrics_of(paths)
+    step_s = sum(float(row["step_s"]) for row in rows_of(paths, "epoch") if row["reward_mean"])
+    assert metrics["throughput_eps_per_sec"] == pytest.approx(metrics["episodes"] / step_s)
+
+
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     first = finished(tmp_path, name="first", seed=1)
     second = finished(tmp_path, name="second", seed=2)
@@ -378,13 +385,14 @@ def test_logging_is_as_before_when_a_run_has_ended(tmp_path: Path) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize("event", [b",run_start,", b",epoch,hisso,", b",run_end,"])
 def test_a_log_that_cannot_be_written_ends_the_run_and_the_record_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: bytes
 ) -> None:
     written = SystemCalls.write
 
     def write(fd: int, data: Any) -> int:
-        if b",epoch,hisso," in bytes(data):
+        if event in bytes(data):
             raise OSError(28, "No space left on device")
         return written(fd, data)
 
@@ -568,13 +576,28 @@ def test_a_directory_of_a_live_process_is_refused_at_once_and_not_touched(
     assert trial(tmp_path).exit_code == 2  # what the killed process trained is not thrown away
 
 
+def test_a_run_that_ended_while_we_waited_for_its_lock_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = RunPaths(tmp_path / "out" / "run")
+    lock = Storage.lock
+
+    def lock_late(self: Storage, path: Path) -> None:
+        self.put(paths.metrics, b'{"status": "completed", "phase": "evaluation"}')
+        lock(self, path)
+
+    monkeypatch.setattr(Storage, "lock", lock_late)
+    assert trial(tmp_path).exit_code == 2
+    assert [path.name for path in paths.contents()] == ["metrics.json"]
+
+
 def test_a_claimed_directory_is_locked_until_it_is_closed(tmp_path: Path) -> None:
-    paths = RunPaths.in_output(tmp_path, "run")
+    paths = RunPaths.in_output(tmp_path / "out", "run")
     storage, note = claim_directory(paths, overwrite=False)
     assert note is None
-    assert trial(tmp_path.parent, name="x").exit_code in (0, 1)
+    assert trial(tmp_path).exit_code == 75
     storage.close()
-    claim_directory(paths, overwrite=False)[0].close()
+    finished(tmp_path, "training.epochs=1")
 
 
 def test_a_run_leaves_no_files_open_and_the_signals_as_they_were(tmp_path: Path) -> None:

@@ -303,6 +303,26 @@ def test_an_evaluation_judges_by_its_own_configuration(tmp_path: Path) -> None:
     assert metrics_of(dear)["test_reward_mean"] == pytest.approx(expected, abs=1e-12)
 
 
+def test_an_evaluation_takes_the_reward_of_its_own_configuration(tmp_path: Path) -> None:
+    parent = finished(tmp_path, name="parent")
+    judged = finished(
+        tmp_path,
+        "hisso.reward={target: trials.log_growth, kwargs: {scale: 7.0}}",
+        name="judged",
+        mode="evaluate",
+        init_from=str(parent.root),
+    )
+    free = finished(
+        tmp_path,
+        "evaluation={trans_cost: 0.0, initial: invested}",
+        name="free",
+        mode="evaluate",
+        init_from=str(parent.root),
+    )
+    expected = 7 * metrics_of(free)["test_reward_mean"]
+    assert metrics_of(judged)["test_reward_mean"] == pytest.approx(expected, rel=1e-9)
+
+
 def test_an_evaluation_needs_test_rows_only(tmp_path: Path) -> None:
     parent = finished(tmp_path, name="parent")
     without = [f"{kind}_{s}" for kind in ("X", "y", "prices", "time") for s in ("train", "val")]

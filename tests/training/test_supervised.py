@@ -168,12 +168,12 @@ def test_the_order_is_a_function_of_seed_stream_and_epoch() -> None:
 @pytest.mark.parametrize(
     ("given", "shuffle", "state_reset", "reason"),
     [
-        ({}, True, None, "rows do not depend on each other"),
+        ({}, True, None, "rows shuffled: none depends on another"),
         ({"shuffle": False}, False, None, "as configured"),
-        ({"is_stateful": True}, True, "batch", "rows do not depend on each other"),
+        ({"is_stateful": True}, True, "batch", "rows shuffled: none depends on another"),
         ({"is_stateful": True, "state_reset": "epoch"}, False, "epoch", "state_reset=epoch"),
         ({"is_stateful": True, "state_reset": "none"}, False, "none", "state_reset=none"),
-        ({"is_stateful": False, "state_reset": "epoch"}, True, None, "rows do not depend"),
+        ({"is_stateful": False, "state_reset": "epoch"}, True, None, "rows shuffled"),
     ],
 )
 def test_a_state_that_lives_on_needs_rows_in_time_order(

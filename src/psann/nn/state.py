@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -85,8 +84,3 @@ def initial_states(network: nn.Module) -> dict[str, Tensor]:
         for name, layer in network.named_modules()
         if isinstance(layer, FeatureState)
     }
-
-
-def state_options(state: Mapping[str, object] | StateOptions | None) -> StateOptions:
-    """Validated options from what a user gave; None takes the defaults."""
-    return state if isinstance(state, StateOptions) else StateOptions.model_validate(state or {})

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from psann._seed import hashed_uniform, layer_key
 from psann.nn.network import Network
@@ -38,6 +37,29 @@ class WaveOptions:
     units: UnitOptions = field(default_factory=UnitOptions)
 
 
+class WeightNormLinear(nn.Module):
+    """Linear map whose rows have a direction and a length apart: ``W = g v / |v|``, row by row.
+
+    It begins as the map that it is made from. torch's own parametrisation cannot be pickled.
+
+    References
+    ----------
+    Salimans & Kingma 2016, https://arxiv.org/abs/1602.07868
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach()
+        self.direction = nn.Parameter(weight)
+        self.length = nn.Parameter(torch.linalg.vector_norm(weight, dim=1, keepdim=True))
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., n_in)`` to ``(..., n_out)``."""
+        unit = self.direction / torch.linalg.vector_norm(self.direction, dim=1, keepdim=True)
+        return nn.functional.linear(x, self.length * unit, self.bias)
+
+
 class WaveBlock(nn.Module):
     """``h + alpha W2 FiLM(act(w0 (W1 norm(h) + b1) + P c))``, with dropout before W2.
 
@@ -57,7 +79,7 @@ class WaveBlock(nn.Module):
         self.act = options.units.activation(width)
         self.fc2: nn.Module = initialised_linear(width, width, bound=bound, rng=rng)
         if options.norm == "weight":
-            self.fc1, self.fc2 = weight_norm(self.fc1), weight_norm(self.fc2)
+            self.fc1, self.fc2 = WeightNormLinear(self.fc1), WeightNormLinear(self.fc2)
         self.alpha = nn.Parameter(torch.tensor(float(options.residual_alpha_init)))
         n_context = options.n_context
         self.phase = self.film = None

@@ -145,7 +145,11 @@ class _Search:
                 f"{', '.join(sorted(missing))}: every run sets them",
             )
             return
-        for problem in found(**arguments).parameter_problems():
+        loss = arguments.get("loss")
+        is_path = isinstance(loss, str) and ("." in loss or ":" in loss)
+        if is_path:
+            self._import(loss, ("estimator", "params", "loss"))
+        for problem in found(**arguments).parameter_problems(imports=not is_path):
             self._refuse(("estimator", "params"), f"do not fit: {problem.rstrip('.')}")
 
     def loader(self) -> Any:

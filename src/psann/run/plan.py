@@ -14,7 +14,7 @@ from psann.run.config import RunConfig
 from psann.run.config_targets import check_targets
 from psann.run.data import DataSplits
 from psann.run.data_checks import SPLITS
-from psann.run.results import portfolio_figures, split_figures
+from psann.run.results import split_figures
 from psann.run.stages import first_estimator, read_data, training_rows
 from psann.training.observers import Observer
 from psann.training.state import TrainState
@@ -47,7 +47,6 @@ def describe_plan(config: RunConfig, *, only_import: Sequence[str] = ()) -> str:
     if config.mode == "evaluate":
         # No training to stop short of: the figures are the check.
         split_figures(estimator, splits, config)
-        portfolio_figures(estimator, splits, config)
         n_parameters = sum(p.numel() for p in estimator.network_.parameters())
     else:
         n_parameters = _n_parameters_at_start(config, estimator, splits)

@@ -102,7 +102,9 @@ def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> 
     if options.keeps_state:
         reason = f"stateful layers keep their state (state_reset={state_reset}), so rows in order"
         return Decision(phase=phase, shuffle=False, state_reset=state_reset, message=reason)
-    reason = "as configured: shuffle is off" if not shuffle else "rows do not depend on each other"
+    reason = (
+        "rows in order, as configured" if not shuffle else "rows shuffled: none depends on another"
+    )
     return Decision(phase=phase, shuffle=shuffle, state_reset=state_reset, message=reason)
 
 
