@@ -75,3 +75,9 @@ def test_foreign_and_forged_files_are_refused(data: bytes, message: str) -> None
 def test_numbers_that_json_cannot_hold_are_our_bug() -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode({"a": float("nan")}, {})
+
+
+def test_tensors_that_share_memory_are_written_apart() -> None:
+    whole = torch.arange(4.0)
+    _, tensors = decode(encode({}, {"a": whole, "b": whole, "c": whole[1:]}), who="a file")
+    assert [tensors[name].tolist() for name in "abc"] == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3]]

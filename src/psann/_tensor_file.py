@@ -37,7 +37,9 @@ def encode(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> byt
     tensors : mapping of str to torch.Tensor
         float32, float64, int64 or uint8.
     """
-    on_host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    # Copies, because safetensors refuses tensors that share memory: the best weights may be those
+    # of this moment.
+    on_host = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     content = {**description, "format_version": FORMAT_VERSION}
     digest = hashlib.sha256(_file(content, on_host)).hexdigest()
     return _file({**content, "sha256": digest}, on_host)

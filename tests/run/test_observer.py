@@ -18,6 +18,7 @@ from psann.run.checkpoints import Checkpoints
 from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
 from psann.run.record import RunRecord
+from psann.run.resume import ResumePoint, RunIdentity, resume_bytes
 from psann.run.signals import StopRequest
 from psann.run.storage import Storage
 from psann.training.history import EpochRecord
@@ -25,6 +26,9 @@ from psann.training.observers import Observer
 from psann.training.state import TrainState
 from trials import finished, metrics_of, rows_of
 
+IDENTITY = RunIdentity(
+    config={"training.epochs": "4"}, data_sha256="0", init_from_sha256=None, environment={}
+)
 HISSO = {"window": 6, "batch_episodes": 4, "updates_per_epoch": 2}
 
 
@@ -44,6 +48,9 @@ class Scene:
             self.estimator,
             record=self.record,
             checkpoints=Checkpoints(self.storage, self.paths, keep_checkpoints=keep),
+            resume_state=lambda state: resume_bytes(
+                ResumePoint(saved=state.state_dict(), identity=IDENTITY, log_bytes=0)
+            ),
             stop=self.stop,
             checkpoint_every_s=every_s,
         )
@@ -144,7 +151,8 @@ def test_the_warm_start_has_a_file_of_its_own(scene: Scene) -> None:
     scene.fit(hisso={"supervised": {"epochs": 2}})
     warm = PSANNRegressor.load(scene.paths.warm_start)
     assert (warm.best_epoch_, warm.monitor_) == (2, None)
-    assert set(scene.manifest()["files"]) == {"best.safetensors", "warm_start.safetensors"}
+    kept = {"best.safetensors", "warm_start.safetensors"}
+    assert set(scene.manifest()["files"]) == {*kept, "last.safetensors", "previous.safetensors"}
     assert scene.manifest()["files"]["warm_start.safetensors"]["epoch"] == 2
 
 

@@ -76,7 +76,7 @@ def test_the_record_of_a_complete_run_holds_every_field_and_tells_the_truth(tmp_
     assert (metrics["error"], metrics["nonfinite"], metrics["parent"]) == (None, [], None)
     assert set(metrics["baselines"]) == {"buy_and_hold", "uniform"}
     nulls = {name for name, value in metrics.items() if value is None}
-    assert nulls == {"last", "resume_exact", "per_seed", "parent", "error"}
+    assert nulls == {"last", "resume_exact", "resume_differences", "per_seed", "parent", "error"}
 
 
 def test_the_log_has_one_row_per_epoch_and_says_what_was_decided(tmp_path: Path) -> None:
@@ -458,7 +458,7 @@ def test_an_existing_run_is_refused_and_left_untouched(tmp_path: Path) -> None:
     before = tree_of(paths.root)
     outcome = trial(tmp_path)
     assert outcome.exit_code == 2
-    assert "exists. Choose another name, or give --overwrite" in str(outcome.message)
+    assert "exists. Choose another name, or give --resume" in str(outcome.message)
     assert tree_of(paths.root) == before
 
 

@@ -147,7 +147,6 @@ def test_check_tells_every_problem_of_its_stage(
         (["--max-time", "soon"], "got 'soon'"),
         (["--preempt-exit-code", "256"], "must be a whole number from 0 to 255; got '256'"),
         (["--mode", "tune"], "invalid choice: 'tune'"),
-        (["--resume"], "--resume is not in this release"),
         (["--resume", "--overwrite"], "not allowed with argument"),
     ],
 )

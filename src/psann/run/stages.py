@@ -357,7 +357,9 @@ def train(
         # has ended: any other exception may have left it between two updates.
         observer.commit(with_state=is_whole)
         record.update(timing=observer.timing)
-    checkpoints.forget_resume_states()
+    if not checkpoints.keep_checkpoints:
+        checkpoints.forget_resume_states()
+        record.update(last=None)
     result: FitResult = estimator.fit_result_
     step_s = sum(epoch.step_s for epoch in result.history)
     record.update(
