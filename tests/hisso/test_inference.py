@@ -74,3 +74,20 @@ def test_a_single_column_of_prices_stands_for_every_action() -> None:
     actions, prices = case()
     alone = judge(actions, prices[:, :1]).reward
     assert alone == judge(actions, np.repeat(prices[:, :1], 3, axis=1)).reward
+
+
+def test_a_reward_that_works_in_place_changes_nothing_after_it() -> None:
+    def careless(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+        value = (actions * context).mean(dim=(-2, -1))
+        actions.zero_()
+        context.zero_()
+        return value
+
+    actions = torch.full((4, 2), 0.5, dtype=torch.float64)
+    prices = torch.rand(4, 2, dtype=torch.float64) + 1.0
+    given = actions.clone(), prices.clone()
+    settings = {"transition_penalty": 0.0, "initial": "cash", "cash": False}
+    first = judge_actions(actions, prices, reward=resolve_reward(careless), **settings)
+    assert torch.equal(actions, given[0]) and torch.equal(prices, given[1])
+    assert judge_actions(actions, prices, reward=resolve_reward(careless), **settings) == first
+    assert first.entropy == pytest.approx(math.log(2))

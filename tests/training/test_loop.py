@@ -104,13 +104,9 @@ def test_the_best_epoch_is_the_earliest_with_the_highest_finite_reward(
         assert torch.equal(tensor, state.layout.unflatten(diary.weights[best - 1])[name])
 
 
-def test_a_monitor_that_never_is_finite_keeps_the_last_weights() -> None:
-    state, _ = run(judged([math.nan, math.nan]))
-    assert state.best is None
-    assert state.best_epoch == 2
-    assert torch.equal(
-        state.tensors(best=True)["head.bias"], state.tensors(best=False)["head.bias"]
-    )
+def test_a_monitor_that_never_is_finite_is_a_divergence() -> None:
+    with pytest.raises(DivergedError, match="val_reward was not finite in any of its 2 epochs"):
+        run(judged([math.nan, math.nan]))
 
 
 def test_without_a_monitor_nothing_is_chosen() -> None:
@@ -185,6 +181,7 @@ def test_training_starts_from_its_own_weights_whatever_the_candidate() -> None:
         ([3.0, 2.0, 4.0, 1.0, 1.0, 9.0], 2, 5),
         ([3.0, math.nan, 3.0, 9.0], 2, 3),
         ([1.0, 2.0, 3.0], 1, 3),
+        ([3.0, 2.0, 1.0], 2, 3),  # it ran out with the last epoch: nothing was cut short
         ([3.0, 2.0, 1.0], None, 3),
     ],
 )
@@ -494,11 +491,12 @@ def test_one_skipped_update_too_many_stops_training(
 
 
 def test_an_epoch_without_a_single_finite_loss_has_no_training_loss() -> None:
+    diary = Diary()
     task = replace(broken("loss", 0, 6, 12, 18), max_skipped_updates=100)
-    state, _ = run(task, engine(stop_on_nonfinite=False))
-    assert {record.train_loss for record in state.history} == {None}
-    assert {record.grad_norm for record in state.history} == {None}
-    assert state.best is None
+    with pytest.raises(DivergedError, match="train_loss was not finite in any"):
+        run(task, engine(stop_on_nonfinite=False), diary)
+    assert {record.train_loss for record in diary.records} == {None}
+    assert {record.grad_norm for record in diary.records} == {None}
 
 
 def scaled(scale: float, **options: Any) -> tuple[EagerEngine, Any]:

@@ -105,7 +105,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         "on_nonfinite": [StrOptions({"stop", "skip"})],
         "max_skipped_updates": [COUNT],
         "engine": [StrOptions({"auto", "eager"})],
-        "threads": [COUNT, None],
+        "threads": [Interval(Integral, 1, 1024, closed="both"), None],
         "device": [str],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],

@@ -53,10 +53,11 @@ def judge_actions(
         mean of ``-sum a ln a`` in nats, None where an action is negative.
     """
     with torch.no_grad():
+        # Copies: a user's reward that works in place must not change what comes after it.
         value = float(
             reward(
-                actions[None],
-                reward_context.expand_as(actions)[None],
+                actions.clone()[None],
+                reward_context.expand_as(actions).clone()[None],
                 transition_penalty=transition_penalty,
                 initial=initial,
                 cash=cash,

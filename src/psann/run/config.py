@@ -98,7 +98,7 @@ class TrainingConfig(BaseModel):
     """Networks trained at once, each from its own seed."""
     engine: Literal["auto", "eager", "compiled", "captured"] = "auto"
     """What executes an update."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the CPU; null chooses by the size of the model."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """At a loss, reward or gradient that is not finite: stop the run, or skip the update."""

@@ -225,7 +225,7 @@ def _guarded(action: Callable[[], None]) -> BaseException | None:
     """Do something and return what it raised: the one place where nothing passes."""
     try:
         action()
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001 (also SystemExit, and the panics of Rust)
         return error
     return None
 

@@ -115,12 +115,13 @@ def run_phase(
     Returns
     -------
     bool
-        Whether training stopped because `patience` epochs brought no better monitor.
+        Whether epochs were left undone because `patience` of them brought no better monitor.
 
     Raises
     ------
     DivergedError
-        If a loss or gradient is not finite; the weights are those before that update.
+        If a loss or gradient is not finite; the weights are those before that update. Also if the
+        monitor was finite in no epoch, so that none can be kept.
     """
     for observer in observers:
         observer.on_phase_start(state)
@@ -132,9 +133,14 @@ def run_phase(
         for observer in observers:
             observer.on_epoch(record, state)
         stopped_early = _is_out_of_patience(phase, state)
+    if phase.monitor is not None and state.best is None:
+        raise DivergedError(
+            f"Nothing can be kept of phase {phase.name}: {phase.monitor} was not finite in any of "
+            f"its {state.epoch} epochs. Check the reward or loss on the rows that it is taken of."
+        )
     for observer in observers:
         observer.on_phase_end(phase.name, state)
-    return stopped_early
+    return stopped_early and state.epoch < phase.epochs
 
 
 def _is_out_of_patience(phase: Phase, state: TrainState) -> bool:
