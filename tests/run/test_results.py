@@ -61,6 +61,11 @@ def test_the_file_of_the_best_reproduces_every_figure(tmp_path: Path, epochs: in
         estimator.predict_actions(data["X_test"]), data["prices_test"], **settings
     )
     assert metrics["portfolio_metrics"] == pytest.approx(expected, abs=1e-12)
+    late = portfolio_metrics(
+        estimator.predict_actions(data["X_test"][:-1]), data["prices_test"][1:], **settings
+    )
+    assert metrics["portfolio_metrics_delay_1"] == pytest.approx(late, abs=1e-12)
+    assert late["n_steps"] == expected["n_steps"] - 1
     for name, rule in (("uniform", uniform), ("buy_and_hold", buy_and_hold)):
         weights = rule(data["prices_test"])
         beside = portfolio_metrics(weights, data["prices_test"], **settings)

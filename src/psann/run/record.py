@@ -65,6 +65,7 @@ FIELDS = {
     "resume_exact": "whether every resume continued bit for bit; null without one",
     "resume_differences": "why a resume could not be exact",
     "portfolio_metrics": "of the actions of the weights in best on the evaluation prices",
+    "portfolio_metrics_delay_1": "the same actions executed one row later",
     "baselines": "the same figures by baseline, on the same dates at the same cost",
     "per_seed": "the figures of each seed, when several were trained",
     "timing": "seconds by kind of work",

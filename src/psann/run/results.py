@@ -21,6 +21,7 @@ BASELINES: dict[str, Callable[..., NDArray[Any]]] = {
     "buy_and_hold": buy_and_hold,
     "uniform": uniform,
 }
+PORTFOLIO_FIELDS = ("portfolio_metrics", "portfolio_metrics_delay_1", "baselines")
 
 
 def split_figures(
@@ -84,8 +85,11 @@ def judging_cost(config: RunConfig) -> float:
 
 def portfolio_figures(
     estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
-) -> tuple[dict[str, float] | None, dict[str, dict[str, float]] | None, str | None]:
-    """Metrics of the policy's actions on the evaluation prices, and of the baselines beside it.
+) -> tuple[dict[str, Any], str | None]:
+    """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
+
+    Row t of X may hold the price of row t, so that the policy trades at a price it has just seen.
+    `portfolio_metrics_delay_1` has the same actions executed one row later.
 
     Parameters
     ----------
@@ -94,25 +98,26 @@ def portfolio_figures(
 
     Returns
     -------
-    policy : dict or None
-        `psann.metrics.portfolio_metrics` of the transformed actions.
-    baselines : dict or None
-        The same of each baseline: same prices, same cost, same first holdings.
+    figures : dict
+        ``portfolio_metrics`` and ``portfolio_metrics_delay_1`` (`psann.metrics.portfolio_metrics`
+        of the transformed actions), ``baselines`` (the same by name: same prices, same cost, same
+        first holdings); each None if there are none.
     why_not : str or None
         Why there are none though there are prices.
     """
+    figures: dict[str, Any] = dict.fromkeys(PORTFOLIO_FIELDS)
     key = config.evaluation.portfolio_prices_key
     if not config.hisso.enabled or key is None or key not in splits.arrays:
-        return None, None, None  # nobody asked, or the data checks have warned
+        return figures, None  # nobody asked, or the data checks have warned
     if config.hisso.primary_transform == "identity":
-        return None, None, "primary_transform identity gives no weights"
+        return figures, "primary_transform identity gives no weights"
     _, split = split_of(key) or ("prices", "test")
     arrays = splits.split(split)  # type: ignore[arg-type]
     actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
     prices = splits.arrays[key]
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
-        return None, None, widths
+        return figures, widths
     settings: dict[str, Any] = {
         "trans_cost": judging_cost(config),
         "periods_per_year": config.evaluation.periods_per_year,
@@ -120,9 +125,13 @@ def portfolio_figures(
     }
     cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
     matrix = np.broadcast_to(prices, actions.shape)
-    policy = portfolio_metrics(actions, matrix, cash=cash, **settings)
-    baselines = {
+    figures["portfolio_metrics"] = portfolio_metrics(actions, matrix, cash=cash, **settings)
+    if len(matrix) > 2:  # one step at least must be left
+        figures["portfolio_metrics_delay_1"] = portfolio_metrics(
+            actions[:-1], matrix[1:], cash=cash, **settings
+        )
+    figures["baselines"] = {
         name: portfolio_metrics(rule(matrix), matrix, **settings)
         for name, rule in BASELINES.items()
     }
-    return policy, baselines, None
+    return figures, None

@@ -374,11 +374,12 @@ def train(
 def judge(config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits) -> dict[str, Any]:
     """The figures of the kept weights, as fields of `metrics.json`; logged as one row."""
     figures = split_figures(estimator, splits, config)
-    policy, baselines, why_not = portfolio_figures(estimator, splits, config)
+    portfolio, why_not = portfolio_figures(estimator, splits, config)
     if why_not is not None:
         log_event(
             _logger, logging.WARNING, "evaluation", f"There are no portfolio metrics: {why_not}."
         )
+    policy = portfolio["portfolio_metrics"]
     known = {name: value for name, value in figures.items() if value is not None}
     text = ", ".join(f"{name} {value:.6g}" for name, value in known.items())
     log_event(
@@ -390,4 +391,4 @@ def judge(config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits) 
         val_reward_mean=figures["val_reward_mean"],
         turnover=None if policy is None else policy["turnover"],
     )
-    return {**figures, "portfolio_metrics": policy, "baselines": baselines}
+    return {**figures, **portfolio}
