@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -301,3 +302,21 @@ def test_loading_imports_neither_torch_nor_the_packages_that_carry_the_files():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("value", ["300", 2.5, None, True, [3], 10**12, -1])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(datasets.make_smoke_market, "assets"), (datasets.make_toy_hisso, "features")],
+)
+def test_arguments_of_another_type_are_refused_in_words(
+    make: Callable[..., object], name: str, value: object
+) -> None:
+    with pytest.raises(DataError, match=f"{name} must be a whole number from"):
+        make(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["0.6", None, True, 0.0, 1.0, float("nan")])
+def test_fractions_of_another_type_are_refused_in_words(value: object) -> None:
+    with pytest.raises(DataError, match="train_fraction must be more than 0 and less"):
+        datasets.make_smoke_market(train_fraction=value)

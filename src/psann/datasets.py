@@ -250,8 +250,7 @@ def make_planted_signal(
     anything about a market. The last row of a split has no next row inside the split; its
     feature is standard normal noise, and its action earns nothing.
     """
-    if not -1.0 <= rho <= 1.0:
-        raise DataError(f"rho must be a correlation between -1 and 1; got {rho!r}.")
+    _check_number("rho", rho, lowest=-1, highest=1, what="a correlation from -1 to 1")
     generator = _generator(seed)
     dates, prices = _dated_rows(gzip.decompress(_SP500_20.read()), slice(1, None))
     first, second = _borders(len(prices), train_fraction, val_fraction)
@@ -307,10 +306,9 @@ def make_smoke_market(
     >>> data["X_train"].shape, data["y_val"].shape, data["prices_test"].shape
     ((59, 4), (20, 2), (21, 2))
     """
-    if assets < 1:
-        raise DataError(f"assets must be a whole number of at least 1; got {assets!r}.")
-    if not -1.0 <= strength <= 1.0:
-        raise DataError(f"strength must be a correlation between -1 and 1; got {strength!r}.")
+    _check_count("assets", assets)
+    _check_count("rows", rows)
+    _check_number("strength", strength, lowest=-1, highest=1, what="a correlation from -1 to 1")
     generator = _generator(seed)
     borders = _borders(rows, train_fraction, val_fraction)
     # One row more than asked for, so that the first row kept has a move into it too.
@@ -368,8 +366,8 @@ def make_toy_hisso(
     [115, 38, 39]
     """
     _check_fractions(train_fraction, val_fraction)
-    if features < 1:
-        raise DataError(f"features must be a whole number of at least 1; got {features!r}.")
+    _check_count("steps", steps)
+    _check_count("features", features)
     n_train = max(8, int(steps * train_fraction))
     n_val = max(4, int(steps * val_fraction))
     if steps <= n_train + n_val:
@@ -408,17 +406,32 @@ def _row_numbers(n_rows: int) -> Floats:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    if seed < 0:
-        raise DataError(f"seed must be a whole number of at least 0; got {seed!r}.")
+    _check_count("seed", seed, lowest=0, highest=2**63)
     return np.random.default_rng(seed)
 
 
+def _check_count(name: str, value: object, *, lowest: int = 1, highest: int = 10**7) -> None:
+    what = f"a whole number from {lowest} to {highest}"
+    if isinstance(value, float):
+        raise DataError(f"{name} must be {what}; got {value!r}.")
+    _check_number(name, value, lowest=lowest, highest=highest, what=what)
+
+
+def _check_number(name: str, value: object, *, lowest: float, highest: float, what: str) -> None:
+    # A configuration may hold anything where a number should be; a comparison would be a riddle.
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not lowest <= value <= highest:  # type: ignore[operator]
+        raise DataError(f"{name} must be {what}; got {value!r}.")
+
+
 def _check_fractions(train_fraction: float, val_fraction: float) -> None:
-    problems = [
-        f"{name} must be more than 0 and less than 1; got {value!r}."
-        for name, value in (("train_fraction", train_fraction), ("val_fraction", val_fraction))
-        if not 0.0 < value < 1.0
-    ]
+    problems: list[str] = []
+    for name, value in (("train_fraction", train_fraction), ("val_fraction", val_fraction)):
+        try:
+            what = "more than 0 and less than 1"
+            _check_number(name, value, lowest=1e-9, highest=1 - 1e-9, what=what)
+        except DataError as error:
+            problems += error.problems
     if not problems and train_fraction + val_fraction >= 1.0:
         problems = [
             "train_fraction + val_fraction must be less than 1, so that rows are left for test; "
