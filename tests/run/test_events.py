@@ -348,3 +348,11 @@ def test_rows_read_the_same_through_a_string(logger: logging.Logger, path: Path)
     logger.info('say "hi", twice')
     text = path.read_text(encoding="utf-8")
     assert next(iter(csv.DictReader(io.StringIO(text))))["message"] == 'say "hi", twice'
+
+
+def test_a_logging_call_with_a_wrong_format_is_a_row_and_no_error(
+    logger: logging.Logger, path: Path
+) -> None:
+    attach(logger, path)
+    logger.warning("reward is %d", "high")
+    assert read_rows(path)[0]["message"] == "reward is %d % ('high',) [bad format]"

@@ -754,3 +754,14 @@ def test_the_record_of_a_run_exists_before_its_configuration_is_read(
     assert trial(tmp_path).exit_code == 1
     assert seen == ["running"]
     assert RunRecord().as_dict()["status"] == "running"
+
+
+def test_overwrite_sets_nothing_aside_for_a_run_that_cannot_begin(tmp_path: Path) -> None:
+    paths = finished(tmp_path)
+    before = tree_of(paths.root)
+    assert trial(tmp_path, "training.lr=-1", overwrite=True).exit_code == 1
+    outcome = trial(tmp_path, overwrite=True, mode="fine_tune", init_from=str(paths.checkpoints))
+    assert outcome.exit_code == 2
+    assert "--overwrite would set aside" in str(outcome.message)
+    assert tree_of(paths.root) == before
+    assert len(list(paths.root.parent.iterdir())) == 1

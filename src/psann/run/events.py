@@ -190,7 +190,7 @@ class CsvFormatter(logging.Formatter):
         return line.getvalue()
 
     def _message(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
+        message = message_of(record)
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
         return message
@@ -284,6 +284,21 @@ class EventsHandler(logging.Handler):
                 "line is another. Move the run directory away and start anew."
             )
         return len(lines) - 1
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Message of a record, also of one whose arguments do not fit its format.
+
+    Parameters
+    ----------
+    record : logging.LogRecord
+        Any record: a user's reward may log below `psann` too.
+    """
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError, IndexError):
+        # A slip in somebody's logging call is no reason to lose a run.
+        return f"{record.msg} % {record.args!r} [bad format]"
 
 
 def escape_controls(text: str) -> str:

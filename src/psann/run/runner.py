@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from psann.errors import (
+    ConfigError,
     DivergedError,
     PsannError,
     RunLockedError,
@@ -124,11 +125,15 @@ def execute(request: RunRequest) -> Outcome:
         if request.resume and (done := finished_record(paths)) is not None:
             message = f"The run {run_name} is already complete: {done['status']}."
             return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
+        if request.overwrite and not _is_free(paths):
+            _check_before_overwriting(request, paths)
         storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
     except RunLockedError as error:
         return Outcome(exit_code=EXIT_LOCKED, message=str(error))
     except UsageError as error:
         return Outcome(exit_code=EXIT_USAGE, message=str(error))
+    except ConfigError as error:
+        return Outcome(exit_code=EXIT_FAILED, message=str(error))
     except OSError as error:
         return Outcome(exit_code=EXIT_FAILED, message=f"The run directory cannot be made: {error}.")
     with (
@@ -267,7 +272,10 @@ def _story(error: BaseException) -> str:
         return "Left at once, as asked."
     if isinstance(error, SystemExit):
         return f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})."
-    return str(error) if _is_a_message(error) else f"{type(error).__name__}: {error}"
+    if _is_a_message(error):
+        return str(error)
+    # Not str(error): an exception's own text may raise.
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _is_a_message(error: BaseException) -> bool:
@@ -384,6 +392,16 @@ def _existing(paths: RunPaths) -> UsageError:
         "give --resume to go on with it, or "
         "--overwrite to set it aside."
     )
+
+
+def _check_before_overwriting(request: RunRequest, paths: RunPaths) -> None:
+    """Refuse a configuration that cannot run before the run in its way is set aside."""
+    init_from = request.load_config().init_from
+    if init_from is not None and Path(init_from).resolve().is_relative_to(paths.root.resolve()):
+        raise UsageError(
+            f"--overwrite would set aside {paths.root}, which --init-from reads. Choose another "
+            "--run-name."
+        )
 
 
 def finished_record(paths: RunPaths) -> dict[str, Any] | None:
