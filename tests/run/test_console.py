@@ -165,6 +165,18 @@ def test_narrow_terminal_keeps_phase_epoch_and_reward(monkeypatch: pytest.Monkey
     assert "reward 0.125" in last
 
 
+@pytest.mark.parametrize(
+    ("columns", "last"),
+    [("100", "lr 0.0005"), ("92", "5,230 episodes/s"), ("80", "00:30 left"), ("60", "best 28")],
+)
+def test_figures_drop_out_whole_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: str, last: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    line = train(Terminal(), epochs=30).split("\x1b[2K")[-1].split("\n")[0]
+    assert line.rstrip().endswith(last)
+
+
 def test_bar_is_redrawn_a_few_times_a_second_at_most() -> None:
     assert train(Terminal(), epochs=1000, seconds=0.001, total=10_000).count("\x1b[2K") < 12
 
@@ -288,7 +300,7 @@ def test_ascii_console_gets_escapes_for_what_it_cannot_show(logger: logging.Logg
 
 FIGURES = {
     **{"annual_log_growth": 0.25, "annual_sharpe": 1.5, "max_drawdown": -0.125},
-    **{"turnover": 0.0625, "cum_return": 22.3},
+    **{"turnover": 0.0, "turnover_traded": 0.0625, "cum_return": 22.3},
 }
 
 
@@ -297,7 +309,8 @@ def finished(**fields: Any) -> RunRecord:
     values: dict[str, Any] = {
         **{"run_name": "first", "status": "completed", "best_epoch": 12, "episodes": 15360},
         **{"epoch": 60, "epochs_total": 60, "reward_mean": 0.125, "throughput_eps_per_sec": 5230.4},
-        **{"portfolio_metrics": FIGURES, "trans_cost": 0.001},
+        **{"portfolio_metrics": FIGURES, "trans_cost": 0.001, "val_reward_mean": 0.0625},
+        "portfolio_metrics_delay_1": {**FIGURES, "annual_log_growth": 0.1875},
         "baselines": {
             "uniform": {**FIGURES, "annual_log_growth": 0.125, "cum_return": 1.21},
             "buy_and_hold": {**FIGURES, "annual_sharpe": None},
@@ -320,11 +333,13 @@ def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     rows = {row[0]: row[1:] for row in cells if row}
     assert rows["policy"] == ["+0.250", "1.50", "-12.5%", "0.0625", "23.30"]
+    assert rows["policy, one row later"] == ["+0.188", "1.50", "-12.5%", "0.0625", "23.30"]
     assert rows["1/N"] == ["+0.125", "1.50", "-12.5%", "0.0625", "2.21"]
     assert rows["buy and hold"] == ["+0.250", "-", "-12.5%", "0.0625", "23.30"]
     assert "\x1b" not in text
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= 100
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
 def test_wealth_beyond_a_million_keeps_its_column(tmp_path: Path) -> None:
@@ -337,9 +352,8 @@ def test_result_ends_with_figures_and_the_files_that_exist(tmp_path: Path) -> No
     paths.root.mkdir()
     paths.metrics.touch()
     text = shown(finished(), tmp_path)
-    assert (
-        "first: completed, reward 0.125, best epoch 12, 15,360 episodes, 5,230 episodes/s" in text
-    )
+    result = "first: completed, training reward 0.125, validation reward 0.0625, best epoch 12\n"
+    assert result + "  15,360 episodes, 5,230 episodes/s, 00:00\n" in text
     assert str(paths.metrics) in text
     assert str(paths.best) not in text
 
@@ -347,7 +361,7 @@ def test_result_ends_with_figures_and_the_files_that_exist(tmp_path: Path) -> No
 def test_quiet_result_is_one_line(tmp_path: Path) -> None:
     text = shown(finished(), tmp_path, quiet=True)
     assert text.count("\n") == 1
-    assert text.startswith("first: completed, reward 0.125")
+    assert text.startswith("first: completed, training reward 0.125")
     assert text.rstrip().endswith(str(tmp_path / "first"))
 
 
@@ -382,6 +396,32 @@ def test_policy_that_does_not_beat_one_over_n_is_called_no_edge(growth: float) -
 def test_ruined_policy_without_a_growth_rate_is_not_praised_or_blamed() -> None:
     record = finished(portfolio_metrics={**FIGURES, "annual_log_growth": float("nan")})
     assert result_sentences(record.as_dict()) == []
+
+
+@pytest.mark.parametrize("growth", [0.1, 0.125])
+def test_edge_that_is_gone_one_row_later_is_said(growth: float) -> None:
+    delayed = {**FIGURES, "annual_log_growth": growth}
+    (sentence,) = result_sentences(finished(portfolio_metrics_delay_1=delayed).as_dict())
+    assert sentence.startswith("The edge needs trading at the very price that the features have")
+    assert f"{growth:+.3f}" in sentence
+    assert "1/N at +0.125" in sentence
+
+
+def test_policy_without_an_edge_is_blamed_once() -> None:
+    none = {**FIGURES, "annual_log_growth": 0.0}
+    record = finished(portfolio_metrics=none, portfolio_metrics_delay_1=none)
+    (sentence,) = result_sentences(record.as_dict())
+    assert sentence.startswith("No edge: ")
+
+
+def test_test_rows_too_few_for_a_delay_have_no_row_of_it(tmp_path: Path) -> None:
+    assert "one row later" not in shown(finished(portfolio_metrics_delay_1=None), tmp_path)
+
+
+def test_fine_tuning_that_never_helped_says_that_the_parent_was_kept() -> None:
+    (sentence,) = result_sentences(finished(best_epoch=0, mode="fine_tune").as_dict())
+    assert "beat the parent on validation, so the parent's weights were kept" in sentence
+    assert "untrained" not in sentence
 
 
 def test_best_epoch_zero_is_said() -> None:

@@ -13,10 +13,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO, cast
 
-from psann.run.events import escape_controls
+from psann.run.events import escape_controls, message_of
 from psann.run.paths import RunPaths
 from psann.run.provenance import mask_secrets
 from psann.training.history import Decision, EpochRecord
@@ -30,6 +30,8 @@ LINE_INTERVAL_S = 10.0
 LINES_PER_PHASE = 10
 _REFRESH_INTERVAL_S = 0.25
 _PLAIN_WIDTH = 100
+_BAR_WIDTH = 10
+_GAP = "  "
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 
 # Label, key of the figures, how it is written.
@@ -37,7 +39,7 @@ _TABLE_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("log growth per year", "annual_log_growth", "{:+.3f}".format),
     ("Sharpe per year", "annual_sharpe", "{:.2f}".format),
     ("max drawdown", "max_drawdown", "{:.1%}".format),
-    ("turnover per step", "turnover", "{:.4f}".format),
+    ("traded per step", "turnover_traded", "{:.4f}".format),
     ("final wealth", "cum_return", lambda value: _wealth(1 + value)),
 )
 _BASELINES = {"1/N": "uniform", "buy and hold": "buy_and_hold"}
@@ -143,11 +145,12 @@ class ConsoleProgress:
         if self._bar is not None:
             self._bar.move(record.epoch, figures)
         elif not self._quiet:
-            progress = f"{record.phase} {record.epoch}/{record.epochs_total}"
-            self._write_line(f"{time.strftime('%H:%M:%S')} INFO {progress}  {figures}")
+            parts = [f"{record.phase} {record.epoch}/{record.epochs_total}", *figures]
+            self._write_line(f"{time.strftime('%H:%M:%S')} INFO {_GAP.join(parts)}")
         self._shown_s, self._shown_epoch, self._hidden = time_s, record.epoch, None
 
-    def _figures(self, record: EpochRecord, time_s: float) -> str:
+    def _figures(self, record: EpochRecord, time_s: float) -> list[str]:
+        """What is known of an epoch, the most important first."""
         if record.reward_mean is None:
             parts = [_labelled("loss", record.train_loss), _labelled("val loss", record.val_loss)]
         else:
@@ -165,7 +168,7 @@ class ConsoleProgress:
         if record.episodes_per_s is not None:
             parts.append(f"{record.episodes_per_s:,.0f} episodes/s")
         parts.append(f"lr {record.lr:.2g}")
-        return "  ".join(part for part in parts if part)
+        return [part for part in parts if part]
 
     def _write_line(self, line: str) -> None:
         if self._bar is not None:
@@ -182,14 +185,21 @@ class _Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.table import Column
 
-        # Only the figures, least important last, give way on a narrow terminal.
         fixed = Column(no_wrap=True, overflow="ignore")
-        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        rest = Column(no_wrap=True, overflow="crop", ratio=1)
+        self._n_fixed = sum(
+            len(f"{part} ")
+            for part in (
+                state.phase,
+                _BAR_WIDTH * "-",
+                f"{state.epochs_total}/{state.epochs_total}",
+            )
+        )
 
         self._console = _rich_console(stream)
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=fixed),
-            BarColumn(bar_width=10, table_column=Column(min_width=10)),
+            BarColumn(bar_width=_BAR_WIDTH, table_column=Column(min_width=_BAR_WIDTH)),
             MofNCompleteColumn(table_column=fixed),
             TextColumn("{task.fields[figures]}", markup=False, table_column=rest),
             expand=True,
@@ -204,8 +214,13 @@ class _Bar:
         )
         self._progress.start()
 
-    def move(self, epoch: int, figures: str) -> None:
-        self._progress.update(self._task, completed=epoch, figures=figures, refresh=True)
+    def move(self, epoch: int, figures: Sequence[str]) -> None:
+        # On a narrow terminal the last figures drop out; half a number would be another number.
+        shown = list(figures)
+        while len(shown) > 1 and len(_GAP.join(shown)) > self._console.width - self._n_fixed:
+            shown.pop()
+        line = _GAP.join(shown)
+        self._progress.update(self._task, completed=epoch, figures=line, refresh=True)
 
     def write_above(self, line: str) -> None:
         from rich.text import Text
@@ -226,7 +241,8 @@ class _LineHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = mask_secrets(self.format(record)).split("\n")
+        whole = {**record.__dict__, "msg": message_of(record), "args": None}
+        lines = mask_secrets(self.format(logging.makeLogRecord(whole))).split("\n")
         # A message may hold anything; only line ends reach the terminal as they are.
         text = "\n".join(escape_controls(line) for line in lines)
         if self._has_colour and record.levelno in _COLOURS:
@@ -285,19 +301,19 @@ def show_result(
         Print one line.
     """
     careful = _CarefulStream(sys.stdout if stream is None else stream)
-    summary = f"{record['run_name']}: {record['status']}, {_summary(record)}"
+    result = ", ".join([f"{record['run_name']}: {record['status']}", *_result(record)])
+    effort = ", ".join(_effort(record))
     if quiet:
-        careful.write(f"{summary}, {paths.root}\n")
+        careful.write(", ".join(filter(None, [result, effort, f"{paths.root}\n"])))
         careful.flush()
         return
     table = result_table(record)
     if table is not None:
-        careful.write("\n")
-        console = _rich_console(careful)
-        console.print(table)
-    lines = [*result_sentences(record), "", summary]
+        careful.write(f"\nTest rows, net of {1e4 * record['trans_cost']:g} bp\n")
+        _rich_console(careful).print(table)
     artefacts = [paths.metrics, paths.events, paths.best]
-    lines += [f"  {path}" for path in artefacts if path.exists()]
+    details = filter(None, [effort, *(str(path) for path in artefacts if path.exists())])
+    lines = [*result_sentences(record), "", result, *(f"  {detail}" for detail in details)]
     careful.write("\n".join(escape_controls(line) for line in ("", *lines)) + "\n")
     careful.flush()
 
@@ -322,10 +338,11 @@ def result_table(record: Mapping[str, Any]) -> Table | None:
     if policy is None:
         return None
     baselines = record["baselines"] or {}
+    delayed = record["portfolio_metrics_delay_1"]
     rows = {"policy": policy}
+    rows |= {} if delayed is None else {"policy, one row later": delayed}
     rows |= {label: baselines[key] for label, key in _BASELINES.items() if key in baselines}
-    cost = f", net of {1e4 * record['trans_cost']:g} bp"
-    table = Table(box=box.ASCII2, title=f"Test rows{cost}", title_justify="left")
+    table = Table(box=box.ASCII2)
     table.add_column("", no_wrap=True)
     for label, _, _ in _TABLE_COLUMNS:
         table.add_column(label, justify="right")
@@ -359,33 +376,56 @@ def result_sentences(record: Mapping[str, Any]) -> list[str]:
         sentences.append(f"Not complete: {status} {place}. {reason}".strip())
     if record["best_epoch"] == 0:
         sentences.append(
-            "Best epoch 0: no epoch of training beat doing nothing on validation, so the untrained "
-            "policy was kept."
+            "Best epoch 0: no epoch of fine-tuning beat the parent on validation, so the parent's "
+            "weights were kept."
+            if record["mode"] == "fine_tune"
+            else "Best epoch 0: no epoch of training beat doing nothing on validation, so the "
+            "untrained policy was kept."
         )
     policy = _annual_growth(record["portfolio_metrics"])
+    delayed = _annual_growth(record["portfolio_metrics_delay_1"])
     uniform = _annual_growth((record["baselines"] or {}).get("uniform"))
-    if policy is not None and uniform is not None and round(policy - uniform, 3) <= 0:
+    if policy is None or uniform is None:
+        return sentences
+    if not _beats(policy, uniform):
         sentences.append(
             f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."
         )
+    elif delayed is not None and not _beats(delayed, uniform):
+        sentences.append(
+            "The edge needs trading at the very price that the features have seen: one row later, "
+            f"log growth of {delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+        )
     return sentences
+
+
+def _beats(growth: float, other: float) -> bool:
+    """Whether the difference shows in what is printed."""
+    return round(growth - other, 3) > 0
 
 
 def _annual_growth(figures: Mapping[str, Any] | None) -> float | None:
     return None if figures is None else figures.get("annual_log_growth")
 
 
-def _summary(record: Mapping[str, Any]) -> str:
+def _result(record: Mapping[str, Any]) -> list[str]:
+    parts = [
+        _labelled("training reward", record["reward_mean"]),
+        _labelled("validation reward", record["val_reward_mean"]),
+        "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
+    ]
+    return [part for part in parts if part]
+
+
+def _effort(record: Mapping[str, Any]) -> list[str]:
     rate = record["throughput_eps_per_sec"]
     duration_s = record["duration_seconds"]
     parts = [
-        _labelled("reward", record["reward_mean"]),
-        "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
         "" if record["episodes"] is None else f"{record['episodes']:,} episodes",
         "" if rate is None else f"{rate:,.0f} episodes/s",
         "" if duration_s is None else _clock_text(duration_s),
     ]
-    return ", ".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def _wealth(value: float) -> str:
