@@ -105,6 +105,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {guess!r}?" if guess else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "update"), counted(15360, "episode")
+    ('1 update', '15,360 episodes')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `did_you_mean` would name, None if none is near.
 

@@ -25,6 +25,7 @@ from sklearn.utils._param_validation import (
 from psann._device import choose_threads, resolve_device, thread_count
 from psann._imports import import_object
 from psann._seed import stream_generator
+from psann.errors import counted
 from psann.estimators._fit_utils import (
     SCALERS,
     DataFormat,
@@ -403,8 +404,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         )
         self.device_ = str(device)
         asked = "as asked" if self.threads else "chosen by the size of an update"
-        chosen = "as asked" if self.engine == "eager" else "the only one so far"
-        message = f"engine eager, {chosen}; {self.threads_} threads, {asked}"
+        message = f"engine eager, {counted(self.threads_, 'thread')} ({asked})"
         decisions.append(Decision(phase="setup", message=message))
         return TrainingOptions(
             epochs=self.epochs,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
+from psann.errors import counted
 from psann.hisso.episodes import default_updates_per_epoch, episode_table
 from psann.hisso.inference import judge_actions, span_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -321,8 +322,8 @@ def _untrained_weights(engine: EagerEngine, task: HISSOTask) -> Tensor:
 def _episode_decision(engine: EagerEngine, task: HISSOTask) -> Decision:
     training, hisso = task.training, task.hisso
     message = (
-        f"episodes start at random rows; {task.updates_per_epoch} updates of "
-        f"{hisso.batch_episodes} episodes of {hisso.window} steps per epoch"
+        f"episodes start at random rows; {counted(task.updates_per_epoch, 'update')} of "
+        f"{counted(hisso.batch_episodes, 'episode')} of {hisso.window} steps per epoch"
     )
     if _shares_rows(engine, task):
         message += "; windows share the network's pass over the series"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from psann._device import device_name, resolve_device
-from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted
+from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
@@ -300,7 +300,7 @@ def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
     values = point.saved.values
     message = f"going on from {name}: phase {values['phase']}, epoch {values['epoch']}"
     if values["updates_in_epoch"]:
-        message += f" and {values['updates_in_epoch']} updates"
+        message += f" and {counted(values['updates_in_epoch'], 'update')}"
     log_event(_logger, logging.INFO, "resume", message, phase=values["phase"])
     if reasons:
         why = "; ".join(reasons)
