@@ -170,6 +170,7 @@ def narrow_context(X: Tensor) -> Tensor:
 
 def write_config(folder: Path, content: Mapping[str, Any] | None = None) -> Path:
     """Write a configuration; `CONFIG` by default."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "trial.yaml"
     file.write_text(yaml.safe_dump(dict(CONFIG if content is None else content)))
     return file

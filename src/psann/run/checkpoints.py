@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ class Checkpoints:
     """Writes estimators, already turned to bytes, into `checkpoints/`.
 
     A file is written first and the manifest after it. A kill between the two leaves a manifest
-    that is one step old; the estimator file carries its own digest.
+    that is one step old; each file carries its own digest. Whoever goes on drops the entries that
+    are wrong by then, and writes those files again.
 
     Parameters
     ----------
@@ -41,7 +43,11 @@ class Checkpoints:
         self._paths = paths
         self.keep_checkpoints = keep_checkpoints
         storage.make_directory(paths.checkpoints)
-        self._entries = _read_entries(paths.manifest)
+        self._entries = {
+            name: entry
+            for name, entry in _read_entries(paths.manifest).items()
+            if _is_true(entry, paths.checkpoints / name)
+        }
 
     @property
     def entries(self) -> dict[str, dict[str, Any]]:
@@ -128,6 +134,36 @@ class Checkpoints:
         self._entries = content["files"]
 
 
+def remove_leftovers(paths: RunPaths, done: Mapping[str, Any]) -> None:
+    """Remove resume states that a run left which was killed right after its end.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The directory.
+    done : mapping
+        Its last `metrics.json`, which names every file that is meant to stay.
+
+    Raises
+    ------
+    RunLockedError
+        If that process is not dead but at it.
+    """
+    kept = done.get("artefacts") or {}
+    left = [
+        path
+        for path in paths.resume_states
+        if path.exists() and path.relative_to(paths.root).as_posix() not in kept
+    ]
+    if not left:
+        return
+    with Storage(paths.root) as storage:
+        storage.lock(paths.lock)
+        for path in left:
+            if path.exists():
+                storage.remove(path)
+
+
 def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
@@ -143,3 +179,8 @@ def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
             "not. Move the run directory away and start anew."
         )
     return entries
+
+
+def _is_true(entry: dict[str, Any], path: Path) -> bool:
+    """Whether a file is what the manifest says."""
+    return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]

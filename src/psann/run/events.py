@@ -231,24 +231,27 @@ class EventsHandler(logging.Handler):
         n_rows = self._prepare()
         self.setFormatter(CsvFormatter(first_seq=n_rows + 1, clock=clock))
 
-    def cut_back(self, size_bytes: int) -> bytes:
-        """Take back rows that tell of lost work; the numbers of the rows go on from there.
+    def rows_after(self, size_bytes: int) -> bytes:
+        """Read what `cut_back` would take away.
 
         Parameters
         ----------
         size_bytes : int
             Length to keep.
-
-        Returns
-        -------
-        bytes
-            The rows that were cut.
         """
-        cut = self._file.path.read_bytes()[size_bytes:]
-        if cut:
+        return self._file.path.read_bytes()[size_bytes:]
+
+    def cut_back(self, size_bytes: int) -> None:
+        """Take back rows that tell of lost work; the numbers of the rows go on from there.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Length to keep; a log that is no longer is left alone.
+        """
+        if size_bytes < self._file.size_bytes:
             self._file.cut(size_bytes)
             self.setFormatter(CsvFormatter(first_seq=self._prepare() + 1, clock=self._clock))
-        return cut
 
     @property
     def size_bytes(self) -> int:

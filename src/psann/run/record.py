@@ -135,8 +135,9 @@ class RunRecord:
         earlier : mapping
             Its `metrics.json`.
         """
-        for name in ("run_id", "run_name", "started_utc", "resume_exact", "resume_differences"):
-            self._fields[name] = earlier.get(name)
+        # All of it stays true until training knows more, but for how that start ended.
+        ending = {*_OWN, "status", "error", "artefacts"} - {"started_utc"}
+        self._fields |= {n: v for n, v in earlier.items() if n in FIELDS and n not in ending}
         self._fields["resumes"] = (earlier.get("resumes") or 0) + 1
         self._start_s -= earlier.get("duration_seconds") or 0.0
 
@@ -153,6 +154,10 @@ class RunRecord:
         self._storage = storage
         self._path = path
         self.flush(force=True)
+
+    def close(self) -> None:
+        """Leave the file as it is: whatever goes wrong now, a finished run stays finished."""
+        self._storage = None
 
     @property
     def is_attached(self) -> bool:

@@ -24,6 +24,7 @@ from psann.errors import (
     TrainingInterrupted,
     UsageError,
 )
+from psann.run.checkpoints import remove_leftovers
 from psann.run.config import RunConfig, config_sha256, load_run_config
 from psann.run.console import ConsoleProgress
 from psann.run.events import EventsHandler, log_event
@@ -123,6 +124,7 @@ def execute(request: RunRequest) -> Outcome:
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
+            remove_leftovers(paths, done)
             message = f"The run {run_name} is already complete: {done['status']}."
             return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
         if request.overwrite and not _is_free(paths):
@@ -219,6 +221,7 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     leaving = () if error or context.request.keep_checkpoints else paths.resume_states
     record.update(artefacts=describe_artefacts(paths, leaving_out=leaving))
     record.flush(force=True)
+    record.close()
     for path in leaving:
         if path.exists():
             context.storage.remove(path)
@@ -428,6 +431,8 @@ def _is_free(paths: RunPaths) -> bool:
     """Whether a directory holds no run, or a start that never trained: nothing can be lost."""
     if not paths.root.exists():
         return True
+    if _has_resume_state(paths):
+        return False  # also where a start that went on with it was stopped in its setup
     contents = paths.contents()
     if paths.metrics not in contents:
         # A process killed at its first step leaves a temporary file.

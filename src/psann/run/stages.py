@@ -292,9 +292,10 @@ def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
         resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
     )
     assert context.events is not None
-    if cut := context.events.cut_back(point.log_bytes):
+    if lost := context.events.rows_after(point.log_bytes):
         home = context.storage.archive([], paths.attempts)
-        context.storage.put(home / paths.events.name, cut)
+        context.storage.put(home / paths.events.name, lost)
+        context.events.cut_back(point.log_bytes)
     # Only now is it sure that this start goes on with the run: from here on it writes.
     record.attach(context.storage, paths.metrics)
     values = point.saved.values

@@ -240,7 +240,7 @@ class Storage:
             Path(folder) / name
             for folder, _, names in os.walk(self.root, followlinks=False)
             for name in names
-            if _TEMPORARY.fullmatch(name)
+            if is_temporary(name)
         ]
         for path in found:
             self.remove(path)
@@ -273,6 +273,9 @@ class Storage:
                 except Timeout:
                     raise _locked(path) from None
                 self._lock = lock
+                if not _is_at(path, fd):
+                    # Another starter has just set this directory aside and makes a new one.
+                    raise _locked(path)
                 holder = {"pid": os.getpid(), "host": os.uname().nodename}
                 self._calls.ftruncate(fd, 0)
                 _write_all(self._calls, fd, json.dumps(holder).encode() + b"\n")
@@ -376,6 +379,11 @@ class AppendFile:
                 self._calls.close(fd)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file has the name of one that `Storage.put` had not finished."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def check_lock(path: Path) -> None:
     """Look whether a live process holds a lock file, and change nothing.
 
@@ -399,6 +407,14 @@ def check_lock(path: Path) -> None:
         raise _locked(path) from None
     finally:
         os.close(fd)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Whether an open file is still the one that its path names."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def _locked(path: Path) -> RunLockedError:

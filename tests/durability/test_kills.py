@@ -1,0 +1,144 @@
+"""K1, K2, K3: a run that is killed anywhere goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from faults import (
+    SETTINGS,
+    assert_sound,
+    assert_survives,
+    exit_code_of,
+    hurt,
+    in_child,
+    kill,
+    kill_within,
+    n_calls,
+    result_of,
+    unhurt,
+)
+from psann.run.paths import RunPaths
+from trials import finished, metrics_of, tree_of, trial
+
+ARCHITECTURES = ("PSANNRegressor", "ResPSANNRegressor", "WaveResNetRegressor")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    """A forked child has no worker threads to wait for."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
+
+
+def killed_at(folder: Path, settings: tuple[str, ...], *, after_s: float) -> bool:
+    """Start a run in a child and kill it after a while; whether it was still alive then."""
+    ended, tell = os.pipe()
+    child = in_child(lambda: trial(folder, *settings, resume=True).exit_code)
+    os.close(tell)  # the child holds the other end: it closes when the child is gone
+    is_alive = not select.select([ended], [], [], after_s)[0]
+    if is_alive:
+        os.kill(child, signal.SIGKILL)
+    code = exit_code_of(child)
+    os.close(ended)
+    assert code == (-signal.SIGKILL if is_alive else 0)
+    return is_alive
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("n_kills", [3, pytest.param(60, marks=pytest.mark.chaos)])
+def test_sigkill_at_random_instants_loses_nothing(
+    tmp_path: Path, architecture: str, n_kills: int
+) -> None:
+    settings = (*SETTINGS, f"estimator.target=psann.{architecture}")
+    expected = unhurt(tmp_path / "unhurt", *settings)
+    started_s = time.perf_counter()
+    unhurt(tmp_path / "timed", *settings)
+    duration_s = time.perf_counter() - started_s
+    seed = random.randrange(2**32)
+    print(f"seed {seed}, {duration_s:.3f} s")
+    draw = random.Random(seed)
+    n_landed = n_tries = 0
+    while n_landed < n_kills:
+        n_tries += 1
+        assert n_tries < 10 * n_kills, "the kills do not land"
+        folder = tmp_path / str(n_tries)
+        # Twice, so that a resumed start is killed too.
+        for _ in range(2):
+            n_landed += killed_at(folder, settings, after_s=draw.uniform(0, duration_s))
+            assert_sound(RunPaths(folder / "out" / "run"))
+        assert_survives(folder, expected, *settings)
+
+
+@pytest.mark.parametrize(
+    ("every", "part"),
+    [(14, 3), (14, 10)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
+)
+def test_kill_before_or_within_any_call_loses_nothing(
+    tmp_path: Path, expected: dict[str, Any], every: int, part: int
+) -> None:
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    assert total > 250
+    hits = [(place, act) for place in range(1, total + 1) for act in (kill, kill_within)]
+    for place, act in hits[part :: 2 * every - 1]:
+        print(f"{act.__name__} at call {place} of {total}")
+        folder = tmp_path / f"{place}-{act.__name__}"
+        hurt(folder, *SETTINGS, place=place, act=act)
+        assert_survives(folder, expected, *SETTINGS)
+
+
+@pytest.mark.parametrize("every", [29, pytest.param(3, marks=pytest.mark.chaos)])
+def test_kill_within_a_resumed_start_loses_nothing(
+    tmp_path: Path, expected: dict[str, Any], every: int
+) -> None:
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    for place in range(1, total // 2, every):
+        folder = tmp_path / str(place)
+        hurt(folder, *SETTINGS, place=total // 2, act=kill)
+        hurt(folder, *SETTINGS, place=place, act=kill_within, resume=True)
+        assert_survives(folder, expected, *SETTINGS)
+
+
+@pytest.mark.parametrize("every", [37, pytest.param(2, marks=pytest.mark.chaos)])
+def test_kill_of_an_overwriting_run_never_shows_the_old_one_as_the_new(
+    tmp_path: Path, expected: dict[str, Any], every: int
+) -> None:
+    folder = tmp_path / "counted"
+    old_settings = ("training.epochs=1", "seed=1")
+    finished(folder, *old_settings)
+    total = n_calls(folder, *SETTINGS, overwrite=True)
+    # The first calls set the old run aside: each of them is tried.
+    for place in (*range(1, 16), *range(16, total + 1, every)):
+        folder = tmp_path / str(place)
+        old = finished(folder, *old_settings)
+        before = _without_lock(old)
+        hurt(folder, *SETTINGS, place=place, act=kill_within, overwrite=True)
+        assert_sound(old)
+        aside = list((folder / "out").glob("run.replaced-*"))
+        assert _without_lock(RunPaths(aside[0]) if aside else old) == before
+        if not aside:
+            finished(folder, *SETTINGS, overwrite=True)
+            assert result_of(old) == expected
+        else:
+            is_old = old.metrics.exists() and metrics_of(old)["seed"] == 1
+            assert not is_old
+            assert_survives(folder, expected, *SETTINGS)
+
+
+def _without_lock(paths: RunPaths) -> dict[str, str]:
+    return {name: digest for name, digest in tree_of(paths.root).items() if name != ".lock"}

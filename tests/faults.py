@@ -1,0 +1,258 @@
+"""Runs that are hurt on purpose, and what must hold afterwards.
+
+`FaultyCalls` stands between a run and the disk; `assert_sound` is what any instant of a run
+directory must satisfy, `assert_survives` that going on leaves what an unhurt run leaves.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import json
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from psann._tensor_file import decode
+from psann.errors import FileFormatError
+from psann.run import storage
+from psann.run.events import COLUMNS
+from psann.run.paths import RunPaths
+from psann.run.record import FIELDS, STATUSES
+from trials import finished, metrics_of, trial
+
+# A warm start, five epochs, a commit after each.
+SETTINGS = (
+    "hisso.supervised={epochs: 1}",
+    "training.epochs=5",
+    "training.checkpoint_every_s=0.000001",
+)
+ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE)
+
+# What training makes of the same numbers is the same to the bit; times and machine are not.
+_EPOCH_COLUMNS = (
+    *("phase", "seed", "epoch", "update", "episodes", "train_loss", "val_loss", "reward_mean"),
+    *("reward_std", "reward_min", "reward_max", "val_reward_mean", "turnover", "entropy"),
+    *("grad_norm", "lr", "amp_scale", "skipped_updates", "is_best"),
+)
+_LIVING_FIELDS = frozenset(
+    [
+        *("run_id", "run_name", "started_utc", "updated_utc", "finished_utc", "heartbeat"),
+        *("duration_seconds", "throughput_eps_per_sec", "timing", "hardware", "artefacts"),
+        *("resumes", "resume_exact", "resume_differences"),
+    ]
+)
+
+
+class Killed(BaseException):
+    """The end of a process, for everything that it could still have done to the disk."""
+
+
+class FaultyCalls(storage.SystemCalls):
+    """Counts the calls that matter to the disk, from 1; at the chosen one does something else.
+
+    Parameters
+    ----------
+    place : int
+        The call to hurt; 0 hurts none.
+    act : callable
+        Gets this object, the call's name, the call, and its first two arguments.
+    """
+
+    def __init__(self, place: int = 0, act: Callable[..., Any] | None = None) -> None:
+        self.made: list[str] = []
+        self.has_fired = False
+        self.is_dead = False
+        self._place = place
+        self._act = act
+        self._written: set[int] = set()
+        for name in ("write", "fsync", "ftruncate", "rename", "unlink", "mkdir"):
+            setattr(self, name, self._watch(name, getattr(os, name)))
+        self.open = self._watch("open", self._open)
+        self._watched_close = self._watch("close", self._close)
+
+    def close(self, fd: int) -> None:
+        # The kernel closes what a dead process held; closing what was only read changes nothing.
+        if fd in self._written and not self.is_dead:
+            self._watched_close(fd)
+        else:
+            self._close(fd)
+
+    def die(self) -> None:
+        self.is_dead = True
+        raise Killed
+
+    def _open(self, path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        fd = os.open(path, flags, *args, **kwargs)
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            self._written.add(fd)
+        return fd
+
+    def _close(self, fd: int) -> None:
+        self._written.discard(fd)
+        os.close(fd)
+
+    def _watch(self, name: str, call: Callable[..., Any]) -> Any:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if self.is_dead:
+                raise Killed
+            self.made.append(name)
+            if len(self.made) == self._place and self._act is not None:
+                self.has_fired = True
+                return self._act(self, name, lambda: call(*args, **kwargs), args)
+            return call(*args, **kwargs)
+
+        return watched
+
+
+def kill(calls: FaultyCalls, name: str, call: Callable[[], Any], args: Any) -> None:
+    """Before the call."""
+    calls.die()
+
+
+def kill_within(calls: FaultyCalls, name: str, call: Callable[[], Any], args: Any) -> None:
+    """In the middle of a write; after any other call, which has no middle."""
+    if name == "write":
+        os.write(args[0], bytes(args[1])[: max(1, len(args[1]) // 2)])
+    else:
+        call()
+    calls.die()
+
+
+def fail_with(number: int) -> Callable[..., Any]:
+    """An error of the system instead of the call; a descriptor is closed even so."""
+
+    def act(calls: FaultyCalls, name: str, call: Callable[[], Any], args: Any) -> None:
+        if name == "close":
+            call()
+        raise OSError(number, os.strerror(number))
+
+    return act
+
+
+@contextmanager
+def calls_in_use(calls: storage.SystemCalls) -> Iterator[None]:
+    """Give every storage that is made meanwhile these calls."""
+    with patch.object(storage, "SystemCalls", lambda: calls):
+        yield
+
+
+def hurt(folder: Path, *settings: str, place: int, act: Callable[..., Any], **request: Any) -> Any:
+    """A trial with a fault; its outcome, or None when it was killed. The fault must fire."""
+    calls = FaultyCalls(place, act)
+    outcome = None
+    try:
+        with calls_in_use(calls):
+            outcome = trial(folder, *settings, **request)
+    except Killed:
+        pass
+    assert calls.has_fired, f"call {place} was never made"
+    return outcome
+
+
+def n_calls(folder: Path, *settings: str, **request: Any) -> int:
+    """How many calls a whole trial makes."""
+    calls = FaultyCalls()
+    with calls_in_use(calls):
+        finished(folder, *settings, **request)
+    return len(calls.made)
+
+
+def epoch_rows(paths: RunPaths) -> list[tuple[str, ...]]:
+    """The deterministic columns of the epoch rows."""
+    with paths.events.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["event"] == "epoch"]
+    return [tuple(row[name] for name in _EPOCH_COLUMNS) for row in rows]
+
+
+def result_of(paths: RunPaths) -> dict[str, Any]:
+    """Everything about a finished run that must not depend on how often it was interrupted."""
+    metrics = metrics_of(paths)
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths.checkpoints.glob("*.safetensors")
+    }
+    return {
+        "files": digests,
+        "rows": epoch_rows(paths),
+        "metrics": {name: metrics[name] for name in FIELDS if name not in _LIVING_FIELDS},
+        "manifest": json.loads(paths.manifest.read_bytes()),
+    }
+
+
+def assert_sound(paths: RunPaths) -> None:
+    """What any instant of a run directory must satisfy, whoever was killed in it."""
+    if not paths.root.exists():
+        return
+    for path in paths.checkpoints.glob("*.safetensors"):
+        try:
+            decode(path.read_bytes(), who=path.name)
+        except FileFormatError as error:
+            raise AssertionError(str(error)) from error
+    for path in (paths.manifest, paths.provenance):
+        assert not path.exists() or json.loads(path.read_bytes())
+    if paths.events.exists():
+        *whole, _torn = paths.events.read_bytes().decode(errors="replace").split("\r\n")
+        assert {len(row) for row in csv.reader(whole)} <= {len(COLUMNS)}
+    if paths.metrics.exists():
+        metrics = metrics_of(paths)
+        assert metrics["status"] in STATUSES
+        assert set(metrics) == set(FIELDS)
+        if metrics["status"] in ("completed", "early_stopped"):
+            _assert_complete(paths, metrics)
+
+
+def _assert_complete(paths: RunPaths, metrics: dict[str, Any]) -> None:
+    """A finished run vouches for every file."""
+    for name, entry in metrics["artefacts"].items():
+        data = (paths.root / name).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["bytes"], entry["sha256"])
+    described = json.loads(paths.manifest.read_bytes())["files"]
+    for name, entry in described.items():
+        digest = hashlib.sha256((paths.checkpoints / name).read_bytes()).hexdigest()
+        assert digest == entry["sha256"], f"the manifest is wrong about {name}"
+
+
+def assert_survives(
+    folder: Path, expected: dict[str, Any], *settings: str, name: str = "run", **request: Any
+) -> None:
+    """Sound now; after `--resume`, the unhurt run's result and nothing left over."""
+    paths = RunPaths(folder / "out" / name)
+    assert_sound(paths)
+    finished(folder, *settings, name=name, resume=True, **request)
+    assert_sound(paths)
+    ours = result_of(paths)
+    for part, value in expected.items():
+        assert ours[part] == value, f"{part} differ: {ours[part]} instead of {value}"
+    left = [path.name for path in paths.root.rglob("*") if path.suffix == ".tmp"]
+    left += [path.name for path in paths.resume_states if path.exists()]
+    assert not left
+
+
+def unhurt(folder: Path, *settings: str, **request: Any) -> dict[str, Any]:
+    """The result of a run that nothing happens to."""
+    return result_of(finished(folder, *settings, name="run", **request))
+
+
+def in_child(work: Callable[[], int]) -> int:
+    """Fork, work there, and leave with the exit code that the work returns; its process id."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            code = work()
+        except BaseException:  # noqa: BLE001 - nothing of the child may run on in the parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def exit_code_of(child: int) -> int:
+    """Wait for a child; minus the signal when one killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
