@@ -9,23 +9,29 @@ import pytest
 
 from psann.errors import ConfigError, DataError
 from psann.run.config import load_run_config
+from psann.run.paths import RunPaths
 from psann.run.plan import describe_plan
 from trials import finished, metrics_of, tree_of, write_config
 
 
 def plan_of(folder: Path, *overrides: str, **options: Any) -> str:
-    return describe_plan(load_run_config(write_config(folder), overrides=overrides, **options))
+    config = load_run_config(write_config(folder), overrides=overrides, **options)
+    return describe_plan(config, RunPaths(folder / "out" / "planned"))
 
 
 def test_a_plan_says_what_training_will_do(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "hisso.supervised={epochs: 3, batch_size: 16}", seed=5)
-    assert plan.splitlines()[0] == "mode        train, seed 5 (command line)"
-    assert plan.splitlines()[1].startswith("device      cpu (cpu), ")
-    assert plan.splitlines()[2:] == [
+    assert plan.splitlines() == [
+        f"run         {tmp_path}/out/planned",
+        "mode        train, seed 5 (command line)",
+        "device      cpu",
         "train       X (40, 3), y (40, 2), prices (40, 2), time (40,)",
         "val         X (20, 3), y (20, 2), prices (20, 2), time (20,)",
         "test        X (15, 3), y (15, 2), prices (15, 2), time (15,)",
         "estimator   PSANNRegressor, 74 parameters",  # 3 8 + 8, 3 8 of the sines, 8 2 + 2
+        "reward      portfolio",
+        "monitor     val_reward",
+        "engine      eager, 1 thread (chosen by the size of an update)",
         "warm start  3 epochs of 3 updates on y_train",
         "training    4 epochs of 2 updates of 4 episodes of 6 steps: 32 episodes",
     ]
@@ -40,7 +46,38 @@ def test_a_plan_counts_what_the_run_then_does(tmp_path: Path) -> None:
 
 def test_a_plan_of_supervised_training_counts_its_updates(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "hisso={enabled: false}", "training.batch_size=32")
-    assert plan.splitlines()[-1] == "training    4 epochs of 2 updates on targets"
+    assert plan.splitlines()[-3:] == [
+        "monitor     val_loss",
+        "engine      eager, 1 thread (chosen by the size of an update)",
+        "training    4 epochs of 2 updates on targets",
+    ]
+
+
+def test_a_plan_says_what_it_counts_in_the_singular_too(tmp_path: Path) -> None:
+    one = ["training={epochs: 1, threads: 2}", "hisso={updates_per_epoch: 1, batch_episodes: 1}"]
+    plan = plan_of(tmp_path, *one, "hisso.window=6")
+    assert "engine      eager, 2 threads (as asked)" in plan
+    assert "training    1 epoch of 1 update of 1 episode of 6 steps: 1 episode" in plan
+
+
+@pytest.mark.parametrize(
+    ("overrides", "monitor"),
+    [
+        (["training.monitor=train_loss"], "train_loss"),
+        (["data.kwargs={without: [X_val, y_val, prices_val, time_val]}"], "reward"),
+        (
+            [
+                "hisso={enabled: false}",
+                "data.kwargs={without: [X_val, y_val, prices_val, time_val]}",
+            ],
+            "train_loss",
+        ),
+    ],
+)
+def test_a_plan_names_the_monitor_in_force(
+    tmp_path: Path, overrides: list[str], monitor: str
+) -> None:
+    assert f"monitor     {monitor}\n" in plan_of(tmp_path, *overrides)
 
 
 @pytest.mark.parametrize("mode", ["fine_tune", "evaluate"])
@@ -74,5 +111,9 @@ def test_a_plan_finds_what_only_the_data_can_show(
 
 def test_a_plan_of_an_evaluation_finds_features_that_do_not_fit(tmp_path: Path) -> None:
     parent = finished(tmp_path, "training.epochs=1")
-    with pytest.raises(ValueError, match="features"):
+    with pytest.raises(
+        ConfigError,
+        match=r"--init-from: init_from does not fit the data: features 3 in init_from, 4 in the "
+        r"data; columns of prices 2 in init_from, 3 in the data\.",
+    ):
         plan_of(tmp_path, "data.kwargs={assets: 3}", mode="evaluate", init_from=str(parent.root))

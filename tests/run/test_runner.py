@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ import trials
 from psann.estimators.dense import PSANNRegressor
 from psann.run.paths import RunPaths
 from psann.run.record import FIELDS, RunRecord
-from psann.run.runner import RunRequest, check, claim_directory, execute
+from psann.run.runner import RunRequest, _how_to_go_on, check, claim_directory, execute
 from psann.run.storage import Storage, SystemCalls
 from trials import TROUBLE, finished, metrics_of, rows_of, tree_of, trial, write_config
 
+GOES_ON = "The same command with --resume goes on from here."
 TROUBLED = "hisso.reward=trials.troubled"
 TIMES = {"time_utc", "elapsed_s", "data_s", "step_s", "val_s", "checkpoint_s", "episodes_per_s"}
 
@@ -632,7 +634,7 @@ def test_a_signal_during_training_keeps_best_and_record(
     TROUBLE.plan(5, send)
     outcome = trial(tmp_path, TROUBLED, preempt_exit_code=99)
     assert outcome.exit_code == exit_code
-    assert outcome.message == f"The run was stopped by {number.name}."
+    assert outcome.message == f"The run was stopped by {number.name}. {GOES_ON}"
     assert outcome.paths is not None
     metrics = metrics_of(outcome.paths)
     assert (metrics["status"], metrics["error"]) == (status, None)
@@ -663,7 +665,7 @@ def test_a_signal_during_the_warm_start_stops_there(tmp_path: Path) -> None:
 def test_the_time_limit_stops_training_and_is_named(tmp_path: Path) -> None:
     outcome = trial(tmp_path, "training.epochs=1000000", max_time_minutes=0.005)
     assert outcome.exit_code == 143
-    assert outcome.message == "The run was stopped by the time limit of 0.005 minutes."
+    assert outcome.message == f"The run was stopped by the time limit of 0.005 minutes. {GOES_ON}"
     assert outcome.paths is not None
     assert metrics_of(outcome.paths)["status"] == "preempted"
 
@@ -724,6 +726,86 @@ def test_a_check_finds_what_a_run_would_stumble_over(
     assert message in str(outcome.message)
     assert "Traceback" not in str(outcome.message)
     assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
+def test_a_check_refuses_a_directory_that_holds_a_run(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "training.epochs=1")
+    before = tree_of(tmp_path)
+    request = replace(request_of(tmp_path), run_name="run")
+    outcome = check(request)
+    assert (outcome.exit_code, outcome.plan) == (2, None)
+    assert f"the run directory {paths.root} exists" in str(outcome.message)
+    with Storage(paths.root) as storage:
+        storage.lock(paths.lock)
+        assert check(replace(request, overwrite=True)).exit_code == 75
+    resumed = check(replace(request, resume=True))
+    assert (resumed.exit_code, resumed.message) == (
+        0,
+        "The run run is already complete: completed.",
+    )
+    allowed = check(replace(request, overwrite=True))
+    assert f"run         {paths.root}\n" in str(allowed.plan)
+    assert tree_of(tmp_path) == before
+
+
+def test_a_check_refuses_a_bad_run_name(tmp_path: Path) -> None:
+    outcome = check(replace(request_of(tmp_path), run_name="../up"))
+    assert outcome.exit_code == 2
+    assert "--run-name must be" in str(outcome.message)
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
+def test_a_check_of_a_resume_compares_the_configurations(tmp_path: Path) -> None:
+    trials.TROUBLE.plan(5, interrupting)
+    outcome = trial(tmp_path, "hisso.reward=trials.troubled")
+    assert outcome.paths is not None
+    assert outcome.exit_code == 130
+    assert str(outcome.message).endswith(GOES_ON)
+    before = tree_of(tmp_path)
+    same = request_of(tmp_path, "hisso.reward=trials.troubled")
+    same = replace(same, run_name="run", resume=True)
+    assert f"run         {outcome.paths.root}, going on\n" in str(check(same).plan)
+    other = check(replace(same, overrides=(*same.overrides, "hisso.window=7")))
+    assert other.exit_code == 1
+    assert "hisso.window was 6 when this run began and is now 7" in str(other.message)
+    assert tree_of(tmp_path) == before
+
+
+def interrupting(rewards: Tensor) -> Tensor:
+    signal.raise_signal(signal.SIGINT)
+    trials.TROUBLE.plan(0)
+    return rewards
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"run_name": "a"}, "with --resume goes"),
+        ({"run_name": "a", "overwrite": True}, "with --resume instead of --overwrite goes"),
+        ({}, "with --run-name a --resume goes"),
+    ],
+)
+def test_an_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, request_: dict[str, Any], expected: str
+) -> None:
+    request = replace(request_of(tmp_path), **request_)
+    assert expected in _how_to_go_on(request, RunPaths(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("loader", ["raising", "exiting"])
+def test_the_console_names_the_line_of_the_user_s_code_that_broke(
+    tmp_path: Path, loader: str
+) -> None:
+    outcome = trial(tmp_path, f"data.loader=trials.{loader}")
+    line = getattr(trials, loader).__code__.co_firstlineno + 1
+    assert f", at trials.py:{line} in {loader}" in str(outcome.message)
+
+
+def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
+    rows = rows_of(finished(tmp_path, "training.epochs=1"))
+    said = [row["message"] for row in rows if row["level"] == "INFO"]
+    assert "loading torch and scikit-learn" in said
+    assert "rows: 40 train, 20 val, 15 test; 3 features; 2 assets" in said
 
 
 @pytest.mark.parametrize("loader", ["raising", "exiting"])

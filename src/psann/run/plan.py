@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from psann._device import device_name, resolve_device
-from psann.errors import TrainingInterrupted
+from psann.errors import TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.episodes import default_updates_per_epoch
+from psann.hisso.rewards import resolve_reward
 from psann.run.config import RunConfig
 from psann.run.config_targets import check_targets
 from psann.run.data import DataSplits
 from psann.run.data_checks import SPLITS
+from psann.run.paths import RunPaths
 from psann.run.results import split_figures
+from psann.run.resume import check_resumable, read_resume_point, run_identity
 from psann.run.stages import first_estimator, read_data, training_rows
+from psann.training.history import Decision
+from psann.training.loop import MonitorName, resolve_monitor
 from psann.training.observers import Observer
 from psann.training.state import TrainState
 
 
-def describe_plan(config: RunConfig, *, only_import: Sequence[str] = ()) -> str:
+def describe_plan(
+    config: RunConfig, paths: RunPaths, *, resumes: bool = False, only_import: Sequence[str] = ()
+) -> str:
     """Check imports, data, device and model, and say what training would do.
 
     Parameters
     ----------
     config : RunConfig
         A valid configuration.
+    paths : RunPaths
+        Where the run would go.
+    resumes : bool
+        Whether it would go on from the resume state there.
     only_import : sequence of str
         Module prefixes outside of which nothing is imported.
 
@@ -43,28 +52,39 @@ def describe_plan(config: RunConfig, *, only_import: Sequence[str] = ()) -> str:
     targets = check_targets(config, only_import=only_import)
     device = resolve_device(config.device)
     splits = read_data(config, targets)
-    estimator, _ = first_estimator(config, targets)
+    estimator, _ = first_estimator(config, targets, splits)
+    if resumes:
+        identity = run_identity(
+            config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
+        )
+        check_resumable(read_resume_point(paths)[0].identity, identity)
     if config.mode == "evaluate":
         # No training to stop short of: the figures are the check.
         split_figures(estimator, splits, config)
         n_parameters = sum(p.numel() for p in estimator.network_.parameters())
+        training = ["training    none"]
     else:
-        n_parameters = _n_parameters_at_start(config, estimator, splits)
+        start = _start_of_training(config, estimator, splits)
+        n_parameters = start.n_parameters
+        training = [start.engine, *_training_lines(config, splits)]
+    card = f" ({device_name(device)})" if device.type == "cuda" else ""
     return "\n".join(
         [
+            f"run         {paths.root}{', going on' if resumes else ''}",
             f"mode        {config.mode}, seed {config.seed} ({config.recorded.seed_from})",
-            f"device      {device} ({device_name(device)}), {torch.get_num_threads()} threads",
+            f"device      {device}{card}",
             *_data_lines(splits),
             f"estimator   {type(estimator).__name__}, {n_parameters:,} parameters",
-            *_training_lines(config, splits),
+            *_judging_lines(config, splits),
+            *training,
         ]
     )
 
 
-def _n_parameters_at_start(
+def _start_of_training(
     config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
-) -> int:
-    """Parameters of the network, from a fit that stops where the first epoch would begin."""
+) -> _StopAtStart:
+    """What is known where the first epoch would begin, from a fit that stops there."""
     start = _StopAtStart()
     try:
         estimator.fit(
@@ -74,7 +94,7 @@ def _n_parameters_at_start(
             observers=(start,),
         )
     except TrainingInterrupted:
-        return start.n_parameters
+        return start
     raise AssertionError("training began")
 
 
@@ -82,6 +102,11 @@ class _StopAtStart(Observer):
     """Ends a fit when everything is ready for its first phase."""
 
     n_parameters = 0
+    engine = ""
+
+    def on_decision(self, decision: Decision) -> None:
+        if decision.message.startswith("engine "):
+            self.engine = f"engine      {decision.message.removeprefix('engine ')}"
 
     def on_phase_start(self, state: TrainState) -> None:
         self.n_parameters = state.carry.weights.numel()
@@ -98,24 +123,42 @@ def _data_lines(splits: DataSplits) -> list[str]:
     return lines
 
 
-def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
+def _judging_lines(config: RunConfig, splits: DataSplits) -> list[str]:
+    """What is maximised, and what chooses the best epoch."""
+    lines = []
+    available: tuple[MonitorName, ...] = ("train_loss",)
+    if config.hisso.enabled:
+        lines.append(f"reward      {resolve_reward(config.hisso.reward).name}")
+        available = ("reward", "train_loss")
     if config.mode == "evaluate":
-        return ["training    none"]
+        return lines
+    if "X_val" in splits.arrays:
+        on_validation: tuple[MonitorName, ...] = ("val_reward", "val_loss")
+        available = (*on_validation[not config.hisso.enabled :], *available)
+    asked = config.training.monitor
+    monitor = resolve_monitor(None if asked == "auto" else asked, available)
+    return [*lines, f"monitor     {monitor}"]
+
+
+def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     n_rows = len(splits.split("train")["X"])
     hisso, training = config.hisso, config.training
     if not hisso.enabled:
         updates = -(-n_rows // training.batch_size)
-        return [f"training    {training.epochs} epochs of {updates} updates on targets"]
+        epochs = counted(training.epochs, "epoch")
+        return [f"training    {epochs} of {counted(updates, 'update')} on targets"]
     lines = []
     if (warm := hisso.warm_start) is not None:
         updates = -(-n_rows // warm.batch_size)
-        lines.append(f"warm start  {warm.epochs} epochs of {updates} updates on {warm.y_key}")
+        epochs = counted(warm.epochs, "epoch")
+        lines.append(f"warm start  {epochs} of {counted(updates, 'update')} on {warm.y_key}")
     updates = hisso.updates_per_epoch or default_updates_per_epoch(
         n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
     )
     episodes = training.epochs * updates * hisso.batch_episodes
     lines.append(
-        f"training    {training.epochs} epochs of {updates} updates of {hisso.batch_episodes} "
-        f"episodes of {hisso.window} steps: {episodes:,} episodes"
+        f"training    {counted(training.epochs, 'epoch')} of {counted(updates, 'update')} of "
+        f"{counted(hisso.batch_episodes, 'episode')} of {hisso.window} steps: "
+        f"{counted(episodes, 'episode')}"
     )
     return lines

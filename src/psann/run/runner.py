@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sysconfig
 import traceback
 import uuid
 import warnings
@@ -167,7 +168,7 @@ def execute(request: RunRequest) -> Outcome:
 
 
 def check(request: RunRequest) -> Outcome:
-    """Find out what a run would do, or everything that stands in its way; write nothing.
+    """Find out what a run would do, or what stands in its way; write nothing.
 
     Parameters
     ----------
@@ -177,19 +178,33 @@ def check(request: RunRequest) -> Outcome:
     Returns
     -------
     Outcome
-        Exit code 0 with a plan, or 1 with a message.
+        Exit code 0 with a plan, or that of a run that would be refused, with a message.
     """
+    run_name = request.run_name or default_run_name(request.config)
+    try:
+        paths = RunPaths.in_output(request.output_dir, run_name)
+        if request.resume and (done := finished_record(paths)) is not None:
+            message = f"The run {run_name} is already complete: {done['status']}."
+            return Outcome(exit_code=EXIT_DONE, message=message)
+        check_lock(paths.lock)
+        if not (request.overwrite or request.resume or _is_free(paths)):
+            raise _existing(paths)
+    except (RunLockedError, UsageError) as refusal:
+        is_locked = isinstance(refusal, RunLockedError)
+        return Outcome(exit_code=EXIT_LOCKED if is_locked else EXIT_USAGE, message=str(refusal))
+    resumes = request.resume and _has_resume_state(paths)
     plans = []
 
-    def plan() -> None:
+    def make_plan() -> None:
         config = request.load_config()
 
         from psann.run.plan import describe_plan
 
-        plans.append(describe_plan(config, only_import=request.only_import))
+        plan = describe_plan(config, paths, resumes=resumes, only_import=request.only_import)
+        plans.append(plan)
 
     with _warnings_as_log():
-        error = _guarded(plan)
+        error = _guarded(make_plan)
     if error is None:
         return Outcome(exit_code=EXIT_DONE, plan=plans[0])
     # No file will hold the traceback, and whoever wrote the loader needs it.
@@ -226,7 +241,15 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
         if path.exists():
             context.storage.remove(path)
     story = None if error is None else _story(error)
+    if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and _has_resume_state(paths):
+        story = f"{story} {_how_to_go_on(context.request, paths)}"
     return Outcome(exit_code=_exit_code(error), message=story, paths=paths, record=record.as_dict())
+
+
+def _how_to_go_on(request: RunRequest, paths: RunPaths) -> str:
+    option = "--resume" if request.run_name else f"--run-name {paths.root.name} --resume"
+    instead = " instead of --overwrite" if request.overwrite else ""
+    return f"The same command with {option}{instead} goes on from here."
 
 
 def _guarded(action: Callable[[], None]) -> BaseException | None:
@@ -274,11 +297,23 @@ def _story(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Left at once, as asked."
     if isinstance(error, SystemExit):
-        return f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})."
+        story = f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})"
+        return f"{story}{_place(error)}."
     if _is_a_message(error):
         return str(error)
     # Not str(error): an exception's own text may raise.
-    return "".join(traceback.format_exception_only(error)).strip()
+    return "".join(traceback.format_exception_only(error)).strip() + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own code that an exception came through."""
+    ours = Path(__file__).parents[1]
+    not_the_user_s = (ours, *(Path(path) for path in sysconfig.get_paths().values()))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.is_file() and not any(file.is_relative_to(folder) for folder in not_the_user_s):
+            return f", at {file.name}:{frame.lineno} in {frame.name}"
+    return ""
 
 
 def _is_a_message(error: BaseException) -> bool:
@@ -476,13 +511,14 @@ def run(context: RunContext) -> None:
 
     with stop.at_once():
         # The configuration is valid: from here on torch is worth its seconds.
+        _logger.info("loading torch and scikit-learn")
         from psann.run.config_targets import check_targets
         from psann.run.resume import run_identity
         from psann.run.stages import first_estimator, judge, read_data, take_up, train, write_setup
 
         targets = check_targets(config, only_import=context.request.only_import)
         splits = read_data(config, targets)
-    estimator, parent = first_estimator(config, targets)
+    estimator, parent = first_estimator(config, targets, splits)
     record.update(parent=parent)
     identity = run_identity(
         config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256

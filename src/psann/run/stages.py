@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import resource
 import sys
@@ -21,7 +22,7 @@ from psann.run.checkpoints import Checkpoints
 from psann.run.config import RunConfig, dump_resolved
 from psann.run.config_targets import ResolvedTargets, estimator_arguments
 from psann.run.data import DataSplits, load_splits
-from psann.run.data_checks import DataRequirements
+from psann.run.data_checks import SPLITS, DataRequirements
 from psann.run.events import EpochEvents, log_event
 from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
@@ -75,8 +76,22 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     for warning in splits.warnings:
         log_event(_logger, logging.WARNING, "data", warning)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
+    log_event(_logger, logging.INFO, "data", _extent(splits))
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
     return splits
+
+
+def _extent(splits: DataSplits) -> str:
+    """Rows of each split, features, and assets or targets."""
+    arrays = {name: splits.split(name) for name in SPLITS}  # type: ignore[arg-type]
+    rows = [f"{len(split['X'])} {name}" for name, split in arrays.items() if "X" in split]
+    first = next(split for split in arrays.values() if "X" in split)
+    parts = [f"rows: {', '.join(rows)}", counted(math.prod(first["X"].shape[1:]), "feature")]
+    for kind, noun in (("prices", "asset"), ("y", "target")):
+        if kind in first:
+            parts.append(counted(math.prod(first[kind].shape[1:]), noun))
+            break
+    return "; ".join(parts)
 
 
 def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
@@ -143,14 +158,15 @@ def _problems_of_training(
 
 
 def first_estimator(
-    config: RunConfig, targets: ResolvedTargets
+    config: RunConfig, targets: ResolvedTargets, splits: DataSplits
 ) -> tuple[BasePSANNRegressor, dict[str, Any] | None]:
     """The estimator to train or judge, and what it comes from.
 
     Raises
     ------
     ConfigError
-        If the configuration asks for another architecture than the parent has.
+        If the configuration asks for another architecture than the parent has, or the data are of
+        another width.
     """
     arguments = estimator_arguments(config)
     if targets.estimator_file is None:
@@ -163,7 +179,7 @@ def first_estimator(
             f"{config.where('init_from')}: init_from must be readable as estimator.target "
             f"{config.estimator.target}: {error}"
         ) from error
-    _check_against_parent(config, estimator)
+    _check_against_parent(config, estimator, splits)
     estimator.set_params(**arguments, warm_start=True)
     # What an evaluation judges by; training sets it anyway.
     estimator.hisso_options_ = config.hisso
@@ -175,8 +191,10 @@ def first_estimator(
     return estimator, parent
 
 
-def _check_against_parent(config: RunConfig, estimator: BasePSANNRegressor) -> None:
-    """Refuse every key that says something else than the file does."""
+def _check_against_parent(
+    config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+) -> None:
+    """Refuse every key that says something else than the file does, and data that do not fit."""
     params = estimator.get_params(deep=False)
     problems = [
         f"{config.where('estimator', 'params', key)}: estimator.params.{key} is {value!r}, but the "
@@ -197,8 +215,35 @@ def _check_against_parent(config: RunConfig, estimator: BasePSANNRegressor) -> N
             f"{config.hisso.primary_transform!r}, but the policy in init_from has "
             f"{parent.primary_transform!r}; write that or train from scratch."
         )
+    if widths := _other_widths(estimator, splits, kind="prices" if config.hisso.enabled else "y"):
+        problems.append(
+            f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
+        )
     if problems:
         raise ConfigError(problems)
+
+
+def _other_widths(
+    estimator: BasePSANNRegressor, splits: DataSplits, *, kind: str
+) -> list[str]:
+    """Where the data are of another width than those that the estimator was trained on."""
+    found = (splits.split(name) for name in SPLITS)  # type: ignore[arg-type]
+    arrays = next(split for split in found if "X" in split)
+    row = estimator.input_shape_ or (estimator.n_features_in_,)
+    context = arrays.get("context")
+    widths = {
+        "features": (math.prod(row), math.prod(arrays["X"].shape[1:])),
+        "context columns": (estimator.n_context_, 0 if context is None else context.shape[1]),
+    }
+    width = math.prod(arrays[kind].shape[1:]) if kind in arrays else 1
+    # One column of prices serves every action.
+    if kind in arrays and (kind == "y" or width > 1):
+        widths[f"columns of {kind}"] = (estimator.n_outputs_, width)
+    return [
+        f"{what} {then} in init_from, {now} in the data"
+        for what, (then, now) in widths.items()
+        if then != now
+    ]
 
 
 def _run_id(estimator_file: Path) -> str | None:
