@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import pty
@@ -200,6 +201,28 @@ def test_an_interrupt_outside_of_the_run_is_exit_code_130(
     assert main(command) == 130
 
 
+def test_an_interrupt_during_the_imports_is_exit_code_130(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_module = builtins.__import__
+
+    def interrupted(name: str, *rest: Any) -> Any:
+        if name == "psann.run.runner":
+            raise KeyboardInterrupt
+        return import_module(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    assert main(command) == 130
+
+
+def test_paths_are_told_without_detours(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detour = str(tmp_path / "elsewhere" / ".." / "out")
+    assert main([*command, "--output-dir", detour, "--check"]) == 0
+    assert f"run         {tmp_path}/out/run\n" in capsys.readouterr().out
+
+
 # --- endings as a person sees them ---------------------------------------------------------------
 
 
@@ -222,7 +245,7 @@ def test_a_bug_of_the_loader_is_named_and_its_traceback_kept_in_the_record(
 ) -> None:
     assert main([*command, "--set", "data.loader=trials.raising"]) == 1
     shown = capsys.readouterr().err
-    assert "  RuntimeError: the database is down\n" in shown
+    assert "  RuntimeError: the database is down, at trials.py:" in shown
     assert "Traceback" not in shown
     assert "in raising" in metrics_of(paths)["error"]
 
@@ -243,7 +266,7 @@ def test_a_preempted_run_says_so_and_takes_the_exit_code_asked_for(
     limit = ["--max-time", "0.005", "--preempt-exit-code", "99"]
     assert main([*command, "--set", "training.epochs=1000000", *limit]) == 99
     shown = capsys.readouterr()
-    assert "hisso-log-run: The run was stopped by the time limit of 0.005 minutes.\n" in shown.err
+    assert "hisso-log-run: The run was stopped by the time limit of 0.005 minutes. " in shown.err
     assert "Not complete: preempted after epoch" in shown.out
     assert str(paths.best) in shown.out
 
@@ -531,12 +554,9 @@ def test_a_terminal_gets_a_bar_that_moves_and_one_block_on_failure(
     assert "4/4" in run
     assert "\x1b[?25h" in run  # the cursor is back
     assert "| policy " in run
-    lines = failure.splitlines()
-    assert lines[-3:] == [
-        "hisso-log-run:",
-        "  --set hisso.windw=1: hisso.windw is no known key. Did you mean 'window'?",
-        f"  See {paths.metrics}, field error.",
-    ]
+    assert failure.splitlines()[-1] == (
+        "hisso-log-run: --set hisso.windw=1: hisso.windw is no known key. Did you mean 'window'?"
+    )
     assert "Traceback" not in failure
 
 

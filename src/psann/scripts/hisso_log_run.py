@@ -6,6 +6,7 @@ python -m psann.scripts.hisso_log_run --config C --output-dir D [--run-name N] .
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from psann.errors import did_you_mean
 
 if TYPE_CHECKING:
     from psann.run.runner import Outcome
+
+# Written out, as the run's modules may not be there yet when it is due.
+_EXIT_INTERRUPTED = 130
 
 _EPILOG = """\
 exit codes:
@@ -123,15 +127,21 @@ def _exit_code(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # before or after the run, which has its own way with signals
+        return _EXIT_INTERRUPTED
+
+
+def _main(arguments: Sequence[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     # After the command line is known to be right: these imports bring pydantic.
-    from psann.run.runner import EXIT_INTERRUPTED, RunRequest, check, execute
+    from psann.run.runner import RunRequest, check, execute
 
     request = RunRequest(
         config=options.config,
-        output_dir=options.output_dir,
+        output_dir=Path(os.path.abspath(options.output_dir)),
         run_name=options.run_name,
         device=options.device,
         seed=options.seed,
@@ -147,10 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         quiet=options.quiet,
         argv=(parser.prog, *arguments),
     )
-    try:
-        return _report(check(request) if options.check else execute(request), quiet=options.quiet)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    return _report(check(request) if options.check else execute(request), quiet=options.quiet)
 
 
 def _report(outcome: Outcome, *, quiet: bool) -> int:
