@@ -69,5 +69,8 @@ def test_settings_that_contradict_each_other_are_explained() -> None:
     assert sentence == expected
 
 
-def test_what_is_no_mapping_is_refused() -> None:
-    assert problems(HISSOOptions, 3)[0].startswith("hisso must be")
+@pytest.mark.parametrize("given", [3, True, [("window", 5)]])
+def test_what_is_no_mapping_is_refused(given: Any) -> None:
+    assert problems(HISSOOptions, given) == [
+        f"hisso must be of type HISSOOptions, a mapping of its keys, or None; got {given!r}."
+    ]
