@@ -20,6 +20,9 @@ from psann.training.optimizer import OptimizerName
 class WaveResNetRegressor(BasePSANNRegressor):
     """WaveResNet: a sine stem of high frequency, then sine blocks around a skip connection.
 
+    The default ``first_layer_w0`` of 30 suits signals that vary quickly within inputs of unit size;
+    smooth targets want a smaller one, such as 3.
+
     Parameters
     ----------
     hidden_layers : int
