@@ -24,7 +24,7 @@ def test_generated_files_are_fresh(name: str, text: str) -> None:
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:
-    write_files(tmp_path)
+    assert write_files(tmp_path) == [tmp_path / SCHEMA_FILE, tmp_path / TABLE_FILE]
     assert (tmp_path / SCHEMA_FILE).read_text() == json_schema()
     assert (tmp_path / TABLE_FILE).read_text() == key_table()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from psann.run.config_errors import readable_problems, show
+from psann.run.config_errors import in_order_of_the_file, readable_problems, show
 from psann.run.config_tree import ConfigTree, Origins
 
 
@@ -74,6 +74,16 @@ def test_a_validators_own_words_are_kept() -> None:
 def test_yes_and_no_are_told_how_to_write_them() -> None:
     assert _problems({"size": 1, "inner": "No"})[0].endswith('got "No". Write false.')
     assert _problems({"size": 1, "inner": "on"})[0].endswith('got "on". Write true.')
+
+
+def test_problems_come_in_the_order_of_the_file_and_options_last() -> None:
+    problems = [
+        "--set a=1: a is no known key.",
+        "run.yaml line 10: c must be 1; got 2.",
+        "run.yaml line 9: b: is on line 3: no.",
+        "--seed: seed must be a number.",
+    ]
+    assert in_order_of_the_file(problems) == [problems[i] for i in (2, 1, 0, 3)]
 
 
 def test_long_values_are_cut() -> None:

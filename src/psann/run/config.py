@@ -25,7 +25,7 @@ from pydantic import (
 from psann.errors import ConfigError
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
 from psann.run.canonical_config import make_canonical
-from psann.run.config_errors import readable_problems
+from psann.run.config_errors import in_order_of_the_file, readable_problems
 from psann.run.config_file import parse_value, read_config_file
 from psann.run.config_tree import MISSING, ConfigTree, Origins, Path
 from psann.training.schedules import LRScheduleOptions, ScheduleName
@@ -95,9 +95,9 @@ class TrainingConfig(BaseModel):
     """What chooses the best epoch; auto takes val_reward if it can be had, else val_loss, else
     reward."""
     seeds: int = Field(default=1, ge=1)
-    """Networks trained at once, each from its own seed."""
+    """Networks trained at once, each from its own seed; more than 1 is not in this release."""
     engine: Literal["auto", "eager", "compiled", "captured"] = "auto"
-    """What executes an update."""
+    """What executes an update; compiled and captured are not in this release."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the CPU; null chooses by the size of the model."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
@@ -111,14 +111,14 @@ class TrainingConfig(BaseModel):
     @classmethod
     def _seeds_are_one_for_now(cls, seeds: int) -> int:
         if seeds > 1:
-            raise ValueError("more than one seed per run is not available yet; write 1")
+            raise ValueError("more than one seed per run is not in this release; write 1")
         return seeds
 
     @field_validator("engine")
     @classmethod
     def _engine_is_eager_for_now(cls, engine: str) -> str:
         if engine in ("compiled", "captured"):
-            raise ValueError(f"the {engine} engine is not available yet; write auto or eager")
+            raise ValueError(f"the {engine} engine is not in this release; write auto or eager")
         return engine
 
 
@@ -230,7 +230,8 @@ def load_run_config(
     Raises
     ------
     ConfigError
-        With every problem found, each with its line or option, its key, and what it must be.
+        With every problem found, in the order of the file, each with its line or option, its key,
+        and what it must be.
     """
     tree = read_config_file(path)
     make_canonical(tree)
@@ -251,9 +252,9 @@ def load_run_config(
         config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
     except ValidationError as error:
         problems = readable_problems(error, model=RunConfig, tree=tree)
-        raise ConfigError([*tree.problems, *problems]) from None
+        raise ConfigError(in_order_of_the_file([*tree.problems, *problems])) from None
     if tree.problems:
-        raise ConfigError(tree.problems)
+        raise ConfigError(in_order_of_the_file(tree.problems))
     config._origins = tree.origins
     return config
 

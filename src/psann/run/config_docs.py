@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ For completion and checks in an editor, begin the file with
 
 YAML means its 1.2 core rules: `1e-3` is a number, `no` is text, dates are text. Tags, merge keys
 and duplicate keys are refused.
+
+What is wrong is told all at once, in the order of the file, in two steps: first keys and values,
+which is quick because torch is not loaded for it; then what they name, that is classes, functions
+and their arguments, and files. `--check` takes both steps and looks at the data besides.
 """
 
 _PUBLISHED = """
@@ -118,19 +123,27 @@ def _docs_of(holder: type) -> dict[str, str]:
     return docs
 
 
-def write_files(root: Path) -> None:
+def write_files(root: Path) -> list[Path]:
     """Write both files.
 
     Parameters
     ----------
     root : Path
         Root of the repository.
+
+    Returns
+    -------
+    list of Path
+        The two files.
     """
+    written = []
     for name, text in ((SCHEMA_FILE, json_schema()), (TABLE_FILE, key_table())):
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+        written.append(file)
+    return written
 
 
 if __name__ == "__main__":
-    write_files(Path())
+    sys.stdout.writelines(f"wrote {file}\n" for file in write_files(Path()))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -59,6 +62,16 @@ def readable_problems(
             verdict = _verdict(finding, keys.get(path), tree.get(path))
         problems.append(f"{tree.where(path)}: {'.'.join(path)}{verdict}")
     return problems
+
+
+def in_order_of_the_file(problems: Iterable[str]) -> list[str]:
+    """Sort what begins with `"run.yaml line 4: "` by line; what has none, options, comes last."""
+
+    def line(problem: str) -> float:
+        found = re.match(r"[^:]* line ([0-9]+): ", problem)
+        return int(found[1]) if found else math.inf
+
+    return sorted(problems, key=line)
 
 
 def _path_in_file(location: tuple[int | str, ...], tree: ConfigTree, keys: Keys) -> Path:

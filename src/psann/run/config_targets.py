@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from psann._imports import import_object
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
 from psann.run.config import RunConfig
+from psann.run.config_errors import in_order_of_the_file
 from psann.run.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
     )
     search.check_archive()
     if search.problems:
-        raise ConfigError(search.problems)
+        raise ConfigError(in_order_of_the_file(search.problems))
     return targets
 
 
