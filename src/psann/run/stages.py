@@ -223,9 +223,7 @@ def _check_against_parent(
         raise ConfigError(problems)
 
 
-def _other_widths(
-    estimator: BasePSANNRegressor, splits: DataSplits, *, kind: str
-) -> list[str]:
+def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: str) -> list[str]:
     """Where the data are of another width than those that the estimator was trained on."""
     found = (splits.split(name) for name in SPLITS)  # type: ignore[arg-type]
     arrays = next(split for split in found if "X" in split)
