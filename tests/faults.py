@@ -61,15 +61,20 @@ class FaultyCalls(storage.SystemCalls):
     place : int
         The call to hurt; 0 hurts none.
     act : callable
-        Gets this object, the call's name, the call, and its first two arguments.
+        Gets this object, the call's name, the call, and its arguments.
+    lasting : bool
+        Whether every later call that would take room on the disk is hurt too.
     """
 
-    def __init__(self, place: int = 0, act: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, place: int = 0, act: Callable[..., Any] | None = None, *, lasting: bool = False
+    ) -> None:
         self.made: list[str] = []
         self.has_fired = False
         self.is_dead = False
         self._place = place
         self._act = act
+        self._lasting = frozenset({"write", "mkdir", "fsync"} if lasting else ())
         self._written: set[int] = set()
         for name in ("write", "fsync", "ftruncate", "rename", "unlink", "mkdir"):
             setattr(self, name, self._watch(name, getattr(os, name)))
@@ -102,7 +107,8 @@ class FaultyCalls(storage.SystemCalls):
             if self.is_dead:
                 raise Killed
             self.made.append(name)
-            if len(self.made) == self._place and self._act is not None:
+            is_later = self.has_fired and name in self._lasting
+            if self._act is not None and (len(self.made) == self._place or is_later):
                 self.has_fired = True
                 return self._act(self, name, lambda: call(*args, **kwargs), args)
             return call(*args, **kwargs)
@@ -142,9 +148,16 @@ def calls_in_use(calls: storage.SystemCalls) -> Iterator[None]:
         yield
 
 
-def hurt(folder: Path, *settings: str, place: int, act: Callable[..., Any], **request: Any) -> Any:
+def hurt(
+    folder: Path,
+    *settings: str,
+    place: int,
+    act: Callable[..., Any],
+    lasting: bool = False,
+    **request: Any,
+) -> Any:
     """A trial with a fault; its outcome, or None when it was killed. The fault must fire."""
-    calls = FaultyCalls(place, act)
+    calls = FaultyCalls(place, act, lasting=lasting)
     outcome = None
     try:
         with calls_in_use(calls):

@@ -16,15 +16,19 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psann.errors import FileFormatError
 from psann.run.provenance import mask_secrets, utc_text
 from psann.run.storage import Storage
 from psann.training.history import Decision, EpochRecord
+
+if TYPE_CHECKING:
+    from psann.training.state import TrainState
 
 SCHEMA_VERSION = 1
 EVENTS = (
@@ -102,16 +106,23 @@ class EpochEvents:
     ----------
     logger : logging.Logger
         Where to log.
+    n_logged : mapping, optional
+        Epochs by phase whose rows are in the log already, when a run goes on.
     **columns : Any
         Values for every row, such as `seed`.
     """
 
-    def __init__(self, logger: logging.Logger, **columns: Any) -> None:
+    def __init__(
+        self, logger: logging.Logger, *, n_logged: Mapping[str, int] | None = None, **columns: Any
+    ) -> None:
         self._logger = logger
+        self._n_logged = n_logged or {}
         self._columns = columns
 
-    def on_phase_start(self, state: object) -> None:
-        """Log nothing: the first epoch's row names its phase."""
+    def on_phase_start(self, state: TrainState) -> None:
+        """Log what the log of a run that goes on lacks: a copy may have its start only."""
+        for record in state.history[self._n_logged.get(state.phase, 0) :]:
+            self.on_epoch(record, state)
 
     def on_launch(self, state: object) -> None:
         """Log nothing: a launch is no event."""
@@ -252,6 +263,11 @@ class EventsHandler(logging.Handler):
         if size_bytes < self._file.size_bytes:
             self._file.cut(size_bytes)
             self.setFormatter(CsvFormatter(first_seq=self._prepare() + 1, clock=self._clock))
+
+    def n_epochs(self) -> Counter[str]:
+        """Count the rows of epochs by phase."""
+        rows = csv.DictReader(self._file.path.read_text(encoding="utf-8").splitlines())
+        return Counter(row["phase"] for row in rows if row["event"] == "epoch")
 
     @property
     def size_bytes(self) -> int:

@@ -67,7 +67,7 @@ FIELDS = {
     "portfolio_metrics": "of the actions of the weights in best on the evaluation prices",
     "portfolio_metrics_delay_1": "the same actions executed one row later",
     "baselines": "the same figures by baseline, on the same dates at the same cost",
-    "per_seed": "the figures of each seed, when several were trained",
+    "per_seed": "reserved for several seeds in one run; null in this release",
     "timing": "seconds by kind of work",
     "hardware": "device name, cores, threads, memory",
     "parent": "run id and sha256 of the estimator that training began from",
@@ -306,6 +306,21 @@ def describe_artefacts(
             relative = path.relative_to(paths.root).as_posix()
             found[relative] = {"bytes": size_bytes, "sha256": digest}
     return dict(sorted(found.items()))
+
+
+def is_vouched_for(paths: RunPaths, record: Mapping[str, Any]) -> bool:
+    """Whether every file that the record of a finished run names is there and is what it says.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The run directory.
+    record : mapping
+        Its `metrics.json`.
+    """
+    named = record.get("artefacts") or {}
+    found = describe_artefacts(paths)
+    return all(found.get(name) == entry for name, entry in named.items())
 
 
 def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:

@@ -30,7 +30,7 @@ from psann.run.config import RunConfig, config_sha256, load_run_config
 from psann.run.console import ConsoleProgress
 from psann.run.events import EventsHandler, log_event
 from psann.run.paths import RunPaths, default_run_name
-from psann.run.record import RunRecord, describe_artefacts
+from psann.run.record import RunRecord, describe_artefacts, is_vouched_for
 from psann.run.signals import PREEMPTED_EXIT_CODE, StopRequest, stop_requests
 from psann.run.storage import Storage, check_lock
 
@@ -446,6 +446,9 @@ def finished_record(paths: RunPaths) -> dict[str, Any] | None:
     """The `metrics.json` of a run that got to its end, None for any other directory."""
     content = _read_record(paths)
     if content is None or content.get("status") not in ("completed", "early_stopped"):
+        return None
+    # A copy made while the run ended may have the end of the record and the middle of the rest.
+    if _has_resume_state(paths) and not is_vouched_for(paths, content):
         return None
     return content
 

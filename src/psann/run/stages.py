@@ -383,13 +383,14 @@ def train(
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
+    epoch_events = EpochEvents(_logger, n_logged=events.n_epochs(), seed=config.seed)
     is_whole = False
     try:
         estimator.fit(
             **training_rows(config, splits),
             hisso=config.hisso,
             evaluation=config.evaluation,
-            observers=(EpochEvents(_logger, seed=config.seed), context.console, observer),
+            observers=(epoch_events, context.console, observer),
             resume=saved,
         )
         is_whole = True

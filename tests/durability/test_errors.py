@@ -1,0 +1,119 @@
+"""E1, E2: a disk that refuses is named, loses nothing, and the run goes on when it takes again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults import (
+    ERRORS,
+    SETTINGS,
+    assert_sound,
+    assert_survives,
+    calls_in_use,
+    exit_code_of,
+    fail_with,
+    hurt,
+    in_child,
+    n_calls,
+    unhurt,
+)
+from power_loss import Journal
+from psann.run.paths import RunPaths
+from trials import trial, write_config
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
+
+
+def assert_refused(outcome: Any, text: str, paths: RunPaths) -> None:
+    assert outcome.exit_code == 1
+    assert text in str(outcome.message)
+    assert_sound(paths)
+
+
+@pytest.mark.parametrize(
+    ("stride", "part", "lasting"),
+    [(89, 7, False), (89, 40, True)]
+    + [
+        pytest.param(5, part, lasting, marks=pytest.mark.chaos)
+        for part in range(5)
+        for lasting in (False, True)
+    ],
+)
+def test_error_of_any_call_is_named_and_loses_nothing(
+    tmp_path: Path, expected: dict[str, Any], stride: int, part: int, lasting: bool
+) -> None:
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    # With a stride of 5 each part is one error at every call, and all parts are all errors.
+    hits = list(itertools.product(range(1, total + 1), ERRORS))
+    for place, number in hits[part::stride]:
+        print(f"{os.strerror(number)} at call {place} of {total}")
+        folder = tmp_path / f"{place}-{number}"
+        outcome = hurt(folder, *SETTINGS, place=place, act=fail_with(number), lasting=lasting)
+        assert_refused(outcome, os.strerror(number), RunPaths(folder / "out" / "run"))
+        assert_survives(folder, expected, *SETTINGS)
+
+
+@pytest.mark.parametrize("stride", [23, pytest.param(2, marks=pytest.mark.chaos)])
+def test_error_in_a_resumed_start_keeps_the_earlier_commit(
+    tmp_path: Path, expected: dict[str, Any], stride: int
+) -> None:
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    for place in range(1, total // 2, stride):
+        folder = tmp_path / str(place)
+        hurt(folder, *SETTINGS, place=total // 2, act=fail_with(ERRORS[0]), lasting=True)
+        paths = RunPaths(folder / "out" / "run")
+        assert paths.last.exists()
+        outcome = hurt(folder, *SETTINGS, place=place, act=fail_with(ERRORS[2]), resume=True)
+        assert_refused(outcome, os.strerror(ERRORS[2]), paths)
+        assert any(path.exists() for path in paths.resume_states) or outcome.record is None
+        assert_survives(folder, expected, *SETTINGS)
+
+
+def largest_file(folder: Path) -> int:
+    """Bytes of the largest file that a run ever writes."""
+    folder.mkdir()
+    journal = Journal(folder)
+    with calls_in_use(journal):
+        trial(folder, *SETTINGS)
+    sizes: dict[int, int] = {}
+    for step in journal.steps:
+        if step.kind == "write":
+            sizes[step.file] = sizes.get(step.file, 0) + len(step.content)
+    return max(sizes.values())
+
+
+@pytest.mark.parametrize("limit", [0, 1, 100, 600, 2000, 5000, -1])
+def test_limit_on_the_size_of_files_is_named_and_loses_nothing(
+    tmp_path: Path, expected: dict[str, Any], limit: int
+) -> None:
+    """-1 stands for one byte less than the run needs."""
+    if limit < 0:
+        limit = largest_file(tmp_path / "measured") - 1
+    paths = RunPaths(tmp_path / "out" / "run")
+    ready, tell = os.pipe()
+
+    def limited() -> int:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        config = write_config(tmp_path)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        outcome = trial(tmp_path, *SETTINGS, config=config)
+        os.write(tell, str(outcome.message).encode())
+        return outcome.exit_code
+
+    code = exit_code_of(in_child(limited))
+    message = os.read(ready, 10_000).decode()
+    os.close(ready)
+    os.close(tell)
+    assert code == 1
+    assert "File too large" in message
+    assert_sound(paths)
+    assert_survives(tmp_path, expected, *SETTINGS)
