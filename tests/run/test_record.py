@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from psann.metrics import portfolio_metrics
 from psann.run.paths import RunPaths
 from psann.run.record import (
     FIELDS,
@@ -30,6 +31,18 @@ CONTRACT = (
     "resume_exact nonfinite baselines timing hardware parent config_sha256 data_sha256 per_seed "
     "artefacts trans_cost resume_differences portfolio_metrics_delay_1"
 )
+
+
+def test_the_documentation_has_a_row_for_each_field() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text()
+    missing = [name for name, what in FIELDS.items() if f"| `{name}` | {what} |" not in text]
+    assert missing == []
+
+
+def test_the_documentation_has_a_row_for_each_portfolio_metric() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text()
+    figures = portfolio_metrics([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]])
+    assert [name for name in figures if f"\n| `{name}` | " not in text] == []
 
 
 class Time:
