@@ -798,7 +798,7 @@ def test_the_console_names_the_line_of_the_user_s_code_that_broke(
 ) -> None:
     outcome = trial(tmp_path, f"data.loader=trials.{loader}")
     line = getattr(trials, loader).__code__.co_firstlineno + 1
-    assert f", at trials.py:{line} in {loader}" in str(outcome.message)
+    assert f" (at trials.py:{line} in {loader})" in str(outcome.message)
 
 
 def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:

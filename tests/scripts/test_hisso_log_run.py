@@ -245,7 +245,7 @@ def test_a_bug_of_the_loader_is_named_and_its_traceback_kept_in_the_record(
 ) -> None:
     assert main([*command, "--set", "data.loader=trials.raising"]) == 1
     shown = capsys.readouterr().err
-    assert "  RuntimeError: the database is down, at trials.py:" in shown
+    assert "  RuntimeError: the database is down (at trials.py:" in shown
     assert "Traceback" not in shown
     assert "in raising" in metrics_of(paths)["error"]
 

@@ -312,7 +312,7 @@ def _place(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         if file.is_file() and not any(file.is_relative_to(folder) for folder in not_the_user_s):
-            return f", at {file.name}:{frame.lineno} in {frame.name}"
+            return f" (at {file.name}:{frame.lineno} in {frame.name})"
     return ""
 
 
