@@ -125,7 +125,7 @@ def read_resume_point(paths: RunPaths) -> tuple[ResumePoint, str]:
     problems: list[str] = []
     for path in paths.resume_states:
         try:
-            return _read(path.read_bytes(), who=str(path)), path.name
+            return resume_point(path.read_bytes(), who=str(path)), path.name
         except FileNotFoundError:
             continue
         except FileFormatError as error:
@@ -135,7 +135,14 @@ def read_resume_point(paths: RunPaths) -> tuple[ResumePoint, str]:
     )
 
 
-def _read(data: bytes, *, who: str) -> ResumePoint:
+def resume_point(data: bytes, *, who: str) -> ResumePoint:
+    """What the file of a resume point says.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, or no resume state; `who` names it.
+    """
     description, tensors = decode(data, who=who)
     try:
         facts = description["resume"]
@@ -143,9 +150,9 @@ def _read(data: bytes, *, who: str) -> ResumePoint:
         return ResumePoint(
             saved=SavedState(values=values, tensors=tensors),
             identity=RunIdentity(**facts["identity"]),
-            log_bytes=facts["log_bytes"],
+            log_bytes=int(facts["log_bytes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{who} is no resume state.") from error
 
 

@@ -29,23 +29,32 @@ docs: docs/config.md has every key of a configuration, docs/artefacts.md every f
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """Suggests the nearest flag for a misspelt one."""
 
     def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and a message."""
         _, found, rest = message.partition("unrecognized arguments: ")
         if found:
-            flags = [flag for action in self._actions for flag in action.option_strings]
+            flags = self.flags()
             for word in rest.split():
                 if word.startswith("--"):
                     message += did_you_mean(word.partition("=")[0], flags)
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: {message}\n")
 
+    def flags(self) -> list[str]:
+        """Every flag, those of subcommands included."""
+        found = [flag for action in self._actions for flag in action.option_strings]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += [flag for parser in action.choices.values() for flag in parser.flags()]
+        return found
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line, as `--help` shows it."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="hisso-log-run",
         description="Train, fine-tune or evaluate a HISSO policy from one configuration.",
         epilog=_EPILOG,

@@ -1,0 +1,173 @@
+"""What `events.csv` must look like, by itself and beside `metrics.json`."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from psann.run.events import COLUMNS, EVENTS, SCHEMA_VERSION
+
+_HEADER = ",".join(COLUMNS).encode() + b"\r\n"
+_MONITOR_COLUMNS = {
+    "val_reward": "val_reward_mean",
+    "val_loss": "val_loss",
+    "reward": "reward_mean",
+    "train_loss": "train_loss",
+}
+# `metrics.json` holds these of the best epoch just as its row does.
+_FIGURES = ("train_loss", "reward_mean", "reward_std")
+
+Row = dict[str, str]
+Tell = Callable[[str], None]
+
+
+def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Row]:
+    """Check a log by itself.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    error, note : callable
+        Told what is wrong, and what is only worth knowing.
+    is_over : bool
+        Whether the run got to its end; only a killed process may leave a torn last row.
+
+    Returns
+    -------
+    list of dict
+        The rows by column, up to the first that cannot be read.
+    """
+    if not data.startswith(_HEADER):
+        error(f"must begin with the header of version {SCHEMA_VERSION}; its first line is another")
+        return []
+    whole, _, torn = data.rpartition(b"\n")
+    if torn:
+        tell = error if is_over else note
+        tell(f"the last row is torn after {len(torn)} bytes")
+    rows: list[Row] = []
+    for number, line in enumerate(whole.split(b"\n")[1:], start=2):
+        row = _row(line)
+        if isinstance(row, str):
+            error(f"line {number} {row}")
+            break
+        if rows and int(row["seq"]) <= int(rows[-1]["seq"]):
+            error(f"line {number}: seq {row['seq']} must be above {rows[-1]['seq']}")
+            break
+        rows.append(row)
+    _check_epochs(rows, error)
+    return rows
+
+
+def _row(line: bytes) -> Row | str:
+    """One row, or what is wrong with it."""
+    if not line.endswith(b"\r"):
+        return "must end in CRLF"
+    try:
+        (cells,) = csv.reader([line[:-1].decode()], strict=True)
+    except (csv.Error, ValueError) as problem:
+        return f"is no row: {problem}"
+    if len(cells) != len(COLUMNS):
+        return f"must have {len(COLUMNS)} cells; it has {len(cells)}"
+    row = dict(zip(COLUMNS, cells, strict=True))
+    if row["schema"] != str(SCHEMA_VERSION) or row["event"] not in EVENTS:
+        return f"is of schema {row['schema']!r}, event {row['event']!r}, which this psann lacks"
+    try:
+        int(row["seq"])
+        if row["event"] == "epoch":
+            int(row["epoch"])
+            _ = [_number(row[name]) for name in (*_MONITOR_COLUMNS.values(), *_FIGURES)]
+    except ValueError as problem:
+        return f"holds no number where one must be: {problem}"
+    return row
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _check_epochs(rows: list[Row], error: Tell) -> None:
+    """Each phase counts its epochs from 1, one row each."""
+    done: dict[tuple[str, ...], int] = {}
+    for row in rows:
+        if row["event"] != "epoch":
+            continue
+        phase = (row["phase"], row["seed"], row["fold"])
+        expected = done.get(phase, 0) + 1
+        if int(row["epoch"]) != expected:
+            error(
+                f"row {row['seq']}: phase {row['phase']} must go on with epoch {expected}; it has "
+                f"epoch {row['epoch']}"
+            )
+            return
+        done[phase] = expected
+
+
+def check_best(
+    rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
+) -> None:
+    """Check the best epoch of `metrics.json` against the epoch rows.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As from `check_log`.
+    metrics : mapping
+        A `metrics.json` whose fields have the right types.
+    error, note : callable
+        Told what is wrong, and what is only worth knowing.
+    is_over : bool
+        Whether the run got to its end: record and log must tell of the same epochs then. Before,
+        rows may be ahead of the record, and behind it if power failed or a resume had just begun.
+    """
+    column = _MONITOR_COLUMNS.get(metrics["monitor"] or "")
+    best_epoch, n_epochs = metrics["best_epoch"], metrics["epoch"]
+    if column is None or best_epoch is None or n_epochs is None:
+        if is_over and metrics["mode"] != "evaluate":
+            error("monitor, best_epoch and epoch must be known at the end of training")
+        return
+    epochs = [row for row in rows if row["event"] == "epoch" and row["phase"] != "warm_start"]
+    if len(epochs) < n_epochs or (is_over and len(epochs) > n_epochs):
+        tell = error if is_over else note
+        tell(f"tells of {n_epochs} epochs, the log of {len(epochs)}")
+        return
+    if not 0 <= best_epoch <= n_epochs:
+        # A resume goes on from the last commit, with what the record knew until it knows more.
+        tell = note if not is_over and best_epoch > n_epochs else error
+        tell(f"best_epoch must be one of the {n_epochs} epochs or 0; got {best_epoch}")
+        return
+    sign = 1.0 if column.endswith("reward_mean") else -1.0
+    values = [_number(row[column]) for row in epochs[:n_epochs]]
+    scores = [
+        -math.inf if v is None or not math.isfinite(v) else sign * v  # NaN never wins
+        for v in values
+    ]
+    if best_epoch == 0:
+        _check_untrained(scores, metrics, sign, error)
+        return
+    first_best = scores.index(max(scores)) + 1
+    if first_best != best_epoch or values[best_epoch - 1] != metrics["monitor_value"]:
+        error(
+            f"best_epoch is {best_epoch} with {metrics['monitor']} {metrics['monitor_value']}; by "
+            f"the log it must be {first_best} with {values[first_best - 1]}"
+        )
+    for name in _FIGURES:
+        logged = _number(epochs[best_epoch - 1][name])
+        if logged != metrics[name]:
+            error(f"{name} is {metrics[name]}; the log has {logged} for epoch {best_epoch}")
+
+
+def _check_untrained(
+    scores: list[float], metrics: Mapping[str, Any], sign: float, error: Tell
+) -> None:
+    """No epoch may be better than the untrained candidate, where that was kept."""
+    value = metrics["monitor_value"]
+    if value is None:
+        error("monitor_value must be known where best_epoch is 0")
+    elif max(scores, default=-math.inf) > sign * value:
+        error(
+            f"best_epoch is 0 with {metrics['monitor']} {value}; the log has a better epoch, "
+            f"{scores.index(max(scores)) + 1}"
+        )

@@ -1,0 +1,110 @@
+"""What `metrics.json` must look like by itself: strict JSON, every field of its type."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from psann.run.record import FIELDS, SCHEMA_VERSION, STATUSES
+
+_TEXT, _COUNT, _NUMBER = (str,), (int,), (int, float)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("status", "mode", "phase", "run_id", "run_name", "monitor"), _TEXT),
+    **dict.fromkeys(("device", "started_utc", "updated_utc", "finished_utc", "heartbeat"), _TEXT),
+    **dict.fromkeys(("config_sha256", "data_sha256", "error"), _TEXT),
+    **dict.fromkeys(("schema_version", "seed", "epoch", "epochs_total"), _COUNT),
+    **dict.fromkeys(("best_epoch", "episodes", "resumes"), _COUNT),
+    **dict.fromkeys(("monitor_value", "train_loss", "val_loss", "test_loss"), _NUMBER),
+    **dict.fromkeys(("reward_mean", "reward_std", "val_reward_mean"), _NUMBER),
+    **dict.fromkeys(("test_reward_mean", "transition_penalty", "trans_cost"), _NUMBER),
+    **dict.fromkeys(("throughput_eps_per_sec", "duration_seconds"), _NUMBER),
+    **dict.fromkeys(("best", "last", "portfolio_metrics", "timing", "hardware"), (dict,)),
+    **dict.fromkeys(("parent", "artefacts"), (dict,)),
+    **dict.fromkeys(("nonfinite", "resume_differences"), (list,)),
+    "resume_exact": (bool,),
+}
+_NEVER_NULL = (
+    *("schema_version", "status", "run_id", "run_name", "started_utc", "updated_utc"),
+    *("heartbeat", "duration_seconds", "nonfinite"),
+)
+
+
+def parse_strict(data: bytes) -> dict[str, Any]:
+    """Read one JSON object as a stranger may have written it.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8, no JSON object, too deep, or has a key twice or a number that is not
+        finite.
+    """
+    try:
+        content = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("it must hold one object")
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return mapping
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the fields of `metrics.json`, each by itself and together.
+
+    Parameters
+    ----------
+    metrics : mapping
+        The whole object.
+
+    Returns
+    -------
+    list of str
+        One phrase per problem; empty if every field is there, of its type, and fits the status.
+    """
+    if metrics.get("schema_version") != SCHEMA_VERSION:
+        version = metrics.get("schema_version")
+        return [f"must be of schema version {SCHEMA_VERSION}; it has {version!r}"]
+    problems = [f"lacks the field {name}" for name in FIELDS if name not in metrics]
+    problems += [f"has the unknown field {name!r}" for name in metrics if name not in FIELDS]
+    if problems:
+        return problems
+    for name, kinds in _KINDS.items():
+        value = metrics[name]
+        if value is None:
+            if name in _NEVER_NULL:
+                problems.append(f"{name} must not be null")
+        elif not isinstance(value, kinds) or isinstance(value, bool) is not (kinds == (bool,)):
+            kind = " or ".join(each.__name__ for each in kinds)
+            problems.append(f"{name} must be {kind}; got {str(value)[:80]!r}")
+    status = metrics["status"]
+    if status not in STATUSES:
+        problems.append(f"status must be one of {', '.join(STATUSES)}; got {str(status)[:80]!r}")
+    if (metrics["finished_utc"] is None) is not (status == "running"):
+        problems.append("finished_utc must be null exactly while the status is running")
+    if (metrics["error"] is not None) is not (status in ("failed", "diverged")):
+        problems.append(
+            f"error must be given exactly for a run that failed; the status is {status}"
+        )
+    return problems

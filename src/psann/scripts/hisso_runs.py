@@ -1,0 +1,193 @@
+"""Look after runs: verify what a run directory promises, torture a configuration.
+
+python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
+python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from psann.scripts.hisso_log_run import CommandParser
+
+if TYPE_CHECKING:
+    from psann.run.torture import Certificate
+
+EXIT_CLEAN, EXIT_FINDINGS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+_EPILOG = """\
+exit codes:
+  0 clean   1 findings   2 bad command line   130 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, as `--help` shows it: each subcommand names the function that does it."""
+    parser = CommandParser(
+        prog="hisso-runs",
+        description="Look after the directories that hisso-log-run leaves.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_verify(commands)
+    _add_torture(commands)
+    return parser
+
+
+def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "verify",
+        help="check everything that a run directory promises",
+        description="Check everything that a run directory promises. Nothing in it is executed or "
+        "changed, unless --replay asks to train again.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument(
+        "--replay",
+        type=_count,
+        metavar="K",
+        help="train at least the last K epochs again in a scratch directory and compare bit by "
+        "bit; this imports and runs what the configuration names",
+    )
+    parser.set_defaults(do=_verify)
+
+
+def _add_torture(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "torture",
+        help="prove for a configuration that kill -9 loses nothing",
+        description="Run a configuration once in peace and once under kill -9 at random instants, "
+        "verified after each and resumed; at the end both must be the same to the bit.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser.add_argument(
+        "--kills", type=_count, required=True, metavar="N", help="kills that must land"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of the random instants (default: 0)"
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="D",
+        help="new directory that keeps the runs and certificate.json (default: none are kept)",
+    )
+    parser.set_defaults(do=_torture)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text[:80]!r}")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = build_parser().parse_args(argv)
+    # After the command line is known to be right: the commands bring pydantic.
+    from psann.errors import PsannError, UsageError
+
+    try:
+        code: int = options.do(options)
+        return code
+    except UsageError as error:
+        _show(f"hisso-runs: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (PsannError, OSError) as error:
+        _show(f"hisso-runs: {error}", file=sys.stderr)
+        return EXIT_FINDINGS
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from psann.run.verify import verify_run
+
+    verdict = verify_run(options.run_dir)
+    for finding in verdict.findings:
+        _show(str(finding))
+    n_errors, n_notes = len(verdict.errors), len(verdict.findings) - len(verdict.errors)
+    status = "no readable status" if verdict.status is None else verdict.status
+    counts = f"{verdict.n_files} files, {n_errors} errors, {n_notes} notes"
+    _show(f"{options.run_dir}: {status}, {counts}")
+    if n_errors:
+        return EXIT_FINDINGS
+    return EXIT_CLEAN if options.replay is None else _replay(options)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from psann.run.replay import replay
+
+    _show(
+        "replay: training again from the start (kept epochs are estimators, which hold no "
+        "optimiser to go on with)"
+    )
+    differences = replay(options.run_dir, last_epochs=options.replay)
+    for text in differences:
+        _show(f"difference: {text}")
+    _show(f"replay: {len(differences)} differences" if differences else "replay: the same bits")
+    return EXIT_FINDINGS if differences else EXIT_CLEAN
+
+
+def _torture(options: argparse.Namespace) -> int:
+    import tempfile
+
+    from psann.run.torture import CERTIFICATE, torture
+
+    with ExitStack() as until_done:
+        folder = options.output_dir
+        if folder is None:
+            scratch = tempfile.TemporaryDirectory(prefix="psann-torture-")
+            folder = Path(until_done.enter_context(scratch))
+        certificate = torture(
+            options.config,
+            kills=options.kills,
+            seed=options.seed,
+            folder=folder,
+            tell=lambda text: _show(text, file=sys.stderr),
+        )
+    _show_certificate(certificate)
+    if options.output_dir is not None:
+        _show(f"  written to       {options.output_dir / CERTIFICATE}")
+    return EXIT_CLEAN if certificate.is_clean else EXIT_FINDINGS
+
+
+def _show_certificate(certificate: Certificate) -> None:
+    run = certificate.run
+    lines = {
+        "configuration": f"{certificate.config} (sha256 {run['config_sha256'][:16]}...)",
+        "instants by seed": certificate.seed,
+        "kills that landed": f"{certificate.kills_landed} of {certificate.kills_asked}",
+        "resumes": f"{certificate.resumes} in {certificate.runs_compared} runs",
+        "artefacts checked": certificate.artefacts_checked,
+        "errors found": len(certificate.findings),
+        "differences found": len(certificate.differences),
+        "took": f"{certificate.duration_s:.0f} s",
+    }
+    _show("clean" if certificate.is_clean else "NOT CLEAN")
+    for name, value in lines.items():
+        _show(f"  {name:<18} {value}")
+    for text in [*certificate.findings, *certificate.differences]:
+        _show(f"  {text}")
+
+
+def _show(text: str, *, file: TextIO | None = None) -> None:
+    """Print a line or more; a file name may hold anything, and shall neither leak nor draw."""
+    from psann.run.events import escape_controls
+    from psann.run.provenance import mask_secrets
+
+    for line in text.split("\n"):
+        print(escape_controls(mask_secrets(line)), file=file, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

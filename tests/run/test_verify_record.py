@@ -1,0 +1,68 @@
+"""`metrics.json` by itself: strict JSON, every field, each of its type, all in agreement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from psann.run.record import FIELDS, RunRecord, to_json
+from psann.run.verify_record import parse_strict, problems_of_record
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    known = RunRecord()
+    known.update(run_id="f00", run_name="run", resumes=0)
+    return {**known.as_dict(), **fields}
+
+
+def test_every_record_that_is_written_is_accepted() -> None:
+    assert problems_of_record(record()) == []
+    failed = RunRecord()
+    failed.update(run_id="f00", run_name="run", best_epoch=3, val_loss=float("nan"))
+    failed.fail(ValueError("x"))
+    assert problems_of_record(parse_strict(to_json(failed.as_dict()))) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schema_version": 2}, "must be of schema version 1; it has 2"),
+        ({"colour": 1}, "has the unknown field 'colour'"),
+        ({"run_id": None}, "run_id must not be null"),
+        ({"run_id": 3}, "run_id must be str; got '3'"),
+        ({"best_epoch": 1.5}, "best_epoch must be int; got '1.5'"),
+        ({"best_epoch": True}, "best_epoch must be int"),
+        ({"train_loss": "low"}, "train_loss must be int or float; got 'low'"),
+        ({"resume_exact": 1}, "resume_exact must be bool"),
+        ({"nonfinite": {}}, "nonfinite must be list"),
+        ({"artefacts": []}, "artefacts must be dict"),
+        ({"status": "asleep"}, "status must be one of running"),
+        ({"status": ["running"]}, "status must be str"),
+        ({"status": "completed"}, "finished_utc must be null exactly while"),
+        ({"finished_utc": "2025"}, "finished_utc must be null exactly while"),
+        ({"error": "Traceback"}, "error must be given exactly for a run that failed"),
+    ],
+)
+def test_each_wrong_field_is_told(fields: dict[str, Any], message: str) -> None:
+    assert message in "\n".join(problems_of_record(record(**fields)))
+
+
+def test_all_problems_are_told_at_once() -> None:
+    lacking = {name: value for name, value in record().items() if name not in ("seed", "epoch")}
+    assert problems_of_record(lacking) == ["lacks the field seed", "lacks the field epoch"]
+    assert len(problems_of_record(record(seed="x", epoch="y"))) == 2
+    assert len(FIELDS) > 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"[]", b"3", b"\xff", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e999}'),
+        *(b'{"a": 1, "a": 2}', b'{"a": {"b": 1, "b": 1}}', b"[" * 100_000, b'{"a": ' * 100_000),
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_json_that_is_not_strict_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_strict(data)

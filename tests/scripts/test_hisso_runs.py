@@ -1,0 +1,132 @@
+"""The command `hisso-runs`: subcommands, exit codes, what a person sees."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psann.run import replay, torture
+from psann.run.paths import RunPaths
+from psann.run.torture import Certificate
+from psann.scripts.hisso_runs import main
+from trials import finished, metrics_of
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    return finished(tmp_path, "training.epochs=2")
+
+
+def test_clean_run_is_one_line_and_exit_code_0(
+    paths: RunPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(paths.root)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{paths.root}: completed, 7 files, 0 errors, 0 notes\n"
+    assert err == ""
+
+
+def test_findings_are_shown_without_drawing_and_exit_code_is_1(
+    paths: RunPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (paths.root / "\x1b[31mred").touch()
+    assert main(["verify", str(paths.root), "--replay", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "error: \\x1b[31mred: is no file of this run" in out
+    assert "1 errors, 0 notes" in out
+    assert "replay" not in out
+
+
+def test_directory_that_is_none_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(tmp_path / "none")]) == 2
+    assert "hisso-runs: RUN_DIR must be a run directory" in capsys.readouterr().err
+
+
+def test_replay_says_where_it_begins_and_what_it_found(
+    paths: RunPaths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["verify", str(paths.root), "--replay", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "training again from the start" in out
+    assert out.endswith("replay: the same bits\n")
+    monkeypatch.setattr(replay, "replay", lambda root, last_epochs: ["best differs"])
+    assert main(["verify", str(paths.root), "--replay", "2"]) == 1
+    assert "difference: best differs\nreplay: 1 differences\n" in capsys.readouterr().out
+    assert main(["verify", str(paths.root)]) == 0
+    paths.metrics.write_text(json.dumps({**metrics_of(paths), "status": "asleep"}))
+    assert main(["verify", str(paths.root)]) == 1
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_torture_prints_its_certificate(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_clean: bool,
+) -> None:
+    folders: list[Path] = []
+
+    def fake(config: Path, *, kills: int, seed: int, folder: Path, tell: Any) -> Certificate:
+        tell("kill 1 of 3")
+        folders.append(folder)
+        return Certificate(
+            config=str(config),
+            seed=seed,
+            kills_asked=kills,
+            kills_landed=kills,
+            run={"config_sha256": "ab" * 32},
+            differences=[] if is_clean else ["tortured-1: best.safetensors differs"],
+        )
+
+    monkeypatch.setattr(torture, "torture", fake)
+    arguments = ["torture", "c.yaml", "--kills", "3", "--seed", "5"]
+    assert main(arguments) == (0 if is_clean else 1)
+    out, err = capsys.readouterr()
+    assert err == "kill 1 of 3\n"
+    assert out.startswith("clean\n" if is_clean else "NOT CLEAN\n")
+    assert "kills that landed  3 of 3\n" in out
+    assert "instants by seed   5\n" in out
+    assert ("best.safetensors differs" in out) is not is_clean
+    assert not folders[0].exists()
+    assert main([*arguments, "--output-dir", str(tmp_path / "kept")]) == (0 if is_clean else 1)
+    assert folders[1] == tmp_path / "kept"
+    assert f"{tmp_path / 'kept' / 'certificate.json'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["verfy"], "invalid choice: 'verfy'"),
+        (["verify"], "RUN_DIR"),
+        (["verify", "x", "--replay", "0"], "must be a whole number of at least 1; got '0'"),
+        (["verify", "x", "--replay", "two"], "got 'two'"),
+        (["verify", "x", "--repla", "1"], "Did you mean '--replay'?"),
+        (["torture", "x"], "--kills"),
+        (["torture", "x", "--kills", "3", "--sed=3"], "Did you mean '--seed'?"),
+    ],
+)
+def test_bad_command_lines_exit_with_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_loads_neither_torch_nor_pydantic() -> None:
+    code = (
+        "import sys, psann.scripts.hisso_runs as c\n"
+        "try:\n    c.main(['verify', '--help'])\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'numpy', 'pydantic', 'rich'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--replay K" in done.stdout
