@@ -145,7 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
-    # After the command line is known to be right: these imports bring pydantic.
+    # After the command line is known to be right: these imports bring pydantic, without the search
+    # through every installed package for plug-ins of it.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     from psann.run.runner import RunRequest, check, execute
 
     request = RunRequest(
