@@ -3,25 +3,70 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import trials
+from faults import exit_code_of, in_child
 from psann.errors import ConfigError, UsageError
 from psann.run import torture as torture_module
 from psann.run.paths import RunPaths
 from psann.run.torture import CERTIFICATE, Certificate, torture
 from psann.run.verify import Finding, Verdict
-from trials import CONFIG, write_config
+from psann.scripts.hisso_log_run import main
+from trials import CONFIG, metrics_of, write_config
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # The modules of the tests are those of the user; one thread, as the machine is shared.
     monkeypatch.setenv("PYTHONPATH", str(Path(trials.__file__).parent))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # a forked child has no worker threads to wait for
+    yield
+    torch.set_num_threads(before)
+
+
+class ForkedRun:
+    """A child of this process instead of a new one, which would load torch first."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._child = in_child(lambda: main(arguments))
+        self.returncode: int | None = None
+
+    def __enter__(self) -> ForkedRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            child, status = os.waitpid(self._child, os.WNOHANG)
+            if child:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = exit_code_of(self._child)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._child, number)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        torture_module, "_start", lambda *what: ForkedRun(torture_module._arguments(*what))
+    )
 
 
 def tortured(folder: Path, config: Path, *, kills: int) -> tuple[Certificate, list[str]]:
@@ -30,24 +75,43 @@ def tortured(folder: Path, config: Path, *, kills: int) -> tuple[Certificate, li
     return certificate, told
 
 
+@pytest.mark.usefixtures("forked")
 def test_killed_run_is_resumed_to_the_same_bits_and_certified(tmp_path: Path) -> None:
-    certificate, told = tortured(tmp_path, write_config(tmp_path), kills=1)
+    certificate, told = tortured(tmp_path, write_config(tmp_path), kills=3)
     assert certificate.is_clean, (certificate.findings, certificate.differences)
-    assert (certificate.kills_landed, certificate.runs_compared) == (1, 1)
-    assert certificate.kills[0]["epoch_rows"] >= 1
+    assert certificate.kills_landed == len(certificate.kills) == 3
+    assert all(kill["epoch_rows"] >= 1 for kill in certificate.kills)
     assert certificate.run["epoch_rows"] == 4
-    whole, victim = RunPaths(tmp_path / "out/whole"), RunPaths(tmp_path / "out/tortured-1")
-    assert whole.best.read_bytes() == victim.best.read_bytes()
-    assert certificate.resumes == json.loads(victim.metrics.read_bytes())["resumes"]
+    victims = [tmp_path / f"out/tortured-{i + 1}" for i in range(certificate.runs_compared)]
+    records = [metrics_of(RunPaths(victim)) for victim in victims]
+    assert certificate.resumes == sum(record["resumes"] for record in records)
+    whole = RunPaths(tmp_path / "out/whole")
+    assert whole.best.read_bytes() == RunPaths(victims[0]).best.read_bytes()
     saved = json.loads((tmp_path / "out" / CERTIFICATE).read_bytes())
-    assert (saved["seed"], saved["kills_landed"], saved["differences"]) == (3, 1, [])
+    assert (saved["seed"], saved["kills_landed"], saved["differences"]) == (3, 3, [])
     assert "seed 3" in told[0]
-    assert "kill 1 of 1" in told[1]
+    assert "kill 1 of 3" in told[1]
     assert "s left" in told[1]
 
 
+@pytest.mark.usefixtures("forked")
+def test_reward_that_is_no_function_is_certified_as_different(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "drifting.py").write_text(
+        "import os\n"
+        "def reward(actions, context, *, transition_penalty):\n"
+        "    return actions.mean(dim=(1, 2)) * (os.getpid() % 97)\n"
+    )
+    content = {**CONFIG, "hisso": {**CONFIG["hisso"], "reward": "drifting.reward"}}
+    certificate, _ = tortured(tmp_path, write_config(tmp_path, content), kills=1)
+    assert not certificate.is_clean
+    assert "tortured-1: best.safetensors differs" in certificate.differences
+
+
 @pytest.mark.chaos
-def test_ten_kills_with_a_warm_start_change_no_bit(tmp_path: Path) -> None:
+def test_ten_kills_of_real_processes_change_no_bit(tmp_path: Path) -> None:
     content = {
         **CONFIG,
         "hisso": {**CONFIG["hisso"], "supervised": {"epochs": 40}},
@@ -57,15 +121,6 @@ def test_ten_kills_with_a_warm_start_change_no_bit(tmp_path: Path) -> None:
     assert certificate.is_clean, (certificate.findings, certificate.differences)
     assert certificate.kills_landed == 10
     assert len({kill["epoch_rows"] for kill in certificate.kills}) > 5
-
-
-@pytest.mark.chaos
-def test_reward_that_is_not_a_function_is_certified_as_different(tmp_path: Path) -> None:
-    reward = "trials.drifting"
-    content = {**CONFIG, "hisso": {**CONFIG["hisso"], "reward": reward}}
-    certificate, _ = tortured(tmp_path, write_config(tmp_path, content), kills=1)
-    assert not certificate.is_clean
-    assert "tortured-1: best.safetensors differs" in certificate.differences
 
 
 def test_run_that_fails_by_itself_is_no_case_for_torture(tmp_path: Path) -> None:

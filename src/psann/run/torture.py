@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -233,15 +233,18 @@ def _start(
     config: Path, paths: RunPaths, checkpoint_every_s: float | None
 ) -> subprocess.Popen[bytes]:
     """Start the command, or go on with it; its output is kept for the case that it fails."""
-    command: Sequence[str] = (
-        *(*_COMMAND, "--config", str(config), "--output-dir", str(paths.root.parent)),
-        *("--run-name", paths.root.name, "--resume", "--quiet"),
-    )
-    if checkpoint_every_s is not None:
-        command = (*command, "--set", f"training.checkpoint_every_s={checkpoint_every_s}")
     paths.root.parent.mkdir(parents=True, exist_ok=True)
+    command = [*_COMMAND, *_arguments(config, paths, checkpoint_every_s)]
     with paths.root.with_name(f"{paths.root.name}.log").open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def _arguments(config: Path, paths: RunPaths, checkpoint_every_s: float | None) -> list[str]:
+    arguments = ["--config", str(config), "--output-dir", str(paths.root.parent)]
+    arguments += ["--run-name", paths.root.name, "--resume", "--quiet"]
+    if checkpoint_every_s is not None:
+        arguments += ["--set", f"training.checkpoint_every_s={checkpoint_every_s}"]
+    return arguments
 
 
 def _check_ending(process: subprocess.Popen[bytes]) -> None:

@@ -99,6 +99,8 @@ class _Inspection:
         metrics = self._metrics()
         if metrics is not None:
             is_over = metrics["status"] in _OVER
+            if is_over and self._is_torn_copy(metrics["artefacts"]):
+                is_over, metrics = False, {**metrics, "artefacts": None}
             self._check_liveness(metrics)
             self._check_manifest(metrics, is_over=is_over)
             self._check_tensors()
@@ -217,6 +219,20 @@ class _Inspection:
             )
 
     # --- artefacts and checkpoints ---------------------------------------------------------------
+
+    def _is_torn_copy(self, listed: Mapping[str, Any] | None) -> bool:
+        """Whether this is a copy that was made while the run ended: the record is the last file."""
+        states = {self._name(path) for path in self.paths.resume_states}
+        if listed is None or not (states & set(self.sizes)) - set(listed):
+            return False
+        n_findings = len(self.findings)
+        for name, entry in listed.items():
+            self._check_artefact(name, entry)
+        is_torn = len(self.findings) > n_findings
+        del self.findings[n_findings:]
+        if is_torn:
+            self.note("metrics.json", "tells of an end that other files lack; --resume goes on")
+        return is_torn
 
     def _check_artefacts(
         self, metrics: Mapping[str, Any], log: bytes | None, *, is_over: bool
@@ -354,7 +370,9 @@ class _Inspection:
         error, note = partial(self.error, name), partial(self.note, name)
         rows = check_log(log, error=error, note=note, is_over=is_over)
         for state, n_bytes in self.log_lengths.items():
-            if len(log) < n_bytes or not log[:n_bytes].endswith(b"\n"):
+            if len(log) < n_bytes and not is_over:
+                note(f"is shorter than {state} says, as in a copy; --resume writes the rest again")
+            elif not log[:n_bytes].endswith(b"\n"):
                 error(f"must have whole rows up to byte {n_bytes}, as {state} says")
         error, note = partial(self.error, "metrics.json"), partial(self.note, "metrics.json")
         check_best(rows, metrics, error=error, note=note, is_over=is_over)
