@@ -11,19 +11,23 @@ import errno
 import hashlib
 import json
 import os
+import random
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from psann._tensor_file import decode
-from psann.errors import FileFormatError
+import pytest
+
+from psann.errors import FileFormatError, TrainingInterrupted
 from psann.run import storage
-from psann.run.events import COLUMNS
+from psann.run.observer import RunObserver
 from psann.run.paths import RunPaths
-from psann.run.record import FIELDS, STATUSES
+from psann.run.record import FIELDS
+from psann.run.resume import read_resume_point
+from psann.run.verify import verify_run
 from trials import finished, metrics_of, trial
 
 # A warm start, five epochs, a commit after each.
@@ -200,35 +204,9 @@ def result_of(paths: RunPaths) -> dict[str, Any]:
 
 def assert_sound(paths: RunPaths) -> None:
     """What any instant of a run directory must satisfy, whoever was killed in it."""
-    if not paths.root.exists():
-        return
-    for path in paths.checkpoints.glob("*.safetensors"):
-        try:
-            decode(path.read_bytes(), who=path.name)
-        except FileFormatError as error:
-            raise AssertionError(str(error)) from error
-    for path in (paths.manifest, paths.provenance):
-        assert not path.exists() or json.loads(path.read_bytes())
-    if paths.events.exists():
-        *whole, _torn = paths.events.read_bytes().decode(errors="replace").split("\r\n")
-        assert {len(row) for row in csv.reader(whole)} <= {len(COLUMNS)}
-    if paths.metrics.exists():
-        metrics = metrics_of(paths)
-        assert metrics["status"] in STATUSES
-        assert set(metrics) == set(FIELDS)
-        if metrics["status"] in ("completed", "early_stopped"):
-            _assert_complete(paths, metrics)
-
-
-def _assert_complete(paths: RunPaths, metrics: dict[str, Any]) -> None:
-    """A finished run vouches for every file."""
-    for name, entry in metrics["artefacts"].items():
-        data = (paths.root / name).read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["bytes"], entry["sha256"])
-    described = json.loads(paths.manifest.read_bytes())["files"]
-    for name, entry in described.items():
-        digest = hashlib.sha256((paths.checkpoints / name).read_bytes()).hexdigest()
-        assert digest == entry["sha256"], f"the manifest is wrong about {name}"
+    if paths.metrics.exists():  # else nothing is claimed yet
+        errors = verify_run(paths.root).errors
+        assert not errors, "; ".join(map(str, errors))
 
 
 def assert_survives(
@@ -250,6 +228,74 @@ def assert_survives(
 def unhurt(folder: Path, *settings: str, **request: Any) -> dict[str, Any]:
     """The result of a run that nothing happens to."""
     return result_of(finished(folder, *settings, name="run", **request))
+
+
+def assert_survives_kills(
+    folder: Path,
+    expected: dict[str, Any],
+    hits: Iterable[tuple[int, Callable[..., Any]]],
+    *settings: str,
+) -> None:
+    """A run for each hit: killed there, it must survive."""
+    for place, act in hits:
+        print(f"{act.__name__} at call {place}")
+        home = folder / f"{place}-{act.__name__}"
+        hurt(home, *settings, place=place, act=act)
+        assert_survives(home, expected, *settings)
+
+
+@contextmanager
+def stopped_after(moment: int) -> Iterator[None]:
+    """Make the run stop by itself, as by SIGTERM, after so many launches and epochs."""
+    seen = 0
+
+    def stopping(method: Callable[..., None]) -> Callable[..., None]:
+        def call(observer: RunObserver, *args: Any) -> None:
+            nonlocal seen
+            method(observer, *args)
+            seen += 1
+            if seen == moment:
+                raise TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+
+        return call
+
+    with (
+        patch.object(RunObserver, "on_launch", stopping(RunObserver.on_launch)),
+        patch.object(RunObserver, "on_epoch", stopping(RunObserver.on_epoch)),
+    ):
+        yield
+    assert seen >= moment, f"the run was over before moment {moment}"
+
+
+def assert_survives_stops(
+    folder: Path, expected: dict[str, Any], moments: Iterable[int], *settings: str
+) -> None:
+    """A run for each moment: stopped there, between two updates or epochs, it must survive.
+
+    Call it where a launch is one update, so that there are moments within an epoch.
+    """
+    for moment in moments:
+        print(f"stop after moment {moment}")
+        home = folder / f"stop-{moment}"
+        with stopped_after(moment):
+            assert trial(home, *settings).exit_code == 143
+        assert_survives(home, expected, *settings)
+
+
+def assert_notices_damage(paths: RunPaths, *, n_damages: int, draw: random.Random) -> None:
+    """Flip a bit of the resume state or cut it, again and again: none may be read."""
+    paths.previous.unlink(missing_ok=True)
+    whole = paths.last.read_bytes()
+    for k in range(n_damages):
+        damaged = bytearray(whole)
+        if k % 4 == 0:
+            del damaged[draw.randrange(len(whole)) :]
+        else:
+            damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        paths.last.write_bytes(damaged)
+        with pytest.raises(FileFormatError):
+            read_resume_point(paths)
+    paths.last.write_bytes(whole)
 
 
 def in_child(work: Callable[[], int]) -> int:

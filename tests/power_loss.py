@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faults import SETTINGS, assert_survives, calls_in_use
 from psann.run.storage import SystemCalls
+from trials import finished
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,35 @@ class Journal(SystemCalls):
     def mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         os.mkdir(path, mode, dir_fd=dir_fd)
         self.steps.append(Step("mkdir", (self._name(path, dir_fd),)))
+
+
+def journal_of(folder: Path, **request: Any) -> list[Step]:
+    """What a run tells the disk."""
+    folder.mkdir(exist_ok=True)
+    journal = Journal(folder)
+    with calls_in_use(journal):
+        finished(folder, *SETTINGS, **request)
+    return journal.steps
+
+
+def assert_survives_power_loss(
+    folder: Path,
+    steps: list[Step],
+    expected: dict[str, Any],
+    *,
+    n_losses: int,
+    draw: random.Random,
+    n_safe: int = 0,
+) -> None:
+    """Lose power at instants spread over the steps after the safe ones; each must be survived."""
+    for k in range(n_losses):
+        width = (len(steps) - n_safe) / n_losses
+        instant = n_safe + int((k + draw.random()) * width) + 1
+        print(f"loss {k} at step {instant} of {len(steps)}: {steps[instant - 1].kind}")
+        home = folder / f"loss-{k}"
+        home.mkdir()
+        lose_power(steps[:instant], home, draw)
+        assert_survives(home, expected, *SETTINGS)
 
 
 def lose_power(steps: list[Step], target: Path, draw: random.Random) -> None:

@@ -17,6 +17,7 @@ from faults import (
     SETTINGS,
     assert_sound,
     assert_survives,
+    assert_survives_kills,
     exit_code_of,
     hurt,
     in_child,
@@ -95,11 +96,7 @@ def test_kill_before_or_within_any_call_loses_nothing(
     total = n_calls(tmp_path / "counted", *SETTINGS)
     assert total > 250
     hits = [(place, act) for place in range(1, total + 1) for act in (kill, kill_within)]
-    for place, act in hits[part::every]:
-        print(f"{act.__name__} at call {place} of {total}")
-        folder = tmp_path / f"{place}-{act.__name__}"
-        hurt(folder, *SETTINGS, place=place, act=act)
-        assert_survives(folder, expected, *SETTINGS)
+    assert_survives_kills(tmp_path, expected, hits[part::every], *SETTINGS)
 
 
 @pytest.mark.parametrize("every", [29, pytest.param(3, marks=pytest.mark.chaos)])

@@ -8,40 +8,13 @@ from typing import Any
 
 import pytest
 
-from faults import SETTINGS, assert_survives, calls_in_use, hurt, kill, n_calls, unhurt
-from power_loss import Journal, Step, lose_power
-from trials import finished
+from faults import SETTINGS, hurt, kill, n_calls, unhurt
+from power_loss import Journal, Step, assert_survives_power_loss, journal_of, lose_power
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
-
-
-def journal_of(folder: Path, **request: Any) -> list[Step]:
-    """What a run tells the disk."""
-    folder.mkdir(exist_ok=True)
-    journal = Journal(folder)
-    with calls_in_use(journal):
-        finished(folder, *SETTINGS, **request)
-    return journal.steps
-
-
-def assert_survives_power_loss(
-    tmp_path: Path, steps: list[Step], expected: dict[str, Any], *, n_losses: int, n_safe: int = 0
-) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    draw = random.Random(seed)
-    for k in range(n_losses):
-        # Spread over the whole run, at a random instant of each part.
-        width = (len(steps) - n_safe) / n_losses
-        instant = n_safe + int((k + draw.random()) * width) + 1
-        print(f"loss {k} at step {instant} of {len(steps)}: {steps[instant - 1].kind}")
-        folder = tmp_path / f"loss-{k}"
-        folder.mkdir()
-        lose_power(steps[:instant], folder, draw)
-        assert_survives(folder, expected, *SETTINGS)
 
 
 @pytest.mark.parametrize("n_losses", [30, pytest.param(250, marks=pytest.mark.chaos)])
@@ -50,7 +23,10 @@ def test_power_loss_at_random_instants_loses_nothing(
 ) -> None:
     steps = journal_of(tmp_path / "journal")
     assert len(steps) > 200
-    assert_survives_power_loss(tmp_path, steps, expected, n_losses=n_losses)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    assert_survives_power_loss(tmp_path, steps, expected, draw=draw, n_losses=n_losses)
 
 
 @pytest.mark.parametrize("n_losses", [10, pytest.param(50, marks=pytest.mark.chaos)])
@@ -62,7 +38,12 @@ def test_power_loss_in_a_resumed_start_loses_nothing(
     hurt(folder, *SETTINGS, place=total // 2, act=kill)
     n_safe = len(Journal(folder).steps)
     steps = journal_of(folder, resume=True)
-    assert_survives_power_loss(tmp_path, steps, expected, n_losses=n_losses, n_safe=n_safe)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    assert_survives_power_loss(
+        tmp_path, steps, expected, draw=draw, n_losses=n_losses, n_safe=n_safe
+    )
 
 
 def test_the_model_keeps_what_was_synced_and_only_that_for_sure(tmp_path: Path) -> None:

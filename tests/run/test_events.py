@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -297,7 +298,7 @@ def test_epoch_is_a_row_with_every_value_that_the_record_has(
         is_best=True,
         step_s=0.5,
     )
-    observer.on_phase_start(None)
+    observer.on_phase_start(SimpleNamespace(phase="hisso", history=[]))
     observer.on_launch(None)
     observer.on_epoch(record, None)
     observer.on_phase_end("hisso", None)
@@ -310,6 +311,23 @@ def test_epoch_is_a_row_with_every_value_that_the_record_has(
     }
     assert {name: row[name] for name in expected} == expected
     assert (end["phase"], end["seed"]) == ("hisso", "7")
+
+
+def test_epochs_that_the_log_of_a_resumed_run_lacks_follow_again(
+    logger: logging.Logger, path: Path
+) -> None:
+    handler = attach(logger, path)
+    history = [
+        EpochRecord(
+            phase="hisso", epoch=k, epochs_total=3, update=k, episodes=k, lr=0.1, train_loss=-0.5
+        )
+        for k in (1, 2)
+    ]
+    EpochEvents(logger).on_epoch(history[0], None)
+    assert handler.n_epochs() == {"hisso": 1}
+    again = EpochEvents(logger, n_logged=handler.n_epochs())
+    again.on_phase_start(SimpleNamespace(phase="hisso", history=history))
+    assert [row["epoch"] for row in read_rows(path)] == ["1", "2"]
 
 
 def test_decision_is_a_row_with_its_reason(logger: logging.Logger, path: Path) -> None:

@@ -69,9 +69,9 @@ class RunObserver(Observer):
         self._state = state
         self._record.update(
             phase=state.phase,
-            epoch=state.epoch,
             epochs_total=state.epochs_total,
             monitor=state.monitor,
+            **_figures(state),
         )
         self._record.flush(force=True)
 

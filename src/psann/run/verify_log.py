@@ -40,6 +40,9 @@ def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Ro
     list of dict
         The rows by column, up to the first that cannot be read.
     """
+    if _HEADER.startswith(data) and not is_over:
+        note("holds no row yet; the process was stopped as it began")
+        return []
     if not data.startswith(_HEADER):
         error(f"must begin with the header of version {SCHEMA_VERSION}; its first line is another")
         return []
