@@ -404,7 +404,8 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         )
         self.device_ = str(device)
         asked = "as asked" if self.threads else "chosen by the size of an update"
-        message = f"engine eager, {counted(self.threads_, 'thread')} ({asked})"
+        engine = "eager (auto)" if self.engine == "auto" else self.engine
+        message = f"engine {engine}, {counted(self.threads_, 'thread')} ({asked})"
         decisions.append(Decision(phase="setup", message=message))
         return TrainingOptions(
             epochs=self.epochs,

@@ -406,14 +406,21 @@ def train(
         checkpoints.forget_resume_states()
         record.update(last=None)
     result: FitResult = estimator.fit_result_
-    step_s = sum(epoch.step_s for epoch in result.history)
-    record.update(
-        best_epoch=result.best_epoch,
-        throughput_eps_per_sec=result.episodes / step_s if result.episodes and step_s else None,
-        hardware=_hardware(resolve_device(config.device), threads=estimator.threads_),
-        **best_epoch_figures(result.history, result.best_epoch),
-    )
+    hardware = _hardware(resolve_device(config.device), threads=estimator.threads_)
+    record.update(hardware=hardware, **_fit_figures(result))
     return result
+
+
+def _fit_figures(result: FitResult) -> dict[str, Any]:
+    """What a finished fit tells of itself, as fields of `metrics.json`."""
+    step_s = sum(epoch.step_s for epoch in result.history)
+    return {
+        "best_epoch": result.best_epoch,
+        "throughput_eps_per_sec": (
+            result.episodes / step_s if result.episodes and step_s else None
+        ),
+        **best_epoch_figures(result.history, result.best_epoch),
+    }
 
 
 def judge(config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits) -> dict[str, Any]:
