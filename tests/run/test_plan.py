@@ -31,7 +31,7 @@ def test_a_plan_says_what_training_will_do(tmp_path: Path) -> None:
         "estimator   PSANNRegressor, 74 parameters",  # 3 8 + 8, 3 8 of the sines, 8 2 + 2
         "reward      portfolio",
         "monitor     val_reward",
-        "engine      eager, 1 thread (chosen by the size of an update)",
+        "engine      eager (auto), 1 thread (chosen by the size of an update)",
         "warm start  3 epochs of 3 updates on y_train",
         "training    4 epochs of 2 updates of 4 episodes of 6 steps: 32 episodes",
     ]
@@ -48,7 +48,7 @@ def test_a_plan_of_supervised_training_counts_its_updates(tmp_path: Path) -> Non
     plan = plan_of(tmp_path, "hisso={enabled: false}", "training.batch_size=32")
     assert plan.splitlines()[-3:] == [
         "monitor     val_loss",
-        "engine      eager, 1 thread (chosen by the size of an update)",
+        "engine      eager (auto), 1 thread (chosen by the size of an update)",
         "training    4 epochs of 2 updates on targets",
     ]
 
@@ -56,7 +56,7 @@ def test_a_plan_of_supervised_training_counts_its_updates(tmp_path: Path) -> Non
 def test_a_plan_says_what_it_counts_in_the_singular_too(tmp_path: Path) -> None:
     one = ["training={epochs: 1, threads: 2}", "hisso={updates_per_epoch: 1, batch_episodes: 1}"]
     plan = plan_of(tmp_path, *one, "hisso.window=6")
-    assert "engine      eager, 2 threads (as asked)" in plan
+    assert "engine      eager (auto), 2 threads (as asked)" in plan
     assert "training    1 epoch of 1 update of 1 episode of 6 steps: 1 episode" in plan
 
 

@@ -72,7 +72,7 @@ def _sentence(findings: Sequence[Any], name: str, known: set[str]) -> str:
     if first["type"] == "value_error":
         return f"{name}: {first['ctx']['error']}."
     if first["type"] == "model_type" and not first["loc"]:
-        model = first["ctx"]["class_name"]
-        return f"{name} must be of type {model}, a mapping of its keys, or None; got {first['input']!r}."
+        model, given = first["ctx"]["class_name"], first["input"]
+        return f"{name} must be of type {model}, a mapping of its keys, or None; got {given!r}."
     wishes = dict.fromkeys(f["msg"].removeprefix("Input should be ").lower() for f in findings)
     return f"{name} must be {', or '.join(wishes)}; got {first['input']!r}."
