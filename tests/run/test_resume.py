@@ -165,7 +165,7 @@ def changed(**changes: Any) -> RunIdentity:
 def test_other_data_and_fewer_epochs_are_refused() -> None:
     with pytest.raises(DataError, match="not those this run began with"):
         check_resumable(IDENTITY, changed(data_sha256="b" * 64))
-    with pytest.raises(ConfigError, match="training.epochs was 4 .* is now 3"):
+    with pytest.raises(ConfigError, match=r"training\.epochs was 4 .* is now 3"):
         check_resumable(IDENTITY, changed(config={**IDENTITY.config, "training.epochs": "3"}))
     with pytest.raises(ConfigError, match="another estimator"):
         check_resumable(IDENTITY, changed(init_from_sha256="c" * 64))
