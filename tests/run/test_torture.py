@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,3 +178,13 @@ def test_errors_after_a_kill_are_on_the_certificate(
     work._verify(paths, is_finished=False)
     assert certificate.findings == ["kill 1: error: best.safetensors: is damaged."]
     assert (certificate.artefacts_checked, certificate.kills[0]["errors"]) == (7, 1)
+
+
+def test_process_that_ends_before_its_kill_is_no_kill_that_landed() -> None:
+    certificate = Certificate(config="c", seed=0, kills_asked=1)
+    timeline = torture_module._Timeline(epochs_s=(1.0,), end_s=2.0)
+    paths = RunPaths(Path("whole"))
+    work = torture_module._Torture(Path("c"), paths, timeline, certificate, tell=lambda _: None)
+    with subprocess.Popen(["true"]) as process:
+        assert not work._kill(process, iter([0, 0]))
+    assert certificate.kills_landed == 0

@@ -15,6 +15,7 @@ from psann.errors import TrainingInterrupted, UsageError
 from psann.run.observer import RunObserver
 from psann.run.paths import RunPaths
 from psann.run.record import describe_artefacts
+from psann.run.resume import read_resume_point
 from psann.run.storage import Storage
 from psann.run.verify import Verdict, verify_run
 from trials import finished, metrics_of, tree_of, trial
@@ -179,6 +180,16 @@ def test_log_of_a_stopped_run_may_be_as_a_killed_resume_left_it(
     assert "a resume had begun" in str(verdict.findings[0])
     change(paths.events, b"INFO", b"info")
     assert "events.csv: must have" in only_error(verify_run(paths.root))
+
+
+def test_log_of_a_stopped_run_may_be_cut_back_by_a_resume_that_was_killed(
+    copy_of: Callable[[str], RunPaths],
+) -> None:
+    paths = copy_of("stopped")
+    os.truncate(paths.events, read_resume_point(paths)[0].log_bytes)
+    verdict = verify_run(paths.root)
+    assert verdict.errors == ()
+    assert "a resume had begun" in "".join(map(str, verdict.findings))
 
 
 # --- damage --------------------------------------------------------------------------------------
