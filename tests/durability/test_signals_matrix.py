@@ -1,0 +1,184 @@
+"""S1, S2: a signal commits at the next launch, wherever the process lives and whatever it lacks."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults import (
+    SETTINGS,
+    FaultyCalls,
+    assert_sound,
+    assert_survives,
+    calls_in_use,
+    exit_code_of,
+    in_child,
+    n_calls,
+    unhurt,
+)
+from psann.run.paths import RunPaths
+from psann.scripts.hisso_log_run import main
+from trials import metrics_of, rows_of, trial, write_config
+
+SIGNALS = (
+    (signal.SIGTERM,),
+    (signal.SIGINT,),
+    (signal.SIGHUP,),
+    (signal.SIGUSR1,),
+    (signal.SIGTERM, signal.SIGTERM),
+)
+# Before these calls the run directory is not claimed yet, and a signal has its usual effect.
+N_CLAIMING = 14
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
+
+
+class TellingCalls(FaultyCalls):
+    """Writes a byte to a pipe at one call."""
+
+    def __init__(self, place: int, tell: int) -> None:
+        super().__init__(place, self._tell)
+        self._pipe = tell
+
+    def _tell(self, calls: object, name: str, call: Callable[[], Any], args: Any) -> Any:
+        os.write(self._pipe, b"!")
+        return call()
+
+
+@pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "-".join(n.name for n in numbers))
+@pytest.mark.parametrize("n_rounds", [1, pytest.param(10, marks=pytest.mark.chaos)])
+def test_signal_at_a_random_instant_commits_and_goes_on(
+    tmp_path: Path, expected: dict[str, Any], numbers: tuple[signal.Signals, ...], n_rounds: int
+) -> None:
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    exit_code, status = (130, "interrupted") if signal.SIGINT in numbers else (143, "preempted")
+    for k in range(n_rounds):
+        folder = tmp_path / str(k)
+        place = draw.randrange(N_CLAIMING, total * 3 // 4)
+        print(f"signal at call {place} of {total}")
+        told, tell = os.pipe()
+
+        def train(folder: Path = folder, place: int = place, tell: int = tell) -> int:
+            with calls_in_use(TellingCalls(place, tell)):
+                return trial(folder, *SETTINGS).exit_code
+
+        child = in_child(train)
+        assert os.read(told, 1) == b"!"
+        started_s = time.perf_counter()
+        for number in numbers:
+            os.kill(child, number)
+        code = exit_code_of(child)
+        assert time.perf_counter() - started_s < 2
+        os.close(told)
+        os.close(tell)
+        paths = RunPaths(folder / "out" / "run")
+        assert_sound(paths)
+        # What has left its last launch behind when the signal comes gets to its end.
+        assert (code, metrics_of(paths)["status"]) in ((exit_code, status), (0, "completed"))
+        assert_survives(folder, expected, *SETTINGS)
+
+
+def arguments_in(folder: Path) -> list[str]:
+    """The command line of the run of this matrix."""
+    arguments = ["--config", str(write_config(folder)), "--output-dir", str(folder / "out")]
+    arguments += ["--run-name", "run", "--quiet"]
+    return [*arguments, *(word for setting in SETTINGS for word in ("--set", setting))]
+
+
+def without_streams() -> None:
+    for stream in range(3):
+        os.close(stream)
+
+
+def without_a_reader() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 1)
+    os.dup2(writer, 2)
+
+
+def without_home() -> None:
+    os.environ.pop("HOME", None)
+    os.environ.pop("USER", None)
+
+
+def at_the_root() -> None:
+    os.chdir("/")
+
+
+@pytest.mark.parametrize("deprive", [without_streams, without_a_reader, without_home, at_the_root])
+def test_run_needs_no_streams_no_reader_no_home_and_no_directory(
+    tmp_path: Path, expected: dict[str, Any], deprive: Callable[[], None]
+) -> None:
+    arguments = arguments_in(tmp_path)
+
+    def work() -> int:
+        deprive()
+        # pytest has put its own objects in the place of these.
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+        return main(arguments)
+
+    if deprive is without_streams:
+
+        def work() -> int:
+            deprive()
+            sys.stdout = sys.stderr = None  # as Python has it when it starts with them closed
+            return main(arguments)
+
+    code = exit_code_of(in_child(work))
+    paths = RunPaths(tmp_path / "out" / "run")
+    assert metrics_of(paths)["status"] == "completed"
+    assert code in (0, 1) if deprive is without_a_reader else code == 0
+    assert_survives(tmp_path, expected, *SETTINGS)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    tests = str(Path(__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1", **changes}
+
+
+def command(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "psann.scripts.hisso_log_run", *arguments_in(folder)]
+
+
+def test_run_in_the_c_locale_writes_the_same(tmp_path: Path, expected: dict[str, Any]) -> None:
+    folder = tmp_path / "läufe"
+    plain = environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    subprocess.run(command(folder), env=plain, check=True, timeout=60)
+    assert_survives(folder, expected, *SETTINGS)
+
+
+def test_run_that_is_process_1_heeds_a_signal(tmp_path: Path, expected: dict[str, Any]) -> None:
+    """As in a container: process 1 has no default for any signal."""
+    unshare = [shutil.which("unshare") or "unshare", "--pid", "--fork", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode != 0:
+        pytest.skip("this machine makes no process namespaces")
+    long = ("--set", "training.epochs=100000")
+    process = subprocess.Popen([*unshare, *command(tmp_path), *long], env=environment())
+    paths = RunPaths(tmp_path / "out" / "run")
+    deadline_s = time.monotonic() + 60
+    while not (paths.events.exists() and rows_of(paths, "epoch")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline_s
+        os.sched_yield()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGTERM)
+    assert process.wait(timeout=10) == 143
+    assert metrics_of(paths)["status"] == "preempted"
+    assert_sound(paths)
