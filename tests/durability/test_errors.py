@@ -95,9 +95,9 @@ def largest_file(folder: Path) -> int:
 def test_limit_on_the_size_of_files_is_named_and_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], limit: int
 ) -> None:
-    """-1 stands for one byte less than the run needs."""
+    """-1 stands for a little less than the run needs: the digits of times vary from run to run."""
     if limit < 0:
-        limit = largest_file(tmp_path / "measured") - 1
+        limit = int(0.97 * largest_file(tmp_path / "measured"))
     paths = RunPaths(tmp_path / "out" / "run")
     ready, tell = os.pipe()
 

@@ -48,7 +48,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def killed_at(folder: Path, settings: tuple[str, ...], *, after_s: float) -> bool:
-    """Start a run in a child and kill it after a while; whether it was still alive then."""
+    """Start a run in a child and kill it after a while; whether that ended it."""
     ended, tell = os.pipe()
     child = in_child(lambda: trial(folder, *settings, resume=True).exit_code)
     os.close(tell)  # the child holds the other end: it closes when the child is gone
@@ -57,8 +57,8 @@ def killed_at(folder: Path, settings: tuple[str, ...], *, after_s: float) -> boo
         os.kill(child, signal.SIGKILL)
     code = exit_code_of(child)
     os.close(ended)
-    assert code == (-signal.SIGKILL if is_alive else 0)
-    return is_alive
+    assert code in (-signal.SIGKILL, 0)  # it may have ended by itself just before
+    return code != 0
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
