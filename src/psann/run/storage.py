@@ -16,12 +16,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from psann.errors import RunLockedError
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -64,7 +60,7 @@ class Storage:
     def __init__(self, root: Path, calls: SystemCalls | None = None) -> None:
         self.root = root
         self._calls = calls or SystemCalls()
-        self._lock: BaseFileLock | None = None
+        self._lock_fd = -1
         with _naming(root):
             self._make_with_parents(root)
             self._root_fd = self._calls.open(root, _DIRECTORY)
@@ -82,9 +78,9 @@ class Storage:
 
     def close(self) -> None:
         """Release the lock and the directory; a second call does nothing."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        if self._lock_fd >= 0:
+            fd, self._lock_fd = self._lock_fd, -1
+            self._calls.close(fd)
         if self._root_fd >= 0:
             fd, self._root_fd = self._root_fd, -1
             self._calls.close(fd)
@@ -261,26 +257,23 @@ class Storage:
         RunLockedError
             If a live process holds the lock; names its process id and host when known.
         """
-        # A third of a bad command line's whole time, so not at the top.
-        from filelock import FileLock, Timeout
-
-        with self._parent(path) as (directory, name):
+        # By the descriptor, not through the library filelock: what is locked is then what is
+        # written to, and its import would take a tenth of the time that a bad config may cost.
+        with self._parent(path) as (directory, name), ExitStack() as until_held:
             fd = self._calls.open(name, _LOCK_FILE, 0o666, dir_fd=directory)
+            until_held.callback(self._calls.close, fd)
             try:
-                lock = FileLock(path, timeout=0, thread_local=False)
-                try:
-                    lock.acquire()
-                except Timeout:
-                    raise _locked(path) from None
-                self._lock = lock
-                if not _is_at(path, fd):
-                    # Another starter has just set this directory aside and makes a new one.
-                    raise _locked(path)
-                holder = {"pid": os.getpid(), "host": os.uname().nodename}
-                self._calls.ftruncate(fd, 0)
-                _write_all(self._calls, fd, json.dumps(holder).encode() + b"\n")
-            finally:
-                self._calls.close(fd)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _locked(path) from None
+            if not _is_at(path, fd):
+                # Another starter has just set this directory aside and makes a new one.
+                raise _locked(path)
+            holder = {"pid": os.getpid(), "host": os.uname().nodename}
+            self._calls.ftruncate(fd, 0)
+            _write_all(self._calls, fd, json.dumps(holder).encode() + b"\n")
+            until_held.pop_all()
+            self._lock_fd = fd
 
     @contextmanager
     def _parent(self, path: Path) -> Iterator[tuple[int, str]]:
