@@ -569,3 +569,36 @@ def test_on_a_gpu_an_overflow_backs_off_and_refused_updates_leave_no_trace() -> 
     carry, statistics = launched(made, objective(on_device), indices=index * 20, carry=carry)
     assert statistics.is_accepted[-1]
     assert not same(carry, first)
+
+
+# --- several seeds at once
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
+def test_each_seed_of_a_group_ends_where_it_would_end_alone(body: Callable[[], Network]) -> None:
+    made, goal = engine(body()), objective(input_noise=0.1)
+    carries = [made.initial_carry(), made.restarted(made.initial_carry().weights * 0.5, {})]
+    carries[1] = replace(carries[1], buffers=carries[0].buffers)
+    indices = [batches(3, seed=seed) for seed in (1, 2)]
+    keys = [KEYS[:3], KEYS[3:6]]
+    group = made.launch_group(carries, goal, indices=indices, keys=keys, lr=0.01)
+    for carry, index, key, (ended, statistics) in zip(carries, indices, keys, group, strict=True):
+        alone, numbers = launched(made, goal, indices=index, keys=key, carry=carry)
+        assert same(ended, alone)
+        assert statistics.loss.tolist() == numbers.loss.tolist()
+        assert statistics.grad_norm.tolist() == numbers.grad_norm.tolist()
+    assert not same(group[0][0], group[1][0])
+
+
+def test_a_seed_that_diverges_leaves_the_others_of_its_group_alone() -> None:
+    made = engine()
+    goal = objective(replace(rows(), y=torch.where(torch.arange(24)[:, None] < 6, POISON, 0.0)))
+    goal = replace(goal, loss=poisoned)
+    bad, good = [torch.arange(6)] * 2, [torch.arange(6, 12)] * 2
+    start = made.initial_carry()
+    (refused, _), (moved, statistics) = made.launch_group(
+        [start, start], goal, indices=[bad, good], keys=None, lr=0.01
+    )
+    assert same(refused, start)
+    assert statistics.is_accepted.all()
+    assert same(moved, launched(made, goal, indices=good)[0])

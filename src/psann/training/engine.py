@@ -264,6 +264,51 @@ class EagerEngine:
             values=np.split(host, np.cumsum([len(v) for v in values])[:-1]),
         )
 
+    def launch_group(
+        self,
+        carries: Sequence[Carry],
+        objective: Objective,
+        *,
+        indices: Sequence[Sequence[Tensor]],
+        keys: Sequence[Tensor] | None,
+        lr: float,
+    ) -> list[tuple[Carry, LaunchStatistics]]:
+        """Launch the same number of updates for each of several seeds, on one set of data.
+
+        Here one seed runs after the other, so that each is bit for bit as if it were alone.
+
+        Parameters
+        ----------
+        carries : sequence of Carry
+            Where each seed starts, S of them.
+        objective, lr
+            As for `launch`, the same for all.
+        indices : sequence of sequence of torch.Tensor
+            S times what `launch` takes; all seeds have the same shapes.
+        keys : sequence of torch.Tensor or None
+            S times int64 ``(K, 2)``; None draws nothing.
+
+        Returns
+        -------
+        list of (Carry, LaunchStatistics)
+            One pair per seed, in their order.
+
+        Raises
+        ------
+        ValueError
+            If the loss does not depend on the network's outputs.
+        """
+        return [
+            self.launch(
+                carry,
+                objective,
+                indices=indices[s],
+                keys=None if keys is None else keys[s],
+                lr=lr,
+            )
+            for s, carry in enumerate(carries)
+        ]
+
     def _update(
         self, carry: Carry, objective: Objective, index: Tensor, key: Tensor | None, lr: float
     ) -> tuple[Carry, Tensor, Tensor]:
