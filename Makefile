@@ -1,5 +1,6 @@
 # make run    environment, real prices, training, result table
 # make test   the fast suite
+# make bench  speed, beside the published package where it can be had
 # Everything lives in .venv; PYTHON picks the interpreter (3.11 or later).
 PYTHON ?= python3
 VENV := .venv
@@ -8,10 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNS ?= runs/hisso
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow lint types wheel clean
+.PHONY: help install run test test-slow bench lint types wheel clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +38,10 @@ test: install
 
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "slow and not gpu and not chaos"
+
+# Tens of minutes; best on a machine that does nothing else.
+bench: install
+	$(BIN)/python benchmarks/cpu.py
 
 lint: install
 	$(BIN)/ruff check .

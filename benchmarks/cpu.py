@@ -1,0 +1,205 @@
+"""What an update costs on one thread of a CPU, beside the published package on the same work.
+
+Run from the repository root (or `make bench`)::
+
+    python benchmarks/cpu.py
+
+Same network, series, windows, episodes, optimiser and clip; the packages take turns, so that a
+busy moment of the machine meets both. Figures are medians of CPU seconds, with wall seconds in
+the JSON file. Four tables: updates after the compiler has been paid (`auto` as planned for a long
+run); whole short runs with start-up; episodes; K seeds at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cases import CASES
+from measuring import PUBLISHED, Worker, description, median, published_python, save, whole_process
+
+# As many updates as make `auto` take the compiler, if it ever does.
+_LONG = 10_000_000
+_GOALS = {"S": 20.0, "M": 4.0, "M-320": 8.0, "M-1000": 4.0, "L": 1.5}
+_EAGER_GOALS = {"S": 2.1, "M": 1.6, "M-320": 4.7, "L": 1.1}
+_EPISODES_GOALS = {"episodes-tanh": 10_000, "episodes-sine": 6_000}
+_SHORT = {"S": 4096, "M": 512}
+_Contenders = dict[str, Callable[[], dict[str, Any]]]
+
+
+def in_turn(contenders: _Contenders, repeats: int) -> dict[str, list[dict[str, Any]]]:
+    """Answers of every contender, one of each per round; one that cannot is asked once only."""
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, measure in contenders.items():
+            if not answers[name] or "error" not in answers[name][0]:
+                answers[name].append(measure())
+    return answers
+
+
+class Team:
+    """One worker per package, so that each keeps its caches and none sees the other's."""
+
+    def __init__(self, published: str | None, measure_s: float) -> None:
+        self.ours = Worker(sys.executable)
+        self.published = None if published is None else Worker(published)
+        self.measure_s = measure_s
+
+    def contenders(self, case: str, engines: Sequence[str]) -> _Contenders:
+        """How to measure a case: the published package, and ours by engine."""
+        job = {"case": case, "planned_updates": _LONG, "measure_s": self.measure_s}
+
+        def ours(engine: str) -> Callable[[], dict[str, Any]]:
+            return lambda: self.ours.ask({**job, "settings": {"engine": engine}})
+
+        found: _Contenders = {engine: ours(engine) for engine in engines}
+        if (published := self.published) is not None:
+            found = {"published": lambda: published.ask(job), **found}
+        return found
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in (self.ours, self.published):
+            if worker is not None:
+                worker.close()
+
+
+def per_update_ms(answers: Sequence[dict[str, Any]], clock: str = "cpu_s") -> float | None:
+    """Median milliseconds per update; None for a contender that could not."""
+    if not answers or "error" in answers[0]:
+        return None
+    return median([1e3 * answer[clock] / answer["updates"] for answer in answers])
+
+
+def summarised(case: str, answers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The row of a case in the JSON file."""
+    row: dict[str, Any] = {"case": case, "what": CASES[case].what, "repeats": len(answers["eager"])}
+    published = per_update_ms(answers.get("published", []))
+    for name, given in answers.items():
+        if "error" in given[0]:
+            row[name] = {"error": given[0]["error"]}
+            continue
+        cpu, wall = per_update_ms(given), per_update_ms(given, "wall_s")
+        assert cpu is not None
+        row[name] = {
+            "cpu_ms_per_update": cpu,
+            "wall_ms_per_update": wall,
+            "cpu_ms_each": [round(1e3 * a["cpu_s"] / a["updates"], 4) for a in given],
+            "episodes_per_cpu_s": 1e3 * CASES[case].batch_episodes / cpu,
+            "decision": next((d for d in given[0]["decisions"] if d.startswith("engine ")), None),
+        }
+        if published is not None and name != "published":
+            row[name]["ratio"] = published / cpu
+    return row
+
+
+def steady(team: Team, cases: Sequence[str], repeats: int) -> list[dict[str, Any]]:
+    """Updates of long runs, with the compiler paid."""
+    engines = ("eager", "auto")
+    print("\n1. milliseconds of CPU per update, and times faster than the published package")
+    print(
+        f"{'case':<8}{'published':>10}{'eager':>9}{'':>8}{'goal':>7}{'auto':>9}{'':>8}{'goal':>7}"
+    )
+    rows = []
+    for case in cases:
+        row = summarised(case, in_turn(team.contenders(case, engines), repeats))
+        rows.append(row)
+        cells = [cell(row.get("published"), "cpu_ms_per_update", 10)]
+        for engine, goals in (("eager", _EAGER_GOALS), ("auto", _GOALS)):
+            goal = f"{goals[case]:g}x" if case in goals else ""
+            cells += [cell(row[engine], "cpu_ms_per_update", 9), times(row[engine]), f"{goal:>7}"]
+        print(f"{case:<8}{''.join(cells)}  {row['auto'].get('decision', '')}", flush=True)
+    return rows
+
+
+def cell(result: dict[str, Any] | None, key: str, width: int) -> str:
+    """A number of a table, or a dash."""
+    value = None if result is None else result.get(key)
+    return f"{'-':>{width}}" if value is None else f"{value:>{width}.3f}"
+
+
+def times(result: dict[str, Any]) -> str:
+    """A ratio of a table, or a dash."""
+    return f"{result['ratio']:>7.2f}x" if "ratio" in result else f"{'-':>8}"
+
+
+def short_runs(published: str | None, repeats: int) -> list[dict[str, Any]]:
+    """Whole processes: start, imports, a short fit."""
+    print("\n2. a whole short run with its start-up, CPU seconds of the process")
+    rows = []
+    for case, updates in _SHORT.items():
+        job = {"case": case, "planned_updates": updates}
+
+        def process(python: str, engine: str, job: dict[str, Any] = job) -> dict[str, Any]:
+            return dict(whole_process(python, {**job, "settings": {"engine": engine}}))
+
+        contenders: _Contenders = {
+            engine: lambda engine=engine, process=process: process(sys.executable, engine)
+            for engine in ("eager", "auto")
+        }
+        if published is not None:
+            contenders["published"] = lambda process=process: process(published, "")
+        answers = in_turn(contenders, repeats)
+        row: dict[str, Any] = {"case": case, "updates": updates, "repeats": repeats}
+        for name, given in answers.items():
+            row[name] = {key: median([a[key] for a in given]) for key in given[0]}
+        if published is not None:
+            row["ratio"] = row["published"]["cpu_s"] / row["auto"]["cpu_s"]
+        rows.append(row)
+        seconds = ", ".join(f"{name} {row[name]['cpu_s']:.2f} s" for name in answers)
+        against = f"; auto is {row['ratio']:.2f}x the published (goal 1.5x)" if published else ""
+        print(f"{case}, {updates} updates: {seconds}{against}", flush=True)
+    return rows
+
+
+def episodes(team: Team, repeats: int) -> list[dict[str, Any]]:
+    """Episodes per CPU second, drift-aware reward; the published package has its own reward."""
+    print("\n3. episodes per CPU second")
+    rows = []
+    for case in (name for name in CASES if name.startswith("episodes")):
+        answers = in_turn(team.contenders(case, ("eager", "auto")), repeats)
+        row = summarised(case, answers)
+        rows.append(row)
+        figures = ", ".join(
+            f"{name} {row[name]['episodes_per_cpu_s']:,.0f}"
+            for name in answers
+            if "error" not in row[name]
+        )
+        goal = f" (goal {_EPISODES_GOALS[case]:,})" if case in _EPISODES_GOALS else ""
+        print(f"{case}: {figures}{goal}", flush=True)
+    return rows
+
+
+SECTIONS = ("steady", "short", "episodes")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print, and write `benchmarks/results/cpu.json`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--repeats", type=int, default=7, help="measurements per figure")
+    parser.add_argument("--measure-s", type=float, default=1.0, help="CPU seconds of each")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--cases", nargs="+", choices=list(_GOALS), default=list(_GOALS))
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    options = parser.parse_args(argv)
+    published = published_python()
+    report = description("python benchmarks/cpu.py") | {"published": published and PUBLISHED}
+    print(f"load {os.getloadavg()[0]:.1f}, {options.repeats} measurements per figure, in turn")
+    team = Team(published, options.measure_s)
+    if "steady" in options.only:
+        report["steady"] = steady(team, options.cases, options.repeats)
+    if "episodes" in options.only:
+        report["episodes"] = episodes(team, options.repeats)
+    team.close()
+    if "short" in options.only:
+        report["short"] = short_runs(published, options.repeats)
+    report["load_at_the_end"] = round(os.getloadavg()[0], 2)
+    if not options.no_save:
+        save("cpu", report)
+
+
+if __name__ == "__main__":
+    main()

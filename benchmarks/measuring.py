@@ -1,0 +1,171 @@
+"""What the benchmarks share: worker processes, the published package's environment, the record."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PUBLISHED = "psann==0.12.4"
+_CACHE = HERE.parent / ".cache"
+# One thread, and no search through the machine for more.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+class Worker:
+    """A process that trains cases, one after the other.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter; its environment decides which psann is measured.
+    """
+
+    def __init__(self, python: str) -> None:
+        self._process = subprocess.Popen(
+            [python, "worker.py"],
+            cwd=HERE,
+            env=_environment(python),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one job; `error` in the answer says why it cannot be done."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("answer "):
+                answer: dict[str, Any] = json.loads(line.removeprefix("answer "))
+                return answer
+        raise RuntimeError(f"the worker ended with {self._process.wait()} in the job {dict(job)}")
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def whole_process(python: str, job: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds of a process that starts, does one job and ends: wall, and user plus system CPU."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [python, "worker.py"],
+        cwd=HERE,
+        env=_environment(python),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(job).encode() + b"\n")
+    process.stdin.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"the worker failed in the job {dict(job)}")
+    return {
+        "wall_s": time.perf_counter() - started,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": float(usage.ru_maxrss * 1024),
+    }
+
+
+def _environment(python: str) -> dict[str, str]:
+    environment = {**os.environ, **ONE_THREAD}
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)  # it may lead to this checkout
+    return environment
+
+
+def published_python() -> str | None:
+    """Interpreter of an environment with the published package, made on first use.
+
+    It holds that package alone and takes torch and NumPy from this environment, so that both are
+    measured on the same libraries.
+
+    Returns
+    -------
+    str or None
+        None if the package cannot be had; the reason is printed.
+    """
+    home = _CACHE / PUBLISHED.replace("==", "-")
+    python = home / "bin" / "python"
+    if not (home / "whole").exists():
+        commands = (
+            [sys.executable, "-m", "venv", "--clear", str(home)],
+            [str(python), "-m", "pip", "install", "--quiet", "--no-deps", PUBLISHED],
+        )
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
+                print(f"skipped: {PUBLISHED} could not be installed: {' '.join(reason)}")
+                return None
+        paths = sysconfig.get_paths(vars={"base": str(home), "platbase": str(home)})
+        own = sysconfig.get_paths()["purelib"]
+        (Path(paths["purelib"]) / "libraries_of_the_benchmark.pth").write_text(own + "\n")
+        (home / "whole").touch()
+    check = [
+        str(python),
+        "-c",
+        "import psann, torch; print(psann.__file__.startswith(__import__('sys').prefix))",
+    ]
+    done = subprocess.run(check, capture_output=True, text=True, env=_environment(str(python)))
+    if done.stdout.strip() != "True":
+        print(f"skipped: {PUBLISHED} does not run beside this torch: {done.stderr.strip()[-300:]}")
+        return None
+    return str(python)
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle of a sample."""
+    return float(statistics.median(values))
+
+
+def description(command: str) -> dict[str, Any]:
+    """Where, with what, when and how this was measured."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": {
+            "architecture": platform.machine(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "system": f"{platform.system()} {platform.release()}",
+            "load": round(os.getloadavg()[0], 2),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("psann", "torch", "numpy", "scikit-learn")},
+        },
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((ln.split(":")[1].strip() for ln in lines if ln.startswith("model name")), "")
+
+
+def save(name: str, report: Mapping[str, Any]) -> None:
+    """Write a report to `benchmarks/results/NAME.json`."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    print(f"\nwritten: {path.relative_to(HERE.parent)}")
