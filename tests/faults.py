@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import torch
 
 from psann.errors import FileFormatError, TrainingInterrupted
 from psann.run import storage
@@ -296,6 +297,31 @@ def assert_notices_damage(paths: RunPaths, *, n_damages: int, draw: random.Rando
         with pytest.raises(FileFormatError):
             read_resume_point(paths)
     paths.last.write_bytes(whole)
+
+
+def killed_runs(folder: Path, n_runs: int, *settings: str) -> Iterator[RunPaths]:
+    """Runs whose processes were killed at random instants; SETTINGS by default.
+
+    One that was killed before it had made its directory is left out.
+    """
+    settings = settings or SETTINGS
+    total = n_calls(folder / "counted", *settings)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    for k in range(n_runs):
+        place, act = draw.randrange(1, total), draw.choice((kill, kill_within))
+        print(f"{act.__name__} at call {place} of {total}")
+        paths = RunPaths(folder / str(k) / "out" / "run")
+
+        def work(folder: Path = folder / str(k), place: int = place, act: Any = act) -> int:
+            torch.set_num_threads(1)  # a forked child has no worker threads to wait for
+            hurt(folder, *settings, place=place, act=act)
+            return 0
+
+        assert exit_code_of(in_child(work)) == 0
+        if paths.root.exists():
+            yield paths
 
 
 def in_child(work: Callable[[], int]) -> int:

@@ -56,8 +56,8 @@ COLUMNS = (
 )
 _HEADER = ",".join(COLUMNS).encode() + b"\r\n"
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
-_TEXTS = frozenset({"phase", "state_reset"})
-_FLAGS = frozenset({"shuffle", "is_best"})
+TEXT_COLUMNS = frozenset({"time_utc", "level", "event", "phase", "state_reset", "message"})
+FLAG_COLUMNS = frozenset({"shuffle", "is_best"})
 _EPOCH_COLUMNS = tuple(name for name in COLUMNS if name in EpochRecord.__dataclass_fields__)
 
 # Python's csv module refuses cells of more than 131 072 characters; a longer text is cut.
@@ -379,10 +379,10 @@ def _is_non_finite(value: Any) -> bool:
 
 def _cell(name: str, value: Any) -> str:
     """Write one value the way its column is read; a value of another kind is our bug."""
-    if name in _TEXTS:
+    if name in TEXT_COLUMNS:
         if isinstance(value, str):
             return safe_cell(value)
-    elif name in _FLAGS:
+    elif name in FLAG_COLUMNS:
         if isinstance(value, bool):
             return "true" if value else "false"
     elif _is_non_finite(value):

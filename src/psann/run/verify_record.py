@@ -95,7 +95,7 @@ def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
         if value is None:
             if name in _NEVER_NULL:
                 problems.append(f"{name} must not be null")
-        elif not isinstance(value, kinds) or isinstance(value, bool) is not (kinds == (bool,)):
+        elif not is_of_its_kind(name, value):
             kind = " or ".join(each.__name__ for each in kinds)
             problems.append(f"{name} must be {kind}; got {str(value)[:80]!r}")
     status = metrics["status"]
@@ -108,3 +108,19 @@ def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
             f"error must be given exactly for a run that failed; the status is {status}"
         )
     return problems
+
+
+def is_of_its_kind(name: str, value: Any) -> bool:
+    """Whether a value of `metrics.json` is null or of the type that its field has.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIELDS`.
+    value : Any
+        Anything that JSON holds.
+    """
+    kinds = _KINDS.get(name)
+    if value is None or kinds is None:
+        return True
+    return isinstance(value, kinds) and isinstance(value, bool) is (kinds == (bool,))
