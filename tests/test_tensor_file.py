@@ -55,7 +55,7 @@ def _foreign(metadata: dict[str, str] | None) -> bytes:
         (b"\xff" * 64, "cut short"),
         (_foreign(None), "no description by psann"),
         (_foreign({"psann": "{}", "other": "x"}), "no description by psann"),
-        (_foreign({"psann": "[1]"}), "not a mapping"),
+        (_foreign({"psann": "[1]"}), "must hold one object"),
         (_foreign({"psann": "{"}), "not strict JSON"),
         (_foreign({"psann": '{"a": NaN}'}), "not strict JSON"),
         (_foreign({"psann": '{"a": 1, "a": 2}'}), "not strict JSON"),

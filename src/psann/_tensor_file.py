@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from psann._strict_json import parse_strict
 from psann.errors import FileFormatError
 
 FORMAT_VERSION = 1
@@ -112,29 +112,11 @@ def _checked_description(data: bytes, who: str) -> dict[str, Any]:
 
 
 def _json_mapping(text: object, who: str) -> dict[str, Any]:
-    """A JSON object without duplicate keys or numbers that are not finite."""
     if not isinstance(text, str | bytes):
         raise FileFormatError(f"{who} has a description that is no text.")
     try:
-        mapping = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
-        )
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{who} has a description that is not strict JSON.") from error
-    if not isinstance(mapping, dict):
-        raise FileFormatError(f"{who} has a description that is not a mapping.")
-    return mapping
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return mapping
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not finite")
-    return number
+        return parse_strict(text)
+    except ValueError as error:
+        raise FileFormatError(
+            f"{who} has a description that is not strict JSON: {error}."
+        ) from error

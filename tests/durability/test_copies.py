@@ -15,7 +15,6 @@ import pytest
 from faults import (
     SETTINGS,
     FaultyCalls,
-    assert_sound,
     assert_survives,
     calls_in_use,
     exit_code_of,
@@ -97,10 +96,6 @@ def test_copy_of_many_moments_goes_on_elsewhere(
 
 
 def assert_goes_on(folder: Path, expected: dict[str, Any]) -> None:
-    """As after a kill, but that a copied record may be younger than what it vouches for."""
-    paths = RunPaths(folder / "out" / "run")
-    finished(folder, *SETTINGS, resume=True)
-    assert_sound(paths)
     assert_survives(folder, expected, *SETTINGS)
 
 

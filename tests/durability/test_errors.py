@@ -78,6 +78,12 @@ def test_error_in_a_resumed_start_keeps_the_earlier_commit(
         assert_survives(folder, expected, *SETTINGS)
 
 
+def test_error_while_the_directory_is_let_go_is_named(tmp_path: Path) -> None:
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    outcome = hurt(tmp_path, *SETTINGS, place=total, act=fail_with(ERRORS[2]))
+    assert_refused(outcome, os.strerror(ERRORS[2]), RunPaths(tmp_path / "out" / "run"))
+
+
 def largest_file(folder: Path) -> int:
     """Bytes of the largest file that a run ever writes."""
     folder.mkdir()

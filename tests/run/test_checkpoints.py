@@ -93,6 +93,31 @@ def test_foreign_manifest_is_refused(content: bytes, storage: Storage, paths: Ru
         Checkpoints(storage, paths, keep_checkpoints=False)
 
 
+def test_resume_state_before_the_newest_is_kept(storage: Storage, paths: RunPaths) -> None:
+    checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+    for epoch in (1, 2, 3):
+        checkpoints.save_last(b"state %d" % epoch, epoch=epoch)
+    assert (paths.last.read_bytes(), paths.previous.read_bytes()) == (b"state 3", b"state 2")
+    files = read_manifest(paths)
+    assert files["last.safetensors"]["epoch"] == 3
+    assert files["previous.safetensors"]["epoch"] == 2
+
+
+@pytest.mark.parametrize("is_new_start", [False, True])
+def test_damaged_resume_state_never_replaces_a_whole_one(
+    storage: Storage, paths: RunPaths, is_new_start: bool
+) -> None:
+    checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+    for epoch in (1, 2):
+        checkpoints.save_last(b"state %d" % epoch, epoch=epoch)
+    paths.last.write_bytes(b"damaged")
+    if is_new_start:
+        checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+    checkpoints.save_last(b"state 3", epoch=3)
+    assert (paths.last.read_bytes(), paths.previous.read_bytes()) == (b"state 3", b"state 1")
+    assert read_manifest(paths)["previous.safetensors"]["epoch"] == 1
+
+
 def test_full_disk_keeps_the_old_best_and_its_manifest(paths: RunPaths) -> None:
     calls = SystemCalls()
     with Storage(paths.root, calls) as storage:

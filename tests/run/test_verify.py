@@ -132,6 +132,25 @@ def test_copies_that_lack_what_was_written_meanwhile_are_no_error(
     assert verify_run(paths.root).errors
 
 
+def test_temporary_file_in_a_finished_run_is_no_error_and_resume_removes_it(tmp_path: Path) -> None:
+    """A copy made just before the end has one, and the record of the end."""
+    paths = finished(tmp_path, "training.epochs=1")
+    before = tree_of(paths.root)
+    for folder in (paths.root, paths.checkpoints):
+        (folder / ".metrics.json.0123abcd.tmp").write_bytes(b"half")
+    verdict = verify_run(paths.root)
+    assert verdict.errors == ()
+    assert [finding.file for finding in verdict.findings] == [
+        ".metrics.json.0123abcd.tmp",
+        "checkpoints/.metrics.json.0123abcd.tmp",
+    ]
+    outcome = trial(tmp_path, "training.epochs=1", resume=True)
+    assert (outcome.exit_code, "already complete" in str(outcome.message)) == (0, True)
+    after = tree_of(paths.root)
+    del before[".lock"], after[".lock"]  # who held it last
+    assert after == before
+
+
 def test_live_run_is_said_to_be_alive(copy_of: Callable[[str], RunPaths]) -> None:
     paths = copy_of("killed")
     with Storage(paths.root) as storage:
@@ -213,10 +232,6 @@ SEALED: dict[str, tuple[Damage, str]] = {
     "a longer file": (lambda p: grow(p.provenance, b" "), "provenance.json: must have"),
     "a missing file": (lambda p: p.warm_start.unlink(), "metrics.json lists it"),
     "a stranger": (lambda p: (p.root / "x.sh").write_text("x"), "x.sh: is no file of this run"),
-    "a temporary file": (
-        lambda p: (p.root / ".metrics.json.0123abcd.tmp").write_text("x"),
-        "is a temporary file",
-    ),
     "an unlisted epoch": (
         lambda p: shutil.copy(p.best, p.epoch(1)),
         "epoch_000001.safetensors: is not in the manifest",

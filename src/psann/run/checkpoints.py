@@ -11,7 +11,7 @@ from typing import Any
 from psann.errors import FileFormatError
 from psann.run.paths import RunPaths
 from psann.run.record import finite_json, to_json
-from psann.run.storage import Storage
+from psann.run.storage import Storage, is_temporary
 
 SCHEMA_VERSION = 1
 
@@ -95,7 +95,7 @@ class Checkpoints:
             self._save(self._paths.epoch(epoch), data, epoch=epoch, metric=metric)
 
     def save_last(self, data: bytes, *, epoch: int) -> None:
-        """Write a resume state; the one before it is kept as `previous`.
+        """Write a resume state; the one before it, if it is whole, is kept as `previous`.
 
         Parameters
         ----------
@@ -104,11 +104,13 @@ class Checkpoints:
         epoch : int
             Epochs that it has behind it.
         """
-        if self._paths.last.exists():
-            self._storage.rename(self._paths.last, self._paths.previous)
-            if (entry := self._entries.pop(self._paths.last.name, None)) is not None:
-                self._entries[self._paths.previous.name] = entry
-        self._save(self._paths.last, data, epoch=epoch, metric=None)
+        last, previous = self._paths.resume_states
+        entry = self._entries.pop(last.name, None)
+        # A damaged one must not take the place of what may be the only state that can be read.
+        if entry is not None and _is_true(entry, last):
+            self._storage.rename(last, previous)
+            self._entries[previous.name] = entry
+        self._save(last, data, epoch=epoch, metric=None)
 
     def forget_resume_states(self) -> None:
         """Take resume states off the manifest; their files go when the run is on record as over."""
@@ -135,7 +137,7 @@ class Checkpoints:
 
 
 def remove_leftovers(paths: RunPaths, done: Mapping[str, Any]) -> None:
-    """Remove resume states that a run left which was killed right after its end.
+    """Remove what a run left that was killed right after its end, or copied just before it.
 
     Parameters
     ----------
@@ -155,10 +157,11 @@ def remove_leftovers(paths: RunPaths, done: Mapping[str, Any]) -> None:
         for path in paths.resume_states
         if path.exists() and path.relative_to(paths.root).as_posix() not in kept
     ]
-    if not left:
+    if not left and not any(is_temporary(path.name) for path in paths.root.rglob("*")):
         return
     with Storage(paths.root) as storage:
         storage.lock(paths.lock)
+        storage.clean()
         for path in left:
             if path.exists():
                 storage.remove(path)

@@ -139,32 +139,45 @@ def execute(request: RunRequest) -> Outcome:
         return Outcome(exit_code=EXIT_FAILED, message=str(error))
     except OSError as error:
         return Outcome(exit_code=EXIT_FAILED, message=f"The run directory cannot be made: {error}.")
-    with (
-        storage,
-        stop_requests(
-            max_time_minutes=request.max_time_minutes,
-            preempt_exit_code=request.preempt_exit_code,
-        ) as stop,
-    ):
-        context = RunContext(
-            request=request,
-            record=record,
-            storage=storage,
-            paths=paths,
-            stop=stop,
-            console=ConsoleProgress(quiet=request.quiet),
-            resumes=request.resume and _has_resume_state(paths),
-        )
-        if context.resumes:
-            record.go_on_from(_read_record(paths) or {})
-        try:
-            return _recorded(context, note)
-        except OSError as error:
-            record.fail(error)
-            with suppress(OSError):  # where the log had no room, this may still have some
-                record.flush(force=True)
-            message = f"The run directory cannot be written: {error}. What it held is intact."
-            return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)
+    try:
+        with (
+            storage,
+            stop_requests(
+                max_time_minutes=request.max_time_minutes,
+                preempt_exit_code=request.preempt_exit_code,
+            ) as stop,
+        ):
+            context = RunContext(
+                request=request,
+                record=record,
+                storage=storage,
+                paths=paths,
+                stop=stop,
+                console=ConsoleProgress(quiet=request.quiet),
+                resumes=request.resume and _has_resume_state(paths),
+            )
+            return _in_directory(context, note)
+    except OSError as error:  # what is left to fail is letting the directory go
+        return _unwritable(error, paths)
+
+
+def _in_directory(context: RunContext, note: str | None) -> Outcome:
+    """Run in a directory that is this process's own, whatever the disk does."""
+    record, paths = context.record, context.paths
+    if context.resumes:
+        record.go_on_from(_read_record(paths) or {})
+    try:
+        return _recorded(context, note)
+    except OSError as error:
+        record.fail(error)
+        with suppress(OSError):  # where the log had no room, this may still have some
+            record.flush(force=True)
+        return _unwritable(error, paths)
+
+
+def _unwritable(error: OSError, paths: RunPaths) -> Outcome:
+    message = f"The run directory cannot be written: {error}. What it held is intact."
+    return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)
 
 
 def check(request: RunRequest) -> Outcome:

@@ -78,12 +78,11 @@ class Storage:
 
     def close(self) -> None:
         """Release the lock and the directory; a second call does nothing."""
-        if self._lock_fd >= 0:
-            fd, self._lock_fd = self._lock_fd, -1
-            self._calls.close(fd)
-        if self._root_fd >= 0:
-            fd, self._root_fd = self._root_fd, -1
-            self._calls.close(fd)
+        held, self._lock_fd, self._root_fd = (self._lock_fd, self._root_fd), -1, -1
+        with ExitStack() as closing, _naming(self.root):
+            for fd in held:
+                if fd >= 0:
+                    closing.callback(self._calls.close, fd)
 
     def put(self, path: Path, data: bytes) -> None:
         """Write a file so that every instant shows the old content or the new, whole.

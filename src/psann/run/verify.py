@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from psann._strict_json import parse_strict
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
 from psann.run.config import dump_resolved, load_run_config
 from psann.run.paths import RunPaths
 from psann.run.storage import check_lock, is_temporary
 from psann.run.verify_log import check_best, check_log
-from psann.run.verify_record import parse_strict, problems_of_record
+from psann.run.verify_record import problems_of_record
 
 _MAX_ENTRIES = 100_000
 _MAX_JSON_BYTES = 64 * 2**20
@@ -283,8 +284,7 @@ class _Inspection:
         if name in ("metrics.json", ".lock") or name.startswith("attempts/"):
             return
         if is_temporary(name.rpartition("/")[2]):
-            tell = self.error if is_over else self.note
-            tell(name, "is a temporary file that a killed process left; --resume removes it")
+            self.note(name, "is a temporary file of a killed process; --resume removes it")
         elif is_over and name in states:
             self.note(name, "is left over: the run ended, and was killed before it could remove it")
         elif is_over or not self._is_known(name):

@@ -1,9 +1,7 @@
-"""What `metrics.json` must look like by itself: strict JSON, every field of its type."""
+"""What `metrics.json` must look like by itself: every field of its type."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,45 +27,6 @@ _NEVER_NULL = (
     *("schema_version", "status", "run_id", "run_name", "started_utc", "updated_utc"),
     *("heartbeat", "duration_seconds", "nonfinite"),
 )
-
-
-def parse_strict(data: bytes) -> dict[str, Any]:
-    """Read one JSON object as a stranger may have written it.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Raises
-    ------
-    ValueError
-        If it is not UTF-8, no JSON object, too deep, or has a key twice or a number that is not
-        finite.
-    """
-    try:
-        content = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
-        )
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(content, dict):
-        raise ValueError("it must hold one object")
-    return content
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return mapping
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not finite")
-    return number
 
 
 def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
