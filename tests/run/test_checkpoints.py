@@ -38,6 +38,7 @@ def test_manifest_describes_every_file(storage: Storage, paths: RunPaths) -> Non
     checkpoints.save_warm_start(b"warm", epoch=2, metric=None)
     checkpoints.save_best(b"best", epoch=0, metric=0.5)
     checkpoints.save_epoch(b"tenth", epoch=10, metric=math.nan)
+    checkpoints.save_kept_state(b"state", epoch=10)
     files = read_manifest(paths)
     assert files["best.safetensors"] == {
         "sha256": hashlib.sha256(b"best").hexdigest(),
@@ -45,7 +46,12 @@ def test_manifest_describes_every_file(storage: Storage, paths: RunPaths) -> Non
         "epoch": 0,
         "metric": 0.5,
     }
-    assert list(files) == ["best.safetensors", "epoch_000010.safetensors", "warm_start.safetensors"]
+    assert list(files) == [
+        "best.safetensors",
+        "epoch_000010.safetensors",
+        "state_000010.safetensors",
+        "warm_start.safetensors",
+    ]
     assert files["epoch_000010.safetensors"]["metric"] is None
     for name, entry in files.items():
         data = (paths.checkpoints / name).read_bytes()
@@ -73,6 +79,7 @@ def test_epochs_are_only_written_when_checkpoints_are_kept(
 ) -> None:
     checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
     checkpoints.save_epoch(b"tenth", epoch=10, metric=0.1)
+    checkpoints.save_kept_state(b"state", epoch=10)
     assert list(paths.checkpoints.iterdir()) == []
     assert checkpoints.describe_best() is None
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faults import hurt, kill, n_calls
 from psann.errors import UsageError
 from psann.run.paths import RunPaths
+from psann.run.record import describe_artefacts
 from psann.run.replay import DETERMINISTIC_COLUMNS, bit_differences, replay
+from psann.run.resume import resume_bytes, resume_point
 from trials import finished, metrics_of, tree_of
 
 SETTINGS = ("hisso.supervised={epochs: 1}", "training.epochs=3")
@@ -45,14 +49,15 @@ def change_log(paths: RunPaths, column: str, value: str) -> None:
 
 def test_replayed_run_has_the_same_bits_and_is_left_alone(original: RunPaths) -> None:
     before = tree_of(original.root)
-    assert replay(original.root, last_epochs=3) == []
+    repetition = replay(original.root, last_epochs=3)
+    assert (repetition.begun_from, repetition.differences) == ("the start", [])
     assert tree_of(original.root) == before
 
 
 def test_run_that_was_not_trained_so_is_exposed_by_replay(copy: RunPaths) -> None:
     change_log(copy, "grad_norm", "0.125")
     change_record(copy, episodes=1, hardware={**metrics_of(copy)["hardware"], "threads": 99})
-    found = replay(copy.root, last_epochs=1)
+    found = replay(copy.root, last_epochs=1).differences
     assert any("grad_norm 0.125 /" in text for text in found)
     assert any(text.startswith("metrics.json: episodes 1 /") for text in found)
     assert any("the run had threads 99" in text for text in found)
@@ -62,11 +67,58 @@ def test_replay_that_cannot_be_done_says_why(copy: RunPaths) -> None:
     with pytest.raises(UsageError, match=r"must be at most the 3 epochs of the run; got 4"):
         replay(copy.root, last_epochs=4)
     copy.config_resolved.write_text(copy.config_resolved.read_text().replace("market", "raising"))
-    (message,) = replay(copy.root, last_epochs=1)
+    (message,) = replay(copy.root, last_epochs=1).differences
     assert "exit code 1" in message
     change_record(copy, status="preempted")
     with pytest.raises(UsageError, match="trained to its end"):
         replay(copy.root, last_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("kept"), *SETTINGS, keep_checkpoints=True)
+
+
+@pytest.mark.parametrize(
+    ("last_epochs", "begun_from"),
+    [(1, "the state kept after epoch 2"), (2, "the state kept after epoch 1"), (3, "the start")],
+)
+def test_replay_begins_at_the_newest_state_that_is_early_enough(
+    kept: RunPaths, last_epochs: int, begun_from: str
+) -> None:
+    before = tree_of(kept.root)
+    repetition = replay(kept.root, last_epochs=last_epochs)
+    assert (repetition.begun_from, repetition.differences) == (begun_from, [])
+    assert tree_of(kept.root) == before
+
+
+def test_replay_goes_on_from_the_kept_state_and_not_from_the_start(
+    kept: RunPaths, tmp_path: Path
+) -> None:
+    copy = RunPaths(Path(shutil.copytree(kept.root, tmp_path / "copy")))
+    point = resume_point(copy.kept_state(2).read_bytes(), who="it")
+    point.saved.tensors["weights"] += 1.0
+    copy.kept_state(2).write_bytes(resume_bytes(point))
+    change_record(copy, artefacts=describe_artefacts(copy))
+    assert replay(copy.root, last_epochs=2).differences == []
+    found = replay(copy.root, last_epochs=1).differences
+    assert "epoch_000003.safetensors differs" in found
+    assert any(text.startswith("phase hisso, epoch 3: ") for text in found)
+    assert not any(text.startswith("phase hisso, epoch 2: ") for text in found)
+
+
+def test_replay_of_a_run_that_was_interrupted_finds_the_place_in_its_log(tmp_path: Path) -> None:
+    """A state kept before a kill knows a length of the log that no longer is."""
+    settings = (*SETTINGS, "training.checkpoint_every_s=1000")
+    place = n_calls(tmp_path / "counted", *settings, keep_checkpoints=True) - 60
+    hurt(tmp_path, *settings, place=place, act=kill, keep_checkpoints=True)
+    paths = finished(tmp_path, *settings, resume=True, keep_checkpoints=True)
+    assert metrics_of(paths)["resumes"] == 1
+    point = resume_point(paths.kept_state(1).read_bytes(), who="it")
+    paths.kept_state(1).write_bytes(resume_bytes(replace(point, log_bytes=5)))
+    change_record(paths, artefacts=describe_artefacts(paths))
+    repetition = replay(paths.root, last_epochs=2)
+    assert (repetition.begun_from, repetition.differences) == ("the state kept after epoch 1", [])
 
 
 def test_equal_runs_have_no_bit_differences(original: RunPaths, copy: RunPaths) -> None:

@@ -54,11 +54,14 @@ def test_replay_says_where_it_begins_and_what_it_found(
 ) -> None:
     assert main(["verify", str(paths.root), "--replay", "2"]) == 0
     out = capsys.readouterr().out
-    assert "training again from the start" in out
-    assert out.endswith("replay: the same bits\n")
-    monkeypatch.setattr(replay, "replay", lambda root, last_epochs: ["best differs"])
+    assert out.endswith("replay: trained again from the start: the same bits\n")
+    repetition = replay.Repetition(begun_from="epoch 2", differences=["best differs"])
+    monkeypatch.setattr(replay, "replay", lambda root, last_epochs: repetition)
     assert main(["verify", str(paths.root), "--replay", "2"]) == 1
-    assert "difference: best differs\nreplay: 1 differences\n" in capsys.readouterr().out
+    assert (
+        "best differs\nreplay: trained again from epoch 2: 1 differences\n"
+        in capsys.readouterr().out
+    )
     assert main(["verify", str(paths.root)]) == 0
     paths.metrics.write_text(json.dumps({**metrics_of(paths), "status": "asleep"}))
     assert main(["verify", str(paths.root)]) == 1

@@ -94,6 +94,14 @@ class Checkpoints:
         if self.keep_checkpoints:
             self._save(self._paths.epoch(epoch), data, epoch=epoch, metric=metric)
 
+    def save_kept_state(self, data: bytes, *, epoch: int) -> None:
+        """Write the resume state after one epoch if checkpoints are kept, else nothing.
+
+        The parameters are `save_last`'s. `hisso-runs verify --replay` goes on from such states.
+        """
+        if self.keep_checkpoints:
+            self._save(self._paths.kept_state(epoch), data, epoch=epoch, metric=None)
+
     def save_last(self, data: bytes, *, epoch: int) -> None:
         """Write a resume state; the one before it, if it is whole, is kept as `previous`.
 

@@ -90,6 +90,7 @@ class RunObserver(Observer):
             every = max(1, record.epochs_total // _KEPT_EPOCHS)
             if record.epoch % every == 0:
                 self._save("epoch", state, metric=record.monitor_value)
+                self._checkpoints.save_kept_state(self._resume_state(state), epoch=state.epoch)
         if time.monotonic() - self._committed_at_s >= self._checkpoint_every_s:
             self.commit()
         self._record.flush()

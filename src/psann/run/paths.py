@@ -121,6 +121,10 @@ class RunPaths:
         """Name the estimator after one epoch, kept on request."""
         return self.checkpoints / f"epoch_{epoch:06d}.safetensors"
 
+    def kept_state(self, epoch: int) -> Path:
+        """Name the resume state after one epoch, kept beside its estimator."""
+        return self.checkpoints / f"state_{epoch:06d}.safetensors"
+
     @property
     def manifest(self) -> Path:
         """What the checkpoints are, with digests."""

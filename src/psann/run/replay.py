@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 from psann.errors import UsageError
 from psann.run.events import COLUMNS
 from psann.run.paths import RunPaths
+from psann.run.record import to_json
+from psann.run.resume import resume_bytes, resume_point
 from psann.run.runner import EXIT_DONE, RunRequest, execute, finished_record
+from psann.run.storage import Storage
 
 # Times, and what numbers the rows: everything else is the same in every repetition.
 _OF_THE_START = frozenset({"schema", "seq", "time_utc", "level", "message"})
@@ -23,14 +27,24 @@ _FIELDS_OF_THE_START = frozenset(
     {
         *("run_id", "run_name", "started_utc", "updated_utc", "finished_utc", "heartbeat"),
         *("duration_seconds", "throughput_eps_per_sec", "resumes", "resume_exact"),
-        *("resume_differences", "timing", "hardware", "artefacts"),
+        *("resume_differences", "timing", "hardware", "artefacts", "last"),
     }
 )
 _MOST_SHOWN = 5
 
 
-def replay(root: Path, *, last_epochs: int) -> list[str]:
-    """Train a finished run again in a scratch directory and compare.
+@dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """What training again brought to light."""
+
+    begun_from: str
+    """`the start`, or the epoch whose kept state was gone on from."""
+    differences: list[str]
+    """Empty if everything is the same to the bit."""
+
+
+def replay(root: Path, *, last_epochs: int) -> Repetition:
+    """Train the end of a finished run again in a scratch directory and compare.
 
     This imports and runs the loader, the reward and whatever else the configuration names.
 
@@ -39,41 +53,83 @@ def replay(root: Path, *, last_epochs: int) -> list[str]:
     root : Path
         The run directory; nothing in it is changed.
     last_epochs : int
-        How many epochs before the end the repetition must begin at least. Kept epochs are
-        estimators, which hold no optimiser, so that it begins at the start whatever this is.
+        How many epochs before the end the repetition must begin at least. It begins at the newest
+        resume state that `--keep-checkpoints` kept so early, without one at the start.
 
     Returns
     -------
-    list of str
-        What differs; empty if everything is the same to the bit.
+    Repetition
+        Where it began, and what differs.
 
     Raises
     ------
     UsageError
         If the run was not trained to its end, or has fewer epochs.
+    FileFormatError
+        If the kept state is damaged.
     """
     paths = RunPaths(root)
     record = finished_record(paths)
     if record is None or record.get("mode") == "evaluate":
         raise UsageError(f"--replay needs a run that was trained to its end; {root} was not.")
-    if last_epochs > (record.get("epoch") or 0):
+    n_epochs = record.get("epoch") or 0
+    if last_epochs > n_epochs:
         raise UsageError(
-            f"--replay must be at most the {record.get('epoch')} epochs of the run; "
-            f"got {last_epochs}."
+            f"--replay must be at most the {n_epochs} epochs of the run; got {last_epochs}."
         )
     with tempfile.TemporaryDirectory(prefix="psann-replay-") as scratch:
+        epoch = max((e for e in _kept_epochs(paths) if e <= n_epochs - last_epochs), default=None)
+        if epoch is not None:
+            _return_to(epoch, paths, RunPaths(Path(scratch) / "replay"))
         outcome = execute(
             RunRequest(
                 config=paths.config_resolved,
                 output_dir=Path(scratch),
                 run_name="replay",
+                keep_checkpoints=paths.last.exists(),
+                resume=epoch is not None,
                 argv=("hisso-runs", "verify", "--replay", str(last_epochs)),
             )
         )
         if outcome.exit_code != EXIT_DONE or outcome.paths is None:
-            return [f"the repetition ended with exit code {outcome.exit_code}: {outcome.message}"]
-        found = bit_differences(paths, outcome.paths)
-        return found + (_changes_of_machine(paths, outcome.paths) if found else [])
+            found = [f"the repetition ended with exit code {outcome.exit_code}: {outcome.message}"]
+        elif found := bit_differences(paths, outcome.paths):
+            found += _changes_of_machine(paths, outcome.paths)
+    begun_from = "the start" if epoch is None else f"the state kept after epoch {epoch}"
+    return Repetition(begun_from=begun_from, differences=found)
+
+
+def _kept_epochs(paths: RunPaths) -> list[int]:
+    """Epochs whose resume states were kept."""
+    return [int(path.stem.removeprefix("state_")) for path in paths.checkpoints.glob("state_*")]
+
+
+def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
+    """Make a run directory that is as the run's was when a killed process had kept that state."""
+    state = paths.kept_state(epoch)
+    point = resume_point(state.read_bytes(), who=str(state))
+    log = _log_until(paths, phase=point.saved.phase, epoch=epoch)
+    with Storage(target.root) as storage:
+        storage.make_directory(target.checkpoints)
+        earlier = {paths.epoch(kept) for kept in _kept_epochs(paths) if kept <= epoch}
+        for path in {paths.warm_start, *earlier} & {*_estimators(paths)}:
+            storage.put(target.checkpoints / path.name, path.read_bytes())
+        storage.put(target.events, log)
+        # The log of this directory: what was logged before that state may have been repeated.
+        storage.put(target.last, resume_bytes(replace(point, log_bytes=len(log))))
+        storage.put(target.metrics, to_json({**_record(paths), "status": "running"}))
+
+
+def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
+    """The log up to the row of one epoch, or all of it."""
+    kept = []
+    for line in paths.events.read_bytes().splitlines(keepends=True):
+        kept.append(line)
+        (cells,) = csv.reader([line.decode()])
+        row = dict(zip(COLUMNS, cells, strict=True))
+        if (row["event"], row["phase"], row["epoch"]) == ("epoch", phase, str(epoch)):
+            break
+    return b"".join(kept)
 
 
 def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
@@ -90,15 +146,20 @@ def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
         Differing estimator files, epoch rows (every column but times) and fields of
         `metrics.json` (but times, identity and what tells of resumes).
     """
-    found = []
-    for ours, theirs in ((left.best, right.best), (left.warm_start, right.warm_start)):
-        if _content(ours) != _content(theirs):
-            found.append(f"{ours.name} differs")
+    files = [{path.name: path.read_bytes() for path in _estimators(run)} for run in (left, right)]
+    ours, theirs = files
+    found = [
+        f"{name} differs"
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]
     return [*found, *_row_differences(left, right), *_record_differences(left, right)]
 
 
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
+def _estimators(paths: RunPaths) -> list[Path]:
+    """The estimator files of a run: best, warm start and kept epochs."""
+    named = [path for path in (paths.best, paths.warm_start) if path.exists()]
+    return [*named, *paths.checkpoints.glob("epoch_*")]
 
 
 def _row_differences(left: RunPaths, right: RunPaths) -> list[str]:

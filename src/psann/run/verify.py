@@ -28,7 +28,7 @@ _MAX_ENTRIES = 100_000
 _MAX_JSON_BYTES = 64 * 2**20
 _MAX_FILE_BYTES = 4 * 2**30
 _OVER = ("completed", "early_stopped")
-_EPOCH_FILE = re.compile(r"checkpoints/epoch_[0-9]{6,}\.safetensors")
+_KEPT_FILE = re.compile(r"checkpoints/(epoch|state)_[0-9]{6,}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class _Inspection:
         files = (paths.events, paths.config_resolved, paths.provenance, paths.manifest)
         checkpoints = (paths.best, paths.warm_start, *paths.resume_states)
         known = {self._name(path) for path in (*files, *checkpoints)}
-        return name in known or _EPOCH_FILE.fullmatch(name) is not None
+        return name in known or _KEPT_FILE.fullmatch(name) is not None
 
     def _check_manifest(self, metrics: Mapping[str, Any], *, is_over: bool) -> None:
         """Entries match files; the manifest of an unfinished run may be one step old."""

@@ -67,7 +67,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--run-name", metavar="NAME", help="name of the run directory (default: config and time)")
     add("--device", metavar="DEV", help="cpu, cuda, cuda:N or auto; wins over the configuration")
     add("--seed", type=_seed, metavar="S", help="wins over the configuration (default there: 42)")
-    add("--keep-checkpoints", action="store_true", help="keep about ten epochs beside the best")
+    add(
+        "--keep-checkpoints",
+        action="store_true",
+        help="keep about ten epochs, for verify --replay",
+    )
     add(
         "--set",
         action="append",

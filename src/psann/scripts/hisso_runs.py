@@ -127,14 +127,12 @@ def _verify(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from psann.run.replay import replay
 
-    _show(
-        "replay: training again from the start (kept epochs are estimators, which hold no "
-        "optimiser to go on with)"
-    )
-    differences = replay(options.run_dir, last_epochs=options.replay)
+    repetition = replay(options.run_dir, last_epochs=options.replay)
+    differences = repetition.differences
     for text in differences:
         _show(f"difference: {text}")
-    _show(f"replay: {len(differences)} differences" if differences else "replay: the same bits")
+    n_found = f"{len(differences)} differences" if differences else "the same bits"
+    _show(f"replay: trained again from {repetition.begun_from}: {n_found}")
     return EXIT_FINDINGS if differences else EXIT_CLEAN
 
 
