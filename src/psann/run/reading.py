@@ -16,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from psann._strict_json import parse_strict
 from psann.errors import PsannError, UsageError
 from psann.run.config_file import read_config_file
 from psann.run.events import COLUMNS, FLAG_COLUMNS, TEXT_COLUMNS
 from psann.run.liveness import judge
 from psann.run.paths import RunPaths
 from psann.run.record import FIELDS, SCHEMA_VERSION, STATUSES
-from psann.run.verify_record import is_of_its_kind, parse_strict
+from psann.run.verify_record import is_of_its_kind
 
 if TYPE_CHECKING:
     import numpy as np
