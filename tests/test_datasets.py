@@ -52,6 +52,8 @@ def _whole(data, key):
 @pytest.mark.parametrize("load", [*SETS, pytest.param(datasets.make_toy_hisso, id="toy")])
 def test_every_set_has_finite_float64_arrays_of_equal_rows_and_rising_time(load):
     data = load()
+    names = data.pop("asset_names", None)
+    assert names is None or names.shape == data["prices_test"].shape[1:]
     assert set(data) == {f"{key}_{s}" for key in ("X", "y", "prices", "time") for s in SPLITS}
     for split in SPLITS:
         rows = {len(data[f"{key}_{split}"]) for key in ("X", "y", "prices", "time")}
@@ -75,6 +77,7 @@ def test_targets_are_the_returns_earned_inside_the_split(load):
 def test_sp500_20_has_the_dates_and_prices_of_the_file():
     data = datasets.load_sp500_20()
     assert len(_whole(data, "time")) == 8313 - 20
+    assert data["asset_names"].tolist()[::19] == ["AAPL", "XOM"]
     last = np.datetime64("1970-01-01") + int(data["time_test"][-1])
     assert last == np.datetime64("2022-12-28")
     # The 21st trading day of 1990 is the first row with a history of 20 rows.
@@ -88,6 +91,7 @@ def test_french_12_begins_at_one_and_holds_the_first_month():
     everything = datasets.load_french_12()
     # 819 months and the row before them; the first 20 rows are history.
     assert len(_whole(everything, "time")) == 820 - 20
+    assert everything["asset_names"].tolist()[::11] == ["NoDur", "Other"]
     first = np.datetime64("1970-01-01") + int(everything["time_train"][0])
     last = np.datetime64("1970-01-01") + int(everything["time_test"][-1])
     assert (first, last) == (np.datetime64("1950-08-01"), np.datetime64("2017-03-01"))

@@ -52,6 +52,7 @@ def market(
     without: Sequence[str] = (),
     context: bool = False,
     copies: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Prices that the features foretell in part; `copies` adds arrays under further names."""
     generator = np.random.default_rng(seed)
@@ -70,6 +71,8 @@ def market(
         first += rows
     for name, of in (copies or {}).items():
         data[name] = data[of].copy()
+    if names is not None:
+        data["asset_names"] = np.array(names)
     return {key: array for key, array in data.items() if key not in without}
 
 

@@ -1,7 +1,8 @@
 """Price series and generated data sets, cut into training, validation and test rows.
 
 Every function returns a dict of float64 arrays `X_* y_* prices_* time_*` for `train`, `val` and
-`test`, ready for `fit` and for `data.loader` in a config. The rules are the same for all:
+`test`, ready for `fit` and for `data.loader` in a config; where the columns have names, they are
+`asset_names`. The rules are the same for all:
 
 - Row `t` of X goes with row `t` of the prices; `time_*` is strictly increasing.
 - The splits follow each other without a gap and share no row. The move from the last row of one
@@ -32,6 +33,8 @@ from numpy.typing import NDArray
 from psann.errors import DataError
 
 Floats = NDArray[np.float64]
+Names = NDArray[np.str_]
+Data = dict[str, Floats | Names]
 
 _HORIZONS = (1, 2, 3, 5, 10, 20)  # rows over which the features of real series look back
 _HISTORY = max(_HORIZONS)
@@ -95,7 +98,7 @@ _OLPS = {
 _FRENCH_INDUSTRIES = slice(6, 18)  # NoDur .. Other; before them date and five factors
 
 
-def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> dict[str, Floats]:
+def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:
     """Load 20 large US stocks, daily closing prices from 1990-01-02 to 2022-12-28.
 
     Parameters
@@ -107,7 +110,7 @@ def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> 
     -------
     dict of str to ndarray
         `X_* (n, 120)` features (see Notes), `y_* (n, 20)` next simple returns, `prices_* (n, 20)`
-        in US dollars, `time_* (n,)` days since 1970-01-01.
+        in US dollars, `time_* (n,)` days since 1970-01-01, `asset_names (20,)`.
 
     Raises
     ------
@@ -127,8 +130,8 @@ def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> 
     ----------
     skfolio, BSD-3-Clause. https://github.com/skfolio/skfolio
     """
-    dates, prices = _dated_rows(gzip.decompress(_SP500_20.read()), slice(1, None))
-    return _market(prices, dates, train_fraction, val_fraction)
+    names, dates, prices = _dated_rows(gzip.decompress(_SP500_20.read()), slice(1, None))
+    return _market(prices, dates, train_fraction, val_fraction) | {"asset_names": names}
 
 
 def load_olps(
@@ -178,7 +181,7 @@ def load_olps(
     return _market(prices, _row_numbers(len(prices)), train_fraction, val_fraction)
 
 
-def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> dict[str, Floats]:
+def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:
     """Load 12 US industry portfolios, monthly from 1949-01 to 2017-03.
 
     Parameters
@@ -191,7 +194,8 @@ def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) ->
     dict of str to ndarray
         `X_* (n, 72)` features as in `load_sp500_20`, `y_* (n, 12)` next simple returns,
         `prices_* (n, 12)` value of 1.0 invested at the end of 1948, `time_* (n,)` first day of
-        the month as days since 1970-01-01 (a row is known at the *end* of its month).
+        the month as days since 1970-01-01 (a row is known at the *end* of its month),
+        `asset_names (12,)`.
 
     Raises
     ------
@@ -207,16 +211,16 @@ def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) ->
     Kenneth R. French's data library, by way of linearmodels (NCSA).
     https://mba.tuck.dartmouth.edu/pages/faculty/ken.french/data_library.html
     """
-    days, returns = _dated_rows(bz2.decompress(_FRENCH_12.read()), _FRENCH_INDUSTRIES)
+    names, days, returns = _dated_rows(bz2.decompress(_FRENCH_12.read()), _FRENCH_INDUSTRIES)
     growth = np.vstack([np.ones(returns.shape[1]), 1.0 + returns])
     prices = np.cumprod(growth, axis=0, dtype=np.float64)
     time = np.concatenate([_days(["1948-12-01"]), days])
-    return _market(prices, time, train_fraction, val_fraction)
+    return _market(prices, time, train_fraction, val_fraction) | {"asset_names": names}
 
 
 def make_planted_signal(
     rho: float = 1.0, *, seed: int = 0, train_fraction: float = 0.6, val_fraction: float = 0.2
-) -> dict[str, Floats]:
+) -> Data:
     """Make features that foretell the next moves of the 20 S&P series with a known correlation.
 
     `X[t] = rho * z[t + 1] + sqrt(1 - rho**2) * noise[t]`, where `z[t + 1]` is the simple return
@@ -235,8 +239,8 @@ def make_planted_signal(
     Returns
     -------
     dict of str to ndarray
-        `X_* (n, 20)` planted features, and `y_* prices_* time_*` as in `load_sp500_20`, but from
-        the first row on: these features need no history.
+        `X_* (n, 20)` planted features, and `y_* prices_* time_* asset_names` as in
+        `load_sp500_20`, but from the first row on: these features need no history.
 
     Raises
     ------
@@ -252,14 +256,14 @@ def make_planted_signal(
     """
     _check_number("rho", rho, lowest=-1, highest=1, what="a correlation from -1 to 1")
     generator = _generator(seed)
-    dates, prices = _dated_rows(gzip.decompress(_SP500_20.read()), slice(1, None))
+    names, dates, prices = _dated_rows(gzip.decompress(_SP500_20.read()), slice(1, None))
     first, second = _borders(len(prices), train_fraction, val_fraction)
     returns = prices[1:] / prices[:-1] - 1.0
     z = (returns - returns.mean(axis=0)) / returns.std(axis=0)
     X = generator.standard_normal(prices.shape)
     foretold = np.delete(np.arange(len(returns)), [first - 1, second - 1])
     X[foretold] = rho * z[foretold] + math.sqrt(1.0 - rho**2) * X[foretold]
-    return _assemble(X, prices, dates, (0, first, second))
+    return _assemble(X, prices, dates, (0, first, second)) | {"asset_names": names}
 
 
 def make_smoke_market(
@@ -389,11 +393,11 @@ def make_toy_hisso(
     return data
 
 
-def _dated_rows(content: bytes, columns: slice) -> tuple[Floats, Floats]:
-    """Read a CSV whose first column is a date: days since 1970 `(n,)` and values `(n, M)`."""
-    rows = [line.split(",") for line in content.decode("ascii").splitlines()[1:]]
+def _dated_rows(content: bytes, columns: slice) -> tuple[Names, Floats, Floats]:
+    """Read a CSV whose first column is a date: names `(M,)`, days since 1970 `(n,)`, values."""
+    head, *rows = [line.split(",") for line in content.decode("ascii").splitlines()]
     days = _days([row[0] for row in rows])
-    return days, np.array([row[columns] for row in rows], dtype=np.float64)
+    return np.array(head[columns]), days, np.array([row[columns] for row in rows], dtype=np.float64)
 
 
 def _days(dates: list[str]) -> Floats:

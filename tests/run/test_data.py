@@ -62,6 +62,16 @@ def test_a_split_holds_its_arrays_by_kind(market):
     assert set(splits.extras) == {"names"}
 
 
+def test_names_of_assets_may_come_as_a_list_or_as_pandas_gives_them(market):
+    names = ["AAPL", "XOM", "GE"]
+    given = (names, np.array(names), np.array(names, dtype=object))
+    splits = [load(market | {"asset_names": value}) for value in given]
+    assert splits[2].arrays["asset_names"].tolist() == names
+    assert splits[2].arrays["asset_names"].dtype.kind == "U"
+    assert not splits[2].warnings
+    assert {each.sha256 for each in splits} == {splits[0].sha256}
+
+
 def test_arrays_and_mappings_are_read_only_while_the_loaders_stay_free(market):
     splits = load(market)
     with pytest.raises(ValueError, match="read-only"):

@@ -308,6 +308,20 @@ BAD = {
     ),
 }
 
+BAD |= {
+    "numbers for names": (
+        replaced(asset_names=np.arange(2.0)),
+        "asset_names must be a vector of texts; got float64 of shape (2,)",
+    ),
+    "too few names": (
+        replaced(asset_names=np.array(["a"])),
+        "asset_names must name each of the 2 columns of prices_train; got 1 names",
+    ),
+    "a name twice": (
+        replaced(asset_names=["a", "a"]),
+        "asset_names must differ from each other; got 'a' more than once",
+    ),
+}
 BAD_FOR_NEEDS = {
     "no validation targets": (
         replaced(y_val=None),

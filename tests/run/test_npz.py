@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from psann.errors import DataError
-from psann.run.npz import read_npz
+from psann.run.npz import npz_bytes, read_npz
 
 
 def npy(shape, descr="<f8", data=None, *, fortran=False, version=1):
@@ -253,3 +253,26 @@ def test_damaged_bytes_are_refused_or_change_nothing_that_was_saved(tmp_path, da
         original = ORIGINAL.get(key)
         if original is not None:
             assert np.array_equal(array, original)
+
+
+def test_the_same_arrays_make_the_same_bytes_and_come_back(tmp_path):
+    arrays = {
+        "text": np.array(["a", "bcd"]),
+        "numbers": np.arange(6.0).reshape(2, 3),
+        "turned": np.arange(6, dtype=">f8").reshape(2, 3).T,
+        "nothing": np.empty((0, 3)),
+    }
+    data = npz_bytes(arrays)
+    assert data == npz_bytes({key: array.copy() for key, array in arrays.items()})
+    (tmp_path / "a.npz").write_bytes(data)
+    content = read_npz(tmp_path / "a.npz")
+    assert list(content.arrays) == list(arrays)
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(content.arrays[key], array)
+    with np.load(tmp_path / "a.npz") as archive:
+        assert archive["text"].tolist() == ["a", "bcd"]
+
+
+def test_objects_are_never_written():
+    with pytest.raises(ValueError, match="Object arrays"):
+        npz_bytes({"objects": np.array([{}], dtype=object)})

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
-from psann.run.data_checks import KINDS, DataRequirements, find_oddities, find_problems, split_of
+from psann.run.data_checks import (
+    ASSET_NAMES,
+    KINDS,
+    DataRequirements,
+    find_oddities,
+    find_problems,
+    split_of,
+)
 from psann.run.npz import read_npz
 
 Array = NDArray[Any]
@@ -44,7 +51,7 @@ class DataSplits:
     """
 
     arrays: Mapping[str, Array]
-    """By key: `X_train`, `prices_test`, extras. All numbers are float32 or float64."""
+    """By key: `X_train`, `prices_test`, `asset_names`, extras. Numbers are float32 or float64."""
     key_sha256: Mapping[str, str]
     """SHA-256 of each array: key, dtype, shape and bytes."""
     sha256: str
@@ -168,6 +175,8 @@ def _as_array(key: str, value: object, *, is_used: bool) -> Array:
             f"{key} must be an array of numbers; got {type(value).__name__} that cannot be made "
             f"one ({error}). Make all its rows equally long, on the CPU."
         ) from error
+    if key == ASSET_NAMES and array.dtype.hasobject and _are_texts(array):
+        array = array.astype(np.str_)  # as pandas gives the names of columns
     is_number = array.dtype.kind in "biuf"
     if array.dtype.hasobject or (is_used and not is_number):
         cure = (
@@ -186,6 +195,10 @@ def _as_array(key: str, value: object, *, is_used: bool) -> Array:
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     with np.errstate(over="ignore"):  # longdouble beyond float64 becomes inf, reported later
         return np.asarray(array, dtype=dtype, order="C")
+
+
+def _are_texts(array: Array) -> bool:
+    return all(isinstance(item, str) for item in array.flat)
 
 
 def _freeze(array: Array) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -20,9 +21,10 @@ Array = NDArray[Any]
 
 SPLITS = ("train", "val", "test")
 KINDS = ("X", "y", "prices", "context", "time")
+ASSET_NAMES = "asset_names"
 _NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
-_KEYS = tuple(f"{kind}_{split}" for split in SPLITS for kind in KINDS)
+_KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES)
 _DEFAULT_PORTFOLIO_KEY = "prices_test"
 # Fewest and most dimensions (numpy itself allows no more than 64), and how to say it.
 _RANKS = {
@@ -100,6 +102,7 @@ def find_problems(
         *_check_values(arrays, needs),
         *_check_prices(arrays, needs),
         *_check_time(ranked),
+        *_check_asset_names(ranked),
     ]
 
 
@@ -345,12 +348,33 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
             )
 
 
+def _check_asset_names(arrays: Mapping[str, Array]) -> Iterator[str]:
+    names = arrays.get(ASSET_NAMES)
+    if names is None:
+        return
+    if names.dtype.kind != "U" or names.ndim != 1:
+        yield (
+            f"{ASSET_NAMES} must be a vector of texts; got {names.dtype} of shape {names.shape}. "
+            'Write it as numpy.array(["AAPL", "XOM", ...]).'
+        )
+        return
+    repeated = [str(name) for name, n in Counter(names.tolist()).items() if n > 1]
+    if repeated:
+        yield f"{ASSET_NAMES} must differ from each other; got {repeated[0]!r} more than once."
+    widths = {key: array.shape[1] for key, array in arrays.items() if key.startswith("prices_")}
+    key, width = next(((key, width) for key, width in widths.items() if width > 1), ("", 0))
+    if width and width != len(names):
+        yield (
+            f"{ASSET_NAMES} must name each of the {width} columns of {key}; got {len(names)} names."
+        )
+
+
 # ------------------------------------------------------------------------- allowed, but odd
 
 
 def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key in arrays:
-        if needs.role(key) is None:
+        if needs.role(key) is None and key != ASSET_NAMES:
             near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.75)
             meant = f" Did you mean {near[0]}?" if near and near[0] not in arrays else ""
             yield f"{key} is kept as an extra; nothing in this run reads it.{meant}"

@@ -88,6 +88,11 @@ class RunPaths:
         return self.root / "provenance.json"
 
     @property
+    def evaluation(self) -> Path:
+        """The series behind the portfolio figures."""
+        return self.root / "evaluation.npz"
+
+    @property
     def checkpoints(self) -> Path:
         """Directory of the checkpoints."""
         return self.root / "checkpoints"

@@ -112,7 +112,7 @@ def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
     with Storage(target.root) as storage:
         storage.make_directory(target.checkpoints)
         earlier = {paths.epoch(kept) for kept in _kept_epochs(paths) if kept <= epoch}
-        for path in {paths.warm_start, *earlier} & {*_estimators(paths)}:
+        for path in {paths.warm_start, *earlier} & {*_results(paths)}:
             storage.put(target.checkpoints / path.name, path.read_bytes())
         storage.put(target.events, log)
         # The log of this directory: what was logged before that state may have been repeated.
@@ -143,10 +143,10 @@ def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
     Returns
     -------
     list of str
-        Differing estimator files, epoch rows (every column but times) and fields of
-        `metrics.json` (but times, identity and what tells of resumes).
+        Differing estimator files and evaluation series, epoch rows (every column but times) and
+        fields of `metrics.json` (but times, identity and what tells of resumes).
     """
-    files = [{path.name: path.read_bytes() for path in _estimators(run)} for run in (left, right)]
+    files = [{path.name: path.read_bytes() for path in _results(run)} for run in (left, right)]
     ours, theirs = files
     found = [
         f"{name} differs"
@@ -156,9 +156,10 @@ def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
     return [*found, *_row_differences(left, right), *_record_differences(left, right)]
 
 
-def _estimators(paths: RunPaths) -> list[Path]:
-    """The estimator files of a run: best, warm start and kept epochs."""
-    named = [path for path in (paths.best, paths.warm_start) if path.exists()]
+def _results(paths: RunPaths) -> list[Path]:
+    """What a run found: its estimators (best, warm start, kept epochs) and evaluation series."""
+    files = (paths.best, paths.warm_start, paths.evaluation)
+    named = [path for path in files if path.exists()]
     return [*named, *paths.checkpoints.glob("epoch_*")]
 
 

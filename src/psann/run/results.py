@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.baselines import buy_and_hold, uniform
 from psann.estimators._base import BasePSANNRegressor
+from psann.evaluation.judgement import Terms, evaluation_series, judge, judge_baselines
 from psann.hisso.rewards import resolve_reward
 from psann.hisso.transforms import TRANSFORMS
-from psann.metrics import portfolio_metrics
 from psann.run.config import RunConfig
 from psann.run.data import DataSplits
-from psann.run.data_checks import split_of
+from psann.run.data_checks import ASSET_NAMES, split_of
 
-BASELINES: dict[str, Callable[..., NDArray[Any]]] = {
-    "buy_and_hold": buy_and_hold,
-    "uniform": uniform,
-}
 PORTFOLIO_FIELDS = ("portfolio_metrics", "portfolio_metrics_delay_1", "baselines")
+
+Series = dict[str, NDArray[Any]]
 
 
 def split_figures(
@@ -85,7 +81,7 @@ def judging_cost(config: RunConfig) -> float:
 
 def portfolio_figures(
     estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
-) -> tuple[dict[str, Any], str | None]:
+) -> tuple[dict[str, Any], Series | None, str | None]:
     """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
 
     Row t of X may hold the price of row t, so that the policy trades at a price it has just seen.
@@ -102,36 +98,51 @@ def portfolio_figures(
         ``portfolio_metrics`` and ``portfolio_metrics_delay_1`` (`psann.metrics.portfolio_metrics`
         of the transformed actions), ``baselines`` (the same by name: same prices, same cost, same
         first holdings); each None if there are none.
+    series : dict or None
+        The arrays of `evaluation.npz`; None if there are no figures.
     why_not : str or None
         Why there are none though there are prices.
     """
     figures: dict[str, Any] = dict.fromkeys(PORTFOLIO_FIELDS)
     key = config.evaluation.portfolio_prices_key
     if not config.hisso.enabled or key is None or key not in splits.arrays:
-        return figures, None  # nobody asked, or the data checks have warned
+        return figures, None, None  # nobody asked, or the data checks have warned
     if config.hisso.primary_transform == "identity":
-        return figures, "primary_transform identity gives no weights"
+        return figures, None, "primary_transform identity gives no weights"
     _, split = split_of(key) or ("prices", "test")
     arrays = splits.split(split)  # type: ignore[arg-type]
     actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
     prices = splits.arrays[key]
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
-        return figures, widths
-    settings: dict[str, Any] = {
-        "trans_cost": judging_cost(config),
-        "periods_per_year": config.evaluation.periods_per_year,
-        "initial": config.evaluation.initial,
-    }
+        return figures, None, widths
+    terms = evaluation_terms(config)
     cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
     matrix = np.broadcast_to(prices, actions.shape)
-    figures["portfolio_metrics"] = portfolio_metrics(actions, matrix, cash=cash, **settings)
+    judgements = {"policy": judge(actions, matrix, terms=terms, cash=cash)}
     if len(matrix) > 2:  # one step at least must be left
-        figures["portfolio_metrics_delay_1"] = portfolio_metrics(
-            actions[:-1], matrix[1:], cash=cash, **settings
-        )
-    figures["baselines"] = {
-        name: portfolio_metrics(rule(matrix), matrix, **settings)
-        for name, rule in BASELINES.items()
+        judgements["policy_delay_1"] = judge(actions, matrix, terms=terms, cash=cash, delay=1)
+    baselines = judge_baselines(matrix, terms=terms)
+    figures |= {
+        "portfolio_metrics": judgements["policy"].figures,
+        "baselines": {name: judgement.figures for name, judgement in baselines.items()},
     }
-    return figures, None
+    if "policy_delay_1" in judgements:
+        figures["portfolio_metrics_delay_1"] = judgements["policy_delay_1"].figures
+    names = splits.arrays.get(ASSET_NAMES)
+    series = evaluation_series(
+        judgements | baselines,
+        actions=actions,
+        time=arrays.get("time"),
+        assets=names if names is not None and len(names) == actions.shape[1] else None,
+    )
+    return figures, series, None
+
+
+def evaluation_terms(config: RunConfig) -> Terms:
+    """On what terms a run judges allocations."""
+    return Terms(
+        trans_cost=judging_cost(config),
+        periods_per_year=config.evaluation.periods_per_year,
+        initial=config.evaluation.initial,
+    )

@@ -546,4 +546,4 @@ def run(context: RunContext) -> None:
         result = train(context, config, estimator, splits, identity=identity, saved=saved)
         status = "early_stopped" if result.stopped_early else status
     record.update(phase="evaluation")
-    record.update(**judge(config, estimator, splits), status=status)
+    record.update(**judge(context, config, estimator, splits), status=status)

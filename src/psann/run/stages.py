@@ -24,6 +24,7 @@ from psann.run.config_targets import ResolvedTargets, estimator_arguments
 from psann.run.data import DataSplits, load_splits
 from psann.run.data_checks import SPLITS, DataRequirements
 from psann.run.events import EpochEvents, log_event
+from psann.run.npz import npz_bytes
 from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
 from psann.run.provenance import describe_start, save_start
@@ -423,14 +424,21 @@ def _fit_figures(result: FitResult) -> dict[str, Any]:
     }
 
 
-def judge(config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits) -> dict[str, Any]:
-    """The figures of the kept weights, as fields of `metrics.json`; logged as one row."""
+def judge(
+    context: RunContext, config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+) -> dict[str, Any]:
+    """The figures of the kept weights, as fields of `metrics.json`; logged as one row.
+
+    What a report draws goes to `evaluation.npz`.
+    """
     figures = split_figures(estimator, splits, config)
-    portfolio, why_not = portfolio_figures(estimator, splits, config)
+    portfolio, series, why_not = portfolio_figures(estimator, splits, config)
     if why_not is not None:
         log_event(
             _logger, logging.WARNING, "evaluation", f"There are no portfolio metrics: {why_not}."
         )
+    if series is not None:
+        context.storage.put(context.paths.evaluation, npz_bytes(series))
     policy = portfolio["portfolio_metrics"]
     known = {name: value for name, value in figures.items() if value is not None}
     text = ", ".join(f"{name} {value:.6g}" for name, value in known.items())

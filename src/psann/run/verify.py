@@ -108,6 +108,7 @@ class _Inspection:
             log = self._read("events.csv", _MAX_FILE_BYTES)
             self._check_artefacts(metrics, log, is_over=is_over)
             self._check_log(metrics, log, is_over=is_over)
+            self._check_evaluation(metrics, is_over=is_over)
             self._check_config()
             self._check_provenance()
         status = None if metrics is None else metrics["status"]
@@ -292,8 +293,8 @@ class _Inspection:
 
     def _is_known(self, name: str) -> bool:
         paths = self.paths
-        files = (paths.events, paths.config_resolved, paths.provenance, paths.manifest)
-        checkpoints = (paths.best, paths.warm_start, *paths.resume_states)
+        files = (paths.events, paths.config_resolved, paths.provenance, paths.evaluation)
+        checkpoints = (paths.manifest, paths.best, paths.warm_start, *paths.resume_states)
         known = {self._name(path) for path in (*files, *checkpoints)}
         return name in known or _KEPT_FILE.fullmatch(name) is not None
 
@@ -376,6 +377,23 @@ class _Inspection:
                 error(f"must have whole rows up to byte {n_bytes}, as {state} says")
         error, note = partial(self.error, "metrics.json"), partial(self.note, "metrics.json")
         check_best(rows, metrics, error=error, note=note, is_over=is_over)
+
+    def _check_evaluation(self, metrics: Mapping[str, Any], *, is_over: bool) -> None:
+        """The series of a finished run end where its figures say."""
+        name = self._name(self.paths.evaluation)
+        has_figures = metrics["portfolio_metrics"] is not None
+        if name not in self.sizes:
+            if is_over and has_figures:
+                self.error(name, "is missing; metrics.json has portfolio figures")
+            return
+        if self.sizes[name] > _MAX_FILE_BYTES:
+            self.error(name, f"has {self.sizes[name]} bytes, too many for what it should be")
+            return
+        # Only here: most directories are refused before NumPy is needed.
+        from psann.run.verify_evaluation import problems_of_evaluation
+
+        for problem in problems_of_evaluation(self.paths.evaluation, metrics, is_over=is_over):
+            self.error(name, problem)
 
     def _check_config(self) -> None:
         """The resolved configuration says everything: feeding it back gives it again."""

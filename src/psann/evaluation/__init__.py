@@ -1,0 +1,1 @@
+"""Judging a policy: figures and curves of its actions, beside what anybody could have done."""
