@@ -17,13 +17,13 @@ from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.training.engine import Carry, EagerEngine
 from psann.training.history import EpochRecord
-from psann.training.loop import Phase, run_phase, start_of
+from psann.training.loop import Phase, group_at_start, run_phase
 from psann.training.observers import Observer
 from psann.training.optimizer import Optimizer
 from psann.training.options import TrainingOptions
 from psann.training.precision import Precision
 from psann.training.schedules import LRScheduleOptions
-from psann.training.state import TrainState
+from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import RowObjective, Rows, row_table
 
 N_ROWS, N_IN, N_OUT = 24, 4, 2
@@ -83,7 +83,6 @@ def training_options(**given: Any) -> TrainingOptions:
         "max_skipped_updates": 0,
         "precision": Precision("cpu"),
         "device": torch.device("cpu"),
-        "seed": 0,
     }
     return TrainingOptions(**{**settings, **given})
 
@@ -96,9 +95,8 @@ def phase(**options: Any) -> Phase:
         "lr": 0.01,
         "schedule": LRScheduleOptions(),
         "objective": objective(),
-        "index_table": row_table(N_ROWS, 6, seed=0, stream="test", shuffle=True),
+        "index_table": row_table(N_ROWS, 6, stream="test", shuffle=True),
         "rows_per_index": 1,
-        "seed": 0,
         "draws": False,
         "is_episodic": False,
         "monitor": "train_loss",
@@ -106,13 +104,31 @@ def phase(**options: Any) -> Phase:
     return Phase(**{**settings, **options})
 
 
+def starts(made: EagerEngine, *seeds: int) -> list[SeedStart]:
+    """Where seeds begin: the first with the engine's network, the others with weights of theirs."""
+    first = SeedStart.of(made.network, seed=seeds[0], engine=made)
+    return [
+        first if k == 0 else replace(first, seed=seed, weights=first.weights * (1 + 0.1 * seed))
+        for k, seed in enumerate(seeds)
+    ]
+
+
+def at_start(
+    task: Phase, made: EagerEngine, saved: SavedState | None = None, *, seed: int = 0
+) -> TrainState:
+    """The state of a single seed at the start of a phase."""
+    (state,) = group_at_start(task, made, starts(made, seed), () if saved is None else (saved,))
+    return state
+
+
 def run(
-    task: Phase, made: EagerEngine | None = None, *observers: Observer
+    task: Phase, made: EagerEngine | None = None, *observers: Observer, seed: int = 0
 ) -> tuple[TrainState, bool]:
     """The state at the end of a phase, and whether it stopped early."""
     made = engine() if made is None else made
-    state = start_of(task, made)
-    return state, run_phase(task, made, state, observers)
+    state = at_start(task, made, seed=seed)
+    (stopped_early,) = run_phase(task, made, [state], observers)
+    return state, stopped_early
 
 
 def timeless(history: list[EpochRecord]) -> list[EpochRecord]:

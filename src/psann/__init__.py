@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from psann.estimators.dense import PSANNRegressor
     from psann.estimators.residual import ResPSANNRegressor
+    from psann.estimators.seeds import fit_seeds
     from psann.estimators.wave_resnet import WaveResNetRegressor
     from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
 
@@ -21,6 +22,7 @@ _HOMES = {
     "ResPSANNRegressor": "psann.estimators.residual",
     "WarmStartOptions": "psann.hisso.options",
     "WaveResNetRegressor": "psann.estimators.wave_resnet",
+    "fit_seeds": "psann.estimators.seeds",
 }
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "WarmStartOptions",
     "WaveResNetRegressor",
     "__version__",
+    "fit_seeds",
 ]
 
 

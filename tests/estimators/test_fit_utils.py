@@ -184,6 +184,7 @@ def test_nothing_is_trained_when_hisso_is_not_wanted(hisso: Any) -> None:
     result = maybe_run_hisso(
         nothing,
         prepare_inputs_and_scaler({"X": X}, None),
+        starts=[],
         hisso=hisso,
         evaluation=EvaluationOptions(),
         training=nothing,

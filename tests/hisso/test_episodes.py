@@ -11,8 +11,8 @@ from psann.hisso.episodes import default_updates_per_epoch, episode_table
 def starts(
     n_rows: int = 50, *, window: int = 8, seed: int = 0, epoch: int = 1, u: int = 3
 ) -> np.ndarray:
-    table = episode_table(n_rows, window=window, batch_episodes=4, updates_per_epoch=u, seed=seed)
-    return np.stack(list(table(epoch)))
+    table = episode_table(n_rows, window=window, batch_episodes=4, updates_per_epoch=u)
+    return np.stack(list(table(seed, epoch)))
 
 
 @given(

@@ -16,7 +16,7 @@ from psann._seed import update_keys
 from psann.errors import DivergedError, TrainingInterrupted
 from psann.nn.state import StateOptions
 from psann.training.engine import EagerEngine, Forward
-from psann.training.loop import Validation, resolve_monitor, run_phase, start_of
+from psann.training.loop import Validation, resolve_monitor, run_phase
 from psann.training.precision import INITIAL_SCALE, MAX_OVERFLOWS_IN_A_ROW, Precision
 from psann.training.schedules import LRScheduleOptions
 from psann.training.supervised import RowObjective, row_table, rows_loss
@@ -24,6 +24,7 @@ from tiny_training import (
     N_ROWS,
     POISON,
     Diary,
+    at_start,
     dense,
     engine,
     objective,
@@ -138,7 +139,7 @@ def test_the_training_loss_and_reward_can_be_the_monitor() -> None:
 def with_candidate(values: list[float], made: EagerEngine, **options: Any) -> Any:
     weights = torch.zeros_like(made.initial_carry().weights)
     task = judged(values, **options)
-    return replace(task, epochs=len(values) - 1, untrained_candidate=weights)
+    return replace(task, epochs=len(values) - 1, untrained_candidates={0: weights})
 
 
 @pytest.mark.parametrize("rewards", [[1.0, 0.5, -2.0], [1.0, 1.0, 1.0], [1.0, math.nan, 1.0]])
@@ -253,7 +254,7 @@ def test_losses_gradients_and_rewards_are_means_over_the_epoch() -> None:
     _, statistics = made.launch(
         carry,
         objective(),
-        indices=[torch.from_numpy(index) for index in task.index_table(1)],
+        indices=[torch.from_numpy(index) for index in task.index_table(0, 1)],
         keys=None,
         lr=0.0,
     )
@@ -292,7 +293,7 @@ def test_keys_are_drawn_by_phase_and_epoch_and_only_if_needed(draws: bool) -> No
             seen.append(key)
             return super().__call__(forward, index, key)
 
-    run(phase(name="hisso", seed=7, epochs=2, draws=draws, objective=Spy(rows=objective())))
+    run(phase(name="hisso", epochs=2, draws=draws, objective=Spy(rows=objective())), seed=7)
     expected: list[Any] = [None] * 8
     if draws:
         expected = [
@@ -318,7 +319,7 @@ def test_states_are_reset_at_the_start_of_each_epoch_if_asked(resets: bool) -> N
 
     task = phase(lr=1e-30, reset_states_each_epoch=resets, objective=Spy(rows=objective()))
     # The same rows in each epoch: with a reset, the same states.
-    table = row_table(N_ROWS, 6, seed=0, stream="test", shuffle=False)
+    table = row_table(N_ROWS, 6, stream="test", shuffle=False)
     run(replace(task, index_table=table), made)
     first, second, third = starts[:4], starts[4:8], starts[8:]
     assert (first == second == third) == resets
@@ -387,15 +388,15 @@ def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(
             reset_states_each_epoch=True,
             monitor="val_loss",
             validate=lambda forward: Validation(loss=rows_loss(forward, data, mse_of)),
-            untrained_candidate=torch.zeros_like(made().initial_carry().weights),
+            untrained_candidates={0: torch.zeros_like(made().initial_carry().weights)},
         )
 
     expected, _ = run(task(), made())
     first = made()
-    state = start_of(task(), first)
+    state = at_start(task(), first)
     with pytest.raises(TrainingInterrupted):
-        run_phase(task(), first, state, [Diary(stop_at=event, error=STOP)])
-    run_phase(task(), made(), state, [Diary()])
+        run_phase(task(), first, [state], [Diary(stop_at=event, error=STOP)])
+    run_phase(task(), made(), [state], [Diary()])
     assert same(state.carry, expected.carry)
     assert timeless(state.history) == timeless(expected.history)
     assert (state.epoch, state.update, state.episodes) == (3, 12, 3 * N_ROWS)
@@ -412,7 +413,7 @@ def test_training_that_had_run_out_of_patience_does_not_go_on() -> None:
     made = engine()
     state, _ = run(task, made)
     diary = Diary()
-    assert run_phase(task, made, state, [diary])
+    assert run_phase(task, made, [state], [diary]) == [True]
     assert diary.events == [("start", 2), ("end", 2)]
 
 
@@ -427,7 +428,7 @@ def broken(kind: str, *bad_rows: int) -> Any:
     else:
         data.y[list(bad_rows)] = {"loss": 1e30, "gradient": POISON}[kind]
     goal = objective(data, loss=poisoned) if kind == "gradient" else objective(data)
-    table = row_table(N_ROWS, 6, seed=0, stream="test", shuffle=False)
+    table = row_table(N_ROWS, 6, stream="test", shuffle=False)
     return phase(objective=goal, index_table=table)
 
 
@@ -445,15 +446,15 @@ def test_the_first_number_that_is_not_finite_stops_training_and_says_where(
 ) -> None:
     launches_of(monkeypatch, size)
     task, made = broken(kind, 13), engine()
-    state = start_of(task, made)
+    state = at_start(task, made)
     message = f"diverged in phase supervised, epoch 1, update 3: {PLACES[kind]}. The weights are"
     with pytest.raises(DivergedError, match=message):
-        run_phase(task, made, state, [])
+        run_phase(task, made, [state], [])
     good = engine()
     expected, _ = good.launch(
         good.initial_carry(),
         task.objective,
-        indices=[torch.from_numpy(index) for index in task.index_table(1)[:2]],
+        indices=[torch.from_numpy(index) for index in task.index_table(0, 1)[:2]],
         keys=None,
         lr=0.01,
     )
@@ -464,10 +465,10 @@ def test_a_forward_pass_that_overflows_is_told_apart() -> None:
     made = engine()
     weights = made.initial_carry().weights
     task = phase()
-    state = start_of(task, made)
+    state = at_start(task, made)
     state.carry = replace(state.carry, weights=torch.full_like(weights, 1e38))
     with pytest.raises(DivergedError, match=r"update 1: the forward pass gave outputs that are"):
-        run_phase(task, made, state, [])
+        run_phase(task, made, [state], [])
 
 
 def test_skipped_updates_are_counted_up_to_the_limit() -> None:
@@ -501,14 +502,14 @@ def test_an_epoch_without_a_single_finite_loss_has_no_training_loss() -> None:
 
 def scaled(scale: float, **options: Any) -> tuple[EagerEngine, Any]:
     made = engine(precision=Precision("cpu", torch.float16), **options)
-    state = start_of(phase(), made)
+    state = at_start(phase(), made)
     state.carry = replace(state.carry, scale=torch.tensor(scale))
     return made, state
 
 
 def test_float16_overflows_are_no_divergence_and_are_counted() -> None:
     made, state = scaled(2.0**22)
-    run_phase(phase(), made, state, [])
+    run_phase(phase(), made, [state], [])
     assert 1 <= state.skipped_updates < 12
     assert state.history[-1].amp_scale == 2.0 ** (22 - state.skipped_updates)
     assert state.refused_in_a_row == 0
@@ -534,5 +535,5 @@ def test_too_many_overflows_in_a_row_stop_training(
         f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by .*epoch 13, update 2"
     )
     with pytest.raises(DivergedError, match=message):
-        run_phase(task, made, state, [])
+        run_phase(task, made, [state], [])
     assert torch.equal(state.carry.weights, engine().initial_carry().weights)

@@ -7,12 +7,12 @@ import torch
 from psann.nn.state import StateOptions
 from psann.training.history import Decision
 from psann.training.state import Best, TrainState
-from tiny_training import dense, engine, phase, run
+from tiny_training import at_start, dense, engine, phase, run
 
 
 def start() -> TrainState:
     made = engine(dense(state=StateOptions()))
-    return TrainState.at_start("hisso", epochs_total=3, monitor="val_reward", engine=made)
+    return at_start(phase(name="hisso"), made)
 
 
 def test_a_phase_begins_at_the_networks_weights_with_nothing_done() -> None:

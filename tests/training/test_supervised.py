@@ -26,7 +26,17 @@ from psann.training.supervised import (
     rows_loss,
     shuffle_decision,
 )
-from tiny_training import N_IN, N_OUT, N_ROWS, Diary, dense, rows, timeless, training_options
+from tiny_training import (
+    N_IN,
+    N_OUT,
+    N_ROWS,
+    Diary,
+    dense,
+    rows,
+    starts,
+    timeless,
+    training_options,
+)
 
 INDEX = torch.tensor([5, 2, 2])
 (KEY,) = update_keys(0, "test", epoch=1, n_updates=1)
@@ -39,16 +49,22 @@ def double(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
 
 
 def fit(
-    *observers: Any, data: Rows | None = None, validation: Rows | None = None, **given: Any
+    *observers: Any,
+    data: Rows | None = None,
+    validation: Rows | None = None,
+    seed: int = 0,
+    **given: Any,
 ) -> tuple[Any, Any]:
     made = build_engine(dense(), training_options(**given), epoch_offset=0)
-    return fit_supervised(
+    (trained,) = fit_supervised(
         made,
         rows() if data is None else data,
         validation,
+        starts=starts(made, seed),
         options=training_options(**given),
         observers=observers,
     )
+    return trained
 
 
 # --- the objective
@@ -141,23 +157,23 @@ def test_the_loss_of_all_rows_is_computed_in_one_pass_without_gradient() -> None
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 5), (10, 10), (10, 32), (1, 1)])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_batches_cover_every_row_once_per_epoch(n: int, size: int, shuffle: bool) -> None:
-    table = row_table(n, size, seed=0, stream="a", shuffle=shuffle)
+    table = row_table(n, size, stream="a", shuffle=shuffle)
     for epoch in (1, 2):
-        batches = table(epoch)
+        batches = table(0, epoch)
         assert sorted(np.concatenate(batches)) == list(range(n))
         assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
         assert 1 <= len(batches[-1]) <= size
 
 
 def test_without_shuffling_rows_come_in_time_order() -> None:
-    batches = row_table(7, 3, seed=0, stream="a", shuffle=False)(4)
+    batches = row_table(7, 3, stream="a", shuffle=False)(0, 4)
     assert [batch.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 def test_the_order_is_a_function_of_seed_stream_and_epoch() -> None:
     def order(epoch: int = 1, seed: int = 0, stream: str = "a") -> list[int]:
-        table = row_table(50, 50, seed=seed, stream=stream, shuffle=True)
-        return table(epoch)[0].tolist()
+        table = row_table(50, 50, stream=stream, shuffle=True)
+        return table(seed, epoch)[0].tolist()
 
     assert order() == order()
     assert (

@@ -35,6 +35,7 @@ from psann.estimators._fit_utils import (
     network_outputs,
     prepare_inputs_and_scaler,
     supervised_rows,
+    validation_mapping,
 )
 from psann.estimators._idle_parameters import idle_options, idle_parameters
 from psann.estimators._options import read_options
@@ -45,7 +46,7 @@ from psann.losses import LOSSES, Loss
 from psann.nn.network import Network
 from psann.nn.sine import SineOptions
 from psann.nn.state import initial_states
-from psann.training.engine import StateReset
+from psann.training.engine import EagerEngine, StateReset
 from psann.training.history import Decision, FitResult
 from psann.training.loop import MonitorName
 from psann.training.observers import Observer
@@ -53,7 +54,7 @@ from psann.training.optimizer import Optimizer, OptimizerName
 from psann.training.options import TrainingOptions, build_engine
 from psann.training.precision import resolve_precision
 from psann.training.schedules import LRScheduleOptions
-from psann.training.state import SavedState, TrainState
+from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import fit_supervised
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -270,6 +271,32 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
             If a loss, reward or gradient is not finite; nothing is fitted then, and with
             `warm_start` the weights stay what they were.
         """
+        self._fit_group(
+            (),
+            {"X": X, "y": y, "prices": prices, "context": context},
+            validation_data=validation_data,
+            hisso=hisso,
+            evaluation=evaluation,
+            observers=observers,
+            resume=() if resume is None else (resume,),
+        )
+        return self
+
+    def _fit_group(
+        self,
+        twins: Sequence[BasePSANNRegressor],
+        rows: Mapping[str, Any],
+        *,
+        validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None,
+        hisso: HISSOOptions | Mapping[str, Any] | None,
+        evaluation: EvaluationOptions | Mapping[str, Any] | None,
+        observers: Sequence[Observer],
+        resume: Sequence[SavedState],
+    ) -> None:
+        """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
+
+        `rows` are ``X y prices context``; `resume` has one state for each, this one first.
+        """
         problems = self.parameter_problems()
         if problems:
             raise ValueError("\n".join(problems))
@@ -278,38 +305,79 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         continues = self.warm_start and hasattr(self, "network_")
         device = resolve_device(self.device)
         prepared = self._prepared_inputs(
-            {"X": X, "y": y, "prices": prices, "context": context},
-            _as_mapping(validation_data),
+            rows,
+            validation_mapping(validation_data),
             requires_y=options is None or not options.enabled,
             continues=continues,
         )
-        network = self._first_network(prepared, options, continues=continues)
-        training, decisions = self._training_options(options, network, prepared, device)
+        networks = [self._first_network(prepared, options, continues=continues)]
+        training, decisions = self._training_options(options, networks[0], prepared, device)
         decisions += self._idle_decisions(options, prepared)
         for decision in decisions:
             for observer in observers:
                 observer.on_decision(decision)
-        engine = build_engine(network, training, epoch_offset=self._epoch_offset)
         self.hisso_options_, self.evaluation_options_ = options, judging
+        for twin in twins:
+            twin._take_fitted(self)
+            networks.append(twin._first_network(prepared, options, continues=continues))
+        engine = build_engine(networks[0], training, epoch_offset=self._epoch_offset)
+        members = (self, *twins)
+        starts = [
+            SeedStart.of(network, seed=member.seed_, engine=engine)
+            for member, network in zip(members, networks, strict=True)
+        ]
+        trained = self._trained(
+            engine,
+            prepared,
+            starts,
+            training=training,
+            continues=continues,
+            observers=observers,
+            saved=resume,
+        )
+        for member, network, (state, result) in zip(members, networks, trained, strict=True):
+            result.decisions[:0] = decisions
+            member._keep(network.to(device), state, result)
+
+    def _trained(
+        self,
+        engine: EagerEngine,
+        prepared: PreparedInputs,
+        starts: Sequence[SeedStart],
+        *,
+        training: TrainingOptions,
+        continues: bool,
+        observers: Sequence[Observer],
+        saved: Sequence[SavedState],
+    ) -> list[tuple[TrainState, FitResult]]:
+        """Train every seed on episodes or on targets."""
         with thread_count(self.threads_):
             trained = maybe_run_hisso(
                 engine,
                 prepared,
-                hisso=options,
-                evaluation=judging,
+                starts=starts,
+                hisso=self.hisso_options_,
+                evaluation=self.evaluation_options_,
                 training=training,
                 keeps_first_weights=continues,
                 observers=observers,
-                saved=resume,
+                saved=saved,
             )
             if trained is None:
-                rows = supervised_rows(prepared, device)
                 trained = fit_supervised(
-                    engine, *rows, options=training, observers=observers, saved=resume
+                    engine,
+                    *supervised_rows(prepared, training.device),
+                    starts=starts,
+                    options=training,
+                    observers=observers,
+                    saved=saved,
                 )
-        self._keep(network, *trained)
-        self.fit_result_.decisions[:0] = decisions
-        return self
+        return trained
+
+    def _take_fitted(self, other: BasePSANNRegressor) -> None:
+        """Be fitted as another is, apart from the parameters."""
+        for name in vars(other).keys() - set(self._get_param_names()):
+            setattr(self, name, getattr(other, name))
 
     def _prepared_inputs(
         self,
@@ -425,7 +493,6 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
             max_skipped_updates=0 if self.on_nonfinite == "stop" else self.max_skipped_updates,
             precision=precision,
             device=device,
-            seed=self.seed_,
         ), decisions
 
     def _idle_decisions(
@@ -477,24 +544,6 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         tags.target_tags.single_output = True
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _as_mapping(validation_data: Any) -> Mapping[str, Any] | None:
-    if validation_data is None:
-        return None
-    if isinstance(validation_data, Mapping):
-        keys = set(validation_data)
-        if "X" in keys and keys <= {"X", "y", "prices", "context"}:
-            return validation_data
-        got = ", ".join(sorted(map(str, keys))) or "nothing"
-    elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
-        return dict(zip(("X", "y"), validation_data, strict=True))
-    else:
-        got = type(validation_data).__name__
-    raise ValueError(
-        "validation_data must be a mapping with X and any of y, prices, context, or the pair "
-        f"(X, y); got {got}."
-    )
 
 
 def _take_over(network: Network, fitted: Network) -> None:

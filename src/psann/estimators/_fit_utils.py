@@ -32,7 +32,7 @@ from psann.training.engine import EagerEngine
 from psann.training.history import Decision, FitResult
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
-from psann.training.state import SavedState, TrainState
+from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import Rows
 
 Floats = NDArray[np.floating[Any]]
@@ -69,6 +69,25 @@ class PreparedInputs:
     def n_context(self) -> int:
         """Columns of the network's context, 0 without one."""
         return 0 if self.train.context is None else self.train.context.shape[1]
+
+
+def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
+    """What `fit` was given to validate on as a mapping; the pair `(X, y)` is short for one."""
+    if validation_data is None:
+        return None
+    if isinstance(validation_data, Mapping):
+        keys = set(validation_data)
+        if "X" in keys and keys <= {"X", "y", "prices", "context"}:
+            return validation_data
+        got = ", ".join(sorted(map(str, keys))) or "nothing"
+    elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
+        return dict(zip(("X", "y"), validation_data, strict=True))
+    else:
+        got = type(validation_data).__name__
+    raise ValueError(
+        "validation_data must be a mapping with X and any of y, prices, context, or the pair "
+        f"(X, y); got {got}."
+    )
 
 
 def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
@@ -264,21 +283,24 @@ def maybe_run_hisso(
     engine: EagerEngine,
     prepared: PreparedInputs,
     *,
+    starts: Sequence[SeedStart],
     hisso: HISSOOptions | None,
     evaluation: EvaluationOptions,
     training: TrainingOptions,
     keeps_first_weights: bool = False,
     observers: Sequence[Observer] = (),
-    saved: SavedState | None = None,
-) -> tuple[TrainState, FitResult] | None:
+    saved: Sequence[SavedState] = (),
+) -> list[tuple[TrainState, FitResult]] | None:
     """Train on episodes if the options say so.
 
     Parameters
     ----------
     engine : EagerEngine
-        Runs the updates; its network gives the first weights.
+        Runs the updates.
     prepared : PreparedInputs
-        Scaled rows.
+        Scaled rows, one set for all seeds.
+    starts : sequence of SeedStart
+        Where each seed begins.
     hisso : HISSOOptions or None
         None, or ``enabled=False``: nothing is done here.
     evaluation : EvaluationOptions
@@ -289,13 +311,13 @@ def maybe_run_hisso(
         Whether epoch 0 is the network as given (fine-tuning) rather than one that does nothing.
     observers : sequence of Observer
         Who watches.
-    saved : SavedState, optional
-        Where an earlier start left off.
+    saved : sequence of SavedState
+        Where an earlier start left off, by seed.
 
     Returns
     -------
-    (TrainState, FitResult) or None
-        None when HISSO is not wanted.
+    list of (TrainState, FitResult) or None
+        By seed; None when HISSO is not wanted.
 
     Raises
     ------
@@ -339,9 +361,10 @@ def maybe_run_hisso(
         training=training,
         keeps_first_weights=keeps_first_weights,
     )
-    state, result = train_hisso(engine, task, observers, saved)
-    result.decisions[:0] = decisions
-    return state, result
+    trained = train_hisso(engine, task, starts=starts, observers=observers, saved=saved)
+    for _, result in trained:
+        result.decisions[:0] = decisions
+    return trained
 
 
 def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions) -> list[str]:

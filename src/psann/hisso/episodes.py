@@ -18,7 +18,7 @@ def default_updates_per_epoch(n_rows: int, *, window: int, batch_episodes: int) 
 
 
 def episode_table(
-    n_rows: int, *, window: int, batch_episodes: int, updates_per_epoch: int, seed: int
+    n_rows: int, *, window: int, batch_episodes: int, updates_per_epoch: int
 ) -> IndexTable:
     """Start rows of the episodes of an epoch, ``s ~ U{0, ..., N - T}``.
 
@@ -28,16 +28,15 @@ def episode_table(
         Rows N of the series, at least `window`.
     window, batch_episodes, updates_per_epoch : int
         T, B and U.
-    seed : int
-        Seed of the run.
 
     Returns
     -------
     callable
-        Epoch to an int64 array ``(U, B)``: the same for any number of processes and any engine.
+        Seed and epoch to an int64 array ``(U, B)``: the same for any number of processes and any
+        engine.
     """
 
-    def table(epoch: int) -> Sequence[NDArray[np.int64]]:
+    def table(seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
         generator = stream_generator(seed, "hisso.starts", epoch=epoch)
         shape = (updates_per_epoch, batch_episodes)
         return list(generator.integers(0, n_rows - window + 1, size=shape))

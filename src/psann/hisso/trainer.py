@@ -18,11 +18,18 @@ from psann.hisso.rewards import Reward
 from psann.hisso.transforms import TRANSFORMS, Transform
 from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
-from psann.training.loop import MonitorName, Phase, Validation, resolve_monitor, run_phase, start_of
+from psann.training.loop import (
+    MonitorName,
+    Phase,
+    Validation,
+    group_at_start,
+    resolve_monitor,
+    run_phase,
+)
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.schedules import LRScheduleOptions
-from psann.training.state import SavedState, TrainState
+from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import RowObjective, Rows, row_table, shuffle_decision
 
 
@@ -157,28 +164,30 @@ class HISSOTask:
 def train_hisso(
     engine: EagerEngine,
     task: HISSOTask,
+    *,
+    starts: Sequence[SeedStart],
     observers: Sequence[Observer],
-    saved: SavedState | None = None,
-) -> tuple[TrainState, FitResult]:
-    """Train a policy by its reward, after a warm start on targets if there is one.
+    saved: Sequence[SavedState] = (),
+) -> list[tuple[TrainState, FitResult]]:
+    """Train policies by their reward, after a warm start on targets if there is one.
 
     Parameters
     ----------
     engine : EagerEngine
-        Runs the updates; its network gives the first weights.
+        Runs the updates.
     task : HISSOTask
         Data and options.
+    starts : sequence of SeedStart
+        Where each seed begins: one policy each.
     observers : sequence of Observer
         Who watches.
-    saved : SavedState, optional
-        Where an earlier start left off, in the warm start or in the episodes.
+    saved : sequence of SavedState
+        Where an earlier start left off, in the warm start or in the episodes, by seed.
 
     Returns
     -------
-    state : TrainState
-        Where training ended; `state.best` is what to keep.
-    result : FitResult
-        What happened.
+    list of (TrainState, FitResult)
+        By seed, where training ended (`state.best` is what to keep), and what happened.
 
     Raises
     ------
@@ -192,9 +201,9 @@ def train_hisso(
         monitors = ("val_reward", "val_loss", *monitors)
     monitor = resolve_monitor(task.training.monitor, monitors)
     decisions = []
-    warm = None
-    if task.warm_start_rows is not None and (saved is None or saved.phase != "hisso"):
-        warm, decision = _warm_start(engine, task, observers, saved)
+    warm: list[TrainState] = []
+    if task.warm_start_rows is not None and not (saved and saved[0].phase == "hisso"):
+        warm, decision = _warm_start(engine, task, starts, observers, saved)
         decisions.append(decision)
     if task.hisso.warm_start is not None:
         # The network has grown with these epochs; starting its warm-ups again would undo them.
@@ -202,24 +211,29 @@ def train_hisso(
     decisions.append(_episode_decision(engine, task))
     for observer in observers:
         observer.on_decision(decisions[-1])
-    phase = _episode_phase(engine, task, monitor)
-    state = start_of(phase, engine, saved)
-    if warm is not None:
-        state.carry = engine.restarted(warm.carry.weights, warm.carry.buffers)
-    stopped_early = run_phase(phase, engine, state, observers)
-    if state.best_epoch == 0:
-        decisions.append(_untrained_decision(task))
-        for observer in observers:
-            observer.on_decision(decisions[-1])
-    return state, state.result(stopped_early=stopped_early, decisions=decisions)
+    phase = _episode_phase(engine, task, starts, monitor)
+    group = group_at_start(phase, engine, starts, saved)
+    for state, before in zip(group, warm, strict=bool(warm)):
+        state.carry = engine.restarted(before.carry.weights, before.carry.buffers)
+    stopped = run_phase(phase, engine, group, observers)
+    trained = []
+    for state, has_stopped in zip(group, stopped, strict=True):
+        own = [_untrained_decision(task, state.seed)] if state.best_epoch == 0 else []
+        for decision in own:
+            for observer in observers:
+                observer.on_decision(decision)
+        result = state.result(stopped_early=has_stopped, decisions=[*decisions, *own])
+        trained.append((state, result))
+    return trained
 
 
 def _warm_start(
     engine: EagerEngine,
     task: HISSOTask,
+    starts: Sequence[SeedStart],
     observers: Sequence[Observer],
-    saved: SavedState | None,
-) -> tuple[TrainState, Decision]:
+    saved: Sequence[SavedState],
+) -> tuple[list[TrainState], Decision]:
     options, training = task.hisso.warm_start, task.training
     assert options is not None and task.warm_start_rows is not None
     rows = task.warm_start_rows
@@ -235,12 +249,10 @@ def _warm_start(
         index_table=row_table(
             len(rows.X),
             options.batch_size,
-            seed=training.seed,
             stream="warm_start.shuffle",
             shuffle=bool(decision.shuffle),
         ),
         rows_per_index=1,
-        seed=training.seed,
         draws=training.input_noise > 0 or engine.network.dropout > 0,
         is_episodic=False,
         monitor=None,
@@ -249,13 +261,15 @@ def _warm_start(
     )
     usual = training.optimizer.weight_decay
     own_decay = usual if options.weight_decay is None else options.weight_decay
-    state = start_of(phase, engine, saved)
+    group = group_at_start(phase, engine, starts, saved)
     with engine.weight_decay_of(own_decay):
-        run_phase(phase, engine, state, observers)
-    return state, decision
+        run_phase(phase, engine, group, observers)
+    return group, decision
 
 
-def _episode_phase(engine: EagerEngine, task: HISSOTask, monitor: MonitorName) -> Phase:
+def _episode_phase(
+    engine: EagerEngine, task: HISSOTask, starts: Sequence[SeedStart], monitor: MonitorName
+) -> Phase:
     hisso, training = task.hisso, task.training
     return Phase(
         name="hisso",
@@ -276,15 +290,15 @@ def _episode_phase(engine: EagerEngine, task: HISSOTask, monitor: MonitorName) -
             window=hisso.window,
             batch_episodes=hisso.batch_episodes,
             updates_per_epoch=task.updates_per_epoch,
-            seed=training.seed,
         ),
         rows_per_index=hisso.window,
-        seed=training.seed,
         draws=_draws(engine, task),
         is_episodic=True,
         monitor=monitor,
         validate=None if task.validation is None else task.validate,
-        untrained_candidate=_untrained_weights(engine, task),
+        untrained_candidates={
+            start.seed: _untrained_weights(engine, task, start) for start in starts
+        },
         patience=training.patience,
         reset_states_each_epoch=training.state_reset == "epoch",
         max_skipped_updates=training.max_skipped_updates,
@@ -310,12 +324,13 @@ def _shares_rows(engine: EagerEngine, task: HISSOTask) -> bool:
     )
 
 
-def _untrained_weights(engine: EagerEngine, task: HISSOTask) -> Tensor:
+def _untrained_weights(engine: EagerEngine, task: HISSOTask, start: SeedStart) -> Tensor:
     """Weights ``(P,)`` of epoch 0: as given, or with a head of zeros (softmax: 1/N)."""
-    tensors = dict(engine.network.named_parameters())
-    if not task.keeps_first_weights:
-        for name in ("head.weight", "head.bias"):
-            tensors[name] = torch.nn.Parameter(torch.zeros_like(tensors[name]))
+    if task.keeps_first_weights:
+        return start.weights
+    tensors = engine.layout.unflatten(start.weights)
+    for name in ("head.weight", "head.bias"):
+        tensors[name] = torch.zeros_like(tensors[name])
     return engine.layout.flatten(tensors)
 
 
@@ -340,8 +355,10 @@ def _episode_decision(engine: EagerEngine, task: HISSOTask) -> Decision:
     )
 
 
-def _untrained_decision(task: HISSOTask) -> Decision:
+def _untrained_decision(task: HISSOTask, seed: int) -> Decision:
     kept = "the weights as given" if task.keeps_first_weights else "a head of zeros, no opinion"
     return Decision(
-        phase="hisso", message=f"no epoch did better on validation than epoch 0: kept {kept}"
+        phase="hisso",
+        seed=seed,
+        message=f"no epoch did better on validation than epoch 0: kept {kept}",
     )

@@ -47,6 +47,8 @@ class Decision:
     message: str
     shuffle: bool | None = None
     state_reset: str | None = None
+    seed: int | None = None
+    """The seed that it is about; None where it is about all."""
 
 
 @dataclass(kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.precision import MAX_OVERFLOWS_IN_A_ROW
 from psann.training.schedules import LRScheduleOptions, learning_rate
-from psann.training.state import Best, SavedState, Tally, TrainState
+from psann.training.state import Best, SavedState, SeedStart, Tally, TrainState
 
 MonitorName = Literal["val_reward", "val_loss", "reward", "train_loss"]
 
@@ -36,15 +37,15 @@ class Validation:
 
 
 class IndexTable(Protocol):
-    """Which rows or start rows each update of an epoch uses; a function of the epoch."""
+    """Which rows or start rows each update uses; a function of seed and epoch."""
 
-    def __call__(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+    def __call__(self, seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
         """One array ``(B,)`` per update."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """What one phase of training does, as plain values and pure functions."""
+    """What one phase of training does, whatever the seed, as plain values and pure functions."""
 
     name: str
     epochs: int
@@ -53,15 +54,14 @@ class Phase:
     objective: Objective
     index_table: IndexTable
     rows_per_index: int
-    seed: int
     draws: bool
     """Whether an update needs keys, for noise or dropout."""
     is_episodic: bool
     monitor: MonitorName | None
     """None keeps the last weights: nothing is chosen in a warm start."""
     validate: Callable[[Forward], Validation] | None = None
-    untrained_candidate: Tensor | None = None
-    """Weights ``(P,)`` that compete as epoch 0; needs `validate`."""
+    untrained_candidates: Mapping[int, Tensor] = field(default_factory=dict)
+    """Weights ``(P,)`` by seed that compete as epoch 0; needs `validate`."""
     patience: int | None = None
     reset_states_each_epoch: bool = False
     max_skipped_updates: int = 0
@@ -86,20 +86,58 @@ def resolve_monitor(requested: MonitorName | None, available: Sequence[MonitorNa
     return requested
 
 
-def start_of(phase: Phase, engine: EagerEngine, saved: SavedState | None = None) -> TrainState:
-    """State before the first update of a phase, or where an earlier start left that phase."""
-    state = TrainState.at_start(
-        phase.name, epochs_total=phase.epochs, monitor=phase.monitor, engine=engine
-    )
-    if saved is not None and saved.phase == phase.name:
-        state.load_state_dict(saved)
-    return state
+def group_at_start(
+    phase: Phase,
+    engine: EagerEngine,
+    starts: Sequence[SeedStart],
+    saved: Sequence[SavedState] = (),
+) -> list[TrainState]:
+    """One state per seed before the first update of a phase, or where an earlier start left it.
+
+    Parameters
+    ----------
+    phase : Phase
+        What they are about to do.
+    engine : EagerEngine
+        Knows the layout of the weights.
+    starts : sequence of SeedStart
+        The seeds, at least one.
+    saved : sequence of SavedState
+        What an earlier start left, in the order of the seeds; states of another phase are passed
+        over.
+
+    Raises
+    ------
+    ValueError
+        If they are states of other seeds.
+    """
+    group = [
+        TrainState.at_start(
+            phase.name,
+            epochs_total=phase.epochs,
+            monitor=phase.monitor,
+            engine=engine,
+            start=start,
+        )
+        for start in starts
+    ]
+    for state in group:
+        state.group = group
+    if saved and saved[0].phase == phase.name:
+        if len(saved) != len(group):
+            raise ValueError(f"{len(saved)} saved states must be given to as many seeds.")
+        for state, earlier in zip(group, saved, strict=True):
+            state.load_state_dict(earlier)
+    return group
 
 
 def run_phase(
-    phase: Phase, engine: EagerEngine, state: TrainState, observers: Sequence[Observer]
-) -> bool:
-    """Train a phase from where `state` stands to its end, and leave the result in `state`.
+    phase: Phase, engine: EagerEngine, group: Sequence[TrainState], observers: Sequence[Observer]
+) -> list[bool]:
+    """Train a phase from where its seeds stand to its end, and leave the results in their states.
+
+    All seeds do the same epoch at the same time, each with its own draws, best epoch and patience.
+    One that has stopped early leaves the others to go on.
 
     Parameters
     ----------
@@ -107,104 +145,145 @@ def run_phase(
         What to do.
     engine : EagerEngine
         Runs the updates.
-    state : TrainState
-        Moved in place.
+    group : sequence of TrainState
+        One per seed, moved in place.
     observers : sequence of Observer
         Told of every launch, epoch, and the end.
 
     Returns
     -------
-    bool
-        Whether epochs were left undone because `patience` of them brought no better monitor.
+    list of bool
+        By seed, whether epochs were left undone because `patience` of them brought no better
+        monitor.
 
     Raises
     ------
     DivergedError
-        If a loss or gradient is not finite; the weights are those before that update. Also if the
-        monitor was finite in no epoch, so that none can be kept.
+        If a loss or gradient of any seed is not finite; its weights are those before that update.
+        Also if the monitor was finite in no epoch, so that none can be kept.
     """
-    for observer in observers:
+    for observer, state in itertools.product(observers, group):
         observer.on_phase_start(state)
-    if state.update == 0 and state.best is None:
+    for state in group:
         _judge_untrained(phase, engine, state)
-    stopped_early = _is_out_of_patience(phase, state)
-    while state.epoch < phase.epochs and not stopped_early:
-        record = _run_epoch(phase, engine, state, observers)
+    while active := [state for state in group if _goes_on(phase, state)]:
+        records = _run_epoch(phase, engine, active, observers)
         for observer in observers:
-            observer.on_epoch(record, state)
-        stopped_early = _is_out_of_patience(phase, state)
+            for record, state in zip(records, active, strict=True):
+                observer.on_epoch(record, state)
+    for state in group:
+        _check_that_one_is_kept(phase, state)
+    for observer, state in itertools.product(observers, group):
+        observer.on_phase_end(phase.name, state)
+    return [state.epoch < phase.epochs for state in group]
+
+
+def _goes_on(phase: Phase, state: TrainState) -> bool:
+    is_out_of_patience = phase.patience is not None and state.stale_epochs >= phase.patience
+    return state.epoch < phase.epochs and not is_out_of_patience
+
+
+def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
     if phase.monitor is not None and state.best is None:
         raise DivergedError(
-            f"Nothing can be kept of phase {phase.name}: {phase.monitor} was not finite in any of "
-            f"its {state.epoch} epochs. Check the reward or loss on the rows that it is taken of."
+            f"Nothing can be kept of {_name(phase, state)}: {phase.monitor} was not finite in any "
+            f"of its {state.epoch} epochs. Check the reward or loss on the rows that it is taken "
+            "of."
         )
-    for observer in observers:
-        observer.on_phase_end(phase.name, state)
-    return stopped_early and state.epoch < phase.epochs
-
-
-def _is_out_of_patience(phase: Phase, state: TrainState) -> bool:
-    return phase.patience is not None and state.stale_epochs >= phase.patience
 
 
 def _judge_untrained(phase: Phase, engine: EagerEngine, state: TrainState) -> None:
     """Let the untrained weights compete as epoch 0: doing nothing is a legitimate answer."""
-    if phase.untrained_candidate is None or phase.validate is None:
+    is_at_start = state.update == 0 and state.best is None
+    if not is_at_start or state.seed not in phase.untrained_candidates or phase.validate is None:
         return
     engine.set_epoch(0)
-    weights, buffers = phase.untrained_candidate, state.carry.buffers
+    weights, buffers = phase.untrained_candidates[state.seed], state.carry.buffers
     validation = phase.validate(engine.forward(weights, buffers))
     value = _monitor_value(phase, None, validation)
     if value is not None and math.isfinite(value):
         state.best = Best(value=value, epoch=0, weights=weights, buffers=buffers)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Draws:
+    """What the seeds of a group draw for some updates: rows, and keys for noise and dropout."""
+
+    indices: list[Sequence[Tensor]]  # S times K times (B,)
+    keys: list[Tensor] | None  # S times (K, 2)
+
+    def part(self, first: int, n_updates: int) -> _Draws:
+        """The draws of the updates from `first` on, at most so many."""
+        updates = slice(first, first + n_updates)
+        return _Draws(
+            indices=[each[updates] for each in self.indices],
+            keys=None if self.keys is None else [each[updates] for each in self.keys],
+        )
+
+
+def _draw(phase: Phase, engine: EagerEngine, group: Sequence[TrainState], epoch: int) -> _Draws:
+    """Everything that the seeds draw in an epoch, on the device."""
+    tables = [phase.index_table(state.seed, epoch) for state in group]
+    keys = None
+    if phase.draws:
+        stream, n_updates = f"{phase.name}.draws", len(tables[0])
+        keys = [
+            update_keys(state.seed, stream, epoch=epoch, n_updates=n_updates).to(engine.device)
+            for state in group
+        ]
+    # One copy to the device for all updates of all seeds.
+    flat = torch.from_numpy(np.concatenate([rows for table in tables for rows in table]))
+    parts = flat.to(engine.device).split([len(rows) for table in tables for rows in table])
+    n = len(tables[0])
+    return _Draws(indices=[parts[s * n : (s + 1) * n] for s in range(len(group))], keys=keys)
+
+
 def _run_epoch(
-    phase: Phase, engine: EagerEngine, state: TrainState, observers: Sequence[Observer]
-) -> EpochRecord:
-    epoch = state.epoch + 1
+    phase: Phase, engine: EagerEngine, group: Sequence[TrainState], observers: Sequence[Observer]
+) -> list[EpochRecord]:
+    """One epoch of all seeds of a group, which have as many epochs behind them."""
+    epoch = group[0].epoch + 1
     lr = learning_rate(phase.schedule, lr=phase.lr, epoch=epoch, epochs=phase.epochs)
     engine.set_epoch(epoch)
     started = time.perf_counter()
-    table = phase.index_table(epoch)
-    keys = None
-    if phase.draws:
-        keys = update_keys(phase.seed, f"{phase.name}.draws", epoch=epoch, n_updates=len(table))
-        keys = keys.to(engine.device)
-    # One copy to the device for all updates.
-    flat = torch.from_numpy(np.concatenate(table)).to(engine.device)
-    indices = flat.split([len(rows) for rows in table])
-    if phase.reset_states_each_epoch and state.updates_in_epoch == 0:
-        state.carry = engine.reset_states(state.carry)
+    draws = _draw(phase, engine, group, epoch)
+    if phase.reset_states_each_epoch and group[0].updates_in_epoch == 0:
+        for state in group:
+            state.carry = engine.reset_states(state.carry)
     data_s = time.perf_counter() - started
-    n_before = len(state.tally.values)
-    step_s = _run_launches(phase, engine, state, observers, indices, keys, lr)
-    n_values = len(state.tally.values) - n_before
-    started = time.perf_counter()
-    validation = None
-    if phase.validate is not None:
-        validation = phase.validate(engine.forward(state.carry.weights, state.carry.buffers))
-    val_s = time.perf_counter() - started
-    record = _summarise(phase, engine, state, validation, lr)
-    record = replace(
-        record,
-        data_s=data_s,
-        step_s=step_s,
-        val_s=val_s,
-        episodes_per_s=n_values / step_s if phase.is_episodic and step_s > 0 else None,
-    )
-    state.epoch, state.updates_in_epoch, state.tally = epoch, 0, Tally()
-    state.history.append(record)
-    return record
+    n_before = sum(len(state.tally.values) for state in group)
+    step_s = _run_launches(phase, engine, group, observers, draws, lr)
+    n_values = sum(len(state.tally.values) for state in group) - n_before
+    records = []
+    for state in group:
+        started = time.perf_counter()
+        validation = None
+        if phase.validate is not None:
+            validation = phase.validate(engine.forward(state.carry.weights, state.carry.buffers))
+        val_s = time.perf_counter() - started
+        record = _summarise(phase, engine, state, validation, lr)
+        records.append(
+            replace(
+                record,
+                # Seconds of the group are shared out, so that those of all records add up.
+                data_s=data_s / len(group),
+                step_s=step_s / len(group),
+                val_s=val_s,
+                episodes_per_s=n_values / step_s if phase.is_episodic and step_s > 0 else None,
+            )
+        )
+    for record, state in zip(records, group, strict=True):
+        state.epoch, state.updates_in_epoch, state.tally = epoch, 0, Tally()
+        state.history.append(record)
+    return records
 
 
 def _run_launches(
     phase: Phase,
     engine: EagerEngine,
-    state: TrainState,
+    group: Sequence[TrainState],
     observers: Sequence[Observer],
-    indices: Sequence[Tensor],
-    keys: Tensor | None,
+    draws: _Draws,
     lr: float,
 ) -> float:
     """All updates of the epoch, on a grid of launches that depends on the shapes alone.
@@ -212,29 +291,40 @@ def _run_launches(
     Returns the seconds that they took, without those of the observers.
     """
     step_s = 0.0
-    per_launch = engine.updates_per_launch(len(indices[0]) * phase.rows_per_index)
-    while state.updates_in_epoch < len(indices):
-        first = state.updates_in_epoch
-        part = indices[first : first + per_launch]
-        part_keys = None if keys is None else keys[first : first + per_launch]
+    n_updates = len(draws.indices[0])
+    per_launch = engine.updates_per_launch(len(draws.indices[0][0]) * phase.rows_per_index)
+    while (first := group[0].updates_in_epoch) < n_updates:
+        part = draws.part(first, per_launch)
         started = time.perf_counter()
-        state.carry, statistics = engine.launch(
-            state.carry, phase.objective, indices=part, keys=part_keys, lr=lr
+        launched = engine.launch_group(
+            [state.carry for state in group],
+            phase.objective,
+            indices=part.indices,
+            keys=part.keys,
+            lr=lr,
         )
         step_s += time.perf_counter() - started
-        _count_refused(phase, engine, state, statistics, part, part_keys)
-        state.updates_in_epoch += len(statistics.loss)
-        state.update += len(statistics.loss)
-        if phase.is_episodic:
-            state.episodes += sum(map(len, statistics.values))
-        kept = statistics.is_loss_finite
-        state.tally.losses += statistics.loss[kept].tolist()
-        state.tally.grad_norms += statistics.grad_norm[statistics.is_accepted].tolist()
-        for values, is_kept in zip(statistics.values, kept, strict=True):
-            state.tally.values += values.tolist() if is_kept else []
-        for observer in observers:
+        for s, (state, (carry, statistics)) in enumerate(zip(group, launched, strict=True)):
+            state.carry = carry
+            keys = None if part.keys is None else part.keys[s]
+            _count_refused(phase, engine, state, statistics, part.indices[s], keys)
+            _take_in(phase, state, statistics)
+        for observer, state in itertools.product(observers, group):
             observer.on_launch(state)
     return step_s
+
+
+def _take_in(phase: Phase, state: TrainState, statistics: LaunchStatistics) -> None:
+    """Add what a launch left to the counters and sums of a seed."""
+    state.updates_in_epoch += len(statistics.loss)
+    state.update += len(statistics.loss)
+    if phase.is_episodic:
+        state.episodes += sum(map(len, statistics.values))
+    kept = statistics.is_loss_finite
+    state.tally.losses += statistics.loss[kept].tolist()
+    state.tally.grad_norms += statistics.grad_norm[statistics.is_accepted].tolist()
+    for values, is_kept in zip(statistics.values, kept, strict=True):
+        state.tally.values += values.tolist() if is_kept else []
 
 
 def _count_refused(
@@ -286,7 +376,14 @@ def _place_of_nonfinite(
 
 
 def _where(phase: Phase, state: TrainState, k: int) -> str:
-    return f"phase {phase.name}, epoch {state.epoch + 1}, update {state.updates_in_epoch + k + 1}"
+    update = state.updates_in_epoch + k + 1
+    return f"{_name(phase, state)}, epoch {state.epoch + 1}, update {update}"
+
+
+def _name(phase: Phase, state: TrainState) -> str:
+    """The phase, and the seed where there are several."""
+    of_seed = f" of seed {state.seed}" if len(state.group) > 1 else ""
+    return f"phase {phase.name}{of_seed}"
 
 
 def _summarise(

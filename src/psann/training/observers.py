@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Watches a fit; override what you need. Observers may read the state, not change it.
 
+    Where several seeds train together, each method but `on_decision` is called once for each of
+    them (`state.seed`); all have moved by then, and `state.group` has them all. A seed that has
+    stopped early is told of no more launches and epochs.
+
     An observer stops training by raising `psann.errors.TrainingInterrupted` from `on_launch` or
     `on_epoch`: every launch has ended by then and the state is whole. The methods return None in
     so many words, because a type checker takes an empty one for a gap that must be filled.
@@ -35,5 +39,5 @@ class Observer(Protocol):
         return None
 
     def on_phase_end(self, phase: str, state: TrainState) -> None:
-        """A phase has ended."""
+        """A phase has ended, for all seeds."""
         return None

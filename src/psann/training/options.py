@@ -34,7 +34,6 @@ class TrainingOptions:
     max_skipped_updates: int
     precision: Precision
     device: torch.device
-    seed: int
 
     @property
     def keeps_state(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from psann.nn.network import Network
 from psann.training.engine import Carry, EagerEngine, WeightLayout
 from psann.training.history import Decision, EpochRecord, FitResult
 from psann.training.optimizer import OptimizerState
@@ -28,6 +29,27 @@ class SavedState:
     def phase(self) -> str:
         """The phase that was under way."""
         return str(self.values["phase"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedStart:
+    """Where one seed begins; all that it draws afterwards is a function of the seed."""
+
+    seed: int
+    weights: Tensor  # (P,)
+    buffers: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, network: Network, *, seed: int, engine: EagerEngine) -> SeedStart:
+        """The weights and buffers of a network, on the engine's device."""
+        return cls(
+            seed=seed,
+            weights=engine.layout.flatten(dict(network.named_parameters())).to(engine.device),
+            buffers={
+                name: buffer.detach().clone().to(engine.device)
+                for name, buffer in network.named_buffers()
+            },
+        )
 
 
 _COUNTERS = (
@@ -64,9 +86,10 @@ class Tally:
 
 @dataclass(kw_only=True)
 class TrainState:
-    """One phase in progress. `epoch` counts finished epochs, `update` all updates of the phase."""
+    """One seed's phase in progress: `epoch` counts finished epochs, `update` all updates of it."""
 
     phase: str
+    seed: int
     epochs_total: int
     monitor: str | None
     layout: WeightLayout
@@ -81,19 +104,37 @@ class TrainState:
     best: Best | None = None
     tally: Tally = field(default_factory=Tally)
     history: list[EpochRecord] = field(default_factory=list)
+    group: Sequence[TrainState] = field(default=(), repr=False, compare=False)
+    """The states of all seeds that train together, this one among them."""
+
+    def __post_init__(self) -> None:
+        self.group = self.group or (self,)
 
     @classmethod
     def at_start(
-        cls, phase: str, *, epochs_total: int, monitor: str | None, engine: EagerEngine
+        cls,
+        phase: str,
+        *,
+        epochs_total: int,
+        monitor: str | None,
+        engine: EagerEngine,
+        start: SeedStart,
     ) -> TrainState:
-        """Before the first update, from the engine's network."""
+        """Before the first update of a seed, alone in its group."""
         return cls(
             phase=phase,
+            seed=start.seed,
             epochs_total=epochs_total,
             monitor=monitor,
             layout=engine.layout,
-            carry=engine.initial_carry(),
+            carry=engine.restarted(start.weights, start.buffers),
         )
+
+    @property
+    def closes_epoch(self) -> bool:
+        """Whether this is the last seed of the group that is told of its latest epoch."""
+        # A seed that stopped earlier has fewer epochs.
+        return [state for state in self.group if state.epoch == self.epoch][-1] is self
 
     def tensors(self, *, best: bool) -> dict[str, Tensor]:
         """Parameters and buffers by name, of the best epoch so far or of this moment."""
@@ -102,7 +143,7 @@ class TrainState:
 
     def state_dict(self) -> SavedState:
         """Everything that `load_state_dict` needs to go on as if nothing had happened."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTERS}
+        values: dict[str, Any] = {name: getattr(self, name) for name in ("seed", *_COUNTERS)}
         values["history"] = [_as_plain(record) for record in self.history]
         tensors = {f"tally.{name}": _numbers(v) for name, v in asdict(self.tally).items()}
         carry = self.carry
@@ -125,14 +166,19 @@ class TrainState:
         Parameters
         ----------
         saved : SavedState
-            Of the same phase of the same network.
+            Of the same phase of the same network and seed.
 
         Raises
         ------
         KeyError, ValueError, RuntimeError
-            If it belongs to another network.
+            If it belongs to another network or seed.
         """
         values = saved.values
+        if values["seed"] != self.seed:
+            raise ValueError(
+                f"the saved state is of seed {values['seed']}; this training has seed "
+                f"{self.seed}. Go on with the same seeds, in the same order."
+            )
         tensors = {name: t.to(self.carry.weights.device) for name, t in saved.tensors.items()}
         for name in _COUNTERS:
             setattr(self, name, values[name])

@@ -14,10 +14,17 @@ from psann._seed import hashed_normal, stream_generator
 from psann.losses import Loss
 from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
-from psann.training.loop import IndexTable, Phase, Validation, resolve_monitor, run_phase, start_of
+from psann.training.loop import (
+    IndexTable,
+    Phase,
+    Validation,
+    group_at_start,
+    resolve_monitor,
+    run_phase,
+)
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
-from psann.training.state import SavedState, TrainState
+from psann.training.state import SavedState, SeedStart, TrainState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +81,20 @@ def _row_losses(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     return per_element.mean(dim=-1)
 
 
-def row_table(n_rows: int, batch_size: int, *, seed: int, stream: str, shuffle: bool) -> IndexTable:
+def row_table(n_rows: int, batch_size: int, *, stream: str, shuffle: bool) -> IndexTable:
     """Batches that cover the rows once per epoch; the last may be smaller.
 
     Parameters
     ----------
     n_rows, batch_size : int
         Rows of the series and of a batch.
-    seed, stream : int, str
-        Where the order comes from.
+    stream : str
+        Where the order comes from, beside seed and epoch.
     shuffle : bool
         False keeps the rows in time order.
     """
 
-    def table(epoch: int) -> Sequence[NDArray[np.int64]]:
+    def table(seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
         order = np.arange(n_rows)
         if shuffle:
             order = stream_generator(seed, stream, epoch=epoch).permutation(n_rows)
@@ -119,31 +126,32 @@ def fit_supervised(
     train: Rows,
     validation: Rows | None,
     *,
+    starts: Sequence[SeedStart],
     options: TrainingOptions,
     observers: Sequence[Observer],
-    saved: SavedState | None = None,
-) -> tuple[TrainState, FitResult]:
+    saved: Sequence[SavedState] = (),
+) -> list[tuple[TrainState, FitResult]]:
     """Train on targets and choose the best epoch by the monitor.
 
     Parameters
     ----------
     engine : EagerEngine
-        Runs the updates; its network gives the first weights.
+        Runs the updates.
     train, validation : Rows
         Training rows, and those that judge an epoch.
+    starts : sequence of SeedStart
+        Where each seed begins.
     options : TrainingOptions
         How.
     observers : sequence of Observer
         Who watches.
-    saved : SavedState, optional
-        Where an earlier start left off.
+    saved : sequence of SavedState
+        Where an earlier start left off, by seed.
 
     Returns
     -------
-    state : TrainState
-        Where training ended; `state.best` is what to keep.
-    result : FitResult
-        What happened.
+    list of (TrainState, FitResult)
+        By seed, where training ended (`state.best` is what to keep), and what happened.
 
     Raises
     ------
@@ -172,12 +180,10 @@ def fit_supervised(
         index_table=row_table(
             len(train.X),
             options.batch_size,
-            seed=options.seed,
             stream="supervised.shuffle",
             shuffle=bool(decision.shuffle),
         ),
         rows_per_index=1,
-        seed=options.seed,
         draws=options.input_noise > 0 or engine.network.dropout > 0,
         is_episodic=False,
         monitor=monitor,
@@ -186,6 +192,9 @@ def fit_supervised(
         reset_states_each_epoch=options.state_reset == "epoch",
         max_skipped_updates=options.max_skipped_updates,
     )
-    state = start_of(phase, engine, saved)
-    stopped_early = run_phase(phase, engine, state, observers)
-    return state, state.result(stopped_early=stopped_early, decisions=[decision])
+    group = group_at_start(phase, engine, starts, saved)
+    stopped = run_phase(phase, engine, group, observers)
+    return [
+        (state, state.result(stopped_early=has_stopped, decisions=[decision]))
+        for state, has_stopped in zip(group, stopped, strict=True)
+    ]

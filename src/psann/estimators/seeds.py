@@ -1,0 +1,119 @@
+"""Several seeds of one estimator, trained together: K times the weights, once the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from numbers import Integral
+from typing import Any, TypeVar
+
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from psann.estimators._base import BasePSANNRegressor
+from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.training.observers import Observer
+from psann.training.state import SavedState
+
+Estimator = TypeVar("Estimator", bound=BasePSANNRegressor)
+
+
+def fit_seeds(
+    estimator: Estimator, seeds: Sequence[int], X: ArrayLike, y: ArrayLike | None = None, **how: Any
+) -> list[Estimator]:
+    """Fit one clone of an estimator per seed, all together on one set of data.
+
+    Each draws its own first weights, episodes, order of rows, noise and dropout, and has its own
+    best epoch and patience: it ends as ``clone(estimator).set_params(random_state=seed).fit(...)``
+    would.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to fit; it stays as it is. One that is fitted and has ``warm_start=True`` is where
+        every clone begins.
+    seeds : sequence of int
+        At least one, each at least 0 and different from the others.
+    X, y : array-like
+        As for `fit`.
+    **how : Any
+        The other arguments of `fit`; `resume` takes one saved state per seed.
+
+    Returns
+    -------
+    list of estimator
+        Fitted, in the order of `seeds`.
+
+    Raises
+    ------
+    ValueError
+        If the seeds are not as above, or where `fit` raises it.
+    DivergedError
+        If a loss, reward or gradient of any seed is not finite; the message names the seed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from psann import PSANNRegressor, fit_seeds
+    >>> X = np.linspace(-1, 1, 64)[:, None]
+    >>> fitted = fit_seeds(PSANNRegressor(epochs=2), [0, 1, 2], X, X[:, 0] ** 2)
+    >>> [each.random_state for each in fitted]
+    [0, 1, 2]
+    """
+    members = seeded(estimator, seeds)
+    fit_together(members, X, y, **how)
+    return members
+
+
+def seeded(estimator: Estimator, seeds: Sequence[int]) -> list[Estimator]:
+    """Clones of an estimator, one per seed, for `fit_together`; see `fit_seeds`."""
+    seeds = list(seeds)
+    is_whole = all(isinstance(seed, Integral) for seed in seeds)
+    if not seeds or not is_whole or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            "seeds must be one or more whole numbers of at least 0, each different from the "
+            f"others; got {seeds!r}."
+        )
+    continues = estimator.warm_start and hasattr(estimator, "network_")
+    members: list[Estimator] = [clone(estimator) for _ in seeds]
+    if continues:
+        members[0] = deepcopy(estimator)
+    for member, seed in zip(members, seeds, strict=True):
+        member.set_params(random_state=int(seed))
+    return members
+
+
+def fit_together(
+    members: Sequence[BasePSANNRegressor],
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    prices: ArrayLike | None = None,
+    context: ArrayLike | None = None,
+    validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
+    hisso: HISSOOptions | Mapping[str, Any] | None = None,
+    evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
+    resume: Sequence[SavedState] = (),
+) -> None:
+    """Fit what `seeded` made, in place; `fit_seeds` does both.
+
+    Parameters
+    ----------
+    members : sequence of estimator
+        As from `seeded`. Observers can turn a state of one of them into a file with its
+        `to_bytes`, while training goes on.
+    X, y, prices, context, validation_data, hisso, evaluation, observers
+        As for `fit`.
+    resume : sequence of SavedState
+        One per seed, in their order: where an interrupted fit of the same left off.
+    """
+    members[0]._fit_group(
+        members[1:],
+        {"X": X, "y": y, "prices": prices, "context": context},
+        validation_data=validation_data,
+        hisso=hisso,
+        evaluation=evaluation,
+        observers=observers,
+        resume=resume,
+    )

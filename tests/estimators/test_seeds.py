@@ -1,0 +1,201 @@
+"""Several seeds trained together: each as if it were alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, fit_seeds
+from psann.datasets import make_smoke_market
+from psann.errors import DivergedError, TrainingInterrupted
+from psann.training.observers import Observer
+from psann.training.state import TrainState
+
+SEEDS = (3, 4, 9)
+MARKET = make_smoke_market(rows=160, assets=2, seed=1)
+HISSO = {"window": 8, "batch_episodes": 4, "updates_per_epoch": 3, "transition_penalty": 1e-3}
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "warm start, noise, patience": (
+        PSANNRegressor(hidden_layers=1, hidden_units=6, input_noise=0.1, epochs=5, patience=2),
+        {**HISSO, "supervised": {"epochs": 2, "batch_size": 64}, "input_noise": 0.05},
+    ),
+    "stateful": (
+        ResPSANNRegressor(
+            hidden_layers=1, hidden_units=6, stateful=True, state_reset="epoch", epochs=3
+        ),
+        HISSO,
+    ),
+    "dropout and warm-ups": (
+        WaveResNetRegressor(
+            hidden_layers=2, hidden_units=6, dropout=0.2, w0_warmup_epochs=3, epochs=3
+        ),
+        HISSO,
+    ),
+    "on targets": (PSANNRegressor(hidden_units=6, epochs=3, batch_size=40), {"enabled": False}),
+}
+
+
+def data(hisso: dict[str, Any], **how: Any) -> dict[str, Any]:
+    return {
+        "X": MARKET["X_train"],
+        "y": MARKET["y_train"],
+        "prices": MARKET["prices_train"],
+        "validation_data": {kind: MARKET[f"{kind}_val"] for kind in ("X", "y", "prices")},
+        "hisso": hisso,
+        **how,
+    }
+
+
+def alone(estimator: Any, seed: int, hisso: dict[str, Any], **how: Any) -> Any:
+    return clone(estimator).set_params(random_state=seed).fit(**data(hisso, **how))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_seed_ends_bit_for_bit_as_if_it_were_alone(name: str) -> None:
+    estimator, hisso = CASES[name]
+    fitted = fit_seeds(estimator, SEEDS, **data(hisso))
+    for seed, model in zip(SEEDS, fitted, strict=True):
+        expected = alone(estimator, seed, hisso)
+        assert model.to_bytes() == expected.to_bytes()
+        ours, theirs = model.fit_result_, expected.fit_result_
+        assert [r.train_loss for r in ours.history] == [r.train_loss for r in theirs.history]
+        assert (ours.stopped_early, ours.episodes) == (theirs.stopped_early, theirs.episodes)
+        assert ours.decisions == theirs.decisions
+    assert len({model.to_bytes() for model in fitted}) == len(SEEDS)
+
+
+def test_the_estimator_that_is_given_stays_as_it_is() -> None:
+    estimator = PSANNRegressor(epochs=1, random_state=7)
+    fit_seeds(estimator, SEEDS, **data(HISSO))
+    assert not hasattr(estimator, "network_")
+    assert estimator.random_state == 7
+
+
+def test_every_seed_can_begin_at_the_same_parent() -> None:
+    parent = alone(PSANNRegressor(hidden_units=6, epochs=2), 0, HISSO).set_params(warm_start=True)
+    before = parent.to_bytes()
+    fitted = fit_seeds(parent, SEEDS, **data(HISSO))
+    assert parent.to_bytes() == before
+    for seed, model in zip(SEEDS, fitted, strict=True):
+        again = alone_from(before, seed)
+        assert model.to_bytes() == again.to_bytes()
+    assert len({model.to_bytes() for model in fitted}) == len(SEEDS)
+
+
+def alone_from(parent: bytes, seed: int) -> Any:
+    model = PSANNRegressor.from_bytes(parent).set_params(random_state=seed)
+    return model.fit(**data(HISSO))
+
+
+def test_one_that_stops_early_does_not_hold_back_the_others() -> None:
+    estimator = PSANNRegressor(hidden_units=6, epochs=30, lr=0.05, patience=2)
+    fitted = fit_seeds(estimator, range(5), **data(HISSO))
+    done = [model.fit_result_.epochs_done for model in fitted]
+    assert len(set(done)) > 1
+    assert done == [alone(estimator, s, HISSO).fit_result_.epochs_done for s in range(5)]
+
+
+# --- observers
+
+
+class Diary(Observer):
+    """Who was told what, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+        self.closing: list[int] = []
+
+    def on_phase_start(self, state: TrainState) -> None:
+        self.told.append(("start", state.seed, state.epoch))
+
+    def on_epoch(self, record: Any, state: TrainState) -> None:
+        self.told.append(("epoch", state.seed, record.epoch))
+        assert {each.epoch for each in state.group if each.stale_epochs < 2} <= {record.epoch}
+        if state.closes_epoch:
+            self.closing.append(state.seed)
+
+    def on_phase_end(self, phase: str, state: TrainState) -> None:
+        self.told.append(("end", state.seed, state.epoch))
+
+
+def test_observers_are_told_of_each_seed_and_which_one_is_the_last() -> None:
+    diary = Diary()
+    estimator = PSANNRegressor(hidden_units=6, epochs=30, lr=0.05, patience=2)
+    fitted = fit_seeds(estimator, range(5), **data(HISSO, observers=[diary]))
+    done = [model.fit_result_.epochs_done for model in fitted]
+    expected = [("start", seed, 0) for seed in range(5)]
+    expected += [
+        ("epoch", seed, epoch)
+        for epoch in range(1, max(done) + 1)
+        for seed in range(5)
+        if epoch <= done[seed]
+    ]
+    assert diary.told == expected + [("end", seed, done[seed]) for seed in range(5)]
+    assert diary.closing == [
+        max(seed for seed in range(5) if epoch <= done[seed]) for epoch in range(1, max(done) + 1)
+    ]
+
+
+class StopAt(Observer):
+    """Takes the states of all seeds and stops, at one launch or epoch of the whole fit."""
+
+    def __init__(self, moment: int) -> None:
+        self.moment, self.seen, self.saved = moment, 0, []
+
+    def on_launch(self, state: TrainState) -> None:
+        self.seen += 1
+        if self.seen == self.moment:
+            self.saved = [each.state_dict() for each in state.group]
+            raise TrainingInterrupted("a test", status="preempted", exit_code=143)
+
+    def on_epoch(self, record: object, state: TrainState) -> None:
+        self.on_launch(state)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "psann.training.engine.EagerEngine.updates_per_launch", lambda self, rows: 1
+    )
+    estimator, hisso = CASES[name]
+    never = StopAt(0)
+    expected = [
+        model.to_bytes() for model in fit_seeds(estimator, SEEDS, **data(hisso, observers=[never]))
+    ]
+    for moment in range(1, never.seen + 1, 9):
+        stop = StopAt(moment)
+        with pytest.raises(TrainingInterrupted):
+            fit_seeds(estimator, SEEDS, **data(hisso, observers=[stop]))
+        resumed = fit_seeds(estimator, SEEDS, **data(hisso, resume=stop.saved))
+        assert [model.to_bytes() for model in resumed] == expected, moment
+
+
+def test_states_of_other_seeds_are_refused() -> None:
+    estimator, hisso = CASES["on targets"]
+    stop = StopAt(5)
+    with pytest.raises(TrainingInterrupted):
+        fit_seeds(estimator, SEEDS, **data(hisso, observers=[stop]))
+    with pytest.raises(ValueError, match="the saved state is of seed 4; this training has seed 3"):
+        fit_seeds(estimator, SEEDS, **data(hisso, resume=[stop.saved[k] for k in (1, 0, 2)]))
+    with pytest.raises(ValueError, match="2 saved states"):
+        fit_seeds(estimator, SEEDS, **data(hisso, resume=stop.saved[:2]))
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [1.5], ["a"], [None]])
+def test_seeds_that_are_none_are_refused(seeds: Any) -> None:
+    with pytest.raises(ValueError, match="seeds must be one or more whole numbers"):
+        fit_seeds(PSANNRegressor(), seeds, np.zeros((4, 1)))
+
+
+def test_a_seed_that_diverges_is_named() -> None:
+    estimator = PSANNRegressor(hidden_units=6, epochs=3, lr=1e30, optimizer="sgd", clip_norm=None)
+    with pytest.raises(DivergedError, match="diverged in phase supervised of seed 3, epoch"):
+        fit_seeds(estimator, SEEDS, **data({"enabled": False}))
