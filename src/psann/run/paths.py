@@ -93,6 +93,11 @@ class RunPaths:
         return self.root / "evaluation.npz"
 
     @property
+    def profile(self) -> Path:
+        """Trace of a few updates, with `--profile`."""
+        return self.root / "profile.json.gz"
+
+    @property
     def checkpoints(self) -> Path:
         """Directory of the checkpoints."""
         return self.root / "checkpoints"

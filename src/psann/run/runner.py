@@ -58,6 +58,7 @@ class RunRequest:
     overwrite: bool = False
     max_time_minutes: float | None = None
     preempt_exit_code: int = PREEMPTED_EXIT_CODE
+    profile: bool = False
     quiet: bool = False
     argv: tuple[str, ...] = ()
 
@@ -545,5 +546,7 @@ def run(context: RunContext) -> None:
     if config.mode != "evaluate":
         result = train(context, config, estimator, splits, identity=identity, saved=saved)
         status = "early_stopped" if result.stopped_early else status
+    elif context.request.profile:
+        _logger.warning("--profile has no effect: mode evaluate does not train")
     record.update(phase="evaluation")
     record.update(**judge(context, config, estimator, splits), status=status)

@@ -27,6 +27,7 @@ from psann.run.events import EpochEvents, log_event
 from psann.run.npz import npz_bytes
 from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
+from psann.run.profile import ProfileObserver
 from psann.run.provenance import describe_start, save_start
 from psann.run.results import judging_cost, portfolio_figures, split_figures
 from psann.run.resume import (
@@ -385,13 +386,14 @@ def train(
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
     epoch_events = EpochEvents(_logger, n_logged=events.n_epochs(), seed=config.seed)
+    profile = ProfileObserver(context.storage, context.paths) if context.request.profile else None
     is_whole = False
     try:
         estimator.fit(
             **training_rows(config, splits),
             hisso=config.hisso,
             evaluation=config.evaluation,
-            observers=(epoch_events, context.console, observer),
+            observers=(epoch_events, context.console, observer, *filter(None, [profile])),
             resume=saved,
         )
         is_whole = True
@@ -402,7 +404,7 @@ def train(
         # Whatever ends training, the best epoch so far is kept. The state is only where a launch
         # has ended: any other exception may have left it between two updates.
         observer.commit(with_state=is_whole)
-        record.update(timing=observer.timing)
+        record.update(timing=_timing(observer, profile))
     if not checkpoints.keep_checkpoints:
         checkpoints.forget_resume_states()
         record.update(last=None)
@@ -410,6 +412,14 @@ def train(
     hardware = _hardware(resolve_device(config.device), threads=estimator.threads_)
     record.update(hardware=hardware, **_fit_figures(result))
     return result
+
+
+def _timing(observer: RunObserver, profile: ProfileObserver | None) -> dict[str, Any]:
+    """Seconds by kind of work, and by part of an update where that was traced."""
+    if profile is None:
+        return observer.timing
+    profile.close()
+    return {**observer.timing, "profile": profile.timing(observer.timing)}
 
 
 def _fit_figures(result: FitResult) -> dict[str, Any]:

@@ -293,7 +293,13 @@ class _Inspection:
 
     def _is_known(self, name: str) -> bool:
         paths = self.paths
-        files = (paths.events, paths.config_resolved, paths.provenance, paths.evaluation)
+        files = (
+            paths.events,
+            paths.config_resolved,
+            paths.provenance,
+            paths.profile,
+            paths.evaluation,
+        )
         checkpoints = (paths.manifest, paths.best, paths.warm_start, *paths.resume_states)
         known = {self._name(path) for path in (*files, *checkpoints)}
         return name in known or _KEPT_FILE.fullmatch(name) is not None

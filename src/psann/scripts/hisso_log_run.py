@@ -110,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PREFIX",
         help="import nothing else than psann and modules under PREFIX (repeatable)",
     )
+    add("--profile", action="store_true", help="trace a few updates, show where the time goes")
     add("--quiet", action="store_true", help="show warnings and the last line only")
     return parser
 
@@ -152,6 +153,8 @@ def _main(arguments: Sequence[str]) -> int:
     # After the command line is known to be right: these imports bring pydantic, without the search
     # through every installed package for plug-ins of it.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    if options.profile:  # torch's tracer would tell standard error when it starts and stops
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from psann.run.runner import RunRequest, check, execute
 
     request = RunRequest(
@@ -169,6 +172,7 @@ def _main(arguments: Sequence[str]) -> int:
         overwrite=options.overwrite,
         max_time_minutes=options.max_time,
         preempt_exit_code=options.preempt_exit_code,
+        profile=options.profile,
         quiet=options.quiet,
         argv=(parser.prog, *arguments),
     )
@@ -187,6 +191,11 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
         from psann.run.console import show_result
 
         show_result(record, paths, quiet=quiet)
+        parts = (record.get("timing") or {}).get("profile")
+        if parts and not quiet:
+            from psann.run.profile import profile_table
+
+            print(f"\n{profile_table(parts)}\n  trace: {paths.profile}")
     return outcome.exit_code
 
 
