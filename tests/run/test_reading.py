@@ -227,7 +227,7 @@ def series(**arrays: Any) -> dict[str, Any]:
 
 
 def test_evaluation_is_read_with_and_without_its_optional_arrays(paths: RunPaths) -> None:
-    file = paths.root / "evaluation.npz"
+    file = paths.evaluation
     np.savez(file, **series())
     found = read_run(paths.root).evaluation
     assert found is not None
@@ -255,7 +255,7 @@ def test_evaluation_is_read_with_and_without_its_optional_arrays(paths: RunPaths
     ],
 )
 def test_evaluation_that_makes_no_sense_is_told(paths: RunPaths, arrays: dict[str, Any]) -> None:
-    np.savez(paths.root / "evaluation.npz", **series(**arrays))
+    np.savez(paths.evaluation, **series(**arrays))
     run = read_run(paths.root)
     assert run.evaluation is None
     assert any("evaluation.npz cannot be read" in text for text in run.problems)

@@ -27,7 +27,7 @@ def test_clean_run_is_one_line_and_exit_code_0(
 ) -> None:
     assert main(["verify", str(paths.root)]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{paths.root}: completed, 7 files, 0 errors, 0 notes\n"
+    assert out == f"{paths.root}: completed, 8 files, 0 errors, 0 notes\n"
     assert err == ""
 
 
@@ -40,6 +40,18 @@ def test_findings_are_shown_without_drawing_and_exit_code_is_1(
     assert "error: \\x1b[31mred: is no file of this run" in out
     assert "1 errors, 0 notes" in out
     assert "replay" not in out
+
+
+def test_ls_lists_in_every_form(paths: RunPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(paths.root.parent)
+    assert main(["ls", folder]) == 0
+    assert "1 run: 1 completed" in capsys.readouterr().out
+    assert main(["ls", folder, "--json", "--where", "epoch == 2"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["metrics"] == metrics_of(paths)
+    assert main(["ls", folder, "--csv", "--sort", "seed", "--reverse"]) == 0
+    assert capsys.readouterr().out.startswith("run,status,")
+    assert main(["ls", folder, "--where", "epoch ="]) == 2
+    assert "hisso-runs: --where must be a condition" in capsys.readouterr().err
 
 
 def test_directory_that_is_none_is_a_usage_error(

@@ -78,7 +78,7 @@ class ConsoleProgress:
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = _CarefulStream(sys.stderr if stream is None else stream)
+        self._stream = CarefulStream(sys.stderr if stream is None else stream)
         self._quiet = quiet
         self._clock = clock
         self.handler: logging.Handler = _LineHandler(self._write_line, is_tty=self._is_tty)
@@ -164,7 +164,7 @@ class ConsoleProgress:
         n_left = record.epochs_total - record.epoch
         if n_left > 0 and n_done > 0:
             left_s = (time_s - self._started_s) / n_done * n_left
-            parts.append(f"{_clock_text(left_s)} left")
+            parts.append(f"{clock_text(left_s)} left")
         if record.episodes_per_s is not None:
             parts.append(f"{record.episodes_per_s:,.0f} episodes/s")
         parts.append(f"lr {record.lr:.2g}")
@@ -181,7 +181,7 @@ class ConsoleProgress:
 class _Bar:
     """A bar on a terminal; drawn only when told to, so that no thread runs beside training."""
 
-    def __init__(self, stream: _CarefulStream, state: PhaseState) -> None:
+    def __init__(self, stream: CarefulStream, state: PhaseState) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.table import Column
 
@@ -196,7 +196,7 @@ class _Bar:
             )
         )
 
-        self._console = _rich_console(stream)
+        self._console = rich_console(stream)
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=fixed),
             BarColumn(bar_width=_BAR_WIDTH, table_column=Column(min_width=_BAR_WIDTH)),
@@ -250,7 +250,7 @@ class _LineHandler(logging.Handler):
         self._write_line(text)
 
 
-class _CarefulStream(io.TextIOBase):
+class CarefulStream(io.TextIOBase):
     """A console that may be missing, closed, dropped, or unable to encode what it is given."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -258,12 +258,15 @@ class _CarefulStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
+        """Encoding of the stream; UTF-8 of one that has none."""
         return (self._stream.encoding if self._stream is not None else None) or "utf-8"
 
     def isatty(self) -> bool:
+        """Whether a person looks on."""
         return _is_terminal(self._stream)
 
     def write(self, text: str) -> int:
+        """Write as well as it goes; what cannot be encoded becomes an escape."""
         if self._stream is not None:
             printable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
             try:
@@ -273,6 +276,7 @@ class _CarefulStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
+        """Pass on what was written, if anyone still listens."""
         if self._stream is not None:
             try:
                 self._stream.flush()
@@ -300,7 +304,7 @@ def show_result(
     quiet : bool
         Print one line.
     """
-    careful = _CarefulStream(sys.stdout if stream is None else stream)
+    careful = CarefulStream(sys.stdout if stream is None else stream)
     result = ", ".join([f"{record['run_name']}: {record['status']}", *_result(record)])
     effort = ", ".join(_effort(record))
     if quiet:
@@ -310,7 +314,7 @@ def show_result(
     table = result_table(record)
     if table is not None:
         careful.write(f"\nTest rows, net of {1e4 * record['trans_cost']:g} bp\n")
-        _rich_console(careful).print(table)
+        rich_console(careful).print(table)
     artefacts = [paths.metrics, paths.events, paths.best]
     details = filter(None, [effort, *(str(path) for path in artefacts if path.exists())])
     lines = [*result_sentences(record), "", result, *(f"  {detail}" for detail in details)]
@@ -423,7 +427,7 @@ def _effort(record: Mapping[str, Any]) -> list[str]:
     parts = [
         "" if record["episodes"] is None else f"{record['episodes']:,} episodes",
         "" if rate is None else f"{rate:,.0f} episodes/s",
-        "" if duration_s is None else _clock_text(duration_s),
+        "" if duration_s is None else clock_text(duration_s),
     ]
     return [part for part in parts if part]
 
@@ -436,7 +440,14 @@ def _labelled(label: str, value: float | None) -> str:
     return "" if value is None else f"{label} {value:.4g}"
 
 
-def _clock_text(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """Write a duration as a clock does.
+
+    Examples
+    --------
+    >>> clock_text(75), clock_text(4000)
+    ('01:15', '1:06:40')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
@@ -446,7 +457,8 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def _rich_console(stream: _CarefulStream) -> Console:
+def rich_console(stream: CarefulStream) -> Console:
+    """Give rich a stream, with all that it would make of foreign text turned off."""
     from rich.console import Console
 
     width = None if stream.isatty() else _PLAIN_WIDTH

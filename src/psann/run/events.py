@@ -64,7 +64,11 @@ _EPOCH_COLUMNS = tuple(name for name in COLUMNS if name in EpochRecord.__datacla
 _LONGEST_TEXT = 130_000
 # The full-width forms are formulas to some spreadsheets too.
 _FORMULA_STARTS = frozenset("=+-@＝＋－＠")
-_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+# The last rows turn the direction of writing, so that a text would not be what it seems.
+_CONTROLS = [
+    *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF),
+    *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+]
 _ESCAPES = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 

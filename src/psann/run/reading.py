@@ -152,7 +152,7 @@ class RunView:
     @cached_property
     def evaluation(self) -> Evaluation | None:
         """The series behind the figures on the evaluation rows; None where there are none."""
-        path = self.path / "evaluation.npz"
+        path = RunPaths(self.path).evaluation
         return self._careful(path, lambda: _evaluation(path), None)
 
     @property

@@ -1,5 +1,6 @@
-"""Look after runs: verify what a run directory promises, torture a configuration.
+"""Look after runs: list them, and check what they promise.
 
+python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [--json | --csv]
 python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 """
@@ -36,9 +37,33 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_ls(commands)
     _add_verify(commands)
     _add_torture(commands)
     return parser
+
+
+def _add_ls(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "ls",
+        help="list the runs below a directory",
+        description="List every run at or below a directory, with its true status: a run that "
+        "says it is running, and is not, is shown as dead (killed) or stale (an old copy).",
+        allow_abbrev=False,
+    )
+    parser.add_argument("path", type=Path, nargs="?", default=Path(), metavar="DIR")
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="""such as 'val_reward_mean>0 and device=="cpu"'; names are fields of metrics.json """
+        "with dots, excess_growth (test log growth over 1/N), and config.KEY",
+    )
+    parser.add_argument("--sort", metavar="NAME", help="lowest first (default: by path)")
+    parser.add_argument("--reverse", action="store_true", help="highest first")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write JSON, with everything known")
+    form.add_argument("--csv", action="store_true", help="write CSV, with everything known")
+    parser.set_defaults(do=_ls)
 
 
 def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
@@ -107,6 +132,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FINDINGS
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _ls(options: argparse.Namespace) -> int:
+    from psann.run.listing import list_runs, show_table, to_csv_text, to_json_text
+    from psann.run.reading import read_runs
+    from psann.run.terminal import Terminal
+
+    listing = list_runs(
+        read_runs(options.path), where=options.where, sort=options.sort, reverse=options.reverse
+    )
+    terminal = Terminal()
+    if options.json:
+        terminal.raw(to_json_text(listing))
+    elif options.csv:
+        terminal.raw(to_csv_text(listing))
+    else:
+        show_table(listing, terminal)
+    return EXIT_CLEAN
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -1,0 +1,202 @@
+"""Tables, small curves and foreign text on a terminal, which none of them may take over."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from psann.run.console import CarefulStream, rich_console
+from psann.run.events import escape_controls
+from psann.run.provenance import mask_secrets
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+NOTHING = "-"
+_GAP = "  "
+_BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", "_.,-=+*#"
+_STATUS_COLOURS = {
+    "running": "cyan",
+    "completed": "green",
+    "early_stopped": "green",
+    "preempted": "yellow",
+    "interrupted": "yellow",
+    "stale": "yellow",
+}
+
+
+class Terminal:
+    """Where a command writes: a terminal, a pipe, a file, or one that has gone away.
+
+    Parameters
+    ----------
+    stream : text file, optional
+        Standard output by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = CarefulStream(sys.stdout if stream is None else stream)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a person looks on, so that lines can be drawn anew."""
+        return self._stream.isatty()
+
+    def line(self, text: str = "") -> None:
+        """Write one line, with controls as visible escapes and secrets masked."""
+        self._stream.write(clean(text) + "\n")
+        self._stream.flush()
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Write several lines."""
+        for text in texts:
+            self.line(text)
+
+    def raw(self, text: str) -> None:
+        """Write what is known to be harmless, as JSON and CSV of ours are."""
+        self._stream.write(text)
+        self._stream.flush()
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        n_texts: int = 1,
+        spare: Sequence[str] = (),
+    ) -> None:
+        """Draw a table: one line per row, however long, for it may be searched.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Heads.
+        rows : iterable of sequences of str
+            Cells; one that is a status is coloured.
+        n_texts : int
+            Columns of text, at the left; the others hold numbers.
+        spare : sequence of str
+            Heads of the columns that a narrow terminal may lack, the first to go first.
+        """
+        from rich.text import Text
+
+        lines = [[clean(cell) for cell in line] for line in (columns, *rows)]
+        widths = _widths(lines)
+        kept = list(range(len(columns)))
+        console = rich_console(self._stream)
+        for head in spare:
+            if not self.is_live or _total(widths, kept) <= console.width:
+                break
+            kept.remove(columns.index(head))
+        text = Text()
+        for number, line in enumerate(lines):
+            text.append_text(_line(line, widths, kept, n_texts=n_texts, is_head=number == 0))
+            if number == 0:
+                rule = "-" if self._is_plain else "─"
+                text.append(f"\n{rule * _total(widths, kept)}")
+            text.append("\n")
+        console.print(text, soft_wrap=True, end="")
+        self._stream.flush()
+
+    @property
+    def _is_plain(self) -> bool:
+        try:
+            f"{_BLOCKS}─".encode(self._stream.encoding)
+        except (UnicodeEncodeError, LookupError):
+            return True
+        return False
+
+    def curve(self, values: Sequence[float | None], *, width: int = 60) -> str:
+        """Draw a series as one line of blocks, in what the stream can write."""
+        return curve(values, width=width, blocks=_PLAIN_BLOCKS if self._is_plain else _BLOCKS)
+
+
+def clean(text: str) -> str:
+    r"""Make any text one harmless line.
+
+    Examples
+    --------
+    >>> print(clean("red" + chr(27) + "[31m, token=abc"))
+    red\x1b[31m, token=***
+    """
+    return escape_controls(mask_secrets(text))
+
+
+def curve(values: Sequence[float | None], *, width: int = 60, blocks: str = _BLOCKS) -> str:
+    """Draw a series as one line: means of equal stretches, a blank where there is no number.
+
+    Parameters
+    ----------
+    values : sequence of float or None
+        The series.
+    width : int
+        Most characters.
+    blocks : str
+        Characters from low to high.
+
+    Examples
+    --------
+    >>> curve([1.0, 2.0, None, 4.0], blocks="_-=#")
+    '_- #'
+    """
+    if not values:
+        return ""
+    n = min(width, len(values))
+    stretches = [values[i * len(values) // n : (i + 1) * len(values) // n] for i in range(n)]
+    means = [_half_mean(stretch) for stretch in stretches]
+    known = [mean for mean in means if mean is not None]
+    if not known:
+        return " " * n
+    low, high = min(known), max(known)
+    step = (high - low) / len(blocks)
+
+    def block(mean: float | None) -> str:
+        if mean is None:
+            return " "
+        place = (mean - low) / step if step > 0 else len(blocks) // 2
+        return blocks[min(int(place), len(blocks) - 1)]
+
+    return "".join(block(mean) for mean in means)
+
+
+def _half_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    # Halved and divided first: neither a sum nor a range of huge numbers may overflow.
+    return sum(value / 2 / len(known) for value in known) if known else None
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    from rich.cells import cell_len
+
+    return [max(cell_len(cell) for cell in column) for column in zip(*lines, strict=True)]
+
+
+def _total(widths: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(widths[place] + len(_GAP) for place in kept) - len(_GAP)
+
+
+def _line(
+    line: Sequence[str], widths: Sequence[int], kept: Sequence[int], *, n_texts: int, is_head: bool
+) -> Text:
+    # rich would lay the table out as well, in several times the time that a thousand rows may take.
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    text = Text()
+    for place in kept:
+        cell, blanks = line[place], " " * (widths[place] - cell_len(line[place]))
+        is_last = place == kept[-1]
+        if place < n_texts:
+            text.append(cell, style="bold" if is_head else _style(cell))
+            text.append("" if is_last else blanks)
+        else:
+            text.append(blanks)
+            text.append(cell, style="bold" if is_head else _style(cell))
+        text.append("" if is_last else _GAP)
+    return text
+
+
+def _style(cell: str) -> str:
+    return _STATUS_COLOURS.get(cell, "red" if cell in ("dead", "failed", "diverged") else "")

@@ -1,0 +1,98 @@
+"""Tables and curves on terminals of all kinds, with text that nobody vouches for."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+
+from foreign import DRAWING, HOSTILE
+from psann.run.terminal import Terminal, clean, curve
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn(stream: io.StringIO, *args: Any, **kwargs: Any) -> list[str]:
+    Terminal(stream).table(*args, **kwargs)
+    return stream.getvalue().splitlines()
+
+
+def plain(line: str) -> list[str]:
+    return re.sub("\x1b\\[[0-9;]*m", "", line).split()
+
+
+def test_table_aligns_texts_left_and_numbers_right_also_wide_characters() -> None:
+    lines = drawn(io.StringIO(), ["run", "x"], [["宽宽", "1.5"], ["b", "10.25"]])
+    assert lines == ["run       x", "─" * 11, "宽宽    1.5", "b     10.25"]
+
+
+def test_row_in_a_pipe_is_one_line_however_long() -> None:
+    lines = drawn(io.StringIO(), ["run", "x"], [["n" * 300, "1"]], spare=["x"])
+    assert len(lines) == 3
+    assert lines[2].endswith("n  1")
+
+
+def test_narrow_terminal_lacks_the_spare_columns_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    heads = ["run", "first", "second", "third"]
+    lines = drawn(Tty(), heads, [["abc", "1", "2", "3"]], spare=["second", "first"])
+    assert plain(lines[0]) == ["run", "first", "third"]
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = drawn(Tty(), heads, [["abc", "1", "2", "3"]], spare=["second", "first"])
+    assert plain(lines[0]) == heads
+
+
+def test_status_is_coloured_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    table = (["status"], [["dead"]])
+    assert "\x1b[31mdead" in "".join(drawn(Tty(), *table))
+    assert "\x1b" not in "".join(drawn(io.StringIO(), *table))
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Tty()])
+def test_hostile_text_is_shown_and_draws_nothing(stream: io.StringIO) -> None:
+    terminal = Terminal(stream)
+    terminal.line(HOSTILE)
+    terminal.table([HOSTILE, "x"], [[HOSTILE, HOSTILE]])
+    text = stream.getvalue()
+    assert not [part for part in DRAWING if part in text]
+    assert "[bold red]x[/]" in text
+    assert "\\x1b[2J" in text
+    assert len(text.splitlines()) == 4
+    assert clean("password=abc") == "password=***"
+
+
+def test_stream_that_knows_ascii_only_gets_ascii() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    terminal = Terminal(stream)
+    terminal.table(["läufe"], [["x"]])
+    terminal.line(terminal.curve([1.0, 2.0, 3.0]))
+    assert raw.getvalue() == b"l\\xe4ufe\n-----\nx\n_=#\n"
+    assert raw.getvalue().isascii()
+
+
+def test_pipe_that_is_closed_is_no_error() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    stream.close()
+    terminal.line("x")
+    terminal.raw("y")
+
+
+def test_curve_shows_stretches_between_their_lowest_and_highest() -> None:
+    assert curve([0.0, 1.0, 2.0, 3.0], blocks="abcd") == "abcd"
+    assert curve([5.0, 5.0], blocks="abc") == "bb"
+    assert curve([0.0, 2.0, 10.0, 12.0], width=2, blocks="ab") == "ab"
+    assert curve([]) == ""
+    assert curve([None, float("nan")]) == "  "
+    assert curve([1e308, 1e308, -1e308, -1e308], width=2, blocks="ab") == "ba"
+    assert len(curve(list(range(1000)), width=60)) == 60
