@@ -151,9 +151,21 @@ def poisoned(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def same(left: Carry, right: Carry) -> bool:
     """Whether weights, optimiser and buffers are equal bit for bit."""
+    return left.buffers.keys() == right.buffers.keys() and all(
+        torch.equal(a, b) for a, b in _pairs(left, right)
+    )
+
+
+def near(left: Carry, right: Carry, tolerance: float = 1e-4) -> bool:
+    """Whether weights, optimiser and buffers differ by at most a share of their norms."""
+    return left.buffers.keys() == right.buffers.keys() and all(
+        (a - b).norm() <= tolerance * b.norm() for a, b in _pairs(left, right)
+    )
+
+
+def _pairs(left: Carry, right: Carry) -> list[tuple[Tensor, Tensor]]:
     pairs = [(left.weights, right.weights), *zip(left.optimizer, right.optimizer, strict=True)]
-    pairs += [(left.buffers[name], right.buffers[name]) for name in left.buffers]
-    return left.buffers.keys() == right.buffers.keys() and all(torch.equal(a, b) for a, b in pairs)
+    return pairs + [(left.buffers[name], right.buffers[name]) for name in left.buffers]
 
 
 @dataclass

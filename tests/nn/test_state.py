@@ -14,7 +14,7 @@ from psann.nn.state import (
     FeatureState,
     StateOptions,
     initial_states,
-    staged_states,
+    take_staged_states,
 )
 from psann.nn.units import UnitOptions
 
@@ -77,11 +77,13 @@ def test_states_are_named_like_the_buffers_of_the_network() -> None:
         4, 3, hidden_layers=2, hidden_units=8, w0=1.0, units=units, rng=np.random.default_rng(0)
     )
     names = {name for name, _ in network.named_buffers()}
-    assert staged_states(network) == {}
+    assert take_staged_states(network) == {}
     network(normal(5, 4))
-    assert set(staged_states(network)) == set(initial_states(network)) == names
+    staged = take_staged_states(network)
+    assert set(staged) == set(initial_states(network)) == names
+    assert not take_staged_states(network), "taken once"
     assert all(torch.equal(s, torch.full((8,), 0.5)) for s in initial_states(network).values())
-    assert not any(torch.equal(s, torch.full((8,), 0.5)) for s in staged_states(network).values())
+    assert not any(torch.equal(s, torch.full((8,), 0.5)) for s in staged.values())
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from tiny_training import (
     batches,
     dense,
     engine,
+    near,
     objective,
     poisoned,
     rows,
@@ -405,7 +406,7 @@ def test_resetting_states_makes_them_forget_and_nothing_else() -> None:
     carry, _ = launched(made)
     reset = made.reset_states(carry)
     assert reset.buffers["activations.0.1.state"].tolist() == [1.0] * 8
-    assert same(replace(reset, buffers=carry.buffers), carry)
+    assert same(reset._replace(buffers=carry.buffers), carry)
     assert carry.buffers["activations.0.1.state"].tolist() != [1.0] * 8
 
 
@@ -493,7 +494,7 @@ def test_a_loss_that_is_not_finite_is_no_matter_of_scale(monkeypatch: pytest.Mon
 
 def test_float16_updates_look_for_a_scale_and_then_learn() -> None:
     made = scaled_engine()
-    first = replace(made.initial_carry(), scale=torch.tensor(2.0**22))
+    first = made.initial_carry()._replace(scale=torch.tensor(2.0**22))
     carry, statistics = launched(made, indices=[GOOD[0]] * 12, carry=first)
     n_refused = int((~statistics.is_accepted).sum())
     assert 0 < n_refused < 12
@@ -560,7 +561,7 @@ def test_on_a_gpu_an_overflow_backs_off_and_refused_updates_leave_no_trace() -> 
     data = rows()
     on_device = replace(data, X=data.X.to(device), y=data.y.to(device))
     made = engine(precision=Precision("cuda", torch.float16), device=device)
-    first = replace(made.initial_carry(), scale=torch.tensor(2.0**30, device=device))
+    first = made.initial_carry()._replace(scale=torch.tensor(2.0**30, device=device))
     index = [GOOD[0].to(device)]
     carry, statistics = launched(made, objective(on_device), indices=index, carry=first)
     assert statistics.is_accepted.tolist() == [False]
@@ -578,15 +579,16 @@ def test_on_a_gpu_an_overflow_backs_off_and_refused_updates_leave_no_trace() -> 
 def test_each_seed_of_a_group_ends_where_it_would_end_alone(body: Callable[[], Network]) -> None:
     made, goal = engine(body()), objective(input_noise=0.1)
     carries = [made.initial_carry(), made.restarted(made.initial_carry().weights * 0.5, {})]
-    carries[1] = replace(carries[1], buffers=carries[0].buffers)
+    carries[1] = carries[1]._replace(buffers=carries[0].buffers)
     indices = [batches(3, seed=seed) for seed in (1, 2)]
     keys = [KEYS[:3], KEYS[3:6]]
     group = made.launch_group(carries, goal, indices=indices, keys=keys, lr=0.01)
     for carry, index, key, (ended, statistics) in zip(carries, indices, keys, group, strict=True):
         alone, numbers = launched(made, goal, indices=index, keys=key, carry=carry)
-        assert same(ended, alone)
-        assert statistics.loss.tolist() == numbers.loss.tolist()
-        assert statistics.grad_norm.tolist() == numbers.grad_norm.tolist()
+        assert near(ended, alone)
+        assert statistics.loss.tolist() == pytest.approx(numbers.loss.tolist(), rel=1e-5)
+        assert statistics.grad_norm.tolist() == pytest.approx(numbers.grad_norm.tolist(), rel=1e-4)
+        assert statistics.values[1].tolist() == pytest.approx(numbers.values[1].tolist(), rel=1e-4)
     assert not same(group[0][0], group[1][0])
 
 
@@ -601,4 +603,26 @@ def test_a_seed_that_diverges_leaves_the_others_of_its_group_alone() -> None:
     )
     assert same(refused, start)
     assert statistics.is_accepted.all()
-    assert same(moved, launched(made, goal, indices=good)[0])
+    assert near(moved, launched(made, goal, indices=good)[0])
+
+
+def test_a_group_of_one_is_training_alone_bit_for_bit() -> None:
+    made = engine()
+    [(ended, statistics)] = made.launch_group(
+        [made.initial_carry()], objective(), indices=[batches(3)], keys=None, lr=0.01
+    )
+    alone, numbers = launched(made, indices=batches(3))
+    assert same(ended, alone)
+    assert statistics.loss.tolist() == numbers.loss.tolist()
+
+
+def test_every_seed_of_a_stateful_group_keeps_its_own_state() -> None:
+    made = engine(dense(state=StateOptions(rho=0.5)), state_reset="none")
+    first = made.initial_carry()
+    moved, _ = launched(made, carry=first)
+    indices = [batches(2, seed=1), batches(2, seed=2)]
+    group = made.launch_group([first, moved], objective(), indices=indices, keys=None, lr=0.01)
+    for carry, index, (ended, _) in zip((first, moved), indices, group, strict=True):
+        alone, _ = launched(made, indices=index, carry=carry)
+        assert near(ended, alone)
+    assert all(layer.staged is None for layer in made.network.modules() if hasattr(layer, "staged"))

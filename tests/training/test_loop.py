@@ -466,7 +466,7 @@ def test_a_forward_pass_that_overflows_is_told_apart() -> None:
     weights = made.initial_carry().weights
     task = phase()
     state = at_start(task, made)
-    state.carry = replace(state.carry, weights=torch.full_like(weights, 1e38))
+    state.carry = state.carry._replace(weights=torch.full_like(weights, 1e38))
     with pytest.raises(DivergedError, match=r"update 1: the forward pass gave outputs that are"):
         run_phase(task, made, [state], [])
 
@@ -503,7 +503,7 @@ def test_an_epoch_without_a_single_finite_loss_has_no_training_loss() -> None:
 def scaled(scale: float, **options: Any) -> tuple[EagerEngine, Any]:
     made = engine(precision=Precision("cpu", torch.float16), **options)
     state = at_start(phase(), made)
-    state.carry = replace(state.carry, scale=torch.tensor(scale))
+    state.carry = state.carry._replace(scale=torch.tensor(scale))
     return made, state
 
 

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from psann._device import thread_count
 from psann.estimators._options import read_options
 from psann.estimators._prediction import PredictionMixin
-from psann.nn.state import StateOptions, initial_states, staged_states
+from psann.nn.state import StateOptions, initial_states, take_staged_states
 from psann.training.engine import StateReset
 
 
@@ -70,7 +70,7 @@ class StatefulMixin(PredictionMixin):
             for row in rows:
                 outputs.append(functional_call(self.network_, tensors, (row[None],)).cpu())
                 # Rounded at every row, so that it does not matter where a call begins.
-                states = {k: s.float() for k, s in staged_states(self.network_).items()}
+                states = {k: s.float() for k, s in take_staged_states(self.network_).items()}
                 tensors |= {name: state.double() for name, state in states.items()}
         self.network_.load_state_dict(states, strict=False)
         return self._in_target_units(torch.cat(outputs))

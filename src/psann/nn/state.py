@@ -68,13 +68,15 @@ class FeatureState(nn.Module):
         return out
 
 
-def staged_states(network: nn.Module) -> dict[str, Tensor]:
-    """Next states that the last forward pass proposed, by buffer name."""
-    return {
-        f"{name}.state": layer.staged
-        for name, layer in network.named_modules()
-        if isinstance(layer, FeatureState) and layer.staged is not None
-    }
+def take_staged_states(network: nn.Module) -> dict[str, Tensor]:
+    """Next states that the last forward pass proposed, by buffer name; they are proposed once."""
+    states = {}
+    for name, layer in network.named_modules():
+        if isinstance(layer, FeatureState) and layer.staged is not None:
+            states[f"{name}.state"] = layer.staged
+            # A tensor of many seeds at once, or of a trace, must not outlive its forward pass.
+            layer.staged = None
+    return states
 
 
 def initial_states(network: nn.Module) -> dict[str, Tensor]:

@@ -9,9 +9,10 @@ read back to the host before the launch is over.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from psann.nn.network import Network
-from psann.nn.state import initial_states, staged_states
+from psann.nn.state import initial_states, take_staged_states
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
 
@@ -77,9 +78,11 @@ class WeightLayout:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Carry:
-    """What an update reads and replaces. Every value is a tensor on the device."""
+class Carry(NamedTuple):
+    """What an update reads and replaces. Every value is a tensor on the device.
+
+    Of a group of seeds, every tensor has the seeds as its first axis.
+    """
 
     weights: Tensor  # (P,)
     optimizer: OptimizerState
@@ -98,6 +101,67 @@ class LaunchStatistics:
     is_accepted: NDArray[np.bool_]  # (K,)
     is_loss_finite: NDArray[np.bool_]  # (K,)
     values: list[NDArray[np.float64]]  # K times (B,)
+
+
+class Report(NamedTuple):
+    """Statistics of one update, on the device."""
+
+    numbers: Tensor  # (4,) loss, norm of the gradient, whether accepted, whether loss is finite
+    values: Tensor  # (B,)
+
+
+class Lift(Protocol):
+    """From a function of one seed to one of a group, or to itself."""
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The lifted function."""
+
+
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of many seeds at once: every tensor has them as its first axis."""
+
+    def lifted(*of_all: Any) -> Any:
+        in_dims = tuple(None if argument is None else 0 for argument in of_all)
+        return torch.vmap(function, in_dims=in_dims)(*of_all)
+
+    return lifted
+
+
+def stacked(carries: Sequence[Carry]) -> Carry:
+    """One carry of all seeds, each tensor ``(S, ...)``."""
+
+    def stack(*tensors: Tensor) -> Tensor:
+        return torch.stack(tensors)
+
+    first = carries[0]
+    return Carry(
+        weights=stack(*(c.weights for c in carries)),
+        optimizer=OptimizerState(*map(stack, *(c.optimizer for c in carries))),
+        buffers={name: stack(*(c.buffers[name] for c in carries)) for name in first.buffers},
+        scale=stack(*(c.scale for c in carries)),
+        good_streak=stack(*(c.good_streak for c in carries)),
+        is_frozen=stack(*(c.is_frozen for c in carries)),
+    )
+
+
+def unstacked(group: Carry) -> list[Carry]:
+    """The carry of each seed."""
+    # Copies: a seed that has stopped must not keep the others' memory.
+    return [
+        Carry(
+            weights=group.weights[s].clone(),
+            optimizer=OptimizerState(*(t[s].clone() for t in group.optimizer)),
+            buffers={name: t[s].clone() for name, t in group.buffers.items()},
+            scale=group.scale[s].clone(),
+            good_streak=group.good_streak[s].clone(),
+            is_frozen=group.is_frozen[s].clone(),
+        )
+        for s in range(len(group.weights))
+    ]
 
 
 class EagerEngine:
@@ -204,7 +268,7 @@ class EagerEngine:
 
     def reset_states(self, carry: Carry) -> Carry:
         """Let stateful layers forget."""
-        return replace(carry, buffers={**carry.buffers, **self.initial_states})
+        return carry._replace(buffers={**carry.buffers, **self.initial_states})
 
     def updates_per_launch(self, rows_per_update: int) -> int:
         """Updates in a launch of about 0.1 s; a function of the shapes alone."""
@@ -247,22 +311,10 @@ class EagerEngine:
         ValueError
             If the loss does not depend on the network's outputs.
         """
-        carry = replace(carry, is_frozen=torch.zeros_like(carry.is_frozen))
-        numbers, values = [], []
-        for k, index in enumerate(indices):
-            key = None if keys is None else keys[k]
-            carry, row, value = self._update(carry, objective, index, key, lr)
-            numbers.append(row)
-            values.append(value)
-        table = torch.stack(numbers).double().cpu().numpy()  # (K, 4)
-        host = torch.cat(values).double().cpu().numpy()
-        return carry, LaunchStatistics(
-            loss=table[:, 0],
-            grad_norm=table[:, 1],
-            is_accepted=table[:, 2] > 0,
-            is_loss_finite=table[:, 3] > 0,
-            values=np.split(host, np.cumsum([len(v) for v in values])[:-1]),
+        carry, reports = self._run(
+            _unlatched(carry), objective, indices=indices, keys=keys, lr=lr, lift=_alone
         )
+        return carry, _read([reports])[0]
 
     def launch_group(
         self,
@@ -275,7 +327,9 @@ class EagerEngine:
     ) -> list[tuple[Carry, LaunchStatistics]]:
         """Launch the same number of updates for each of several seeds, on one set of data.
 
-        Here one seed runs after the other, so that each is bit for bit as if it were alone.
+        The update is the same function, over stacked carries: one pass for all. A seed ends
+        where it would end alone up to rounding, not bit for bit: products of many matrices at
+        once sum in another order. A group of one is `launch`.
 
         Parameters
         ----------
@@ -298,57 +352,123 @@ class EagerEngine:
         ValueError
             If the loss does not depend on the network's outputs.
         """
-        return [
-            self.launch(
-                carry,
-                objective,
-                indices=indices[s],
-                keys=None if keys is None else keys[s],
-                lr=lr,
-            )
-            for s, carry in enumerate(carries)
+        if len(carries) == 1:
+            own_keys = None if keys is None else keys[0]
+            return [self.launch(carries[0], objective, indices=indices[0], keys=own_keys, lr=lr)]
+        group, reports = self._run(
+            _unlatched(stacked(carries)),
+            objective,
+            indices=[torch.stack(each) for each in zip(*indices, strict=True)],  # K times (S, B)
+            keys=None if keys is None else torch.stack(list(keys), dim=1),  # (K, S, 2)
+            lr=lr,
+            lift=over_seeds,
+        )
+        by_seed = [
+            [Report(r.numbers[s], r.values[s]) for r in reports] for s in range(len(carries))
         ]
+        return list(zip(unstacked(group), _read(by_seed), strict=True))
+
+    def _run(
+        self,
+        carry: Carry,
+        objective: Objective,
+        *,
+        indices: Sequence[Tensor],
+        keys: Tensor | None,
+        lr: float,
+        lift: Lift,
+    ) -> tuple[Carry, list[Report]]:
+        """Updates one after the other; nothing is read back."""
+        reports = []
+        for k, index in enumerate(indices):
+            key = None if keys is None else keys[k]
+            carry, report = self._update(carry, objective, index, key, lr=lr, lift=lift)
+            reports.append(report)
+        return carry, reports
 
     def _update(
-        self, carry: Carry, objective: Objective, index: Tensor, key: Tensor | None, lr: float
-    ) -> tuple[Carry, Tensor, Tensor]:
+        self,
+        carry: Carry,
+        objective: Objective,
+        index: Tensor,
+        key: Tensor | None,
+        *,
+        lr: float | Tensor,
+        lift: Lift,
+    ) -> tuple[Carry, Report]:
         """One update: gradient, clip, finiteness, step; the statistics stay on the device."""
-        buffers = carry.buffers
+        weights = carry.weights.detach().requires_grad_()
+
+        def judge(
+            weights: Tensor, buffers: dict[str, Tensor], index: Tensor, key: Tensor | None
+        ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+            return self._judge(objective, weights, buffers, index, key)
+
+        def step(*of_one: Any) -> tuple[Carry, Report]:
+            return self._step(*of_one, lr=lr)
+
+        loss, values, buffers = lift(judge)(weights, carry.buffers, index, key)
+        gradient = self._gradient(loss, weights, carry.scale)
+        outcome: tuple[Carry, Report] = lift(step)(
+            carry, gradient, loss.detach(), values.detach(), buffers
+        )
+        return outcome
+
+    def _judge(
+        self,
+        objective: Objective,
+        weights: Tensor,
+        buffers: dict[str, Tensor],
+        index: Tensor,
+        key: Tensor | None,
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Loss, values and next buffers of one forward pass."""
         if self.state_reset == "batch":
             buffers = {**buffers, **self.initial_states}
-        weights = carry.weights.detach().requires_grad_()
         with self.precision.autocast():
             loss, values = objective(self.forward(weights, buffers), index, key)
-        loss = loss.float()
-        gradient, norm = self._gradient(loss, weights, carry.scale)
-        is_loss_finite = loss.detach().isfinite()
-        is_finite = is_loss_finite & norm.isfinite()
-        is_accepted = is_finite & ~carry.is_frozen
-        weights, optimizer = self.optimizer.step(
-            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
-        )
         if self.initial_states:
-            buffers = {**buffers, **staged_states(self.network)}
-        moved = replace(carry, weights=weights, optimizer=optimizer, buffers=buffers)
-        following = _choose(is_accepted, moved, carry)
-        following = self._after_verdict(following, is_accepted, is_loss_finite, is_finite)
-        row = torch.stack([loss.detach(), norm, is_accepted.float(), is_loss_finite.float()])
-        return following, row, values.detach()
+            buffers = {**buffers, **take_staged_states(self.network)}
+        return loss.to(weights.dtype), values, buffers
 
-    def _gradient(self, loss: Tensor, weights: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Unscaled gradient ``(P,)`` and its norm."""
+    def _gradient(self, loss: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+        """Scaled gradient ``(P,)``; of a group ``(S, P)``, for no seed's loss knows another's."""
         if loss.requires_grad:
-            (loss * scale if self.precision.is_scaled else loss).backward()
-        gradient = weights.grad
-        if gradient is None:
+            loss = loss * scale if self.precision.is_scaled else loss
+            (loss.sum() if loss.dim() else loss).backward()
+        if weights.grad is None:
             raise ValueError(
                 "the loss does not depend on the network's outputs, so there is nothing to "
                 "learn: a reward must be computed from its actions with differentiable torch "
                 "operations (no .detach(), .item() or NumPy)."
             )
+        return weights.grad
+
+    def _step(
+        self,
+        carry: Carry,
+        gradient: Tensor,
+        loss: Tensor,
+        values: Tensor,
+        buffers: dict[str, Tensor],
+        *,
+        lr: float | Tensor,
+    ) -> tuple[Carry, Report]:
+        """The next carry, where the gradient is finite and nothing has stopped the launch."""
         if self.precision.is_scaled:
-            gradient = gradient / scale
-        return gradient, torch.linalg.vector_norm(gradient)
+            gradient = gradient / carry.scale
+        norm = torch.linalg.vector_norm(gradient)
+        is_loss_finite = loss.isfinite()
+        is_finite = is_loss_finite & norm.isfinite()
+        is_accepted = is_finite & ~carry.is_frozen
+        weights, optimizer = self.optimizer.step(
+            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
+        )
+        moved = carry._replace(weights=weights, optimizer=optimizer, buffers=buffers)
+        following = _choose(is_accepted, moved, carry)
+        following = self._after_verdict(following, is_accepted, is_loss_finite, is_finite)
+        numbers = [loss, norm, is_accepted.to(norm.dtype), is_loss_finite.to(norm.dtype)]
+        return following, Report(torch.stack(numbers), values)
 
     def _after_verdict(
         self, carry: Carry, is_accepted: Tensor, is_loss_finite: Tensor, is_finite: Tensor
@@ -357,16 +477,39 @@ class EagerEngine:
         # With scaled gradients an overflow is the search for a scale; a bad loss never is.
         is_sound = is_loss_finite if self.precision.is_scaled else is_finite
         if self.stop_on_nonfinite:
-            carry = replace(carry, is_frozen=carry.is_frozen | ~is_sound)
+            carry = carry._replace(is_frozen=carry.is_frozen | ~is_sound)
         if not self.precision.is_scaled:
             return carry
         good = torch.where(is_accepted, carry.good_streak + 1.0, 0.0)
         has_grown = good >= GROWTH_INTERVAL
         has_overflowed = is_loss_finite & ~is_finite
         factor = torch.where(has_grown, 2.0, torch.where(has_overflowed, 0.5, 1.0))
-        return replace(
-            carry, scale=carry.scale * factor, good_streak=torch.where(has_grown, 0.0, good)
+        return carry._replace(
+            scale=carry.scale * factor, good_streak=torch.where(has_grown, 0.0, good)
         )
+
+
+def _unlatched(carry: Carry) -> Carry:
+    """A new launch forgets that an earlier one diverged."""
+    return carry._replace(is_frozen=torch.zeros_like(carry.is_frozen))
+
+
+def _read(by_seed: Sequence[Sequence[Report]]) -> list[LaunchStatistics]:
+    """Statistics of every seed on the host: two transfers for all of them."""
+    reports = [report for reports in by_seed for report in reports]
+    numbers = torch.stack([r.numbers for r in reports]).double().cpu().numpy()
+    values = torch.cat([r.values for r in reports]).double().cpu().numpy()
+    parts = iter(np.split(values, np.cumsum([len(r.values) for r in reports])[:-1]))
+    return [
+        LaunchStatistics(
+            loss=table[:, 0],
+            grad_norm=table[:, 1],
+            is_accepted=table[:, 2] > 0,
+            is_loss_finite=table[:, 3] > 0,
+            values=list(itertools.islice(parts, len(table))),
+        )
+        for table in numbers.reshape(len(by_seed), -1, 4)
+    ]
 
 
 def _choose(condition: Tensor, new: Carry, old: Carry) -> Carry:
@@ -375,8 +518,7 @@ def _choose(condition: Tensor, new: Carry, old: Carry) -> Carry:
     def pick(a: Tensor, b: Tensor) -> Tensor:
         return a if a is b else torch.where(condition, a, b)
 
-    return replace(
-        new,
+    return new._replace(
         weights=pick(new.weights, old.weights),
         optimizer=OptimizerState(*map(pick, new.optimizer, old.optimizer)),
         buffers={name: pick(new.buffers[name], value) for name, value in old.buffers.items()},

@@ -63,7 +63,7 @@ class Optimizer:
         gradient: Tensor,
         state: OptimizerState,
         *,
-        lr: float,
+        lr: float | Tensor,
         norm: Tensor,
         decayed: Tensor,
     ) -> tuple[Tensor, OptimizerState]:
@@ -75,8 +75,8 @@ class Optimizer:
             ``(P,)``.
         state : OptimizerState
             Before the step.
-        lr : float
-            Learning rate.
+        lr : float or torch.Tensor
+            Learning rate, ``()`` where it is a tensor.
         norm : torch.Tensor
             Norm ``()`` of the gradient, for the clip.
         decayed : torch.Tensor

@@ -6,7 +6,7 @@ Randomness needs no place here: every draw is a function of seed, stream, epoch 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -187,8 +187,7 @@ class TrainState:
             **{name: saved.tensors[f"tally.{name}"].tolist() for name in asdict(Tally())}
         )
         names = OptimizerState._fields
-        self.carry = replace(
-            self.carry,
+        self.carry = self.carry._replace(
             weights=_fitting(tensors["weights"], self.carry.weights),
             optimizer=OptimizerState(*(tensors[f"optimizer.{name}"] for name in names)),
             buffers={name: tensors[f"buffers.{name}"] for name in self.carry.buffers},
