@@ -54,6 +54,16 @@ def test_ls_lists_in_every_form(paths: RunPaths, capsys: pytest.CaptureFixture[s
     assert "hisso-runs: --where must be a condition" in capsys.readouterr().err
 
 
+def test_report_is_one_file_and_one_line(
+    paths: RunPaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "page.html"
+    assert main(["report", str(paths.root), "-o", str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}: {output.stat().st_size:,} bytes\n"
+    assert main(["report", str(paths.root), "-o", str(paths.root / "page.html")]) == 2
+    assert "-o must lie outside the run directory" in capsys.readouterr().err
+
+
 def test_directory_that_is_none_is_a_usage_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [--json | --csv]
 python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
+python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 """
 
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_ls(commands)
     _add_verify(commands)
+    _add_report(commands)
     _add_torture(commands)
     return parser
 
@@ -109,6 +111,28 @@ def _add_torture(commands: argparse._SubParsersAction[CommandParser]) -> None:
     parser.set_defaults(do=_torture)
 
 
+def _add_report(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="write a page about one run, or a comparison of several",
+        description="Write one HTML page that needs no network and no scripts, or markdown with "
+        "pictures. Only the files of the runs are read, whatever state they are in.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run_dirs", type=Path, nargs="+", metavar="RUN_DIR")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file (default: report.html or report.md); replaced if it is there",
+    )
+    parser.add_argument(
+        "--format", choices=("html", "markdown"), default="html", help="default: html"
+    )
+    parser.set_defaults(do=_report)
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text[:80]!r}")
@@ -177,6 +201,19 @@ def _replay(options: argparse.Namespace) -> int:
     n_found = f"{len(differences)} differences" if differences else "the same bits"
     _show(f"replay: trained again from {repetition.begun_from}: {n_found}")
     return EXIT_FINDINGS if differences else EXIT_CLEAN
+
+
+def _report(options: argparse.Namespace) -> int:
+    from psann.run.reading import read_run
+    from psann.run.report.page import write_report
+
+    default = Path("report.html" if options.format == "html" else "report.md")
+    output = default if options.output is None else options.output
+    runs = [read_run(path) for path in options.run_dirs]
+    report, *pictures = write_report(runs, output, format=options.format)
+    beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
+    _show(f"{report}: {report.stat().st_size:,} bytes{beside}")
+    return EXIT_CLEAN
 
 
 def _torture(options: argparse.Namespace) -> int:

@@ -1,0 +1,187 @@
+"""The parts that a report is made of, and how numbers and foreign texts are written in it.
+
+A report is plain data: sections with sentences, tables, pictures and blocks of text. The templates
+turn it into a page or a document; nothing here knows of either.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from psann.run.events import escape_controls
+
+NOTHING = "–"
+_LONGEST_CELL = 400
+_LONGEST_BLOCK = 20_000
+# Not characters (an HTML parser complains), or those that make text run backwards.
+_UNPRINTABLE = re.compile(
+    "[\\ufdd0-\\ufdef\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufeff]"
+    "|[\\ufffe\\uffff"
+    + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(1, 17))
+    + "]"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of cells; the first column names the row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    is_numeric: bool = False
+    """Whether all columns but the first hold numbers."""
+    quiet_rows: frozenset[int] = frozenset()
+    """Rows of less interest, such as defaults."""
+    note: str = ""
+    """What the reader must know to read it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure with its caption."""
+
+    name: str
+    """A word for file names and ids, different within a report."""
+    title: str
+    figure: Figure
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a report."""
+
+    title: str
+    level: int = 2
+    sentences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    blocks: tuple[str, ...] = ()
+    """Texts of several lines, such as a traceback."""
+    is_folded: bool = False
+    """Whether a page shows its title only, until the reader asks; print shows it all."""
+
+    @property
+    def is_chapter(self) -> bool:
+        """Whether the contents of a page name it."""
+        return self.level == 2
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.sentences or self.warnings or self.tables or self.pictures or self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One page or document."""
+
+    title: str
+    status: str
+    """Of the one run; empty for several."""
+    sections: tuple[Section, ...]
+
+
+def printable(text: object) -> str:
+    r"""Write any text as one line that every page, terminal and parser can hold.
+
+    Parameters
+    ----------
+    text : object
+        What a run's files say; more than 400 characters are cut.
+
+    Examples
+    --------
+    >>> print(printable("a" + chr(0x2028) + "b"))
+    a\u2028b
+    """
+    line = _UNPRINTABLE.sub(_escaped, escape_controls(str(text)))
+    if len(line) > _LONGEST_CELL:
+        return f"{line[:_LONGEST_CELL]}... ({len(line) - _LONGEST_CELL:,} more characters)"
+    return line
+
+
+def _escaped(letter: re.Match[str]) -> str:
+    code = ord(letter[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable_block(text: str) -> str:
+    """Write a text of several lines safely; of a long one the end, where tracebacks say most.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    """
+    cut = text[-_LONGEST_BLOCK:]
+    lead = [f"({len(text) - len(cut):,} characters before)"] if len(cut) < len(text) else []
+    return "\n".join(lead + [printable(line) for line in cut.split("\n")]).rstrip()
+
+
+def number(value: float | None, form: str = ".4g") -> str:
+    """Write a number, or a dash where there is none.
+
+    Examples
+    --------
+    >>> number(0.1234567), number(None), number(-0.05, "+.1%")
+    ('0.1235', '–', '-5.0%')
+    """
+    return NOTHING if value is None else format(value, form)
+
+
+def wealth(value: float | None) -> str:
+    """Write what 1.00 became.
+
+    Examples
+    --------
+    >>> wealth(14.321), wealth(4.1e8)
+    ('14.32', '4.10e+08')
+    """
+    return number(value, ",.2f" if value is None or value < 1e6 else ".2e")
+
+
+def clock(seconds: float | None) -> str:
+    """Write a duration.
+
+    Examples
+    --------
+    >>> clock(7.26), clock(75), clock(4000)
+    ('7.3 s', '1 min 15 s', '1 h 07 min')
+    """
+    if seconds is None:
+        return NOTHING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    if seconds < 3599.5:
+        return "{} min {:02d} s".format(*divmod(round(seconds), 60))
+    return "{} h {:02d} min".format(*divmod(round(seconds / 60), 60))
+
+
+def setting(value: Any) -> str:
+    """Write a value of the configuration as JSON, texts without their quotation marks.
+
+    Examples
+    --------
+    >>> setting("cpu"), setting(None), setting([1, 2])
+    ('cpu', 'null', '[1, 2]')
+    """
+    return printable(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,181 @@
+"""From runs to a file: one HTML page that needs nothing else, or markdown with PNG files."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psann.errors import PsannError, UsageError
+from psann.run.reading import RunView
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from psann.run.report.content import Picture, Report
+
+FORMATS = ("html", "markdown")
+_POINTS = 500
+_FEWEST_POINTS = 100
+# What markdown would read as markup; the rest of ASCII stands for itself.
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+
+
+def write_report(
+    runs: Sequence[RunView], output: Path | str, *, format: str = "html"
+) -> list[Path]:
+    """Write a report of one run, or a comparison of several.
+
+    The same runs give the same bytes, wherever they lie and whenever it is written.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        From `psann.run.read_run`; finished or not.
+    output : Path or str
+        The file. Markdown puts its pictures beside it in `<name>-figures/`.
+    format : str
+        `html` or `markdown`.
+
+    Returns
+    -------
+    list of Path
+        The files written, the report first.
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or no such format, or `output` is a directory or lies in a run's.
+    PsannError
+        If matplotlib or jinja2 is not installed.
+    """
+    output = Path(output)
+    _check(runs, output, format)
+    try:
+        from psann.run.report.comparison import report_of
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    report = report_of(runs, points=max(_FEWEST_POINTS, _POINTS // len(runs)))
+    if format == "html":
+        return [_write(output, render_html(report).encode())]
+    folder = output.with_name(f"{output.stem}-figures")
+    text, pictures = render_markdown(report, folder.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [_write(folder / name, data) for name, data in pictures.items()]
+    return [_write(output, text.encode()), *files]
+
+
+def render_html(report: Report) -> str:
+    """Write a report as one HTML page: no script, no network, light and dark, screen and paper.
+
+    Parameters
+    ----------
+    report : Report
+        Any content; every text of it is escaped.
+    """
+    from markupsafe import Markup
+
+    from psann.run.report.drawing import COLOURS, to_svg
+
+    numbers = itertools.count(1)
+
+    def svg(picture: Picture) -> Markup:
+        # Of matplotlib's making, which has escaped every text in it.
+        return Markup(to_svg(picture.figure, key=f"f{next(numbers)}", label=picture.title))
+
+    environment = _environment(is_html=True)
+    environment.filters["svg"] = svg
+    return environment.get_template("page.html.j2").render(report=report, colours=COLOURS)
+
+
+def render_markdown(report: Report, folder: str) -> tuple[str, dict[str, bytes]]:
+    """Write a report as markdown.
+
+    Parameters
+    ----------
+    report : Report
+        Any content; what could be markup is escaped.
+    folder : str
+        Where the text looks for its pictures.
+
+    Returns
+    -------
+    text : str
+        The document.
+    pictures : dict
+        PNG files by name.
+    """
+    from psann.run.report.drawing import to_png
+
+    files: dict[str, bytes] = {}
+
+    def png(picture: Picture) -> str:
+        name = f"{len(files) + 1:02d}-{picture.name}.png"
+        files[name] = to_png(picture.figure)
+        return f"{folder}/{name}"
+
+    environment = _environment(is_html=False)
+    environment.filters |= {"png": png, "md": markdown_text}
+    text = environment.get_template("page.md.j2").render(report=report)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files
+
+
+def markdown_text(text: str) -> str:
+    r"""Escape what markdown would read as markup.
+
+    Examples
+    --------
+    >>> print(markdown_text("a|b <script>"))
+    a\|b \<script\>
+    """
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def _environment(*, is_html: bool) -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("psann.run", "report"),
+        autoescape=is_html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _check(runs: Sequence[RunView], output: Path, format: str) -> None:
+    if not runs:
+        raise UsageError("A report needs at least one run.")
+    if format not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}; got {format!r}.")
+    if output.is_dir():
+        raise UsageError(f"-o must be a file; {output} is a directory.")
+    inside = [run for run in runs if output.resolve().is_relative_to(run.path.resolve())]
+    if inside:
+        raise UsageError(
+            f"-o must lie outside the run directory {inside[0].path}, which holds the run's own "
+            f"files only; got {output}."
+        )
+
+
+def _missing(error: ModuleNotFoundError) -> PsannError:
+    return PsannError(
+        f"A report needs matplotlib and jinja2, and {error.name} is not installed. "
+        "Install them with: pip install 'psann[report]'"
+    )
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Put a whole file in place at once, so that nobody opens half a report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

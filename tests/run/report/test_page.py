@@ -1,0 +1,157 @@
+"""The files: valid, self-contained, small, the same every time, and harmless."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import html5lib
+import pytest
+
+from made_runs import HOSTILE, made_run
+from psann.errors import PsannError, UsageError
+from psann.run.reading import read_run
+from psann.run.report.page import markdown_text, write_report
+
+
+def html_of(*roots: Path) -> str:
+    output = roots[0].parent / "report.html"
+    (written,) = write_report([read_run(root) for root in roots], output)
+    return written.read_text(encoding="utf-8")
+
+
+def elements_of(page: str) -> list[str]:
+    """Parse without mercy and list the elements."""
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+    return [element.tag for element in tree.iter() if isinstance(element.tag, str)]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_run(tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.fixture(scope="module")
+def page(plain: Path) -> str:
+    return html_of(plain)
+
+
+def test_page_is_valid_and_has_all_its_figures(page: str) -> None:
+    elements = elements_of(page)
+    assert elements.count("figure") == elements.count("figcaption") == 6
+    assert "table" in elements
+
+
+def test_page_of_one_run_is_small(page: str) -> None:
+    assert len(page.encode()) < 500_000
+
+
+def test_page_asks_nothing_of_scripts_or_the_network(page: str) -> None:
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|href)="(?!#|data:,")', page)
+    assert set(re.findall(r"url\(([^)]?)", page)) == {"#"}
+    assert set(re.findall(r"https?://[^\"' ]*", page)) == {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'" in page
+
+
+def test_ids_are_unique_and_links_have_targets(page: str) -> None:
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
+
+
+def test_hostile_texts_inject_nothing(plain: Path, page: str, tmp_path: Path) -> None:
+    root = made_run(
+        tmp_path / "run", text=HOSTILE, run_name=HOSTILE, error=HOSTILE, status="failed"
+    )
+    hostile = html_of(root)
+    assert set(elements_of(hostile)) == set(elements_of(page)) | {"pre"}
+    for name in ("script", "img", "b"):
+        assert f"<{name}>" not in hostile
+    assert "49" not in re.findall(r"\{\{ (.*?) \}\}", hostile)
+    assert "{{ 7*7 }}" in hostile
+    assert not set(hostile) & set("\x00\x1b\u2028\u202e\ufffe")
+
+
+def test_moved_run_gives_the_same_bytes(plain: Path, page: str, tmp_path: Path) -> None:
+    moved = shutil.copytree(plain, tmp_path / "elsewhere" / "run")
+    assert html_of(moved) == page
+    assert str(plain.parent) not in page
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_bytes(plain: Path, page: str, tmp_path: Path) -> None:
+    output = tmp_path / "report.html"
+    command = [sys.executable, "-m", "psann.scripts.hisso_runs", "report", str(plain)]
+    subprocess.run([*command, "-o", str(output)], check=True, capture_output=True)
+    assert output.read_text(encoding="utf-8") == page
+
+
+@pytest.fixture(scope="module")
+def hostile_document(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    folder = tmp_path_factory.mktemp("document")
+    root = made_run(folder / "run", text=HOSTILE, run_name=HOSTILE)
+    return tuple(write_report([read_run(root)], folder / "a b.md", format="markdown"))
+
+
+def test_markdown_has_its_pictures_beside_it(hostile_document: tuple[Path, ...]) -> None:
+    report, *pictures = hostile_document
+    named = re.findall(r"!\[[^\]]*\]\((a%20b-figures/[\w.-]*)\)", report.read_text("utf-8"))
+    assert len(named) == len(pictures) == 6
+    for name in named:
+        data = (report.parent / name.replace("%20", " ")).read_bytes()
+        assert data.startswith(b"\x89PNG")
+
+
+def test_hostile_texts_are_no_markup_in_markdown(hostile_document: tuple[Path, ...]) -> None:
+    for line in hostile_document[0].read_text(encoding="utf-8").split("\n"):
+        if line.startswith("!["):
+            continue
+        bare = re.sub(r"\\[\\`*_{}\[\]<>()#+!|~$&-]", "", line)
+        assert not set(bare) & set("<[`$")
+        if line.startswith("| "):
+            assert bare.count("|") in (3, 4, 9)
+
+
+@pytest.mark.slow
+def test_markdown_is_the_same_every_time(plain: Path, tmp_path: Path) -> None:
+    first = write_report([read_run(plain)], tmp_path / "report.md", format="markdown")
+    before = [path.read_bytes() for path in first]
+    second = write_report([read_run(plain)], tmp_path / "report.md", format="markdown")
+    assert [path.read_bytes() for path in second] == before
+
+
+def test_markup_is_escaped() -> None:
+    assert markdown_text("# *a* [b](c) <d>") == "\\# \\*a\\* \\[b\\]\\(c\\) \\<d\\>"
+
+
+def test_missing_extra_is_named_with_its_cure(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("psann.run.report.")]:
+        if not name.endswith(".page"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(PsannError, match=r"pip install 'psann\[report\]'"):
+        write_report([read_run(plain)], tmp_path / "report.html")
+
+
+def test_output_in_a_run_directory_is_refused(plain: Path) -> None:
+    with pytest.raises(UsageError, match="-o must lie outside the run directory"):
+        write_report([read_run(plain)], plain / "report.html")
+    assert not (plain / "report.html").exists()
+
+
+def test_output_that_is_a_directory_is_refused(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="-o must be a file"):
+        write_report([read_run(plain)], tmp_path)
+
+
+def test_report_without_runs_or_of_another_format_is_refused(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at least one run"):
+        write_report([], tmp_path / "x.html")
+    with pytest.raises(UsageError, match="must be one of html, markdown; got 'pdf'"):
+        write_report([read_run(plain)], tmp_path / "x", format="pdf")

@@ -1,0 +1,82 @@
+"""Tables of one run: every figure where it belongs, defaults told from settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from made_runs import made_run
+from psann.run.reading import RunView, read_run
+from psann.run.report.run_tables import (
+    config_table,
+    files_table,
+    key_figures_table,
+    origin_tables,
+    result_table,
+    strategies_of,
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunView:
+    return read_run(made_run(tmp_path_factory.mktemp("runs") / "run"))
+
+
+def test_policy_and_its_nearest_baselines_lead_the_table(run: RunView) -> None:
+    assert list(strategies_of(run))[:4] == ["policy", "policy_delay_1", "uniform", "buy_and_hold"]
+    table = result_table(run)
+    assert table is not None
+    assert [row[0] for row in table.rows[:3]] == ["policy", "policy, one row later", "1/N"]
+    assert len(table.rows) == 10
+
+
+def test_result_is_written_as_the_record_has_it(run: RunView) -> None:
+    table = result_table(run)
+    assert table is not None
+    figures = run.metrics["portfolio_metrics"]
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert cells["final wealth from 1.00"] == f"{1 + figures['cum_return']:,.2f}"
+    assert cells["max drawdown"] == f"{figures['max_drawdown']:.1%}"
+
+
+def test_missing_and_foreign_values_are_dashes_or_nothing(tmp_path: Path) -> None:
+    foreign = {"portfolio_metrics": {"sharpe": "high"}, "baselines": {"x": 3, "y": None}}
+    run = read_run(made_run(tmp_path / "run", **foreign, portfolio_metrics_delay_1=None))
+    table = result_table(run)
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["policy", "x", "y"]
+    assert {cell for row in table.rows for cell in row[1:]} == {"–"}
+
+
+def test_run_without_figures_has_no_tables(tmp_path: Path) -> None:
+    run = read_run(tmp_path)
+    tables = (result_table(run), key_figures_table(run), config_table(run), files_table(run))
+    assert tables == (None, None, None, None)
+    assert origin_tables(run) == ()
+
+
+def test_only_values_at_their_default_are_set_back(run: RunView) -> None:
+    table = config_table(run)
+    assert table is not None
+    origin = {row[0]: (row[1], row[2]) for row in table.rows}
+    assert origin["hisso.input_noise"] == ("0.0", "default")
+    assert origin["training.lr"] == ("0.005", "set")
+    assert origin["estimator.params.hidden_units"] == ("32", "set")
+    assert origin["seed"] == ("42", "default")
+    assert "recorded.seed_from" not in origin
+    assert {i for i, row in enumerate(table.rows) if row[2] == "default"} == table.quiet_rows
+
+
+def test_origin_names_the_command_and_the_machine(run: RunView) -> None:
+    (table,) = origin_tables(run)
+    rows = dict(table.rows)
+    assert rows["command"] == "hisso-log-run --config a.yaml"
+    assert rows["versions"] == "python 3.11.7, psann 0.1.0"
+
+
+def test_files_are_listed_with_their_digests(tmp_path: Path) -> None:
+    artefacts = {"events.csv": {"bytes": 3, "sha256": "a" * 64}, "odd": "no entry"}
+    table = files_table(read_run(made_run(tmp_path / "run", artefacts=artefacts)))
+    assert table is not None
+    assert table.rows == (("events.csv", "3", "a" * 64),)
