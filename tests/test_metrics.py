@@ -38,7 +38,10 @@ KEYS = {
     "sharpe",
     "annual_sharpe",
     "sharpe_se",
+    "annual_sharpe_se",
     "psr",
+    "gross_cum_return",
+    "gross_log_growth",
     "max_drawdown",
     "turnover",
     "turnover_traded",
@@ -208,6 +211,15 @@ def test_costs_never_pay_and_no_figure_is_infinite(seed: int, rate: float) -> No
     assert -1 <= metrics["max_drawdown"] <= 0
 
 
+def test_gross_figures_are_those_of_the_same_targets_without_costs() -> None:
+    net = portfolio_metrics(*market(), trans_cost=0.01, initial="cash")
+    free = portfolio_metrics(*market())
+    assert net["gross_cum_return"] == pytest.approx(free["cum_return"], abs=1e-12)
+    assert net["gross_log_growth"] == pytest.approx(free["annual_log_growth"], abs=1e-12)
+    lost = net["gross_log_growth"] - net["annual_log_growth"]
+    assert lost == pytest.approx(net["cost_paid"] * 252 / net["n_steps"], abs=1e-12)
+
+
 def test_tensors_give_the_floats_of_arrays() -> None:
     allocations, prices = market()
     tensors = (torch.tensor(allocations, requires_grad=True), torch.tensor(prices))
@@ -239,7 +251,10 @@ def test_a_year_of_fewer_rows_raises_annual_figures_only_where_it_should() -> No
 def test_figures_without_variance_or_drawdown_are_nan() -> None:
     metrics = metrics_of_returns([0.01] * 400)
     undefined = {name for name, value in metrics.items() if math.isnan(value)}
-    assert undefined == {"sharpe", "annual_sharpe", "sharpe_se", "psr", "sortino", "calmar"}
+    assert undefined == {
+        *("sharpe", "annual_sharpe", "sharpe_se", "annual_sharpe_se", "psr"),
+        *("sortino", "calmar"),
+    }
 
 
 def test_rounding_in_flat_markets_is_not_taken_for_risk() -> None:

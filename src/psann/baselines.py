@@ -233,8 +233,11 @@ def _move(weights: Floats, growth: Floats, distance: float) -> Floats:
     """Project on the simplex after moving until ``b . growth`` has risen by the distance."""
     direction = growth - growth.mean()
     squared = float(direction @ direction)
-    # Assets that move as one leave no direction to go.
-    return _project(weights + distance / squared * direction) if squared > 0 else weights
+    # Assets that move as one, but for rounding, leave no direction to go.
+    rounding = 16 * np.finfo(np.float64).eps * float(growth.max())
+    if squared <= len(growth) * rounding**2:
+        return weights
+    return _project(weights + distance / squared * direction)
 
 
 def _project(point: Floats) -> Floats:

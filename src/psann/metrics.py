@@ -51,6 +51,7 @@ def portfolio_metrics(
     sharpe               mean(r) / std(r, ddof=1), per period
     annual_sharpe        sharpe * sqrt(periods_per_year)
     sharpe_se            standard error of sharpe, per period
+    annual_sharpe_se     sharpe_se * sqrt(periods_per_year)
     psr                  probability that the true sharpe is above 0
     max_drawdown         lowest wealth / highest wealth before it - 1, at most 0
     turnover             mean of ``|a_{t+1} - a_t|_1``
@@ -65,6 +66,8 @@ def portfolio_metrics(
     hit_rate             share of steps with r > 0
     n_steps              steps counted
     cost_paid            log growth lost to costs
+    gross_cum_return     cum_return of the same targets without costs
+    gross_log_growth     annual_log_growth without costs
     ==================== =========================================================================
 
     Parameters
@@ -135,6 +138,7 @@ def portfolio_metrics(
         _growth_figures(wealth, growth.net[:n_steps], periods_per_year)
         | _return_figures(growth.net[:n_steps] - 1, periods_per_year)
         | _trading_figures(targets, growth, n_steps)
+        | _gross_figures(growth.gross[:n_steps], periods_per_year)
     )
     values["calmar"] = _ratio(
         values["annual_return"], abs(values["max_drawdown"]), _ROUNDING * n_steps
@@ -162,10 +166,12 @@ def _return_figures(returns: Floats, periods_per_year: float) -> dict[str, float
     sharpe = sharpe_ratio(returns)
     downside = math.sqrt(np.square(np.minimum(returns, 0)).mean())
     tail = np.quantile(returns, 0.05)
+    standard_error = _sharpe_standard_error(returns)
     return {
         "sharpe": sharpe,
         "annual_sharpe": sharpe * annual,
-        "sharpe_se": _sharpe_standard_error(returns),
+        "sharpe_se": standard_error,
+        "annual_sharpe_se": standard_error * annual,
         "psr": _sharpe_probability(returns, benchmark=0.0),
         "annual_volatility": _standard_deviation(returns) * annual,
         "sortino": _ratio(returns.mean(), downside, _ROUNDING) * annual,
@@ -184,6 +190,16 @@ def _trading_figures(targets: Floats, growth: NetGrowth, n_steps: int) -> dict[s
         "turnover": weight_changes(targets)[:n_steps].mean(),
         "turnover_traded": growth.traded[:n_steps].mean(),
         "cost_paid": lost.sum(),
+    }
+
+
+def _gross_figures(gross: Floats, periods_per_year: float) -> dict[str, float]:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        log_return = np.log(gross).sum()
+        wealth = float(np.prod(gross))
+    return {
+        "gross_cum_return": max(wealth, 0.0) - 1,
+        "gross_log_growth": log_return * periods_per_year / len(gross),
     }
 
 

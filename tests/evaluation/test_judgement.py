@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann.evaluation.judgement import Terms, evaluation_series, judge, judge_baselines
-from psann.metrics import equity_curve, portfolio_metrics
+from psann.baselines import bcrp, best_asset
+from psann.evaluation.judgement import (
+    Terms,
+    evaluation_series,
+    judge,
+    judge_baselines,
+    judge_policy,
+)
+from psann.metrics import deflated_sharpe_ratio, equity_curve, portfolio_metrics
 
 PRICES = np.array([[1.0, 1.0], [1.1, 0.9], [1.0, 1.2], [1.3, 1.1]])
 ACTIONS = np.array([[0.5, 0.5], [1.0, 0.0], [0.2, 0.8], [0.2, 0.8]])
@@ -60,3 +67,75 @@ def test_series_hold_every_strategy_in_order() -> None:
     assert series["time"].tolist() == [0, 1, 2, 3]
     assert series["assets"].tolist() == ["a", "bc"]
     assert {"time", "assets"}.isdisjoint(evaluation_series(judgements, actions=ACTIONS))
+
+
+def market(rows: int = 60, assets: int = 4, seed: int = 0) -> np.ndarray:
+    moves = 0.02 * np.random.default_rng(seed).standard_normal((rows, assets))
+    return np.exp(np.cumsum(moves, axis=0))
+
+
+def test_what_is_fitted_on_the_past_needs_one_and_counts_no_move_between_spans() -> None:
+    prices, training, validation = market(), market(seed=1), market(seed=2)
+    assert {"best_asset", "bcrp"}.isdisjoint(judge_baselines(prices, terms=TERMS))
+    # Another scale of one span would be a jump if the border between spans counted.
+    judged = judge_baselines(prices, terms=TERMS, earlier=(training, 1000 * validation))
+    assert list(judged) == [
+        *("uniform", "buy_and_hold", "best_asset", "bcrp"),
+        *("eg", "pamr", "olmar", "bcrp_hindsight"),
+    ]
+    best = judge(best_asset(prices, fitted_on=training), prices, terms=TERMS)
+    assert judged["best_asset"].figures == best.figures
+    past = np.vstack([training, validation[1:] / validation[0] * training[-1]])
+    expected = judge(bcrp(prices, fitted_on=past), prices, terms=TERMS)
+    assert judged["bcrp"].net[-1] == pytest.approx(expected.net[-1], rel=1e-9)
+
+
+def test_nothing_constant_grows_more_than_hindsight_before_costs() -> None:
+    judged = judge_baselines(market(), terms=TERMS, earlier=(market(seed=1),))
+    constant = ("uniform", "best_asset", "bcrp", "bcrp_hindsight")
+    finals = {name: judged[name].gross[-1] for name in constant}
+    assert max(finals.values()) == pytest.approx(finals["bcrp_hindsight"], rel=1e-9)
+    assert len({round(value, 6) for value in finals.values()}) > 1
+
+
+def test_a_baseline_that_loses_everything_is_no_warning_about_the_policy() -> None:
+    # Half of what is traded is lost, so that trading everything twice is ruin.
+    judged = judge_baselines(market(), terms=Terms(trans_cost=0.5))
+    assert judged["pamr"].net[-1] == 0
+    assert judged["pamr"].figures["cum_return"] == -1
+
+
+def test_assets_that_are_one_column_raise_no_warning() -> None:
+    single = np.broadcast_to(market(assets=1), (60, 36))
+    judged = judge_baselines(single, terms=TERMS, earlier=(market(assets=1, seed=1),))
+    finals = [judgement.gross[-1] for judgement in judged.values()]
+    assert finals == pytest.approx([finals[0]] * len(finals), rel=1e-9)
+
+
+def test_a_verdict_tells_the_difference_to_uniform_now_and_one_row_later() -> None:
+    prices = market()
+    actions = np.random.default_rng(5).dirichlet(np.ones(4), size=60)
+    verdict = judge_policy(actions, prices, terms=TERMS, n_trials=7)
+    uniform = judge_baselines(prices, terms=TERMS)["uniform"]
+    expected = verdict.judgement.figures["annual_log_growth"]
+    expected -= uniform.figures["annual_log_growth"]
+    assert verdict.versus_uniform.growth == pytest.approx(expected, abs=1e-12)
+    later = judge_baselines(prices[1:], terms=TERMS)["uniform"]
+    assert verdict.delay_1 is not None
+    assert verdict.versus_uniform_delay_1 is not None
+    expected = verdict.delay_1.figures["annual_log_growth"] - later.figures["annual_log_growth"]
+    assert verdict.versus_uniform_delay_1.growth == pytest.approx(expected, abs=1e-12)
+    returns = verdict.judgement.net[1:] / verdict.judgement.net[:-1] - 1
+    assert verdict.deflated_sharpe == deflated_sharpe_ratio(returns, n_trials=7)
+    assert np.isnan(judge_policy(actions, prices, terms=TERMS).deflated_sharpe)
+
+
+def test_the_uniform_policy_is_not_distinguishable_from_itself() -> None:
+    actions = np.full((60, 4), np.float32(0.25) + np.float32(1e-8))
+    assert not judge_policy(actions, market(), terms=TERMS).versus_uniform.is_distinguishable
+
+
+def test_two_rows_leave_no_step_for_a_delay() -> None:
+    verdict = judge_policy(ACTIONS[:2], PRICES[:2], terms=TERMS)
+    assert verdict.delay_1 is None
+    assert verdict.versus_uniform_delay_1 is None

@@ -299,7 +299,12 @@ def test_ascii_console_gets_escapes_for_what_it_cannot_show(logger: logging.Logg
 
 
 FIGURES = {
-    **{"annual_log_growth": 0.25, "annual_sharpe": 1.5, "max_drawdown": -0.125},
+    **{
+        "gross_log_growth": 0.5,
+        "annual_log_growth": 0.25,
+        "annual_sharpe": 1.5,
+        "max_drawdown": -0.125,
+    },
     **{"turnover": 0.0, "turnover_traded": 0.0625, "cum_return": 22.3},
 }
 
@@ -314,7 +319,9 @@ def finished(**fields: Any) -> RunRecord:
         "baselines": {
             "uniform": {**FIGURES, "annual_log_growth": 0.125, "cum_return": 1.21},
             "buy_and_hold": {**FIGURES, "annual_sharpe": None},
+            "best_asset": {**FIGURES, "cum_return": 1.23456e9},
             "olmar": FIGURES,
+            "bcrp_hindsight": FIGURES,
         },
     }
     record.update(**{**values, **fields})
@@ -330,15 +337,25 @@ def shown(record: RunRecord, tmp_path: Path, **kwargs: Any) -> str:
 def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
     text = shown(finished(), tmp_path)
     assert "Test rows, net of 10 bp" in text
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
     rows = {row[0]: row[1:] for row in cells if row}
-    assert rows["policy"] == ["+0.250", "1.50", "-12.5%", "0.0625", "23.30"]
-    assert rows["policy, one row later"] == ["+0.188", "1.50", "-12.5%", "0.0625", "23.30"]
-    assert rows["1/N"] == ["+0.125", "1.50", "-12.5%", "0.0625", "2.21"]
-    assert rows["buy and hold"] == ["+0.250", "-", "-12.5%", "0.0625", "23.30"]
+    assert rows["policy"] == ["+0.500", "+0.250", "1.50", "-12.5%", "0.0625", "23.30"]
+    assert rows["policy, one row later"] == [
+        "+0.500",
+        "+0.188",
+        "1.50",
+        "-12.5%",
+        "0.0625",
+        "23.30",
+    ]
+    assert rows["1/N"] == ["+0.500", "+0.125", "1.50", "-12.5%", "0.0625", "2.21"]
+    assert rows["buy and hold"] == ["+0.500", "+0.250", "-", "-12.5%", "0.0625", "23.30"]
+    assert rows["best training asset"][-1] == "1.23e+09"
+    assert rows["OLMAR-1"] == rows["BCRP in hindsight (*)"]
+    assert "(*) fitted on these very rows: unattainable." in text
     assert "\x1b" not in text
     assert text.isascii()
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(len(line) for line in text.splitlines() if "|" in line) <= 80
     assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
@@ -383,6 +400,37 @@ def test_result_of_a_run_that_failed_before_it_knew_anything(tmp_path: Path) -> 
 
 def test_nothing_is_held_against_a_complete_run_that_beats_one_over_n() -> None:
     assert result_sentences(finished().as_dict()) == []
+
+
+@pytest.mark.parametrize(
+    ("growth", "low", "high", "verdict"),
+    [
+        (0.31, -0.05, 0.66, "-0.050 ... +0.660: not distinguishable from 1/N."),
+        (0.31, 0.05, 0.66, "+0.050 ... +0.660: better than 1/N beyond chance."),
+        (-0.31, -0.6, -0.02, "-0.600 ... -0.020: worse than 1/N beyond chance."),
+    ],
+)
+def test_the_difference_to_one_over_n_is_told_with_its_interval(
+    growth: float, low: float, high: float, verdict: str
+) -> None:
+    told = {"growth": growth, "low": low, "high": high, "is_distinguishable": low * high > 0}
+    (sentence,) = result_sentences(finished(versus_uniform=told).as_dict())
+    assert sentence == f"{growth:+.3f} per year over 1/N, 95 % interval {verdict}"
+
+
+def test_a_difference_that_is_not_defined_is_not_told() -> None:
+    told = {"growth": float("nan"), "low": float("nan"), "high": float("nan")}
+    told["is_distinguishable"] = False
+    assert result_sentences(finished(versus_uniform=told).as_dict()) == []
+
+
+def test_the_sharpe_ratio_is_told_with_its_error_and_deflated_where_trials_are_known() -> None:
+    figures = {**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.998}
+    (sentence,) = result_sentences(finished(portfolio_metrics=figures).as_dict())
+    assert sentence == "Sharpe ratio 1.50 +- 0.50 per year: above 0 with probability 0.998."
+    deflated = finished(portfolio_metrics=figures, deflated_sharpe=0.75, n_trials=61)
+    (sentence,) = result_sentences(deflated.as_dict())
+    assert sentence.endswith(", above the luckiest of 61 candidates without skill with 0.750.")
 
 
 @pytest.mark.parametrize("growth", [0.124, 0.125, 0.1254])

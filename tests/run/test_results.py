@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import trials
 from psann.baselines import buy_and_hold, uniform
 from psann.estimators.dense import PSANNRegressor
+from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
 from psann.hisso.options import EvaluationOptions
 from psann.metrics import portfolio_metrics
 from psann.run.config import RunConfig, load_run_config
@@ -72,6 +74,38 @@ def test_the_file_of_the_best_reproduces_every_figure(tmp_path: Path, epochs: in
         known = {key: value for key, value in beside.items() if np.isfinite(value)}
         figures = metrics["baselines"][name]
         assert {key: figures[key] for key in known} == pytest.approx(known, abs=1e-12)
+
+
+def test_a_run_tells_how_far_chance_reaches_and_what_it_chose_from(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "training.epochs=3")
+    metrics, data, estimator = metrics_of(paths), trials.market(), kept(paths)
+    assert metrics["n_trials"] == 4  # three epochs and the untrained policy
+    verdict = judge_policy(
+        estimator.predict_actions(data["X_test"]),
+        data["prices_test"],
+        terms=Terms(trans_cost=0.001, initial="cash"),
+        n_trials=4,
+    )
+    assert metrics["versus_uniform"] == dataclasses.asdict(verdict.versus_uniform)
+    assert metrics["deflated_sharpe"] == verdict.deflated_sharpe
+    growth = {name: metrics[name]["annual_log_growth"] for name in ("portfolio_metrics",)}
+    growth |= {name: each["annual_log_growth"] for name, each in metrics["baselines"].items()}
+    difference = growth["portfolio_metrics"] - growth["uniform"]
+    assert metrics["versus_uniform"]["growth"] == pytest.approx(difference, abs=1e-9)
+    earlier = [data[f"prices_{split}"] for split in ("train", "val")]
+    judged = judge_baselines(
+        data["prices_test"], terms=Terms(trans_cost=0.001, initial="cash"), earlier=earlier
+    )
+    assert list(judged) == list(metrics["baselines"])
+    for name in ("best_asset", "bcrp"):
+        assert growth[name] == judged[name].figures["annual_log_growth"]
+    alone = finished(tmp_path, "mode=evaluate", name="judged", init_from=str(paths.root))
+    assert (metrics_of(alone)["n_trials"], metrics_of(alone)["deflated_sharpe"]) == (None, None)
+
+
+def test_without_validation_the_untrained_policy_is_no_trial(tmp_path: Path) -> None:
+    without = "data.kwargs={without: [X_val, y_val, prices_val, time_val]}"
+    assert metrics_of(finished(tmp_path, without))["n_trials"] == 4
 
 
 def test_what_a_policy_does_not_invest_is_held_in_cash(tmp_path: Path) -> None:

@@ -6,18 +6,23 @@ policy, one of several seeds and an ensemble of them are judged by the same line
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.accounting import Initial, net_growth
-from psann.baselines import BASELINES
-from psann.metrics import portfolio_metrics
+from psann.accounting import Initial, net_growth, relatives
+from psann.baselines import BASELINES, bcrp, best_asset, uniform
+from psann.evaluation.comparison import GrowthDifference, growth_difference
+from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 
 Floats = NDArray[np.float64]
+Rule = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +101,9 @@ def judge(
     )
 
 
-def judge_baselines(prices: Any, *, terms: Terms) -> dict[str, Judgement]:
+def judge_baselines(
+    prices: Any, *, terms: Terms, earlier: Sequence[Any] = ()
+) -> dict[str, Judgement]:
     """Judge what stands beside every policy: same prices, same terms.
 
     Parameters
@@ -105,18 +112,123 @@ def judge_baselines(prices: Any, *, terms: Terms) -> dict[str, Judgement]:
         Prices, positive.
     terms : Terms
         Cost, first holdings, rows per year.
+    earlier : sequence of array-like of shape (T', M) or (T', 1)
+        Prices of the spans before, training first, for what is fitted on the past. No move from
+        one span to the next is counted.
 
     Returns
     -------
     dict of str to Judgement
-        By name of the baseline.
+        ``uniform``, ``buy_and_hold``, with earlier spans ``best_asset`` (of the first of them)
+        and ``bcrp`` (fitted on all of them), ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
+        fitted on the very rows that it is judged on: an upper mark that nobody could reach.
     """
     matrix = np.asarray(prices, dtype=np.float64)
-    return {
-        name: judge(rule(matrix), matrix, terms=terms)
-        for name, rule in BASELINES.items()
-        if name in ("uniform", "buy_and_hold")
-    }
+    fitted: dict[str, Rule] = {}
+    if earlier:
+        spans = [_as_wide_as(matrix, span) for span in earlier]
+        fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
+        fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
+    passive = {name: BASELINES[name] for name in ("uniform", "buy_and_hold")}
+    rules = passive | fitted | BASELINES | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
+    with warnings.catch_warnings():
+        # That a baseline is ruined by its costs is told by its figures.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return {name: judge(rule(matrix), matrix, terms=terms) for name, rule in rules.items()}
+
+
+def _as_wide_as(matrix: Floats, span: Any) -> Floats:
+    values = np.asarray(span, dtype=np.float64)
+    return np.broadcast_to(values, (len(values), matrix.shape[1]))
+
+
+def _chained(spans: Sequence[Floats]) -> Floats:
+    """Prices ``(T, M)`` whose moves are those inside the spans, one span after the other."""
+    moves = [relatives(span) for span in spans]
+    chained: Floats = np.cumprod(np.concatenate([np.ones_like(moves[0][:1]), *moves]), axis=0)
+    return chained
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyVerdict:
+    """What the actions of a policy came to beside 1/N."""
+
+    judgement: Judgement
+    delay_1: Judgement | None
+    """The same actions executed one row later; None where no step is left."""
+    versus_uniform: GrowthDifference
+    """Annual log growth over 1/N on the same rows, net."""
+    versus_uniform_delay_1: GrowthDifference | None
+    """The same for the delayed actions; 1/N then begins one row later too."""
+    deflated_sharpe: float
+    """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones."""
+
+
+def judge_policy(
+    actions: Any,
+    prices: Any,
+    *,
+    terms: Terms,
+    cash: bool = False,
+    n_trials: int | None = None,
+) -> PolicyVerdict:
+    """Judge a policy's actions as a sceptic would.
+
+    Parameters
+    ----------
+    actions : array-like of shape (T, M)
+        Target weights decided at each row.
+    prices : array-like of shape (T, M) or (T, 1)
+        Prices, positive.
+    terms : Terms
+        Cost, first holdings, rows per year.
+    cash : bool
+        Whether ``1 - sum(a_t)`` is held in cash.
+    n_trials : int, optional
+        Candidates from which this policy was chosen; None, unknown, leaves the deflated Sharpe
+        ratio undefined.
+
+    Returns
+    -------
+    PolicyVerdict
+
+    Examples
+    --------
+    >>> prices = [[1.0, 1.0], [1.1, 1.0], [1.2, 1.0], [1.3, 1.0]]
+    >>> verdict = judge_policy([[1.0, 0.0]] * 4, prices, terms=Terms(periods_per_year=3))
+    >>> round(verdict.versus_uniform.growth, 4)
+    0.1226
+    """
+    actions = np.asarray(actions, dtype=np.float64)
+    prices = np.broadcast_to(np.asarray(prices, dtype=np.float64), actions.shape)
+    judgement = judge(actions, prices, terms=terms, cash=cash)
+    versus = _versus_uniform(judgement, prices, terms=terms, delay=0)
+    late = versus_late = None
+    if len(prices) > 2:  # one step at least must be left
+        late = judge(actions, prices, terms=terms, cash=cash, delay=1)
+        versus_late = _versus_uniform(late, prices, terms=terms, delay=1)
+    return PolicyVerdict(
+        judgement=judgement,
+        delay_1=late,
+        versus_uniform=versus,
+        versus_uniform_delay_1=versus_late,
+        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
+    )
+
+
+def _versus_uniform(
+    judgement: Judgement, prices: Floats, *, terms: Terms, delay: int
+) -> GrowthDifference:
+    other = judge(uniform(prices), prices, terms=terms, delay=delay)
+    return growth_difference(
+        judgement.net[delay:], other.net[delay:], periods_per_year=terms.periods_per_year
+    )
+
+
+def _deflated_sharpe(wealth: Floats, n_trials: int | None) -> float:
+    if n_trials is None or not (np.isfinite(wealth).all() and (wealth > 0).all()):
+        return math.nan
+    return deflated_sharpe_ratio(wealth[1:] / wealth[:-1] - 1, n_trials=n_trials)
 
 
 def evaluation_series(

@@ -34,15 +34,29 @@ _BAR_WIDTH = 10
 _GAP = "  "
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 
-# Label, key of the figures, how it is written.
+# Heading, key of the figures, how it is written. All rows and headings fit into 80 columns.
 _TABLE_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("log growth per year", "annual_log_growth", "{:+.3f}".format),
-    ("Sharpe per year", "annual_sharpe", "{:.2f}".format),
-    ("max drawdown", "max_drawdown", "{:.1%}".format),
-    ("traded per step", "turnover_traded", "{:.4f}".format),
-    ("final wealth", "cum_return", lambda value: _wealth(1 + value)),
+    ("gross\ngrowth", "gross_log_growth", "{:+.3f}".format),
+    ("net\ngrowth", "annual_log_growth", "{:+.3f}".format),
+    ("Sharpe\nratio", "annual_sharpe", "{:.2f}".format),
+    ("max\ndrawdown", "max_drawdown", "{:.1%}".format),
+    ("traded\nper row", "turnover_traded", "{:.4f}".format),
+    ("final\nwealth", "cum_return", lambda value: _wealth(1 + value)),
 )
-_BASELINES = {"1/N": "uniform", "buy and hold": "buy_and_hold"}
+_BASELINES = {
+    "1/N": "uniform",
+    "buy and hold": "buy_and_hold",
+    "best training asset": "best_asset",
+    "BCRP of the past": "bcrp",
+    "EG 0.05": "eg",
+    "PAMR 0.5": "pamr",
+    "OLMAR-1": "olmar",
+    "BCRP in hindsight (*)": "bcrp_hindsight",
+}
+_LEGEND = (
+    "Growth (log) and Sharpe ratio per year; all but gross growth net of costs.",
+    "(*) fitted on these very rows: unattainable.",
+)
 
 
 class PhaseState(Protocol):
@@ -313,8 +327,9 @@ def show_result(
         return
     table = result_table(record)
     if table is not None:
-        careful.write(f"\nTest rows, net of {1e4 * record['trans_cost']:g} bp\n")
+        careful.write(f"\nTest rows, net of {1e4 * record['trans_cost']:g} bp\n\n")
         rich_console(careful).print(table)
+        careful.write("\n".join(("", *_LEGEND, "")))
     artefacts = [paths.metrics, paths.events, paths.best]
     details = filter(None, [effort, *(str(path) for path in artefacts if path.exists())])
     lines = [*result_sentences(record), "", result, *(f"  {detail}" for detail in details)]
@@ -346,7 +361,7 @@ def result_table(record: Mapping[str, Any]) -> Table | None:
     rows = {"policy": policy}
     rows |= {} if delayed is None else {"policy, one row later": delayed}
     rows |= {label: baselines[key] for label, key in _BASELINES.items() if key in baselines}
-    table = Table(box=box.ASCII2)
+    table = Table(box=box.ASCII2, show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
     for label, _, _ in _TABLE_COLUMNS:
         table.add_column(label, justify="right")
@@ -386,6 +401,7 @@ def result_sentences(record: Mapping[str, Any]) -> list[str]:
             else "Best epoch 0: no epoch of training beat doing nothing on validation, so the "
             "untrained policy was kept."
         )
+    sentences += _evidence(record)
     policy = _annual_growth(record["portfolio_metrics"])
     delayed = _annual_growth(record["portfolio_metrics_delay_1"])
     uniform = _annual_growth((record["baselines"] or {}).get("uniform"))
@@ -400,6 +416,31 @@ def result_sentences(record: Mapping[str, Any]) -> list[str]:
             "The edge needs trading at the very price that the features have seen: one row later, "
             f"log growth of {delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
         )
+    return sentences
+
+
+def _evidence(record: Mapping[str, Any]) -> list[str]:
+    """How much of the policy's advantage chance alone could explain."""
+    sentences = []
+    versus = record["versus_uniform"]
+    if versus is not None and versus["growth"] is not None:
+        verdict = "not distinguishable from 1/N"
+        if versus["is_distinguishable"]:
+            verdict = f"{'better' if versus['growth'] > 0 else 'worse'} than 1/N beyond chance"
+        sentences.append(
+            f"{versus['growth']:+.3f} per year over 1/N, 95 % interval {versus['low']:+.3f} ... "
+            f"{versus['high']:+.3f}: {verdict}."
+        )
+    figures = record["portfolio_metrics"] or {}
+    sharpe, error = figures.get("annual_sharpe"), figures.get("annual_sharpe_se")
+    if sharpe is not None and error is not None:
+        chance = f"above 0 with probability {figures['psr']:.3f}"
+        if record["deflated_sharpe"] is not None:
+            chance += (
+                f", above the luckiest of {record['n_trials']} candidates without skill with "
+                f"{record['deflated_sharpe']:.3f}"
+            )
+        sentences.append(f"Sharpe ratio {sharpe:.2f} +- {error:.2f} per year: {chance}.")
     return sentences
 
 

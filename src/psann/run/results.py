@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psann.estimators._base import BasePSANNRegressor
-from psann.evaluation.judgement import Terms, evaluation_series, judge, judge_baselines
+from psann.evaluation.judgement import (
+    PolicyVerdict,
+    Terms,
+    evaluation_series,
+    judge_baselines,
+    judge_policy,
+)
 from psann.hisso.rewards import resolve_reward
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config import RunConfig
 from psann.run.data import DataSplits
-from psann.run.data_checks import ASSET_NAMES, split_of
+from psann.run.data_checks import ASSET_NAMES, SPLITS, split_of
+from psann.training.history import FitResult
 
-PORTFOLIO_FIELDS = ("portfolio_metrics", "portfolio_metrics_delay_1", "baselines")
+PORTFOLIO_FIELDS = (
+    *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines"),
+    *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "n_trials"),
+)
 
 Series = dict[str, NDArray[Any]]
 
@@ -80,7 +91,11 @@ def judging_cost(config: RunConfig) -> float:
 
 
 def portfolio_figures(
-    estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
+    estimator: BasePSANNRegressor,
+    splits: DataSplits,
+    config: RunConfig,
+    *,
+    n_trials: int | None = None,
 ) -> tuple[dict[str, Any], Series | None, str | None]:
     """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
 
@@ -91,13 +106,13 @@ def portfolio_figures(
     ----------
     estimator, splits, config
         As for `split_figures`.
+    n_trials : int, optional
+        Candidates from which the policy was chosen; None if that is not known.
 
     Returns
     -------
     figures : dict
-        ``portfolio_metrics`` and ``portfolio_metrics_delay_1`` (`psann.metrics.portfolio_metrics`
-        of the transformed actions), ``baselines`` (the same by name: same prices, same cost, same
-        first holdings); each None if there are none.
+        The fields `PORTFOLIO_FIELDS` of `metrics.json`; each None if there are none.
     series : dict or None
         The arrays of `evaluation.npz`; None if there are no figures.
     why_not : str or None
@@ -117,18 +132,21 @@ def portfolio_figures(
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
     terms = evaluation_terms(config)
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    verdict = judge_policy(
+        actions,
+        prices,
+        terms=terms,
+        cash=TRANSFORMS[config.hisso.primary_transform].holds_cash,
+        n_trials=n_trials,
+    )
     matrix = np.broadcast_to(prices, actions.shape)
-    judgements = {"policy": judge(actions, matrix, terms=terms, cash=cash)}
-    if len(matrix) > 2:  # one step at least must be left
-        judgements["policy_delay_1"] = judge(actions, matrix, terms=terms, cash=cash, delay=1)
-    baselines = judge_baselines(matrix, terms=terms)
-    figures |= {
-        "portfolio_metrics": judgements["policy"].figures,
-        "baselines": {name: judgement.figures for name, judgement in baselines.items()},
-    }
-    if "policy_delay_1" in judgements:
-        figures["portfolio_metrics_delay_1"] = judgements["policy_delay_1"].figures
+    baselines = judge_baselines(matrix, terms=terms, earlier=_earlier_prices(splits, split))
+    figures |= policy_figures(verdict)
+    figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
+    figures["n_trials"] = n_trials
+    judgements = {"policy": verdict.judgement}
+    if verdict.delay_1 is not None:
+        judgements["policy_delay_1"] = verdict.delay_1
     names = splits.arrays.get(ASSET_NAMES)
     series = evaluation_series(
         judgements | baselines,
@@ -137,6 +155,37 @@ def portfolio_figures(
         assets=names if names is not None and len(names) == actions.shape[1] else None,
     )
     return figures, series, None
+
+
+def policy_figures(verdict: PolicyVerdict) -> dict[str, Any]:
+    """Turn a verdict into fields of `metrics.json`; None for what it has not."""
+    late, versus_late = verdict.delay_1, verdict.versus_uniform_delay_1
+    return {
+        "portfolio_metrics": verdict.judgement.figures,
+        "portfolio_metrics_delay_1": None if late is None else late.figures,
+        "versus_uniform": asdict(verdict.versus_uniform),
+        "versus_uniform_delay_1": None if versus_late is None else asdict(versus_late),
+        "deflated_sharpe": verdict.deflated_sharpe,
+    }
+
+
+def _earlier_prices(splits: DataSplits, split: str) -> list[NDArray[Any]]:
+    """Prices of the splits before one, training first; none before training."""
+    before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]  # type: ignore[arg-type]
+    return [arrays["prices"] for arrays in before if "prices" in arrays]
+
+
+def count_trials(result: FitResult, *, has_validation: bool) -> int:
+    """Candidates that a training compared: its epochs, and with validation the untrained policy.
+
+    Parameters
+    ----------
+    result : FitResult
+        What the training did.
+    has_validation : bool
+        Whether the untrained policy competed as epoch 0.
+    """
+    return len(result.history) + has_validation
 
 
 def evaluation_terms(config: RunConfig) -> Terms:

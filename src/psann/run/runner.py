@@ -542,11 +542,12 @@ def run(context: RunContext) -> None:
     )
     saved = take_up(context, identity) if context.resumes else None
     write_setup(context, config, targets, splits)
-    status = "completed"
+    status, result = "completed", None
     if config.mode != "evaluate":
         result = train(context, config, estimator, splits, identity=identity, saved=saved)
         status = "early_stopped" if result.stopped_early else status
     elif context.request.profile:
         _logger.warning("--profile has no effect: mode evaluate does not train")
     record.update(phase="evaluation")
-    record.update(**judge(context, config, estimator, splits), status=status)
+    figures = judge(context, config, estimator, splits, result=result)
+    record.update(**figures, status=status)

@@ -29,7 +29,7 @@ from psann.run.observer import RunObserver, best_epoch_figures
 from psann.run.paths import RunPaths
 from psann.run.profile import ProfileObserver
 from psann.run.provenance import describe_start, save_start
-from psann.run.results import judging_cost, portfolio_figures, split_figures
+from psann.run.results import count_trials, judging_cost, portfolio_figures, split_figures
 from psann.run.resume import (
     ResumePoint,
     RunIdentity,
@@ -435,14 +435,21 @@ def _fit_figures(result: FitResult) -> dict[str, Any]:
 
 
 def judge(
-    context: RunContext, config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+    context: RunContext,
+    config: RunConfig,
+    estimator: BasePSANNRegressor,
+    splits: DataSplits,
+    *,
+    result: FitResult | None,
 ) -> dict[str, Any]:
     """The figures of the kept weights, as fields of `metrics.json`; logged as one row.
 
-    What a report draws goes to `evaluation.npz`.
+    What a report draws goes to `evaluation.npz`. `result` is None without training.
     """
     figures = split_figures(estimator, splits, config)
-    portfolio, series, why_not = portfolio_figures(estimator, splits, config)
+    has_validation = bool(splits.split("val"))
+    n_trials = None if result is None else count_trials(result, has_validation=has_validation)
+    portfolio, series, why_not = portfolio_figures(estimator, splits, config, n_trials=n_trials)
     if why_not is not None:
         log_event(
             _logger, logging.WARNING, "evaluation", f"There are no portfolio metrics: {why_not}."
