@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import PowerTransformer, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
+from psann._mapped import is_mapped
 from psann.estimators._fit_utils import (
     action_width,
     flatten_rows,
@@ -190,3 +193,56 @@ def test_nothing_is_trained_when_hisso_is_not_wanted(hisso: Any) -> None:
         training=nothing,
     )
     assert result is None
+
+
+# ---------------------------------------------------------------- rows in a file
+
+
+@pytest.mark.parametrize("scaler", [None, "standard", "minmax", RobustScaler()])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_a_file_are_prepared_as_those_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scaler: Any, dtype: Any
+) -> None:
+    monkeypatch.setattr("psann._mapped._BLOCK_BYTES", 64)
+    rows = X.astype(dtype)
+    np.save(tmp_path / "X.npy", rows)
+    in_file = np.load(tmp_path / "X.npy", mmap_mode="r")
+    prepared = [
+        prepare_inputs_and_scaler({**TRAIN, "X": given}, None, scaler=scaler)
+        for given in (rows, in_file)
+    ]
+    assert not is_mapped(prepared[0].train.X) and is_mapped(prepared[1].train.X)
+    assert_array_equal(prepared[0].train.X, prepared[1].train.X)
+
+
+def test_rows_that_lie_in_the_file_as_they_are_used_are_not_copied(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", X.astype(np.float32))
+    in_file = np.load(tmp_path / "X.npy", mmap_mode="r")
+    prepared = prepare_inputs_and_scaler({**TRAIN, "X": in_file}, None)
+    assert np.shares_memory(prepared.train.X, in_file)
+    rows, _ = supervised_rows(prepared, torch.device("cpu"))
+    assert rows.X.data_ptr() == in_file.ctypes.data
+
+
+def test_a_scaler_that_learns_in_blocks_agrees_with_one_that_sees_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = prepare_inputs_and_scaler(TRAIN, None, scaler="standard").scaler
+    monkeypatch.setattr("psann._mapped._BLOCK_BYTES", 64)
+    blocks = prepare_inputs_and_scaler(TRAIN, None, scaler="standard").scaler
+    assert_allclose(blocks.mean_, whole.mean_, rtol=1e-12)
+    assert_allclose(blocks.scale_, whole.scale_, rtol=1e-12)
+
+
+def test_preparing_rows_of_a_file_takes_little_memory(tmp_path: Path) -> None:
+    rows = np.zeros((2**19, 16), np.float32)  # 32 MiB; as float64, or as a mask, 64 or 8
+    rows[::2] = 1
+    np.save(tmp_path / "X.npy", rows)
+    del rows
+    in_file = np.load(tmp_path / "X.npy", mmap_mode="r")
+    tracemalloc.start()
+    try:
+        prepare_inputs_and_scaler({"X": in_file}, None)
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()

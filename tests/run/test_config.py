@@ -344,6 +344,11 @@ BAD: dict[str, tuple[str, str, str]] = {
         "npz: a.npz",
         "data: npz cannot be combined with loader and kwargs",
     ),
+    "a loader that is mapped": (
+        "loader: psann.datasets.make_toy_hisso",
+        "loader: psann.datasets.make_toy_hisso\n  mmap: true",
+        "data: mmap has no effect on a loader",
+    ),
     "misspelt section": ("data:", "daat:", "daat is no known key. Did you mean 'data'?"),
     "no epochs": ("  epochs: 3", "  epochs: 0", "training.epochs must be a whole number of at"),
     "negative lr": (

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from psann import datasets
+from psann._mapped import is_mapped
 from psann.errors import DataError
 from psann.run.data import load_splits
 from psann.run.data_checks import DataRequirements
@@ -28,7 +29,7 @@ def load(data):
 
 
 def load_npz(path):
-    source = SimpleNamespace(npz=str(path), loader=None, kwargs={})
+    source = SimpleNamespace(npz=str(path), loader=None, kwargs={}, mmap=False)
     return load_splits(source, load_function=None, requirements=NEEDS)
 
 
@@ -231,3 +232,50 @@ def test_an_archive_opened_by_the_loader_is_a_mapping_too(tmp_path, market):
 @pytest.mark.parametrize("make", [datasets.make_toy_hisso, datasets.make_smoke_market])
 def test_generated_data_sets_pass_every_check_without_a_warning(make):
     assert load(make()).warnings == ()
+
+
+def load_mapped(path, mmap):
+    source = SimpleNamespace(npz=str(path), loader=None, kwargs={}, mmap=mmap)
+    return load_splits(source, load_function=None, requirements=NEEDS)
+
+
+def test_mapped_splits_are_equal_to_those_in_memory_down_to_the_digests(tmp_path, market):
+    np.savez(tmp_path / "a.npz", **market)
+    mapped, read = (load_mapped(tmp_path / "a.npz", mmap) for mmap in (True, False))
+    assert is_mapped(mapped.arrays["X_train"]) and not is_mapped(read.arrays["X_train"])
+    assert mapped.key_sha256 == read.key_sha256 and mapped.npz_sha256 == read.npz_sha256
+    assert mapped.warnings == read.warnings
+
+
+def test_auto_maps_an_archive_that_is_large_beside_the_memory(tmp_path, market, monkeypatch):
+    np.savez(tmp_path / "a.npz", **market)
+    n_bytes = (tmp_path / "a.npz").stat().st_size
+    for memory, expected in ((4 * n_bytes + 4, False), (4 * n_bytes - 4, True)):
+        monkeypatch.setattr("psann.run.data.memory_bytes", lambda memory=memory: memory)
+        splits = load_mapped(tmp_path / "a.npz", "auto")
+        assert is_mapped(splits.arrays["X_train"]) is expected
+
+
+def test_a_map_that_was_asked_for_and_cannot_be_is_refused(tmp_path, market):
+    np.savez_compressed(tmp_path / "a.npz", **market)
+    with pytest.raises(DataError, match=r"X_train must be stored as it is used.*without compr"):
+        load_mapped(tmp_path / "a.npz", True)
+
+
+def test_bad_values_of_a_mapped_array_are_found_where_they_are(tmp_path, market, monkeypatch):
+    monkeypatch.setattr("psann._mapped._BLOCK_BYTES", 256)
+    market["X_train"] = np.array(market["X_train"])
+    market["X_train"][20, 1] = np.nan
+    market["X_train"][25, 0] = np.inf
+    np.savez(tmp_path / "a.npz", **market)
+    with pytest.raises(DataError, match=r"got 1 NaN and 1 infinite .* first at row 20, column 1"):
+        load_mapped(tmp_path / "a.npz", True)
+
+
+def test_a_loader_may_return_memory_maps(tmp_path, market):
+    for key, array in market.items():
+        np.save(tmp_path / f"{key}.npy", array)
+    maps = {key: np.load(tmp_path / f"{key}.npy", mmap_mode="r") for key in market}
+    splits = load(maps)
+    assert is_mapped(splits.arrays["X_train"])
+    assert splits.sha256 == load(market).sha256

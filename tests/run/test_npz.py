@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from psann._mapped import is_mapped
 from psann.errors import DataError
 from psann.run.npz import npz_bytes, read_npz
 
@@ -276,3 +277,48 @@ def test_the_same_arrays_make_the_same_bytes_and_come_back(tmp_path):
 def test_objects_are_never_written():
     with pytest.raises(ValueError, match="Object arrays"):
         npz_bytes({"objects": np.array([{}], dtype=object)})
+
+
+def as_mapped(path, **arrays):
+    np.savez(path, **arrays)
+    return read_npz(path, mmap=True).arrays
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mapped_arrays_are_those_that_are_read(tmp_path, dtype):
+    arrays = {"X_train": np.arange(15, dtype=dtype).reshape(5, 3), "y": np.ones(4, dtype)}
+    mapped = as_mapped(tmp_path / "a.npz", **arrays)
+    for key, array in arrays.items():
+        assert is_mapped(mapped[key]) and not mapped[key].flags.writeable
+        assert mapped[key].dtype == dtype and np.array_equal(mapped[key], array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.asfortranarray(np.ones((3, 2))), np.ones(3, ">f8"), np.arange(3), np.zeros((0, 4))],
+    ids=["columns first", "other bytes", "integers", "empty"],
+)
+def test_what_cannot_be_used_as_it_lies_is_read(tmp_path, array):
+    read = as_mapped(tmp_path / "a.npz", x=array)["x"]
+    assert not is_mapped(read) and np.array_equal(read, array)
+
+
+def test_compressed_members_are_read(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x=np.ones(3))
+    assert not is_mapped(read_npz(tmp_path / "a.npz", mmap=True).arrays["x"])
+
+
+def test_a_flipped_bit_is_found_in_a_mapped_member_too(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.zeros(1000))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for mmap in (False, True):
+        assert "CRC" in read_npz(path, mmap=mmap).broken["x"]
+
+
+def test_a_member_that_claims_too_much_is_not_mapped(tmp_path):
+    path = write_members(tmp_path / "a.npz", [("x.npy", npy((1000,), data=b"\0" * 80))])
+    content = read_npz(path, mmap=True)
+    assert "claims 8,000 bytes" in content.broken["x"] and not content.arrays

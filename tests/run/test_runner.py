@@ -847,3 +847,20 @@ def test_overwrite_sets_nothing_aside_for_a_run_that_cannot_begin(tmp_path: Path
     assert "--overwrite would set aside" in str(outcome.message)
     assert tree_of(paths.root) == before
     assert len(list(paths.root.parent.iterdir())) == 1
+
+
+def test_a_run_from_a_mapped_archive_is_the_run_from_memory(tmp_path: Path) -> None:
+    import numpy
+
+    numpy.savez(tmp_path / "market.npz", **trials.market())
+    source = f"data={{npz: {tmp_path / 'market.npz'}"
+    params = "estimator.params.scaler=standard"
+    mapped, read = (
+        finished(tmp_path, f"{source}, mmap: {mmap}}}", params, name=mmap)
+        for mmap in ("true", "false")
+    )
+    assert mapped.best.read_bytes() == read.best.read_bytes()
+    assert any("read as needed from disk: X_" in row["message"] for row in rows_of(mapped, "data"))
+    figures = [metrics_of(paths) for paths in (mapped, read)]
+    for name in ("config_sha256", "data_sha256", "portfolio_metrics", "test_reward_mean"):
+        assert figures[0][name] == figures[1][name]

@@ -6,6 +6,7 @@ trains on episodes cut from them. Both take arrays and options, never an estimat
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor
 
+from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
     RewardSource,
@@ -182,14 +184,13 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
             problems.append(
                 f"{name}{key} must have the {len(split['X'])} rows of X; got {len(array)}."
             )
-        bad = ~np.isfinite(array)
-        if bad.any():
-            row = int(np.argwhere(bad)[0][0])
+        n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
+        if n_bad:
             problems.append(
-                f"{name}{key} must be finite; {int(bad.sum())} values are NaN or infinite, the "
-                f"first in row {row}."
+                f"{name}{key} must be finite; {n_bad} values are NaN or infinite, the first in row "
+                f"{first[0]}."
             )
-        elif array.size and np.abs(array).max() > np.finfo(np.float32).max:
+        elif count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]:
             problems.append(f"{name}{key} must fit into float32; some values are too large.")
     return problems + _price_problems(split, name)
 
@@ -233,7 +234,13 @@ def _fitted_scaler(scaler: Any, array: Floats | None) -> Any:
     if scaler is None or array is None:
         return None
     transformer = SCALERS[scaler]() if isinstance(scaler, str) else clone(scaler)
-    return transformer.fit(array)
+    blocks = row_blocks(array)
+    if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
+        return transformer.fit(array)
+    # Also where all rows are in memory, so that it makes no difference where they are.
+    for block in blocks:
+        transformer.partial_fit(array[block])
+    return transformer
 
 
 def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> PreparedSplit:
@@ -250,8 +257,20 @@ def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> Pr
 
 
 def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
-    """Scaled rows in float32."""
-    return _writable_float32(X if scaler is None else scaler.transform(X))
+    """Scaled rows in float32; those of a file stay in it, or go to a scratch file."""
+    if not is_mapped(X):
+        return _writable_float32(X if scaler is None else scaler.transform(X))
+    is_usable = X.dtype == np.float32 and X.flags.c_contiguous and X.flags.aligned
+    if scaler is None and is_usable:
+        return X
+    scaled: NDArray[np.float32] | None = None
+    for block in row_blocks(X):
+        rows = X[block] if scaler is None else scaler.transform(X[block])
+        if scaled is None:
+            scaled = scratch_array((len(X), rows.shape[1]), np.float32)
+        scaled[block] = rows
+    assert scaled is not None
+    return scaled
 
 
 def _writable_float32(array: Floats) -> NDArray[np.float32]:
@@ -413,7 +432,10 @@ def _rows(split: PreparedSplit, device: torch.device) -> Rows:
 
 
 def _tensor(array: Floats, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)
+    with warnings.catch_warnings():
+        if is_mapped(array):  # nobody writes into the series, which may be a file's
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)
 
 
 def supervised_rows(prepared: PreparedInputs, device: torch.device) -> tuple[Rows, Rows | None]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from psann._device import thread_count
+from psann._mapped import PASS_ROWS
 from psann.estimators._fit_utils import (
     DataFormat,
     PreparedSplit,
@@ -31,8 +32,6 @@ from psann.hisso.reward_context import (
 from psann.hisso.transforms import TRANSFORMS
 from psann.losses import Loss
 from psann.nn.network import Network
-
-_PREDICT_ROWS = 65_536  # rows per forward pass of a prediction, to bound memory
 
 
 class PredictionMixin:
@@ -116,9 +115,11 @@ class PredictionMixin:
         tensors = self._double_tensors()
         parts = []
         with torch.no_grad(), thread_count(self.threads_):
-            for start in range(0, len(rows.X), _PREDICT_ROWS):
-                part = slice(start, start + _PREDICT_ROWS)
-                given = tuple(torch.from_numpy(a[part]).to(self._device).double() for a in inputs)
+            for start in range(0, len(rows.X), PASS_ROWS):
+                part = slice(start, start + PASS_ROWS)
+                given = tuple(
+                    torch.from_numpy(a[part].astype(np.float64)).to(self._device) for a in inputs
+                )
                 parts.append(functional_call(self.network_, tensors, given).cpu())
         return torch.cat(parts)
 

@@ -52,8 +52,11 @@ class DataConfig(BaseModel):
 
     npz: str | None = None
     """NumPy archive, relative to the configuration file."""
+    mmap: Literal["auto"] | bool = "auto"
+    """Whether `npz` is read from the file as it is needed, for series larger than memory; auto
+    does so beyond a quarter of the machine's memory. Results are the same."""
     loader: str | None = None
-    """Import path of a function that returns the arrays."""
+    """Import path of a function that returns the arrays, which may be memory maps."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the loader."""
 
@@ -65,6 +68,11 @@ class DataConfig(BaseModel):
             raise ValueError(
                 "npz cannot be combined with loader and kwargs; remove one of the two sources "
                 "(on the command line: --set 'data={npz: PATH}')"
+            )
+        if self.loader is not None and self.mmap != "auto":
+            raise ValueError(
+                "mmap has no effect on a loader: what it returns decides. Remove mmap, and return "
+                "numpy.load(path, mmap_mode='r') from the loader"
             )
         return self
 
@@ -367,8 +375,8 @@ def dump_resolved(
 def config_sha256(config: RunConfig) -> str:
     """Digest of what determines the result of training.
 
-    Left out are what is recorded, the device, the commit interval, and the two file names: their
-    contents have digests of their own.
+    Left out are what is recorded, the device, the commit interval, how a file is read, and the two
+    file names: their contents have digests of their own.
 
     Parameters
     ----------
@@ -388,7 +396,7 @@ def config_sha256(config: RunConfig) -> str:
             "recorded": True,
             "device": True,
             "init_from": True,
-            "data": {"npz"},
+            "data": {"npz", "mmap"},
             "training": {"checkpoint_every_s"},
         },
     )

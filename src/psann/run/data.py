@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._mapped import is_mapped, memory_bytes
 from psann.errors import DataError
 from psann.run.data_checks import (
     ASSET_NAMES,
@@ -21,9 +23,13 @@ from psann.run.data_checks import (
     find_problems,
     split_of,
 )
-from psann.run.npz import read_npz
+from psann.run.npz import NpzContent, read_npz
 
 Array = NDArray[Any]
+
+# An archive of more than this share of the machine's memory stays in its file: reading, checking
+# and scaling would need it twice or three times over.
+_MAPPED_SHARE = 0.25
 
 
 class DataSource(Protocol):
@@ -32,6 +38,10 @@ class DataSource(Protocol):
     @property
     def npz(self) -> str | None:
         """Absolute path of an archive, or None."""
+
+    @property
+    def mmap(self) -> Literal["auto"] | bool:
+        """Whether the archive's arrays stay in the file; auto decides by its size."""
 
     @property
     def loader(self) -> str | None:
@@ -113,7 +123,7 @@ def load_splits(
         With one sentence for every problem found.
     """
     if load_function is None:
-        content = read_npz(str(data.npz))
+        content = _read(data)
         broken, npz_sha256 = dict(content.broken), content.sha256
         raw: Mapping[str, object] = content.arrays
     else:
@@ -138,6 +148,24 @@ def load_splits(
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
     )
+
+
+def _read(data: DataSource) -> NpzContent:
+    """The archive, mapped where that was asked for or its size demands it."""
+    path = Path(str(data.npz))
+    mmap = data.mmap
+    if mmap == "auto":
+        mmap = path.is_file() and path.stat().st_size > _MAPPED_SHARE * memory_bytes()
+    content = read_npz(path, mmap=mmap)
+    if data.mmap is not True:
+        return content
+    broken = {
+        key: f"{key} must be stored as it is used to be mapped (data.mmap: true): numpy.savez "
+        "without compression, rows first, float32 or float64. Write it so, or take data.mmap away."
+        for key, array in content.arrays.items()
+        if key.startswith("X_") and not is_mapped(array)
+    }
+    return replace(content, broken={**content.broken, **broken})
 
 
 def _call(load_function: Callable[..., object], data: DataSource) -> dict[str, object]:

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._mapped import count_where, row_blocks
+
 Array = NDArray[Any]
 
 SPLITS = ("train", "val", "test")
@@ -92,6 +94,7 @@ def find_problems(
         One sentence per problem; empty when the run can begin.
     """
     # An array of a wrong rank is checked for its values, but has no rows or width to compare.
+    rowed = {key: array for key, array in arrays.items() if array.ndim}
     ranked = {key: array for key, array in arrays.items() if _has_rank(key, array, needs)}
     return [
         *_check_presence(given, needs),
@@ -99,8 +102,8 @@ def find_problems(
         *_check_ranks(arrays, needs),
         *_check_rows(ranked, needs),
         *_check_widths(ranked, needs),
-        *_check_values(arrays, needs),
-        *_check_prices(arrays, needs),
+        *_check_values(rowed, needs),
+        *_check_prices(rowed, needs),
         *_check_time(ranked),
         *_check_asset_names(ranked),
     ]
@@ -134,9 +137,9 @@ def _label(key: str, needs: DataRequirements) -> str:
     return f"{key} ({_NAMES[role[1]]})" if role else key
 
 
-def _place(mask: NDArray[np.bool_]) -> str:
-    """Say where a mask is first true."""
-    row, *rest = _first(mask)
+def _place(index: tuple[int, ...]) -> str:
+    """Say where a value is."""
+    row, *rest = index
     if not rest:
         return f"row {row}"
     return f"row {row}, column {rest[0] if len(rest) == 1 else tuple(rest)}"
@@ -291,35 +294,40 @@ def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
 
 def _check_values(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key, _, _, array in _roles(arrays, needs):
-        finite = np.isfinite(array)
-        if not finite.all():
-            n_nan = int(np.isnan(array).sum())
-            n_inf = int(array.size - finite.sum()) - n_nan
+        n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
+        if n_bad:
+            n_nan, _ = count_where(array, np.isnan)
             yield (
-                f"{_label(key, needs)} must be finite; got {n_nan} NaN and {n_inf} infinite of "
-                f"{array.size} values, first at {_place(~finite)}. Drop those rows or fill them "
-                "with what was known at the time."
+                f"{_label(key, needs)} must be finite; got {n_nan} NaN and {n_bad - n_nan} "
+                f"infinite of {array.size} values, first at {_place(first)}. Drop those rows or "
+                "fill them with what was known at the time."
             )
         if array.dtype == np.float32:
             continue
-        large = finite & (np.abs(array) > _FLOAT32_MAX)
-        if large.any():
+        n_large, first = count_where(array, _is_beyond_float32)
+        if n_large:
             yield (
                 f"{_label(key, needs)} must fit into float32 (at most 3.4e38 in size); got "
-                f"{int(large.sum())} of {array.size} values beyond that, first at "
-                f"{_place(large)}: {array[_first(large)]:g}. Rescale the column."
+                f"{n_large} of {array.size} values beyond that, first at "
+                f"{_place(first)}: {array[first]:g}. Rescale the column."
             )
+
+
+def _is_beyond_float32(rows: Array) -> NDArray[np.bool_]:
+    return np.isfinite(rows) & (np.abs(rows) > _FLOAT32_MAX)
 
 
 def _check_prices(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key, kind, _, array in _roles(arrays, needs):
+        if kind != "prices":
+            continue
         # Below float32's smallest normal number a price would become 0 in training.
-        low = np.isfinite(array) & (array < _FLOAT32_TINY)
-        if kind == "prices" and low.any():
+        n_low, first = count_where(array, lambda rows: np.isfinite(rows) & (rows < _FLOAT32_TINY))
+        if n_low:
             yield (
                 f"{_label(key, needs)} must be more than 0 (at least {_FLOAT32_TINY:.2g}); got "
-                f"{int(low.sum())} of {array.size} values that are not, first at "
-                f"{_place(low)}: {array[_first(low)]:g}. Give prices, not returns, without gaps."
+                f"{n_low} of {array.size} values that are not, first at "
+                f"{_place(first)}: {array[first]:g}. Give prices, not returns, without gaps."
             )
 
 
@@ -447,4 +455,5 @@ def _fingerprints(X: Array) -> NDArray[np.uint64]:
     rows = np.ascontiguousarray(X.reshape(len(X), -1))
     bits = rows.view(f"u{rows.dtype.itemsize}")
     weights = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
-    return np.asarray(bits @ (2 * weights + 1), dtype=np.uint64)
+    hashes = [bits[block] @ (2 * weights + 1) for block in row_blocks(bits)]
+    return np.concatenate(hashes).astype(np.uint64, copy=False)

@@ -16,10 +16,10 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,13 +66,17 @@ class _Header:
     """`C` or `F`."""
 
 
-def read_npz(path: str | Path) -> NpzContent:
+def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
     """Read all arrays of an archive, refusing what numpy would unpickle or choke on.
 
     Parameters
     ----------
     path : str or Path
         File written by `numpy.savez` or `numpy.savez_compressed`.
+    mmap : bool
+        Leave arrays in the file, as read-only memory maps, where they lie there as they are used:
+        not compressed, row-major, native float32 or float64. Checksums are compared all the same.
+        The file must not change while the arrays are in use.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def read_npz(path: str | Path) -> NpzContent:
                 )
             with zipfile.ZipFile(file) as archive:
                 _check_expansion(archive, path, n_bytes)
-                arrays, broken = _read_members(archive)
+                arrays, broken = _read_members(archive, file if mmap else None)
     except DataError:
         raise
     except _DAMAGE as error:
@@ -155,7 +159,7 @@ def _check_expansion(archive: zipfile.ZipFile, path: Path, n_bytes: int) -> None
 
 
 def _read_members(
-    archive: zipfile.ZipFile,
+    archive: zipfile.ZipFile, mapped: BinaryIO | None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     arrays: dict[str, NDArray[Any]] = {}
     broken: dict[str, str] = {}
@@ -166,7 +170,7 @@ def _read_members(
         if problem is None:
             try:
                 with archive.open(member) as file:
-                    arrays[key] = _read_array(file, member.file_size)
+                    arrays[key] = _read_array(file, member, mapped)
             except _DAMAGE as error:
                 problem = f"{key} must be a readable array; {error}. Write the file again."
         if problem is not None:
@@ -193,33 +197,65 @@ def _refusal(member: zipfile.ZipInfo, n_copies: int) -> str | None:
     return None
 
 
-def _read_array(file: IO[bytes], n_bytes: int) -> NDArray[Any]:
-    """Read one `.npy` member of `n_bytes`; `ValueError` says what is wrong with it."""
+def _read_array(file: IO[bytes], member: zipfile.ZipInfo, mapped: BinaryIO | None) -> NDArray[Any]:
+    """Read or map one `.npy` member; `ValueError` says what is wrong with it."""
     header = _read_header(file)
+    header_bytes = file.tell()
     n_values = math.prod(header.shape)  # Python integers: a product that cannot wrap around
     claimed = n_values * header.dtype.itemsize
-    present = n_bytes - file.tell()
+    present = member.file_size - header_bytes
     if claimed != present:
         raise ValueError(
             f"its header claims {claimed:,} bytes (shape {header.shape}, {header.dtype}), "
             f"but {present:,} are there"
         )
-    array = np.empty(n_values, dtype=header.dtype)
-    if claimed:
-        _fill(array.view(np.uint8).data, file)
+    if mapped is not None and claimed and _can_be_mapped(member, header):
+        offset = _content_offset(mapped, member) + header_bytes
+        array: NDArray[Any] = np.memmap(
+            mapped, header.dtype, mode="r", offset=offset, shape=header.shape
+        )
+        for _ in _pieces(file, claimed):  # for the checksum
+            pass
+    else:
+        array = np.empty(n_values, dtype=header.dtype)
+        buffer = array.view(np.uint8).data if claimed else memoryview(b"")
+        done = 0
+        for piece in _pieces(file, claimed):
+            buffer[done : done + len(piece)] = piece
+            done += len(piece)
+        array = array.reshape(header.shape, order="F" if header.order == "F" else "C")
     if file.read(1):  # the last read also makes zipfile compare the checksum
         raise ValueError("there are bytes after its end")
-    return array.reshape(header.shape, order="F" if header.order == "F" else "C")
+    return array
 
 
-def _fill(buffer: memoryview, file: IO[bytes]) -> None:
+def _pieces(file: IO[bytes], n_bytes: int) -> Iterator[bytes]:
+    """So many bytes of a file, a few at a time."""
     done = 0
-    while done < len(buffer):
-        piece = file.read(min(_CHUNK_BYTES, len(buffer) - done))
+    while done < n_bytes:
+        piece = file.read(min(_CHUNK_BYTES, n_bytes - done))
         if not piece:
-            raise ValueError(f"it ends after {done:,} of {len(buffer):,} bytes")
-        buffer[done : done + len(piece)] = piece
+            raise ValueError(f"it ends after {done:,} of {n_bytes:,} bytes")
         done += len(piece)
+        yield piece
+
+
+def _can_be_mapped(member: zipfile.ZipInfo, header: _Header) -> bool:
+    is_usable = header.dtype in (np.float32, np.float64) and header.dtype.isnative
+    return member.compress_type == zipfile.ZIP_STORED and header.order == "C" and is_usable
+
+
+def _content_offset(file: BinaryIO, member: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin in the archive, by its local header.
+
+    References
+    ----------
+    PKWARE, ".ZIP file format specification", section 4.3.7
+    """
+    file.seek(member.header_offset + 26)
+    name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+    offset: int = member.header_offset + 30 + name_bytes + extra_bytes
+    return offset
 
 
 def _read_header(file: IO[bytes]) -> _Header:

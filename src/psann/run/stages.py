@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from psann._device import device_name, resolve_device
+from psann._mapped import is_mapped
 from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.reward_context import resolve_reward_for
@@ -80,6 +81,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     log_event(_logger, logging.INFO, "data", _extent(splits))
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
+    if mapped := [key for key, array in splits.arrays.items() if is_mapped(array)]:
+        log_event(_logger, logging.INFO, "data", f"read as needed from disk: {', '.join(mapped)}")
     return splits
 
 
