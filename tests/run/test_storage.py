@@ -298,6 +298,24 @@ def test_planted_link_to_a_file_is_replaced_or_refused_but_not_followed(
     assert precious.read_text() == "mine"
 
 
+def test_directory_that_another_starter_sets_aside_is_made_again(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    calls = SystemCalls()
+
+    def open_(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if path == root and not aside:
+            root.rename(tmp_path / "aside")
+            aside.append(True)
+        return os.open(path, flags, *args, **kwargs)
+
+    aside: list[bool] = []
+    calls.open = open_
+    with Storage(root, calls) as storage:
+        storage.put(root / "x", b"1")
+    assert (root / "x").read_bytes() == b"1"
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
 def test_link_planted_under_the_temporary_name_is_not_followed(
     storage: Storage, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

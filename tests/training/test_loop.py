@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ from psann.nn.state import StateOptions
 from psann.training.engine import EagerEngine, Forward
 from psann.training.loop import Validation, resolve_monitor, run_phase
 from psann.training.precision import INITIAL_SCALE, MAX_OVERFLOWS_IN_A_ROW, Precision
-from psann.training.schedules import LRScheduleOptions
+from psann.training.schedules import LRScheduleOptions, learning_rate
 from psann.training.supervised import RowObjective, row_table, rows_loss
 from tiny_training import (
     N_ROWS,
@@ -459,6 +460,40 @@ def test_the_first_number_that_is_not_finite_stops_training_and_says_where(
         lr=0.01,
     )
     assert same(state.carry, expected)
+
+
+@pytest.mark.parametrize("precision", [None, torch.float16])
+@pytest.mark.parametrize("lr", [math.nan, math.inf, 1e300])
+def test_a_learning_rate_that_takes_the_weights_out_of_range_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch, lr: float, precision: torch.dtype | None
+) -> None:
+    options = {} if precision is None else {"precision": Precision("cpu", precision)}
+    expected, _ = run(phase(epochs=1), engine(**options))
+    rate = learning_rate
+
+    def planted(schedule: Any, **facts: Any) -> float:
+        return lr if facts["epoch"] == 2 else rate(schedule, **facts)
+
+    monkeypatch.setattr("psann.training.loop.learning_rate", planted)
+    task, made = phase(), engine(**options)
+    state = start_of(task, made)
+    # float16 may still be in search of its scale in the first update.
+    step = re.escape(f"a step at learning rate {lr:g} leads to weights that are not finite")
+    with pytest.raises(DivergedError, match=f"epoch 2, update [12]: {step}"):
+        run_phase(task, made, state, [])
+    assert torch.equal(state.carry.weights, expected.carry.weights)
+    for ours, theirs in zip(state.carry.optimizer, expected.carry.optimizer, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_steps_out_of_range_can_be_skipped_and_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "psann.training.loop.learning_rate", lambda _, epoch, **__: math.inf if epoch == 2 else 0.01
+    )
+    state, _ = run(replace(phase(), max_skipped_updates=4), engine(stop_on_nonfinite=False))
+    assert [record.skipped_updates for record in state.history] == [0, 4, 4]
 
 
 def test_a_forward_pass_that_overflows_is_told_apart() -> None:

@@ -430,7 +430,8 @@ def claim_directory(
             if overwrite:
                 name = storage.set_aside().name
                 storage.close()
-                storage, _ = claim_directory(paths, overwrite=False)
+                # Again an overwriting claim: another starter may have come and gone by now.
+                storage, _ = claim_directory(paths, overwrite=True)
                 return storage, f"the old run is now in {name}"
             home = storage.archive(contents, paths.attempts)
             note = f"an earlier start that never trained is now in attempts/{home.name}"
@@ -481,11 +482,12 @@ def _has_resume_state(paths: RunPaths) -> bool:
 
 def _is_free(paths: RunPaths) -> bool:
     """Whether a directory holds no run, or a start that never trained: nothing can be lost."""
-    if not paths.root.exists():
+    try:
+        contents = paths.contents()
+    except FileNotFoundError:  # also where another starter has just set it aside
         return True
     if _has_resume_state(paths):
         return False  # also where a start that went on with it was stopped in its setup
-    contents = paths.contents()
     if paths.metrics not in contents:
         # A process killed at its first step leaves a temporary file.
         return all(path.suffix == ".tmp" for path in contents)

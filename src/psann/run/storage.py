@@ -25,6 +25,7 @@ _LOG_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 # What is set aside must still be an allowed run name: 100 characters with its suffix.
 _NAME_LENGTH = 60
+_TRIES = 10
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -62,8 +63,7 @@ class Storage:
         self._calls = calls or SystemCalls()
         self._lock_fd = -1
         with _naming(root):
-            self._make_with_parents(root)
-            self._root_fd = self._calls.open(root, _DIRECTORY)
+            self._root_fd = self._open_root()
 
     def __enter__(self) -> Storage:
         return self
@@ -286,6 +286,15 @@ class Storage:
                 directory = self._calls.open(part, _DIRECTORY, dir_fd=directory)
                 stack.callback(self._calls.close, directory)
             yield directory, parts[-1]
+
+    def _open_root(self) -> int:
+        """Open the run directory, made when missing."""
+        for _ in range(_TRIES):
+            self._make_with_parents(self.root)
+            # Another starter may set the directory aside between the two calls.
+            with suppress(FileNotFoundError):
+                return self._calls.open(self.root, _DIRECTORY)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _make_with_parents(self, path: Path) -> None:
         """Make a directory with its parents, each one durable in its own parent."""

@@ -458,31 +458,33 @@ class EagerEngine:
         if self.precision.is_scaled:
             gradient = gradient / carry.scale
         norm = torch.linalg.vector_norm(gradient)
-        is_loss_finite = loss.isfinite()
-        is_finite = is_loss_finite & norm.isfinite()
-        is_accepted = is_finite & ~carry.is_frozen
         weights, optimizer = self.optimizer.step(
             carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
         )
+        is_loss_finite = loss.isfinite()
+        is_gradient_finite = norm.isfinite()
+        # A learning rate can take finite weights out of range by a finite gradient.
+        is_sound = is_loss_finite & (weights.isfinite().all() | ~is_gradient_finite)
+        is_accepted = is_sound & is_gradient_finite & ~carry.is_frozen
         moved = carry._replace(weights=weights, optimizer=optimizer, buffers=buffers)
         following = _choose(is_accepted, moved, carry)
-        following = self._after_verdict(following, is_accepted, is_loss_finite, is_finite)
+        following = self._after_verdict(following, is_accepted, is_sound, is_gradient_finite)
         numbers = [loss, norm, is_accepted.to(norm.dtype), is_loss_finite.to(norm.dtype)]
         return following, Report(torch.stack(numbers), values)
 
     def _after_verdict(
-        self, carry: Carry, is_accepted: Tensor, is_loss_finite: Tensor, is_finite: Tensor
+        self, carry: Carry, is_accepted: Tensor, is_sound: Tensor, is_gradient_finite: Tensor
     ) -> Carry:
         """Gradient scale and the latch after an update was accepted or refused."""
-        # With scaled gradients an overflow is the search for a scale; a bad loss never is.
-        is_sound = is_loss_finite if self.precision.is_scaled else is_finite
+        # With scaled gradients an overflow is the search for a scale; a bad loss or step never is.
+        is_final = ~is_sound if self.precision.is_scaled else ~(is_sound & is_gradient_finite)
         if self.stop_on_nonfinite:
-            carry = carry._replace(is_frozen=carry.is_frozen | ~is_sound)
+            carry = carry._replace(is_frozen=carry.is_frozen | is_final)
         if not self.precision.is_scaled:
             return carry
         good = torch.where(is_accepted, carry.good_streak + 1.0, 0.0)
         has_grown = good >= GROWTH_INTERVAL
-        has_overflowed = is_loss_finite & ~is_finite
+        has_overflowed = is_sound & ~is_gradient_finite
         factor = torch.where(has_grown, 2.0, torch.where(has_overflowed, 0.5, 1.0))
         return carry._replace(
             scale=carry.scale * factor, good_streak=torch.where(has_grown, 0.0, good)

@@ -307,7 +307,7 @@ def _run_launches(
         for s, (state, (carry, statistics)) in enumerate(zip(group, launched, strict=True)):
             state.carry = carry
             keys = None if part.keys is None else part.keys[s]
-            _count_refused(phase, engine, state, statistics, part.indices[s], keys)
+            _count_refused(phase, engine, state, statistics, part.indices[s], keys, lr)
             _take_in(phase, state, statistics)
         for observer, state in itertools.product(observers, group):
             observer.on_launch(state)
@@ -334,11 +334,13 @@ def _count_refused(
     statistics: LaunchStatistics,
     indices: Sequence[Tensor],
     keys: Tensor | None,
+    lr: float,
 ) -> None:
     """Count refused updates, and raise at the first that is one too many."""
+    is_bad_step = statistics.is_loss_finite & np.isfinite(statistics.grad_norm)
     is_fatal = ~statistics.is_accepted
     if engine.precision.is_scaled:
-        is_fatal = ~statistics.is_loss_finite
+        is_fatal = ~statistics.is_loss_finite | is_bad_step
     for k, is_accepted in enumerate(statistics.is_accepted):
         if is_accepted:
             state.refused_in_a_row = 0
@@ -347,10 +349,12 @@ def _count_refused(
         state.refused_in_a_row += 1
         if is_fatal[k] and not phase.max_skipped_updates:
             key = None if keys is None else keys[k]
+            place = f"a step at learning rate {lr:g} leads to weights that are not finite"
+            if not is_bad_step[k]:
+                place = _place_of_nonfinite(phase, engine, state, indices[k], key)
             raise DivergedError(
-                f"Training diverged in {_where(phase, state, k)}: "
-                f"{_place_of_nonfinite(phase, engine, state, indices[k], key)}. The weights are "
-                "those before that update. Lower the learning rate, check the data, or set "
+                f"Training diverged in {_where(phase, state, k)}: {place}. The weights are those "
+                "before that update. Lower the learning rate, check the data, or set "
                 "on_nonfinite to skip."
             )
         if phase.max_skipped_updates and state.skipped_updates > phase.max_skipped_updates:
