@@ -167,10 +167,11 @@ def test_a_device_that_is_not_there_is_no_fault_of_the_file() -> None:
 # ---------------------------------------------------------------- damage
 
 
-def test_no_flipped_bit_and_no_cut_goes_unnoticed() -> None:
+@pytest.mark.parametrize("n_damages", [2_000, pytest.param(20_000, marks=pytest.mark.chaos)])
+def test_no_flipped_bit_and_no_cut_goes_unnoticed(n_damages: int) -> None:
     data = supervised(hidden_units=2, scaler="standard").to_bytes()
     rng = np.random.default_rng(0)
-    for trial in range(2000):
+    for trial in range(n_damages):
         place = int(rng.integers(len(data)))
         damaged = bytearray(data)
         if trial % 4:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psann.errors import ConfigError, PsannError
@@ -650,11 +650,17 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=CONFIGS)
-def test_a_resolved_configuration_feeds_back_unchanged(
-    tmp_path: Path, values: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("n_configs", [200, pytest.param(500, marks=pytest.mark.chaos)])
+def test_a_resolved_configuration_feeds_back_unchanged(tmp_path: Path, n_configs: int) -> None:
+    @settings(max_examples=n_configs, deadline=None)
+    @given(values=CONFIGS)
+    def check(values: dict[str, Any]) -> None:
+        assert_feeds_back(tmp_path, values)
+
+    check()
+
+
+def assert_feeds_back(tmp_path: Path, values: dict[str, Any]) -> None:
     file = tmp_path / "run.json"
     file.write_text(json.dumps(values))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,12 +56,16 @@ class RunPaths:
         """
         check_run_name(run_name)
         root = Path(output_dir).absolute() / run_name
-        if root.is_symlink():
+        try:
+            mode = root.lstat().st_mode  # once: another starter may set the directory aside
+        except (FileNotFoundError, NotADirectoryError):
+            return cls(root)
+        if stat.S_ISLNK(mode):
             raise UsageError(
                 f"The run directory must be a real directory; {root} is a symbolic link, and "
                 "nothing is written through links. Choose another --run-name or remove the link."
             )
-        if root.exists() and not root.is_dir():
+        if not stat.S_ISDIR(mode):
             raise UsageError(
                 f"The run directory must be a directory; {root} is a file. "
                 "Choose another --run-name."

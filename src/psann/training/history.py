@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, kw_only=True)
+# Slots: a long run keeps thousands.
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRecord:
     """One epoch as observers see it; None marks a value that this phase does not have.
 
