@@ -476,11 +476,11 @@ def test_a_learning_rate_that_takes_the_weights_out_of_range_moves_nothing(
 
     monkeypatch.setattr("psann.training.loop.learning_rate", planted)
     task, made = phase(), engine(**options)
-    state = start_of(task, made)
+    state = at_start(task, made)
     # float16 may still be in search of its scale in the first update.
     step = re.escape(f"a step at learning rate {lr:g} leads to weights that are not finite")
     with pytest.raises(DivergedError, match=f"epoch 2, update [12]: {step}"):
-        run_phase(task, made, state, [])
+        run_phase(task, made, [state], [])
     assert torch.equal(state.carry.weights, expected.carry.weights)
     for ours, theirs in zip(state.carry.optimizer, expected.carry.optimizer, strict=True):
         assert torch.equal(ours, theirs)
