@@ -13,9 +13,10 @@ import pytest
 
 from faults import hurt, kill, n_calls
 from psann.errors import UsageError
+from psann.run.events import DETERMINISTIC_COLUMNS
 from psann.run.paths import RunPaths
 from psann.run.record import describe_artefacts
-from psann.run.replay import DETERMINISTIC_COLUMNS, bit_differences, replay
+from psann.run.replay import bit_differences, replay
 from psann.run.resume import resume_bytes, resume_point
 from trials import finished, metrics_of, tree_of
 

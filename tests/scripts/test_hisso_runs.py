@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faults import exit_code_of, in_child, killed_runs
+from foreign import DRAWING, hostile, of_another_version
 from psann.run import replay, torture
 from psann.run.paths import RunPaths
 from psann.run.torture import Certificate
 from psann.scripts.hisso_runs import main
-from trials import finished, metrics_of
+from trials import TROUBLE, finished, metrics_of, tree_of, trial
 
 
 @pytest.fixture
@@ -62,6 +69,115 @@ def test_report_is_one_file_and_one_line(
     assert capsys.readouterr().out == f"{output}: {output.stat().st_size:,} bytes\n"
     assert main(["report", str(paths.root), "-o", str(paths.root / "page.html")]) == 2
     assert "-o must lie outside the run directory" in capsys.readouterr().err
+
+
+READING = (
+    ["ls"],
+    ["ls", "--json"],
+    ["ls", "--csv"],
+    ["show"],
+    ["show", "--json"],
+    ["status"],
+    ["compare"],
+)
+
+
+def run_all(
+    run: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> dict[str, tuple[int, str]]:
+    """Exit code and output of every command that reads; none may write to standard error."""
+    found = {}
+    for command, *flags in READING:
+        extra = [str(other)] if command == "compare" else []
+        code = main([command, str(run), *extra, *flags])
+        out, err = capsys.readouterr()
+        assert err == "", f"{command} {flags} on {run}"
+        assert code in (0, 1)
+        found[" ".join([command, *flags])] = code, out
+    return found
+
+
+def test_every_command_reads_runs_that_were_killed_at_random_instants(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = finished(tmp_path / "whole", "training.epochs=2")
+    for killed in killed_runs(tmp_path, 10):
+        before = tree_of(killed.root)
+        found = run_all(killed.root, whole.root, capsys)
+        status = json.loads(found["show --json"][1])["status"]
+        is_begun = killed.metrics.exists()
+        assert status in (("dead", "completed") if is_begun else ("unknown",))
+        assert found["status"][0] == (0 if status == "completed" else 1)
+        assert found["show"][1].startswith(f"run: {status}. ")
+        assert tree_of(killed.root) == before
+
+
+def test_every_command_reads_diverged_foreign_and_hostile_runs(
+    paths: RunPaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TROUBLE.plan(3)
+    trial(tmp_path, "hisso.reward=trials.troubled", name="diverged")
+    runs = {
+        "diverged": tmp_path / "out" / "diverged",
+        "completed": of_another_version(paths, tmp_path).root,
+        "failed": hostile(paths, tmp_path).root,
+    }
+    for status, run in runs.items():
+        found = run_all(run, paths.root, capsys)
+        assert found["status"][0] == (0 if status == "completed" else 1)
+        for name, (_, out) in found.items():
+            assert status in out, name
+            inner = out.replace("\r\n", "") if name == "ls --csv" else out
+            assert not [part for part in DRAWING if part in inner], name
+    assert "is of schema version '9'" in run_all(runs["completed"], paths.root, capsys)["show"][1]
+
+
+def test_running_run_is_shown_and_watched_to_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready = tmp_path / "ready"
+    settings = ("data.loader=trials.slow", f"data.kwargs={{ready: {ready}}}")
+    child = in_child(lambda: trial(tmp_path, *settings).exit_code)
+    while not ready.exists():
+        time.sleep(0.05)
+    run = tmp_path / "out" / "run"
+    capsys.readouterr()
+    found = {}
+    for command in (["show"], ["status"], ["ls"]):
+        assert main([*command, str(run)]) == 0
+        found[command[0]] = capsys.readouterr().out
+    assert all("running" in out for out in found.values())
+    ending = threading.Timer(0.3, lambda: os.kill(child, signal.SIGKILL))
+    ending.start()
+    code = main(["status", str(run), "--watch", "--every", "0.1"])
+    assert exit_code_of(child) == -signal.SIGKILL
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("run: running.")
+    assert lines[-1].startswith("run: dead.")
+    assert code == 1
+
+
+@pytest.mark.parametrize("command", ["ls", "show", "compare"])
+def test_reading_commands_start_in_less_than_0_4_s_without_torch(
+    paths: RunPaths, command: str
+) -> None:
+    code = (
+        "import resource, sys\n"
+        "from psann.scripts.hisso_runs import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "assert not {'torch', 'numpy', 'pydantic', 'sklearn', 'pandas'} & set(sys.modules)\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(used.ru_utime + used.ru_stime)\n"
+    )
+    runs = [str(paths.root)] * (2 if command == "compare" else 1)
+    if command == "compare":
+        runs[1] = shutil.copytree(paths.root, paths.root.with_name("copy"))
+    arguments = [sys.executable, "-c", code, command, *map(str, runs)]
+    used_s = []
+    for _ in range(3):  # the fastest: others may use this machine
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        used_s.append(float(done.stdout.splitlines()[-1]))
+    assert min(used_s) < 0.4
 
 
 def test_directory_that_is_none_is_a_usage_error(
@@ -131,6 +247,9 @@ def test_torture_prints_its_certificate(
         ([], "the following arguments are required: COMMAND"),
         (["verfy"], "invalid choice: 'verfy'"),
         (["verify"], "RUN_DIR"),
+        (["status", "x", "--watch", "--every", "0"], "must be 0.1 to 86400 seconds; got '0'"),
+        (["status", "x", "--every", "soon"], "got 'soon'"),
+        (["compare"], "RUN"),
         (["verify", "x", "--replay", "0"], "must be a whole number of at least 1; got '0'"),
         (["verify", "x", "--replay", "two"], "got 'two'"),
         (["verify", "x", "--repla", "1"], "Did you mean '--replay'?"),

@@ -54,6 +54,11 @@ COLUMNS = (
     *("amp_scale", "skipped_updates", "shuffle", "state_reset", "data_s", "step_s", "val_s"),
     *("checkpoint_s", "episodes_per_s", "is_best", "message"),
 )
+# Times, and what numbers the rows: everything else is the same in every repetition of a run.
+_OF_THE_START = frozenset({"schema", "seq", "time_utc", "level", "message"})
+DETERMINISTIC_COLUMNS = tuple(
+    name for name in COLUMNS if name not in _OF_THE_START and not name.endswith("_s")
+)
 _HEADER = ",".join(COLUMNS).encode() + b"\r\n"
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
 TEXT_COLUMNS = frozenset({"time_utc", "level", "event", "phase", "state_reset", "message"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ _MAX_LOG_BYTES = 2**30
 _WHOLE_COLUMNS = frozenset(
     {"schema", "seq", "seed", "fold", "epoch", "update", "episodes", "skipped_updates"}
 )
+
+_FIGURES = ("portfolio_metrics", "portfolio_metrics_delay_1", "baselines", "timing")
+_FIGURE_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 Row = dict[str, Any]
 _T = TypeVar("_T")
@@ -157,8 +161,11 @@ class RunView:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is missing or damaged, one sentence each; this reads every file."""
-        _ = self.config, self.starts, self.events, self.evaluation
+        """What is missing or damaged, one sentence each; this reads every file but one.
+
+        What is wrong with `evaluation.npz`, which numpy must read, is told once it was asked for.
+        """
+        _ = self.config, self.starts, self.events
         found = [text for texts in self._found.values() for text in texts]
         return (*self.metrics_problems, *found, *_missing(self.path, self.metrics))
 
@@ -425,9 +432,32 @@ def _fields(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     wrong = [name for name in FIELDS if not is_of_its_kind(name, content.get(name))]
     if content.get("status") not in STATUSES and "status" not in wrong:
         wrong.append("status")
+    fields = {name: None if name in wrong else content.get(name) for name in FIELDS}
+    for name in _FIGURES:
+        if isinstance(figures := fields[name], dict):
+            fields[name] = _numbers(figures, name, wrong)
     if wrong:
         problems.append(f"metrics.json has values that cannot be read: {', '.join(wrong)}.")
-    return {name: None if name in wrong else content.get(name) for name in FIELDS}, problems
+    return fields, problems
+
+
+def _numbers(values: dict[str, Any], name: str, wrong: list[str]) -> dict[str, Any]:
+    """What in nested figures is a number or null under a plain key; the rest counts as wrong."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if not _FIGURE_KEY.fullmatch(key):
+            wrong.append(f"a key of {name}")
+        elif isinstance(value, dict):
+            found[key] = _numbers(value, f"{name}.{key}", wrong)
+        elif all(_is_number(item) for item in (value if isinstance(value, list) else [value])):
+            found[key] = value
+        else:
+            wrong.append(f"{name}.{key}")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _starts(path: Path) -> tuple[dict[str, Any], ...]:

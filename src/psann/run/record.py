@@ -81,6 +81,14 @@ FIELDS = {
     "artefacts": "bytes and sha256 of each file, in the final version",
     "error": "full stack trace of what ended the run",
 }
+# Identity, times and machine: everything else is the same in every repetition of a run.
+FIELDS_OF_THE_START = frozenset(
+    {
+        *("run_id", "run_name", "started_utc", "updated_utc", "finished_utc", "heartbeat"),
+        *("duration_seconds", "throughput_eps_per_sec", "resumes", "resume_exact"),
+        *("resume_differences", "timing", "hardware", "artefacts", "last"),
+    }
+)
 _OWN = frozenset(
     {
         *("schema_version", "started_utc", "updated_utc", "finished_utc", "heartbeat"),

@@ -11,25 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from psann.errors import UsageError
-from psann.run.events import COLUMNS
+from psann.run.events import COLUMNS, DETERMINISTIC_COLUMNS
 from psann.run.paths import RunPaths
-from psann.run.record import to_json
+from psann.run.record import FIELDS_OF_THE_START, to_json
 from psann.run.resume import resume_bytes, resume_point
 from psann.run.runner import EXIT_DONE, RunRequest, execute, finished_record
 from psann.run.storage import Storage
 
-# Times, and what numbers the rows: everything else is the same in every repetition.
-_OF_THE_START = frozenset({"schema", "seq", "time_utc", "level", "message"})
-DETERMINISTIC_COLUMNS = tuple(
-    name for name in COLUMNS if name not in _OF_THE_START and not name.endswith("_s")
-)
-_FIELDS_OF_THE_START = frozenset(
-    {
-        *("run_id", "run_name", "started_utc", "updated_utc", "finished_utc", "heartbeat"),
-        *("duration_seconds", "throughput_eps_per_sec", "resumes", "resume_exact"),
-        *("resume_differences", "timing", "hardware", "artefacts", "last"),
-    }
-)
 _MOST_SHOWN = 5
 
 
@@ -186,7 +174,7 @@ def _epoch_rows(paths: RunPaths) -> list[dict[str, str]]:
 
 def _record_differences(left: RunPaths, right: RunPaths) -> list[str]:
     ours, theirs = _record(left), _record(right)
-    names = [name for name in ours if name not in _FIELDS_OF_THE_START]
+    names = [name for name in ours if name not in FIELDS_OF_THE_START]
     return [
         f"metrics.json: {name} {ours[name]!r} / {theirs.get(name)!r}"
         for name in names

@@ -12,6 +12,7 @@ from psann.run.events import escape_controls
 from psann.run.provenance import mask_secrets
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 NOTHING = "-"
@@ -38,6 +39,7 @@ class Terminal:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = CarefulStream(sys.stdout if stream is None else stream)
+        self._n_redrawn = 0
 
     @property
     def is_live(self) -> bool:
@@ -57,6 +59,20 @@ class Terminal:
     def raw(self, text: str) -> None:
         """Write what is known to be harmless, as JSON and CSV of ours are."""
         self._stream.write(text)
+        self._stream.flush()
+
+    def redraw(self, texts: Sequence[str]) -> None:
+        """Write lines in the place of those that the last call wrote; on a terminal only."""
+        width = rich_console(self._stream).width
+        up = f"\x1b[{self._n_redrawn}A\x1b[J" if self._n_redrawn else ""
+        # A line that wraps would be two, and the next call would come out one too low.
+        self._stream.write(up + "".join(f"{_cut(clean(text), width)}\n" for text in texts))
+        self._stream.flush()
+        self._n_redrawn = len(texts)
+
+    def draw(self, renderable: Table) -> None:
+        """Draw a table of rich's whose texts are known to be harmless."""
+        rich_console(self._stream).print(renderable)
         self._stream.flush()
 
     def table(
@@ -108,9 +124,16 @@ class Terminal:
             return True
         return False
 
-    def curve(self, values: Sequence[float | None], *, width: int = 60) -> str:
+    def curve(
+        self,
+        values: Sequence[float | None],
+        *,
+        width: int = 60,
+        span: tuple[float, float] | None = None,
+    ) -> str:
         """Draw a series as one line of blocks, in what the stream can write."""
-        return curve(values, width=width, blocks=_PLAIN_BLOCKS if self._is_plain else _BLOCKS)
+        blocks = _PLAIN_BLOCKS if self._is_plain else _BLOCKS
+        return curve(values, width=width, span=span, blocks=blocks)
 
 
 def clean(text: str) -> str:
@@ -124,7 +147,13 @@ def clean(text: str) -> str:
     return escape_controls(mask_secrets(text))
 
 
-def curve(values: Sequence[float | None], *, width: int = 60, blocks: str = _BLOCKS) -> str:
+def curve(
+    values: Sequence[float | None],
+    *,
+    width: int = 60,
+    span: tuple[float, float] | None = None,
+    blocks: str = _BLOCKS,
+) -> str:
     """Draw a series as one line: means of equal stretches, a blank where there is no number.
 
     Parameters
@@ -133,6 +162,8 @@ def curve(values: Sequence[float | None], *, width: int = 60, blocks: str = _BLO
         The series.
     width : int
         Most characters.
+    span : tuple of float, optional
+        Values of the lowest and highest block; those of the series by default.
     blocks : str
         Characters from low to high.
 
@@ -149,14 +180,14 @@ def curve(values: Sequence[float | None], *, width: int = 60, blocks: str = _BLO
     known = [mean for mean in means if mean is not None]
     if not known:
         return " " * n
-    low, high = min(known), max(known)
+    low, high = (min(known), max(known)) if span is None else (span[0] / 2, span[1] / 2)
     step = (high - low) / len(blocks)
 
     def block(mean: float | None) -> str:
         if mean is None:
             return " "
         place = (mean - low) / step if step > 0 else len(blocks) // 2
-        return blocks[min(int(place), len(blocks) - 1)]
+        return blocks[max(0, min(int(place), len(blocks) - 1))]
 
     return "".join(block(mean) for mean in means)
 
@@ -165,6 +196,12 @@ def _half_mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None and math.isfinite(value)]
     # Halved and divided first: neither a sum nor a range of huge numbers may overflow.
     return sum(value / 2 / len(known) for value in known) if known else None
+
+
+def _cut(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width)
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:

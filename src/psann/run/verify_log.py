@@ -10,7 +10,7 @@ from typing import Any
 from psann.run.events import COLUMNS, EVENTS, SCHEMA_VERSION
 
 _HEADER = ",".join(COLUMNS).encode() + b"\r\n"
-_MONITOR_COLUMNS = {
+MONITOR_COLUMNS = {
     "val_reward": "val_reward_mean",
     "val_loss": "val_loss",
     "reward": "reward_mean",
@@ -81,7 +81,7 @@ def _row(line: bytes) -> Row | str:
         int(row["seq"])
         if row["event"] == "epoch":
             int(row["epoch"])
-            _ = [_number(row[name]) for name in (*_MONITOR_COLUMNS.values(), *_FIGURES)]
+            _ = [_number(row[name]) for name in (*MONITOR_COLUMNS.values(), *_FIGURES)]
     except ValueError as problem:
         return f"holds no number where one must be: {problem}"
     return row
@@ -125,7 +125,7 @@ def check_best(
         Whether the run got to its end: record and log must tell of the same epochs then. Before,
         rows may be ahead of the record, and behind it if power failed or a resume had just begun.
     """
-    column = _MONITOR_COLUMNS.get(metrics["monitor"] or "")
+    column = MONITOR_COLUMNS.get(metrics["monitor"] or "")
     best_epoch, n_epochs = metrics["best_epoch"], metrics["epoch"]
     if column is None or best_epoch is None or n_epochs is None:
         if is_over and metrics["mode"] != "evaluate":

@@ -1,6 +1,9 @@
 """Look after runs: list them, and check what they promise.
 
 python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [--json | --csv]
+python -m psann.scripts.hisso_runs show RUN [--json]
+python -m psann.scripts.hisso_runs status RUN [--watch]
+python -m psann.scripts.hisso_runs compare RUN RUN ...
 python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
@@ -39,6 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_ls(commands)
+    _add_show(commands)
+    _add_status(commands)
+    _add_compare(commands)
     _add_verify(commands)
     _add_report(commands)
     _add_torture(commands)
@@ -66,6 +72,56 @@ def _add_ls(commands: argparse._SubParsersAction[CommandParser]) -> None:
     form.add_argument("--json", action="store_true", help="write JSON, with everything known")
     form.add_argument("--csv", action="store_true", help="write CSV, with everything known")
     parser.set_defaults(do=_ls)
+
+
+def _add_show(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "show",
+        help="show one run: numbers, baselines, curve, configuration, origin",
+        description="Show what is known of a run, and what is missing or damaged.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.set_defaults(do=_show_run)
+
+
+def _add_status(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "status",
+        help="say how a run is doing, or watch it until it ends",
+        description="Say how a run is doing. The exit code is 1 for a run that failed, diverged, "
+        "was killed, or has no readable record.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="look again until the run ends; only files are read, so that the folder may be "
+        "mounted or renewed by rsync",
+    )
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=2.0,
+        metavar="S",
+        help="seconds between looks (default: 2)",
+    )
+    parser.set_defaults(do=_status)
+
+
+def _add_compare(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="show in what runs differ, and their numbers side by side",
+        description="Show in which keys of the configuration runs differ, their numbers side by "
+        "side with unit and direction, and their curves. Seeds of one configuration are gathered "
+        "into mean and standard deviation.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="or a directory of runs")
+    parser.set_defaults(do=_compare)
 
 
 def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
@@ -139,6 +195,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"must be 0.1 to 86400 seconds; got {text[:80]!r}")
+    return seconds
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = build_parser().parse_args(argv)
@@ -173,6 +239,36 @@ def _ls(options: argparse.Namespace) -> int:
         terminal.raw(to_csv_text(listing))
     else:
         show_table(listing, terminal)
+    return EXIT_CLEAN
+
+
+def _show_run(options: argparse.Namespace) -> int:
+    from psann.run.reading import read_run
+    from psann.run.showing import show_run, to_json_text
+    from psann.run.terminal import Terminal
+
+    run, terminal = read_run(options.run), Terminal()
+    if options.json:
+        terminal.raw(to_json_text(run))
+    else:
+        show_run(run, terminal)
+    return EXIT_CLEAN
+
+
+def _status(options: argparse.Namespace) -> int:
+    from psann.run.showing import BAD_ENDINGS, show_status
+    from psann.run.terminal import Terminal
+
+    every_s = options.every if options.watch else None
+    run = show_status(options.run, Terminal(), every_s=every_s)
+    return EXIT_FINDINGS if run.status in BAD_ENDINGS else EXIT_CLEAN
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from psann.run.compare import chosen_runs, show_comparison
+    from psann.run.terminal import Terminal
+
+    show_comparison(chosen_runs(options.paths), Terminal())
     return EXIT_CLEAN
 
 

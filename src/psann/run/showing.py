@@ -1,0 +1,250 @@
+"""`hisso-runs show` and `status`: one run on a terminal, finished or alive."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from psann.run.compare import monitor_values
+from psann.run.console import clock_text, result_sentences, result_table
+from psann.run.liveness import DEAD, STALE, UNKNOWN
+from psann.run.paths import RunPaths
+from psann.run.quantities import QUANTITIES
+from psann.run.reading import Row, RunView, flat, parse_log, read_run
+from psann.run.terminal import Terminal
+from psann.run.verify_log import MONITOR_COLUMNS
+
+_LAST_LINES = 30
+BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})
+"""Statuses that a script should not go on from."""
+
+
+def show_run(run: RunView, terminal: Terminal) -> None:
+    """Write what is known of a run: status, numbers, curve, configuration, origin, problems.
+
+    Parameters
+    ----------
+    run : RunView
+        The run.
+    terminal : Terminal
+        Where to.
+    """
+    terminal.lines(status_lines(run))
+    if run.status not in ("running", UNKNOWN):
+        terminal.lines(result_sentences({**run.metrics, "status": run.status}))
+    terminal.line()
+    rows = [
+        [quantity.label, quantity.unit, quantity.write(value)]
+        for quantity in QUANTITIES
+        if (value := quantity.of(run)) is not None
+    ]
+    if rows:
+        terminal.table(["quantity", "unit", "value"], rows, n_texts=2)
+    table = result_table(run.metrics)
+    if table is not None:
+        terminal.draw(table)
+    _show_curve(run, terminal)
+    for title, values in (
+        ("configuration", flat(run.config)),
+        ("origin (last start)", _origin(run)),
+    ):
+        known = {key: value for key, value in values.items() if value is not None}
+        if known:
+            terminal.line()
+            terminal.table([title, "value"], [[k, _text(v)] for k, v in known.items()], n_texts=2)
+    _show_block("problems", run.problems, terminal)
+    _show_block("error", (run.metrics["error"] or "").rstrip().split("\n"), terminal)
+
+
+def to_json_text(run: RunView) -> str:
+    """Write everything about a run but its log rows as JSON, in ASCII."""
+    content = {
+        "status": run.status,
+        "status_reason": run.status_reason,
+        "problems": run.problems,
+        "metrics": run.metrics,
+        "config": run.config,
+        "starts": run.starts,
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def status_lines(run: RunView) -> list[str]:
+    """Say in a few lines how a run is doing.
+
+    Parameters
+    ----------
+    run : RunView
+        The run.
+    """
+    metrics = run.metrics
+    facts = [metrics["mode"], metrics["device"]]
+    if metrics["seed"] is not None:
+        facts.append(f"seed {metrics['seed']}")
+    if metrics["resumes"]:
+        facts.append(f"resumed {metrics['resumes']} times")
+    lines = [f"{run.name}: {run.status}. {run.status_reason}", ", ".join(filter(None, facts))]
+    return [line for line in (*lines, _progress(metrics)) if line]
+
+
+def watch_run(path: Path, *, every_s: float) -> Iterator[tuple[RunView, list[Row]]]:
+    """Read a run again and again until it has ended; only files are read.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory; it may be mounted, or a copy that rsync renews.
+    every_s : float
+        Seconds between two looks.
+
+    Yields
+    ------
+    run : RunView
+        As it is now.
+    rows : list of dict
+        All rows of epochs so far; of the log, only what is new has been read.
+    """
+    log = _GrowingLog(RunPaths(path).events)
+    while True:
+        run = read_run(path)
+        log.read_on()
+        yield run, [row for row in log.rows if row["event"] == "epoch"]
+        if run.status not in ("running", STALE):
+            return
+        time.sleep(every_s)
+
+
+def show_status(path: Path, terminal: Terminal, *, every_s: float | None = None) -> RunView:
+    """Write how a run is doing, once or until it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    terminal : Terminal
+        Where to; one that is looked at is drawn anew, to any other a line is added when there
+        is news.
+    every_s : float, optional
+        Seconds between two looks; one look when not given.
+
+    Returns
+    -------
+    RunView
+        The run as it was last seen.
+    """
+    if every_s is None:
+        run = read_run(path)
+        terminal.lines(status_lines(run))
+        return run
+    shown: str | None = None
+    for run, rows in watch_run(path, every_s=every_s):
+        if terminal.is_live:
+            terminal.redraw([*status_lines(run), *_curve_lines(run, rows, terminal)])
+        elif (news := f"{run.name}: {run.status}. {_progress(run.metrics)}") != shown:
+            terminal.line(news)
+            shown = news
+    return run
+
+
+class _GrowingLog:
+    """The rows of a log that may grow, be cut back by a resume, or be renewed by a copy."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows: list[Row] = []
+        self._path = path
+        self._read = b""
+        """The header, then what has not become whole rows yet."""
+        self._n_bytes = 0
+
+    def read_on(self) -> None:
+        """Take in what is new; a log that was cut back or replaced is read anew."""
+        if not self._take_new_rows():
+            self.rows, self._read, self._n_bytes = [], b"", 0
+            self._take_new_rows()
+
+    def _take_new_rows(self) -> bool:
+        """Whether what was read before still stands."""
+        try:
+            status = self._path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                return True
+            if status.st_size < self._n_bytes:
+                return False
+            with self._path.open("rb") as file:
+                file.seek(self._n_bytes)
+                new = file.read()
+        except OSError:
+            return True  # not there yet, or not there for a moment
+        whole, _, rest = (self._read + new).rpartition(b"\n")
+        rows, _ = parse_log(whole + b"\n") if whole else ([], [])
+        if self.rows and rows and not _follows(rows[0], self.rows[-1]):
+            return False
+        self.rows += rows
+        self._n_bytes += len(new)
+        # The next rows are read under the same header.
+        self._read = whole.partition(b"\n")[0] + b"\n" + rest if whole else rest
+        return True
+
+
+def _follows(row: Row, earlier: Row) -> bool:
+    return row["seq"] is not None and earlier["seq"] is not None and row["seq"] > earlier["seq"]
+
+
+def _progress(metrics: Mapping[str, Any]) -> str:
+    parts = []
+    if metrics["phase"] is not None:
+        epochs = (metrics["epoch"], metrics["epochs_total"])
+        known = None not in epochs
+        parts.append(metrics["phase"] + (f" epoch {epochs[0]} of {epochs[1]}" if known else ""))
+    if metrics["best_epoch"] is not None:
+        value = metrics["monitor_value"]
+        of = "" if value is None else f" ({metrics['monitor']} {value:.4g})"
+        parts.append(f"best epoch {metrics['best_epoch']}{of}")
+    if metrics["duration_seconds"] is not None:
+        parts.append(clock_text(metrics["duration_seconds"]))
+    return ", ".join(parts)
+
+
+def _show_curve(run: RunView, terminal: Terminal) -> None:
+    lines = _curve_lines(run, run.epochs, terminal)
+    if lines:
+        terminal.line()
+        terminal.lines(lines)
+
+
+def _curve_lines(run: RunView, rows: Sequence[Row], terminal: Terminal) -> list[str]:
+    column = MONITOR_COLUMNS.get(str(run.metrics["monitor"]), "train_loss")
+    values = monitor_values(rows, column)
+    known = [value for value in values if value is not None]
+    if not known:
+        return []
+    return [
+        f"{column} by epoch, {min(known):.4g} to {max(known):.4g}",
+        terminal.curve(values),
+    ]
+
+
+def _origin(run: RunView) -> dict[str, Any]:
+    start: dict[str, Any] = flat(run.starts[-1]) if run.starts else {}
+    argv = start.pop("argv", None)
+    command = {"command": shlex.join(map(str, argv))} if isinstance(argv, list) else {}
+    return command | {key: value for key, value in start.items() if not key.startswith("data.keys")}
+
+
+def _show_block(title: str, lines: Sequence[str], terminal: Terminal) -> None:
+    if not any(lines):
+        return
+    terminal.line()
+    terminal.line(title)
+    if len(lines) > _LAST_LINES:
+        terminal.line(f"  ({len(lines) - _LAST_LINES} lines before)")
+    terminal.lines(f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
