@@ -11,14 +11,12 @@ import numpy as np
 
 from psann.metrics import portfolio_metrics
 from psann.run.config_dump import to_yaml
+from psann.run.console import BASELINE_LABELS
 from psann.run.events import COLUMNS
 from psann.run.paths import RunPaths
 from psann.run.record import FIELDS, SCHEMA_VERSION
 
-STRATEGIES = (
-    *("policy", "policy_delay_1", "uniform", "buy_and_hold", "best_asset", "bcrp"),
-    *("eg", "pamr", "olmar", "bcrp_hindsight"),
-)
+STRATEGIES = ("policy", "policy_delay_1", *BASELINE_LABELS.values())
 # What an attacker, or a clumsy finger, may put wherever a run holds text.
 HOSTILE = (
     '</pre></script><script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -43,7 +43,7 @@ _TABLE_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("traded\nper row", "turnover_traded", "{:.4f}".format),
     ("final\nwealth", "cum_return", lambda value: _wealth(1 + value)),
 )
-_BASELINES = {
+BASELINE_LABELS = {
     "1/N": "uniform",
     "buy and hold": "buy_and_hold",
     "best training asset": "best_asset",
@@ -360,7 +360,7 @@ def result_table(record: Mapping[str, Any]) -> Table | None:
     delayed = record["portfolio_metrics_delay_1"]
     rows = {"policy": policy}
     rows |= {} if delayed is None else {"policy, one row later": delayed}
-    rows |= {label: baselines[key] for label, key in _BASELINES.items() if key in baselines}
+    rows |= {label: baselines[key] for label, key in BASELINE_LABELS.items() if key in baselines}
     table = Table(box=box.ASCII2, show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
     for label, _, _ in _TABLE_COLUMNS:

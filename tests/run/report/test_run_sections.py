@@ -20,7 +20,7 @@ def sections(path: Path) -> dict[str, Section]:
 def test_finished_run_has_every_section(tmp_path: Path) -> None:
     made = sections(made_run(tmp_path / "run"))
     assert list(made) == [
-        *("Summary", "Problems", "Result beside the baselines", "Training", "Time"),
+        *("Summary", "Problems", "Result beside the baselines", "Training and time"),
         *("Configuration", "Provenance"),
     ]
     assert made["Configuration"].is_folded
@@ -54,7 +54,7 @@ def test_traceback_is_a_block_and_its_last_line_is_in_the_summary(tmp_path: Path
     error = "Traceback (most recent call last):\n  File x\nValueError: no such column\n"
     made = sections(made_run(tmp_path / "run", status="failed", error=error, best_epoch=None))
     assert made["Problems"].blocks == (error.rstrip(),)
-    assert "ValueError: no such column" in made["Summary"].sentences[-2]
+    assert "ValueError: no such column" in " ".join(made["Summary"].sentences)
 
 
 def test_warnings_of_the_log_are_repeated(tmp_path: Path) -> None:
@@ -75,6 +75,7 @@ def test_values_of_wrong_kinds_break_no_sentence(tmp_path: Path) -> None:
     foreign = {
         "portfolio_metrics": {"annual_log_growth": "much", "cum_return": [1]},
         "baselines": {"uniform": 3},
+        "versus_uniform": {"growth": 0.1},
         "timing": {"data_s": "long"},
         "parent": {"run_id": ["x"]},
         "artefacts": {},

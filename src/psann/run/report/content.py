@@ -34,8 +34,8 @@ class Table:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    is_numeric: bool = False
-    """Whether all columns but the first hold numbers."""
+    n_numbers: int = 0
+    """How many columns after the first hold numbers."""
     quiet_rows: frozenset[int] = frozenset()
     """Rows of less interest, such as defaults."""
     note: str = ""

@@ -176,8 +176,8 @@ def allocation_figure(
         n_rows = -(-len(weights) // (len(edges) - 1))
         upper.set_ylabel("weight" if n_rows == 1 else f"weight, mean of {n_rows} rows")
         lines = {
-            "largest weight": (np.abs(weights).max(axis=1), Look(COLOURS["blue"])),
-            "change of weights": (target_changes(weights), Look(COLOURS["vermillion"], "--", 0.9)),
+            "change of weights": (target_changes(weights), Look(COLOURS["orange"], "-", 0.6)),
+            "largest weight": (np.abs(weights).max(axis=1), Look(COLOURS["blue"], "-", 1.1)),
         }
         for label, (y, look) in lines.items():
             _line(lower, Curve(label=label, x=x, y=y, look=look), y, points)

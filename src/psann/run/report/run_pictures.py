@@ -21,7 +21,7 @@ from psann.run.report.figures import (
     timing_figure,
     wealth_figure,
 )
-from psann.run.report.strategies import STRATEGIES, Look, strategy_look, strategy_name
+from psann.run.report.strategies import Look, strategy_look, strategy_name
 
 _LONGEST_LABEL = 28
 _MAIN = ("policy", "policy_delay_1", "uniform")
@@ -92,19 +92,23 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
     if series is None or series.net.shape[1] < 2:
         return None
     x, x_label = time_axis(run, series)
-    curves: list[Curve] = []
-    n_others = 0
-    for name, net in zip(series.names, series.net, strict=True):
-        look = strategy_look(name, n_others)
-        n_others += name not in STRATEGIES
-        label = short(strategy_name(name))
-        curves.append(Curve(label=label, x=x, y=net, look=look, is_main=name in _MAIN))
+    curves = [
+        Curve(
+            label=short(strategy_name(name)),
+            x=x,
+            y=net,
+            look=strategy_look(name),
+            is_main=name in _MAIN,
+        )
+        for name, net in zip(series.names, series.net, strict=True)
+    ]
     return Picture(
         name="wealth",
         title="Wealth and drawdown",
         figure=wealth_figure(curves, x_label=x_label, points=points),
         caption="What 1.00 becomes, net of costs, beside the baselines on the same rows. Below, "
-        "how far the policy and 1/N fall from their highest value.",
+        "how far the policy and 1/N fall from their highest value. "
+        "(*) chosen on these very rows: unattainable.",
     )
 
 
@@ -180,7 +184,7 @@ def _phase_pictures(
         "grad_norm": "gradient norm",
         "turnover": "turnover per step",
     }
-    panels = [_panel(tracks, label, {column: label}) for column, label in course.items()]
+    panels = [_panel(tracks, label, {column: ""}) for column, label in course.items()]
     shown = [panel for panel in panels if panel is not None]
     if shown:
         yield Picture(
@@ -202,10 +206,11 @@ def _panel(tracks: Tracks, y_label: str, columns: dict[str, str]) -> Panel | Non
         lines = [(x, y) for x, y in lines if not np.isnan(y).all()]
         if len(lines) > 1:
             faint = Look(look.colour, look.dashes, 0.5)
-            curves += [Curve(label=f"{label}, each", x=x, y=y, look=faint) for x, y in lines]
+            lead = label and f"{label}, "
+            curves += [Curve(label=f"{lead}each", x=x, y=y, look=faint) for x, y in lines]
             x, y = _mean_line(lines)
             bold = Look(look.colour, look.dashes, 2.0)
-            curves.append(Curve(label=f"{label}, mean of {len(lines)}", x=x, y=y, look=bold))
+            curves.append(Curve(label=f"{lead}mean of {len(lines)}", x=x, y=y, look=bold))
         else:
             curves += [Curve(label=label, x=x, y=y, look=look) for x, y in lines]
     return Panel(y_label=y_label, curves=curves) if curves else None

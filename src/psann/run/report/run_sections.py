@@ -64,8 +64,14 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
             tables=() if result is None else (result,),
             pictures=tuple(picture for picture in drawn if picture is not None),
         ),
-        Section(title="Training", level=level, pictures=training_pictures(run, points=points)),
-        Section(title="Time", level=level, pictures=() if timing is None else (timing,)),
+        Section(
+            title="Training and time",
+            level=level,
+            pictures=(
+                *training_pictures(run, points=points),
+                *([] if timing is None else [timing]),
+            ),
+        ),
         Section(
             title="Configuration",
             level=level,
@@ -133,6 +139,11 @@ def _sound_record(run: RunView) -> dict[str, Any]:
     baselines = record["baselines"]
     named = baselines.items() if isinstance(baselines, Mapping) else ()
     record["baselines"] = {name: _figures(value) for name, value in named}
+    versus = _figures(record["versus_uniform"]) or {}
+    is_whole = versus.keys() >= {"growth", "low", "high", "is_distinguishable"}
+    record["versus_uniform"] = versus if is_whole else None
+    if "psr" not in (record["portfolio_metrics"] or {"psr": None}):
+        record["portfolio_metrics"].pop("annual_sharpe_se", None)
     return record
 
 

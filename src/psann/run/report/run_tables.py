@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from psann.run.quantities import QUANTITIES
 from psann.run.reading import RunView, flat
-from psann.run.report.content import Table, clock, number, printable, setting, wealth
+from psann.run.report.content import Table, number, printable, setting, wealth
 from psann.run.report.strategies import STRATEGIES, strategy_name
 
 _Form = Callable[[float | None], str]
@@ -21,26 +22,18 @@ def _form(text: str) -> _Form:
 # Column, key of portfolio_metrics, form. What a figure means stands in docs/artefacts.md.
 RESULT_COLUMNS: tuple[tuple[str, str, _Form], ...] = (
     ("final wealth from 1.00", "cum_return", lambda v: wealth(None if v is None else 1 + v)),
-    ("log growth per year", "annual_log_growth", _form("+.3f")),
-    ("volatility per year", "annual_volatility", _form(".1%")),
-    ("Sharpe per year", "annual_sharpe", _form(".2f")),
+    ("growth without costs", "gross_log_growth", _form("+.3f")),
+    ("growth", "annual_log_growth", _form("+.3f")),
+    ("volatility", "annual_volatility", _form(".1%")),
+    ("Sharpe ratio", "annual_sharpe", _form(".2f")),
+    ("standard error", "annual_sharpe_se", _form(".2f")),
     ("max drawdown", "max_drawdown", _form(".1%")),
     ("traded per row", "turnover_traded", _form(".4f")),
-    ("log growth lost to costs", "cost_paid", _form(".3f")),
 )
-# Label, key of metrics.json, form.
-_KEY_FIGURES: tuple[tuple[str, str, _Form], ...] = (
-    ("best epoch", "best_epoch", _form("d")),
-    ("training reward of the best epoch", "reward_mean", _form(".4g")),
-    ("its standard deviation over episodes", "reward_std", _form(".4g")),
-    ("validation reward per step", "val_reward_mean", _form(".4g")),
-    ("test reward per step", "test_reward_mean", _form(".4g")),
-    ("training loss of the best epoch", "train_loss", _form(".4g")),
-    ("validation loss", "val_loss", _form(".4g")),
-    ("test loss", "test_loss", _form(".4g")),
-    ("episodes", "episodes", _form(",d")),
-    ("episodes per second", "throughput_eps_per_sec", _form(",.0f")),
-    ("wall time", "duration_seconds", clock),
+_RESULT_NOTE = (
+    "Growth (log), volatility and Sharpe ratio per year; net of costs, on the same rows. More "
+    "growth and Sharpe ratio is better, less drawdown and trading. (*) chosen on these very rows: "
+    "unattainable."
 )
 
 
@@ -86,17 +79,21 @@ def result_table(run: RunView) -> Table | None:
     return Table(
         columns=("strategy", *(label for label, _, _ in RESULT_COLUMNS)),
         rows=tuple(rows),
-        is_numeric=True,
-        note="Net of costs, on the same rows. More growth and Sharpe ratio is better, less "
-        "drawdown, trading and cost.",
+        n_numbers=len(RESULT_COLUMNS),
+        note=_RESULT_NOTE,
     )
 
 
 def key_figures_table(run: RunView) -> Table | None:
     """Rewards, losses and effort, as far as the run has them."""
-    values = [(label, run.figure(key), form) for label, key, form in _KEY_FIGURES]
-    rows = [(label, form(value)) for label, value, form in values if value is not None]
-    return Table(columns=("figure", "value"), rows=tuple(rows), is_numeric=True) if rows else None
+    rows = [
+        (quantity.label, quantity.write(value), quantity.unit)
+        for quantity in QUANTITIES
+        if "portfolio_metrics" not in quantity.key and (value := quantity.of(run)) is not None
+    ]
+    if not rows:
+        return None
+    return Table(columns=("figure", "value", "unit"), rows=tuple(rows), n_numbers=1)
 
 
 def config_table(run: RunView) -> Table | None:

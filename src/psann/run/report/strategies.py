@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psann.run.console import BASELINE_LABELS
 from psann.run.report.drawing import COLOURS
 
 
@@ -20,23 +21,26 @@ _DASH_DOT_DOT = (0, (5, 1, 1, 1, 1, 1))
 _LONG_DASH = (0, (9, 3))
 _SPARSE_DOTS = (0, (1, 3))
 
-# Key in metrics.json and evaluation.npz -> name for a reader, look.
-STRATEGIES: dict[str, tuple[str, Look]] = {
-    "policy": ("policy", Look(COLOURS["blue"], width=2.0)),
-    "policy_delay_1": ("policy, one row later", Look(COLOURS["vermillion"], "--", 1.6)),
-    "uniform": ("1/N", Look(COLOURS["ink"], width=1.4)),
-    "buy_and_hold": ("buy and hold", Look(COLOURS["ink"], ":", 1.4)),
+# Key in evaluation.npz -> look. The policy is broad, so that a 1/N drawn over it hides nothing.
+_LOOKS = {
+    "policy": Look(COLOURS["blue"], width=2.6),
+    "policy_delay_1": Look(COLOURS["vermillion"], "--", 1.7),
+    "uniform": Look(COLOURS["ink"], width=1.1),
+    "buy_and_hold": Look(COLOURS["ink"], ":", 1.3),
+    "best_asset": Look(COLOURS["green"], "-."),
+    "bcrp": Look(COLOURS["orange"], "--"),
+    "eg": Look(COLOURS["purple"], width=0.8),
+    "pamr": Look(COLOURS["sky"], _DASH_DOT_DOT),
+    "olmar": Look(COLOURS["olive"], ":", 1.6),
+    "bcrp_hindsight": Look(COLOURS["muted"], _LONG_DASH),
 }
-_OTHERS = (
-    Look(COLOURS["green"], "-."),
-    Look(COLOURS["orange"], "--"),
-    Look(COLOURS["purple"]),
-    Look(COLOURS["sky"], _DASH_DOT_DOT),
-    Look(COLOURS["olive"], ":", 1.6),
-    Look(COLOURS["muted"], _LONG_DASH),
-    Look(COLOURS["green"], _SPARSE_DOTS, 1.6),
-    Look(COLOURS["orange"]),
-)
+_OTHER_LOOK = Look(COLOURS["green"], _SPARSE_DOTS, 1.6)
+# In the order of a table, with a reader's names.
+STRATEGIES = {
+    "policy": "policy",
+    "policy_delay_1": "policy, one row later",
+    **{key: label for label, key in BASELINE_LABELS.items()},
+}
 _RUN_COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky", "olive", "ink")
 _RUN_DASHES = ("-", "--", "-.", ":")
 
@@ -46,23 +50,21 @@ def strategy_name(key: str) -> str:
 
     Examples
     --------
-    >>> strategy_name("uniform"), strategy_name("best_asset")
-    ('1/N', 'best asset')
+    >>> strategy_name("uniform"), strategy_name("my_rule")
+    ('1/N', 'my rule')
     """
-    return STRATEGIES[key][0] if key in STRATEGIES else key.replace("_", " ")
+    return STRATEGIES.get(key, key.replace("_", " "))
 
 
-def strategy_look(key: str, place: int) -> Look:
-    """Look of a strategy; of one without its own, by its place among such.
+def strategy_look(key: str) -> Look:
+    """Look of a strategy.
 
     Parameters
     ----------
     key : str
         As in `evaluation.npz`.
-    place : int
-        Number of strategies without a look of their own before it.
     """
-    return STRATEGIES[key][1] if key in STRATEGIES else _OTHERS[place % len(_OTHERS)]
+    return _LOOKS.get(key, _OTHER_LOOK)
 
 
 def run_look(place: int) -> Look:
