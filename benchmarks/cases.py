@@ -111,6 +111,19 @@ CASES: dict[str, Case] = {
     ),
 }
 
+# Where the sweeps of growth.py begin; each moves one number.
+CASES["growth"] = Case(
+    what="dense 2x64, 8 assets x 5 features, window 64, 32 episodes, 20000 rows",
+    params={"hidden_layers": 2, "hidden_units": 64},
+    n_rows=20_000,
+    n_features=40,
+    n_assets=8,
+    window=64,
+    batch_episodes=32,
+    updates_per_epoch=16,
+    reward="portfolio",
+)
+
 
 def series(case: Case, *, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Features ``(N, F)``, their first M columns the prices, and those prices ``(N, M)``.
@@ -118,7 +131,7 @@ def series(case: Case, *, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[n
     The published package judges actions by the first columns of X, so that both see the same.
     """
     rng = np.random.default_rng(seed)
-    moves = rng.normal(2e-4, 0.01, size=(case.n_rows, case.n_assets))
+    moves = rng.normal(0.0, 0.01, size=(case.n_rows, case.n_assets))
     prices = np.exp(np.cumsum(moves, axis=0))
     X = rng.normal(size=(case.n_rows, case.n_features)).astype(np.float32)
     X[:, : case.n_assets] = prices

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -61,31 +61,52 @@ class Worker:
         self._process.wait()
 
 
-def whole_process(python: str, job: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds of a process that starts, does one job and ends: wall, and user plus system CPU."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [python, "worker.py"],
-        cwd=HERE,
-        env=_environment(python),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(job).encode() + b"\n")
-    process.stdin.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"the worker failed in the job {dict(job)}")
-    return {
-        "wall_s": time.perf_counter() - started,
-        "cpu_s": usage.ru_utime + usage.ru_stime,
-        "peak_bytes": float(usage.ru_maxrss * 1024),
-    }
+class WholeProcess:
+    """A process that starts, does one job and ends.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter; its environment decides which psann is measured.
+    job : mapping
+        What to do.
+    threads : int or None
+        Threads for everything; None leaves them to the program under test.
+    """
+
+    def __init__(
+        self, python: str, job: Mapping[str, Any], *, threads: Literal[1] | None = 1
+    ) -> None:
+        self._job = job
+        self._started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [python, "worker.py"],
+            cwd=HERE,
+            env=_environment(python, threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        self._process.stdin.close()
+
+    def wait(self) -> dict[str, float]:
+        """Seconds from start to end, wall and user plus system CPU, and the most memory it had."""
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = status  # collected here, not by subprocess
+        if status:
+            raise RuntimeError(f"the worker failed in the job {dict(self._job)}")
+        return {
+            "wall_s": time.perf_counter() - self._started,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "peak_bytes": float(usage.ru_maxrss * 1024),
+        }
 
 
-def _environment(python: str) -> dict[str, str]:
-    environment = {**os.environ, **ONE_THREAD}
+def _environment(python: str, threads: Literal[1] | None = 1) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
+    if threads is not None:
+        environment |= ONE_THREAD
     if python != sys.executable:
         environment.pop("PYTHONPATH", None)  # it may lead to this checkout
     return environment

@@ -11,11 +11,13 @@ import contextlib
 import inspect
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from cases import CASES, Case, series
 
 
@@ -98,9 +100,9 @@ def fit_published(case: Case, epochs: int, seed: int, tick: Callable[[int], None
 
 
 def fit_ours(
-    case: Case, epochs: int, seed: int, tick: Callable[[int], None] | None, **settings: Any
+    case: Case, epochs: int, seed: int, tick: Callable[[int], None] | None, job: dict[str, Any]
 ) -> list[str]:
-    """Fit this package's estimator; returns what it decided on the way."""
+    """Fit this package's estimator, or one per seed; returns what it decided on the way."""
     import psann
     from psann.training.observers import Observer
 
@@ -112,12 +114,12 @@ def fit_ours(
             decisions.append(decision.message)
 
         def on_launch(self, state: Any) -> None:
-            if tick is not None:
+            if tick is not None and state.seed == seed:  # of several seeds, the first
                 tick(state.update)
 
     model = getattr(psann, case.estimator)(
         **case.params,
-        **{"threads": 1, "device": "cpu", **settings},
+        **{"threads": 1, "device": "cpu", **job.get("settings", {})},
         epochs=epochs,
         lr=1e-3,
         clip_norm=1.0,
@@ -130,8 +132,15 @@ def fit_ours(
         "reward": case.reward,
         "transition_penalty": 1e-3,
     }
-    with contextlib.suppress(EnoughError):
-        model.fit(X, prices=prices, hisso=hisso, observers=[Ticker()])
+    how = {"prices": prices, "hisso": hisso, "observers": [Ticker()]}
+    with contextlib.suppress(EnoughError), tempfile.TemporaryDirectory() as folder:
+        if job.get("mapped"):
+            np.save(f"{folder}/X.npy", X)
+            X = np.load(f"{folder}/X.npy", mmap_mode="r")
+        if "seeds" in job:
+            psann.fit_seeds(model, range(seed, seed + job["seeds"]), X, **how)
+        else:
+            model.fit(X, **how)
     return decisions
 
 
@@ -155,7 +164,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
         with contextlib.suppress(EnoughError):
             fit_published(case, epochs, 0, tick)
     else:
-        decisions = fit_ours(case, epochs, 0, tick, **job.get("settings", {}))
+        decisions = fit_ours(case, epochs, 0, tick, job)
     result: dict[str, Any] = {"decisions": decisions}
     if meter is not None:
         result |= meter.result()
@@ -164,9 +173,6 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    import torch
-
-    torch.set_num_threads(1)
     for line in sys.stdin:
         try:
             answer = work(json.loads(line))
