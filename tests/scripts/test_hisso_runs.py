@@ -157,6 +157,32 @@ def test_running_run_is_shown_and_watched_to_its_end(
     assert code == 1
 
 
+def test_pack_move_unpack_verify(
+    paths: RunPaths,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["pack", str(paths.root)]) == 0
+    assert capsys.readouterr().out.startswith("run.tar.gz: 7 files of ")
+    assert main(["unpack", "run.tar.gz", "--output-dir", "home"]) == 0
+    assert capsys.readouterr().out.endswith(" bytes, all as they were packed\n")
+    assert main(["verify", "home/run"]) == 0
+    assert "0 errors, 0 notes" in capsys.readouterr().out
+    assert main(["unpack", "run.tar.gz", "--output-dir", "home"]) == 2
+    assert "must make a new directory" in capsys.readouterr().err
+    Path("run.tar.gz").write_bytes(b"x")
+    assert main(["unpack", "run.tar.gz"]) == 1
+    assert "must be an archive that pack wrote" in capsys.readouterr().err
+    (paths.checkpoints / "epoch_000001.safetensors").touch()
+    (paths.root / "link").symlink_to("x")
+    assert main(["pack", str(paths.root), "-o", "best.tar.gz", "--best-only"]) == 0
+    out, err = capsys.readouterr()
+    assert "left out: checkpoints/epoch_000001.safetensors\n" in out
+    assert err == "not packed, as it is no plain file: link\n"
+
+
 @pytest.mark.parametrize("command", ["ls", "show", "compare"])
 def test_reading_commands_start_in_less_than_0_4_s_without_torch(
     paths: RunPaths, command: str

@@ -155,6 +155,11 @@ class RunPaths:
         """The file whose lock the live process holds."""
         return self.root / ".lock"
 
+    @property
+    def packing_list(self) -> Path:
+        """What `pack` wrote of the files of a run that came by archive."""
+        return self.root / "packed.json"
+
     def contents(self) -> list[Path]:
         """List what one start left, the way it must be archived.
 

@@ -435,6 +435,8 @@ def claim_directory(
                 return storage, f"the old run is now in {name}"
             home = storage.archive(contents, paths.attempts)
             note = f"an earlier start that never trained is now in attempts/{home.name}"
+        elif paths.packing_list.exists():
+            storage.remove(paths.packing_list)  # its files are about to change
         until_claimed.pop_all()
     return storage, note
 

@@ -18,10 +18,12 @@ from typing import Any
 
 from psann._strict_json import parse_strict
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
+from psann.run.archive import MAX_LIST_BYTES
 from psann.run.config import dump_resolved, load_run_config
 from psann.run.paths import RunPaths
 from psann.run.storage import check_lock, is_temporary
 from psann.run.verify_log import check_best, check_log
+from psann.run.verify_packing import check_packing
 from psann.run.verify_record import problems_of_record
 
 _MAX_ENTRIES = 100_000
@@ -94,11 +96,14 @@ class _Inspection:
         """Bytes of each regular file, by its path from the run directory."""
         self.log_lengths: dict[str, int] = {}
         """Length of the log by the resume state that vouches for it."""
+        self.left_out: frozenset[str] = frozenset()
+        """Files that an archive was made without."""
 
     def verdict(self) -> Verdict:
         self._scan()
         metrics = self._metrics()
         if metrics is not None:
+            self._check_packing()
             is_over = metrics["status"] in _OVER
             if is_over and self._is_torn_copy(metrics["artefacts"]):
                 is_over, metrics = False, {**metrics, "artefacts": None}
@@ -220,6 +225,17 @@ class _Inspection:
                 "on with it",
             )
 
+    def _check_packing(self) -> None:
+        """Every file of a run that came by archive is the one that was packed."""
+        name = self._name(self.paths.packing_list)
+        data = self._read(name, MAX_LIST_BYTES)
+        if data is None:
+            return
+        read = partial(self._read, max_bytes=_MAX_FILE_BYTES)
+        self.left_out = check_packing(data, sizes=self.sizes, read=read, error=self.error)
+        if self.left_out:
+            self.note(name, f"{len(self.left_out)} files of the run were not packed")
+
     # --- artefacts and checkpoints ---------------------------------------------------------------
 
     def _is_torn_copy(self, listed: Mapping[str, Any] | None) -> bool:
@@ -258,6 +274,8 @@ class _Inspection:
             self.error("metrics.json", f"artefacts: {name!r} must have bytes and sha256")
             return
         size = self.sizes.get(name)
+        if size is None and name in self.left_out:
+            return
         if size is None:
             self.error(name, "is missing; metrics.json lists it")
         elif size != entry["bytes"]:
@@ -282,7 +300,7 @@ class _Inspection:
 
     def _check_unlisted(self, name: str, *, is_over: bool) -> None:
         states = {self._name(path) for path in self.paths.resume_states}
-        if name in ("metrics.json", ".lock") or name.startswith("attempts/"):
+        if name in ("metrics.json", ".lock", "packed.json") or name.startswith("attempts/"):
             return
         if is_temporary(name.rpartition("/")[2]):
             self.note(name, "is a temporary file of a killed process; --resume removes it")
@@ -337,6 +355,8 @@ class _Inspection:
     def _check_entry(self, file: str, entry: Any, tell: Callable[[str, str], None]) -> None:
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             self.error("checkpoints/manifest.json", f"{file!r} must have a sha256")
+        elif file in self.left_out:
+            return
         elif file not in self.sizes:
             tell(file, "is missing; the manifest lists it")
         elif (data := self._read(file, _MAX_FILE_BYTES)) is not None and (

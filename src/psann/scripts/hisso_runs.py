@@ -6,6 +6,8 @@ python -m psann.scripts.hisso_runs status RUN [--watch]
 python -m psann.scripts.hisso_runs compare RUN RUN ...
 python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
+python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
+python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 """
 
@@ -47,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_verify(commands)
     _add_report(commands)
+    _add_pack(commands)
+    _add_unpack(commands)
     _add_torture(commands)
     return parser
 
@@ -141,6 +145,40 @@ def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "bit; this imports and runs what the configuration names",
     )
     parser.set_defaults(do=_verify)
+
+
+def _add_pack(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "pack",
+        help="write a run as one file",
+        description="Write a run as one archive with checksums, the same bytes for the same run.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="default: RUN.tar.gz, here"
+    )
+    parser.add_argument(
+        "--best-only",
+        action="store_true",
+        help="of the checkpoints, pack the best estimator only; leave out attempts/",
+    )
+    parser.set_defaults(do=_pack)
+
+
+def _add_unpack(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "unpack",
+        help="write the run directory that an archive holds",
+        description="Write the run directory that an archive holds, if every file in it is what "
+        "its list of checksums says. Nothing is written outside the new directory.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE")
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path(), metavar="D", help="default: this directory"
+    )
+    parser.set_defaults(do=_unpack)
 
 
 def _add_torture(commands: argparse._SubParsersAction[CommandParser]) -> None:
@@ -309,6 +347,29 @@ def _report(options: argparse.Namespace) -> int:
     report, *pictures = write_report(runs, output, format=options.format)
     beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
     _show(f"{report}: {report.stat().st_size:,} bytes{beside}")
+    return EXIT_CLEAN
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from psann.run.archive import pack
+
+    output = options.output
+    if output is None:
+        output = Path(f"{options.run.resolve().name}.tar.gz")
+    done = pack(options.run, output, best_only=options.best_only)
+    _show(f"{done.path}: {done.n_files} files of {done.n_bytes:,} bytes")
+    for name in done.left_out:
+        _show(f"left out: {name}")
+    for name in done.skipped:
+        _show(f"not packed, as it is no plain file: {name}", file=sys.stderr)
+    return EXIT_CLEAN
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    from psann.run.archive import unpack
+
+    done = unpack(options.archive, options.output_dir)
+    _show(f"{done.path}: {done.n_files} files of {done.n_bytes:,} bytes, all as they were packed")
     return EXIT_CLEAN
 
 
