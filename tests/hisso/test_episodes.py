@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from psann.hisso.episodes import default_updates_per_epoch, episode_table
 
 
-def starts(
-    n_rows: int = 50, *, window: int = 8, seed: int = 0, epoch: int = 1, u: int = 3
-) -> np.ndarray:
-    table = episode_table(n_rows, window=window, batch_episodes=4, updates_per_epoch=u)
+def starts(*spans: int, window: int = 8, seed: int = 0, epoch: int = 1, u: int = 3) -> np.ndarray:
+    table = episode_table(spans or (50,), window=window, batch_episodes=4, updates_per_epoch=u)
     return np.stack(list(table(seed, epoch)))
 
 
@@ -36,6 +34,22 @@ def test_windows_never_leave_the_split(window: int, extra: int, seed: int) -> No
     assert table.shape == (3, 4) and table.dtype == np.int64
     assert table.min() >= 0
     assert table.max() + window <= window + extra
+
+
+@given(spans=st.lists(st.integers(8, 40), min_size=2, max_size=4), seed=st.integers(0, 2**32 - 1))
+def test_windows_never_cross_from_one_span_to_the_next(spans: list[int], seed: int) -> None:
+    first = starts(*spans, seed=seed)
+    borders = np.cumsum(spans)
+    last = first + 7
+    assert first.min() >= 0 and last.max() < borders[-1]
+    np.testing.assert_array_equal(
+        np.searchsorted(borders, first, side="right"), np.searchsorted(borders, last, side="right")
+    )
+
+
+def test_every_start_inside_a_span_is_drawn_and_no_other() -> None:
+    drawn = np.unique(starts(9, 8, 10, u=200))
+    np.testing.assert_array_equal(drawn, [0, 1, 9, 17, 18, 19])
 
 
 def test_starts_are_uniform_over_all_places() -> None:

@@ -12,9 +12,10 @@ from sklearn.exceptions import NotFittedError
 from torch.func import functional_call
 
 from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
-from psann import PSANNRegressor, WaveResNetRegressor
+from psann import PSANNRegressor, WaveResNetRegressor, fit_seeds
 from psann.accounting import net_growth
 from psann.errors import DivergedError
+from psann.hisso.episodes import episode_table
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
 from psann.hisso.rewards import resolve_reward
 from psann.hisso.trainer import EpisodeObjective, Series
@@ -274,6 +275,83 @@ def test_an_extractor_judges_validation_rows_without_prices() -> None:
     assert model.evaluate_reward(VALIDATION["X"]) == pytest.approx(model.best_value_, abs=1e-6)
 
 
+# ---------------------------------------------------------------- the refit
+
+
+def test_a_refit_trains_as_long_as_validation_chose_and_tells_of_both() -> None:
+    recorder = Recorder()
+    usual = fit_hisso(quick(epochs=12, lr=0.3))
+    model = fit_hisso(quick(epochs=12, lr=0.3), {"refit": True}, observers=[recorder])
+    assert 0 < usual.best_epoch_ < 12  # else the test would show little
+    assert (model.best_epoch_, model.best_value_) == (usual.best_epoch_, usual.best_value_)
+    assert model.monitor_ == "val_reward" and model.fit_result_.epochs_done == 12
+    assert recorder.phases == ["hisso", "refit"]
+    refit = [r for r in model.fit_result_.history if r.phase == "refit"]
+    assert [r.epoch for r in refit] == list(range(1, usual.best_epoch_ + 1))
+    assert {r.epochs_total for r in refit} == {usual.best_epoch_}
+    assert {r.val_reward_mean for r in refit} == {None}
+    assert model.fit_result_.episodes == usual.fit_result_.episodes + 12 * len(refit)
+    assert "for the" in model.fit_result_.decisions[-1].message
+    assert not np.allclose(model.predict(VALIDATION["X"]), usual.predict(VALIDATION["X"]))
+
+
+def test_a_refit_keeps_the_learning_rates_of_its_epochs() -> None:
+    model = fit_hisso(quick(epochs=6, lr=0.3, lr_schedule="cosine"), {"refit": True})
+    chosen, refit = (
+        [r.lr for r in model.fit_result_.history if r.phase == p] for p in ("hisso", "refit")
+    )
+    assert refit == chosen[: model.best_epoch_] != []
+
+
+def test_a_refit_begins_anew_and_equals_training_on_both_spans(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refitted, by_hand = Recorder(), Recorder()
+    later = planted(60, seed=1)
+    model = fit_hisso(quick(), {"refit": True}, validation_data=later, observers=[refitted])
+    both = {name: np.concatenate([rows, later[name]]) for name, rows in planted().items()}
+    monkeypatch.setattr(
+        "psann.hisso.trainer.episode_table", lambda _, **how: episode_table((120, 60), **how)
+    )
+    fit_hisso(quick(epochs=model.best_epoch_), **both, validation_data=None, observers=[by_hand])
+    assert refitted.weights["refit"] == by_hand.weights["hisso"]
+
+
+def test_a_refit_learns_from_validation_rows() -> None:
+    backwards = planted(300, seed=1)
+    backwards["X"] = -backwards["X"]  # the opposite of what the training rows teach
+    test = planted(100, seed=2)
+    earned = []
+    for refit in (False, True):
+        model = quick(epochs=20, lr=2e-2, monitor="reward")
+        fit_hisso(model, {"refit": refit}, validation_data=backwards)
+        earned.append(model.evaluate_reward(-test["X"], test["prices"]))
+    assert earned[0] < 0 < earned[1]
+
+
+def test_where_validation_chose_to_do_nothing_there_is_no_refit() -> None:
+    recorder = Recorder()
+    noise = {**planted(rho=0.0), "validation_data": planted(200, rho=0.0, seed=1)}
+    hisso = {"refit": True, "transition_penalty": 0.01}
+    model = fit_hisso(quick(), hisso, **noise, observers=[recorder])
+    assert model.best_epoch_ == 0 and recorder.phases == ["hisso"]
+    np.testing.assert_allclose(model.predict_actions(planted(5)["X"]), 1 / 3, rtol=1e-15)
+
+
+def test_seeds_that_are_refitted_together_end_as_each_would_alone() -> None:
+    hisso = {**HISSO, "refit": True, "transition_penalty": 0.001}
+    fit = {**planted(rho=0.3), "validation_data": planted(60, rho=0.3, seed=1), "hisso": hisso}
+    together = fit_seeds(quick(epochs=6, lr=0.2), range(6), fit.pop("X"), **fit)
+    epochs = [model.best_epoch_ for model in together]
+    assert len(set(epochs)) > 2 and 0 in epochs  # they end at different times, one at once
+    for model in together:
+        alone = quick(epochs=6, lr=0.2, random_state=model.random_state)
+        alone.fit(**planted(rho=0.3), **fit)
+        np.testing.assert_allclose(
+            model.predict(VALIDATION["X"]), alone.predict(VALIDATION["X"]), atol=1e-5
+        )
+
+
 # ---------------------------------------------------------------- randomness and causality
 
 
@@ -325,6 +403,10 @@ def test_validation_rows_never_move_the_weights() -> None:
         ({"window": 120}, {}, r"needs at least window \+ 1 = 121 rows; got 120"),
         ({"window": 2, "reward": "sharpe"}, {}, "window must be at least 3 for the reward sharpe"),
         ({}, {"validation_data": planted(1)}, "validation needs at least 2 rows"),
+        ({"refit": True}, {"validation_data": None}, "hisso.refit .* no validation rows"),
+        ({"refit": True}, {"validation_data": {"X": VALIDATION["X"]}}, "no validation rows by whi"),
+        ({"refit": True}, {"validation_data": planted(7)}, "as many validation rows .* 8; got 7"),
+        ({"refit": True, "supervised": True}, WITH_TARGETS, "refit cannot be combined with super"),
         ({"reward": "user_rewards:per_step"}, {}, "must give one number per episode"),
         ({"reward": "user_rewards:detached"}, {}, "reward must be computed from its actions"),
         ({"reward": "shrpe"}, {}, "Did you mean 'sharpe'"),
@@ -420,6 +502,7 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "transition_penalty": 0.01,
         "input_noise": 0.1,
         "supervised": True,
+        "refit": True,
         "mixed_precision": True,
         "amp_dtype": "bfloat16",
     },

@@ -566,6 +566,7 @@ def test_too_many_overflows_in_a_row_stop_training(
     launches_of(monkeypatch, size)
     made, state = scaled(2.0**120)
     task = phase(epochs=20)
+    state.epochs_total = 20
     message = (
         f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by .*epoch 13, update 2"
     )

@@ -37,6 +37,11 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         },
         {"supervised": {"epochs": 1, "batch_size": 64}},
     ),
+    "refit": (
+        PSANNRegressor,
+        {"hidden_layers": 1, "hidden_units": 6, "lr": 0.3, "lr_schedule": "cosine"},
+        {"refit": True, "input_noise": 0.05},
+    ),
     "supervised": (PSANNRegressor, {"hidden_units": 6, "optimizer": "sgd"}, {"enabled": False}),
 }
 

@@ -360,6 +360,11 @@ def maybe_run_hisso(
         for observer in observers:
             observer.on_decision(decisions[-1])
         validation = None
+    if hisso.refit and validation is None:
+        raise ValueError(
+            "hisso.refit trains anew on training and validation rows: there are no validation "
+            "rows by which the reward can judge. Give them, or set hisso.refit to false."
+        )
 
     def series(split: PreparedSplit) -> Series:
         judged = _judged(split, source, reward, hisso)
@@ -403,6 +408,11 @@ def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions)
     if validation is not None and len(validation.X) < reward.min_rows:
         problems.append(
             f"validation needs at least {reward.min_rows} rows for the reward {reward.name}; got "
+            f"{len(validation.X)}."
+        )
+    if hisso.refit and validation is not None and len(validation.X) < hisso.window:
+        problems.append(
+            f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}; got "
             f"{len(validation.X)}."
         )
     if hisso.warm_start is not None and train.y is None:

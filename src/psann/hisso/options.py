@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
 PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
@@ -68,10 +68,19 @@ class HISSOOptions(BaseModel):
     """Standard deviation of Gaussian noise on the network's inputs."""
     supervised: bool | WarmStartOptions = False
     """Warm start on targets: true, false, or its options."""
+    refit: bool = False
+    """Once validation has chosen the epoch, train anew on training and validation rows together,
+    for as many epochs; not where it chose epoch 0. Cannot be combined with `supervised`."""
     mixed_precision: bool = False
     """Autocast of forward pass and reward; on a CPU this means float32, with a warning."""
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
     """The reduced type; float16 comes with gradient scaling."""
+
+    @model_validator(mode="after")
+    def _refit_begins_where_training_began(self) -> HISSOOptions:
+        if self.refit and self.supervised is not False:
+            raise ValueError("refit cannot be combined with supervised; remove one of the two")
+        return self
 
     @property
     def warm_start(self) -> WarmStartOptions | None:

@@ -1,10 +1,11 @@
-"""HISSO: warm start on targets, then episodes; the best epoch by a rolling validation pass."""
+"""HISSO: warm start on targets, then episodes; the best epoch by a pass over validation rows."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +41,20 @@ class Series:
     X: Tensor  # (N, F) float32
     reward_context: Tensor  # (N, M) or (N, 1), float64
     context: Tensor | None = None  # (N, C) the network's conditioning input
+    span_rows: tuple[int, ...] = ()
+    """Rows of each span where there are several: no window crosses from one to the next."""
+
+    def then(self, later: Series) -> Series:
+        """One series of two spans, the second after the first."""
+        context = None
+        if self.context is not None and later.context is not None:
+            context = torch.cat((self.context, later.context))
+        return Series(
+            X=torch.cat((self.X, later.X)),
+            reward_context=torch.cat((self.reward_context, later.reward_context)),
+            context=context,
+            span_rows=(len(self.X), len(later.X)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +184,7 @@ def train_hisso(
     observers: Sequence[Observer],
     saved: Sequence[SavedState] = (),
 ) -> list[tuple[TrainState, FitResult]]:
-    """Train policies by their reward, after a warm start on targets if there is one.
+    """Train policies by their reward, after a warm start and before a refit if there are such.
 
     Parameters
     ----------
@@ -182,7 +197,7 @@ def train_hisso(
     observers : sequence of Observer
         Who watches.
     saved : sequence of SavedState
-        Where an earlier start left off, in the warm start or in the episodes, by seed.
+        Where an earlier start left off, in whatever phase, by seed.
 
     Returns
     -------
@@ -211,20 +226,65 @@ def train_hisso(
     decisions.append(_episode_decision(engine, task))
     for observer in observers:
         observer.on_decision(decisions[-1])
-    phase = _episode_phase(engine, task, starts, monitor)
+    group: list[TrainState] = []
+    if not (saved and saved[0].phase == "refit"):
+        phase = _episode_phase(engine, task, starts, monitor)
+        group = group_at_start(phase, engine, starts, saved)
+        for state, before in zip(group, warm, strict=bool(warm)):
+            state.carry = engine.restarted(before.carry.weights, before.carry.buffers)
+        run_phase(phase, engine, group, observers)
+    if task.hisso.refit and (not group or any(state.best_epoch for state in group)):
+        group = _refit(engine, task, starts, group, observers, saved)
+    return [(state, _result(task, state, decisions, observers)) for state in group]
+
+
+def _result(
+    task: HISSOTask,
+    state: TrainState,
+    decisions: Sequence[Decision],
+    observers: Sequence[Observer],
+) -> FitResult:
+    """What the episodes and the refit of a seed did, and what was decided at their end."""
+    own = []
+    if state.best_epoch == 0:
+        own.append(_untrained_decision(task, state.seed))
+    elif state.phase == "refit":
+        own.append(_refit_decision(state))
+    for observer, decision in itertools.product(observers, own):
+        observer.on_decision(decision)
+    n_epochs = sum(record.phase == "hisso" for record in state.history)
+    result = state.result(
+        stopped_early=n_epochs < task.training.epochs, decisions=[*decisions, *own]
+    )
+    return replace(result, epochs_done=n_epochs)
+
+
+def _refit(
+    engine: EagerEngine,
+    task: HISSOTask,
+    starts: Sequence[SeedStart],
+    chosen: Sequence[TrainState],
+    observers: Sequence[Observer],
+    saved: Sequence[SavedState],
+) -> list[TrainState]:
+    """Train anew on training and validation rows, each seed as long as validation chose.
+
+    The epochs have the learning rates that they had before. A seed that chose epoch 0 stays as it
+    is. Without `chosen` everything is in what an earlier start saved.
+    """
+    assert task.validation is not None
+    both = replace(task, train=task.train.then(task.validation), validation=None)
+    phase = replace(
+        _episode_phase(engine, both, (), None), name="refit", patience=None, replaces_best=True
+    )
     group = group_at_start(phase, engine, starts, saved)
-    for state, before in zip(group, warm, strict=bool(warm)):
-        state.carry = engine.restarted(before.carry.weights, before.carry.buffers)
-    stopped = run_phase(phase, engine, group, observers)
-    trained = []
-    for state, has_stopped in zip(group, stopped, strict=True):
-        own = [_untrained_decision(task, state.seed)] if state.best_epoch == 0 else []
-        for decision in own:
-            for observer in observers:
-                observer.on_decision(decision)
-        result = state.result(stopped_early=has_stopped, decisions=[*decisions, *own])
-        trained.append((state, result))
-    return trained
+    for state, before in zip(group, chosen, strict=bool(chosen)):
+        state.monitor, state.best, state.history = before.monitor, before.best, before.history
+        state.episodes, state.skipped_updates = before.episodes, before.skipped_updates
+    for state in group:
+        state.epochs_total = state.best_epoch
+    run_phase(phase, engine, group, observers)
+    return group
 
 
 def _warm_start(
@@ -268,7 +328,7 @@ def _warm_start(
 
 
 def _episode_phase(
-    engine: EagerEngine, task: HISSOTask, starts: Sequence[SeedStart], monitor: MonitorName
+    engine: EagerEngine, task: HISSOTask, starts: Sequence[SeedStart], monitor: MonitorName | None
 ) -> Phase:
     hisso, training = task.hisso, task.training
     return Phase(
@@ -286,7 +346,7 @@ def _episode_phase(
             shares_rows=_shares_rows(engine, task),
         ),
         index_table=episode_table(
-            len(task.train.X),
+            task.train.span_rows or (len(task.train.X),),
             window=hisso.window,
             batch_episodes=hisso.batch_episodes,
             updates_per_epoch=task.updates_per_epoch,
@@ -361,4 +421,15 @@ def _untrained_decision(task: HISSOTask, seed: int) -> Decision:
         phase="hisso",
         seed=seed,
         message=f"no epoch did better on validation than epoch 0: kept {kept}",
+    )
+
+
+def _refit_decision(state: TrainState) -> Decision:
+    return Decision(
+        phase="refit",
+        seed=state.seed,
+        message=(
+            "trained anew on training and validation rows, for the "
+            f"{counted(state.best_epoch, 'epoch')} that validation chose"
+        ),
     )

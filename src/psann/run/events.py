@@ -130,7 +130,9 @@ class EpochEvents:
 
     def on_phase_start(self, state: TrainState) -> None:
         """Log what the log of a run that goes on lacks: a copy may have its start only."""
-        for record in state.history[self._n_logged.get(state.phase, 0) :]:
+        # A refit keeps the records of the epochs from which its own number was chosen.
+        own = [record for record in state.history if record.phase == state.phase]
+        for record in own[self._n_logged.get(state.phase, 0) :]:
             self.on_epoch(record, state)
 
     def on_launch(self, state: object) -> None:

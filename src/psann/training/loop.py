@@ -66,6 +66,8 @@ class Phase:
     reset_states_each_epoch: bool = False
     max_skipped_updates: int = 0
     """Non-finite updates that may be skipped; 0 stops at the first."""
+    replaces_best: bool = False
+    """Whether its last weights take the place of the best ones, whose epoch and value stay."""
 
 
 def resolve_monitor(requested: MonitorName | None, available: Sequence[MonitorName]) -> MonitorName:
@@ -173,14 +175,20 @@ def run_phase(
                 observer.on_epoch(record, state)
     for state in group:
         _check_that_one_is_kept(phase, state)
+        _replace_best(phase, state)
     for observer, state in itertools.product(observers, group):
         observer.on_phase_end(phase.name, state)
-    return [state.epoch < phase.epochs for state in group]
+    return [state.epoch < state.epochs_total for state in group]
 
 
 def _goes_on(phase: Phase, state: TrainState) -> bool:
     is_out_of_patience = phase.patience is not None and state.stale_epochs >= phase.patience
-    return state.epoch < phase.epochs and not is_out_of_patience
+    return state.epoch < state.epochs_total and not is_out_of_patience
+
+
+def _replace_best(phase: Phase, state: TrainState) -> None:
+    if phase.replaces_best and state.best is not None and state.epoch > 0:
+        state.best = replace(state.best, weights=state.carry.weights, buffers=state.carry.buffers)
 
 
 def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
@@ -403,7 +411,7 @@ def _summarise(
     record = EpochRecord(
         phase=phase.name,
         epoch=state.epoch + 1,
-        epochs_total=phase.epochs,
+        epochs_total=state.epochs_total,
         update=state.update,
         episodes=state.episodes,
         lr=lr,
