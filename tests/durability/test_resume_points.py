@@ -44,6 +44,12 @@ def test_stop_between_any_two_updates_or_epochs_loses_nothing(
     assert_survives_stops(tmp_path, expected, range(1, N_MOMENTS, stride), *settings)
 
 
+def test_stop_in_a_refit_or_right_before_it_loses_nothing(tmp_path: Path) -> None:
+    settings = ("hisso.refit=true", *SETTINGS[1:])
+    expected = unhurt(tmp_path / "unhurt", *settings)
+    assert_survives_stops(tmp_path, expected, range(14, 20, 2), *settings)
+
+
 @pytest.mark.parametrize("n_damages", [2_000, pytest.param(20_000, marks=pytest.mark.chaos)])
 def test_damaged_resume_state_is_never_read(tmp_path: Path, n_damages: int) -> None:
     with stopped_after(8):

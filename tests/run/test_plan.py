@@ -37,6 +37,11 @@ def test_a_plan_says_what_training_will_do(tmp_path: Path) -> None:
     ]
 
 
+def test_a_plan_tells_of_a_refit(tmp_path: Path) -> None:
+    refit = "refit       anew on training and validation rows, to the epoch chosen"
+    assert plan_of(tmp_path, "hisso.refit=true").splitlines()[-1] == refit
+
+
 def test_a_plan_counts_what_the_run_then_does(tmp_path: Path) -> None:
     overrides = ("hisso.updates_per_epoch=null", "training.epochs=3")
     plan = plan_of(tmp_path, *overrides)

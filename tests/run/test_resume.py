@@ -167,6 +167,10 @@ def test_other_data_and_fewer_epochs_are_refused() -> None:
         check_resumable(IDENTITY, changed(data_sha256="b" * 64))
     with pytest.raises(ConfigError, match=r"training\.epochs was 4 .* is now 3"):
         check_resumable(IDENTITY, changed(config={**IDENTITY.config, "training.epochs": "3"}))
+    more = changed(config={**IDENTITY.config, "training.epochs": "5"})
+    check_resumable(IDENTITY, more, phase="hisso")
+    with pytest.raises(ConfigError, match="may not change any more, because the refit"):
+        check_resumable(IDENTITY, more, phase="refit")
     with pytest.raises(ConfigError, match="another estimator"):
         check_resumable(IDENTITY, changed(init_from_sha256="c" * 64))
     check_resumable(IDENTITY, changed(config={**IDENTITY.config, "device": '"cuda"'}))

@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 import trials
+from faults import stopped_after
 from psann.estimators.dense import PSANNRegressor
 from psann.estimators.wave_resnet import WaveResNetRegressor
 from psann.run.config import load_run_config
 from psann.run.config_targets import check_targets
 from psann.run.paths import RunPaths
 from psann.run.stages import read_data, training_rows
+from psann.run.verify import verify_run
 from trials import TROUBLE, finished, metrics_of, rows_of, tree_of, trial, write_config
 
 SCALED = "estimator.params.scaler=standard"
@@ -483,3 +485,46 @@ def test_a_parent_s_identity_is_read_from_a_run_directory_only(tmp_path: Path) -
     child = finished(tmp_path, name="child", mode="fine_tune", init_from=str(parent.root))
     assert metrics_of(child)["parent"]["run_id"] is None
     assert RunPaths(parent.root).best.exists()
+
+
+# ---------------------------------------------------------------- a refit
+
+
+def test_a_refit_leaves_its_weights_and_the_figures_of_the_choice(tmp_path: Path) -> None:
+    settings = ("training.epochs=8", "hisso.refit=true")
+    paths = finished(tmp_path, *settings, keep_checkpoints=True)
+    usual = finished(tmp_path, settings[0], name="usual", keep_checkpoints=True)
+    ours, theirs = metrics_of(paths), metrics_of(usual)
+    assert 0 < ours["best_epoch"] < 8  # else the test would show little
+    for name in ("best_epoch", "monitor", "monitor_value"):
+        assert ours[name] == theirs[name], name
+    assert ours["val_reward_mean"] == -ours["val_loss"] == ours["monitor_value"]
+    assert ours["test_reward_mean"] != theirs["test_reward_mean"]
+    assert ours["n_trials"] == theirs["n_trials"]
+    kept, chosen = (
+        PSANNRegressor.load(folder.best, device="cpu").predict(trials.market()["X_test"])
+        for folder in (paths, usual)
+    )
+    assert not np.array_equal(kept, chosen)
+    # The epochs of a refit are not kept in the place of those that were chosen from.
+    assert paths.epoch(1).read_bytes() == usual.epoch(1).read_bytes()
+    rows = [row for row in rows_of(paths) if row["event"] == "epoch" and row["phase"] == "refit"]
+    assert [row["epoch"] for row in rows] == [str(n + 1) for n in range(ours["best_epoch"])]
+    assert verify_run(paths.root).findings == ()
+
+
+def test_a_run_stopped_in_its_refit_keeps_the_policy_that_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = finished(tmp_path, name="usual")
+    monkeypatch.setattr("psann.training.engine._LAUNCH_S", 1e-9)
+    with stopped_after(13):  # three of three moments in each of four epochs, and one
+        assert trial(tmp_path, "hisso.refit=true").exit_code == 143
+    stopped = RunPaths(tmp_path / "out" / "run")
+    assert metrics_of(stopped)["phase"] == "refit"
+    X = trials.market()["X_test"]
+    kept, chosen = (PSANNRegressor.load(p.best, device="cpu").predict(X) for p in (stopped, usual))
+    np.testing.assert_array_equal(kept, chosen)
+    more = ("hisso.refit=true", "training.epochs=9")
+    refused = trial(tmp_path, *more, resume=True)
+    assert refused.exit_code == 1 and "the refit goes by the epoch" in (refused.message or "")

@@ -86,7 +86,7 @@ class RunObserver(Observer):
         for name in ("data_s", "step_s", "val_s"):
             self.timing[name] += getattr(record, name)
         self._record.update(**_figures(state))
-        if state.phase != "warm_start" and self._checkpoints.keep_checkpoints:
+        if state.phase not in ("warm_start", "refit") and self._checkpoints.keep_checkpoints:
             every = max(1, record.epochs_total // _KEPT_EPOCHS)
             if record.epoch % every == 0:
                 self._save("epoch", state, metric=record.monitor_value)

@@ -57,7 +57,8 @@ def describe_plan(
         identity = run_identity(
             config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
         )
-        check_resumable(read_resume_point(paths)[0].identity, identity)
+        point, _ = read_resume_point(paths)
+        check_resumable(point.identity, identity, phase=point.saved.phase)
     if config.mode == "evaluate":
         # No training to stop short of: the figures are the check.
         split_figures(estimator, splits, config)
@@ -161,4 +162,6 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
         f"{counted(hisso.batch_episodes, 'episode')} of {hisso.window} steps: "
         f"{counted(episodes, 'episode')}"
     )
+    if hisso.refit:
+        lines.append("refit       anew on training and validation rows, to the epoch chosen")
     return lines

@@ -185,7 +185,7 @@ def count_trials(result: FitResult, *, has_validation: bool) -> int:
     has_validation : bool
         Whether the untrained policy competed as epoch 0.
     """
-    return len(result.history) + has_validation
+    return result.epochs_done + has_validation
 
 
 def evaluation_terms(config: RunConfig) -> Terms:

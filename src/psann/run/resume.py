@@ -156,13 +156,15 @@ def resume_point(data: bytes, *, who: str) -> ResumePoint:
         raise FileFormatError(f"{who} is no resume state.") from error
 
 
-def check_resumable(then: RunIdentity, now: RunIdentity) -> None:
+def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = None) -> None:
     """Refuse to go on with another configuration or other data.
 
     Parameters
     ----------
     then, now : RunIdentity
         Of the start that left the state, and of this one.
+    phase : str, optional
+        What that start was doing.
 
     Raises
     ------
@@ -178,7 +180,12 @@ def check_resumable(then: RunIdentity, now: RunIdentity) -> None:
         if then.config.get(key) != now.config.get(key)
         and not any(key == free or key.startswith(f"{free}.") for free in _FREE_KEYS)
     ]
-    if now.epochs < then.epochs:
+    if phase == "refit" and now.epochs != then.epochs:
+        problems.append(
+            f"training.epochs was {then.epochs} when this run began and is now {now.epochs}; it "
+            "may not change any more, because the refit goes by the epoch that was chosen."
+        )
+    elif now.epochs < then.epochs:
         problems.append(
             f"training.epochs was {then.epochs} when this run began and is now {now.epochs}; it "
             "may only grow."

@@ -330,7 +330,7 @@ def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
         If the run was begun with another configuration or other data.
     """
     point, name = read_resume_point(context.paths)
-    check_resumable(point.identity, identity)
+    check_resumable(point.identity, identity, phase=point.saved.phase)
     reasons = differences(point.identity, identity)
     record, paths = context.record, context.paths
     was_exact = record.as_dict()["resume_exact"]
@@ -450,6 +450,10 @@ def judge(
     What a report draws goes to `evaluation.npz`. `result` is None without training.
     """
     figures = split_figures(estimator, splits, config)
+    if result is not None and result.is_refitted:
+        # The kept weights have seen these rows: the figures of the chosen epoch stand.
+        kept = best_epoch_figures(result.history, result.best_epoch)
+        figures |= {name: kept[name] for name in ("val_loss", "val_reward_mean")}
     has_validation = bool(splits.split("val"))
     n_trials = None if result is None else count_trials(result, has_validation=has_validation)
     portfolio, series, why_not = portfolio_figures(estimator, splits, config, n_trials=n_trials)

@@ -131,11 +131,18 @@ def check_best(
         if is_over and metrics["mode"] != "evaluate":
             error("monitor, best_epoch and epoch must be known at the end of training")
         return
-    epochs = [row for row in rows if row["event"] == "epoch" and row["phase"] != "warm_start"]
-    if len(epochs) < n_epochs or (is_over and len(epochs) > n_epochs):
+    epochs, refit = (
+        [row for row in rows if row["event"] == "epoch" and (row["phase"] == "refit") is is_refit]
+        for is_refit in (False, True)
+    )
+    epochs = [row for row in epochs if row["phase"] != "warm_start"]
+    # The record counts the epochs of the last phase that has begun.
+    latest = refit or epochs
+    if len(latest) < n_epochs or (is_over and len(latest) > n_epochs):
         tell = error if is_over else note
-        tell(f"tells of {n_epochs} epochs, the log of {len(epochs)}")
+        tell(f"tells of {n_epochs} epochs, the log of {len(latest)}")
         return
+    n_epochs = len(epochs) if refit else n_epochs
     if not 0 <= best_epoch <= n_epochs:
         # A resume goes on from the last commit, with what the record knew until it knows more.
         tell = note if not is_over and best_epoch > n_epochs else error

@@ -65,3 +65,8 @@ class FitResult:
     skipped_updates: int
     history: list[EpochRecord] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the kept weights were trained on the validation rows too."""
+        return any(record.phase == "refit" for record in self.history)
