@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,21 @@ import pytest
 from faults import (
     SETTINGS,
     FaultyCalls,
+    assert_sound,
     assert_survives,
     calls_in_use,
     exit_code_of,
+    hurt,
     in_child,
+    kill,
     n_calls,
+    result_of,
     unhurt,
 )
 from psann.run.paths import RunPaths
 from trials import finished, trial
 
+NOBODY = 65534
 ELSEWHERE = "läufe von gestern (кopie)"
 
 
@@ -136,3 +142,30 @@ def test_copy_by_a_tool_goes_on_elsewhere(
     for path in elsewhere.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)  # as another user's umask would have it
     assert_goes_on(elsewhere, expected)
+
+
+def test_copy_goes_on_under_another_user(tmp_path: Path, expected: dict[str, Any]) -> None:
+    """Whoever may read the files may go on with a copy of them; the original is left alone."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    total = n_calls(tmp_path / "counted", *SETTINGS)
+    hurt(tmp_path, *SETTINGS, place=total // 2, act=kill)
+    folder = Path(tempfile.mkdtemp(prefix=ELSEWHERE))  # the folders of pytest are closed to others
+    try:
+        shutil.copytree(tmp_path / "out", folder / "out")
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+
+        def go_on() -> int:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            return trial(folder, *SETTINGS, resume=True).exit_code
+
+        assert exit_code_of(in_child(go_on)) == 0
+        paths = RunPaths(folder / "out" / "run")
+        assert_sound(paths)
+        assert result_of(paths) == expected
+        assert paths.best.stat().st_uid == NOBODY
+    finally:
+        shutil.rmtree(folder)

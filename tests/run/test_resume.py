@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from psann.run.resume import (
     check_resumable,
     differences,
     read_resume_point,
+    run_identity,
 )
-from trials import finished, metrics_of, trial
+from trials import finished, metrics_of, rows_of, trial
 
 # What training makes of the same numbers is the same to the bit; times and sequence are not.
 DETERMINISTIC = (
@@ -147,6 +149,32 @@ def test_more_epochs_may_follow(tmp_path: Path, interrupted: RunPaths) -> None:
     finished(tmp_path, f"training.epochs={planned + 2}", resume=True)
     assert interrupted.best.read_bytes() == longer.best.read_bytes()
     assert metrics_of(interrupted)["resume_exact"] is True
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [("threads", 77), ("torch", "2.99.0"), ("device", "cpu another processor")],
+)
+def test_other_surroundings_are_gone_on_in_and_said_to_be_inexact(
+    tmp_path: Path,
+    interrupted: RunPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    value: int | str,
+) -> None:
+    def elsewhere(*of: Any, **facts: Any) -> RunIdentity:
+        identity = run_identity(*of, **facts)
+        return replace(identity, environment={**identity.environment, what: value})
+
+    monkeypatch.setattr("psann.run.resume.run_identity", elsewhere)
+    finished(tmp_path, "training.checkpoint_every_s=0.000001", resume=True)
+    metrics = metrics_of(interrupted)
+    assert (metrics["status"], metrics["resume_exact"]) == ("completed", False)
+    (reason,) = metrics["resume_differences"]
+    assert reason.startswith(f"{what} was ")
+    assert reason.endswith(f" and is {value}")
+    (warning,) = [row for row in rows_of(interrupted, "resume") if row["level"] == "WARNING"]
+    assert warning["message"] == f"not exact to the last bit: {reason}"
 
 
 IDENTITY = RunIdentity(

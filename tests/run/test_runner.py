@@ -343,6 +343,38 @@ def test_the_untrained_candidate_is_kept_when_the_first_update_diverges(tmp_path
     assert actions == pytest.approx(0.5)
 
 
+def test_a_learning_rate_out_of_range_diverges_before_any_weight_moves(tmp_path: Path) -> None:
+    outcome = trial(tmp_path, "training.lr=1.0e+300")
+    assert outcome.exit_code == 3
+    place = "phase hisso, epoch 1, update 1: a step at learning rate 1e+300 leads to weights that"
+    assert place in str(outcome.message)
+    assert outcome.paths is not None
+    assert metrics_of(outcome.paths)["status"] == "diverged"
+    kept = PSANNRegressor.load(outcome.paths.best)
+    assert all(tensor.isfinite().all() for tensor in kept.network_.state_dict().values())
+
+
+def test_training_is_the_same_with_nobody_watching(tmp_path: Path) -> None:
+    """Log, console, metrics and commits may read the state, and change no bit of it."""
+    paths = finished(tmp_path, "training.checkpoint_every_s=0.000001")
+    data = trials.market()
+    alone = PSANNRegressor(
+        **trials.CONFIG["estimator"]["params"],
+        **trials.CONFIG["training"],
+        random_state=42,
+        device="cpu",
+    ).fit(
+        data["X_train"],
+        prices=data["prices_train"],
+        validation_data={"X": data["X_val"], "prices": data["prices_val"]},
+        hisso=trials.CONFIG["hisso"],
+    )
+    watched = PSANNRegressor.load(paths.best).network_.state_dict()
+    assert alone.network_.state_dict().keys() == watched.keys()
+    for name, tensor in alone.network_.state_dict().items():
+        assert tensor.equal(watched[name]), name
+
+
 def test_a_user_mistake_has_a_short_message_and_the_record_a_traceback(tmp_path: Path) -> None:
     outcome = trial(tmp_path, "hisso.windw=3", "training.epochs=none")
     assert outcome.exit_code == 1
