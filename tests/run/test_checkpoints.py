@@ -35,9 +35,9 @@ def read_manifest(paths: RunPaths) -> dict[str, Any]:
 
 def test_manifest_describes_every_file(storage: Storage, paths: RunPaths) -> None:
     checkpoints = Checkpoints(storage, paths, keep_checkpoints=True)
-    checkpoints.save_warm_start(b"warm", epoch=2, metric=None)
-    checkpoints.save_best(b"best", epoch=0, metric=0.5)
-    checkpoints.save_epoch(b"tenth", epoch=10, metric=math.nan)
+    checkpoints.save("warm_start", b"warm", epoch=2, metric=None)
+    checkpoints.save("best", b"best", epoch=0, metric=0.5)
+    checkpoints.save("epoch", b"tenth", epoch=10, metric=math.nan)
     checkpoints.save_kept_state(b"state", epoch=10)
     files = read_manifest(paths)
     assert files["best.safetensors"] == {
@@ -61,8 +61,8 @@ def test_manifest_describes_every_file(storage: Storage, paths: RunPaths) -> Non
 
 def test_a_new_best_replaces_the_old_one(storage: Storage, paths: RunPaths) -> None:
     checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
-    checkpoints.save_best(b"first", epoch=1, metric=0.1)
-    checkpoints.save_best(b"second", epoch=2, metric=0.2)
+    checkpoints.save("best", b"first", epoch=1, metric=0.1)
+    checkpoints.save("best", b"second", epoch=2, metric=0.2)
     assert paths.best.read_bytes() == b"second"
     assert read_manifest(paths)["best.safetensors"]["epoch"] == 2
     assert checkpoints.describe_best() == {
@@ -78,7 +78,7 @@ def test_epochs_are_only_written_when_checkpoints_are_kept(
     storage: Storage, paths: RunPaths
 ) -> None:
     checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
-    checkpoints.save_epoch(b"tenth", epoch=10, metric=0.1)
+    checkpoints.save("epoch", b"tenth", epoch=10, metric=0.1)
     checkpoints.save_kept_state(b"state", epoch=10)
     assert list(paths.checkpoints.iterdir()) == []
     assert checkpoints.describe_best() is None
@@ -86,9 +86,9 @@ def test_epochs_are_only_written_when_checkpoints_are_kept(
 
 def test_manifest_of_an_earlier_start_is_continued(storage: Storage, paths: RunPaths) -> None:
     first = Checkpoints(storage, paths, keep_checkpoints=False)
-    first.save_warm_start(b"warm", epoch=2, metric=None)
+    first.save("warm_start", b"warm", epoch=2, metric=None)
     second = Checkpoints(storage, paths, keep_checkpoints=False)
-    second.save_best(b"best", epoch=3, metric=0.2)
+    second.save("best", b"best", epoch=3, metric=0.2)
     assert list(read_manifest(paths)) == ["best.safetensors", "warm_start.safetensors"]
 
 
@@ -129,7 +129,7 @@ def test_full_disk_keeps_the_old_best_and_its_manifest(paths: RunPaths) -> None:
     calls = SystemCalls()
     with Storage(paths.root, calls) as storage:
         checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
-        checkpoints.save_best(b"first", epoch=1, metric=0.1)
+        checkpoints.save("best", b"first", epoch=1, metric=0.1)
         manifest = paths.manifest.read_bytes()
 
         def write(fd: int, data: Any) -> int:
@@ -137,7 +137,7 @@ def test_full_disk_keeps_the_old_best_and_its_manifest(paths: RunPaths) -> None:
 
         calls.write = write
         with pytest.raises(OSError, match=r"No space left.*best\.safetensors"):
-            checkpoints.save_best(b"second", epoch=2, metric=0.2)
+            checkpoints.save("best", b"second", epoch=2, metric=0.2)
     assert paths.best.read_bytes() == b"first"
     assert paths.manifest.read_bytes() == manifest
     assert sorted(os.listdir(paths.checkpoints)) == ["best.safetensors", "manifest.json"]

@@ -372,7 +372,8 @@ BAD: dict[str, tuple[str, str, str]] = {
         "training.lr_schedule: lr_min has no effect on the schedule 'step'",
     ),
     "unknown monitor": ("monitor: auto", "monitor: valloss", "training.monitor must be one of"),
-    "many seeds": ("seeds: 1", "seeds: 4", "training.seeds: more than one seed per run is not in"),
+    "no seeds": ("seeds: 1", "seeds: 0", "training.seeds must be a whole number of at least 1"),
+    "too many seeds": ("seeds: 1", "seeds: 1001", "training.seeds must be"),
     "compiled": ("engine: auto", "engine: compiled", "the compiled engine is not in this release"),
     "captured": ("engine: auto", "engine: captured", "the captured engine is not in this release"),
     "no threads": ("threads: 1", "threads: 0", "training.threads must be a whole number of at le"),
@@ -445,7 +446,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         .replace("mode: train", "mode: fine_tune")
         .replace("hisso:\n", "hisso:\n  reward_fn: a.b\n")
         .replace("    shuffle", "    shufle")
-        .replace("seeds: 1", "seeds: 2")
+        .replace("seeds: 1", "seeds: 0")
         .replace("seed: 7", "seed: 7\nseed: 8\nsede: 9")
     )
     with pytest.raises(ConfigError) as caught:
@@ -457,7 +458,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         "this is no YAML",
         "hisso.window must be",
         "hisso.supervised.shufle is no known key",
-        "training.seeds: more than one",
+        "training.seeds must be",
         "evaluation.initial must be one of",
         "init_from: mode fine_tune needs",
         "sede is no known key. Did you mean 'seed'?",
@@ -467,6 +468,15 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         assert sum(text.startswith(fragment) for text in said) == 1, (fragment, said)
     assert "--set must be key.path=value; got 'a'." in caught.value.problems
     assert len(said) == len(expected) + 1
+
+
+def test_every_one_of_several_seeds_must_be_a_seed(tmp_path: Path) -> None:
+    text = SAMPLE.replace("seed: 7", "seed: 4294967293").replace("seeds: 1", "seeds: 3")
+    config = _load(tmp_path, text)
+    assert list(config.seeds) == [4294967293, 4294967294, 4294967295]
+    assert config.seeds_in_words == "seeds 4294967293 ... 4294967295"
+    with pytest.raises(ConfigError, match="must be at most 4294967296"):
+        _load(tmp_path, text.replace("seeds: 3", "seeds: 4"))
 
 
 def test_a_misspelt_required_key_is_told_once(tmp_path: Path) -> None:

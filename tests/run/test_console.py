@@ -30,6 +30,12 @@ class Phase:
     phase: str = "hisso"
     epochs_total: int = 60
     epoch: int = 0
+    seed: int = 42
+    closes_epoch: bool = True
+
+    @property
+    def group(self) -> list[Phase]:
+        return [self]
 
 
 class Time:
@@ -120,8 +126,8 @@ def test_each_phase_begins_anew() -> None:
         console.on_phase_start(Phase(phase, 2))
         for number in (1, 2):
             record = epoch(number, phase=phase, epochs_total=2, is_best=phase == "warm_start")
-            console.on_epoch(record, None)
-        console.on_phase_end(phase, None)
+            console.on_epoch(record, Phase())
+        console.on_phase_end(phase, Phase())
     text = stream.getvalue()
     assert [line.split()[2:4] for line in text.splitlines()] == [
         *(["warm_start", "1/2"], ["warm_start", "2/2"], ["hisso", "1/2"], ["hisso", "2/2"]),
@@ -134,7 +140,7 @@ def test_resumed_phase_counts_its_own_epochs_for_the_time_left() -> None:
     console = ConsoleProgress(stream, clock=clock)
     console.on_phase_start(Phase(epoch=50))
     clock.s = 2.0
-    console.on_epoch(epoch(51), None)
+    console.on_epoch(epoch(51), Phase())
     assert "00:18 left" in stream.getvalue()
 
 
@@ -143,7 +149,7 @@ def test_supervised_epochs_show_losses() -> None:
     console = ConsoleProgress(stream)
     console.on_phase_start(Phase("supervised", 3))
     console.on_epoch(
-        epoch(1, epochs_total=3, reward_mean=None, train_loss=0.5, val_loss=0.25), None
+        epoch(1, epochs_total=3, reward_mean=None, train_loss=0.5, val_loss=0.25), Phase()
     )
     assert "loss 0.5  val loss 0.25" in stream.getvalue()
     assert "reward" not in stream.getvalue()
@@ -185,7 +191,7 @@ def test_bar_ends_when_training_breaks_off() -> None:
     stream = Terminal()
     console = ConsoleProgress(stream)
     console.on_phase_start(Phase())
-    console.on_epoch(epoch(1), None)
+    console.on_epoch(epoch(1), Phase())
     console.close()
     console.close()
     assert stream.getvalue().endswith("\x1b[?25h")
@@ -197,7 +203,7 @@ def test_log_lines_appear_above_the_bar(logger: logging.Logger) -> None:
     console = ConsoleProgress(stream)
     logger.addHandler(console.handler)
     console.on_phase_start(Phase())
-    console.on_epoch(epoch(1), None)
+    console.on_epoch(epoch(1), Phase())
     logger.info("a line with [bold]brackets[/bold]")
     console.close()
     assert "INFO a line with [bold]brackets[/bold]\n" in stream.getvalue()
@@ -281,7 +287,7 @@ def test_closed_or_missing_console_is_silence(
 ) -> None:
     closed = io.StringIO()
     closed.close()
-    ConsoleProgress(closed).on_epoch(epoch(1), None)
+    ConsoleProgress(closed).on_epoch(epoch(1), Phase())
     monkeypatch.setattr(sys, "stderr", None)
     monkeypatch.setattr(sys, "stdout", None)
     logger.addHandler(ConsoleProgress().handler)
@@ -501,12 +507,14 @@ import psann.run.console as console
 from psann.training.history import EpochRecord
 from types import SimpleNamespace
 progress = console.ConsoleProgress()
-progress.on_phase_start(SimpleNamespace(phase="hisso", epochs_total=2, epoch=0))
+state = SimpleNamespace(phase="hisso", seed=0, epochs_total=2, epoch=0, closes_epoch=True)
+state.group = [state]
+progress.on_phase_start(state)
 for n in (1, 2):
     print("user print", n)
     progress.on_epoch(EpochRecord(phase="hisso", epoch=n, epochs_total=2, update=n, episodes=n,
-                                  lr=0.1, train_loss=0.5, reward_mean=0.25), None)
-progress.on_phase_end("hisso", None)
+                                  lr=0.1, train_loss=0.5, reward_mean=0.25), state)
+progress.on_phase_end("hisso", state)
 print("after")
 """
     leader, follower = os.openpty()

@@ -298,10 +298,12 @@ def test_epoch_is_a_row_with_every_value_that_the_record_has(
         is_best=True,
         step_s=0.5,
     )
-    observer.on_phase_start(SimpleNamespace(phase="hisso", history=[]))
-    observer.on_launch(None)
-    observer.on_epoch(record, None)
-    observer.on_phase_end("hisso", None)
+    state = SimpleNamespace(phase="hisso", seed=7, history=[])
+    state.group = [state]
+    observer.on_phase_start(state)
+    observer.on_launch(state)
+    observer.on_epoch(record, state)
+    observer.on_phase_end("hisso", state)
     row, end = read_rows(path)
     expected = {
         **{"event": "epoch", "level": "DEBUG", "phase": "hisso", "seed": "7", "epoch": "3"},
@@ -323,10 +325,12 @@ def test_epochs_that_the_log_of_a_resumed_run_lacks_follow_again(
         )
         for k in (1, 2)
     ]
-    EpochEvents(logger).on_epoch(history[0], None)
-    assert handler.n_epochs() == {"hisso": 1}
+    state = SimpleNamespace(phase="hisso", seed=7, history=history)
+    state.group = [state]
+    EpochEvents(logger).on_epoch(history[0], state)
+    assert handler.n_epochs() == {("hisso", 7): 1}
     again = EpochEvents(logger, n_logged=handler.n_epochs())
-    again.on_phase_start(SimpleNamespace(phase="hisso", history=history))
+    again.on_phase_start(state)
     assert [row["epoch"] for row in read_rows(path)] == ["1", "2"]
 
 

@@ -15,7 +15,7 @@ import trials
 from psann.errors import TrainingInterrupted
 from psann.estimators.dense import PSANNRegressor
 from psann.run.checkpoints import Checkpoints
-from psann.run.observer import RunObserver, best_epoch_figures
+from psann.run.observer import RunObserver
 from psann.run.paths import RunPaths
 from psann.run.record import RunRecord
 from psann.run.resume import ResumePoint, RunIdentity, resume_bytes
@@ -45,11 +45,15 @@ class Scene:
             hidden_layers=1, hidden_units=8, lr=0.05, epochs=4, random_state=0, device="cpu"
         )
         self.observer = RunObserver(
-            self.estimator,
+            {0: self.estimator},
             record=self.record,
             checkpoints=Checkpoints(self.storage, self.paths, keep_checkpoints=keep),
-            resume_state=lambda state: resume_bytes(
-                ResumePoint(saved=state.state_dict(), identity=IDENTITY, log_bytes=0)
+            resume_state=lambda group: resume_bytes(
+                ResumePoint(
+                    saved=tuple(state.state_dict() for state in group),
+                    identity=IDENTITY,
+                    log_bytes=0,
+                )
             ),
             stop=self.stop,
             checkpoint_every_s=every_s,
@@ -201,34 +205,6 @@ def test_seconds_are_summed_by_kind_of_work(scene: Scene) -> None:
     for kind in ("data_s", "step_s", "val_s"):
         assert scene.observer.timing[kind] == pytest.approx(sum(getattr(e, kind) for e in history))
     assert scene.observer.timing["checkpoint_s"] > 0
-
-
-def test_figures_of_the_best_epoch_are_those_of_its_record() -> None:
-    def epoch(number: int, loss: float) -> EpochRecord:
-        return EpochRecord(
-            phase="hisso",
-            epoch=number,
-            epochs_total=2,
-            update=1,
-            episodes=1,
-            lr=0.1,
-            train_loss=loss,
-            val_loss=-loss,
-            reward_mean=2 * loss,
-            reward_std=3 * loss,
-            val_reward_mean=4 * loss,
-        )
-
-    history = [epoch(1, 1.0), epoch(2, 10.0)]
-    assert best_epoch_figures(history, 1) == {
-        "train_loss": 1.0,
-        "val_loss": -1.0,
-        "reward_mean": 2.0,
-        "reward_std": 3.0,
-        "val_reward_mean": 4.0,
-    }
-    assert best_epoch_figures(history, 2)["train_loss"] == 10.0
-    assert set(best_epoch_figures(history, 0).values()) == {None}
 
 
 def test_checkpoint_rows_name_phase_epoch_and_seconds(tmp_path: Path) -> None:

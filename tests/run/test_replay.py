@@ -98,14 +98,14 @@ def test_replay_goes_on_from_the_kept_state_and_not_from_the_start(
 ) -> None:
     copy = RunPaths(Path(shutil.copytree(kept.root, tmp_path / "copy")))
     point = resume_point(copy.kept_state(2).read_bytes(), who="it")
-    point.saved.tensors["weights"] += 1.0
+    point.saved[0].tensors["weights"] += 1.0
     copy.kept_state(2).write_bytes(resume_bytes(point))
     change_record(copy, artefacts=describe_artefacts(copy))
     assert replay(copy.root, last_epochs=2).differences == []
     found = replay(copy.root, last_epochs=1).differences
     assert "epoch_000003.safetensors differs" in found
-    assert any(text.startswith("phase hisso, epoch 3: ") for text in found)
-    assert not any(text.startswith("phase hisso, epoch 2: ") for text in found)
+    assert any(text.startswith("seed 42, phase hisso, epoch 3: ") for text in found)
+    assert not any(text.startswith("seed 42, phase hisso, epoch 2: ") for text in found)
 
 
 def test_replay_of_a_run_that_was_interrupted_finds_the_place_in_its_log(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_every_kind_of_difference_is_named(original: RunPaths, copy: RunPaths) -
     change_record(copy, val_loss=0.5)
     files, rows, record = bit_differences(original, copy)
     assert files == "warm_start.safetensors differs"
-    assert rows.startswith("phase hisso, epoch 3: lr ")
+    assert rows.startswith("seed 42, phase hisso, epoch 3: lr ")
     assert record.startswith("metrics.json: val_loss ")
 
 

@@ -91,6 +91,7 @@ def verdict_on(rows: list[Row], *, is_over: bool = True, **fields: Any) -> list[
     metrics = {
         **{"mode": "train", "monitor": "val_loss", "best_epoch": 2, "monitor_value": 1.0},
         **{"epoch": 6, "train_loss": None, "reward_mean": None, "reward_std": None},
+        "per_seed": None,
         **fields,
     }
     errors: list[str] = []
@@ -136,6 +137,37 @@ def test_rows_beyond_the_record_do_not_count_before_the_end() -> None:
     assert "tells of 2 epochs, the log of 3" in verdict_on(rows, epoch=2)[0]
     assert verdict_on(rows, epoch=7, is_over=False) == []
     assert verdict_on(rows, epoch=1, is_over=False) == []
+
+
+def of_two_seeds(**fields: Any) -> list[str]:
+    """Two seeds: the first is best at epoch 2 of 3, the second at epoch 1 of 2."""
+    rows = [
+        *epochs("val_loss", [3.0, 1.0, 2.0]),
+        *({**row, "seed": "2"} for row in epochs("val_loss", [4.0, 5.0])),
+    ]
+    nothing = dict.fromkeys(("train_loss", "reward_mean", "reward_std"))
+    entries = [
+        {"seed": 1, "epoch": 3, "best_epoch": 2, "monitor_value": 1.0, **nothing},
+        {"seed": 2, "epoch": 2, "best_epoch": 1, "monitor_value": 4.0, **nothing},
+    ]
+    known = {"epoch": 3, "best_epoch": 2, "monitor_value": 2.5, "per_seed": entries}
+    return verdict_on(rows, **{**known, **fields})
+
+
+def test_each_seed_is_checked_by_its_own_rows_and_the_mean_by_all() -> None:
+    assert of_two_seeds() == []
+    entries = [
+        {"seed": 1, "epoch": 3, "best_epoch": 3, "monitor_value": 2.0},
+        {"seed": 2, "epoch": 3, "best_epoch": 1, "monitor_value": 4.0},
+    ]
+    assert of_two_seeds(per_seed=entries, monitor_value=3.0, best_epoch=3) == [
+        "seed 1: best_epoch is 3 with val_loss 2.0; by the log it must be 2 with 1.0",
+        "seed 2: tells of 3 epochs, the log of 2",
+    ]
+    (message,) = of_two_seeds(monitor_value=2.6)
+    assert message == "monitor_value is 2.6; over the seeds of per_seed it is 2.5"
+    (message,) = of_two_seeds(best_epoch=1)
+    assert message == "best_epoch is 1; of the best seed, 1, it is 2"
 
 
 def test_nothing_is_chosen_by_a_run_without_a_monitor() -> None:

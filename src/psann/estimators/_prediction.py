@@ -187,7 +187,12 @@ class PredictionMixin:
         return options
 
     def evaluate_loss(
-        self, X: ArrayLike, y: ArrayLike, *, context: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        outputs: ArrayLike | None = None,
     ) -> float:
         """Mean loss over rows, in the units of training: targets are scaled where they were.
 
@@ -197,6 +202,8 @@ class PredictionMixin:
             Rows and targets like those of `fit`.
         context : array-like of shape (n_samples, n_context), optional
             Needed where `fit` had one.
+        outputs : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+            What to judge in place of the estimator's own `predict`, such as the mean of several.
 
         Returns
         -------
@@ -204,8 +211,24 @@ class PredictionMixin:
             ``mean over rows and outputs of loss(o, y)``.
         """
         rows = self._prepared(X, y=y, context=context, requires_y=True)
-        outputs = self._outputs(rows)[:, : self.n_outputs_]
-        return float(self._loss()(outputs, torch.from_numpy(rows.y).double()).mean())
+        if outputs is None:
+            judged = self._outputs(rows)[:, : self.n_outputs_]
+        else:
+            judged = self._given(outputs, rows, who="outputs")
+            if self.target_scaler_ is not None:
+                judged = torch.from_numpy(self.target_scaler_.transform(judged.numpy()))
+        return float(self._loss()(judged, torch.from_numpy(rows.y).double()).mean())
+
+    def _given(self, array: ArrayLike, rows: PreparedSplit, *, who: str) -> Tensor:
+        """Outputs or actions that a caller gave, as a matrix ``(N, M)``."""
+        given = np.asarray(array, dtype=np.float64)
+        matrix = given[:, None] if given.ndim == 1 else given
+        if matrix.shape != (len(rows.X), self.n_outputs_) or not np.isfinite(matrix).all():
+            raise ValueError(
+                f"{who} must be finite and have shape {(len(rows.X), self.n_outputs_)}, a row for "
+                f"each of X; got shape {given.shape}."
+            )
+        return torch.from_numpy(matrix)
 
     def evaluate_reward(
         self,
@@ -215,6 +238,7 @@ class PredictionMixin:
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
+        actions: ArrayLike | None = None,
     ) -> float:
         """Reward of the policy over the whole span as a single episode.
 
@@ -230,6 +254,8 @@ class PredictionMixin:
             Conditioning input of the network.
         evaluation : EvaluationOptions or mapping, optional
             Cost and first holdings; None takes those of `fit`.
+        actions : array-like of shape (n_samples, n_outputs), optional
+            What to judge in place of the policy's own actions, such as the mean of several.
 
         Returns
         -------
@@ -258,7 +284,9 @@ class PredictionMixin:
         transform = TRANSFORMS[options.primary_transform]
         cost = judging.trans_cost
         validation = judge_actions(
-            transform.function(self._outputs(rows)),
+            transform.function(self._outputs(rows))
+            if actions is None
+            else self._given(actions, rows, who="actions"),
             torch.from_numpy(judged),
             reward=reward,
             transition_penalty=options.transition_penalty if cost is None else cost,

@@ -7,7 +7,8 @@ from copy import deepcopy
 from numbers import Integral
 from typing import Any, TypeVar
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from psann.estimators._base import BasePSANNRegressor
@@ -24,8 +25,8 @@ def fit_seeds(
     """Fit one clone of an estimator per seed, all together on one set of data.
 
     Each draws its own first weights, episodes, order of rows, noise and dropout, and has its own
-    best epoch and patience: it ends as ``clone(estimator).set_params(random_state=seed).fit(...)``
-    would.
+    best epoch and patience: up to rounding it ends as
+    ``clone(estimator).set_params(random_state=seed).fit(...)`` would.
 
     Parameters
     ----------
@@ -63,6 +64,63 @@ def fit_seeds(
     members = seeded(estimator, seeds)
     fit_together(members, X, y, **how)
     return members
+
+
+class Ensemble:
+    """Several fitted estimators as one policy: the mean of what they say, in equal parts.
+
+    Parameters
+    ----------
+    members : sequence of estimator
+        Fitted alike on the same columns, as by `fit_seeds`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from psann import PSANNRegressor, fit_seeds
+    >>> X = np.linspace(-1, 1, 64)[:, None]
+    >>> both = fit_seeds(PSANNRegressor(epochs=2), [0, 1], X, X[:, 0] ** 2)
+    >>> mean = (both[0].predict(X) + both[1].predict(X)) / 2
+    >>> bool(np.allclose(Ensemble(both).predict(X), mean))
+    True
+    """
+
+    def __init__(self, members: Sequence[BasePSANNRegressor]) -> None:
+        self.members = members
+
+    def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Mean of the raw outputs; the parameters are those of the estimators' `predict`."""
+        return _mean([member.predict(X, context=context) for member in self.members])
+
+    def predict_actions(
+        self, X: ArrayLike, *, context: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Mean of the actions ``(n_samples, n_outputs)``; the parameters are those of `predict`."""
+        return _mean([member.predict_actions(X, context=context) for member in self.members])
+
+    def evaluate_loss(
+        self, X: ArrayLike, y: ArrayLike, *, context: ArrayLike | None = None
+    ) -> float:
+        """Loss of the mean outputs; see the estimators' `evaluate_loss`."""
+        outputs = self.predict(X, context=context)
+        return self.members[0].evaluate_loss(X, y, context=context, outputs=outputs)
+
+    def evaluate_reward(
+        self,
+        X: ArrayLike,
+        prices: ArrayLike | None = None,
+        *,
+        context: ArrayLike | None = None,
+        **how: Any,
+    ) -> float:
+        """Reward of the mean actions; see the estimators' `evaluate_reward`."""
+        actions = self.predict_actions(X, context=context)
+        return self.members[0].evaluate_reward(X, prices, context=context, actions=actions, **how)
+
+
+def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.mean(arrays, axis=0)
+    return mean
 
 
 def seeded(estimator: Estimator, seeds: Sequence[int]) -> list[Estimator]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from psann.errors import FileFormatError
 from psann.run.paths import RunPaths
@@ -14,6 +14,7 @@ from psann.run.record import finite_json, to_json
 from psann.run.storage import Storage, is_temporary
 
 SCHEMA_VERSION = 1
+EstimatorKind = Literal["best", "best_seed", "epoch", "warm_start"]
 
 
 class Checkpoints:
@@ -30,7 +31,7 @@ class Checkpoints:
     paths : RunPaths
         Its file names.
     keep_checkpoints : bool
-        Keep every checkpoint; otherwise only the best and the warm start are kept.
+        Keep every checkpoint; otherwise only those of best and warm start are kept.
 
     Raises
     ------
@@ -68,31 +69,39 @@ class Checkpoints:
         relative = path.relative_to(self._paths.root).as_posix()
         return {"path": relative, **self._entries[path.name]}
 
-    def save_best(self, data: bytes, *, epoch: int, metric: float | None) -> None:
-        """Replace the best estimator.
+    def save(
+        self,
+        kind: EstimatorKind,
+        data: bytes,
+        *,
+        epoch: int,
+        metric: float | None,
+        seed: int | None = None,
+    ) -> None:
+        """Write an estimator: the best one, replaced as training goes on, or one that stays.
 
         Parameters
         ----------
+        kind : {"best", "best_seed", "epoch", "warm_start"}
+            The best of the run, the best of one of its seeds, that after one epoch (written only
+            if checkpoints are kept), or that after the supervised epochs.
         data : bytes
             The estimator file.
         epoch : int
             Epoch of its weights, 0 for the untrained candidate.
         metric : float or None
             Value of the monitor.
+        seed : int, optional
+            Its seed, where the run has several: all but the best of the run have a file of their
+            own then.
         """
-        self._save(self._paths.best, data, epoch=epoch, metric=metric)
-
-    def save_warm_start(self, data: bytes, *, epoch: int, metric: float | None) -> None:
-        """Write the estimator after its supervised epochs; the parameters are `save_best`'s."""
-        self._save(self._paths.warm_start, data, epoch=epoch, metric=metric)
-
-    def save_epoch(self, data: bytes, *, epoch: int, metric: float | None) -> None:
-        """Write the estimator after one epoch if checkpoints are kept, else nothing.
-
-        The parameters are `save_best`'s.
-        """
-        if self.keep_checkpoints:
-            self._save(self._paths.epoch(epoch), data, epoch=epoch, metric=metric)
+        if kind == "epoch" and not self.keep_checkpoints:
+            return
+        paths = self._paths
+        path = {"epoch": paths.epoch(epoch), "warm_start": paths.warm_start}.get(kind, paths.best)
+        if seed is not None and kind != "best":
+            path = paths.of_seed(path, seed)
+        self._save(path, data, epoch=epoch, metric=metric, seed=seed)
 
     def save_kept_state(self, data: bytes, *, epoch: int) -> None:
         """Write the resume state after one epoch if checkpoints are kept, else nothing.
@@ -126,7 +135,15 @@ class Checkpoints:
             self._entries.pop(path.name, None)
         self._write_manifest()
 
-    def _save(self, path: Path, data: bytes, *, epoch: int, metric: float | None) -> None:
+    def _save(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        epoch: int,
+        metric: float | None,
+        seed: int | None = None,
+    ) -> None:
         self._storage.put(path, data)
         entry = {
             "sha256": hashlib.sha256(data).hexdigest(),
@@ -134,7 +151,7 @@ class Checkpoints:
             "epoch": epoch,
             "metric": metric,
         }
-        self._entries[path.name] = entry
+        self._entries[path.name] = entry if seed is None else {**entry, "seed": seed}
         self._write_manifest()
 
     def _write_manifest(self) -> None:

@@ -102,8 +102,9 @@ class TrainingConfig(BaseModel):
     monitor: Literal["auto", "val_reward", "val_loss", "reward", "train_loss"] = "auto"
     """What chooses the best epoch; auto takes val_reward if it can be had, else val_loss, else
     reward."""
-    seeds: int = Field(default=1, ge=1)
-    """Networks trained at once, each from its own seed; more than 1 is not in this release."""
+    seeds: int = Field(default=1, ge=1, le=1000)
+    """Policies trained at once, from the seeds `seed` ... `seed + seeds - 1`; in mode evaluate,
+    those of a run that are judged."""
     engine: Literal["auto", "eager", "compiled", "captured"] = "auto"
     """What executes an update; compiled and captured are not in this release."""
     threads: int | None = Field(default=None, ge=1, le=1024)
@@ -114,13 +115,6 @@ class TrainingConfig(BaseModel):
     """Skipped updates after which `on_nonfinite: skip` stops after all."""
     checkpoint_every_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     """Seconds between two commits to the run directory, at least."""
-
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_are_one_for_now(cls, seeds: int) -> int:
-        if seeds > 1:
-            raise ValueError("more than one seed per run is not in this release; write 1")
-        return seeds
 
     @field_validator("engine")
     @classmethod
@@ -167,7 +161,7 @@ class RunConfig(BaseModel):
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     """How a policy is judged on validation and test rows."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
-    """Fixes every random draw."""
+    """Fixes every random draw; the first of `training.seeds`."""
     device: str = Field(
         default="auto",
         pattern="^(auto|cpu|cuda(:[0-9]{1,3})?)$",
@@ -203,6 +197,25 @@ class RunConfig(BaseModel):
         if mode == "train" and init_from is not None:
             raise ValueError("has no effect in mode train; remove it, or write mode: fine_tune")
         return init_from
+
+    @field_validator("seed")
+    @classmethod
+    def _last_seed_is_in_range(cls, seed: int, info: ValidationInfo) -> int:
+        training = info.data.get("training")
+        if training is not None and seed + training.seeds > 2**32:
+            raise ValueError(f"seed + training.seeds must be at most {2**32}")
+        return seed
+
+    @property
+    def seeds(self) -> range:
+        """Every seed of the run."""
+        return range(self.seed, self.seed + self.training.seeds)
+
+    @property
+    def seeds_in_words(self) -> str:
+        """The seed, or the first and last of several."""
+        first, *others = self.seeds
+        return f"seeds {first} ... {others[-1]}" if others else f"seed {first}"
 
     def where(self, *path: str) -> str:
         """Return where a key was written: file and line, or command-line option."""

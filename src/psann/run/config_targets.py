@@ -38,6 +38,8 @@ class ResolvedTargets:
     estimator_file: Path | None
     """The file behind `init_from`: itself, or the best estimator of a run directory."""
     estimator_file_sha256: str | None
+    seed_files: tuple[Path, ...] = ()
+    """The best estimator of each of several seeds, where a run's are evaluated."""
 
 
 def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> ResolvedTargets:
@@ -70,6 +72,7 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
         context_extractor=search.context_extractor(),
         estimator_file=(file := search.estimator_file()),
         estimator_file_sha256=search.digest(file, "init_from"),
+        seed_files=search.seed_files(),
     )
     search.check_archive()
     if search.problems:
@@ -207,6 +210,23 @@ class _Search:
             ("init_from",), f"must be a run directory or an estimator file; {given} {what}"
         )
         return None
+
+    def seed_files(self) -> tuple[Path, ...]:
+        config = self.config
+        if config.mode != "evaluate" or config.init_from is None or config.training.seeds == 1:
+            return ()
+        best = RunPaths(Path(config.init_from)).best
+        files = tuple(RunPaths.of_seed(best, seed) for seed in config.seeds)
+        missing = next((file for file in files if not file.is_file()), None)
+        if missing is None:
+            return files
+        self._refuse(
+            ("training", "seeds"),
+            f"is {config.training.seeds}, so that the {config.seeds_in_words} of the run in "
+            f"init_from are evaluated, but there is no {missing}. Give seed and training.seeds as "
+            "that run had them, or training.seeds: 1 for its best estimator",
+        )
+        return ()
 
     def check_archive(self) -> None:
         if self.config.data.npz is None:

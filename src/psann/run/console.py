@@ -63,8 +63,17 @@ class PhaseState(Protocol):
     """What the console reads of a phase of training."""
 
     phase: str
+    seed: int
     epochs_total: int
     epoch: int
+
+    @property
+    def group(self) -> Sequence[object]:
+        """The states of all seeds, this one among them."""
+
+    @property
+    def closes_epoch(self) -> bool:
+        """Whether this is the last seed that is told of its latest epoch."""
 
 
 class ConsoleProgress:
@@ -100,10 +109,12 @@ class ConsoleProgress:
         self._bar: _Bar | None = None
         self._started_s = clock()
         self._first_epoch = 0
-        self._best_epoch: int | None = None
+        self._n_seeds = 1
+        self._best_epochs: dict[int, int] = {}
         self._shown_s = -math.inf
         self._shown_epoch = 0
-        self._hidden: EpochRecord | None = None
+        self._records: list[EpochRecord] = []
+        self._hidden: list[EpochRecord] = []
 
     @property
     def _is_tty(self) -> bool:
@@ -111,10 +122,13 @@ class ConsoleProgress:
 
     def on_phase_start(self, state: PhaseState) -> None:
         """Begin a bar or a block of lines."""
+        if state is not state.group[-1]:
+            return
         self.close()
         self._started_s = self._clock()
         self._first_epoch = self._shown_epoch = state.epoch
-        self._best_epoch = None
+        self._n_seeds = len(state.group)
+        self._best_epochs = {}
         self._shown_s = -math.inf
         if self._is_tty and not self._quiet:
             self._bar = _Bar(self._stream, state)
@@ -125,11 +139,15 @@ class ConsoleProgress:
     def on_decision(self, decision: Decision) -> None:
         """Show nothing: a decision is also a log record, which the handler shows."""
 
-    def on_epoch(self, record: EpochRecord, state: object) -> None:
-        """Move the bar, or write a line when one is due."""
+    def on_epoch(self, record: EpochRecord, state: PhaseState) -> None:
+        """Move the bar, or write a line when one is due: one for all seeds."""
+        self._records.append(record)
         if record.is_best:
-            self._best_epoch = record.epoch
-        self._hidden = record
+            self._best_epochs[state.seed] = record.epoch
+        if not state.closes_epoch:
+            return
+        records, self._records = self._records, []
+        self._hidden = records
         time_s = self._clock()
         since_s = time_s - self._shown_s
         is_last = record.epoch >= record.epochs_total
@@ -140,7 +158,7 @@ class ConsoleProgress:
             is_step = n_epochs * LINES_PER_PHASE >= record.epochs_total
             is_due = is_last or is_step or since_s >= LINE_INTERVAL_S
         if is_due:
-            self._show(record, time_s)
+            self._show(records, time_s)
 
     def on_phase_end(self, phase: str, state: object) -> None:
         """Show the last epoch, if it was not, and end the bar."""
@@ -148,32 +166,36 @@ class ConsoleProgress:
 
     def close(self) -> None:
         """End what is shown, however the phase ended; a second call does nothing."""
-        if self._hidden is not None:
+        if self._hidden:
             self._show(self._hidden, self._clock())
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-    def _show(self, record: EpochRecord, time_s: float) -> None:
-        figures = self._figures(record, time_s)
+    def _show(self, records: Sequence[EpochRecord], time_s: float) -> None:
+        figures, record = self._figures(records, time_s), records[0]
         if self._bar is not None:
             self._bar.move(record.epoch, figures)
         elif not self._quiet:
             parts = [f"{record.phase} {record.epoch}/{record.epochs_total}", *figures]
             self._write_line(f"{time.strftime('%H:%M:%S')} INFO {_GAP.join(parts)}")
-        self._shown_s, self._shown_epoch, self._hidden = time_s, record.epoch, None
+        self._shown_s, self._shown_epoch, self._hidden = time_s, record.epoch, []
 
-    def _figures(self, record: EpochRecord, time_s: float) -> list[str]:
+    def _figures(self, records: Sequence[EpochRecord], time_s: float) -> list[str]:
         """What is known of an epoch, the most important first."""
+        record = records[0]
+        figures = {"reward": "reward_mean", "val": "val_reward_mean"}
         if record.reward_mean is None:
-            parts = [_labelled("loss", record.train_loss), _labelled("val loss", record.val_loss)]
-        else:
-            parts = [
-                _labelled("reward", record.reward_mean),
-                _labelled("val", record.val_reward_mean),
-            ]
-        if self._best_epoch is not None:
-            parts.append(f"best {self._best_epoch}")
+            figures = {"loss": "train_loss", "val loss": "val_loss"}
+        parts = [
+            _mean_and_range(label, [getattr(each, name) for each in records])
+            for label, name in figures.items()
+        ]
+        if self._best_epochs:
+            first, last = min(self._best_epochs.values()), max(self._best_epochs.values())
+            parts.append(f"best {first}" if first == last else f"best {first} ... {last}")
+        if self._n_seeds > 1:
+            parts.append(f"{len(records)} of {self._n_seeds} seeds")
         n_done = record.epoch - self._first_epoch
         n_left = record.epochs_total - record.epoch
         if n_left > 0 and n_done > 0:
@@ -358,8 +380,12 @@ def result_table(record: Mapping[str, Any]) -> Table | None:
         return None
     baselines = record["baselines"] or {}
     delayed = record["portfolio_metrics_delay_1"]
-    rows = {"policy": policy}
+    n_seeds = len(record["per_seed"] or ())
+    rows = {f"policy, mean of {n_seeds} seeds" if n_seeds else "policy": policy}
     rows |= {} if delayed is None else {"policy, one row later": delayed}
+    ensemble = record["ensemble"]
+    if ensemble is not None:
+        rows["the seeds as one policy"] = ensemble["portfolio_metrics"]
     rows |= {label: baselines[key] for label, key in BASELINE_LABELS.items() if key in baselines}
     table = Table(box=box.ASCII2, show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -368,7 +394,20 @@ def result_table(record: Mapping[str, Any]) -> Table | None:
     for label, figures in rows.items():
         values = [(figures.get(key), write) for _, key, write in _TABLE_COLUMNS]
         table.add_row(label, *("-" if value is None else write(value) for value, write in values))
+        if n_seeds and figures is policy:
+            table.add_row("  spread over seeds", *_spread(record["spread"]["portfolio_metrics"]))
     return table
+
+
+def _spread(figures: Mapping[str, Any]) -> list[str]:
+    """Standard deviations over the seeds, written as what they are of, but without a sign."""
+    cells = []
+    for _, key, write in _TABLE_COLUMNS:
+        value = figures.get(key)
+        # The wealth is 1 + cum_return, and spreads as that does.
+        written = "{:,.2f}".format if key == "cum_return" else write
+        cells.append("-" if value is None else written(value).lstrip("+"))
+    return cells
 
 
 def result_sentences(record: Mapping[str, Any]) -> list[str]:
@@ -393,12 +432,12 @@ def result_sentences(record: Mapping[str, Any]) -> list[str]:
         reason = (record["error"] or "").strip().rpartition("\n")[2]
         place = where if record["epoch"] is not None else "before training"
         sentences.append(f"Not complete: {status} {place}. {reason}".strip())
-    if record["best_epoch"] == 0:
+    if untrained := _kept_untrained(record):
         sentences.append(
-            "Best epoch 0: no epoch of fine-tuning beat the parent on validation, so the parent's "
+            f"{untrained}: no epoch of fine-tuning beat the parent on validation, so the parent's "
             "weights were kept."
             if record["mode"] == "fine_tune"
-            else "Best epoch 0: no epoch of training beat doing nothing on validation, so the "
+            else f"{untrained}: no epoch of training beat doing nothing on validation, so the "
             "untrained policy was kept."
         )
     sentences += _evidence(record)
@@ -444,6 +483,15 @@ def _evidence(record: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def _kept_untrained(record: Mapping[str, Any]) -> str:
+    """Where epoch 0 was the best: in the run, or in so many of its seeds; nowhere is empty."""
+    seeds = record["per_seed"]
+    if seeds is None:
+        return "Best epoch 0" if record["best_epoch"] == 0 else ""
+    n = sum(entry.get("best_epoch") == 0 for entry in seeds)
+    return f"Best epoch 0 in {n} of {len(seeds)} seeds" if n else ""
+
+
 def _beats(growth: float, other: float) -> bool:
     """Whether the difference shows in what is printed."""
     return round(growth - other, 3) > 0
@@ -458,6 +506,7 @@ def _result(record: Mapping[str, Any]) -> list[str]:
         _labelled("training reward", record["reward_mean"]),
         _labelled("validation reward", record["val_reward_mean"]),
         "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
+        "" if record["per_seed"] is None else f"{len(record['per_seed'])} seeds",
     ]
     return [part for part in parts if part]
 
@@ -479,6 +528,15 @@ def _wealth(value: float) -> str:
 
 def _labelled(label: str, value: float | None) -> str:
     return "" if value is None else f"{label} {value:.4g}"
+
+
+def _mean_and_range(label: str, values: Sequence[float | None]) -> str:
+    """One value as it is; of several the mean, and the least and greatest in brackets."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        return ""
+    text = _labelled(label, sum(known) / len(known))
+    return text if len(known) == 1 else f"{text} ({min(known):.4g} ... {max(known):.4g})"
 
 
 def clock_text(seconds: float) -> str:

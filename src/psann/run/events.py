@@ -116,38 +116,49 @@ class EpochEvents:
     logger : logging.Logger
         Where to log.
     n_logged : mapping, optional
-        Epochs by phase whose rows are in the log already, when a run goes on.
-    **columns : Any
-        Values for every row, such as `seed`.
+        Epochs by phase and seed whose rows are in the log already, when a run goes on.
+    seed : int, optional
+        Of the rows that are about all that is trained; None where there are several seeds.
     """
 
     def __init__(
-        self, logger: logging.Logger, *, n_logged: Mapping[str, int] | None = None, **columns: Any
+        self,
+        logger: logging.Logger,
+        *,
+        n_logged: Mapping[tuple[str, int], int] | None = None,
+        seed: int | None = None,
     ) -> None:
         self._logger = logger
         self._n_logged = n_logged or {}
-        self._columns = columns
+        self._seed = seed
 
     def on_phase_start(self, state: TrainState) -> None:
         """Log what the log of a run that goes on lacks: a copy may have its start only."""
-        # A refit keeps the records of the epochs from which its own number was chosen.
-        own = [record for record in state.history if record.phase == state.phase]
-        for record in own[self._n_logged.get(state.phase, 0) :]:
-            self.on_epoch(record, state)
+        if state is not state.group[-1]:
+            return
+        missing = [
+            (record.epoch, number, record, each)
+            for number, each in enumerate(state.group)
+            for record in _of_phase(each)[self._n_logged.get((each.phase, each.seed), 0) :]
+        ]
+        # In the order in which they would have been logged.
+        for _, _, record, each in sorted(missing, key=lambda row: row[:2]):
+            self.on_epoch(record, each)
 
-    def on_launch(self, state: object) -> None:
+    def on_launch(self, state: TrainState) -> None:
         """Log nothing: a launch is no event."""
 
-    def on_epoch(self, record: EpochRecord, state: object) -> None:
+    def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
         """Log one epoch."""
         values = {name: getattr(record, name) for name in _EPOCH_COLUMNS}
         message = f"epoch {record.epoch} of {record.epochs_total}"
-        log_event(self._logger, logging.DEBUG, "epoch", message, **self._columns, **values)
+        log_event(self._logger, logging.DEBUG, "epoch", message, seed=state.seed, **values)
 
-    def on_phase_end(self, phase: str, state: object) -> None:
+    def on_phase_end(self, phase: str, state: TrainState) -> None:
         """Log that a phase is over."""
-        message = f"phase {phase} is over"
-        log_event(self._logger, logging.DEBUG, "log", message, phase=phase, **self._columns)
+        if state is state.group[-1]:
+            message = f"phase {phase} is over"
+            log_event(self._logger, logging.DEBUG, "log", message, phase=phase, seed=self._seed)
 
     def on_decision(self, decision: Decision) -> None:
         """Log a choice that training made on its own."""
@@ -159,8 +170,13 @@ class EpochEvents:
             phase=decision.phase,
             shuffle=decision.shuffle,
             state_reset=decision.state_reset,
-            **self._columns,
+            seed=self._seed if decision.seed is None else decision.seed,
         )
+
+
+def _of_phase(state: TrainState) -> list[EpochRecord]:
+    """Epochs of the present phase; a refit keeps those by which its own number was chosen too."""
+    return [record for record in state.history if record.phase == state.phase]
 
 
 class CsvFormatter(logging.Formatter):
@@ -275,10 +291,10 @@ class EventsHandler(logging.Handler):
             self._file.cut(size_bytes)
             self.setFormatter(CsvFormatter(first_seq=self._prepare() + 1, clock=self._clock))
 
-    def n_epochs(self) -> Counter[str]:
-        """Count the rows of epochs by phase."""
+    def n_epochs(self) -> Counter[tuple[str, int]]:
+        """Count the rows of epochs by phase and seed."""
         rows = csv.DictReader(self._file.path.read_text(encoding="utf-8").splitlines())
-        return Counter(row["phase"] for row in rows if row["event"] == "epoch")
+        return Counter((row["phase"], int(row["seed"])) for row in rows if row["event"] == "epoch")
 
     @property
     def size_bytes(self) -> int:

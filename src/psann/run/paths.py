@@ -140,6 +140,17 @@ class RunPaths:
         """Name the resume state after one epoch, kept beside its estimator."""
         return self.checkpoints / f"state_{epoch:06d}.safetensors"
 
+    @staticmethod
+    def of_seed(path: Path, seed: int) -> Path:
+        """Name the file that one of several seeds has in place of another.
+
+        Examples
+        --------
+        >>> RunPaths.of_seed(Path("checkpoints/best.safetensors"), 7).as_posix()
+        'checkpoints/best_seed7.safetensors'
+        """
+        return path.with_name(f"{path.stem}_seed{seed}{path.suffix}")
+
     @property
     def manifest(self) -> Path:
         """What the checkpoints are, with digests."""

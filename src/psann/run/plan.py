@@ -16,7 +16,7 @@ from psann.run.data_checks import SPLITS
 from psann.run.paths import RunPaths
 from psann.run.results import split_figures
 from psann.run.resume import check_resumable, read_resume_point, run_identity
-from psann.run.stages import first_estimator, read_data, training_rows
+from psann.run.stages import first_estimators, read_data, training_rows
 from psann.training.history import Decision
 from psann.training.loop import MonitorName, resolve_monitor
 from psann.training.observers import Observer
@@ -52,13 +52,13 @@ def describe_plan(
     targets = check_targets(config, only_import=only_import)
     device = resolve_device(config.device)
     splits = read_data(config, targets)
-    estimator, _ = first_estimator(config, targets, splits)
+    (estimator, *_), _ = first_estimators(config, targets, splits)
     if resumes:
         identity = run_identity(
             config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
         )
         point, _ = read_resume_point(paths)
-        check_resumable(point.identity, identity, phase=point.saved.phase)
+        check_resumable(point.identity, identity, phase=point.furthest.phase)
     if config.mode == "evaluate":
         # No training to stop short of: the figures are the check.
         split_figures(estimator, splits, config)
@@ -72,7 +72,7 @@ def describe_plan(
     return "\n".join(
         [
             f"run         {paths.root}{', going on' if resumes else ''}",
-            f"mode        {config.mode}, seed {config.seed} ({config.recorded.seed_from})",
+            f"mode        {config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})",
             f"device      {device}{card}",
             *_data_lines(splits),
             f"estimator   {type(estimator).__name__}, {n_parameters:,} parameters",

@@ -87,6 +87,12 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
     return Repetition(begun_from=begun_from, differences=found)
 
 
+def _epoch_of(path: Path) -> int:
+    """The epoch of a kept estimator, 0 of any other file."""
+    kind, _, rest = path.stem.partition("_")
+    return int(rest.partition("_")[0]) if kind == "epoch" else 0
+
+
 def _kept_epochs(paths: RunPaths) -> list[int]:
     """Epochs whose resume states were kept."""
     return [int(path.stem.removeprefix("state_")) for path in paths.checkpoints.glob("state_*")]
@@ -96,11 +102,12 @@ def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
     """Make a run directory that is as the run's was when a killed process had kept that state."""
     state = paths.kept_state(epoch)
     point = resume_point(state.read_bytes(), who=str(state))
-    log = _log_until(paths, phase=point.saved.phase, epoch=epoch)
+    log = _log_until(paths, phase=point.furthest.phase, epoch=epoch)
     with Storage(target.root) as storage:
         storage.make_directory(target.checkpoints)
-        earlier = {paths.epoch(kept) for kept in _kept_epochs(paths) if kept <= epoch}
-        for path in {paths.warm_start, *earlier} & {*_results(paths)}:
+        for path in _results(paths):
+            if path == paths.evaluation or path.stem.startswith("best") or _epoch_of(path) > epoch:
+                continue
             storage.put(target.checkpoints / path.name, path.read_bytes())
         storage.put(target.events, log)
         # The log of this directory: what was logged before that state may have been repeated.
@@ -146,9 +153,9 @@ def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
 
 def _results(paths: RunPaths) -> list[Path]:
     """What a run found: its estimators (best, warm start, kept epochs) and evaluation series."""
-    files = (paths.best, paths.warm_start, paths.evaluation)
-    named = [path for path in files if path.exists()]
-    return [*named, *paths.checkpoints.glob("epoch_*")]
+    kinds = ("best*", "warm_start*", "epoch_*")
+    estimators = [path for kind in kinds for path in paths.checkpoints.glob(f"{kind}.safetensors")]
+    return [*estimators, *([paths.evaluation] if paths.evaluation.exists() else [])]
 
 
 def _row_differences(left: RunPaths, right: RunPaths) -> list[str]:
@@ -159,7 +166,7 @@ def _row_differences(left: RunPaths, right: RunPaths) -> list[str]:
             break
         columns = [name for name in DETERMINISTIC_COLUMNS if ours[name] != theirs[name]]
         if columns:
-            where = f"phase {ours['phase']}, epoch {ours['epoch']}"
+            where = f"seed {ours['seed']}, phase {ours['phase']}, epoch {ours['epoch']}"
             values = ", ".join(f"{name} {ours[name]} / {theirs[name]}" for name in columns)
             found.append(f"{where}: {values}")
     if len(found) > _MOST_SHOWN:

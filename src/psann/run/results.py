@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.estimators._base import BasePSANNRegressor
+from psann.estimators.seeds import Ensemble
 from psann.evaluation.judgement import (
     PolicyVerdict,
     Terms,
@@ -29,16 +30,15 @@ PORTFOLIO_FIELDS = (
 )
 
 Series = dict[str, NDArray[Any]]
+Fitted = BasePSANNRegressor | Ensemble
 
 
-def split_figures(
-    estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
-) -> dict[str, Any]:
+def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> dict[str, Any]:
     """Losses and rewards of validation and test rows, of the estimator's own weights.
 
     Parameters
     ----------
-    estimator : BasePSANNRegressor
+    estimator : BasePSANNRegressor or Ensemble
         Fitted.
     splits : DataSplits
         The arrays.
@@ -91,11 +91,12 @@ def judging_cost(config: RunConfig) -> float:
 
 
 def portfolio_figures(
-    estimator: BasePSANNRegressor,
+    estimator: Fitted,
     splits: DataSplits,
     config: RunConfig,
     *,
     n_trials: int | None = None,
+    with_baselines: bool = True,
 ) -> tuple[dict[str, Any], Series | None, str | None]:
     """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
 
@@ -108,6 +109,8 @@ def portfolio_figures(
         As for `split_figures`.
     n_trials : int, optional
         Candidates from which the policy was chosen; None if that is not known.
+    with_baselines : bool
+        False judges the policy only: of several, the first has the baselines.
 
     Returns
     -------
@@ -140,9 +143,12 @@ def portfolio_figures(
         n_trials=n_trials,
     )
     matrix = np.broadcast_to(prices, actions.shape)
-    baselines = judge_baselines(matrix, terms=terms, earlier=_earlier_prices(splits, split))
+    baselines = {}
+    if with_baselines:
+        earlier = _earlier_prices(splits, split)
+        baselines = judge_baselines(matrix, terms=terms, earlier=earlier)
+        figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
-    figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures["n_trials"] = n_trials
     judgements = {"policy": verdict.judgement}
     if verdict.delay_1 is not None:

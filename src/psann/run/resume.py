@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from psann._device import device_name, resolve_device
 from psann._tensor_file import decode, encode
@@ -52,10 +53,16 @@ class RunIdentity:
 class ResumePoint:
     """Where a run stood at a commit."""
 
-    saved: SavedState
+    saved: tuple[SavedState, ...]
+    """By seed, in their order."""
     identity: RunIdentity
     log_bytes: int
     """Length of `events.csv`; later rows tell of work that is not in the state."""
+
+    @property
+    def furthest(self) -> SavedState:
+        """The seed with the most epochs: one that has not stopped early, if there is one."""
+        return max(self.saved, key=lambda saved: int(saved.values["epoch"]))
 
 
 def run_identity(
@@ -107,11 +114,16 @@ def _config_keys(config: RunConfig) -> dict[str, str]:
 
 def resume_bytes(point: ResumePoint) -> bytes:
     """The file of a resume point."""
-    values = json.dumps(point.saved.values, allow_nan=False).encode()
+    values = json.dumps([saved.values for saved in point.saved], allow_nan=False).encode()
+    tensors = {
+        f"{k}.{name}": tensor
+        for k, saved in enumerate(point.saved)
+        for name, tensor in saved.tensors.items()
+    }
     # As a tensor: a long history would burst the header.
-    packed = torch.frombuffer(bytearray(values), dtype=torch.uint8)
+    tensors["values"] = torch.frombuffer(bytearray(values), dtype=torch.uint8)
     description = {"identity": asdict(point.identity), "log_bytes": point.log_bytes}
-    return encode({"resume": description}, {**point.saved.tensors, "values": packed})
+    return encode({"resume": description}, tensors)
 
 
 def read_resume_point(paths: RunPaths) -> tuple[ResumePoint, str]:
@@ -146,14 +158,23 @@ def resume_point(data: bytes, *, who: str) -> ResumePoint:
     description, tensors = decode(data, who=who)
     try:
         facts = description["resume"]
-        values = json.loads(bytes(tensors.pop("values").tolist()))
+        every_value = json.loads(bytes(tensors.pop("values").tolist()))
         return ResumePoint(
-            saved=SavedState(values=values, tensors=tensors),
+            saved=tuple(
+                SavedState(values=values, tensors=_of_seed(k, tensors))
+                for k, values in enumerate(every_value)
+            ),
             identity=RunIdentity(**facts["identity"]),
             log_bytes=int(facts["log_bytes"]),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{who} is no resume state.") from error
+
+
+def _of_seed(k: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the k-th seed, without its prefix."""
+    own = ((name.partition("."), tensor) for name, tensor in tensors.items())
+    return {name: tensor for (number, _, name), tensor in own if number == str(k)}
 
 
 def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = None) -> None:

@@ -525,7 +525,7 @@ def run(context: RunContext) -> None:
         seed=config.seed,
         config_sha256=config_sha256(config),
     )
-    start = f"{config.mode}, seed {config.seed} ({config.recorded.seed_from})"
+    start = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
     log_event(_logger, logging.INFO, "run_start", start, seed=config.seed)
     for note in config.recorded.notes:
         log_event(_logger, logging.INFO, "config", note)
@@ -534,24 +534,24 @@ def run(context: RunContext) -> None:
         # The configuration is valid: from here on torch is worth its seconds.
         _logger.info("loading torch and scikit-learn")
         from psann.run.config_targets import check_targets
+        from psann.run.judging import judge
         from psann.run.resume import run_identity
-        from psann.run.stages import first_estimator, judge, read_data, take_up, train, write_setup
+        from psann.run.stages import first_estimators, read_data, take_up, train, write_setup
 
         targets = check_targets(config, only_import=context.request.only_import)
         splits = read_data(config, targets)
-    estimator, parent = first_estimator(config, targets, splits)
+    estimators, parent = first_estimators(config, targets, splits)
     record.update(parent=parent)
     identity = run_identity(
         config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
     )
-    saved = take_up(context, identity) if context.resumes else None
+    saved = take_up(context, identity) if context.resumes else ()
     write_setup(context, config, targets, splits)
-    status, result = "completed", None
+    status, results = "completed", None
     if config.mode != "evaluate":
-        result = train(context, config, estimator, splits, identity=identity, saved=saved)
-        status = "early_stopped" if result.stopped_early else status
+        results = train(context, config, estimators, splits, identity=identity, saved=saved)
+        status = "early_stopped" if all(result.stopped_early for result in results) else status
     elif context.request.profile:
         _logger.warning("--profile has no effect: mode evaluate does not train")
     record.update(phase="evaluation")
-    figures = judge(context, config, estimator, splits, result=result)
-    record.update(**figures, status=status)
+    record.update(**judge(context, config, estimators, splits, results=results), status=status)

@@ -8,6 +8,7 @@ import math
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from psann._device import device_name, resolve_device
 from psann._mapped import is_mapped
 from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
+from psann.estimators.seeds import fit_together, seeded
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
 from psann.run.checkpoints import Checkpoints
@@ -25,12 +27,12 @@ from psann.run.config_targets import ResolvedTargets, estimator_arguments
 from psann.run.data import DataSplits, load_splits
 from psann.run.data_checks import SPLITS, DataRequirements
 from psann.run.events import EpochEvents, log_event
-from psann.run.npz import npz_bytes
-from psann.run.observer import RunObserver, best_epoch_figures
+from psann.run.observer import RunObserver
 from psann.run.paths import RunPaths
+from psann.run.per_seed import best_epoch_figures
 from psann.run.profile import ProfileObserver
 from psann.run.provenance import describe_start, save_start
-from psann.run.results import count_trials, judging_cost, portfolio_figures, split_figures
+from psann.run.results import judging_cost
 from psann.run.resume import (
     ResumePoint,
     RunIdentity,
@@ -162,10 +164,10 @@ def _problems_of_training(
     return problems
 
 
-def first_estimator(
+def first_estimators(
     config: RunConfig, targets: ResolvedTargets, splits: DataSplits
-) -> tuple[BasePSANNRegressor, dict[str, Any] | None]:
-    """The estimator to train or judge, and what it comes from.
+) -> tuple[list[BasePSANNRegressor], dict[str, Any] | None]:
+    """The estimators to train or judge, one per seed, and what they come from.
 
     Raises
     ------
@@ -175,25 +177,40 @@ def first_estimator(
     """
     arguments = estimator_arguments(config)
     if targets.estimator_file is None:
-        return targets.estimator_class(**arguments), None
+        return _for_each_seed(targets.estimator_class(**arguments), config), None
+    estimator = _loaded(targets.estimator_file, config, targets, splits)
+    parent = {
+        "sha256": targets.estimator_file_sha256,
+        "run_id": _run_id(targets.estimator_file),
+        "best_epoch": estimator.best_epoch_,
+    }
+    if targets.seed_files:
+        return [_loaded(file, config, targets, splits) for file in targets.seed_files], parent
+    return _for_each_seed(estimator, config), parent
+
+
+def _for_each_seed(estimator: BasePSANNRegressor, config: RunConfig) -> list[BasePSANNRegressor]:
+    """The estimator itself, or a clone for each of several seeds."""
+    return [estimator] if len(config.seeds) == 1 else seeded(estimator, config.seeds)
+
+
+def _loaded(
+    file: Path, config: RunConfig, targets: ResolvedTargets, splits: DataSplits
+) -> BasePSANNRegressor:
+    """A fitted estimator, with the parameters of the configuration."""
     device = str(resolve_device(config.device))
     try:
-        estimator = targets.estimator_class.load(targets.estimator_file, device=device)
+        estimator = targets.estimator_class.load(file, device=device)
     except FileFormatError as error:
         raise ConfigError(
             f"{config.where('init_from')}: init_from must be readable as estimator.target "
             f"{config.estimator.target}: {error}"
         ) from error
     _check_against_parent(config, estimator, splits)
-    estimator.set_params(**arguments, warm_start=True)
+    estimator.set_params(**estimator_arguments(config), warm_start=True)
     # What an evaluation judges by; training sets it anyway.
     estimator.hisso_options_ = config.hisso
-    parent = {
-        "sha256": targets.estimator_file_sha256,
-        "run_id": _run_id(targets.estimator_file),
-        "best_epoch": estimator.best_epoch_,
-    }
-    return estimator, parent
+    return estimator
 
 
 def _check_against_parent(
@@ -319,8 +336,8 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     }
 
 
-def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
-    """Where the earlier start stood, once it is sure that this is the same run; its log cut back.
+def take_up(context: RunContext, identity: RunIdentity) -> tuple[SavedState, ...]:
+    """Where each seed stood, once it is sure that this is the same run; its log is cut back.
 
     Raises
     ------
@@ -330,7 +347,7 @@ def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
         If the run was begun with another configuration or other data.
     """
     point, name = read_resume_point(context.paths)
-    check_resumable(point.identity, identity, phase=point.saved.phase)
+    check_resumable(point.identity, identity, phase=point.furthest.phase)
     reasons = differences(point.identity, identity)
     record, paths = context.record, context.paths
     was_exact = record.as_dict()["resume_exact"]
@@ -346,7 +363,7 @@ def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
         context.events.cut_back(point.log_bytes)
     # Only now is it sure that this start goes on with the run: from here on it writes.
     record.attach(context.storage, paths.metrics)
-    values = point.saved.values
+    values = point.furthest.values
     message = f"going on from {name}: phase {values['phase']}, epoch {values['epoch']}"
     if values["updates_in_epoch"]:
         message += f" and {counted(values['updates_in_epoch'], 'update')}"
@@ -360,39 +377,44 @@ def take_up(context: RunContext, identity: RunIdentity) -> SavedState:
 def train(
     context: RunContext,
     config: RunConfig,
-    estimator: BasePSANNRegressor,
+    estimators: Sequence[BasePSANNRegressor],
     splits: DataSplits,
     *,
     identity: RunIdentity,
-    saved: SavedState | None,
-) -> FitResult:
-    """Fit the estimator under the eyes of log, console and run directory."""
+    saved: Sequence[SavedState],
+) -> list[FitResult]:
+    """Fit the estimators, one per seed, under the eyes of log, console and run directory."""
     record, events = context.record, context.events
     assert events is not None
     checkpoints = Checkpoints(
         context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
     )
 
-    def resume_state(state: TrainState) -> bytes:
+    def resume_state(group: Sequence[TrainState]) -> bytes:
         events.flush()  # the log first: the state vouches for its length
         point = ResumePoint(
-            saved=state.state_dict(), identity=identity, log_bytes=events.size_bytes
+            saved=tuple(state.state_dict() for state in group),
+            identity=identity,
+            log_bytes=events.size_bytes,
         )
         return resume_bytes(point)
 
     observer = RunObserver(
-        estimator,
+        dict(zip(config.seeds, estimators, strict=True)),
         record=record,
         checkpoints=checkpoints,
         resume_state=resume_state,
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
-    epoch_events = EpochEvents(_logger, n_logged=events.n_epochs(), seed=config.seed)
+    epoch_events = EpochEvents(
+        _logger, n_logged=events.n_epochs(), seed=config.seed if len(estimators) == 1 else None
+    )
     profile = ProfileObserver(context.storage, context.paths) if context.request.profile else None
     is_whole = False
     try:
-        estimator.fit(
+        fit_together(
+            estimators,
             **training_rows(config, splits),
             hisso=config.hisso,
             evaluation=config.evaluation,
@@ -411,10 +433,10 @@ def train(
     if not checkpoints.keep_checkpoints:
         checkpoints.forget_resume_states()
         record.update(last=None)
-    result: FitResult = estimator.fit_result_
-    hardware = _hardware(resolve_device(config.device), threads=estimator.threads_)
-    record.update(hardware=hardware, **_fit_figures(result))
-    return result
+    results = [estimator.fit_result_ for estimator in estimators]
+    hardware = _hardware(resolve_device(config.device), threads=estimators[0].threads_)
+    record.update(hardware=hardware, **_fit_figures(results))
+    return results
 
 
 def _timing(observer: RunObserver, profile: ProfileObserver | None) -> dict[str, Any]:
@@ -425,54 +447,16 @@ def _timing(observer: RunObserver, profile: ProfileObserver | None) -> dict[str,
     return {**observer.timing, "profile": profile.timing(observer.timing)}
 
 
-def _fit_figures(result: FitResult) -> dict[str, Any]:
+def _fit_figures(results: Sequence[FitResult]) -> dict[str, Any]:
     """What a finished fit tells of itself, as fields of `metrics.json`."""
-    step_s = sum(epoch.step_s for epoch in result.history)
+    step_s = sum(epoch.step_s for result in results for epoch in result.history)
+    episodes = sum(result.episodes for result in results)
+    figures = {"throughput_eps_per_sec": episodes / step_s if episodes and step_s else None}
+    if len(results) > 1:
+        return figures  # the rest is told by seed
+    best_epoch = results[0].best_epoch
     return {
-        "best_epoch": result.best_epoch,
-        "throughput_eps_per_sec": (
-            result.episodes / step_s if result.episodes and step_s else None
-        ),
-        **best_epoch_figures(result.history, result.best_epoch),
+        "best_epoch": best_epoch,
+        **figures,
+        **best_epoch_figures(results[0].history, best_epoch),
     }
-
-
-def judge(
-    context: RunContext,
-    config: RunConfig,
-    estimator: BasePSANNRegressor,
-    splits: DataSplits,
-    *,
-    result: FitResult | None,
-) -> dict[str, Any]:
-    """The figures of the kept weights, as fields of `metrics.json`; logged as one row.
-
-    What a report draws goes to `evaluation.npz`. `result` is None without training.
-    """
-    figures = split_figures(estimator, splits, config)
-    if result is not None and result.is_refitted:
-        # The kept weights have seen these rows: the figures of the chosen epoch stand.
-        kept = best_epoch_figures(result.history, result.best_epoch)
-        figures |= {name: kept[name] for name in ("val_loss", "val_reward_mean")}
-    has_validation = bool(splits.split("val"))
-    n_trials = None if result is None else count_trials(result, has_validation=has_validation)
-    portfolio, series, why_not = portfolio_figures(estimator, splits, config, n_trials=n_trials)
-    if why_not is not None:
-        log_event(
-            _logger, logging.WARNING, "evaluation", f"There are no portfolio metrics: {why_not}."
-        )
-    if series is not None:
-        context.storage.put(context.paths.evaluation, npz_bytes(series))
-    policy = portfolio["portfolio_metrics"]
-    known = {name: value for name, value in figures.items() if value is not None}
-    text = ", ".join(f"{name} {value:.6g}" for name, value in known.items())
-    log_event(
-        _logger,
-        logging.DEBUG if known else logging.WARNING,
-        "evaluation",
-        text or "There are no validation or test figures: the data have no rows for them.",
-        val_loss=figures["val_loss"],
-        val_reward_mean=figures["val_reward_mean"],
-        turnover=None if policy is None else policy["turnover"],
-    )
-    return {**figures, **portfolio}

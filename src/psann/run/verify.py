@@ -30,7 +30,10 @@ _MAX_ENTRIES = 100_000
 _MAX_JSON_BYTES = 64 * 2**20
 _MAX_FILE_BYTES = 4 * 2**30
 _OVER = ("completed", "early_stopped")
-_KEPT_FILE = re.compile(r"checkpoints/(epoch|state)_[0-9]{6,}\.safetensors")
+_SEED = r"(_seed[0-9]+)?"
+_CHECKPOINT = re.compile(
+    rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,}}){_SEED}|state_[0-9]{{6,}})\.safetensors"
+)
 
 
 @dataclass(frozen=True)
@@ -318,9 +321,8 @@ class _Inspection:
             paths.profile,
             paths.evaluation,
         )
-        checkpoints = (paths.manifest, paths.best, paths.warm_start, *paths.resume_states)
-        known = {self._name(path) for path in (*files, *checkpoints)}
-        return name in known or _KEPT_FILE.fullmatch(name) is not None
+        known = {self._name(path) for path in (*files, paths.manifest, *paths.resume_states)}
+        return name in known or _CHECKPOINT.fullmatch(name) is not None
 
     def _check_manifest(self, metrics: Mapping[str, Any], *, is_over: bool) -> None:
         """Entries match files; the manifest of an unfinished run may be one step old."""

@@ -74,6 +74,12 @@ def _problems_of_figures(
         "policy_delay_1": metrics["portfolio_metrics_delay_1"],
         **(metrics["baselines"] or {}),
     }
+    several = {f"seed_{entry['seed']}": entry for entry in metrics["per_seed"] or ()}
+    if metrics["ensemble"] is not None:
+        several["ensemble"] = metrics["ensemble"]
+    for name, entry in several.items():
+        figures[name] = entry.get("portfolio_metrics")
+        figures[f"{name}_delay_1"] = entry.get("portfolio_metrics_delay_1")
     for name, net in zip(arrays["names"].tolist(), arrays["net"], strict=True):
         told = (figures.get(name) or {}).get("cum_return")
         if told is None:

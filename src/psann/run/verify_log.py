@@ -111,7 +111,7 @@ def _check_epochs(rows: list[Row], error: Tell) -> None:
 def check_best(
     rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
 ) -> None:
-    """Check the best epoch of `metrics.json` against the epoch rows.
+    """Check the best epoch of `metrics.json`, and of each of several seeds, against the epoch rows.
 
     Parameters
     ----------
@@ -125,6 +125,49 @@ def check_best(
         Whether the run got to its end: record and log must tell of the same epochs then. Before,
         rows may be ahead of the record, and behind it if power failed or a resume had just begun.
     """
+    entries = metrics["per_seed"]
+    if entries is None or metrics["mode"] == "evaluate":
+        _check_best(rows, metrics, error=error, note=note, is_over=is_over)
+        return
+    for entry in entries:
+        seed = str(entry["seed"])
+        _check_best(
+            [row for row in rows if row["seed"] == seed],
+            {**metrics, **entry},
+            error=_about(seed, error),
+            note=_about(seed, note),
+            is_over=is_over,
+        )
+    _check_means(entries, metrics, error)
+
+
+def _about(seed: str, tell: Tell) -> Tell:
+    return lambda text: tell(f"seed {seed}: {text}")
+
+
+def _check_means(entries: list[dict[str, Any]], metrics: Mapping[str, Any], error: Tell) -> None:
+    """The flat figures are means over the seeds; the best of all is one seed's best."""
+    for name in ("monitor_value", *_FIGURES):
+        values = [entry.get(name) for entry in entries]
+        mean = math.nan if None in values else sum(values) / len(values)
+        told = metrics[name]
+        if not (math.isnan(mean) if told is None else math.isclose(told, mean, rel_tol=1e-9)):
+            error(f"{name} is {told}; over the seeds of per_seed it is {mean}")
+    judged = [entry for entry in entries if entry.get("monitor_value") is not None]
+    if not judged or metrics["monitor"] is None:
+        return
+    sign = 1.0 if metrics["monitor"].endswith("reward") else -1.0
+    winner = max(judged, key=lambda entry: sign * entry["monitor_value"])
+    if metrics["best_epoch"] != winner.get("best_epoch"):
+        error(
+            f"best_epoch is {metrics['best_epoch']}; of the best seed, {winner['seed']}, it is "
+            f"{winner.get('best_epoch')}"
+        )
+
+
+def _check_best(
+    rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
+) -> None:
     column = MONITOR_COLUMNS.get(metrics["monitor"] or "")
     best_epoch, n_epochs = metrics["best_epoch"], metrics["epoch"]
     if column is None or best_epoch is None or n_epochs is None:

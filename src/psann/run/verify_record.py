@@ -22,7 +22,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("throughput_eps_per_sec", "duration_seconds"), _NUMBER),
     **dict.fromkeys(("best", "last", "portfolio_metrics", "timing", "hardware"), (dict,)),
     **dict.fromkeys(("parent", "artefacts"), (dict,)),
-    **dict.fromkeys(("nonfinite", "resume_differences"), (list,)),
+    **dict.fromkeys(("spread", "ensemble"), (dict,)),
+    **dict.fromkeys(("nonfinite", "resume_differences", "per_seed"), (list,)),
     "resume_exact": (bool,),
 }
 _NEVER_NULL = (
@@ -51,14 +52,9 @@ def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
     problems += [f"has the unknown field {name!r}" for name in metrics if name not in FIELDS]
     if problems:
         return problems
-    for name, kinds in _KINDS.items():
-        value = metrics[name]
-        if value is None:
-            if name in _NEVER_NULL:
-                problems.append(f"{name} must not be null")
-        elif not is_of_its_kind(name, value):
-            kind = " or ".join(each.__name__ for each in kinds)
-            problems.append(f"{name} must be {kind}; got {str(value)[:80]!r}")
+    problems += [f"{name} must not be null" for name in _NEVER_NULL if metrics[name] is None]
+    problems += _problems_of_kind(metrics)
+    problems += _problems_of_seeds(metrics["per_seed"], metrics["ensemble"])
     status = metrics["status"]
     if status not in STATUSES:
         problems.append(f"status must be one of {', '.join(STATUSES)}; got {str(status)[:80]!r}")
@@ -68,6 +64,33 @@ def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"error must be given exactly for a run that failed; the status is {status}"
         )
+    return problems
+
+
+def _problems_of_kind(values: Mapping[str, Any], where: str = "") -> list[str]:
+    return [
+        f"{where}{name} must be {' or '.join(kind.__name__ for kind in kinds)}; "
+        f"got {str(values[name])[:80]!r}"
+        for name, kinds in _KINDS.items()
+        if name in values and not is_of_its_kind(name, values[name])
+    ]
+
+
+def _problems_of_seeds(per_seed: Any, ensemble: Any) -> list[str]:
+    """Each of several seeds, and their ensemble, has fields of the kinds that the run has."""
+    problems = []
+    if isinstance(ensemble, dict):
+        problems += _problems_of_kind(ensemble, "ensemble.")
+    if not isinstance(per_seed, list):
+        return problems
+    if len(per_seed) < 2:
+        problems.append(f"per_seed must be null or tell of several seeds; it has {len(per_seed)}")
+    for number, entry in enumerate(per_seed):
+        if isinstance(entry, dict) and entry.get("seed") is not None:
+            problems += _problems_of_kind(entry, f"per_seed.{number}.")
+        else:
+            got = str(entry)[:80]
+            problems.append(f"per_seed.{number} must be the figures of a seed; got {got!r}")
     return problems
 
 
