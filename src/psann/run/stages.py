@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from psann.run.config import RunConfig, dump_resolved
 from psann.run.config_targets import ResolvedTargets, estimator_arguments
 from psann.run.data import DataSplits, load_splits
 from psann.run.data_checks import SPLITS, DataRequirements
-from psann.run.events import EpochEvents, log_event
+from psann.run.events import EpochEvents, EventsHandler, log_event
 from psann.run.observer import RunObserver
 from psann.run.paths import RunPaths
 from psann.run.per_seed import best_epoch_figures
@@ -390,20 +391,11 @@ def train(
         context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
     )
 
-    def resume_state(group: Sequence[TrainState]) -> bytes:
-        events.flush()  # the log first: the state vouches for its length
-        point = ResumePoint(
-            saved=tuple(state.state_dict() for state in group),
-            identity=identity,
-            log_bytes=events.size_bytes,
-        )
-        return resume_bytes(point)
-
     observer = RunObserver(
         dict(zip(config.seeds, estimators, strict=True)),
         record=record,
         checkpoints=checkpoints,
-        resume_state=resume_state,
+        resume_state=partial(_resume_state, identity=identity, events=events),
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
@@ -437,6 +429,15 @@ def train(
     hardware = _hardware(resolve_device(config.device), threads=estimators[0].threads_)
     record.update(hardware=hardware, **_fit_figures(results))
     return results
+
+
+def _resume_state(
+    group: Sequence[TrainState], *, identity: RunIdentity, events: EventsHandler
+) -> bytes:
+    """The file from which all seeds can go on."""
+    events.flush()  # the log first: the state vouches for its length
+    saved = tuple(state.state_dict() for state in group)
+    return resume_bytes(ResumePoint(saved=saved, identity=identity, log_bytes=events.size_bytes))
 
 
 def _timing(observer: RunObserver, profile: ProfileObserver | None) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def _about(seed: str, tell: Tell) -> Tell:
 def _check_means(entries: list[dict[str, Any]], metrics: Mapping[str, Any], error: Tell) -> None:
     """The flat figures are means over the seeds; the best of all is one seed's best."""
     for name in ("monitor_value", *_FIGURES):
-        values = [entry.get(name) for entry in entries]
+        values: list[Any] = [entry.get(name) for entry in entries]
         mean = math.nan if None in values else sum(values) / len(values)
         told = metrics[name]
         if not (math.isnan(mean) if told is None else math.isclose(told, mean, rel_tol=1e-9)):
