@@ -42,6 +42,7 @@ def test_a_run_leaves_the_files_of_the_contract_and_vouches_for_each(tmp_path: P
         "checkpoints/manifest.json",
         "checkpoints/warm_start.safetensors",
         "config_resolved.yaml",
+        "evaluation.npz",
         "events.csv",
         "metrics.json",
         "provenance.json",
@@ -76,9 +77,11 @@ def test_the_record_of_a_complete_run_holds_every_field_and_tells_the_truth(tmp_
     assert metrics["hardware"]["threads"] >= 1
     assert metrics["started_utc"] <= metrics["finished_utc"] <= metrics["updated_utc"]
     assert (metrics["error"], metrics["nonfinite"], metrics["parent"]) == (None, [], None)
-    assert set(metrics["baselines"]) == {"buy_and_hold", "uniform"}
+    assert {"buy_and_hold", "uniform", "bcrp_hindsight"} <= set(metrics["baselines"])
     nulls = {name for name, value in metrics.items() if value is None}
-    assert nulls == {"last", "resume_exact", "resume_differences", "per_seed", "parent", "error"}
+    several = {"per_seed", "spread", "ensemble"}
+    resuming = {"last", "resume_exact", "resume_differences"}
+    assert nulls == {*several, *resuming, "parent", "error"}
 
 
 def test_the_log_has_one_row_per_epoch_and_says_what_was_decided(tmp_path: Path) -> None:
