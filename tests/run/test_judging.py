@@ -203,6 +203,21 @@ def test_a_seed_that_diverges_ends_the_run_and_is_named(tmp_path: Path) -> None:
     assert verify_run(paths.root).errors == ()
 
 
+def test_seeds_that_are_refitted_keep_the_figures_of_validation(tmp_path: Path) -> None:
+    paths = finished(tmp_path, *THREE, "hisso.refit=true", "training.epochs=5")
+    metrics = metrics_of(paths)
+    for entry in metrics["per_seed"]:
+        refit = [
+            row for row in rows_of(paths, "epoch")
+            if (row["phase"], row["seed"]) == ("refit", str(entry["seed"]))
+        ]  # fmt: skip
+        assert len(refit) == entry["best_epoch"] > 0
+        assert entry["val_reward_mean"] == entry["monitor_value"]
+    assert metrics["ensemble"]["val_loss"] is None
+    assert metrics["ensemble"]["test_loss"] is not None
+    assert verify_run(paths.root).findings == ()
+
+
 def test_kept_epochs_are_those_of_every_seed(tmp_path: Path) -> None:
     paths = finished(tmp_path, *THREE, "training.epochs=2", keep_checkpoints=True)
     for seed in SEEDS:

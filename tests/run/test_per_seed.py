@@ -93,7 +93,10 @@ def test_no_seed_is_best_where_none_was_judged() -> None:
 
 
 def test_a_group_is_as_far_as_its_furthest_seed_and_has_the_episodes_of_all() -> None:
-    figures = training_figures([state(0, 1.0, epoch=2), state(1, 3.0, epoch=5)])
+    group = [state(0, 1.0, epoch=2), state(1, 3.0, epoch=5)]
+    for each in group:
+        each.history = [SimpleNamespace(phase="hisso")] * each.epoch
+    figures = training_figures(group)
     assert (figures["epoch"], figures["episodes"], figures["monitor_value"]) == (5, 20, 2.0)
     assert [entry["epoch"] for entry in figures["per_seed"]] == [2, 5]
 

@@ -16,7 +16,7 @@ from psann.run.config import RunConfig
 from psann.run.data import DataSplits
 from psann.run.events import log_event
 from psann.run.npz import npz_bytes
-from psann.run.per_seed import best_epoch_figures, figures_over_seeds
+from psann.run.per_seed import best_epoch_figures, epochs_of_last_phase, figures_over_seeds
 from psann.run.results import Fitted, Series, count_trials, portfolio_figures, split_figures
 from psann.run.runner import RunContext
 from psann.training.history import FitResult
@@ -58,6 +58,9 @@ def judge(
         _verdict(estimator, splits, config, n_trials=n_trials, with_baselines=number == 0)
         for number, estimator in enumerate(estimators)
     ]
+    if results is not None:
+        for result, verdict in zip(results, verdicts, strict=True):
+            _keep_validation(result, verdict)
     first, n_seeds = verdicts[0], len(estimators)
     if first.why_not is not None:
         message = f"There are no portfolio metrics: {first.why_not}."
@@ -69,6 +72,8 @@ def judge(
         ensemble = _verdict(
             Ensemble(estimators), splits, config, n_trials=n_trials, with_baselines=False
         )
+        if results is not None and any(result.is_refitted for result in results):
+            ensemble.figures.update(val_loss=None, val_reward_mean=None)
         figures = _of_all_seeds(config.seeds, results, verdicts, ensemble)
         if series is not None:
             series = _series_of_all_seeds(config.seeds, verdicts, ensemble)
@@ -90,6 +95,13 @@ def _verdict(
         policy, splits, config, n_trials=n_trials, with_baselines=with_baselines
     )
     return _Verdict(figures={**figures, **portfolio}, series=series, why_not=why_not)
+
+
+def _keep_validation(result: FitResult, verdict: _Verdict) -> None:
+    """Let the chosen epoch's figures stand where the kept weights have seen those rows."""
+    if result.is_refitted:
+        kept = best_epoch_figures(result.history, result.best_epoch)
+        verdict.figures.update(val_loss=kept["val_loss"], val_reward_mean=kept["val_reward_mean"])
 
 
 def _log(verdict: _Verdict, *, seed: int | None) -> None:
@@ -131,7 +143,7 @@ def _own(verdict: _Verdict) -> dict[str, Any]:
 
 def _training_figures(result: FitResult) -> dict[str, Any]:
     return {
-        "epoch": result.epochs_done,
+        "epoch": epochs_of_last_phase(result.history),
         "stopped_early": result.stopped_early,
         "best_epoch": result.best_epoch,
         "monitor_value": result.best_value,

@@ -73,7 +73,7 @@ class RunObserver(Observer):
             return
         self._record.update(
             phase=state.phase,
-            epochs_total=state.epochs_total,
+            epochs_total=max(each.epochs_total for each in self._group),
             monitor=state.monitor,
             **training_figures(self._group),
         )

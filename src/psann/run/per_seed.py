@@ -42,7 +42,12 @@ def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
     if len(group) == 1:
         return figures if winner is None else figures | _best_figures(winner)
     entries = [
-        {"seed": state.seed, "epoch": state.epoch, **_best_figures(state)} for state in group
+        {
+            "seed": state.seed,
+            "epoch": epochs_of_last_phase(state.history),
+            **_best_figures(state),
+        }
+        for state in group
     ]
     figures |= figures_over_seeds(entries)
     return figures if winner is None else {**figures, "best_epoch": winner.best_epoch}
@@ -57,6 +62,11 @@ def _best_figures(state: TrainState) -> dict[str, Any]:
         "monitor_value": state.best.value,
         **best_epoch_figures(state.history, state.best.epoch),
     }
+
+
+def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
+    """Epochs of the last phase that had any: of a refit where there was one."""
+    return sum(record.phase == history[-1].phase for record in history)
 
 
 def best_epoch_figures(history: Sequence[EpochRecord], best_epoch: int) -> dict[str, Any]:
