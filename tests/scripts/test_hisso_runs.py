@@ -183,6 +183,18 @@ def test_pack_move_unpack_verify(
     assert err == "not packed, as it is no plain file: link\n"
 
 
+def test_export_says_what_it_made(
+    paths: RunPaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(paths.root.parent), "--to", "csv", "-o", str(tmp_path / "tables")]
+    assert main(arguments) == 0
+    made = [str(tmp_path / "tables" / name) for name in ("runs.csv", "epochs.csv")]
+    assert capsys.readouterr().out.splitlines() == made
+    assert len(Path(made[1]).read_text().splitlines()) == 3
+    assert main(arguments) == 2
+    assert "-o must not hold an export" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["ls", "show", "compare"])
 def test_reading_commands_start_in_less_than_0_4_s_without_torch(
     paths: RunPaths, command: str

@@ -139,7 +139,7 @@ def to_csv_text(listing: Listing) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([safe_cell(name) for name in names])
     for values in listing.values:
-        writer.writerow([_csv_cell(values.get(name)) for name in names])
+        writer.writerow([csv_cell(values.get(name)) for name in names])
     return text.getvalue()
 
 
@@ -186,7 +186,14 @@ def _summary(listing: Listing) -> str:
     return f"{n_runs} {'run' if n_runs == 1 else 'runs'}: {parts}"
 
 
-def _csv_cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
+    """Write a value as a cell: numbers read back to the same bits, no text is a formula.
+
+    Parameters
+    ----------
+    value : Any
+        What JSON holds.
+    """
     match value:
         case None:
             return ""

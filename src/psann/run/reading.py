@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MAX_JSON_BYTES = 64 * 2**20
 _MAX_CONFIG_BYTES = 2**20
 _MAX_LOG_BYTES = 2**30
-_WHOLE_COLUMNS = frozenset(
+WHOLE_COLUMNS = frozenset(
     {"schema", "seq", "seed", "fold", "epoch", "update", "episodes", "skipped_updates"}
 )
 
@@ -370,7 +370,7 @@ def _value(name: str, cell: str) -> Any:
         return None
     if name in FLAG_COLUMNS:
         return cell == "true"
-    return int(cell) if name in _WHOLE_COLUMNS else float(cell)
+    return int(cell) if name in WHOLE_COLUMNS else float(cell)
 
 
 def _find(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
 python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
+python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 """
 
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_pack(commands)
     _add_unpack(commands)
+    _add_export(commands)
     _add_torture(commands)
     return parser
 
@@ -179,6 +181,27 @@ def _add_unpack(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "--output-dir", type=Path, default=Path(), metavar="D", help="default: this directory"
     )
     parser.set_defaults(do=_unpack)
+
+
+def _add_export(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write runs for TensorBoard, MLflow, or as CSV or Parquet tables",
+        description="Write runs for other tools, every value of every epoch, by their own "
+        "libraries (pip install 'psann[export]'; CSV needs none).",
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="or a directory of runs")
+    # Written out: the module that has them loads what --help must not wait for.
+    parser.add_argument("--to", required=True, choices=("csv", "mlflow", "parquet", "tensorboard"))
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="D",
+        help="a directory; for MLflow also the address of a tracking server",
+    )
+    parser.set_defaults(do=_export)
 
 
 def _add_torture(commands: argparse._SubParsersAction[CommandParser]) -> None:
@@ -370,6 +393,18 @@ def _unpack(options: argparse.Namespace) -> int:
 
     done = unpack(options.archive, options.output_dir)
     _show(f"{done.path}: {done.n_files} files of {done.n_bytes:,} bytes, all as they were packed")
+    return EXIT_CLEAN
+
+
+def _export(options: argparse.Namespace) -> int:
+    from psann.run.compare import chosen_runs, names_of
+    from psann.run.export import export
+
+    runs = chosen_runs(options.paths)
+    name_of = names_of(runs)
+    named = [(name_of(run), run) for run in runs]
+    for text in export(named, to=options.to, output=options.output):
+        _show(text)
     return EXIT_CLEAN
 
 
