@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+_PATIENCE_S = 60
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
@@ -70,7 +71,10 @@ class Tab:
         self.send("Emulation.setEmulatedMedia", media="", features=[scheme])
         url = path.resolve().as_uri()
         self.send("Page.navigate", url=url)
+        deadline_s = time.monotonic() + _PATIENCE_S
         while self.ask("`${document.readyState} ${location.href}`") != f"complete {url}":
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"{path} did not open in {_PATIENCE_S} s")
             time.sleep(0.02)
 
     def ask(self, expression: str) -> Any:

@@ -236,7 +236,9 @@ def _add_report(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "pictures. Only the files of the runs are read, whatever state they are in.",
         allow_abbrev=False,
     )
-    parser.add_argument("run_dirs", type=Path, nargs="+", metavar="RUN_DIR")
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="RUN", help="a run directory, or one of runs"
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -361,12 +363,12 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from psann.run.reading import read_run
+    from psann.run.compare import chosen_runs
     from psann.run.report.page import write_report
 
     default = Path("report.html" if options.format == "html" else "report.md")
     output = default if options.output is None else options.output
-    runs = [read_run(path) for path in options.run_dirs]
+    runs = chosen_runs(options.paths)
     report, *pictures = write_report(runs, output, format=options.format)
     beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
     _show(f"{report}: {report.stat().st_size:,} bytes{beside}")

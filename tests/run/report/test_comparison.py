@@ -1,14 +1,142 @@
-"""Several runs in one report."""
+"""Several runs in one report: what differs, side by side, seeds grouped."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from made_runs import made_run
+import pytest
+
+from made_runs import HOSTILE, made_run
 from psann.run.reading import read_run
 from psann.run.report.comparison import report_of
+from psann.run.report.content import Report, Section, Table
+from psann.run.report.page import render_html
+
+
+def report(*roots: Path) -> Report:
+    return report_of([read_run(root) for root in roots], points=100)
+
+
+def section(made: Report, title: str) -> Section:
+    (found,) = [each for each in made.sections if each.title == title]
+    return found
+
+
+def column(table: Table, name: str) -> list[str]:
+    (place,) = [i for i, head in enumerate(table.columns) if head.split(" (")[0] == name]
+    return [row[place] for row in table.rows]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Two learning rates, two seeds of the first."""
+    folder = tmp_path_factory.mktemp("grid")
+    return report(
+        made_run(folder / "a", seed=1, lr=0.01, val_reward_mean=0.25),
+        made_run(folder / "b", seed=2, lr=0.01, val_reward_mean=0.75),
+        made_run(folder / "c", seed=1, lr=0.02, val_reward_mean=0.125),
+    )
 
 
 def test_report_of_one_run_is_named_after_it(tmp_path: Path) -> None:
-    report = report_of([read_run(made_run(tmp_path / "first"))], points=100)
-    assert (report.title, report.status) == ("first", "completed")
+    made = report(made_run(tmp_path / "first"))
+    assert (made.title, made.status) == ("first", "completed")
+    assert made.sections[0].title == "Summary"
+
+
+def test_comparison_comes_first_then_every_run(grid: Report) -> None:
+    chapters = [each.title for each in grid.sections if each.is_chapter]
+    assert grid.title == "Comparison of 3 runs"
+    assert chapters == [
+        "What differs",
+        "Side by side",
+        "a: completed",
+        "b: completed",
+        "c: completed",
+    ]
+    assert [each.title for each in grid.sections].count("Configuration") == 3
+
+
+def test_runs_that_differ_in_one_key_say_exactly_that_key(tmp_path: Path) -> None:
+    made = report(made_run(tmp_path / "a", lr=0.01), made_run(tmp_path / "b", lr=0.02))
+    differs = section(made, "What differs")
+    assert differs.sentences[0] == "The two runs differ in one key: training.lr."
+    (table,) = differs.tables
+    assert table.columns == ("key", "a", "b")
+    assert table.rows == (("training.lr", "0.01", "0.02"),)
+
+
+def test_identical_runs_are_called_identical(tmp_path: Path) -> None:
+    roots = [made_run(tmp_path / name / "run") for name in ("x", "y")]
+    made = report(*roots)
+    assert any("identical" in text for text in section(made, "What differs").sentences)
+    chapters = [each.title for each in made.sections if each.is_chapter]
+    assert chapters[2:] == ["run: completed", "run (2): completed"]
+
+
+def test_seeds_of_one_configuration_are_a_row_of_mean_and_spread(grid: Report) -> None:
+    (table,) = section(grid, "Side by side").tables
+    assert [row[0] for row in table.rows] == ["a", "b", "c", "a and 1 more"]
+    assert column(table, "validation reward") == ["0.25", "* 0.75", "0.125", "0.5 ± 0.3536"]
+
+
+def test_seeds_of_one_configuration_look_alike(grid: Report) -> None:
+    wealth, reward = section(grid, "Side by side").pictures
+    for picture in (wealth, reward):
+        lines = picture.figure.axes[0].lines
+        by_label = {str(line.get_label()): line.get_color() for line in lines}
+        assert [str(line.get_label()) for line in lines][:3] == ["a and 1 more"] * 2 + ["c"]
+        assert by_label["a and 1 more"] != by_label["c"]
+    assert "1/N" in [line.get_label() for line in wealth.figure.axes[0].lines]
+
+
+def test_best_is_the_highest_or_the_lowest(tmp_path: Path) -> None:
+    roots = [
+        made_run(tmp_path / f"run{i}", lr=i + 1.0, duration_seconds=float(i), best_epoch=i)
+        for i in range(3)
+    ]
+    (table,) = section(report(*roots), "Side by side").tables
+    assert column(table, "duration") == ["* 0.0", "1.0", "2.0"]
+    assert column(table, "best epoch") == ["0", "1", "2"]
+
+
+def test_uniform_of_other_data_is_not_drawn(tmp_path: Path) -> None:
+    roots = [made_run(tmp_path / name, data_sha256=name * 64) for name in "ab"]
+    wealth, _ = section(report(*roots), "Side by side").pictures
+    assert "1/N" not in [line.get_label() for line in wealth.figure.axes[0].lines]
+
+
+def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
+    roots = [made_run(tmp_path / f"run{i}", lr=i + 1.0, n_rows=20, n_epochs=3) for i in range(7)]
+    made = report(*roots)
+    (table,) = section(made, "What differs").tables
+    assert table.columns == ("run", "training.lr")
+    assert table.rows[6] == ("run6", "7.0")
+    wealth, _ = section(made, "Side by side").pictures
+    assert len(wealth.figure.axes) == 1  # seven drawdowns over each other would hide each other
+
+
+def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    made = report(tmp_path / "empty", made_run(tmp_path / "run"))
+    assert "cannot be read" in section(made, "What differs").sentences[0]
+    (table,) = section(made, "Side by side").tables
+    assert column(table, "status") == ["unknown", "completed"]
+
+
+@pytest.mark.slow
+def test_page_of_twenty_runs_is_small_enough(tmp_path: Path) -> None:
+    roots = [
+        made_run(tmp_path / f"run{i}", seed=i % 4, lr=i // 4 + 1.0, n_rows=1131, n_assets=36)
+        for i in range(20)
+    ]
+    runs = [read_run(root) for root in roots]
+    assert len(render_html(report_of(runs, points=100)).encode()) < 2_000_000
+
+
+@pytest.mark.slow
+def test_hostile_texts_of_several_runs_inject_nothing(tmp_path: Path) -> None:
+    roots = [made_run(tmp_path / str(i), text=HOSTILE + str(i), run_name=HOSTILE) for i in range(2)]
+    page = render_html(report(*roots))
+    for name in ("script", "img", "b"):
+        assert f"<{name}>" not in page

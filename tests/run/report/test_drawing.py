@@ -69,27 +69,32 @@ def test_nothing_but_drawing_is_left_in_the_element() -> None:
         assert part not in svg
 
 
+def vector_of(command: str, lengths: str) -> tuple[float, float]:
+    """Read a step of a path as the SVG standard has it."""
+    numbers = [float(length) for length in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", lengths)]
+    return {"h": (*numbers, 0.0), "v": (0.0, *numbers)}.get(command, tuple(numbers))
+
+
 def test_paths_are_drawn_where_they_were() -> None:
     made = Figure(figsize=(5, 3), dpi=72, layout="none")
     axes = made.add_axes((0.1, 0.1, 0.8, 0.8))
     (line,) = axes.plot(np.random.default_rng(0).normal(size=80))
     svg = to_svg(made, key="a", label="x")
     longest = max(re.findall(r' d="([^"]*)"', svg), key=len)
-    (start, *steps) = re.findall(r"[Ml](-?[\d.]+) (-?[\d.]+)", longest)
-    x, y = np.cumsum(np.array([start, *steps], dtype=float), axis=0).T
+    x, y = np.cumsum([vector_of(*word) for word in re.findall(r"([Mlhv])([^Mlhv]*)", longest)], 0).T
     expected = axes.transData.transform(line.get_xydata())
     assert len(x) == 80
     assert x == pytest.approx(expected[:, 0], abs=0.06)
     assert 3 * 72 - y == pytest.approx(expected[:, 1], abs=0.06)
 
 
-@pytest.mark.parametrize("length", [3, 12, 28])
+@pytest.mark.parametrize("length", [3, 8, 12, 14, 16, 28])
 def test_legend_stays_within_the_figure(length: int) -> None:
     with drawing_style():
         made = new_figure(3.0)
         axes = made.subplots()
         for i in range(10):
-            axes.plot([0, 1], [0, i], label=f"{i}" + "w" * (length - 1))
+            axes.plot([0, 1], [0, i], label=("run and more w" * 2)[: length - 1] + str(i))
         add_legend(made)
         made.draw_without_rendering()
         (legend,) = made.legends

@@ -67,13 +67,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "empty": folder / "empty",
     }
     roots["empty"].mkdir()
+    several = [folder / name for name in ("plain", "seeds", "hostile", "empty")]
+    chosen = {**{name: [root] for name, root in roots.items()}, "several": several}
     return {
-        name: write_report([read_run(root)], folder / f"{name}.html")[0]
-        for name, root in roots.items()
+        name: write_report([read_run(root) for root in paths], folder / f"{name}.html")[0]
+        for name, paths in chosen.items()
     }
 
 
-@pytest.mark.parametrize("name", ["plain", "seeds", "hostile", "long", "empty"])
+@pytest.mark.parametrize("name", ["plain", "seeds", "hostile", "long", "empty", "several"])
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_page_is_silent_offline_and_fits(

@@ -8,6 +8,7 @@ tell apart; lines differ in style as well, for print in grey.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import warnings
@@ -40,7 +41,7 @@ _PNG_DPI = 160
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _LEGEND_ROW_IN = 0.22
-_LEGEND_PT, _LEGEND_KEY_PT = 8.5, 42.0
+_LEGEND_PT, _LEGEND_KEY_PT, _LEGEND_EDGE_PT = 8.5, 44.0, 12.0
 _VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 _REFERENCE = re.compile(r"#([a-z]\w{9,})")
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
@@ -119,11 +120,12 @@ def _columns_that_fit(labels: Sequence[str]) -> int:
     for columns in (4, 3, 2):
         n_rows = -(-len(labels) // columns)
         longest = [max(widths[i : i + n_rows]) for i in range(0, len(labels), n_rows)]
-        if sum(_LEGEND_KEY_PT + width for width in longest) <= WIDTH_IN * 72:
+        if sum(_LEGEND_KEY_PT + width for width in longest) <= WIDTH_IN * 72 - _LEGEND_EDGE_PT:
             return columns
     return 1
 
 
+@functools.cache
 def _width_pt(label: str) -> float:
     letters = TextPath((0, 0), label or " ", size=_LEGEND_PT)
     return float(letters.get_extents().x1) if len(letters.vertices) else 0.0
@@ -221,7 +223,9 @@ def _shorten(element: ElementTree.Element) -> None:
     style = "; ".join([element.get("style", ""), *own]).strip("; ")
     if style:
         rules = [rule.strip() for rule in style.split(";")]
-        kept = "; ".join(rule for rule in rules if not rule.startswith("font-family"))
+        kept = ";".join(
+            rule.replace(": ", ":") for rule in rules if not rule.startswith("font-family")
+        )
         element.set("style", _COLOUR.sub(lambda found: _VARIABLES.get(found[0], found[0]), kept))
     if element.tag != f"{{{_SVG}}}text":
         element.text = None
@@ -234,7 +238,7 @@ def _short_path(path: str) -> str:
     end = ["z"] if words[-1] == "z" else []
     words = words[: len(words) - len(end)]
     commands = [(words[i], words[i + 1 : i + 3]) for i in range(0, len(words) - 2, 3)]
-    if any(command not in "ML" for command, _ in commands):
+    if any(command not in ("M", "L") for command, _ in commands):
         return _NUMBER.sub(_rounded, " ".join(words + end))
     parts, at = [], (0, 0)
     for command, (x, y) in commands:
@@ -242,9 +246,16 @@ def _short_path(path: str) -> str:
         if command == "M":
             parts.append(f"M{here[0] / 10:g} {here[1] / 10:g}")
         elif here != at:
-            parts.append(f"l{(here[0] - at[0]) / 10:g} {(here[1] - at[1]) / 10:g}")
+            parts.append(_step((here[0] - at[0]) / 10, (here[1] - at[1]) / 10))
         at = here
     return "".join(parts + end)
+
+
+def _step(across: float, down: float) -> str:
+    x, y = (re.sub(r"^(-?)0\.", r"\1.", f"{length:g}") for length in (across, down))
+    if not down:
+        return f"h{x}"
+    return f"v{y}" if not across else f"l{x}{'' if y[0] == '-' else ' '}{y}"
 
 
 def _rounded(number: re.Match[str]) -> str:
@@ -257,6 +268,8 @@ def _flatten(element: ElementTree.Element) -> None:
         _flatten(child)
     children: list[ElementTree.Element] = []
     for child in list(element):
+        if child.get("style") == "fill:none":  # the ground, which is the page's
+            continue
         says_nothing = child.tag in (f"{{{_SVG}}}g", f"{{{_SVG}}}defs") and (
             not len(child) or (not child.attrib and child.tag.endswith("}g"))
         )

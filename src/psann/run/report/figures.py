@@ -71,27 +71,30 @@ def wealth_figure(curves: Sequence[Curve], *, x_label: str, points: int) -> Figu
     Parameters
     ----------
     curves : sequence of Curve
-        Wealth from 1.0 on; a value that is not positive is ruin and ends the line.
+        Wealth from 1.0 on; a value that is not positive is ruin and ends the line. The fall is
+        shown of the main ones, if there are any.
     x_label : str
         Meaning of `x`.
     points : int
         Most points per line.
     """
     with drawing_style():
-        figure = new_figure(4.0)
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(5, 3))
+        has_drawdown = any(curve.is_main for curve in curves)
+        figure = new_figure(4.0 if has_drawdown else 2.9)
+        column = _column(figure, 2 if has_drawdown else 1)
         positive = [np.where(curve.y > 0, curve.y, np.nan) for curve in curves]
         for curve, y in zip(curves, positive, strict=True):
-            _line(upper, curve, y, points)
+            _line(column[0], curve, y, points)
             if curve.is_main:
-                _line(lower, curve, drawdown(curve.y), points)
-        upper.set_ylabel("wealth, start = 1 (log)")
-        _log_scale(upper, np.concatenate(positive))
-        lower.set_ylabel("drawdown")
-        lower.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-        lower.yaxis.set_major_locator(MaxNLocator(4))
-        lower.set_xlabel(x_label)
-        lower.margins(x=0.01)
+                _line(column[-1], curve, drawdown(curve.y), points)
+        column[0].set_ylabel("wealth, start = 1 (log)")
+        _log_scale(column[0], np.concatenate(positive))
+        if has_drawdown:
+            column[-1].set_ylabel("drawdown")
+            column[-1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+            column[-1].yaxis.set_major_locator(MaxNLocator(4))
+        column[-1].set_xlabel(x_label)
+        column[-1].margins(x=0.01)
         add_legend(figure)
     return figure
 
@@ -169,7 +172,7 @@ def allocation_figure(
         labels.append(f"{len(assets) - n_shown} others")
     with drawing_style():
         figure = new_figure(3.9)
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(5, 3))
+        upper, lower = _column(figure, 2)
         steps = np.append(x[edges[:-1]], x[-1])
         is_stacked = float(weights.min()) > -1e-6
         (_stack if is_stacked else _steps)(upper, steps, shown, labels)
@@ -212,6 +215,13 @@ def timing_figure(seconds: Mapping[str, float]) -> Figure:
         axes.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
         axes.set_xlabel("seconds")
     return figure
+
+
+def _column(figure: Figure, n_panels: int) -> list[Axes]:
+    """Panels below each other on one time axis, the first one higher."""
+    ratios = (5, *[3] * (n_panels - 1))
+    grid = figure.subplots(n_panels, 1, sharex=True, squeeze=False, height_ratios=ratios)
+    return list(grid[:, 0])
 
 
 def _line(axes: Axes, curve: Curve, y: Floats, points: int) -> None:
