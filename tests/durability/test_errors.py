@@ -81,7 +81,8 @@ def test_error_in_a_resumed_start_keeps_the_earlier_commit(
 def test_error_while_the_directory_is_let_go_is_named(tmp_path: Path) -> None:
     total = n_calls(tmp_path / "counted", *SETTINGS)
     outcome = hurt(tmp_path, *SETTINGS, place=total, act=fail_with(ERRORS[2]))
-    assert_refused(outcome, os.strerror(ERRORS[2]), RunPaths(tmp_path / "out" / "run"))
+    paths = RunPaths(tmp_path / "out" / "run")
+    assert_refused(outcome, f"{os.strerror(ERRORS[2])}: '{paths.root}'", paths)
 
 
 def largest_file(folder: Path) -> int:

@@ -115,6 +115,8 @@ def _config_keys(config: RunConfig) -> dict[str, str]:
 def resume_bytes(point: ResumePoint) -> bytes:
     """The file of a resume point."""
     values = json.dumps([saved.values for saved in point.saved], allow_nan=False).encode()
+    # In steps of some size: safetensors makes and keeps a type for each length that it meets.
+    values += b" " * (-len(values) % 65536)
     tensors = {
         f"{k}.{name}": tensor
         for k, saved in enumerate(point.saved)

@@ -79,7 +79,7 @@ class Storage:
     def close(self) -> None:
         """Release the lock and the directory; a second call does nothing."""
         held, self._lock_fd, self._root_fd = (self._lock_fd, self._root_fd), -1, -1
-        with ExitStack() as closing, _naming(self.root):
+        with _naming(self.root), ExitStack() as closing:
             for fd in held:
                 if fd >= 0:
                     closing.callback(self._calls.close, fd)
