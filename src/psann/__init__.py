@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from psann.estimators.dense import PSANNRegressor
     from psann.estimators.residual import ResPSANNRegressor
-    from psann.estimators.seeds import fit_seeds
+    from psann.estimators.seeds import Ensemble, fit_seeds
     from psann.estimators.wave_resnet import WaveResNetRegressor
     from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
 
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 # Names resolve on first use (PEP 562): importing the package must not import torch.
 _HOMES = {
+    "Ensemble": "psann.estimators.seeds",
     "EvaluationOptions": "psann.hisso.options",
     "HISSOOptions": "psann.hisso.options",
     "PSANNRegressor": "psann.estimators.dense",
@@ -26,6 +27,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ensemble",
     "EvaluationOptions",
     "HISSOOptions",
     "PSANNRegressor",

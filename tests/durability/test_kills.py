@@ -99,6 +99,17 @@ def test_kill_before_or_within_any_call_loses_nothing(
     assert_survives_kills(tmp_path, expected, hits[part::every], *SETTINGS)
 
 
+@pytest.mark.parametrize("every", [353, pytest.param(13, marks=pytest.mark.chaos)])
+def test_kill_of_a_run_of_several_seeds_loses_nothing(tmp_path: Path, every: int) -> None:
+    settings = (*SETTINGS, "training.seeds=3", "training.patience=2", "training.lr=0.2")
+    expected = unhurt(tmp_path / "unhurt", *settings)
+    done = {entry["epoch"] for entry in expected["metrics"]["per_seed"]}
+    assert len(done) > 1, "no seed stopped before the others"
+    total = n_calls(tmp_path / "counted", *settings)
+    hits = [(place, act) for place in range(1, total + 1) for act in (kill, kill_within)]
+    assert_survives_kills(tmp_path, expected, hits[every // 2 :: every], *settings)
+
+
 @pytest.mark.parametrize("every", [29, pytest.param(3, marks=pytest.mark.chaos)])
 def test_kill_within_a_resumed_start_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], every: int

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, fit_seeds
+from psann import Ensemble, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, fit_seeds
 from psann.datasets import make_smoke_market
 from psann.errors import DivergedError, TrainingInterrupted
+from psann.estimators import _fit_utils
 from psann.training.observers import Observer
 from psann.training.state import TrainState
 
@@ -103,6 +104,69 @@ def test_one_that_stops_early_does_not_hold_back_the_others() -> None:
     done = [model.fit_result_.epochs_done for model in fitted]
     assert len(set(done)) > 1
     assert done == [alone(estimator, s, HISSO).fit_result_.epochs_done for s in range(5)]
+
+
+def test_the_data_go_to_the_device_once_whatever_the_number_of_seeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved: list[int] = []
+    whole = _fit_utils._tensor
+
+    def counting(*arguments: Any, **how: Any) -> Any:
+        moved[-1] += 1
+        return whole(*arguments, **how)
+
+    monkeypatch.setattr(_fit_utils, "_tensor", counting)
+    for seeds in ([0], list(range(6))):
+        moved.append(0)
+        fit_seeds(PSANNRegressor(hidden_units=6, epochs=1), seeds, **data(HISSO))
+    assert moved[0] == moved[1] > 0
+
+
+# --- the ensemble
+
+
+@pytest.fixture(scope="module")
+def three() -> list[PSANNRegressor]:
+    return fit_seeds(PSANNRegressor(hidden_units=6, epochs=2, lr=0.05), SEEDS, **data(HISSO))
+
+
+def test_an_ensemble_acts_as_the_mean_of_its_members(three: list[PSANNRegressor]) -> None:
+    X = MARKET["X_val"]
+    actions = Ensemble(three).predict_actions(X)
+    np.testing.assert_allclose(actions, sum(model.predict_actions(X) for model in three) / 3)
+    np.testing.assert_allclose(actions.sum(axis=1), 1.0)
+    np.testing.assert_allclose(
+        Ensemble(three).predict(X), sum(model.predict(X) for model in three) / 3
+    )
+
+
+def test_an_ensemble_is_judged_by_what_it_does_itself(three: list[PSANNRegressor]) -> None:
+    X, prices, y = (MARKET[f"{kind}_val"] for kind in ("X", "prices", "y"))
+    ensemble = Ensemble(three)
+    relatives = prices[1:] / prices[:-1]
+    growth = (ensemble.predict_actions(X)[:-1] * relatives).sum(axis=1)
+    free = {"trans_cost": 0.0}
+    reward = ensemble.evaluate_reward(X, prices, evaluation=free)
+    assert reward == pytest.approx(float(np.log(growth).mean()), rel=1e-6)
+    loss = float(np.mean((ensemble.predict(X) - y) ** 2))
+    assert ensemble.evaluate_loss(X, y) == pytest.approx(loss)
+    assert Ensemble(three[:1]).evaluate_reward(X, prices) == three[0].evaluate_reward(X, prices)
+
+
+def test_an_ensemble_is_judged_in_the_units_of_training() -> None:
+    X, y = MARKET["X_val"], MARKET["y_val"]
+    estimator = PSANNRegressor(hidden_units=6, epochs=2, target_scaler="standard")
+    members = fit_seeds(estimator, [0], **data({"enabled": False}))
+    assert Ensemble(members).evaluate_loss(X, y) == pytest.approx(members[0].evaluate_loss(X, y))
+
+
+def test_what_is_judged_must_have_a_row_for_each_input(three: list[PSANNRegressor]) -> None:
+    X, prices, y = (MARKET[f"{kind}_val"] for kind in ("X", "prices", "y"))
+    with pytest.raises(ValueError, match=r"actions must be finite and have shape \(\d+, 2\)"):
+        three[0].evaluate_reward(X, prices, actions=np.ones((3, 2)))
+    with pytest.raises(ValueError, match="outputs must be finite"):
+        three[0].evaluate_loss(X, y, outputs=np.full_like(y, np.nan))
 
 
 # --- observers

@@ -38,6 +38,18 @@ class Phase:
         return [self]
 
 
+@dataclass
+class Seed:
+    """One of several states."""
+
+    seed: int
+    phase: str = "hisso"
+    epochs_total: int = 60
+    epoch: int = 0
+    closes_epoch: bool = True
+    group: Any = ()
+
+
 class Time:
     def __init__(self) -> None:
         self.s = 0.0
@@ -99,6 +111,25 @@ def test_pipe_gets_plain_lines_for_the_first_the_last_and_each_tenth_of_the_epoc
     assert line[8:] == (
         " INFO hisso 13/60  reward 0.125  val 0.0625  best 7  00:47 left"
         "  5,230 episodes/s  lr 0.0005"
+    )
+
+
+def test_several_seeds_share_a_line_with_mean_and_range() -> None:
+    stream, clock = io.StringIO(), Time()
+    console = ConsoleProgress(stream, clock=clock)
+    states = [Seed(seed=seed) for seed in (42, 43, 44)]
+    for state in states:
+        state.group = states
+        console.on_phase_start(state)
+    clock.s = 1.0
+    for number, (state, reward) in enumerate(zip(states, (0.1, 0.2, 0.6), strict=True)):
+        state.closes_epoch = state is states[-1]
+        record = epoch(1, reward_mean=reward, is_best=number > 0)
+        console.on_epoch(record, state)
+    (line,) = stream.getvalue().splitlines()
+    assert line[8:] == (
+        " INFO hisso 1/60  reward 0.3 (0.1 ... 0.6)  val 0.0625 (0.0625 ... 0.0625)  best 1"
+        "  3 of 3 seeds  00:59 left  5,230 episodes/s  lr 0.0005"
     )
 
 

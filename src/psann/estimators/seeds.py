@@ -77,7 +77,7 @@ class Ensemble:
     Examples
     --------
     >>> import numpy as np
-    >>> from psann import PSANNRegressor, fit_seeds
+    >>> from psann import Ensemble, PSANNRegressor, fit_seeds
     >>> X = np.linspace(-1, 1, 64)[:, None]
     >>> both = fit_seeds(PSANNRegressor(epochs=2), [0, 1], X, X[:, 0] ** 2)
     >>> mean = (both[0].predict(X) + both[1].predict(X)) / 2
