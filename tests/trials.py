@@ -76,6 +76,18 @@ def market(
     return {key: array for key, array in data.items() if key not in without}
 
 
+def continuous(**kwargs: Any) -> dict[str, Any]:
+    """`market` with prices that go on from split to split."""
+    data = market(**kwargs)
+    last = None
+    for split in ROWS:
+        key = f"prices_{split}"
+        if key in data and last is not None:
+            data[key] = data[key] * (1.01 * last / data[key][0])
+        last = data[key][-1] if key in data else last
+    return data
+
+
 def raising() -> dict[str, Any]:
     raise RuntimeError("the database is down")
 

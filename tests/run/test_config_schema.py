@@ -62,5 +62,6 @@ def test_sections_know_their_keys() -> None:
         ("training",),
         ("training", "lr_schedule"),
         ("evaluation",),
+        ("evaluation", "walk_forward"),
         ("recorded",),
     ]

@@ -455,6 +455,19 @@ def test_the_difference_to_one_over_n_is_told_with_its_interval(
     assert sentence == f"{growth:+.3f} per year over 1/N, 95 % interval {verdict}"
 
 
+def test_folds_and_placebos_are_told() -> None:
+    told = {"growth": 0.1, "low": -0.2, "high": 0.4, "is_distinguishable": False}
+    record = finished(
+        walk_forward={"versus_uniform": told, "folds": [{}, {}, {}]},
+        placebo={"n": 20, "share_as_good": 0.15},
+    )
+    assert result_sentences(record.as_dict()) == [
+        "Walk-forward, 3 folds: +0.100 per year over 1/N, 95 % interval -0.200 ... +0.400: "
+        "not distinguishable from 1/N.",
+        "Placebo: 3 of 20 trainings on shuffled moves grew as much over 1/N.",
+    ]
+
+
 def test_a_difference_that_is_not_defined_is_not_told() -> None:
     told = {"growth": float("nan"), "low": float("nan"), "high": float("nan")}
     told["is_distinguishable"] = False

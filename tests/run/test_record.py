@@ -30,7 +30,8 @@ CONTRACT = (
     "test_reward_mean started_utc updated_utc finished_utc heartbeat best last resumes "
     "resume_exact nonfinite baselines timing hardware parent config_sha256 data_sha256 per_seed "
     "artefacts trans_cost resume_differences portfolio_metrics_delay_1 versus_uniform "
-    "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble"
+    "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
+    "walk_forward placebo"
 )
 
 

@@ -216,6 +216,26 @@ def judge_policy(
     )
 
 
+def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False) -> float:
+    """Annual log growth of a policy less that of 1/N on the same rows, net.
+
+    Parameters
+    ----------
+    actions, prices, terms, cash
+        As for `judge_policy`.
+
+    Returns
+    -------
+    float
+        NaN if the policy lost everything.
+    """
+    actions = np.asarray(actions, dtype=np.float64)
+    prices = np.broadcast_to(np.asarray(prices, dtype=np.float64), actions.shape)
+    judgement = judge(actions, prices, terms=terms, cash=cash)
+    other = judge(uniform(prices), prices, terms=terms)
+    return judgement.figures["annual_log_growth"] - other.figures["annual_log_growth"]
+
+
 def _versus_uniform(
     judgement: Judgement, prices: Floats, *, terms: Terms, delay: int
 ) -> GrowthDifference:

@@ -111,6 +111,21 @@ class Checkpoints:
         if self.keep_checkpoints:
             self._save(self._paths.kept_state(epoch), data, epoch=epoch, metric=None)
 
+    def save_study(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        epoch: int,
+        metric: float | None,
+        seed: int | None = None,
+    ) -> None:
+        """Write the estimator of a training beside the main one; otherwise as `save`."""
+        path = self._paths.study(name)
+        if seed is not None:
+            path = self._paths.of_seed(path, seed)
+        self._save(path, data, epoch=epoch, metric=metric, seed=seed)
+
     def save_last(self, data: bytes, *, epoch: int) -> None:
         """Write a resume state; the one before it, if it is whole, is kept as `previous`.
 

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from psann.errors import ConfigError
+from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
 from psann.run.canonical_config import make_canonical
 from psann.run.config_errors import in_order_of_the_file, readable_problems
@@ -124,6 +125,21 @@ class TrainingConfig(BaseModel):
         return engine
 
 
+class EvaluationConfig(EvaluationOptions):
+    """How a policy is judged on validation and test rows, and what is trained for comparison."""
+
+    walk_forward: WalkForwardOptions | None = None
+    """Train again as time goes on, each policy judged on the rows that follow; null does not."""
+    placebo: int = Field(default=0, ge=0, le=999)
+    """Trainings on moves in shuffled order, where nothing can be foretold; 0 for none."""
+
+    @property
+    def options(self) -> EvaluationOptions:
+        """What of it `fit` is told."""
+        names = EvaluationOptions.model_fields
+        return EvaluationOptions(**{name: getattr(self, name) for name in names})
+
+
 class RecordedFacts(BaseModel):
     """What psann writes into `config_resolved.yaml`; leave it out of your own configurations."""
 
@@ -158,8 +174,8 @@ class RunConfig(BaseModel):
     """Where the arrays come from: exactly one of `npz` and `loader`."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """How long and how fast training goes, and what it does about trouble."""
-    evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
-    """How a policy is judged on validation and test rows."""
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    """How a policy is judged on validation and test rows, and what is trained for comparison."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     """Fixes every random draw; the first of `training.seeds`."""
     device: str = Field(

@@ -109,9 +109,12 @@ def _docs_of(holder: type) -> dict[str, str]:
     pydantic could do it at import, by the same means; but that would cost every start of the
     command the parsing of its sources.
     """
+    docs: dict[str, str] = {}
+    for base in holder.__bases__:
+        if base.__module__.startswith("psann."):
+            docs |= _docs_of(base)
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(holder))).body
     assert isinstance(tree, ast.ClassDef)
-    docs = {}
     for field, text in zip(tree.body, tree.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)

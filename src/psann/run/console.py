@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO, cast
 
+from psann.errors import counted
 from psann.run.events import escape_controls, message_of
 from psann.run.paths import RunPaths
 from psann.run.provenance import mask_secrets
@@ -460,16 +461,7 @@ def result_sentences(record: Mapping[str, Any]) -> list[str]:
 
 def _evidence(record: Mapping[str, Any]) -> list[str]:
     """How much of the policy's advantage chance alone could explain."""
-    sentences = []
-    versus = record["versus_uniform"]
-    if versus is not None and versus["growth"] is not None:
-        verdict = "not distinguishable from 1/N"
-        if versus["is_distinguishable"]:
-            verdict = f"{'better' if versus['growth'] > 0 else 'worse'} than 1/N beyond chance"
-        sentences.append(
-            f"{versus['growth']:+.3f} per year over 1/N, 95 % interval {versus['low']:+.3f} ... "
-            f"{versus['high']:+.3f}: {verdict}."
-        )
+    sentences = _difference("", record["versus_uniform"])
     figures = record["portfolio_metrics"] or {}
     sharpe, error = figures.get("annual_sharpe"), figures.get("annual_sharpe_se")
     if sharpe is not None and error is not None:
@@ -480,6 +472,15 @@ def _evidence(record: Mapping[str, Any]) -> list[str]:
                 f"{record['deflated_sharpe']:.3f}"
             )
         sentences.append(f"Sharpe ratio {sharpe:.2f} +- {error:.2f} per year: {chance}.")
+    if (walk := record["walk_forward"]) is not None:
+        folds = counted(len(walk["folds"]), "fold")
+        sentences += _difference(f"Walk-forward, {folds}: ", walk["versus_uniform"])
+    if (placebo := record["placebo"]) is not None and placebo["share_as_good"] is not None:
+        n_good = round(placebo["share_as_good"] * placebo["n"])
+        sentences.append(
+            f"Placebo: {n_good} of {counted(placebo['n'], 'training')} on shuffled moves grew as "
+            "much over 1/N."
+        )
     return sentences
 
 
@@ -490,6 +491,18 @@ def _kept_untrained(record: Mapping[str, Any]) -> str:
         return "Best epoch 0" if record["best_epoch"] == 0 else ""
     n = sum(entry.get("best_epoch") == 0 for entry in seeds)
     return f"Best epoch 0 in {n} of {len(seeds)} seeds" if n else ""
+
+
+def _difference(what: str, versus: Mapping[str, Any] | None) -> list[str]:
+    if versus is None or versus["growth"] is None:
+        return []
+    verdict = "not distinguishable from 1/N"
+    if versus["is_distinguishable"]:
+        verdict = f"{'better' if versus['growth'] > 0 else 'worse'} than 1/N beyond chance"
+    return [
+        f"{what}{versus['growth']:+.3f} per year over 1/N, 95 % interval {versus['low']:+.3f} ... "
+        f"{versus['high']:+.3f}: {verdict}."
+    ]
 
 
 def _beats(growth: float, other: float) -> bool:

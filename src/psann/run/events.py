@@ -119,6 +119,8 @@ class EpochEvents:
         Epochs by phase and seed whose rows are in the log already, when a run goes on.
     seed : int, optional
         Of the rows that are about all that is trained; None where there are several seeds.
+    fold : int, optional
+        Number of the fold or placebo that is trained; None in the main training.
     """
 
     def __init__(
@@ -127,7 +129,9 @@ class EpochEvents:
         *,
         n_logged: Mapping[tuple[str, int], int] | None = None,
         seed: int | None = None,
+        fold: int | None = None,
     ) -> None:
+        self._fold = fold
         self._logger = logger
         self._n_logged = n_logged or {}
         self._seed = seed
@@ -152,7 +156,8 @@ class EpochEvents:
         """Log one epoch."""
         values = {name: getattr(record, name) for name in _EPOCH_COLUMNS}
         message = f"epoch {record.epoch} of {record.epochs_total}"
-        log_event(self._logger, logging.DEBUG, "epoch", message, seed=state.seed, **values)
+        own = {"seed": state.seed, "fold": self._fold}
+        log_event(self._logger, logging.DEBUG, "epoch", message, **own, **values)
 
     def on_phase_end(self, phase: str, state: TrainState) -> None:
         """Log that a phase is over."""

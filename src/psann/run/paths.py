@@ -103,6 +103,11 @@ class RunPaths:
         return self.root / "profile.json.gz"
 
     @property
+    def walk_forward(self) -> Path:
+        """The series behind the walk-forward figures."""
+        return self.root / "walk_forward.npz"
+
+    @property
     def checkpoints(self) -> Path:
         """Directory of the checkpoints."""
         return self.root / "checkpoints"
@@ -131,6 +136,10 @@ class RunPaths:
     def resume_states(self) -> tuple[Path, Path]:
         """Both resume states, the newest first."""
         return self.last, self.previous
+
+    def study(self, name: str) -> Path:
+        """Name the estimator of a training beside the main one, such as `fold_001`."""
+        return self.checkpoints / f"{name}.safetensors"
 
     def epoch(self, epoch: int) -> Path:
         """Name the estimator after one epoch, kept on request."""

@@ -91,7 +91,7 @@ def _start_of_training(
         estimator.fit(
             **training_rows(config, splits),
             hisso=config.hisso,
-            evaluation=config.evaluation,
+            evaluation=config.evaluation.options,
             observers=(start,),
         )
     except TrainingInterrupted:

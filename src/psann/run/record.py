@@ -71,6 +71,8 @@ FIELDS = {
     "versus_uniform_delay_1": "the same for the actions executed one row later",
     "deflated_sharpe": "probability that the true Sharpe ratio beats n_trials lucky ones",
     "n_trials": "candidates that this run compared to choose the policy; null in mode evaluate",
+    "walk_forward": "figures of the folds' actions as one sequence; null if not asked for",
+    "placebo": "growth over 1/N of trainings on shuffled moves; null if not asked for",
     "per_seed": "the figures of each of several seeds, in their order; null for a single one",
     "spread": "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
     "ensemble": "figures of the mean of the seeds' actions; null for a single one",

@@ -152,10 +152,11 @@ def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
 
 
 def _results(paths: RunPaths) -> list[Path]:
-    """What a run found: its estimators (best, warm start, kept epochs) and evaluation series."""
-    kinds = ("best*", "warm_start*", "epoch_*")
+    """What a run found: its estimators (also kept epochs, folds, placebos) and its series."""
+    kinds = ("best*", "warm_start*", "epoch_*", "fold_*", "placebo_*")
     estimators = [path for kind in kinds for path in paths.checkpoints.glob(f"{kind}.safetensors")]
-    return [*estimators, *([paths.evaluation] if paths.evaluation.exists() else [])]
+    series = [path for path in (paths.evaluation, paths.walk_forward) if path.exists()]
+    return [*estimators, *series]
 
 
 def _row_differences(left: RunPaths, right: RunPaths) -> list[str]:

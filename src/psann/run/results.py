@@ -61,7 +61,7 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
                 arrays.get("prices"),
                 y=arrays.get("y"),
                 context=arrays.get("context"),
-                evaluation=config.evaluation,
+                evaluation=config.evaluation.options,
             )
             loss = -reward
         elif not config.hisso.enabled and "y" in arrays:

@@ -58,6 +58,8 @@ class ResumePoint:
     identity: RunIdentity
     log_bytes: int
     """Length of `events.csv`; later rows tell of work that is not in the state."""
+    done: tuple[str, ...] = ()
+    """Trainings beside the main one that are over: names of their estimator files."""
 
     @property
     def furthest(self) -> SavedState:
@@ -124,7 +126,11 @@ def resume_bytes(point: ResumePoint) -> bytes:
     }
     # As a tensor: a long history would burst the header.
     tensors["values"] = torch.frombuffer(bytearray(values), dtype=torch.uint8)
-    description = {"identity": asdict(point.identity), "log_bytes": point.log_bytes}
+    description = {
+        "identity": asdict(point.identity),
+        "log_bytes": point.log_bytes,
+        "done": list(point.done),
+    }
     return encode({"resume": description}, tensors)
 
 
@@ -168,6 +174,7 @@ def resume_point(data: bytes, *, who: str) -> ResumePoint:
             ),
             identity=RunIdentity(**facts["identity"]),
             log_bytes=int(facts["log_bytes"]),
+            done=tuple(str(name) for name in facts["done"]),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{who} is no resume state.") from error

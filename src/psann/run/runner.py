@@ -536,7 +536,15 @@ def run(context: RunContext) -> None:
         from psann.run.config_targets import check_targets
         from psann.run.judging import judge
         from psann.run.resume import run_identity
-        from psann.run.stages import first_estimators, read_data, take_up, train, write_setup
+        from psann.run.stages import (
+            first_estimators,
+            forget_training,
+            read_data,
+            take_up,
+            train,
+            write_setup,
+        )
+        from psann.run.studies import run_studies
 
         targets = check_targets(config, only_import=context.request.only_import)
         splits = read_data(config, targets)
@@ -545,13 +553,20 @@ def run(context: RunContext) -> None:
     identity = run_identity(
         config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
     )
-    saved = take_up(context, identity) if context.resumes else ()
+    point = take_up(context, identity) if context.resumes else None
     write_setup(context, config, targets, splits)
     status, results = "completed", None
     if config.mode != "evaluate":
-        results = train(context, config, estimators, splits, identity=identity, saved=saved)
+        results = train(context, config, estimators, splits, identity=identity, point=point)
         status = "early_stopped" if all(result.stopped_early for result in results) else status
     elif context.request.profile:
         _logger.warning("--profile has no effect: mode evaluate does not train")
     record.update(phase="evaluation")
-    record.update(**judge(context, config, estimators, splits, results=results), status=status)
+    figures = judge(context, config, estimators, splits, results=results)
+    record.update(**figures)
+    # Of several seeds it is their ensemble that folds and placebos are beside.
+    versus = (figures.get("ensemble") or figures)["versus_uniform"] or {}
+    studies = run_studies(context, config, targets, splits, growth=versus.get("growth"))
+    if results is not None:
+        forget_training(context)
+    record.update(**studies, phase="evaluation", status=status)

@@ -43,8 +43,9 @@ from psann.run.resume import (
     resume_bytes,
 )
 from psann.run.runner import RunContext
+from psann.run.studies import find_jumps, problems_of_studies
 from psann.training.history import FitResult
-from psann.training.state import SavedState, TrainState
+from psann.training.state import TrainState
 
 _logger = logging.getLogger(__name__)
 
@@ -77,9 +78,10 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             mode=config.mode,
         ),
     )
-    if problems := _problems_of_use(config, splits, reward):
+    problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
+    if problems:
         raise DataError(problems)
-    for warning in splits.warnings:
+    for warning in (*splits.warnings, *find_jumps(config, splits)):
         log_event(_logger, logging.WARNING, "data", warning)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     log_event(_logger, logging.INFO, "data", _extent(splits))
@@ -337,7 +339,7 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     }
 
 
-def take_up(context: RunContext, identity: RunIdentity) -> tuple[SavedState, ...]:
+def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
     """Where each seed stood, once it is sure that this is the same run; its log is cut back.
 
     Raises
@@ -366,13 +368,15 @@ def take_up(context: RunContext, identity: RunIdentity) -> tuple[SavedState, ...
     record.attach(context.storage, paths.metrics)
     values = point.furthest.values
     message = f"going on from {name}: phase {values['phase']}, epoch {values['epoch']}"
+    if point.done:
+        message += f", {counted(len(point.done), 'training')} beside it done"
     if values["updates_in_epoch"]:
         message += f" and {counted(values['updates_in_epoch'], 'update')}"
     log_event(_logger, logging.INFO, "resume", message, phase=values["phase"])
     if reasons:
         why = "; ".join(reasons)
         log_event(_logger, logging.WARNING, "resume", f"not exact to the last bit: {why}")
-    return point.saved
+    return point
 
 
 def train(
@@ -382,7 +386,7 @@ def train(
     splits: DataSplits,
     *,
     identity: RunIdentity,
-    saved: Sequence[SavedState],
+    point: ResumePoint | None,
 ) -> list[FitResult]:
     """Fit the estimators, one per seed, under the eyes of log, console and run directory."""
     record, events = context.record, context.events
@@ -391,11 +395,13 @@ def train(
         context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
     )
 
+    # With more epochs than then, what was trained with fewer is not done.
+    done = point.done if point is not None and point.identity.epochs == identity.epochs else ()
     observer = RunObserver(
         dict(zip(config.seeds, estimators, strict=True)),
         record=record,
         checkpoints=checkpoints,
-        resume_state=partial(_resume_state, identity=identity, events=events),
+        resume_state=partial(_resume_state, identity=identity, events=events, done=done),
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
     )
@@ -409,9 +415,9 @@ def train(
             estimators,
             **training_rows(config, splits),
             hisso=config.hisso,
-            evaluation=config.evaluation,
+            evaluation=config.evaluation.options,
             observers=(epoch_events, context.console, observer, *filter(None, [profile])),
-            resume=saved,
+            resume=() if point is None else point.saved,
         )
         is_whole = True
     except TrainingInterrupted:
@@ -422,9 +428,6 @@ def train(
         # has ended: any other exception may have left it between two updates.
         observer.commit(with_state=is_whole)
         record.update(timing=_timing(observer, profile))
-    if not checkpoints.keep_checkpoints:
-        checkpoints.forget_resume_states()
-        record.update(last=None)
     results = [estimator.fit_result_ for estimator in estimators]
     hardware = _hardware(resolve_device(config.device), threads=estimators[0].threads_)
     record.update(hardware=hardware, **_fit_figures(results))
@@ -432,12 +435,26 @@ def train(
 
 
 def _resume_state(
-    group: Sequence[TrainState], *, identity: RunIdentity, events: EventsHandler
+    group: Sequence[TrainState],
+    *,
+    identity: RunIdentity,
+    events: EventsHandler,
+    done: tuple[str, ...],
 ) -> bytes:
     """The file from which all seeds can go on."""
     events.flush()  # the log first: the state vouches for its length
     saved = tuple(state.state_dict() for state in group)
-    return resume_bytes(ResumePoint(saved=saved, identity=identity, log_bytes=events.size_bytes))
+    return resume_bytes(
+        ResumePoint(saved=saved, identity=identity, log_bytes=events.size_bytes, done=done)
+    )
+
+
+def forget_training(context: RunContext) -> None:
+    """Take the resume states off the record, once nothing is left to go on with."""
+    if not context.request.keep_checkpoints:
+        checkpoints = Checkpoints(context.storage, context.paths, keep_checkpoints=False)
+        checkpoints.forget_resume_states()
+        context.record.update(last=None)
 
 
 def _timing(observer: RunObserver, profile: ProfileObserver | None) -> dict[str, Any]:

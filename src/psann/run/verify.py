@@ -32,7 +32,8 @@ _MAX_FILE_BYTES = 4 * 2**30
 _OVER = ("completed", "early_stopped")
 _SEED = r"(_seed[0-9]+)?"
 _CHECKPOINT = re.compile(
-    rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,}}){_SEED}|state_[0-9]{{6,}})\.safetensors"
+    rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,}}|(fold|placebo)_[0-9]{{3}}){_SEED}"
+    r"|state_[0-9]{6,})\.safetensors"
 )
 
 
@@ -320,6 +321,7 @@ class _Inspection:
             paths.provenance,
             paths.profile,
             paths.evaluation,
+            paths.walk_forward,
         )
         known = {self._name(path) for path in (*files, paths.manifest, *paths.resume_states)}
         return name in known or _CHECKPOINT.fullmatch(name) is not None
@@ -408,8 +410,12 @@ class _Inspection:
 
     def _check_evaluation(self, metrics: Mapping[str, Any], *, is_over: bool) -> None:
         """The series of a finished run end where its figures say."""
-        name = self._name(self.paths.evaluation)
-        has_figures = metrics["portfolio_metrics"] is not None
+        self._check_series(self.paths.evaluation, metrics, is_over=is_over)
+        self._check_series(self.paths.walk_forward, metrics["walk_forward"] or {}, is_over=is_over)
+
+    def _check_series(self, path: Path, figures: Mapping[str, Any], *, is_over: bool) -> None:
+        name = self._name(path)
+        has_figures = figures.get("portfolio_metrics") is not None
         if name not in self.sizes:
             if is_over and has_figures:
                 self.error(name, "is missing; metrics.json has portfolio figures")
@@ -420,7 +426,7 @@ class _Inspection:
         # Only here: most directories are refused before NumPy is needed.
         from psann.run.verify_evaluation import problems_of_evaluation
 
-        for problem in problems_of_evaluation(self.paths.evaluation, metrics, is_over=is_over):
+        for problem in problems_of_evaluation(path, figures, is_over=is_over):
             self.error(name, problem)
 
     def _check_config(self) -> None:

@@ -174,8 +174,10 @@ def _check_best(
         if is_over and metrics["mode"] != "evaluate":
             error("monitor, best_epoch and epoch must be known at the end of training")
         return
+    # Rows with a fold are of folds and placebos, which are trainings of their own.
+    of_run = [row for row in rows if row["event"] == "epoch" and not row["fold"]]
     epochs, refit = (
-        [row for row in rows if row["event"] == "epoch" and (row["phase"] == "refit") is is_refit]
+        [row for row in of_run if (row["phase"] == "refit") is is_refit]
         for is_refit in (False, True)
     )
     epochs = [row for row in epochs if row["phase"] != "warm_start"]

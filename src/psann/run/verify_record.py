@@ -15,6 +15,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("schema_version", "seed", "epoch", "epochs_total"), _COUNT),
     **dict.fromkeys(("best_epoch", "episodes", "resumes", "n_trials"), _COUNT),
     **dict.fromkeys(("versus_uniform", "versus_uniform_delay_1", "baselines"), (dict,)),
+    **dict.fromkeys(("walk_forward", "placebo"), (dict,)),
     "deflated_sharpe": _NUMBER,
     **dict.fromkeys(("monitor_value", "train_loss", "val_loss", "test_loss"), _NUMBER),
     **dict.fromkeys(("reward_mean", "reward_std", "val_reward_mean"), _NUMBER),
