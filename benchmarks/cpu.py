@@ -111,7 +111,7 @@ def summarised(case: str, answers: dict[str, list[dict[str, Any]]]) -> dict[str,
     return row
 
 
-def steady(team: Team, cases: Sequence[str], repeats: int) -> list[dict[str, Any]]:
+def updates(team: Team, repeats: int) -> list[dict[str, Any]]:
     """Updates of long runs, with the compiler paid."""
     engines = ("eager", "auto")
     print("\n1. milliseconds of CPU per update, and times faster than the published package")
@@ -119,9 +119,9 @@ def steady(team: Team, cases: Sequence[str], repeats: int) -> list[dict[str, Any
         f"{'case':<8}{'published':>10}{'eager':>9}{'':>8}{'goal':>7}{'auto':>9}{'':>8}{'goal':>7}"
     )
     rows = []
-    for case in cases:
+    for case in _GOALS:
         row = summarised(case, in_turn(team.contenders(case, engines), repeats))
-        rows.append(row)
+        rows.append(row | {"goal": _GOALS[case]})
         cells = [cell(row.get("published"), "cpu_ms_per_update", 10)]
         for engine, goals in (("eager", _EAGER_GOALS), ("auto", _GOALS)):
             goal = f"{goals[case]:g}x" if case in goals else ""
@@ -158,7 +158,7 @@ def short_runs(published: str | None, repeats: int) -> list[dict[str, Any]]:
         if published is not None:
             contenders["published"] = lambda process=process: process(published, "")
         answers = in_turn(contenders, repeats)
-        row: dict[str, Any] = {"case": case, "updates": updates, "repeats": repeats}
+        row: dict[str, Any] = {"case": case, "updates": updates, "repeats": repeats, "goal": 1.5}
         for name, given in answers.items():
             row[name] = {key: median([a[key] for a in given]) for key in given[0]}
         if published is not None:
@@ -177,7 +177,7 @@ def episodes(team: Team, repeats: int) -> list[dict[str, Any]]:
     for case in (name for name in CASES if name.startswith("episodes")):
         answers = in_turn(team.contenders(case, ("eager", "auto")), repeats)
         row = summarised(case, answers)
-        rows.append(row)
+        rows.append(row | {"goal": _EPISODES_GOALS.get(case)})
         figures = ", ".join(
             f"{name} {row[name]['episodes_per_cpu_s']:,.0f}"
             for name in answers
@@ -205,7 +205,7 @@ def seeds(team: Team, repeats: int) -> list[dict[str, Any]]:
         for engine in ("eager", "auto"):
             contenders[engine] = lambda engine=engine, group=group: group(engine)
         answers = in_turn(contenders, repeats)
-        row = summarised(case, answers) | {"seeds": k}
+        row = summarised(case, answers) | {"seeds": k, "goal": _SEEDS_GOALS[case, k]}
         rows.append(row)
         figures = ", ".join(
             f"{engine} {cell(row[engine], 'cpu_ms_per_update', 0)} ({times(row[engine]).strip()})"
@@ -219,34 +219,34 @@ def seeds(team: Team, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-SECTIONS = ("steady", "short", "episodes", "seeds")
+SECTIONS = ("updates", "short_runs", "episodes", "seeds")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print, and write `benchmarks/results/cpu.json`."""
+    """Measure, print, and write a file per section to `benchmarks/results`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=7, help="measurements per figure")
     parser.add_argument("--measure-s", type=float, default=1.0, help="CPU seconds of each")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
-    parser.add_argument("--cases", nargs="+", choices=list(_GOALS), default=list(_GOALS))
     parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args(argv)
-    published = published_python()
-    report = description("python benchmarks/cpu.py") | {"published": published and PUBLISHED}
-    print(f"load {os.getloadavg()[0]:.1f}, {options.repeats} measurements per figure, in turn")
+    published, repeats = published_python(), options.repeats
+    print(f"load {os.getloadavg()[0]:.1f}, {repeats} measurements per figure, in turn")
     team = Team(published, options.measure_s)
-    if "steady" in options.only:
-        report["steady"] = steady(team, options.cases, options.repeats)
-    if "episodes" in options.only:
-        report["episodes"] = episodes(team, options.repeats)
-    if "seeds" in options.only:
-        report["seeds"] = seeds(team, options.repeats)
+    measurements: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "updates": lambda: updates(team, repeats),
+        "short_runs": lambda: short_runs(published, repeats),
+        "episodes": lambda: episodes(team, repeats),
+        "seeds": lambda: seeds(team, repeats),
+    }
+    for name in options.only:
+        report = description(f"python benchmarks/cpu.py --only {name}")
+        report |= {"published": published and PUBLISHED, "repeats": repeats}
+        report["cases"] = measurements[name]()
+        report["load_at_the_end"] = round(os.getloadavg()[0], 2)
+        if not options.no_save:
+            save(name, report)
     team.close()
-    if "short" in options.only:
-        report["short"] = short_runs(published, options.repeats)
-    report["load_at_the_end"] = round(os.getloadavg()[0], 2)
-    if not options.no_save:
-        save("cpu", report)
 
 
 if __name__ == "__main__":

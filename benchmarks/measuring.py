@@ -31,13 +31,15 @@ class Worker:
     ----------
     python : str
         Interpreter; its environment decides which psann is measured.
+    threads : int or None
+        Threads for everything; None leaves them to the program under test.
     """
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, *, threads: Literal[1] | None = 1) -> None:
         self._process = subprocess.Popen(
             [python, "worker.py"],
             cwd=HERE,
-            env=_environment(python),
+            env=_environment(python, threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -45,14 +47,23 @@ class Worker:
 
     def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Do one job; `error` in the answer says why it cannot be done."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        self.begin(job)
+        return self.answer()
+
+    def begin(self, job: Mapping[str, Any]) -> None:
+        """Let the worker start on a job, and go on; `answer` waits for it."""
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """What came of the job that was begun."""
+        assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("answer "):
                 answer: dict[str, Any] = json.loads(line.removeprefix("answer "))
                 return answer
-        raise RuntimeError(f"the worker ended with {self._process.wait()} in the job {dict(job)}")
+        raise RuntimeError(f"the worker ended with exit code {self._process.wait()}")
 
     def close(self) -> None:
         """End the process."""
@@ -70,19 +81,15 @@ class WholeProcess:
         Interpreter; its environment decides which psann is measured.
     job : mapping
         What to do.
-    threads : int or None
-        Threads for everything; None leaves them to the program under test.
     """
 
-    def __init__(
-        self, python: str, job: Mapping[str, Any], *, threads: Literal[1] | None = 1
-    ) -> None:
+    def __init__(self, python: str, job: Mapping[str, Any]) -> None:
         self._job = job
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
             [python, "worker.py"],
             cwd=HERE,
-            env=_environment(python, threads),
+            env=_environment(python),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )

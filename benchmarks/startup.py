@@ -85,6 +85,7 @@ def main() -> None:
             f"{case:<28}{row['cpu_s']:>8.3f}{min(values):>8.3f}{max(values):>9.3f}"
             f"{row['goal_s']:>6.1f}"
         )
+    report["load_at_the_end"] = round(os.getloadavg()[0], 2)
     save("startup", report)
 
 

@@ -4,7 +4,7 @@ Run from the repository root::
 
     python benchmarks/threads.py
 
-Whole processes with start-up, wall seconds, medians; alone and in pairs take turns. `auto` is
+Wall milliseconds per update, medians; alone and in pairs take turns. `auto` is
 `training.threads: null`, the number by the size of an update; `all cores` is what torch would do
 by itself. On a machine that does other work as well, `alone` is not alone: see `load`.
 """
@@ -12,53 +12,65 @@ by itself. On a machine that does other work as well, `alone` is not alone: see 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from measuring import WholeProcess, description, median, save
+from measuring import Worker, description, median, save
 
-_UPDATES = {"S": 6144, "L": 16}
+_CASES = ("S", "L")
 _GOAL = 2.5
 
 
-def seconds(job: dict[str, Any], n_at_once: int) -> float:
-    """Wall seconds of the slowest of several equal runs that start together."""
-    runs = [WholeProcess(sys.executable, job, threads=None) for _ in range(n_at_once)]
-    return max(run.wait()["wall_s"] for run in runs)
+def milliseconds(workers: Sequence[Worker], job: dict[str, Any]) -> float:
+    """Wall milliseconds per update of equal runs at once, their mean."""
+    for worker in workers:
+        worker.begin(job)
+    answers = [worker.answer() for worker in workers]
+    costs = [1e3 * answer["wall_s"] / answer["updates"] for answer in answers]
+    return sum(costs) / len(costs)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write `benchmarks/results/threads.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=7, help="measurements per figure")
+    parser.add_argument("--measure-s", type=float, default=3.0, help="wall seconds of each")
     parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args(argv)
     report = description("python benchmarks/threads.py")
-    report |= {"repeats": options.repeats, "goal": _GOAL, "cases": []}
-    print(f"load {os.getloadavg()[0]:.1f}; wall seconds of a run; goal: at most {_GOAL}x alone")
-    for case, updates in _UPDATES.items():
-        for name, threads in (("auto", None), ("all cores", os.cpu_count())):
-            job = {"case": case, "planned_updates": updates, "settings": {"threads": threads}}
-            alone, together = [], []
-            for _ in range(options.repeats):
-                alone.append(seconds(job, 1))
-                together.append(seconds(job, 2))
-            row = {
-                "case": case,
-                "threads": name,
-                "updates": updates,
-                "alone_s": median(alone),
-                "two_at_once_s": median(together),
-                "ratio": median(together) / median(alone),
-            }
-            report["cases"].append(row)
-            print(
-                f"{case}, {name}: alone {row['alone_s']:.2f} s, two at once "
-                f"{row['two_at_once_s']:.2f} s, {row['ratio']:.2f}x",
-                flush=True,
-            )
+    report |= {"goal": _GOAL, "cases": []}
+    print(f"load {os.getloadavg()[0]:.1f}; wall ms per update; goal: at most {_GOAL}x alone")
+    pair = [Worker(sys.executable, threads=None) for _ in range(2)]
+    for case, (name, threads) in itertools.product(
+        _CASES, (("auto", None), ("all cores", os.cpu_count()))
+    ):
+        job = {"case": case, "planned_updates": 10_000_000, "settings": {"threads": threads}}
+        job |= {"clock": "wall", "warm_s": 1.0, "measure_s": options.measure_s}
+        alone, together = [], []
+        # Spinning threads can make a single launch last half a minute.
+        repeats = options.repeats if name == "auto" else min(options.repeats, 3)
+        for _ in range(repeats):
+            alone.append(milliseconds(pair[:1], job))
+            together.append(milliseconds(pair, job))
+        row = {
+            "case": case,
+            "threads": name,
+            "repeats": repeats,
+            "alone_ms": median(alone),
+            "two_at_once_ms": median(together),
+            "ratio": median(together) / median(alone),
+        }
+        report["cases"].append(row)
+        print(
+            f"{case}, {name}: alone {row['alone_ms']:.2f} ms, two at once "
+            f"{row['two_at_once_ms']:.2f} ms, {row['ratio']:.2f}x",
+            flush=True,
+        )
+    for worker in pair:
+        worker.close()
     report["load_at_the_end"] = round(os.getloadavg()[0], 2)
     if not options.no_save:
         save("threads", report)
