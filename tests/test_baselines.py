@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, eg, olmar, pamr, uniform
+from psann.datasets import load_olps_prices
 from psann.errors import DataError
 from psann.metrics import portfolio_metrics
 
@@ -29,16 +29,7 @@ ALL = BASELINES | {
 }
 
 
-@cache
-def olps_prices(name: str) -> np.ndarray:
-    """Prices of a data set; its file holds cumulative products that start with a relative."""
-    spec = find_spec("universal")
-    assert spec is not None and spec.submodule_search_locations is not None, (
-        "pip install --no-deps universal-portfolios==0.4.17"
-    )
-    file = Path(spec.submodule_search_locations[0], "data", f"{name}.csv")
-    products = np.loadtxt(file, delimiter=",", skiprows=1)
-    return np.vstack([np.ones(products.shape[1]), products])
+olps_prices = cache(load_olps_prices)
 
 
 def market(rows: int = 60, assets: int = 5) -> np.ndarray:

@@ -76,8 +76,8 @@ def market(
     return {key: array for key, array in data.items() if key not in without}
 
 
-def continuous(**kwargs: Any) -> dict[str, Any]:
-    """`market` with prices that go on from split to split."""
+def continuous(*, corrupt_test_from: int | None = None, **kwargs: Any) -> dict[str, Any]:
+    """`market` with prices that go on from split to split; late test rows may hold nonsense."""
     data = market(**kwargs)
     last = None
     for split in ROWS:
@@ -85,6 +85,9 @@ def continuous(**kwargs: Any) -> dict[str, Any]:
         if key in data and last is not None:
             data[key] = data[key] * (1.01 * last / data[key][0])
         last = data[key][-1] if key in data else last
+    if corrupt_test_from is not None:
+        data["X_test"][corrupt_test_from:] = 50.0
+        data["prices_test"][corrupt_test_from:] *= 3.0
     return data
 
 

@@ -172,13 +172,34 @@ def load_olps(
     Li, Sahoo, Hoi (2016), OLPS: A Toolbox for On-Line Portfolio Selection, JMLR 17.
     https://jmlr.org/papers/v17/15-317.html
     """
+    prices = load_olps_prices(name)
+    return _market(prices, _row_numbers(len(prices)), train_fraction, val_fraction)
+
+
+def load_olps_prices(name: str) -> Floats:
+    """Load the whole price series of a set of `load_olps`, for figures like the literature's.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_olps`.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+        Prices; the first row is ones.
+
+    Raises
+    ------
+    DataError
+        If the name is unknown, or the file of universal-portfolios is absent or differs.
+    """
     if name not in _OLPS:
         raise DataError(f"name must be one of {', '.join(_OLPS)}; got {name!r}.")
     # Split as bytes: tse's header has characters at which str.splitlines would break the line.
     rows = [line.decode("ascii").split(",") for line in _OLPS[name].read().splitlines()[1:]]
     growth = np.array(rows, dtype=np.float64)
-    prices = np.vstack([np.ones(growth.shape[1]), growth])
-    return _market(prices, _row_numbers(len(prices)), train_fraction, val_fraction)
+    return np.vstack([np.ones(growth.shape[1]), growth])
 
 
 def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from event_simulator import simulate
 from psann.baselines import bcrp, best_asset
 from psann.evaluation.judgement import (
     Terms,
@@ -139,3 +140,38 @@ def test_two_rows_leave_no_step_for_a_delay() -> None:
     verdict = judge_policy(ACTIONS[:2], PRICES[:2], terms=TERMS)
     assert verdict.delay_1 is None
     assert verdict.versus_uniform_delay_1 is None
+
+
+def every_wealth(prices: np.ndarray, earlier: np.ndarray) -> dict[str, float]:
+    judged = judge_baselines(prices, terms=TERMS, earlier=(earlier,))
+    return {name: judgement.net[-1] for name, judgement in judged.items()}
+
+
+def test_permuting_assets_or_scaling_prices_leaves_every_wealth_unchanged() -> None:
+    prices, earlier = market(), market(seed=1)
+    usual = every_wealth(prices, earlier)
+    order = [2, 0, 3, 1]
+    assert every_wealth(prices[:, order], earlier[:, order]) == pytest.approx(usual, rel=1e-7)
+    scale = np.array([0.01, 3.0, 700.0, 1.0])
+    assert every_wealth(scale * prices, 5 * scale * earlier) == pytest.approx(usual, rel=1e-7)
+
+
+def test_rows_after_a_row_change_no_wealth_up_to_it_but_that_of_hindsight() -> None:
+    prices = market()
+    corrupted = prices.copy()
+    corrupted[31:] *= np.random.default_rng(9).uniform(0.2, 5, (29, 4))
+    one, other = (
+        judge_baselines(p, terms=TERMS, earlier=(market(seed=1),)) for p in (prices, corrupted)
+    )
+    for name in one.keys() - {"bcrp_hindsight"}:
+        assert one[name].net[:31].tolist() == other[name].net[:31].tolist(), name
+    assert one["bcrp_hindsight"].net[:31].tolist() != other["bcrp_hindsight"].net[:31].tolist()
+
+
+@pytest.mark.parametrize("initial", ["cash", "invested"])
+def test_the_path_of_a_policy_equals_the_event_simulator(initial: str) -> None:
+    prices = market(rows=6001, assets=5)
+    actions = np.random.default_rng(4).dirichlet(np.full(5, 0.3), size=6001)
+    terms = Terms(trans_cost=0.0012, initial=initial)  # type: ignore[arg-type]
+    theirs = simulate(actions, prices, trans_cost=0.0012, initial=initial, cost="drift")
+    np.testing.assert_allclose(judge(actions, prices, terms=terms).net, theirs, rtol=1e-10)

@@ -345,3 +345,20 @@ def test_several_seeds_are_judged_by_the_mean_of_their_actions(
             series["allocations"][series["fold"] == fold["fold"]], mean, atol=1e-7
         )
         assert fold["best_epochs"] == [member.best_epoch_ for member in members]
+
+
+def test_rows_after_a_fold_change_neither_its_policy_nor_what_it_did(
+    whole: RunPaths, tmp_path: Path
+) -> None:
+    # Rows 68 on are judged by the second fold, so that only its training may see them.
+    later = "data={loader: trials.continuous, kwargs: {corrupt_test_from: 8}}"
+    paths = finished(tmp_path, later, STUDIES[0])
+    assert paths.best.read_bytes() == whole.best.read_bytes()
+    assert paths.study("fold_001").read_bytes() == whole.study("fold_001").read_bytes()
+    ours, theirs = (read_npz(run.walk_forward).arrays for run in (paths, whole))
+    np.testing.assert_array_equal(ours["allocations"][:8], theirs["allocations"][:8])
+    assert not np.array_equal(ours["allocations"][8:], theirs["allocations"][8:])
+    ours, theirs = (read_npz(run.evaluation).arrays for run in (paths, whole))
+    np.testing.assert_array_equal(ours["allocations"][:8], theirs["allocations"][:8])
+    np.testing.assert_array_equal(ours["net"][:-1, :8], theirs["net"][:-1, :8])
+    assert ours["names"][-1] == "bcrp_hindsight"
