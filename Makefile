@@ -45,6 +45,7 @@ bench: install
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/plots.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -233,7 +233,7 @@ def speed_plot(result: Result) -> None:
 def save_plot(figure: Any, name: str) -> None:
     """Write a small SVG whose bytes depend on the data only."""
     IMAGES.mkdir(exist_ok=True)
-    mpl.rcParams["svg.hashsalt"] = "psann"
+    mpl.rcParams.update({"svg.hashsalt": "psann", "svg.fonttype": "none"})
     figure.savefig(IMAGES / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
     print(f"written: docs/images/{name}.svg")
