@@ -42,7 +42,7 @@ def test_a_row_is_predicted_the_same_in_whatever_company() -> None:
 def test_many_rows_go_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = quick(WaveResNetRegressor).fit(X, Y, context=X[:, :1])
     whole = model.predict(X, context=X[:, :1])
-    monkeypatch.setattr("psann.estimators._prediction._PREDICT_ROWS", 50)
+    monkeypatch.setattr("psann.estimators._prediction.PASS_ROWS", 50)
     np.testing.assert_allclose(model.predict(X, context=X[:, :1]), whole, rtol=0, atol=1e-14)
 
 
