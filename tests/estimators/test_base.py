@@ -309,10 +309,12 @@ def test_parameters_without_effect_are_named_in_the_decisions() -> None:
 
 def test_observers_hear_of_every_decision_that_the_result_holds() -> None:
     recorder = Recorder()
-    model = quick(max_skipped_updates=3, threads=None).fit(X, Y, observers=[recorder])
+    model = quick(max_skipped_updates=3, threads=None, engine="eager").fit(
+        X, Y, observers=[recorder]
+    )
     assert recorder.decisions == model.fit_result_.decisions
     assert recorder.decisions[0].message == (
-        "engine eager (auto), 1 thread (chosen by the size of an update)"
+        "engine eager (as asked), 1 thread (chosen by the size of an update)"
     )
     assert [r.epoch for r in recorder.records] == [1, 2, 3]
 

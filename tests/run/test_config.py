@@ -374,8 +374,11 @@ BAD: dict[str, tuple[str, str, str]] = {
     "unknown monitor": ("monitor: auto", "monitor: valloss", "training.monitor must be one of"),
     "no seeds": ("seeds: 1", "seeds: 0", "training.seeds must be a whole number of at least 1"),
     "too many seeds": ("seeds: 1", "seeds: 1001", "training.seeds must be"),
-    "compiled": ("engine: auto", "engine: compiled", "the compiled engine is not in this release"),
-    "captured": ("engine: auto", "engine: captured", "the captured engine is not in this release"),
+    "unknown engine": (
+        "engine: auto",
+        "engine: fast",
+        "training.engine must be one of auto, eager",
+    ),
     "no threads": ("threads: 1", "threads: 0", "training.threads must be a whole number of at le"),
     "ignore nonfinite": ("on_nonfinite: stop", "on_nonfinite: ignore", "must be one of stop, skip"),
     "commits never": ("every_s: 30", "every_s: 0", "checkpoint_every_s must be a number greater"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from psann.run.plan import describe_plan
 from trials import finished, metrics_of, tree_of, write_config
 
 
+def engine_line(planned: str, threads: str) -> str:
+    return f"engine      eager (auto: {planned}, compiled pays from N on), {threads}"
+
+
 def plan_of(folder: Path, *overrides: str, **options: Any) -> str:
     config = load_run_config(write_config(folder), overrides=overrides, **options)
-    return describe_plan(config, RunPaths(folder / "out" / "planned"))
+    plan = describe_plan(config, RunPaths(folder / "out" / "planned"))
+    return re.sub(r"pays from [0-9,]+ on", "pays from N on", plan)
 
 
 def test_a_plan_says_what_training_will_do(tmp_path: Path) -> None:
@@ -31,7 +37,7 @@ def test_a_plan_says_what_training_will_do(tmp_path: Path) -> None:
         "estimator   PSANNRegressor, 74 parameters",  # 3 8 + 8, 3 8 of the sines, 8 2 + 2
         "reward      portfolio",
         "monitor     val_reward",
-        "engine      eager (auto), 1 thread (chosen by the size of an update)",
+        engine_line("8 planned updates", "1 thread (chosen by the size of an update)"),
         "warm start  3 epochs of 3 updates on y_train",
         "training    4 epochs of 2 updates of 4 episodes of 6 steps: 32 episodes",
     ]
@@ -53,7 +59,7 @@ def test_a_plan_of_supervised_training_counts_its_updates(tmp_path: Path) -> Non
     plan = plan_of(tmp_path, "hisso={enabled: false}", "training.batch_size=32")
     assert plan.splitlines()[-3:] == [
         "monitor     val_loss",
-        "engine      eager (auto), 1 thread (chosen by the size of an update)",
+        engine_line("8 planned updates", "1 thread (chosen by the size of an update)"),
         "training    4 epochs of 2 updates on targets",
     ]
 
@@ -61,7 +67,7 @@ def test_a_plan_of_supervised_training_counts_its_updates(tmp_path: Path) -> Non
 def test_a_plan_says_what_it_counts_in_the_singular_too(tmp_path: Path) -> None:
     one = ["training={epochs: 1, threads: 2}", "hisso={updates_per_epoch: 1, batch_episodes: 1}"]
     plan = plan_of(tmp_path, *one, "hisso.window=6")
-    assert "engine      eager (auto), 2 threads (as asked)" in plan
+    assert engine_line("1 planned update", "2 threads (as asked)") in plan
     assert "training    1 epoch of 1 update of 1 episode of 6 steps: 1 episode" in plan
 
 

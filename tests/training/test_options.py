@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from psann.training.compiled import CompiledEngine
+from psann.training.engine_choice import EngineChoice
 from psann.training.optimizer import Optimizer
 from psann.training.options import build_engine
 from psann.training.precision import Precision
@@ -37,7 +39,10 @@ def test_the_engine_is_built_as_the_options_say(max_skipped_updates: int, stops:
         precision=Precision("cpu", torch.bfloat16),
     )
     network = dense()
-    made = build_engine(network, given, epoch_offset=3)
+    choice = EngineChoice(name="compiled", reason="a test", least_updates=7)
+    made = build_engine(network, given, choice, epoch_offset=3)
+    assert isinstance(made, CompiledEngine)
+    assert made.least_updates == 7
     assert made.network is network
     assert made.optimizer == given.optimizer
     assert made.precision == given.precision

@@ -11,6 +11,7 @@ import torch
 from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.datasets import make_smoke_market
 from psann.errors import TrainingInterrupted
+from psann.training.compiled import CompiledEngine
 from psann.training.observers import Observer
 from psann.training.state import SavedState, TrainState
 
@@ -73,10 +74,12 @@ def through_a_file(saved: SavedState) -> SavedState:
     return SavedState(values=values, tensors={k: t.clone() for k, t in saved.tensors.items()})
 
 
-def fit(name: str, *, stop: StopAt, resume: SavedState | None = None) -> Any:
+def fit(name: str, *, stop: StopAt, resume: SavedState | None = None, engine: str = "eager") -> Any:
     estimator, params, hisso = CASES[name]
     market = make_smoke_market(rows=160, assets=2, seed=1)
-    model = estimator(epochs=5, batch_size=40, random_state=3, device="cpu", **params)
+    model = estimator(
+        epochs=5, batch_size=40, random_state=3, device="cpu", engine=engine, **params
+    )
     return model.fit(
         market["X_train"],
         market["y_train"],
@@ -99,16 +102,16 @@ def small_launches(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_stopped_and_resumed_fit_equals_an_uninterrupted_one(name: str) -> None:
+def assert_resumes_exactly(name: str, *, engine: str = "eager", step: int = 2) -> None:
     never = StopAt(0)
-    whole = fit(name, stop=never)
+    whole = fit(name, stop=never, engine=engine)
+    assert whole.engine_ == engine
     expected = whole.to_bytes()
-    for moment in range(1, never.seen + 1, 2):
+    for moment in range(1, never.seen + 1, step):
         stop = StopAt(moment)
         with pytest.raises(TrainingInterrupted):
-            fit(name, stop=stop)
-        resumed = fit(name, stop=StopAt(0), resume=stop.saved)
+            fit(name, stop=stop, engine=engine)
+        resumed = fit(name, stop=StopAt(0), resume=stop.saved, engine=engine)
         assert resumed.to_bytes() == expected, moment
         for ours, theirs in zip(
             resumed.fit_result_.history, whole.fit_result_.history, strict=True
@@ -117,6 +120,37 @@ def test_stopped_and_resumed_fit_equals_an_uninterrupted_one(name: str) -> None:
                 *(theirs.train_loss, theirs.reward_std, theirs.val_loss, theirs.grad_norm),
             )
         assert resumed.fit_result_.episodes == whole.fit_result_.episodes
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stopped_and_resumed_fit_equals_an_uninterrupted_one(name: str) -> None:
+    assert_resumes_exactly(name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_fit_on_programs_resumes_as_exactly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CompiledEngine, "_build", lambda self, call: call.of)
+    assert_resumes_exactly(name, engine="compiled", step=5)
+
+
+@pytest.mark.slow
+def test_a_compiled_fit_resumes_as_exactly() -> None:
+    assert_resumes_exactly("dense, warm start, noise", engine="compiled", step=7)
+
+
+def test_auto_stays_with_the_engine_that_the_training_began_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CompiledEngine, "_build", lambda self, call: call.of)
+    stop = StopAt(6)
+    with pytest.raises(TrainingInterrupted):
+        fit("supervised", stop=stop, engine="compiled")
+    assert fit("supervised", stop=StopAt(0), resume=stop.saved, engine="auto").engine_ == "eager"
+    decisions: list[str] = []
+    watch = StopAt(0)
+    watch.on_decision = lambda decision: decisions.append(decision.message)  # type: ignore[method-assign]
+    fit("supervised", stop=watch, resume=stop.saved, engine="auto")
+    assert decisions[0].startswith("engine compiled (auto: as when this training began)")
 
 
 def test_state_of_another_network_is_refused() -> None:

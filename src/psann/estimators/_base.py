@@ -25,7 +25,6 @@ from sklearn.utils._param_validation import (
 from psann._device import choose_threads, resolve_device, thread_count
 from psann._imports import import_object
 from psann._seed import stream_generator
-from psann.errors import counted
 from psann.estimators._fit_utils import (
     SCALERS,
     DataFormat,
@@ -33,6 +32,7 @@ from psann.estimators._fit_utils import (
     action_width,
     maybe_run_hisso,
     network_outputs,
+    planned_work,
     prepare_inputs_and_scaler,
     supervised_rows,
     validation_mapping,
@@ -47,6 +47,7 @@ from psann.nn.network import Network
 from psann.nn.sine import SineOptions
 from psann.nn.state import initial_states
 from psann.training.engine import EagerEngine, StateReset
+from psann.training.engine_choice import ENGINES, EngineName, choose_engine
 from psann.training.history import Decision, FitResult
 from psann.training.loop import MonitorName
 from psann.training.observers import Observer
@@ -76,7 +77,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     Fitted attributes: ``network_`` (torch module with the best epoch's weights), ``fit_result_``
     (`psann.training.history.FitResult`), ``n_features_in_``, ``n_outputs_`` (actions or targets,
     M), ``scaler_``, ``target_scaler_``, ``hisso_options_`` and ``evaluation_options_``,
-    ``seed_``, ``device_``, ``threads_``.
+    ``seed_``, ``device_``, ``threads_``, ``engine_``.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -106,7 +107,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         "data_format": [StrOptions({"channels_first", "channels_last"})],
         "on_nonfinite": [StrOptions({"stop", "skip"})],
         "max_skipped_updates": [COUNT],
-        "engine": [StrOptions({"auto", "eager"})],
+        "engine": [StrOptions({"auto", *ENGINES})],
         "threads": [Interval(Integral, 1, 1024, closed="both"), None],
         "device": [str],
         "warm_start": ["boolean"],
@@ -135,7 +136,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
     data_format: DataFormat
     on_nonfinite: str
     max_skipped_updates: int
-    engine: str
+    engine: EngineName
     threads: int | None
     device: str
     warm_start: bool
@@ -312,6 +313,13 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         )
         networks = [self._first_network(prepared, options, continues=continues)]
         training, decisions = self._training_options(options, networks[0], prepared, device)
+        members = (self, *twins)
+        work = planned_work(
+            prepared, options, epochs=self.epochs, batch_size=self.batch_size, n_seeds=len(members)
+        )
+        resumed = resume[0].engine if resume else None
+        choice = choose_engine(self.engine, networks[0], work, device=device, resumed=resumed)
+        decisions.append(choice.decision(self.threads_, is_asked=bool(self.threads)))
         decisions += self._idle_decisions(options, prepared)
         for decision in decisions:
             for observer in observers:
@@ -320,8 +328,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         for twin in twins:
             twin._take_fitted(self)
             networks.append(twin._first_network(prepared, options, continues=continues))
-        engine = build_engine(networks[0], training, epoch_offset=self._epoch_offset)
-        members = (self, *twins)
+        engine = build_engine(networks[0], training, choice, epoch_offset=self._epoch_offset)
         starts = [
             SeedStart.of(network, seed=member.seed_, engine=engine)
             for member, network in zip(members, networks, strict=True)
@@ -337,6 +344,8 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         )
         for member, network, (state, result) in zip(members, networks, trained, strict=True):
             result.decisions[:0] = decisions
+            result.decisions += engine.notes
+            member.engine_ = engine.runs_as
             member._keep(network.to(device), state, result)
 
     def _trained(
@@ -471,10 +480,6 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
             available=torch.get_num_threads(),
         )
         self.device_ = str(device)
-        asked = "as asked" if self.threads else "chosen by the size of an update"
-        engine = "eager (auto)" if self.engine == "auto" else self.engine
-        message = f"engine {engine}, {counted(self.threads_, 'thread')} ({asked})"
-        decisions.append(Decision(phase="setup", message=message))
         return TrainingOptions(
             epochs=self.epochs,
             batch_size=self.batch_size,

@@ -19,6 +19,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor
 
 from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
+from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
     RewardSource,
@@ -31,6 +32,7 @@ from psann.hisso.rewards import Reward
 from psann.hisso.trainer import HISSOTask, Series, train_hisso
 from psann.hisso.transforms import TRANSFORMS
 from psann.training.engine import EagerEngine
+from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
@@ -453,6 +455,33 @@ def supervised_rows(prepared: PreparedInputs, device: torch.device) -> tuple[Row
     validation = prepared.validation
     return _rows(prepared.train, device), (
         None if validation is None else _rows(validation, device)
+    )
+
+
+def planned_work(
+    prepared: PreparedInputs,
+    hisso: HISSOOptions | None,
+    *,
+    epochs: int,
+    batch_size: int,
+    n_seeds: int,
+) -> PlannedWork:
+    """Updates of the main phase, should no epoch be spared, and their size."""
+    n_rows = len(prepared.train.X)
+    if hisso is None or not hisso.enabled:
+        return PlannedWork(
+            n_updates=epochs * -(-n_rows // batch_size),
+            rows_per_update=min(batch_size, n_rows),
+            n_seeds=n_seeds,
+        )
+    updates = hisso.updates_per_epoch or default_updates_per_epoch(
+        n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
+    )
+    return PlannedWork(
+        n_updates=epochs * updates,
+        # A row that lies in several windows is computed once where that is less work.
+        rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
+        n_seeds=n_seeds,
     )
 
 

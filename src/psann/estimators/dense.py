@@ -14,6 +14,7 @@ from psann.nn.network import Network
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.training.engine import StateReset
+from psann.training.engine_choice import EngineName
 from psann.training.loop import MonitorName
 from psann.training.optimizer import OptimizerName
 
@@ -77,8 +78,9 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
         What an update does whose loss or gradient is not finite; weights never move in it.
     max_skipped_updates : int
         With skip: more than this many raise.
-    engine : {"auto", "eager"}
-        How updates run.
+    engine : {"auto", "eager", "compiled", "captured"}
+        How updates run: operation by operation, as a compiled program, or as a CUDA graph. auto
+        compiles where the planned updates pay for it.
     threads : int or None
         Threads of torch in fit and predict; None chooses by the size of an update.
     device : str
@@ -137,7 +139,7 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
         data_format: Literal["channels_first", "channels_last"] = "channels_first",
         on_nonfinite: Literal["stop", "skip"] = "stop",
         max_skipped_updates: int = 100,
-        engine: Literal["auto", "eager"] = "auto",
+        engine: EngineName = "auto",
         threads: int | None = None,
         device: str = "auto",
         warm_start: bool = False,

@@ -14,6 +14,7 @@ from psann.nn.residual import ResidualNetwork
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.training.engine import StateReset
+from psann.training.engine_choice import EngineName
 from psann.training.loop import MonitorName
 from psann.training.optimizer import OptimizerName
 
@@ -79,7 +80,7 @@ threads, device, warm_start, random_state
         data_format: Literal["channels_first", "channels_last"] = "channels_first",
         on_nonfinite: Literal["stop", "skip"] = "stop",
         max_skipped_updates: int = 100,
-        engine: Literal["auto", "eager"] = "auto",
+        engine: EngineName = "auto",
         threads: int | None = None,
         device: str = "auto",
         warm_start: bool = False,

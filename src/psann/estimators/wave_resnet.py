@@ -13,6 +13,7 @@ from psann.estimators._base import COUNT, COUNT_OR_ZERO, POSITIVE, REAL, BasePSA
 from psann.nn.network import Network
 from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
+from psann.training.engine_choice import EngineName
 from psann.training.loop import MonitorName
 from psann.training.optimizer import OptimizerName
 
@@ -113,7 +114,7 @@ data_format, on_nonfinite, max_skipped_updates, engine, threads, device, warm_st
         data_format: Literal["channels_first", "channels_last"] = "channels_first",
         on_nonfinite: Literal["stop", "skip"] = "stop",
         max_skipped_updates: int = 100,
-        engine: Literal["auto", "eager"] = "auto",
+        engine: EngineName = "auto",
         threads: int | None = None,
         device: str = "auto",
         warm_start: bool = False,

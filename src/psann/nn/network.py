@@ -16,6 +16,18 @@ class Network(nn.Module):
 
     head: nn.Linear
     dropout: float = 0.0
+    epoch_factors: tuple[str, ...] = ()
+    """Attributes that `set_epoch` moves and a forward pass only multiplies by."""
+
+    @property
+    def stage(self) -> int:
+        """Which structure is in force, where it depends on the epoch."""
+        return 0
+
+    @property
+    def n_stages(self) -> int:
+        """Structures that there are."""
+        return 1
 
     def forward(
         self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None

@@ -32,7 +32,7 @@ class UnitOptions:
         return nn.Identity() if self.state is None else FeatureState(features, self.state)
 
 
-def pre_activation(linear: nn.Module, h: Tensor, w0: float) -> Tensor:
+def pre_activation(linear: nn.Module, h: Tensor, w0: float | Tensor) -> Tensor:
     """``w0 (W h + b)``: what a nonlinearity is given, and what its weights were drawn for."""
     z: Tensor = linear(h)
-    return z if w0 == 1.0 else w0 * z
+    return z if isinstance(w0, float) and w0 == 1.0 else w0 * z

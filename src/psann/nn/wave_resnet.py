@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,7 +90,7 @@ class WaveBlock(nn.Module):
             self.film = _context_map(n_context, 2 * width, rng)
 
     def forward(
-        self, h: Tensor, context: Tensor | None, w0: float, dropout_key: Tensor | None
+        self, h: Tensor, context: Tensor | None, w0: float | Tensor, dropout_key: Tensor | None
     ) -> Tensor:
         """Map ``(rows, width)`` to the same shape."""
         z = pre_activation(self.fc1, self.norm(h), w0)
@@ -154,7 +155,23 @@ class WaveResNet(Network):
         )
         bound = weight_bound(width, w0=options.hidden_w0, kind=kind)
         self.head = initialised_linear(width, n_out, bound=bound, rng=rng)
+        if options.w0_warmup_epochs:
+            self.epoch_factors = ("first_layer_w0", "hidden_w0")
         self.set_epoch(0)
+
+    @property
+    def stage(self) -> int:
+        """Number of blocks that have joined."""
+        return self.active_depth
+
+    @property
+    def n_stages(self) -> int:
+        """Depths that there are, from the first to the last."""
+        o = self.options
+        if o.progressive_depth_initial is None:
+            return 1
+        missing = max(0, o.hidden_layers - o.progressive_depth_initial)
+        return 1 + math.ceil(missing / o.progressive_depth_growth)
 
     def set_epoch(self, epoch: int) -> None:
         """Set w0 and depth of an epoch (1 is the first; 0 counts as 1).

@@ -77,7 +77,7 @@ FIELDS = {
     "spread": "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
     "ensemble": "figures of the mean of the seeds' actions; null for a single one",
     "timing": "seconds by kind of work",
-    "hardware": "device name, cores, threads, memory",
+    "hardware": "device name, cores, threads, engine, memory",
     "parent": "run id and sha256 of the estimator that training began from",
     "config_sha256": "digest of the configuration",
     "data_sha256": "digest of the data",

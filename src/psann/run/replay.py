@@ -208,5 +208,5 @@ def _changes_of_machine(left: RunPaths, right: RunPaths) -> list[str]:
 def _surroundings(paths: RunPaths) -> dict[str, Any]:
     start = json.loads(paths.provenance.read_bytes())["starts"][-1]
     hardware = _record(paths).get("hardware") or {}
-    names = ("device", "device_name", "threads", "threads_available")
+    names = ("device", "device_name", "threads", "threads_available", "engine")
     return {**start["versions"], **{name: hardware.get(name) for name in names}}

@@ -309,14 +309,17 @@ def write_setup(
     context.record.flush(force=True)
 
 
-def _hardware(device: torch.device, *, threads: int | None = None) -> dict[str, Any]:
-    """Facts of the machine; `threads` is what training takes of those at hand."""
+def _hardware(
+    device: torch.device, *, threads: int | None = None, engine: str | None = None
+) -> dict[str, Any]:
+    """Facts of the machine; `threads` and `engine` are what training takes of those at hand."""
     bytes_per_unit = 1 if sys.platform == "darwin" else 1024
     return {
         "device": str(device),
         "device_name": device_name(device),
         "cores": os.cpu_count(),
         "threads": threads,
+        "engine": engine,
         "threads_available": torch.get_num_threads(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit,
@@ -429,7 +432,10 @@ def train(
         observer.commit(with_state=is_whole)
         record.update(timing=_timing(observer, profile))
     results = [estimator.fit_result_ for estimator in estimators]
-    hardware = _hardware(resolve_device(config.device), threads=estimators[0].threads_)
+    first = estimators[0]
+    hardware = _hardware(
+        resolve_device(config.device), threads=first.threads_, engine=first.engine_
+    )
     record.update(hardware=hardware, **_fit_figures(results))
     return results
 

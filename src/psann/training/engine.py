@@ -9,7 +9,6 @@ read back to the host before the launch is over.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
@@ -22,6 +21,7 @@ from torch.func import functional_call
 
 from psann.nn.network import Network
 from psann.nn.state import initial_states, take_staged_states
+from psann.training.history import Decision
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
 
@@ -103,11 +103,25 @@ class LaunchStatistics:
     values: list[NDArray[np.float64]]  # K times (B,)
 
 
-class Report(NamedTuple):
-    """Statistics of one update, on the device."""
+class PhaseWork(NamedTuple):
+    """What an engine knows of a phase before it begins."""
 
-    numbers: Tensor  # (4,) loss, norm of the gradient, whether accepted, whether loss is finite
-    values: Tensor  # (B,)
+    phase: str
+    planned_updates: int
+    index_size: int
+    """Entries B of an update's index, apart from a smaller last one of an epoch."""
+    rows_per_update: int
+
+
+class Report(NamedTuple):
+    """Statistics of one update, or of some, on the device; of a group ``(S, ...)``.
+
+    The numbers are the loss, the norm of the gradient, whether the update was accepted, and
+    whether the loss is finite.
+    """
+
+    numbers: Tensor  # (4,) or (updates, 4)
+    values: Tensor  # (B,) or (updates, B)
 
 
 class Lift(Protocol):
@@ -117,7 +131,8 @@ class Lift(Protocol):
         """The lifted function."""
 
 
-def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+def alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is, of one seed."""
     return function
 
 
@@ -164,6 +179,11 @@ def unstacked(group: Carry) -> list[Carry]:
     ]
 
 
+def work_s(n_parameters: int, rows_per_update: int) -> float:
+    """Assumed seconds of an update's arithmetic, an upper bound from the shapes alone."""
+    return 3 * n_parameters * rows_per_update / _MULTIPLY_ADDS_PER_S
+
+
 class EagerEngine:
     """Runs updates one after the other, operation by operation: the reference for all others.
 
@@ -207,7 +227,17 @@ class EagerEngine:
         self.epoch_offset = epoch_offset
         self.device = device
         self.initial_states = initial_states(network)
+        self.decayed = torch.zeros(self.n_parameters, device=device)
+        self.notes: list[Decision] = []
         self.set_epoch(0)
+
+    def begin(self, work: PhaseWork) -> None:
+        """Prepare for a phase; what the user should know goes to `notes`."""
+
+    @property
+    def runs_as(self) -> str:
+        """Engine that the latest updates ran on."""
+        return self.name
 
     @property
     def n_parameters(self) -> int:
@@ -219,8 +249,9 @@ class EagerEngine:
         self.network.set_epoch(self.epoch_offset + epoch)
         exempt = self.network.undecayed_parameters()
         is_decayed = np.array([name not in exempt for name in self.layout.names])
-        self.decayed = torch.from_numpy(np.repeat(is_decayed, self.layout.sizes)).float()
-        self.decayed = self.decayed.to(self.device)
+        decayed = torch.from_numpy(np.repeat(is_decayed, self.layout.sizes))
+        # In place: a program may read it where it lies.
+        self.decayed.copy_(decayed)
 
     @contextlib.contextmanager
     def weight_decay_of(self, weight_decay: float) -> Iterator[None]:
@@ -272,8 +303,11 @@ class EagerEngine:
 
     def updates_per_launch(self, rows_per_update: int) -> int:
         """Updates in a launch of about 0.1 s; a function of the shapes alone."""
-        work = 3 * self.n_parameters * rows_per_update / _MULTIPLY_ADDS_PER_S
-        return max(1, int(_LAUNCH_S / (_OVERHEAD_S + work)))
+        return max(1, int(_LAUNCH_S / (_OVERHEAD_S + work_s(self.n_parameters, rows_per_update))))
+
+    def group_slots(self, n_seeds: int) -> int:
+        """Seeds that an update is run for, at least as many as there are."""
+        return n_seeds
 
     def launch(
         self,
@@ -312,9 +346,9 @@ class EagerEngine:
             If the loss does not depend on the network's outputs.
         """
         carry, reports = self._run(
-            _unlatched(carry), objective, indices=indices, keys=keys, lr=lr, lift=_alone
+            _unlatched(carry), objective, indices=indices, keys=keys, lr=lr, lift=alone
         )
-        return carry, _read([reports])[0]
+        return carry, _read(reports, n_slots=1)[0]
 
     def launch_group(
         self,
@@ -355,18 +389,20 @@ class EagerEngine:
         if len(carries) == 1:
             own_keys = None if keys is None else keys[0]
             return [self.launch(carries[0], objective, indices=indices[0], keys=own_keys, lr=lr)]
+        n = len(carries)
+        # Slots without a seed repeat the first, to no end.
+        seeds = [s if s < n else 0 for s in range(self.group_slots(n))]
+        rows = torch.stack([torch.cat(list(indices[s])) for s in seeds])  # (S, sum of B)
         group, reports = self._run(
-            _unlatched(stacked(carries)),
+            _unlatched(stacked([carries[s] for s in seeds])),
             objective,
-            indices=[torch.stack(each) for each in zip(*indices, strict=True)],  # K times (S, B)
-            keys=None if keys is None else torch.stack(list(keys), dim=1),  # (K, S, 2)
+            indices=rows.split([len(index) for index in indices[0]], dim=1),  # K times (S, B)
+            keys=None if keys is None else torch.stack([keys[s] for s in seeds], dim=1),
             lr=lr,
             lift=over_seeds,
         )
-        by_seed = [
-            [Report(r.numbers[s], r.values[s]) for r in reports] for s in range(len(carries))
-        ]
-        return list(zip(unstacked(group), _read(by_seed), strict=True))
+        statistics = _read(reports, n_slots=len(seeds))
+        return list(zip(unstacked(group)[:n], statistics[:n], strict=True))
 
     def _run(
         self,
@@ -382,11 +418,11 @@ class EagerEngine:
         reports = []
         for k, index in enumerate(indices):
             key = None if keys is None else keys[k]
-            carry, report = self._update(carry, objective, index, key, lr=lr, lift=lift)
+            carry, report = self.update(carry, objective, index, key, lr=lr, lift=lift)
             reports.append(report)
         return carry, reports
 
-    def _update(
+    def update(
         self,
         carry: Carry,
         objective: Objective,
@@ -496,21 +532,26 @@ def _unlatched(carry: Carry) -> Carry:
     return carry._replace(is_frozen=torch.zeros_like(carry.is_frozen))
 
 
-def _read(by_seed: Sequence[Sequence[Report]]) -> list[LaunchStatistics]:
-    """Statistics of every seed on the host: two transfers for all of them."""
-    reports = [report for reports in by_seed for report in reports]
-    numbers = torch.stack([r.numbers for r in reports]).double().cpu().numpy()
-    values = torch.cat([r.values for r in reports]).double().cpu().numpy()
-    parts = iter(np.split(values, np.cumsum([len(r.values) for r in reports])[:-1]))
+def _read(reports: Sequence[Report], *, n_slots: int) -> list[LaunchStatistics]:
+    """Statistics of every slot on the host, by one transfer each of numbers and values."""
+    numbers = torch.cat([r.numbers.reshape(-1, n_slots, 4) for r in reports])  # (K, S, 4)
+    values = torch.cat([r.values.reshape(-1) for r in reports])
+    tables, flat = numbers.double().cpu().numpy(), values.double().cpu().numpy()
+    by_slot: list[list[NDArray[np.float64]]] = [[] for _ in range(n_slots)]
+    ends = np.cumsum([r.values.numel() for r in reports])
+    for report, part in zip(reports, np.split(flat, ends[:-1]), strict=True):
+        each = part.reshape(-1, n_slots, report.values.shape[-1])  # (updates, S, B)
+        for slot, taken in enumerate(by_slot):
+            taken += list(each[:, slot])
     return [
         LaunchStatistics(
-            loss=table[:, 0],
-            grad_norm=table[:, 1],
-            is_accepted=table[:, 2] > 0,
-            is_loss_finite=table[:, 3] > 0,
-            values=list(itertools.islice(parts, len(table))),
+            loss=tables[:, slot, 0],
+            grad_norm=tables[:, slot, 1],
+            is_accepted=tables[:, slot, 2] > 0,
+            is_loss_finite=tables[:, slot, 3] > 0,
+            values=values_of_updates,
         )
-        for table in numbers.reshape(len(by_seed), -1, 4)
+        for slot, values_of_updates in enumerate(by_slot)
     ]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from psann._seed import update_keys
 from psann.errors import DivergedError
-from psann.training.engine import EagerEngine, Forward, LaunchStatistics, Objective
+from psann.training.engine import EagerEngine, Forward, LaunchStatistics, Objective, PhaseWork
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.precision import MAX_OVERFLOWS_IN_A_ROW
@@ -166,10 +166,14 @@ def run_phase(
     """
     for observer, state in itertools.product(observers, group):
         observer.on_phase_start(state)
+    told = len(engine.notes)
+    engine.begin(_work_of(phase, group[0]))
+    told = _tell_notes(engine, observers, told)
     for state in group:
         _judge_untrained(phase, engine, state)
     while active := [state for state in group if _goes_on(phase, state)]:
         records = _run_epoch(phase, engine, active, observers)
+        told = _tell_notes(engine, observers, told)
         for observer in observers:
             for record, state in zip(records, active, strict=True):
                 observer.on_epoch(record, state)
@@ -179,6 +183,23 @@ def run_phase(
     for observer, state in itertools.product(observers, group):
         observer.on_phase_end(phase.name, state)
     return [state.epoch < state.epochs_total for state in group]
+
+
+def _work_of(phase: Phase, state: TrainState) -> PhaseWork:
+    table = phase.index_table(state.seed, 1)
+    return PhaseWork(
+        phase=phase.name,
+        planned_updates=phase.epochs * len(table),
+        index_size=len(table[0]),
+        rows_per_update=len(table[0]) * phase.rows_per_index,
+    )
+
+
+def _tell_notes(engine: EagerEngine, observers: Sequence[Observer], told: int) -> int:
+    """Tell what the engine has noted since, and return how many notes there are."""
+    for note, observer in itertools.product(engine.notes[told:], observers):
+        observer.on_decision(note)
+    return len(engine.notes)
 
 
 def _goes_on(phase: Phase, state: TrainState) -> bool:

@@ -9,6 +9,7 @@ import torch
 from psann.losses import Loss
 from psann.nn.network import Network
 from psann.training.engine import EagerEngine, StateReset
+from psann.training.engine_choice import ENGINES, EngineChoice
 from psann.training.loop import MonitorName
 from psann.training.optimizer import Optimizer
 from psann.training.precision import Precision
@@ -41,10 +42,14 @@ class TrainingOptions:
         return self.is_stateful and self.state_reset in ("epoch", "none")
 
 
-def build_engine(network: Network, options: TrainingOptions, *, epoch_offset: int) -> EagerEngine:
+def build_engine(
+    network: Network, options: TrainingOptions, choice: EngineChoice, *, epoch_offset: int
+) -> EagerEngine:
     """The engine of a fit: one for all of its phases."""
-    return EagerEngine(
+    own = {} if choice.name == "eager" else {"least_updates": choice.least_updates}
+    return ENGINES[choice.name](
         network,
+        **own,
         optimizer=options.optimizer,
         precision=options.precision,
         state_reset=options.state_reset,

@@ -30,6 +30,11 @@ class SavedState:
         """The phase that was under way."""
         return str(self.values["phase"])
 
+    @property
+    def engine(self) -> str:
+        """The engine that ran it."""
+        return str(self.values["engine"])
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeedStart:
@@ -94,6 +99,8 @@ class TrainState:
     monitor: str | None
     layout: WeightLayout
     carry: Carry
+    engine: str = "eager"
+    """Engine of the fit; one that goes on stays with it."""
     epoch: int = 0
     updates_in_epoch: int = 0
     update: int = 0
@@ -128,6 +135,7 @@ class TrainState:
             monitor=monitor,
             layout=engine.layout,
             carry=engine.restarted(start.weights, start.buffers),
+            engine=engine.name,
         )
 
     @property
@@ -151,6 +159,7 @@ class TrainState:
         tensors |= {"weights": carry.weights, "scale": carry.scale}
         tensors |= {"good_streak": carry.good_streak}
         tensors |= {f"buffers.{name}": t for name, t in carry.buffers.items()}
+        values["engine"] = self.engine
         values["best"] = None
         if self.best is not None:
             values["best"] = {"value": self.best.value.hex(), "epoch": self.best.epoch}

@@ -1,0 +1,321 @@
+"""The update as one compiled program: nothing of Python is left between its operations.
+
+The very function that the eager engine runs is traced to a graph of tensor operations, backward
+pass and optimiser included, and given to Inductor. Whatever may change between two calls (rows,
+keys, learning rate, warm-ups, decay mask, the series itself) is an input of the program, so that
+nothing is compiled twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from psann.errors import counted
+from psann.nn.network import Network
+from psann.training.engine import Carry, EagerEngine, Lift, Objective, PhaseWork, Report, work_s
+from psann.training.history import Decision
+from psann.training.optimizer import OptimizerState
+
+# Small updates are compiled several at a time: calling a program costs as much as two of them.
+_UPDATES_PER_CALL, _SMALL_UPDATE_S = 4, 1e-4
+
+# What a trace or a compiler may fail with, on code that runs eagerly.
+_FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, subprocess.SubprocessError),
+)
+
+
+# Arguments of a call -> its outputs.
+Program = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+class CompiledEngine(EagerEngine):
+    """Runs updates as compiled programs, a few updates per call where they are small.
+
+    Before a program is used, its first call is compared with the eager update. Where it cannot be
+    built, or differs, training goes on eagerly and `notes` say why. Updates of another
+    number of indices than the phase's usual (the last batch of an epoch) run eagerly.
+
+    Parameters
+    ----------
+    least_updates : int
+        Phases of fewer planned updates run eagerly, because compiling would not pay; 0 compiles
+        every phase.
+    """
+
+    name = "compiled"
+
+    def __init__(self, network: Network, *, least_updates: int = 0, **options: Any) -> None:
+        self._factors: dict[str, Tensor] = {}
+        super().__init__(network, **options)
+        self.least_updates = least_updates
+        self._programs: dict[Hashable, Program] = {}
+        self.lr = torch.zeros((), device=self.device)
+        # What the network multiplies by in this epoch, where a program can read it.
+        self._factors = {
+            name: torch.zeros((), dtype=torch.float64, device=self.device)
+            for name in self.network.epoch_factors
+        }
+        self.set_epoch(0)
+        self._is_refused = True
+
+    def begin(self, work: PhaseWork) -> None:
+        """Prepare for a phase: programs of another objective are forgotten."""
+        self.work = work
+        self._programs.clear()
+        self._is_refused = work.planned_updates < self.least_updates
+        if self._is_refused:
+            self._note(
+                f"{counted(work.planned_updates, 'update')} of phase {work.phase} run on the eager "
+                f"engine: {self.name} would pay from {self.least_updates:,} on"
+            )
+
+    @property
+    def runs_as(self) -> str:
+        """Engine that the latest updates ran on."""
+        return "eager" if self._is_refused else self.name
+
+    def set_epoch(self, epoch: int) -> None:
+        """Bring the network's warm-ups and the decay mask to an epoch, in place."""
+        super().set_epoch(epoch)
+        for name, factor in self._factors.items():
+            factor.fill_(getattr(self.network, name))
+
+    def group_slots(self, n_seeds: int) -> int:
+        """Seeds that a program is made for: two sizes per octave, so that few are compiled."""
+        octave = 1 << (n_seeds - 1).bit_length()
+        return octave * 3 // 4 if n_seeds <= octave * 3 // 4 else octave
+
+    def updates_per_launch(self, rows_per_update: int) -> int:
+        """Updates in a launch of at most about 0.1 s, a whole number of calls."""
+        per_call = self._updates_per_call(rows_per_update)
+        return max(1, super().updates_per_launch(rows_per_update) // per_call) * per_call
+
+    def _updates_per_call(self, rows_per_update: int) -> int:
+        return (
+            _UPDATES_PER_CALL if work_s(self.n_parameters, rows_per_update) < _SMALL_UPDATE_S else 1
+        )
+
+    def _run(
+        self,
+        carry: Carry,
+        objective: Objective,
+        *,
+        indices: Sequence[Tensor],
+        keys: Tensor | None,
+        lr: float,
+        lift: Lift,
+    ) -> tuple[Carry, list[Report]]:
+        """As many updates as possible by programs, the rest eagerly."""
+        self.lr.fill_(lr)
+        reports: list[Report] = []
+        done = 0
+        if not self._is_refused:
+            usual = [index for index in indices if index.shape[-1] == self.work.index_size]
+            size = self._updates_per_call(self.work.rows_per_update)
+            for first in range(0, len(usual), size):
+                draws = _Draws.of(usual[first:], None if keys is None else keys[first:], size=size)
+                call = UpdateCall(self, carry, objective, draws, lift)
+                program = self._program(call)
+                if program is None:
+                    break
+                carry, report = call.result(program(call.arguments))
+                reports.append(report)
+                done += call.n_updates
+        rest = None if keys is None else keys[done:]
+        carry, others = super()._run(
+            carry, objective, indices=indices[done:], keys=rest, lr=lr, lift=lift
+        )
+        return carry, [*reports, *others]
+
+    def _program(self, call: UpdateCall) -> Program | None:
+        """The program of a call; None where there can be none."""
+        shapes = tuple(argument.shape for argument in call.arguments)
+        key = (self.network.stage, self.optimizer, shapes)
+        if key not in self._programs:
+            try:
+                self._programs[key] = self._checked(call)
+            except _FAILURES as error:
+                self._refuse(error)
+                return None
+        return self._programs[key]
+
+    def _checked(self, call: UpdateCall) -> Program:
+        """A program that gives what the eager update gives, in two calls in a row."""
+        # First the eager update: what an objective computes only once must be there already.
+        expected = call.of(call.arguments)
+        program = self._build(call)
+        found = program(call.arguments)
+        for again in (True, False):
+            for ours, theirs in zip(found[-2:], expected[-2:], strict=True):
+                scale = float(theirs.abs().nan_to_num(0.0, 0.0, 0.0).max())
+                if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-4 * scale, equal_nan=True):
+                    raise ArithmeticError("its results are not those of the eager update")
+            if again:
+                found = program(call.following(found))
+                expected = call.of(call.following(expected))
+        return program
+
+    def _build(self, call: UpdateCall) -> Program:
+        """Trace the updates of a call and compile the graph."""
+        from torch._inductor import compile as compile_graph
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        with self._traceable(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about torch
+            trace = make_fx(call, tracing_mode="fake", _allow_non_fake_inputs=True)
+            # Copies: two arguments that are one tensor now would be one argument for ever.
+            examples = [argument.clone() for argument in call.arguments]
+            graph = trace(*examples)
+            reads = _with_constants_as_inputs(graph)
+            inputs: list[Any] = [*examples, *reads]
+            on_cpu = self.device.type == "cpu"
+            options = {"cpp_wrapper": True, "cpp.threads": torch.get_num_threads()}
+            compiled = compile_graph(graph, inputs, options=options if on_cpu else {})
+
+        def program(arguments: Sequence[Tensor]) -> list[Tensor]:
+            with torch.no_grad():
+                return list(compiled(*arguments, *reads))
+
+        return program
+
+    @contextlib.contextmanager
+    def _traceable(self) -> Iterator[None]:
+        """Let the network read its epoch's factors from tensors, not from numbers in the trace."""
+        numbers = {name: getattr(self.network, name) for name in self._factors}
+        vars(self.network).update(self._factors)
+        try:
+            yield
+        finally:
+            vars(self.network).update(numbers)
+
+    def _note(self, message: str) -> None:
+        self.notes.append(Decision(phase=self.work.phase, message=message))
+
+    def _refuse(self, error: Exception) -> None:
+        reason = (str(error).strip() or "no message").splitlines()[0]
+        note = (
+            f"the updates of phase {self.work.phase} run on the eager engine, for they cannot be "
+            f"{self.name}: {type(error).__name__}: {reason}"
+        )
+        self._is_refused = True
+        self._note(note)
+        warnings.warn(note, UserWarning, stacklevel=2)
+
+
+class _Draws(NamedTuple):
+    """What the updates of a call draw; those beyond `n_updates` repeat the last and are idle."""
+
+    n_updates: int
+    tensors: list[Tensor]  # rows (size, B), whether idle (size,), keys (size, 2) if any
+
+    @classmethod
+    def of(cls, indices: Sequence[Tensor], keys: Tensor | None, *, size: int) -> _Draws:
+        """The first `size` updates, or as many as there are."""
+        n = min(size, len(indices))
+        index = torch.stack([indices[min(k, n - 1)] for k in range(size)])
+        is_idle = torch.arange(size, device=index.device) >= n
+        if keys is None:
+            return cls(n, [index, is_idle])
+        padding = keys[n - 1 : n].expand(size - n, *keys.shape[1:])
+        return cls(n, [index, is_idle, torch.cat([keys[:n], padding])])
+
+
+class UpdateCall:
+    """Some updates as one function from tensors to tensors, and its arguments."""
+
+    def __init__(
+        self,
+        engine: CompiledEngine,
+        carry: Carry,
+        objective: Objective,
+        draws: _Draws,
+        lift: Lift,
+    ) -> None:
+        self.engine, self.carry, self.objective, self.lift = engine, carry, objective, lift
+        self.n_updates = draws.n_updates
+        carried = _tensors_of(carry)
+        self.n_carried = len(carried)
+        self.arguments = [*carried, *draws.tensors]
+
+    def __call__(self, *arguments: Tensor) -> list[Tensor]:
+        """Tensors of the next carry, then numbers ``(size, 4)`` and values ``(size, B)``."""
+        carry = _carry_of(arguments[: self.n_carried], like=self.carry)
+        index, is_idle, *keys = arguments[self.n_carried :]
+        reports = []
+        for k in range(len(index)):
+            key = keys[0][k] if keys else None
+            held = carry
+            carry = carry._replace(is_frozen=carry.is_frozen | is_idle[k])
+            carry, report = self.engine.update(
+                carry, self.objective, index[k], key, lr=self.engine.lr, lift=self.lift
+            )
+            carry = carry._replace(
+                is_frozen=torch.where(is_idle[k], held.is_frozen, carry.is_frozen),
+                scale=torch.where(is_idle[k], held.scale, carry.scale),
+                good_streak=torch.where(is_idle[k], held.good_streak, carry.good_streak),
+            )
+            reports.append(report)
+        numbers, values = zip(*reports, strict=True)
+        return [*_tensors_of(carry), torch.stack(numbers), torch.stack(values)]
+
+    def of(self, arguments: Sequence[Tensor]) -> list[Tensor]:
+        """The call as a program: run operation by operation."""
+        return self(*arguments)
+
+    def following(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Arguments of the same updates from where the outputs end."""
+        return [*outputs[: self.n_carried], *self.arguments[self.n_carried :]]
+
+    def result(self, outputs: Sequence[Tensor]) -> tuple[Carry, Report]:
+        """What the outputs of a program mean."""
+        *carried, numbers, values = outputs
+        report = Report(numbers[: self.n_updates], values[: self.n_updates])
+        return _carry_of(carried, like=self.carry), report
+
+
+def _tensors_of(carry: Carry) -> list[Tensor]:
+    weights, optimizer, buffers, *rest = carry
+    return [weights, *optimizer, *rest, *buffers.values()]
+
+
+def _carry_of(tensors: Sequence[Tensor], *, like: Carry) -> Carry:
+    weights, moment1, moment2, steps, scale, good_streak, is_frozen, *buffers = tensors
+    return Carry(
+        weights=weights,
+        optimizer=OptimizerState(moment1, moment2, steps),
+        buffers=dict(zip(like.buffers, buffers, strict=True)),
+        scale=scale,
+        good_streak=good_streak,
+        is_frozen=is_frozen,
+    )
+
+
+def _with_constants_as_inputs(graph: GraphModule) -> list[Tensor]:
+    """Turn the tensors that a trace holds (series, learning rate, ...) into further inputs.
+
+    They would else be part of the program: compiled anew for other data, and blind to changes.
+    """
+    reads: dict[int, tuple[Tensor, Any]] = {}
+    last = [node for node in graph.graph.nodes if node.op == "placeholder"][-1]
+    for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
+        tensor = getattr(graph, node.target)
+        if id(tensor) not in reads:
+            mode = last.meta["val"].fake_mode
+            with graph.graph.inserting_after(last):
+                last = graph.graph.placeholder(f"read_{len(reads)}")
+            last.meta["val"] = mode.from_tensor(tensor)
+            reads[id(tensor)] = (tensor, last)
+        node.replace_all_uses_with(reads[id(tensor)][1])
+        graph.graph.erase_node(node)
+    graph.recompile()
+    return [tensor for tensor, _ in reads.values()]
