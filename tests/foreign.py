@@ -24,8 +24,10 @@ DRAWING = ("\x1b[2J", "\x1b]", "\x07", "\x9b", "\u2028", "\u202e", "\x0c", "\x00
 
 
 def change(paths: RunPaths, **fields: Any) -> None:
-    """Give `metrics.json` other values."""
-    paths.metrics.write_text(json.dumps({**metrics_of(paths), **fields}))
+    """Give `metrics.json` other values, at once as a run does it."""
+    new = paths.root / "metrics.new"
+    new.write_text(json.dumps({**metrics_of(paths), **fields}))
+    new.rename(paths.metrics)
 
 
 def hostile(paths: RunPaths, folder: Path) -> RunPaths:
@@ -43,6 +45,10 @@ def hostile(paths: RunPaths, folder: Path) -> RunPaths:
         portfolio_metrics={**metrics["portfolio_metrics"], **figures},
         baselines={HOSTILE: {HOSTILE: 1.0}, "uniform": HOSTILE},
         hardware={HOSTILE: HOSTILE, "device_name": HOSTILE},
+        versus_uniform={HOSTILE: 1.0, "growth": HOSTILE, "low": [[]]},
+        per_seed=[HOSTILE, {"seed": HOSTILE, "portfolio_metrics": [HOSTILE]}, {}],
+        spread={"x": {"y": HOSTILE}},
+        ensemble={"portfolio_metrics": HOSTILE},
         timing={HOSTILE: 1.0, "step_s": HOSTILE},
         parent={"run_id": HOSTILE},
         artefacts={HOSTILE_NAME: {"bytes": HOSTILE, "sha256": HOSTILE}},

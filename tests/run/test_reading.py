@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 import shutil
@@ -20,6 +19,7 @@ import pytest
 
 import psann.run
 from faults import exit_code_of, in_child, killed_runs
+from foreign import change
 from psann.errors import UsageError
 from psann.run.events import COLUMNS
 from psann.run.paths import RunPaths
@@ -38,10 +38,6 @@ def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
     """A copy that may be hurt."""
     shutil.copytree(whole.root, tmp_path / "run")
     return RunPaths(tmp_path / "run")
-
-
-def change(paths: RunPaths, **fields: Any) -> None:
-    paths.metrics.write_text(json.dumps({**metrics_of(paths), **fields}))
 
 
 # --- one run -------------------------------------------------------------------------------------
@@ -80,7 +76,7 @@ def test_directory_that_is_none_is_refused() -> None:
 
 
 def test_run_killed_at_random_instants_is_dead_and_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    for paths in killed_runs(tmp_path, 10):
+    for paths in killed_runs(tmp_path, 4):
         run = read_run(paths.root)
         if paths.metrics.exists():
             # Killed between the last record and the end, it is as good as whole.
@@ -131,6 +127,20 @@ def test_record_of_another_version_gives_what_is_common_and_says_so(paths: RunPa
     text = " ".join(run.problems)
     assert "schema version '7'; this psann knows version 1" in text
     assert "values that cannot be read: seed, status" in text
+
+
+def test_figures_are_numbers_or_told(paths: RunPaths) -> None:
+    figures = {"sharpe": 1.5, "psr": "high", "<b>": 1.0, "deep": {"x": [1.0, None], "y": ["z"]}}
+    per_seed = [{"seed": 1, "val_loss": "low", "is_best": True}, "seed 2"]
+    change(paths, portfolio_metrics=figures, per_seed=per_seed)
+    run = read_run(paths.root)
+    assert run.metrics["portfolio_metrics"] == {"sharpe": 1.5, "deep": {"x": [1.0, None]}}
+    assert run.metrics["per_seed"] == [{"seed": 1, "is_best": True}]
+    (problem,) = run.metrics_problems
+    assert problem == (
+        "metrics.json has values that cannot be read: portfolio_metrics.psr, a key of "
+        "portfolio_metrics, portfolio_metrics.deep.y, per_seed, per_seed.0.val_loss."
+    )
 
 
 def test_log_of_another_version_gives_the_columns_in_common(paths: RunPaths) -> None:

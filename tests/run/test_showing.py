@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -22,9 +23,16 @@ class Tty(io.StringIO):
         return True
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("whole"), "training.epochs=3")
+
+
 @pytest.fixture
-def paths(tmp_path: Path) -> RunPaths:
-    return finished(tmp_path, "training.epochs=3")
+def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy that may be hurt."""
+    shutil.copytree(whole.root, tmp_path / "out" / "run")
+    return RunPaths(tmp_path / "out" / "run")
 
 
 def shown(path: Path) -> str:
@@ -54,6 +62,13 @@ def test_diverged_run_is_shown_with_its_error(tmp_path: Path) -> None:
     assert text.startswith("run: diverged.")
     assert "Not complete: diverged after epoch 1 of 4." in text
     assert "DivergedError" in text.rpartition("\nerror\n")[2]
+
+
+def test_run_of_several_seeds_shows_the_curve_of_one(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "training.epochs=2", "training.seeds=2")
+    text = shown(paths.root)
+    assert "val_reward_mean of seed 42 by epoch" in text
+    assert "mean of 2 seeds" in text
 
 
 def test_long_error_is_cut_to_its_end(paths: RunPaths) -> None:
@@ -123,12 +138,22 @@ def test_watching_ends_with_the_run_and_reads_only_what_is_new(paths: RunPaths) 
     ]
 
 
+def test_watching_waits_for_a_record_that_is_not_there_yet(paths: RunPaths) -> None:
+    data = paths.metrics.read_bytes()
+    paths.metrics.unlink()
+    watching = watch_run(paths.root, every_s=0.0)
+    assert next(watching)[0].status == "unknown"
+    paths.metrics.write_bytes(data)
+    assert [run.status for run, _ in watching] == ["completed"]
+
+
 def test_log_that_a_resume_rewrote_meanwhile_is_read_anew(paths: RunPaths) -> None:
     data = paths.events.read_bytes()
     change(paths, status="running", finished_utc=None, heartbeat="2999-01-01T00:00:00.000Z")
     watching = watch_run(paths.root, every_s=0.0)
     assert len(next(watching)[1]) == 3
-    paths.events.write_bytes(data + data.partition(b"\n")[2])  # its numbers begin again
+    # As long as before, then longer: only its end tells that it is another.
+    paths.events.write_bytes(data[:-4] + b"X" + data[-3:] + data.partition(b"\n")[2])
     assert len(next(watching)[1]) == 6
     paths.events.unlink()
     assert len(next(watching)[1]) == 6

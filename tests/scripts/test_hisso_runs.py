@@ -24,9 +24,16 @@ from psann.scripts.hisso_runs import main
 from trials import TROUBLE, finished, metrics_of, tree_of, trial
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("whole"), "training.epochs=2")
+
+
 @pytest.fixture
-def paths(tmp_path: Path) -> RunPaths:
-    return finished(tmp_path, "training.epochs=2")
+def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy that may be hurt."""
+    shutil.copytree(whole.root, tmp_path / "out" / "run")
+    return RunPaths(tmp_path / "out" / "run")
 
 
 def test_clean_run_is_one_line_and_exit_code_0(

@@ -38,7 +38,11 @@ WHOLE_COLUMNS = frozenset(
     {"schema", "seq", "seed", "fold", "epoch", "update", "episodes", "skipped_updates"}
 )
 
-_FIGURES = ("portfolio_metrics", "portfolio_metrics_delay_1", "baselines", "timing")
+# Fields that hold numbers by name, at any depth.
+_FIGURES = (
+    *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines", "timing"),
+    *("versus_uniform", "versus_uniform_delay_1", "per_seed", "spread", "ensemble"),
+)
 _FIGURE_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 Row = dict[str, Any]
@@ -434,8 +438,15 @@ def _fields(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         wrong.append("status")
     fields = {name: None if name in wrong else content.get(name) for name in FIELDS}
     for name in _FIGURES:
-        if isinstance(figures := fields[name], dict):
-            fields[name] = _numbers(figures, name, wrong)
+        match fields[name]:
+            case dict() as figures:
+                fields[name] = _numbers(figures, name, wrong)
+            case list() as entries:
+                kept = [entry for entry in entries if isinstance(entry, dict)]
+                wrong += [name] if len(kept) < len(entries) else []
+                fields[name] = [
+                    _numbers(entry, f"{name}.{i}", wrong) for i, entry in enumerate(kept)
+                ]
     if wrong:
         problems.append(f"metrics.json has values that cannot be read: {', '.join(wrong)}.")
     return fields, problems
@@ -457,7 +468,7 @@ def _numbers(values: dict[str, Any], name: str, wrong: list[str]) -> dict[str, A
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return value is None or isinstance(value, bool | int | float)
 
 
 def _starts(path: Path) -> tuple[dict[str, Any], ...]:

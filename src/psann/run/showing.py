@@ -6,9 +6,9 @@ import json
 import shlex
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from psann.run.compare import monitor_values
 from psann.run.console import clock_text, result_sentences, result_table
@@ -20,6 +20,7 @@ from psann.run.terminal import Terminal
 from psann.run.verify_log import MONITOR_COLUMNS
 
 _LAST_LINES = 30
+_T = TypeVar("_T")
 BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})
 """Statuses that a script should not go on from."""
 
@@ -36,7 +37,8 @@ def show_run(run: RunView, terminal: Terminal) -> None:
     """
     terminal.lines(status_lines(run))
     if run.status not in ("running", UNKNOWN):
-        terminal.lines(result_sentences({**run.metrics, "status": run.status}))
+        record = {**run.metrics, "status": run.status}
+        terminal.lines(_as_far_as_it_goes(lambda: result_sentences(record)) or [])
     terminal.line()
     rows = [
         [quantity.label, quantity.unit, quantity.write(value)]
@@ -45,8 +47,9 @@ def show_run(run: RunView, terminal: Terminal) -> None:
     ]
     if rows:
         terminal.table(["quantity", "unit", "value"], rows, n_texts=2)
-    table = result_table(run.metrics)
+    table = _as_far_as_it_goes(lambda: result_table(run.metrics))
     if table is not None:
+        terminal.line()
         terminal.draw(table)
     _show_curve(run, terminal)
     for title, values in (
@@ -59,6 +62,14 @@ def show_run(run: RunView, terminal: Terminal) -> None:
             terminal.table([title, "value"], [[k, _text(v)] for k, v in known.items()], n_texts=2)
     _show_block("problems", run.problems, terminal)
     _show_block("error", (run.metrics["error"] or "").rstrip().split("\n"), terminal)
+
+
+def _as_far_as_it_goes(make: Callable[[], _T]) -> _T | None:
+    """What is made of a record; None of one that lacks what this version's records have."""
+    try:
+        return make()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def to_json_text(run: RunView) -> str:
@@ -114,7 +125,8 @@ def watch_run(path: Path, *, every_s: float) -> Iterator[tuple[RunView, list[Row
         run = read_run(path)
         log.read_on()
         yield run, [row for row in log.rows if row["event"] == "epoch"]
-        if run.status not in ("running", STALE):
+        # Without a readable record its first copy may be under way.
+        if run.status not in ("running", STALE, UNKNOWN):
             return
         time.sleep(every_s)
 
@@ -157,42 +169,39 @@ class _GrowingLog:
     def __init__(self, path: Path) -> None:
         self.rows: list[Row] = []
         self._path = path
-        self._read = b""
-        """The header, then what has not become whole rows yet."""
-        self._n_bytes = 0
+        self._forget()
 
     def read_on(self) -> None:
         """Take in what is new; a log that was cut back or replaced is read anew."""
         if not self._take_new_rows():
-            self.rows, self._read, self._n_bytes = [], b"", 0
+            self._forget()
             self._take_new_rows()
 
+    def _forget(self) -> None:
+        self.rows = []
+        self._header = b""
+        self._last_line, self._last_line_at = b"", 0
+
     def _take_new_rows(self) -> bool:
-        """Whether what was read before still stands."""
+        """Whether what was read before still stands: its last line is where it was."""
         try:
-            status = self._path.lstat()
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(self._path.lstat().st_mode):
                 return True
-            if status.st_size < self._n_bytes:
-                return False
             with self._path.open("rb") as file:
-                file.seek(self._n_bytes)
-                new = file.read()
+                file.seek(self._last_line_at)
+                data = file.read()
         except OSError:
             return True  # not there yet, or not there for a moment
-        whole, _, rest = (self._read + new).rpartition(b"\n")
-        rows, _ = parse_log(whole + b"\n") if whole else ([], [])
-        if self.rows and rows and not _follows(rows[0], self.rows[-1]):
+        if not data.startswith(self._last_line):
             return False
-        self.rows += rows
-        self._n_bytes += len(new)
-        # The next rows are read under the same header.
-        self._read = whole.partition(b"\n")[0] + b"\n" + rest if whole else rest
+        lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+        new = lines[1:] if self._header else lines
+        if new:
+            self._header = self._header or new.pop(0)
+            self.rows += parse_log(self._header + b"".join(new))[0]
+            self._last_line = lines[-1]
+            self._last_line_at += sum(map(len, lines[:-1]))
         return True
-
-
-def _follows(row: Row, earlier: Row) -> bool:
-    return row["seq"] is not None and earlier["seq"] is not None and row["seq"] > earlier["seq"]
 
 
 def _progress(metrics: Mapping[str, Any]) -> str:
@@ -223,8 +232,10 @@ def _curve_lines(run: RunView, rows: Sequence[Row], terminal: Terminal) -> list[
     known = [value for value in values if value is not None]
     if not known:
         return []
+    n_seeds = len({(row["seed"], row["fold"]) for row in rows})
+    which = f" of seed {rows[0]['seed']}" if n_seeds > 1 else ""
     return [
-        f"{column} by epoch, {min(known):.4g} to {max(known):.4g}",
+        f"{column}{which} by epoch, {min(known):.4g} to {max(known):.4g}",
         terminal.curve(values),
     ]
 
