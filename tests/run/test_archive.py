@@ -20,6 +20,7 @@ from psann.errors import FileFormatError, UsageError
 from psann.run import archive as archiving
 from psann.run.archive import pack, parse_list, unpack
 from psann.run.paths import RunPaths
+from psann.run.reading import read_run
 from psann.run.verify import verify_run
 from trials import finished, metrics_of, tree_of, trial
 
@@ -85,6 +86,7 @@ def test_best_only_leaves_out_the_other_checkpoints_and_verifies(
     (note,) = verdict.findings
     assert not verdict.errors
     assert f"{len(done.left_out)} files of the run were not packed" in str(note)
+    assert read_run(home.path).problems == ()
     # What was left out stays left out, however often the run is packed.
     again = pack(home.path, tmp_path / "again.tar.gz")
     assert again.path.read_bytes() == done.path.read_bytes()

@@ -164,19 +164,24 @@ def test_running_run_is_shown_and_watched_to_its_end(
     assert code == 1
 
 
-def test_pack_move_unpack_verify(
+def test_packed_moved_and_unpacked_run_verifies_and_gives_the_same_report(
     paths: RunPaths,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert main(["report", str(paths.root), "-o", "before.html"]) == 0
+    capsys.readouterr()
     assert main(["pack", str(paths.root)]) == 0
     assert capsys.readouterr().out.startswith("run.tar.gz: 7 files of ")
     assert main(["unpack", "run.tar.gz", "--output-dir", "home"]) == 0
     assert capsys.readouterr().out.endswith(" bytes, all as they were packed\n")
     assert main(["verify", "home/run"]) == 0
     assert "0 errors, 0 notes" in capsys.readouterr().out
+    assert main(["report", "home/run", "-o", "after.html"]) == 0
+    assert Path("after.html").read_bytes() == Path("before.html").read_bytes()
+    capsys.readouterr()
     assert main(["unpack", "run.tar.gz", "--output-dir", "home"]) == 2
     assert "must make a new directory" in capsys.readouterr().err
     Path("run.tar.gz").write_bytes(b"x")

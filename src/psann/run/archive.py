@@ -82,7 +82,7 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
     if not names:
         raise UsageError(f"RUN must be a run directory; {root} holds no file.")
     kept = [name for name in names if not best_only or _is_essential(name)]
-    left_out = sorted({*_already_left_out(root), *names} - set(kept))
+    left_out = sorted({*left_out_of(RunPaths(root).packing_list), *names} - set(kept))
     listed: dict[str, dict[str, Any]] = {}
     top = root.resolve().name
     with (
@@ -194,6 +194,22 @@ def parse_list(data: bytes) -> dict[str, Any]:
     return content
 
 
+def left_out_of(packing_list: Path) -> list[str]:
+    """Names of the files that an archive was made without.
+
+    Parameters
+    ----------
+    packing_list : Path
+        The `packed.json` of a run; none are left out of a run that has none.
+    """
+    try:
+        if packing_list.lstat().st_size > MAX_LIST_BYTES or packing_list.is_symlink():
+            return []
+        return list(parse_list(packing_list.read_bytes())["left_out"])
+    except (OSError, ValueError):
+        return []
+
+
 def _is_entry(entry: Any) -> bool:
     return (
         isinstance(entry, dict)
@@ -251,15 +267,6 @@ def _is_text(name: str) -> bool:
 def _is_essential(name: str) -> bool:
     paths = RunPaths(Path())
     return "/" not in name or name in (paths.best.as_posix(), paths.manifest.as_posix())
-
-
-def _already_left_out(root: Path) -> list[str]:
-    """What a run lacks that was unpacked from an archive of its essentials."""
-    try:
-        content = parse_list(RunPaths(root).packing_list.read_bytes())
-    except (OSError, ValueError):
-        return []
-    return list(content["left_out"])
 
 
 @contextmanager
