@@ -13,8 +13,10 @@ from psann.errors import TrainingInterrupted
 from psann.estimators.dense import PSANNRegressor
 from psann.evaluation.judgement import Terms, excess_growth, judge_policy
 from psann.evaluation.placebo import shuffled_order, shuffled_prices
+from psann.run.config import load_run_config
 from psann.run.npz import npz_bytes, read_npz
 from psann.run.paths import RunPaths
+from psann.run.plan import describe_plan
 from psann.run.replay import bit_differences
 from psann.run.studies import StudyObserver, StudyRoom
 from psann.run.verify import verify_run
@@ -114,6 +116,13 @@ def test_the_log_has_every_epoch_of_every_study_under_its_own_phase(whole: RunPa
         expected += [(phase, "1")] * 4 + [(phase, "2")] * 4
     assert rows == expected
     assert verify_run(whole.root).findings == ()
+    assert metrics_of(whole)["timing"]["studies_s"] > 0
+
+
+def test_the_plan_tells_of_studies(tmp_path: Path) -> None:
+    config = load_run_config(trials.write_config(tmp_path), overrides=[CONTINUOUS, *STUDIES])
+    plan = describe_plan(config, RunPaths(tmp_path / "out" / "planned"))
+    assert "then again  2 walk-forward folds, 2 placebos" in plan
 
 
 def test_studies_leave_the_main_result_as_it_is(whole: RunPaths, tmp_path: Path) -> None:
@@ -157,9 +166,12 @@ def stop_at(
 @pytest.mark.parametrize(
     ("phase", "number", "epoch", "left"),
     [
-        ("walk_forward", 1, 1, ["fold_001", "fold_002", "placebo_001", "placebo_002"]),
+        pytest.param(
+            *("walk_forward", 1, 1, ["fold_001", "fold_002", "placebo_001", "placebo_002"]),
+            marks=pytest.mark.slow,
+        ),
         ("walk_forward", 2, 4, ["fold_002", "placebo_001", "placebo_002"]),
-        ("placebo", 2, 2, ["placebo_002"]),
+        pytest.param(*("placebo", 2, 2, ["placebo_002"]), marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_goes_on_repeats_no_finished_study_and_ends_the_same(
@@ -207,6 +219,7 @@ def test_a_crash_between_the_writes_of_a_study_repeats_that_study_only(
     assert verify_run(paths.root).findings == ()
 
 
+@pytest.mark.slow
 def test_an_estimator_that_was_damaged_meanwhile_is_trained_again_and_logged_once(
     whole: RunPaths, tmp_path: Path, n_fits: list[str]
 ) -> None:
@@ -223,6 +236,7 @@ def test_an_estimator_that_was_damaged_meanwhile_is_trained_again_and_logged_onc
     assert verify_run(paths.root).errors == ()
 
 
+@pytest.mark.slow
 def test_with_more_epochs_than_before_studies_begin_anew(tmp_path: Path, n_fits: list[str]) -> None:
     asked = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
     with pytest.MonkeyPatch.context() as patch:

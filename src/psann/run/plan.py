@@ -164,4 +164,9 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     )
     if hisso.refit:
         lines.append("refit       anew on training and validation rows, to the epoch chosen")
-    return lines
+    beside = []
+    if (walk_forward := config.evaluation.walk_forward) is not None:
+        beside.append(counted(walk_forward.folds, "walk-forward fold"))
+    if n_placebos := config.evaluation.placebo:
+        beside.append(counted(n_placebos, "placebo"))
+    return [*lines, *([f"then again  {', '.join(beside)}"] if beside else [])]

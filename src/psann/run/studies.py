@@ -8,6 +8,7 @@ of their epochs once.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -271,6 +272,7 @@ def run_studies(
         what = "Walk-forward and placebo are left out: mode evaluate trains nothing."
         log_event(_logger, logging.WARNING, "evaluation", what)
         return {}
+    started = time.perf_counter()
     room = StudyRoom(context, config, targets)
     figures: dict[str, Any] = {}
     if wanted.walk_forward is not None:
@@ -279,6 +281,8 @@ def run_studies(
     if wanted.placebo:
         context.record.update(phase="placebo")
         figures["placebo"] = _placebos(config, splits, room, growth)
+    timing = context.record.as_dict()["timing"]
+    context.record.update(timing={**timing, "studies_s": time.perf_counter() - started})
     return figures
 
 

@@ -36,6 +36,7 @@ _KINDS_OF_WORK = {
     "step_s": "updates",
     "val_s": "validation",
     "checkpoint_s": "checkpoints",
+    "studies_s": "folds and placebos",
 }
 _REST = "start, judging, the rest"
 
