@@ -37,6 +37,7 @@ _LAUNCH = "update"
 # File and function -> what an update does there, less what it calls of the others.
 _PARTS = {
     ("training/engine.py", "launch"): _LAUNCH,
+    ("training/engine.py", "launch_group"): _LAUNCH,
     ("hisso/trainer.py", "_rows"): "data",
     ("hisso/trainer.py", "_context"): "data",
     ("hisso/trainer.py", "_outputs"): "data",
@@ -179,8 +180,8 @@ def update_shares(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     -------
     dict
         ``data forward reward backward optimizer update``: shares of the launches, summing to 1
-        (all 0 if there is no launch). A call counts for its part less what it calls of others;
-        ``update`` is the rest.
+        A call counts for its part less what it calls of others; ``update`` is the rest, and all
+        there is where no part can be told.
     """
     own_us = dict.fromkeys(("data", "forward", "reward", "backward", "optimizer", _LAUNCH), 0.0)
     calls = [
@@ -199,7 +200,9 @@ def update_shares(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
             own_us[open_calls[-1][2]] += minus_duration
         open_calls.append((thread, start - minus_duration, part))
     total_us = sum(own_us.values())
-    return {part: us / total_us if total_us else 0.0 for part, us in own_us.items()}
+    if not total_us:
+        return own_us | {_LAUNCH: 1.0}
+    return {part: us / total_us for part, us in own_us.items()}
 
 
 def _part(name: str) -> str | None:
