@@ -47,6 +47,30 @@ def test_empty_run_gives_none(tmp_path: Path) -> None:
     assert timing_picture(run) is None
 
 
+def test_seeds_are_thin_lines_around_the_best_one(run: RunView, tmp_path: Path) -> None:
+    names = (
+        "policy",
+        "policy_delay_1",
+        "ensemble",
+        "ensemble_delay_1",
+        "seed_1",
+        "seed_1_delay_1",
+        "seed_2",
+        "seed_2_delay_1",
+    )
+    net = np.ones((len(names), 3))
+    view = read_run(made_run(tmp_path / "run"))
+    arrays = {"net": net, "gross": net, "allocations": np.ones((3, 2), dtype=np.float32)}
+    np.savez(view.path / "evaluation.npz", names=np.array(names), **arrays)
+    picture = wealth_picture(view, points=100)
+    assert picture is not None
+    drawn = [line.get_label() for line in picture.figure.axes[0].lines]
+    assert drawn == [
+        *("policy, best seed", "policy, one row later", "the seeds as one policy"),
+        *("each seed", "each seed"),
+    ]
+
+
 def test_best_epoch_is_marked_where_the_record_says(run: RunView) -> None:
     reward, *_ = training_pictures(run, points=100)
     star = reward.figure.axes[0].lines[-1]

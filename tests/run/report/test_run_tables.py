@@ -14,7 +14,7 @@ from psann.run.report.run_tables import (
     key_figures_table,
     origin_tables,
     result_table,
-    strategies_of,
+    seeds_table,
 )
 
 
@@ -24,7 +24,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunView:
 
 
 def test_policy_and_its_nearest_baselines_lead_the_table(run: RunView) -> None:
-    assert list(strategies_of(run))[:4] == ["policy", "policy_delay_1", "uniform", "buy_and_hold"]
     table = result_table(run)
     assert table is not None
     assert [row[0] for row in table.rows[:3]] == ["policy", "policy, one row later", "1/N"]
@@ -54,6 +53,35 @@ def test_run_without_figures_has_no_tables(tmp_path: Path) -> None:
     tables = (result_table(run), key_figures_table(run), config_table(run), files_table(run))
     assert tables == (None, None, None, None)
     assert origin_tables(run) == ()
+
+
+def test_seeds_stand_beside_each_other_with_mean_and_spread(tmp_path: Path) -> None:
+    seeds = [{"seed": 42 + k, "best_epoch": k, "val_reward_mean": 0.5 + k} for k in range(2)]
+    run = read_run(
+        made_run(
+            tmp_path / "run",
+            per_seed=seeds,
+            best_epoch=0.5,
+            val_reward_mean=1.0,
+            spread={"val_reward_mean": 0.7071},
+            ensemble={"portfolio_metrics": {"cum_return": 3.0}},
+        )
+    )
+    table = seeds_table(run)
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["42", "43", "mean", "standard deviation"]
+    assert [row[2] for row in table.rows] == ["0.5", "1.5", "1", "0.7071"]
+    result = result_table(run)
+    assert result is not None
+    assert [row[:2] for row in result.rows[:3:2]] == [
+        ("policy, mean of 2 seeds", result.rows[0][1]),
+        ("the seeds as one policy", "4.00"),
+    ]
+    assert "seeds" in result.rows[0][0]
+
+
+def test_run_of_one_seed_has_no_table_of_seeds(run: RunView) -> None:
+    assert seeds_table(run) is None
 
 
 def test_only_values_at_their_default_are_set_back(run: RunView) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 FORMATS = ("html", "markdown")
 _POINTS = 500
 _FEWEST_POINTS = 100
-# What markdown would read as markup; the rest of ASCII stands for itself.
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+# What markdown would read as markup: anywhere, and as the first of a line.
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~$&])|^([-+#=])(?=[-+#=\s]|$)|(?<=^\d)([.)])(?=\s)")
 
 
 def write_report(
@@ -131,7 +131,7 @@ def markdown_text(text: str) -> str:
     >>> print(markdown_text("a|b <script>"))
     a\|b \<script\>
     """
-    return _MARKUP.sub(r"\\\1", text)
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def _environment(*, is_html: bool) -> Environment:

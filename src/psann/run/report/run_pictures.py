@@ -21,7 +21,7 @@ from psann.run.report.figures import (
     timing_figure,
     wealth_figure,
 )
-from psann.run.report.strategies import Look, strategy_look, strategy_name
+from psann.run.report.strategies import Look, is_seed, strategy_look, strategy_name
 
 _LONGEST_LABEL = 28
 _MAIN = ("policy", "policy_delay_1", "uniform")
@@ -93,15 +93,19 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
     if series is None or series.net.shape[1] < 2:
         return None
     x, x_label = time_axis(run, series)
+    has_seeds = any(map(is_seed, series.names))
+    own = {"policy": "policy, best seed"} if has_seeds else {}
     curves = [
         Curve(
-            label=short(strategy_name(name)),
+            label=own.get(name, "each seed" if is_seed(name) else short(strategy_name(name))),
             x=x,
             y=net,
             look=strategy_look(name),
             is_main=name in _MAIN,
         )
         for name, net in zip(series.names, series.net, strict=True)
+        # Of the policy the delayed actions are enough.
+        if name in _MAIN or not name.endswith("_delay_1")
     ]
     return Picture(
         name="wealth",

@@ -28,6 +28,8 @@ from psann.run.report.run_tables import (
     key_figures_table,
     origin_tables,
     result_table,
+    seeds_of,
+    seeds_table,
 )
 
 _MAX_WARNINGS = 50
@@ -45,7 +47,7 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
     points : int
         Most points per line in the pictures.
     """
-    result, key_figures = result_table(run), key_figures_table(run)
+    result, key_figures, seeds = result_table(run), key_figures_table(run), seeds_table(run)
     drawn = [wealth_picture(run, points=points), allocation_picture(run, points=points)]
     config, timing = config_table(run), timing_picture(run)
     files = files_table(run)
@@ -63,6 +65,14 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
             sentences=tuple(_terms(run)),
             tables=() if result is None else (result,),
             pictures=tuple(picture for picture in drawn if picture is not None),
+        ),
+        Section(
+            title="Seeds",
+            level=level,
+            sentences=("Several seeds trained side by side; the figures above are their means.",)
+            if seeds is not None
+            else (),
+            tables=() if seeds is None else (seeds,),
         ),
         Section(
             title="Training and time",
@@ -118,9 +128,10 @@ def _what_it_was(run: RunView) -> str:
     estimator = run.config.get("estimator")
     target = estimator.get("target") if isinstance(estimator, dict) else None
     subject = "A run" if target is None else f"A run of {printable(target)}"
+    n_seeds = f"{len(seeds_of(run))} seeds from " if seeds_of(run) else ""
     details = [
         "" if metrics["mode"] is None else f"mode {printable(metrics['mode'])}",
-        "" if metrics["seed"] is None else f"seed {printable(metrics['seed'])}",
+        "" if metrics["seed"] is None else f"{n_seeds}seed {printable(metrics['seed'])}",
         "" if metrics["device"] is None else f"on {printable(metrics['device'])}",
     ]
     done, planned = run.figure("epoch"), run.figure("epochs_total")
@@ -139,6 +150,7 @@ def _sound_record(run: RunView) -> dict[str, Any]:
     baselines = record["baselines"]
     named = baselines.items() if isinstance(baselines, Mapping) else ()
     record["baselines"] = {name: _figures(value) for name, value in named}
+    record["per_seed"] = seeds_of(run) or None
     versus = _figures(record["versus_uniform"]) or {}
     is_whole = versus.keys() >= {"growth", "low", "high", "is_distinguishable"}
     record["versus_uniform"] = versus if is_whole else None

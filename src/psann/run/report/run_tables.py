@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from psann.run.quantities import QUANTITIES
+from psann.run.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading import RunView, flat
-from psann.run.report.content import Table, number, printable, setting, wealth
+from psann.run.report.content import NOTHING, Table, number, printable, setting, wealth
 from psann.run.report.strategies import STRATEGIES, strategy_name
 
 _Form = Callable[[float | None], str]
@@ -30,27 +31,21 @@ RESULT_COLUMNS: tuple[tuple[str, str, _Form], ...] = (
     ("max drawdown", "max_drawdown", _form(".1%")),
     ("traded per row", "turnover_traded", _form(".4f")),
 )
+_SEED_QUANTITIES = tuple(
+    map(
+        quantity,
+        (
+            *("best_epoch", "val_reward_mean", "test_reward_mean"),
+            *("portfolio_metrics.annual_log_growth", "excess_growth"),
+            *("portfolio_metrics.annual_sharpe", "portfolio_metrics.max_drawdown"),
+        ),
+    )
+)
 _RESULT_NOTE = (
     "Growth (log), volatility and Sharpe ratio per year; net of costs, on the same rows. More "
     "growth and Sharpe ratio is better, less drawdown and trading. (*) chosen on these very rows: "
     "unattainable."
 )
-
-
-def strategies_of(run: RunView) -> dict[str, str]:
-    """Strategies with portfolio figures: key as in `evaluation.npz` -> dotted key of its figures.
-
-    Parameters
-    ----------
-    run : RunView
-        The run.
-    """
-    fields = {"policy": "portfolio_metrics", "policy_delay_1": "portfolio_metrics_delay_1"}
-    found = {key: field for key, field in fields.items() if isinstance(run.metrics[field], dict)}
-    baselines = run.metrics["baselines"]
-    names = list(baselines) if isinstance(baselines, dict) else []
-    ordered = sorted(names, key=lambda name: (*STRATEGIES, name).index(name))
-    return found | {name: f"baselines.{name}" for name in ordered}
 
 
 def result_table(run: RunView) -> Table | None:
@@ -66,15 +61,15 @@ def result_table(run: RunView) -> Table | None:
     Table or None
         None without portfolio figures.
     """
-    strategies = strategies_of(run)
-    if not strategies:
+    fields = _result_fields(run)
+    if not fields:
         return None
     rows = [
         (
-            printable(strategy_name(key)),
+            printable(label),
             *(form(run.figure(f"{field}.{name}")) for _, name, form in RESULT_COLUMNS),
         )
-        for key, field in strategies.items()
+        for label, field in fields
     ]
     return Table(
         columns=("strategy", *(label for label, _, _ in RESULT_COLUMNS)),
@@ -84,12 +79,69 @@ def result_table(run: RunView) -> Table | None:
     )
 
 
+def _result_fields(run: RunView) -> list[tuple[str, str]]:
+    """Name of each strategy with figures, and the dotted key of these."""
+    n_seeds = len(seeds_of(run))
+    policy = f"policy, mean of {n_seeds} seeds" if n_seeds else "policy"
+    fields = [
+        ("portfolio_metrics", policy),
+        ("portfolio_metrics_delay_1", STRATEGIES["policy_delay_1"]),
+        ("ensemble", STRATEGIES["ensemble"]),
+    ]
+    found = [
+        (label, "ensemble.portfolio_metrics" if field == "ensemble" else field)
+        for field, label in fields
+        if isinstance(run.metrics[field], dict)
+    ]
+    baselines = run.metrics["baselines"]
+    names = list(baselines) if isinstance(baselines, dict) else []
+    ordered = sorted(names, key=lambda name: (*STRATEGIES, name).index(name))
+    return found + [(strategy_name(name), f"baselines.{name}") for name in ordered]
+
+
+def seeds_of(run: RunView) -> list[dict[str, Any]]:
+    """Figures of each of several seeds; empty for a single one."""
+    seeds = run.metrics["per_seed"]
+    found = seeds if isinstance(seeds, list) else []
+    return [entry for entry in found if isinstance(entry, dict)]
+
+
+def seeds_table(run: RunView) -> Table | None:
+    """The seeds of one run beside each other, then their mean and spread."""
+    seeds = seeds_of(run)
+    if not seeds:
+        return None
+    rows = []
+    for entry in seeds:
+        own = replace(run, metrics={**run.metrics, **entry})
+        cells = [_written(each, each.of(own)) for each in _SEED_QUANTITIES]
+        rows.append((printable(entry.get("seed")), *cells))
+    values = [each.of(run) for each in _SEED_QUANTITIES]
+    spreads = [_spread(run, each) for each in _SEED_QUANTITIES]
+    for name, found in (("mean", values), ("standard deviation", spreads)):
+        cells = [_written(each, value) for each, value in zip(_SEED_QUANTITIES, found, strict=True)]
+        rows.append((name, *cells))
+    heads = [
+        f"{each.label} ({each.unit})" if each.unit else each.label for each in _SEED_QUANTITIES
+    ]
+    return Table(columns=("seed", *heads), rows=tuple(rows), n_numbers=len(heads))
+
+
+def _spread(run: RunView, each: Quantity) -> float | None:
+    key = "versus_uniform.growth" if each.key == "excess_growth" else each.key
+    return run.figure(f"spread.{key}")
+
+
+def _written(each: Quantity, value: float | None) -> str:
+    return NOTHING if value is None else each.write(value)
+
+
 def key_figures_table(run: RunView) -> Table | None:
     """Rewards, losses and effort, as far as the run has them."""
     rows = [
-        (quantity.label, quantity.write(value), quantity.unit)
-        for quantity in QUANTITIES
-        if "portfolio_metrics" not in quantity.key and (value := quantity.of(run)) is not None
+        (each.label, each.write(value), each.unit)
+        for each in QUANTITIES
+        if "portfolio_metrics" not in each.key and (value := each.of(run)) is not None
     ]
     if not rows:
         return None

@@ -34,11 +34,14 @@ _LOOKS = {
     "olmar": Look(COLOURS["olive"], ":", 1.6),
     "bcrp_hindsight": Look(COLOURS["muted"], _LONG_DASH),
 }
+_LOOKS["ensemble"] = Look(COLOURS["vermillion"], "-.", 1.6)
+_SEED_LOOK = Look(COLOURS["blue"], width=0.5)
 _OTHER_LOOK = Look(COLOURS["green"], _SPARSE_DOTS, 1.6)
 # In the order of a table, with a reader's names.
 STRATEGIES = {
     "policy": "policy",
     "policy_delay_1": "policy, one row later",
+    "ensemble": "the seeds as one policy",
     **{key: label for label, key in BASELINE_LABELS.items()},
 }
 _RUN_COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky", "olive", "ink")
@@ -64,7 +67,18 @@ def strategy_look(key: str) -> Look:
     key : str
         As in `evaluation.npz`.
     """
-    return _LOOKS.get(key, _OTHER_LOOK)
+    return _SEED_LOOK if is_seed(key) else _LOOKS.get(key, _OTHER_LOOK)
+
+
+def is_seed(key: str) -> bool:
+    """Whether a strategy of `evaluation.npz` is one of several seeds.
+
+    Examples
+    --------
+    >>> is_seed("seed_42"), is_seed("seed_42_delay_1"), is_seed("policy")
+    (True, True, False)
+    """
+    return key.startswith("seed_")
 
 
 def run_look(place: int) -> Look:
