@@ -22,9 +22,10 @@ def section(made: Report, title: str) -> Section:
     return found
 
 
-def column(table: Table, name: str) -> list[str]:
-    (place,) = [i for i, head in enumerate(table.columns) if head.split(" (")[0] == name]
-    return [row[place] for row in table.rows]
+def cells(table: Table, label: str) -> list[str]:
+    """What a table of few runs has under a quantity."""
+    (row,) = [row for row in table.rows if row[0] == label]
+    return list(row[1 : 1 + table.n_numbers])
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +77,8 @@ def test_identical_runs_are_called_identical(tmp_path: Path) -> None:
 
 def test_seeds_of_one_configuration_are_a_row_of_mean_and_spread(grid: Report) -> None:
     (table,) = section(grid, "Side by side").tables
-    assert [row[0] for row in table.rows] == ["a", "b", "c", "a and 1 more"]
-    assert column(table, "validation reward") == ["0.25", "* 0.75", "0.125", "0.5 ± 0.3536"]
+    assert table.columns == ("figure", "a", "b", "c", "a and 1 more", "unit", "better")
+    assert cells(table, "validation reward") == ["0.25", "* 0.75", "0.125", "0.5 ± 0.3536"]
 
 
 def test_seeds_of_one_configuration_look_alike(grid: Report) -> None:
@@ -96,8 +97,8 @@ def test_best_is_the_highest_or_the_lowest(tmp_path: Path) -> None:
         for i in range(3)
     ]
     (table,) = section(report(*roots), "Side by side").tables
-    assert column(table, "duration") == ["* 0.0", "1.0", "2.0"]
-    assert column(table, "best epoch") == ["0", "1", "2"]
+    assert cells(table, "duration") == ["* 0.0", "1.0", "2.0"]
+    assert cells(table, "best epoch") == ["0", "1", "2"]
 
 
 def test_uniform_of_other_data_is_not_drawn(tmp_path: Path) -> None:
@@ -112,6 +113,9 @@ def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
     (table,) = section(made, "What differs").tables
     assert table.columns == ("run", "training.lr")
     assert table.rows[6] == ("run6", "7.0")
+    (ranking,) = section(made, "Side by side").tables
+    assert ranking.columns[1] == "validation reward (per row, higher is better)"
+    assert [row[0] for row in ranking.rows] == [f"run{i}" for i in range(7)]
     wealth, _ = section(made, "Side by side").pictures
     assert len(wealth.figure.axes) == 1  # seven drawdowns over each other would hide each other
 
@@ -121,7 +125,7 @@ def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> 
     made = report(tmp_path / "empty", made_run(tmp_path / "run"))
     assert "cannot be read" in section(made, "What differs").sentences[0]
     (table,) = section(made, "Side by side").tables
-    assert column(table, "status") == ["unknown", "completed"]
+    assert cells(table, "status") == ["unknown", "completed"]
 
 
 @pytest.mark.slow

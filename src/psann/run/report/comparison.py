@@ -135,20 +135,33 @@ def _group_sentences(several: Sequence[Group], name_of: _Name) -> Iterator[str]:
 
 
 def _ranking(runs: Sequence[RunView], several: Sequence[Group], name_of: _Name) -> Table:
-    """One row per run and per group of several, the best run of each column marked."""
+    """Every run and group of several beside each other; of many, one row each."""
     shown = [each for each in _MAIN if any(each.of(run) is not None for run in runs)]
     best = {each.key: _best(runs, each) for each in shown}
-    rows = []
-    for group in [*(Group((run,)) for run in runs), *several]:
-        cells = [_cell(group, each, best[each.key]) for each in shown]
-        name = _group_name(group, name_of) if len(group.runs) > 1 else name_of(group.runs[0])
-        statuses = dict.fromkeys(printable(run.status).replace("_", " ") for run in group.runs)
-        rows.append((name, *cells, ", ".join(statuses)))
+    groups = [*(Group((run,)) for run in runs), *several]
+    names = [
+        _group_name(group, name_of) if len(group.runs) > 1 else name_of(group.runs[0])
+        for group in groups
+    ]
+    statuses = [
+        ", ".join(dict.fromkeys(printable(run.status).replace("_", " ") for run in group.runs))
+        for group in groups
+    ]
+    cells = [[_cell(group, each, best[each.key]) for group in groups] for each in shown]
+    note = "* the best of the runs."
+    if len(groups) > _MOST_COLUMNS:
+        by_group = zip(names, *cells, statuses, strict=True)
+        columns = ("run", *map(_head, shown), "status")
+        return Table(columns=columns, rows=tuple(by_group), n_numbers=len(shown), note=note)
+    by_quantity = [
+        (each.label, *of_each, each.unit, each.better)
+        for each, of_each in zip(shown, cells, strict=True)
+    ]
     return Table(
-        columns=("run", *map(_head, shown), "status"),
-        rows=tuple(rows),
-        n_numbers=len(shown),
-        note="* the best of the runs.",
+        columns=("figure", *names, "unit", "better"),
+        rows=(*by_quantity, ("status", *statuses, "", "")),
+        n_numbers=len(groups),
+        note=note,
     )
 
 
