@@ -85,6 +85,24 @@ def test_values_of_wrong_kinds_break_no_sentence(tmp_path: Path) -> None:
     assert "Not finite, and null in metrics.json: val_loss." in made["Problems"].warnings
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"status": "diverged", "error": "DivergedError: loss is nan"}, "loss is nan"),
+        ({"status": "running", "finished_utc": None}, "stale"),
+        ({"schema_version": 99}, "schema version"),
+    ],
+    ids=["diverged", "running when copied", "another version"],
+)
+def test_run_of_any_ending_is_reported(
+    tmp_path: Path, fields: dict[str, object], said: str
+) -> None:
+    made = sections(made_run(tmp_path / "run", **fields))
+    texts = [text for each in made.values() for text in (*each.sentences, *each.warnings)]
+    assert said in " ".join(texts)
+    assert made["Training and time"].pictures
+
+
 @pytest.mark.slow
 def test_runs_killed_at_random_instants_are_reported(tmp_path: Path) -> None:
     for paths in killed_runs(tmp_path, 10):
