@@ -352,6 +352,15 @@ def test_a_parameter_of_the_wrong_kind_is_refused_by_name(name: str) -> None:
         ({"activation_params": {"amplitud": 1}}, r"activation_params\.amplitud is no known key"),
         ({"activation": "tanh", "activation_params": {"amplitude": 2.0}}, "activation_params"),
         ({"lr_schedule": "cosin"}, r"lr_schedule\.name must be 'constant'"),
+        (
+            {"lr_schedule": {"warmup_epochs": 9}, "epochs": 8},
+            "warmup_epochs must be at most epochs",
+        ),
+        (
+            {"lr_schedule": {"name": "linear", "lr_min": 1.0}, "lr": 0.5},
+            "lr_min must be at most lr",
+        ),
+        ({"epochs": 10**7 + 1}, r"in the range \[1, 10000000\]"),
         ({"loss": "os.system"}, "loss: 'os.system' belongs to Python itself"),
         ({"loss": "user_rewards:averaged"}, "a loss must give one value per element"),
         ({"hidden_layers": 10**9}, r"in the range \[1, 256\]"),

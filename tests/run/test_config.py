@@ -273,7 +273,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "window 1": (
         "window: 8",
         "window: 1",
-        "line 7: hisso.window must be a whole number of at least 2; got 1.",
+        "line 7: hisso.window must be a whole number of at least 2 and of at most 10000000; got 1.",
     ),
     "window 8.5": ("window: 8", "window: 8.5", "line 7: hisso.window must be a whole number"),
     "window 8.0": ("window: 8", "window: 8.0", "line 7: hisso.window must be a whole number"),
@@ -284,7 +284,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "no updates": (
         "updates_per_epoch: 2",
         "updates_per_epoch: 0",
-        "line 9: hisso.updates_per_epoch must be a whole number of at least 1, or null; got 0.",
+        "line 9: hisso.updates_per_epoch must be a whole number of at least 1 and of at most",
     ),
     "yes": ("enabled: true", "enabled: yes", 'must be true or false; got "yes". Write true.'),
     "enabled 1": ("enabled: true", "enabled: 1", "line 6: hisso.enabled must be true or false"),
@@ -321,7 +321,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "warm start of no epochs": (
         "    epochs: 2",
         "    epochs: 0",
-        "line 17: hisso.supervised.epochs must be a whole number of at least 1; got 0.",
+        "line 17: hisso.supervised.epochs must be a whole number of at least 1 and of at most",
     ),
     "unknown warm-start key": (
         "    shuffle: true",
@@ -371,6 +371,16 @@ BAD: dict[str, tuple[str, str, str]] = {
         "name: step, lr_min: 1e-5",
         "training.lr_schedule: lr_min has no effect on the schedule 'step'",
     ),
+    "warm-up beyond the end": (
+        "warmup_epochs: 1}",
+        "warmup_epochs: 5}",
+        "line 35: training.lr_schedule: warmup_epochs must be at most epochs, 3, or lr is never",
+    ),
+    "schedule that climbs": (
+        "lr_min: 1e-5",
+        "lr_min: 0.02",
+        "lr_min must be at most lr, 0.01, from where the rate falls; got 0.02",
+    ),
     "unknown monitor": ("monitor: auto", "monitor: valloss", "training.monitor must be one of"),
     "no seeds": ("seeds: 1", "seeds: 0", "training.seeds must be a whole number of at least 1"),
     "too many seeds": ("seeds: 1", "seeds: 1001", "training.seeds must be"),
@@ -410,6 +420,16 @@ BAD: dict[str, tuple[str, str, str]] = {
     ),
     "unheard-of key": ("seed: 7", "zebra: 7", "run.yaml line 47: zebra is no known key."),
     "recorded digest": ("seed: 7", "recorded: {npz_sha256: abc}", "recorded.npz_sha256 must be"),
+    "digest of no archive": (
+        "seed: 7",
+        f"recorded: {{npz_sha256: {'a' * 64}}}",
+        "recorded: npz_sha256 has no effect on a loader: remove it.",
+    ),
+    "digest of no parent": (
+        "seed: 7",
+        f"recorded: {{init_from_sha256: {'a' * 64}}}",
+        "recorded: init_from_sha256 has no effect without init_from: remove it.",
+    ),
     "masked secret": (
         "    steps: 96",
         "    password: '***'",
@@ -426,6 +446,36 @@ BAD: dict[str, tuple[str, str, str]] = {
         "estimator.params.random_state is 5, but seed is 7 (run.yaml line 47); keep one of them.",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "training.epochs",
+        "training.batch_size",
+        "hisso.window",
+        "hisso.batch_episodes",
+        "hisso.updates_per_epoch",
+        "hisso.supervised.epochs",
+        "hisso.supervised.batch_size",
+    ],
+)
+def test_a_number_that_no_run_could_reach_is_refused(tmp_path: Path, key: str) -> None:
+    _load(tmp_path, SAMPLE, overrides=[f"{key}=10000000"])
+    with pytest.raises(ConfigError, match=r"and of at most 10000000.*got 10000001"):
+        _load(tmp_path, SAMPLE, overrides=[f"{key}=10000001"])
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+def test_a_number_that_is_not_finite_is_told_once(tmp_path: Path, number: str) -> None:
+    text = SAMPLE.replace("  lr: 0.01\n  lr_sch", f"  lr: {number}\n  lr_sch")
+    with pytest.raises(ConfigError) as caught:
+        _load(tmp_path, text.replace("window: 8", "window: 1"))
+    assert caught.value.problems == (
+        "run.yaml line 7: hisso.window must be a whole number of at least 2 and of at most "
+        "10000000; got 1.",
+        "run.yaml line 34: training.lr must be a finite number.",
+    )
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD.values(), ids=BAD)

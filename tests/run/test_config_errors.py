@@ -71,6 +71,12 @@ def test_a_validators_own_words_are_kept() -> None:
     assert _problems({"size": 1, "odd": 2}) == ["f odd: odd: is even; write an odd number."]
 
 
+def test_a_number_that_is_not_finite_was_told_by_the_reader_of_the_file() -> None:
+    assert _problems({"size": float("nan"), "odd": 2}) == [
+        "f odd: odd: is even; write an odd number."
+    ]
+
+
 def test_yes_and_no_are_told_how_to_write_them() -> None:
     assert _problems({"size": 1, "inner": "No"})[0].endswith('got "No". Write false.')
     assert _problems({"size": 1, "inner": "on"})[0].endswith('got "on". Write true.')

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,7 +148,7 @@ def test_every_constructor_argument_has_its_value(tmp_path: Path) -> None:
             "hisso.context_extractor must take the windows X; its signature is (X, y).",
         ),
         ("data={npz: absent.npz}", "data.npz must be a NumPy archive; "),
-        ("data={npz: .}", "is no file."),
+        ("data={npz: .}", "is a directory."),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, override: str, problem: str) -> None:
@@ -194,6 +196,45 @@ def test_a_run_directory_stands_for_its_best_estimator(tmp_path: Path) -> None:
         targets = _check(tmp_path, "mode=fine_tune", f"init_from={given}")
         assert targets.estimator_file == best
         assert targets.estimator_file_sha256 == hashlib.sha256(b"weights").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("nothing", "does not exist"),
+        ("directory", "is a directory"),
+        ("pipe", "is a pipe"),
+        ("device", "is a device"),
+        ("socket", "is a socket"),
+    ],
+)
+def test_what_is_no_file_is_named_for_what_it_is_and_never_opened(
+    tmp_path: Path, kind: str, what: str
+) -> None:
+    place = tmp_path / "place"
+    if kind == "directory":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)  # to open it would wait for a writer for ever
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    elif kind == "socket":
+        os.mknod(place, stat.S_IFSOCK | 0o600)
+    (problem,) = _problems(tmp_path, f"data={{npz: {place}}}")
+    assert problem.endswith(f"data.npz must be a NumPy archive; {place} {what}.")
+    (problem,) = _problems(tmp_path, "mode=fine_tune", f"init_from={place}")
+    told = f"{place} {what}."
+    if kind == "directory":
+        told = f"{place} holds no checkpoints/best.safetensors."
+    assert problem.endswith(f"init_from must be a run directory or an estimator file; {told}")
+
+
+def test_a_pipe_in_the_place_of_the_best_estimator_is_named(tmp_path: Path) -> None:
+    best = tmp_path / "first" / "checkpoints" / "best.safetensors"
+    best.parent.mkdir(parents=True)
+    os.mkfifo(best)
+    (problem,) = _problems(tmp_path, "mode=fine_tune", f"init_from={tmp_path / 'first'}")
+    assert problem.endswith(f"an estimator file; {best} is a pipe.")
 
 
 def test_files_that_changed_since_they_were_recorded_are_refused(tmp_path: Path) -> None:

@@ -217,6 +217,52 @@ def test_an_architecture_that_differs_is_refused_with_both_values(tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "hisso.primary_transform=softmax_cash",
+            "hisso.enabled=false",
+            "--set hisso.enabled=false: hisso.enabled is false, but the policy in init_from has "
+            "primary_transform 'softmax_cash', whose network has an output for cash that no target "
+            "goes with. Write hisso: {enabled: true, primary_transform: softmax_cash}, or mode: "
+            "train without init_from.",
+        ),
+        (
+            "hisso.enabled=false",
+            "hisso.primary_transform=softmax_cash",
+            "--set hisso.primary_transform=softmax_cash: hisso.primary_transform is "
+            "'softmax_cash', which needs an output for cash, but the estimator in init_from was "
+            "trained on targets and has none. Write another transform, such as softmax, or mode: "
+            "train without init_from.",
+        ),
+    ],
+)
+def test_a_head_that_does_not_fit_is_told_in_words_of_the_configuration(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    parent = finished(tmp_path, "training.epochs=1", before, name="parent")
+    outcome = trial(tmp_path, after, mode="fine_tune", init_from=str(parent.root))
+    assert (outcome.exit_code, outcome.message) == (1, message)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("hisso.primary_transform=softmax", "hisso.enabled=false"),
+        ("hisso.enabled=false", "hisso.primary_transform=tanh"),
+    ],
+)
+def test_a_head_without_cash_serves_targets_and_episodes(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    parent = finished(tmp_path, "training.epochs=1", before, name="parent")
+    child = finished(
+        tmp_path, "training.epochs=1", after, mode="fine_tune", init_from=str(parent.root)
+    )
+    assert metrics_of(child)["mode"] == "fine_tune"
+
+
 def test_training_keys_of_a_fine_tuning_apply(tmp_path: Path) -> None:
     parent = finished(tmp_path, "training.epochs=1", name="parent")
     child = finished(

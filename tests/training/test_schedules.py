@@ -159,3 +159,23 @@ def test_a_setting_without_effect_is_refused(options: dict, idle: str) -> None:
 def test_a_value_out_of_range_is_refused(options: dict) -> None:
     with pytest.raises(ValueError, match=f"\n{list(options)[-1]}\n"):
         LRScheduleOptions(**options)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "one_cycle"])
+def test_a_rate_may_end_where_it_begins_but_not_above(name: str) -> None:
+    LRScheduleOptions(name=name, lr_min=LR).check_fits(lr=LR, epochs=1)
+    with pytest.raises(ValueError, match=r"lr_min must be at most lr, 0\.5, .*; got 0\.6"):
+        LRScheduleOptions(name=name, lr_min=0.6).check_fits(lr=LR, epochs=1)
+
+
+def test_a_warm_up_may_fill_the_training_but_not_outlast_it() -> None:
+    schedule = LRScheduleOptions(warmup_epochs=3)
+    schedule.check_fits(lr=LR, epochs=3)
+    with pytest.raises(ValueError, match=r"warmup_epochs must be at most epochs, 2, .*; got 3"):
+        schedule.check_fits(lr=LR, epochs=2)
+
+
+def test_both_misfits_of_a_schedule_are_told_at_once() -> None:
+    schedule = LRScheduleOptions(name="linear", lr_min=1.0, warmup_epochs=3)
+    with pytest.raises(ValueError, match=r"warmup_epochs must be .*; lr_min must be"):
+        schedule.check_fits(lr=LR, epochs=2)

@@ -65,6 +65,7 @@ COUNT = Interval(Integral, 1, None, closed="left")
 # before it takes memory.
 LAYERS = Interval(Integral, 1, 256, closed="both")
 UNITS = Interval(Integral, 1, 65_536, closed="both")
+ITERATIONS = Interval(Integral, 1, 10_000_000, closed="both")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 REAL = Interval(Real, None, None, closed="neither")
 
@@ -85,8 +86,8 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         "hidden_units": [UNITS],
         "activation": [StrOptions({"psann", "tanh", "relu"})],
         "activation_params": [dict, None],
-        "epochs": [COUNT],
-        "batch_size": [COUNT],
+        "epochs": [ITERATIONS],
+        "batch_size": [ITERATIONS],
         "lr": [POSITIVE],
         "lr_schedule": [str, dict, LRScheduleOptions, None],
         "optimizer": [StrOptions({"adam", "adamw", "sgd"})],
@@ -180,7 +181,8 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         problems = list(refused.values())
         checks: list[Callable[[], object]] = []
         if "lr_schedule" not in refused:
-            checks.append(self._schedule)
+            is_fitting = not {"lr", "epochs"} & refused.keys()
+            checks.append(self._check_schedule if is_fitting else self._schedule)
         if "loss" not in refused and imports:
             checks.append(self._loss)
         if not refused:
@@ -438,6 +440,10 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
         if isinstance(given, str):
             given = {"name": given}
         return read_options(LRScheduleOptions, given or {}, who="lr_schedule")
+
+    def _check_schedule(self) -> None:
+        """Raise `ValueError` if there is no such schedule, or not of these epochs and rate."""
+        self._schedule().check_fits(lr=self.lr, epochs=self.epochs)
 
     def _loss(self) -> Loss:
         """The loss by name, import path, or as given."""

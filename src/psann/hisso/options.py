@@ -28,9 +28,9 @@ class WarmStartOptions(BaseModel):
 
     y_key: str = "y_train"
     """Array that holds the targets; any key of the data set with as many rows as `X_train`."""
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, le=10_000_000)
     """Passes over the training rows."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=10_000_000)
     """Rows per update."""
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Learning rate; null takes `training.lr`."""
@@ -49,11 +49,11 @@ class HISSOOptions(BaseModel):
 
     enabled: bool = True
     """False trains on targets only."""
-    window: int = Field(default=64, ge=2)
+    window: int = Field(default=64, ge=2, le=10_000_000)
     """Steps per episode, T."""
-    batch_episodes: int = Field(default=32, ge=1)
+    batch_episodes: int = Field(default=32, ge=1, le=10_000_000)
     """Episodes per optimiser update, B."""
-    updates_per_epoch: int | None = Field(default=None, ge=1)
+    updates_per_epoch: int | None = Field(default=None, ge=1, le=10_000_000)
     """Updates per epoch, U; null takes as many as cover the training rows once."""
     reward: str | RewardTarget | Callable[..., Any] | None = None
     """Name in the rewards table, `pkg.mod:function`, or `{target, kwargs}`; null takes portfolio,

@@ -87,9 +87,9 @@ class TrainingConfig(BaseModel):
 
     model_config = _SECTION
 
-    epochs: int = Field(default=200, ge=1)
+    epochs: int = Field(default=200, ge=1, le=10_000_000)
     """Epochs of the main phase."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=10_000_000)
     """Rows per update of supervised training."""
     patience: int | None = Field(default=None, ge=1)
     """Epochs without a better monitor before training stops; null never stops early."""
@@ -117,6 +117,13 @@ class TrainingConfig(BaseModel):
     """Skipped updates after which `on_nonfinite: skip` stops after all."""
     checkpoint_every_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     """Seconds between two commits to the run directory, at least."""
+
+    @field_validator("lr_schedule")
+    @classmethod
+    def _schedule_fits(cls, schedule: LRScheduleOptions, info: ValidationInfo) -> LRScheduleOptions:
+        if "lr" in info.data and "epochs" in info.data:  # else they were refused themselves
+            schedule.check_fits(lr=info.data["lr"], epochs=info.data["epochs"])
+        return schedule
 
 
 class EvaluationConfig(EvaluationOptions):
@@ -215,6 +222,21 @@ class RunConfig(BaseModel):
         if training is not None and seed + training.seeds > 2**32:
             raise ValueError(f"seed + training.seeds must be at most {2**32}")
         return seed
+
+    @field_validator("recorded")
+    @classmethod
+    def _digests_have_their_files(
+        cls, recorded: RecordedFacts, info: ValidationInfo
+    ) -> RecordedFacts:
+        data = info.data.get("data")
+        idle = []
+        if recorded.npz_sha256 is not None and data is not None and data.npz is None:
+            idle.append("npz_sha256 has no effect on a loader")
+        if recorded.init_from_sha256 is not None and info.data.get("init_from", "") is None:
+            idle.append("init_from_sha256 has no effect without init_from")
+        if idle:
+            raise ValueError("; ".join(f"{sentence}: remove it" for sentence in idle))
+        return recorded
 
     @property
     def seeds(self) -> range:

@@ -35,7 +35,8 @@ def readable_problems(
     -------
     list of str
         `"run.yaml line 4: hisso.window must be a whole number of at least 2; got 1."`, one per
-        key, in the order of the model; a key that is missing because it is misspelt is told once.
+        key, in the order of the model; a key that is missing because it is misspelt is told once,
+        and a number that is not finite not at all: whoever read the file has refused it.
     """
     keys = config_keys(model)
     found = {
@@ -44,7 +45,11 @@ def readable_problems(
     }
     # Where a key has several forms, one of them is refused as a whole and another for a key
     # below; the one that got further is the one that was meant.
-    found = {path: finding for path, finding in found.items() if not _has_below(path, found)}
+    found = {
+        path: finding
+        for path, finding in found.items()
+        if not (_has_below(path, found) or _is_not_finite(tree.get(path)))
+    }
     guesses = {
         path: _guess(path, keys)
         for path, finding in found.items()
@@ -86,6 +91,10 @@ def _path_in_file(location: tuple[int | str, ...], tree: ConfigTree, keys: Keys)
 
 def _has_below(path: Path, paths: dict[Path, Any]) -> bool:
     return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+
+
+def _is_not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _guess(path: Path, keys: Keys) -> Path | None:

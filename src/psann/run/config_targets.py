@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,10 +206,10 @@ class _Search:
         file = RunPaths(given).best if given.is_dir() else given
         if file.is_file():
             return file
-        what = "holds no checkpoints/best.safetensors" if given.is_dir() else "does not exist"
-        self._refuse(
-            ("init_from",), f"must be a run directory or an estimator file; {given} {what}"
-        )
+        what = f"{file} {_what_is(file)}"
+        if file != given and not file.exists():
+            what = f"{given} holds no checkpoints/best.safetensors"
+        self._refuse(("init_from",), f"must be a run directory or an estimator file; {what}")
         return None
 
     def seed_files(self) -> tuple[Path, ...]:
@@ -233,8 +234,7 @@ class _Search:
             return
         file = Path(self.config.data.npz)
         if not file.is_file():
-            what = "is no file" if file.exists() else "does not exist"
-            self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {what}")
+            self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {_what_is(file)}")
         elif self.config.recorded.npz_sha256 is not None:
             self.digest(file, "npz")
 
@@ -323,6 +323,24 @@ _SOURCES = {
     "initial": "evaluation.initial",
     "cash": "hisso.primary_transform",
 }
+
+
+_KINDS = {
+    stat.S_IFDIR: "is a directory",
+    stat.S_IFIFO: "is a pipe",
+    stat.S_IFSOCK: "is a socket",
+    stat.S_IFCHR: "is a device",
+    stat.S_IFBLK: "is a device",
+}
+
+
+def _what_is(path: Path) -> str:
+    """Say what stands where a file should be, without opening it: a pipe would block."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "is no file")
+    except OSError as error:
+        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return "does not exist" if is_absent else f"cannot be read: {error.strerror}"
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:

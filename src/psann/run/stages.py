@@ -19,7 +19,9 @@ from psann._device import device_name, resolve_device
 from psann._mapped import is_mapped
 from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._fit_utils import network_outputs
 from psann.estimators.seeds import fit_together, seeded
+from psann.hisso.options import HISSOOptions
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
 from psann.run.checkpoints import Checkpoints
@@ -240,12 +242,36 @@ def _check_against_parent(
             f"{config.hisso.primary_transform!r}, but the policy in init_from has "
             f"{parent.primary_transform!r}; write that or train from scratch."
         )
+    problems += _problem_of_the_head(config, parent)
     if widths := _other_widths(estimator, splits, kind="prices" if config.hisso.enabled else "y"):
         problems.append(
             f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
         )
     if problems:
         raise ConfigError(problems)
+
+
+def _problem_of_the_head(config: RunConfig, parent: HISSOOptions | None) -> list[str]:
+    """Where one of parent and child is trained on targets, and the other's network has cash."""
+    hisso = config.hisso
+    was_hisso = parent is not None and parent.enabled
+    if config.mode != "fine_tune" or was_hisso == hisso.enabled:
+        return []
+    if parent is not None and was_hisso and network_outputs(0, parent):
+        return [
+            f"{config.where('hisso', 'enabled')}: hisso.enabled is false, but the policy in "
+            f"init_from has primary_transform {parent.primary_transform!r}, whose network has an "
+            "output for cash that no target goes with. Write hisso: {enabled: true, "
+            f"primary_transform: {parent.primary_transform}}}, or mode: train without init_from."
+        ]
+    if network_outputs(0, hisso):
+        return [
+            f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
+            f"{hisso.primary_transform!r}, which needs an output for cash, but the estimator in "
+            "init_from was trained on targets and has none. Write another transform, such as "
+            "softmax, or mode: train without init_from."
+        ]
+    return []
 
 
 def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: str) -> list[str]:

@@ -46,6 +46,34 @@ class LRScheduleOptions(BaseModel):
             )
         return self
 
+    def check_fits(self, *, lr: float, epochs: int) -> None:
+        """Refuse what cannot be meant in a training of `epochs` epochs at `lr`.
+
+        Parameters
+        ----------
+        lr : float
+            Peak learning rate, greater than 0.
+        epochs : int
+            Planned epochs, at least 1.
+
+        Raises
+        ------
+        ValueError
+            If the warm-up is longer than the training, or the rate would end above its peak.
+        """
+        problems = []
+        if self.warmup_epochs > epochs:
+            problems.append(
+                f"warmup_epochs must be at most epochs, {epochs}, or lr is never reached; got "
+                f"{self.warmup_epochs}"
+            )
+        if self.lr_min is not None and self.lr_min > lr:
+            problems.append(
+                f"lr_min must be at most lr, {lr:g}, from where the rate falls; got {self.lr_min:g}"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+
 
 # The share of epochs in which one_cycle rises, and how far below lr it starts (Smith 2018).
 _ONE_CYCLE_RISE = 0.3
