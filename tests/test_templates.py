@@ -48,8 +48,11 @@ def test_a_template_runs(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = ["training.epochs=1", "hisso.updates_per_epoch=1"]
-    if load_run_config(template).hisso.warm_start is not None:
+    config = load_run_config(template)
+    if config.hisso.warm_start is not None:
         short.append("hisso.supervised.epochs=1")
+    if config.training.lr_schedule.warmup_epochs > 1:
+        short.append("training.lr_schedule.warmup_epochs=1")
     arguments = ["--config", str(template), "--output-dir", str(tmp_path), "--run-name", "short"]
     arguments += [argument for override in short for argument in ("--set", override)]
     assert main([*arguments, "--device", "cpu", "--quiet"]) == 0, capsys.readouterr().err
@@ -57,7 +60,7 @@ def test_a_template_runs(
     assert metrics["status"] == "completed"
     assert metrics["monitor"] == "val_reward"
     assert metrics["portfolio_metrics"]["n_steps"] > 10
-    assert metrics["trans_cost"] == load_run_config(template).evaluation.trans_cost
+    assert metrics["trans_cost"] == config.evaluation.trans_cost
 
 
 @by_template

@@ -143,10 +143,11 @@ def test_prices_that_float32_takes_for_nothing_are_refused(bad: float) -> None:
     assert "prices must be greater than 0" in refusal({"X": X, "prices": prices})
 
 
-def test_prices_are_as_wide_as_y_or_a_single_column() -> None:
-    prepare_inputs_and_scaler({"X": X, "y": Y, "prices": PRICES[:, :1]}, None)
-    assert refusal({"X": X, "y": Y, "prices": np.ones((20, 3))}) == (
-        "prices must have one column per column of y, 2, or a single one; got 3."
+@pytest.mark.parametrize("n_prices", [1, 3])
+def test_prices_are_as_wide_as_y(n_prices: int) -> None:
+    assert refusal({"X": X, "y": Y, "prices": np.ones((20, n_prices))}) == (
+        f"prices must have one column per column of y, 2; got {n_prices}. Both are the assets "
+        "that are acted on."
     )
 
 
@@ -165,7 +166,8 @@ def width(train: dict[str, Any], **hisso: Any) -> int:
 
 
 def test_actions_are_as_many_as_columns_of_y_else_prices_else_context() -> None:
-    assert width({"X": X, "y": Y, "prices": PRICES[:, :1]}) == 2
+    assert width({"X": X, "y": Y, "prices": PRICES}) == 2
+    assert width({"X": X, "y": Y, "context": X[:, :1]}, reward="negative_mse") == 2
     assert width({"X": X, "prices": PRICES}) == 2
     extractor = {"context_extractor": "user_rewards:first_column"}
     assert width({"X": X, "prices": PRICES}, **extractor) == 2

@@ -185,12 +185,13 @@ def test_the_cost_and_first_holdings_of_fit_are_the_default() -> None:
     ("arguments", "message"),
     [
         ({"prices": PRICES[:60]}, "prices must have the 120 rows of X; got 60"),
-        ({"prices": PRICES[:, :2]}, r"must have 3 columns, .* got shape \(120, 2\)"),
+        ({"prices": PRICES[:, :2]}, "prices must have 3 columns, one per output; got 2"),
+        ({"prices": PRICES[:, :1]}, "prices must have 3 columns, one per output; got 1"),
         ({"prices": -PRICES}, "prices must be greater than 0"),
         ({"prices": None}, r"hisso\.reward must say what to maximise"),
         ({"prices": PRICES[:1], "X": X[:1]}, "reward portfolio needs at least 2 rows; got 1"),
         ({"prices": PRICES, "evaluation": {"cost": 1}}, r"evaluation\.cost is no known key"),
-        ({"prices": PRICES, "y": Y}, "prices must have one column per column of y, 2, or"),
+        ({"prices": PRICES, "y": Y}, "prices must have one column per column of y, 2; got 3"),
     ],
 )
 def test_a_reward_that_cannot_be_computed_is_refused(

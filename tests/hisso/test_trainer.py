@@ -417,7 +417,7 @@ def test_validation_rows_never_move_the_weights() -> None:
          {"y": np.ones((120, 2)), "prices": None},
          r"must have 2 columns, .* got shape \(120, 3\)"),
         ({}, {"prices": None}, r"hisso\.reward must say what to maximise"),
-        ({}, {"y": np.ones((120, 2))}, "one column per column of y, 2, or a single one; got 3"),
+        ({}, {"y": np.ones((120, 2))}, "one column per column of y, 2; got 3"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused(

@@ -352,7 +352,18 @@ BAD_FOR_NEEDS = {
     "warm-start targets of other width": (
         replaced(labels=np.ones((30, 3))),
         needs(y_key="labels"),
-        "labels (training) must have rows of the same shape as y_train, (2,); got (3,)",
+        "hisso.supervised.y_key must name targets of one column per action, as many as "
+        "prices_train: 2; got 'labels', whose rows have shape (3,). Name another array, or cut",
+    ),
+    "warm-start targets of other width, without prices": (
+        replaced(labels=np.ones((30, 3)), **{f"prices_{split}": None for split in ROWS}),
+        needs(y_key="labels", needs_prices=False),
+        "one column per action, as many as y_train: 2; got 'labels', whose rows have shape (3,)",
+    ),
+    "features as warm-start targets": (
+        good_data,
+        needs(y_key="X_train"),
+        "as many as prices_train: 2; got 'X_train', whose rows have shape (4,)",
     ),
     "warm-start targets as text": (
         replaced(labels=np.full((30, 2), "a")),

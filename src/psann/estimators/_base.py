@@ -244,7 +244,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
             Rows in time order; more than two dimensions are flattened.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
             Targets; HISSO can do without.
-        prices : array-like of shape (n_samples, n_outputs) or (n_samples, 1), optional
+        prices : array-like of shape (n_samples, n_outputs), optional
             Positive; row t of X decides what is held from ``prices[t]`` to ``prices[t + 1]``.
         context : array-like of shape (n_samples, n_context), optional
             Conditioning input of the network, for `WaveResNetRegressor`.

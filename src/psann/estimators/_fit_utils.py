@@ -51,7 +51,7 @@ class PreparedSplit:
     X: NDArray[np.float32]  # (N, F) scaled
     X_raw: Floats  # (N, F) as given
     y: NDArray[np.float32] | None = None  # (N, M) scaled
-    prices: NDArray[np.float64] | None = None  # (N, M) or (N, 1)
+    prices: NDArray[np.float64] | None = None  # (N, M)
     context: NDArray[np.float32] | None = None  # (N, C)
 
 
@@ -125,7 +125,7 @@ def prepare_inputs_and_scaler(
     Parameters
     ----------
     train, validation : mapping
-        Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` (N, M) or (N, 1),
+        Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` (N, M),
         ``context`` (N, C).
     scaler, target_scaler : str, transformer or None
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
@@ -205,10 +205,10 @@ def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     # The smallest price that float32, in which training divides, can hold.
     if (prices < np.finfo(np.float32).tiny).any():
         problems.append(f"{name}prices must be greater than 0; the smallest is {prices.min():g}.")
-    if y is not None and prices.shape[1] not in (1, y.shape[1]):
+    if y is not None and prices.shape[1] != y.shape[1]:
         problems.append(
-            f"{name}prices must have one column per column of y, {y.shape[1]}, or a single one; "
-            f"got {prices.shape[1]}."
+            f"{name}prices must have one column per column of y, {y.shape[1]}; got "
+            f"{prices.shape[1]}. Both are the assets that are acted on."
         )
     return problems
 

@@ -103,10 +103,12 @@ class PredictionMixin:
                 f"context must have the {self.n_context_} columns of that in fit; got "
                 f"{prepared.n_context}."
             )
-        if rows.y is not None and rows.y.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y must have {self.n_outputs_} columns, one per output; got {rows.y.shape[1]}."
-            )
+        for name, array in (("y", rows.y), ("prices", rows.prices)):
+            if array is not None and array.shape[1] != self.n_outputs_:
+                raise ValueError(
+                    f"{name} must have {self.n_outputs_} columns, one per output; got "
+                    f"{array.shape[1]}."
+                )
         return rows
 
     def _outputs(self, rows: PreparedSplit) -> Tensor:
@@ -246,7 +248,7 @@ class PredictionMixin:
         ----------
         X : array-like of shape (n_samples, ...)
             Rows in time order, at least 2.
-        prices : array-like of shape (n_samples, n_outputs) or (n_samples, 1), optional
+        prices : array-like of shape (n_samples, n_outputs), optional
             Reward context, as in `fit`.
         y : array-like, optional
             Targets, for the reward ``negative_mse``.

@@ -61,8 +61,7 @@ def reward_context(
     Parameters
     ----------
     arrays : mapping
-        ``X`` (N, F) as the user gave it, ``y`` (N, M) and ``prices`` (N, M) or (N, 1) where there
-        are any.
+        ``X`` (N, F) as the user gave it, ``y`` (N, M) and ``prices`` (N, M) where there are any.
     source : {"y", "context_extractor", "prices", "X"}
         Where to take it from. A context extractor is called once, with the whole span as one
         window: ``(1, N, F)`` to ``(1, N, M)``.

@@ -7,6 +7,7 @@ of a data set at once. Rows and columns are counted from 0.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -276,6 +277,8 @@ def _check_rows(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterato
 def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     standard: dict[str, tuple[str, tuple[int, ...]]] = {}
     for key, kind, _, array in _roles(arrays, needs):
+        if split_of(key) is None and key == needs.y_key:
+            continue  # told of below, by the name of its setting
         first, shape = standard.setdefault(kind, (key, array.shape[1:]))
         if array.shape[1:] != shape:
             yield (
@@ -290,6 +293,27 @@ def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
                 f"{prices_key} must have one column per action, as many as {y_key}: {n_targets}; "
                 f"got {n_prices}. Give prices of the same assets in the same order."
             )
+    yield from _check_warm_start_width(arrays, needs, standard)
+
+
+def _check_warm_start_width(
+    arrays: Mapping[str, Array],
+    needs: DataRequirements,
+    standard: Mapping[str, tuple[str, tuple[int, ...]]],
+) -> Iterator[str]:
+    """Compare targets that only the warm start has with what else tells the number of actions."""
+    y_key = needs.y_key
+    first, shape = standard.get("prices") or standard.get("y") or ("", ())
+    if y_key is None or y_key not in arrays or not first:
+        return
+    kind, _ = split_of(y_key) or ("", "")
+    n_actions, given = math.prod(shape), arrays[y_key].shape[1:]
+    if kind != "y" and (len(given) > 1 or math.prod(given) != n_actions):
+        yield (
+            f"hisso.supervised.y_key must name targets of one column per action, as many as "
+            f"{first}: {n_actions}; got {y_key!r}, whose rows have shape {given}. Name another "
+            "array, or cut it to the same assets."
+        )
 
 
 def _check_values(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:

@@ -284,9 +284,8 @@ def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: st
         "features": (math.prod(row), math.prod(arrays["X"].shape[1:])),
         "context columns": (estimator.n_context_, 0 if context is None else context.shape[1]),
     }
-    width = math.prod(arrays[kind].shape[1:]) if kind in arrays else 1
-    # One column of prices serves every action.
-    if kind in arrays and (kind == "y" or width > 1):
+    if kind in arrays:
+        width = math.prod(arrays[kind].shape[1:])
         widths[f"columns of {kind}"] = (estimator.n_outputs_, width)
     return [
         f"{what} {then} in init_from, {now} in the data"
