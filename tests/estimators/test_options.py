@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from psann.estimators._options import read_options
+from psann.estimators._options import read_options, read_schedule
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
 from psann.training.schedules import LRScheduleOptions
 
@@ -74,3 +74,12 @@ def test_what_is_no_mapping_is_refused(given: Any) -> None:
     assert problems(HISSOOptions, given) == [
         f"hisso must be of type HISSOOptions, a mapping of its keys, or None; got {given!r}."
     ]
+
+
+def test_a_schedule_is_read_by_name_as_mapping_or_not_at_all() -> None:
+    cosine = LRScheduleOptions(name="cosine")
+    assert read_schedule("cosine") == read_schedule({"name": "cosine"}) == cosine
+    assert read_schedule(cosine) is cosine
+    assert read_schedule(None) == LRScheduleOptions()
+    with pytest.raises(ValueError, match=r"lr_schedule\.name must be"):
+        read_schedule("cosin")

@@ -38,7 +38,7 @@ from psann.estimators._fit_utils import (
     validation_mapping,
 )
 from psann.estimators._idle_parameters import idle_options, idle_parameters
-from psann.estimators._options import read_options
+from psann.estimators._options import read_options, read_schedule
 from psann.estimators._prediction import PredictionMixin
 from psann.estimators._saving import EstimatorFileMixin
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -436,10 +436,7 @@ class BasePSANNRegressor(PredictionMixin, EstimatorFileMixin, RegressorMixin, Ba
 
     def _schedule(self) -> LRScheduleOptions:
         """The learning-rate schedule; a bare name takes its defaults."""
-        given = self.lr_schedule
-        if isinstance(given, str):
-            given = {"name": given}
-        return read_options(LRScheduleOptions, given or {}, who="lr_schedule")
+        return read_schedule(self.lr_schedule)
 
     def _check_schedule(self) -> None:
         """Raise `ValueError` if there is no such schedule, or not of these epochs and rate."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from psann.errors import did_you_mean
 from psann.hisso.options import HISSOOptions, RewardTarget, WarmStartOptions
+from psann.training.schedules import LRScheduleOptions
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -38,6 +39,20 @@ def read_options(model: type[Options], given: Options | Mapping[str, Any], *, wh
         return model.model_validate(given)
     except ValidationError as error:
         raise ValueError("\n".join(_sentences(error, given, model=model, who=who))) from None
+
+
+def read_schedule(
+    given: str | Mapping[str, Any] | LRScheduleOptions | None,
+) -> LRScheduleOptions:
+    """The learning-rate schedule of an estimator's `lr_schedule`; a name takes its defaults.
+
+    Raises
+    ------
+    ValueError
+        As `read_options`.
+    """
+    mapping = {"name": given} if isinstance(given, str) else given or {}
+    return read_options(LRScheduleOptions, mapping, who="lr_schedule")
 
 
 def _sentences(
