@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+# Not from typing, whose import takes longer than all else until a script listens to Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from psann.estimators.dense import PSANNRegressor
     from psann.estimators.residual import ResPSANNRegressor
     from psann.estimators.seeds import Ensemble, fit_seeds

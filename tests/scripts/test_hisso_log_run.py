@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+import psann
 import trials
 from psann.estimators.dense import PSANNRegressor
 from psann.run.paths import RunPaths
@@ -28,7 +29,8 @@ from trials import metrics_of, rows_of, tree_of, write_config
 
 TESTS = Path(trials.__file__).parent
 # One thread each, as the machine is shared; the modules of the tests are those of the user.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "TERM": "xterm"}
+PATHS = os.pathsep.join([str(TESTS), str(Path(psann.__file__).parents[1])])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1", "TERM": "xterm"}
 
 
 @pytest.fixture
@@ -192,13 +194,14 @@ def test_a_bad_run_name_is_exit_code_2(
 
 
 def test_an_interrupt_outside_of_the_run_is_exit_code_130(
-    command: list[str], monkeypatch: pytest.MonkeyPatch
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("psann.run.runner.claim_directory", interrupt)
     assert main(command) == 130
+    assert capsys.readouterr().err == "hisso-log-run: interrupted\n"
 
 
 def test_an_interrupt_during_the_imports_is_exit_code_130(
@@ -213,6 +216,82 @@ def test_an_interrupt_during_the_imports_is_exit_code_130(
 
     monkeypatch.setattr(builtins, "__import__", interrupted)
     assert main(command) == 130
+
+
+INTERRUPTED_START = """
+import runpy, sys
+
+_, imported, module, *arguments = sys.argv
+
+class Interrupt:
+    @staticmethod
+    def find_spec(name, *rest):
+        if name == imported:
+            raise KeyboardInterrupt
+
+sys.modules.pop(imported, None)
+sys.meta_path.insert(0, Interrupt)
+sys.argv[1:] = arguments
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("imported", ["argparse", "typing", "psann.errors", "psann.run.runner"])
+@pytest.mark.parametrize("script", ["hisso_log_run", "hisso_runs"])
+def test_an_interrupt_at_the_first_imports_is_one_line_and_no_traceback(
+    command: list[str], tmp_path: Path, imported: str, script: str
+) -> None:
+    arguments = command
+    if script == "hisso_runs":
+        arguments = ["ls", str(tmp_path)]
+        if imported == "psann.run.runner":
+            imported = "psann.run.listing"
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_START, imported, f"psann.scripts.{script}", *arguments],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr in ("", "interrupted\n", "hisso-log-run: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
+def test_the_package_itself_brings_no_import_that_takes_time() -> None:
+    """So that a script is there to hear Ctrl-C."""
+    show = "import sys; known = set(sys.modules); import psann.scripts; "
+    show += "print(*(set(sys.modules) - known))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", show],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name for name in done.stdout.split() if not name.startswith(("psann", "importlib"))}
+    assert loaded <= {"__future__", "_frozen_importlib", "_frozen_importlib_external", "warnings"}
+
+
+@pytest.mark.parametrize("output_dir", ["out", "{tmp_path}/out"])
+def test_a_current_directory_that_is_gone_is_told_and_nothing_is_claimed(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output_dir: str,
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    command[command.index("--output-dir") + 1] = output_dir.format(tmp_path=tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("hisso-log-run: The current directory must exist; it cannot be found")
+    assert len(shown.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
 
 
 def test_paths_are_told_without_detours(

@@ -5,20 +5,25 @@ python -m psann.scripts.hisso_log_run --config C --output-dir D [--run-name N] .
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-from psann.errors import did_you_mean
-
-if TYPE_CHECKING:
-    from psann.run.runner import Outcome
 
 # Written out, as the run's modules may not be there yet when it is due.
 _EXIT_INTERRUPTED = 130
+
+try:
+    import argparse
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import TYPE_CHECKING, NoReturn
+
+    from psann.errors import did_you_mean
+except KeyboardInterrupt:  # pressed at once: `main` is not there yet
+    sys.stderr.write("interrupted\n")
+    sys.exit(_EXIT_INTERRUPTED)
+
+if TYPE_CHECKING:
+    from psann.run.runner import Outcome
 
 _EPILOG = """\
 exit codes:
@@ -144,12 +149,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:  # before or after the run, which has its own way with signals
+        print("hisso-log-run: interrupted", file=sys.stderr)
         return _EXIT_INTERRUPTED
 
 
 def _main(arguments: Sequence[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
+    _check_current_directory(parser)
     # After the command line is known to be right: these imports bring pydantic, without the search
     # through every installed package for plug-ins of it.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
@@ -177,6 +184,18 @@ def _main(arguments: Sequence[str]) -> int:
         argv=(parser.prog, *arguments),
     )
     return _report(check(request) if options.check else execute(request), quiet=options.quiet)
+
+
+def _check_current_directory(parser: argparse.ArgumentParser) -> None:
+    """Exit with code 2 where the current directory is gone: neither paths nor torch work there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        parser.exit(
+            2,
+            f"{parser.prog}: The current directory must exist; it cannot be found "
+            f"({error.strerror}). It may have been deleted: cd to another one.\n",
+        )
 
 
 def _report(outcome: Outcome, *, quiet: bool) -> int:

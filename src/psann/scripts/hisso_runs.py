@@ -14,14 +14,19 @@ python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
 
-from psann.scripts.hisso_log_run import CommandParser
+try:
+    import argparse
+    from collections.abc import Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+    from typing import TYPE_CHECKING, TextIO
+
+    from psann.scripts.hisso_log_run import CommandParser
+except KeyboardInterrupt:  # pressed at once: `main` is not there yet
+    sys.stderr.write("interrupted\n")
+    sys.exit(130)
 
 if TYPE_CHECKING:
     from psann.run.torture import Certificate
@@ -270,6 +275,13 @@ def _seconds(text: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:  # silent, as it is the way out of --watch
+        return EXIT_INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options = build_parser().parse_args(argv)
     # After the command line is known to be right: the commands bring pydantic.
     from psann.errors import PsannError, UsageError
@@ -283,8 +295,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PsannError, OSError) as error:
         _show(f"hisso-runs: {error}", file=sys.stderr)
         return EXIT_FINDINGS
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
 
 
 def _ls(options: argparse.Namespace) -> int:
