@@ -105,6 +105,13 @@ def not_finite() -> dict[str, Any]:
     return data
 
 
+def planted(*, key: str, value: str, row: int = 3) -> dict[str, Any]:
+    """`market` with one value changed, which a configuration could not write as a number."""
+    data = market()
+    data[key][row, 0] = float(value)
+    return data
+
+
 def rebound() -> dict[str, Any]:
     """Prices that fall for so long that a policy goes short, and then rise a thousandfold."""
     data = market()
