@@ -61,7 +61,7 @@ def test_a_run_shows_its_result_on_stdout_and_its_way_on_stderr(
 ) -> None:
     assert main([*command, "--device", "cpu", "--seed", "7"]) == 0
     shown = capsys.readouterr()
-    for word in ("log growth", "policy", "1/N", "buy and hold", "completed", str(paths.metrics)):
+    for word in ("Growth (log)", "policy", "1/N", "buy and hold", "completed", str(paths.metrics)):
         assert word in shown.out
     assert "INFO train, seed 7 (command line)" in shown.err
     assert "hisso 4/4" in shown.err
@@ -589,7 +589,7 @@ def test_a_pipe_gets_plain_text_and_the_table_goes_to_stdout(
     assert process.returncode == 0, err
     assert "\x1b" not in out + err
     assert "\r" not in out + err
-    assert "| policy " in out
+    assert "\npolicy  " in out
     assert "hisso 200/200" in err
     assert len(err.splitlines()) < 30
     assert len(rows_of(paths, "epoch")) == 200
@@ -632,7 +632,7 @@ def test_a_terminal_gets_a_bar_that_moves_and_one_block_on_failure(
     assert "━" in run
     assert "4/4" in run
     assert "\x1b[?25h" in run  # the cursor is back
-    assert "| policy " in run
+    assert "\npolicy  " in run
     assert failure.splitlines()[-1] == (
         "hisso-log-run: --set hisso.windw=1: hisso.windw is no known key. Did you mean 'window'?"
     )
