@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from psann.run.compare import monitor_values
-from psann.run.console import clock_text, result_sentences, result_table
+from psann.run.console import clock_text
 from psann.run.liveness import DEAD, STALE, UNKNOWN
 from psann.run.paths import RunPaths
 from psann.run.quantities import QUANTITIES
 from psann.run.reading import Row, RunView, flat, parse_log, read_run
 from psann.run.terminal import Terminal
+from psann.run.verdict import result_sentences, result_table
 from psann.run.verify_log import MONITOR_COLUMNS
 
 _LAST_LINES = 30

@@ -207,7 +207,7 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
         place = f"\nSee {paths.metrics}, field error." if paths and record.get("error") else ""
         _complain(outcome.message + place)
     if paths is not None and (outcome.exit_code == 0 or record.get("best") is not None):
-        from psann.run.console import show_result
+        from psann.run.verdict import show_result
 
         show_result(record, paths, quiet=quiet)
         parts = (record.get("timing") or {}).get("profile")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from psann.errors import counted
-from psann.run.console import result_sentences
 from psann.run.reading import RunView
 from psann.run.report.content import (
     Section,
@@ -31,6 +30,7 @@ from psann.run.report.run_tables import (
     seeds_of,
     seeds_table,
 )
+from psann.run.verdict import result_sentences
 
 _MAX_WARNINGS = 50
 
@@ -150,13 +150,24 @@ def _sound_record(run: RunView) -> dict[str, Any]:
     baselines = record["baselines"]
     named = baselines.items() if isinstance(baselines, Mapping) else ()
     record["baselines"] = {name: _figures(value) for name, value in named}
-    record["per_seed"] = seeds_of(run) or None
-    versus = _figures(record["versus_uniform"]) or {}
-    is_whole = versus.keys() >= {"growth", "low", "high", "is_distinguishable"}
-    record["versus_uniform"] = versus if is_whole else None
+    record["per_seed"] = [_with_versus(entry) for entry in seeds_of(run)] or None
+    for field in ("ensemble", "walk_forward"):
+        record[field] = _with_versus(record[field]) if isinstance(record[field], Mapping) else None
+    walk, placebo = record["walk_forward"], _figures(record["placebo"]) or {}
+    if walk is not None and not isinstance(walk.get("folds"), list):
+        record["walk_forward"] = None
+    record["placebo"] = placebo if placebo.keys() >= {"n", "share_as_good"} else None
+    record = _with_versus(record)
     if "psr" not in (record["portfolio_metrics"] or {"psr": None}):
         record["portfolio_metrics"].pop("annual_sharpe_se", None)
     return record
+
+
+def _with_versus(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record, its comparison with 1/N whole or None."""
+    versus = _figures(record.get("versus_uniform")) or {}
+    is_whole = versus.keys() >= {"growth", "low", "high", "is_distinguishable"}
+    return {**record, "versus_uniform": versus if is_whole else None}
 
 
 def _figures(value: Any) -> dict[str, float] | None:
