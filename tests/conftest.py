@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
-# Started under nohup, the suite would inherit an ignored SIGHUP, which the command rightly leaves
-# ignored; the tests of signals mean a process that was started plainly.
+# Started under nohup or in the background of a script, the suite would inherit an ignored SIGHUP or
+# SIGINT, which the command rightly leaves ignored; the tests of signals mean a process that was
+# started plainly.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)

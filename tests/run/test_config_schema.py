@@ -16,7 +16,7 @@ def test_expectations_read_as_sentences() -> None:
         "init_from": "text, or null",
         "hisso": "a mapping",
         "hisso.enabled": "true or false",
-        "hisso.window": "a whole number of at least 2",
+        "hisso.window": "a whole number of at least 2 and of at most 10000000",
         "hisso.reward": "text, or a mapping, or null",
         "hisso.reward.target": "text",
         "hisso.reward.kwargs": "a mapping",

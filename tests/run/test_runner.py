@@ -384,8 +384,8 @@ def test_a_user_mistake_has_a_short_message_and_the_record_a_traceback(tmp_path:
     assert outcome.exit_code == 1
     assert str(outcome.message).splitlines() == [
         "--set hisso.windw=3: hisso.windw is no known key. Did you mean 'window'?",
-        "--set training.epochs=none: training.epochs must be a whole number of at least 1; got "
-        '"none".',
+        "--set training.epochs=none: training.epochs must be a whole number of at least 1 "
+        'and of at most 10000000; got "none".',
     ]
     assert outcome.paths is not None
     error = metrics_of(outcome.paths)["error"]

@@ -19,6 +19,7 @@ from faults import exit_code_of, in_child, killed_runs
 from foreign import DRAWING, hostile, of_another_version
 from psann.run import replay, torture
 from psann.run.paths import RunPaths
+from psann.run.reading import read_runs
 from psann.run.torture import Certificate
 from psann.scripts.hisso_runs import main
 from trials import TROUBLE, finished, metrics_of, tree_of, trial
@@ -92,9 +93,14 @@ READING = (
 def run_all(
     run: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> dict[str, tuple[int, str]]:
-    """Exit code and output of every command that reads; none may write to standard error."""
+    """Exit code and output of every command that reads; none may write to standard error.
+
+    Where nothing of a run was written yet, there is nothing to compare.
+    """
     found = {}
     for command, *flags in READING:
+        if command == "compare" and not any(read_runs(run)):
+            continue
         extra = [str(other)] if command == "compare" else []
         code = main([command, str(run), *extra, *flags])
         out, err = capsys.readouterr()

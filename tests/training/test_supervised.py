@@ -15,6 +15,7 @@ from draws import normal
 from psann._seed import hashed_normal, update_keys
 from psann.errors import DivergedError
 from psann.losses import LOSSES, mse
+from psann.training.engine_choice import EngineChoice
 from psann.training.optimizer import Optimizer
 from psann.training.options import build_engine
 from psann.training.schedules import LRScheduleOptions
@@ -39,6 +40,7 @@ from tiny_training import (
     training_options,
 )
 
+EAGER = EngineChoice(name="eager", reason="a test")
 INDEX = torch.tensor([5, 2, 2])
 (KEY,) = update_keys(0, "test", epoch=1, n_updates=1)
 
@@ -56,7 +58,7 @@ def fit(
     seed: int = 0,
     **given: Any,
 ) -> tuple[Any, Any]:
-    made = build_engine(dense(), training_options(**given), epoch_offset=0)
+    made = build_engine(dense(), training_options(**given), EAGER, epoch_offset=0)
     (trained,) = fit_supervised(
         made,
         rows() if data is None else data,
@@ -228,7 +230,7 @@ def test_validation_rows_choose_the_best_epoch() -> None:
     losses = [record.val_loss for record in result.history]
     assert result.monitor == "val_loss"
     assert result.best_value == min(losses)
-    made = build_engine(dense(), training_options(), epoch_offset=0)
+    made = build_engine(dense(), training_options(), EAGER, epoch_offset=0)
     forward = made.forward(state.best.weights, state.best.buffers)
     assert rows_loss(forward, other, mse) == pytest.approx(min(losses), rel=1e-6)
 

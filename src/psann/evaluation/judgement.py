@@ -197,7 +197,7 @@ def judge_policy(
     >>> prices = [[1.0, 1.0], [1.1, 1.0], [1.2, 1.0], [1.3, 1.0]]
     >>> verdict = judge_policy([[1.0, 0.0]] * 4, prices, terms=Terms(periods_per_year=3))
     >>> round(verdict.versus_uniform.growth, 4)
-    0.1226
+    0.1283
     """
     actions = np.asarray(actions, dtype=np.float64)
     prices = np.broadcast_to(np.asarray(prices, dtype=np.float64), actions.shape)
