@@ -334,14 +334,17 @@ def episodes_agree(
             made.lr = made.lr.double()
         carry = made.initial_carry()
         weights = carry.weights.double()
-        carry = carry._replace(weights=weights, optimizer=OptimizerState.fresh(weights))
+        carry = carry._replace(
+            weights=weights,
+            optimizer=OptimizerState.fresh(weights),
+            buffers={name: buffer.double() for name, buffer in carry.buffers.items()},
+        )
         group = made.launch_group([carry] * n_seeds, goal, indices=indices, keys=keys, lr=0.003)
         assert made.notes == []
         assert all(statistics.is_accepted.all() for _, statistics in group)
         ended.append([each for each, _ in group])
     for theirs, ours in zip(*ended, strict=True):
-        # Fixed noise and states are float32.
-        assert near(ours, theirs, 1e-9 if body not in ("stateful", "wave, weight norm") else 1e-5)
+        assert near(ours, theirs, 1e-5 if is_drawn else 1e-9)  # what is drawn is float32
 
 
 @pytest.mark.slow
@@ -368,12 +371,14 @@ def test_every_traced_network_reward_and_transform_is_the_eager_one(
         ("stateful", "sortino", "tanh", 1),
         ("wave", "mean_variance", "softmax", 3),
         ("wave, weight norm", "negative_mse", "identity", 1),
-        ("wave", "portfolio_target_l1", "tanh", 1),
     ],
 )
 def test_twenty_compiled_updates_are_twenty_eager_ones(
-    body: str, reward: str, transform: str, n_seeds: int
+    body: str, reward: str, transform: str, n_seeds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Four updates in a call take the compiler three times as long: one case is enough.
+    per_call = 4 if (body, n_seeds) == ("dense", 1) else 1
+    monkeypatch.setattr("psann.training.compiled._UPDATES_PER_CALL", per_call)
     episodes_agree(body, reward, transform, n_seeds=n_seeds)
 
 

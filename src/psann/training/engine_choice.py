@@ -33,7 +33,7 @@ ENGINES: dict[str, type[EagerEngine]] = {
 
 # Seconds of a core that compiling costs when nothing is cached, and those that an update saves,
 # both as measured on the cases of docs/performance.md and rounded against the compiler.
-_COMPILE_S, _COMPILE_S_PER_TENSOR = 25.0, 0.7
+_COMPILE_S, _COMPILE_S_PER_TENSOR = 25.0, 0.3
 _SAVED_S, _SAVED_SHARE_OF_WORK = 1e-3, 0.02
 # A capture costs some eager updates and saves nearly all of each later one.
 _CAPTURE_UPDATES = 1_000
@@ -84,7 +84,7 @@ def compiler_problem(device: torch.device) -> str | None:
 def updates_that_pay(network: Network, work: PlannedWork) -> int:
     """Updates from which compiling pays even when nothing is cached.
 
-    ``(25 s + 0.7 s per weight tensor) / (1 ms + 2 % of the arithmetic)``, once per structure that a
+    ``(25 s + 0.3 s per weight tensor) / (1 ms + 2 % of the arithmetic)``, once per structure that a
     progressive network takes on.
     """
     sizes = [p.numel() for p in network.parameters()]
