@@ -110,6 +110,25 @@ def run_all(
     return found
 
 
+def take_home(run: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A report, an archive and tables of a run; or one line that says why not, and nothing left."""
+    folder.mkdir()
+    for command in (
+        ["report", str(run), "-o", str(folder / "page.html")],
+        ["pack", str(run), "-o", str(folder / "run.tar.gz")],
+        ["export", "--to", "csv", str(run), "-o", str(folder / "tables")],
+    ):
+        code = main(command)
+        out, err = capsys.readouterr()
+        if any(read_runs(run)):
+            assert (code, err) == (0, ""), command
+            assert out
+        else:
+            assert code == 2
+            assert err.startswith("hisso-runs: ")
+            assert err.count("\n") == 1
+
+
 def test_every_command_reads_runs_that_were_killed_at_random_instants(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +141,7 @@ def test_every_command_reads_runs_that_were_killed_at_random_instants(
         assert status in (("dead", "completed") if is_begun else ("unknown",))
         assert found["status"][0] == (0 if status == "completed" else 1)
         assert found["show"][1].startswith(f"run: {status}. ")
+        take_home(killed.root, killed.root.parent / "home", capsys)
         assert tree_of(killed.root) == before
 
 
@@ -142,6 +162,7 @@ def test_every_command_reads_diverged_foreign_and_hostile_runs(
             assert status in out, name
             inner = out.replace("\r\n", "") if name == "ls --csv" else out
             assert not [part for part in DRAWING if part in inner], name
+        take_home(run, tmp_path / f"home of {run.name}", capsys)
     assert "is of schema version '9'" in run_all(runs["completed"], paths.root, capsys)["show"][1]
 
 
@@ -160,6 +181,7 @@ def test_running_run_is_shown_and_watched_to_its_end(
         assert main([*command, str(run)]) == 0
         found[command[0]] = capsys.readouterr().out
     assert all("running" in out for out in found.values())
+    take_home(run, tmp_path / "home", capsys)
     ending = threading.Timer(0.3, lambda: os.kill(child, signal.SIGKILL))
     ending.start()
     code = main(["status", str(run), "--watch", "--every", "0.1"])
