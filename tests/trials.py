@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import sys
@@ -235,9 +236,9 @@ def metrics_of(paths: RunPaths) -> dict[str, Any]:
 
 
 def rows_of(paths: RunPaths, event: str | None = None) -> list[dict[str, str]]:
-    """Read the rows of `events.csv`, of one kind or all."""
-    with paths.events.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    """Read the rows of `events.csv`, of one kind or all; a row still being written is left out."""
+    whole, _, _ = paths.events.read_bytes().rpartition(b"\n")
+    rows = list(csv.DictReader(io.StringIO(whole.decode(), newline="")))
     return [row for row in rows if event in (None, row["event"])]
 
 

@@ -170,15 +170,20 @@ def test_run_that_is_process_1_heeds_a_signal(tmp_path: Path, expected: dict[str
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode != 0:
         pytest.skip("this machine makes no process namespaces")
     long = ("--set", "training.epochs=100000")
-    process = subprocess.Popen([*unshare, *command(tmp_path), *long], env=environment())
     paths = RunPaths(tmp_path / "out" / "run")
-    deadline_s = time.monotonic() + 60
-    while not (paths.events.exists() and rows_of(paths, "epoch")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline_s
-        os.sched_yield()
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGTERM)
-    assert process.wait(timeout=10) == 143
+    with subprocess.Popen([*unshare, *command(tmp_path), *long], env=environment()) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        try:
+            deadline_s = time.monotonic() + 60
+            while not (paths.events.exists() and rows_of(paths, "epoch")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline_s
+                time.sleep(0.01)
+            os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
+            assert process.wait(timeout=10) == 143
+        finally:  # a failure must not leave a run behind
+            if process.poll() is None:
+                for child in children.read_text().split():
+                    os.kill(int(child), signal.SIGKILL)
     assert metrics_of(paths)["status"] == "preempted"
     assert_sound(paths)
