@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.judgement import (
+    Judgement,
     PolicyVerdict,
     Terms,
     evaluation_series,
@@ -150,17 +151,27 @@ def portfolio_figures(
         figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
     figures["n_trials"] = n_trials
+    series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
+    return figures, series, None
+
+
+def drawn_series(
+    verdict: PolicyVerdict,
+    baselines: dict[str, Judgement],
+    splits: DataSplits,
+    *,
+    actions: NDArray[Any],
+    time: NDArray[Any] | None,
+) -> Series:
+    """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
     judgements = {"policy": verdict.judgement}
     if verdict.delay_1 is not None:
         judgements["policy_delay_1"] = verdict.delay_1
     names = splits.arrays.get(ASSET_NAMES)
-    series = evaluation_series(
-        judgements | baselines,
-        actions=actions,
-        time=arrays.get("time"),
-        assets=names if names is not None and len(names) == actions.shape[1] else None,
+    has_names = names is not None and len(names) == actions.shape[1]
+    return evaluation_series(
+        judgements | baselines, actions=actions, time=time, assets=names if has_names else None
     )
-    return figures, series, None
 
 
 def policy_figures(verdict: PolicyVerdict) -> dict[str, Any]:

@@ -21,12 +21,7 @@ from psann._device import resolve_device
 from psann.errors import DataError, FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
-from psann.evaluation.judgement import (
-    evaluation_series,
-    excess_growth,
-    judge_baselines,
-    judge_policy,
-)
+from psann.evaluation.judgement import excess_growth, judge_baselines, judge_policy
 from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
 from psann.evaluation.walk_forward import Fold, plan_folds
 from psann.hisso.transforms import TRANSFORMS
@@ -34,10 +29,10 @@ from psann.run.checkpoints import Checkpoints
 from psann.run.config import RunConfig
 from psann.run.config_targets import ResolvedTargets, estimator_arguments
 from psann.run.data import DataSplits
-from psann.run.data_checks import ASSET_NAMES, KINDS, SPLITS, split_of
+from psann.run.data_checks import KINDS, SPLITS, split_of
 from psann.run.events import EpochEvents, log_event
 from psann.run.npz import npz_bytes
-from psann.run.results import evaluation_terms, policy_figures
+from psann.run.results import drawn_series, evaluation_terms, policy_figures
 from psann.run.resume import read_resume_point, resume_bytes
 from psann.run.runner import RunContext
 from psann.training.history import Decision, EpochRecord
@@ -338,16 +333,7 @@ def _walk_forward(
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
     baselines = judge_baselines(matrix, terms=terms, earlier=[rows["prices"][:first]])
-    judgements = {"policy": verdict.judgement}
-    if verdict.delay_1 is not None:
-        judgements["policy_delay_1"] = verdict.delay_1
-    names = splits.arrays.get(ASSET_NAMES)
-    series = evaluation_series(
-        judgements | baselines,
-        actions=stitched,
-        time=part.get("time"),
-        assets=names if names is not None and len(names) == stitched.shape[1] else None,
-    )
+    series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
     context.storage.put(context.paths.walk_forward, npz_bytes(series))

@@ -47,7 +47,7 @@ def test_empty_run_gives_none(tmp_path: Path) -> None:
     assert timing_picture(run) is None
 
 
-def test_seeds_are_thin_lines_around_the_best_one(run: RunView, tmp_path: Path) -> None:
+def test_seeds_are_thin_lines_around_their_mean(run: RunView, tmp_path: Path) -> None:
     names = (
         "policy",
         "policy_delay_1",
@@ -66,9 +66,12 @@ def test_seeds_are_thin_lines_around_the_best_one(run: RunView, tmp_path: Path) 
     assert picture is not None
     drawn = [line.get_label() for line in picture.figure.axes[0].lines]
     assert drawn == [
-        *("policy, best seed", "policy, one row later", "the seeds as one policy"),
+        *("policy, mean of seeds", "policy, one row later", "the seeds as one policy"),
         *("each seed", "each seed"),
     ]
+    weights = allocation_picture(view, points=100)
+    assert weights is not None
+    assert weights.caption.startswith("Target weights of the seeds as one policy.")
 
 
 def test_best_epoch_is_marked_where_the_record_says(run: RunView) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann.run.report.series import bin_means, drawdown, target_changes, thin
+from psann.run.report.series import bin_means, drawdown, thin
 
 
 @pytest.mark.parametrize("limit", [4, 37, 500])
@@ -50,7 +50,3 @@ def test_stretches_cover_every_row_once() -> None:
     edges, means = bin_means(table, 120)
     assert (edges[0], edges[-1], len(means)) == (0, 1131, 120)
     assert np.diff(edges) @ means == pytest.approx(table.sum(axis=0))
-
-
-def test_changes_are_of_the_targets() -> None:
-    assert target_changes([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]).tolist() == [0.0, 2.0, 0.0]

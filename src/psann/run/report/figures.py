@@ -21,8 +21,9 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
+from psann.accounting import weight_changes
 from psann.run.report.drawing import COLOURS, add_legend, drawing_style, new_figure
-from psann.run.report.series import bin_means, drawdown, target_changes, thin
+from psann.run.report.series import bin_means, drawdown, thin
 from psann.run.report.strategies import Look
 
 _MAX_ASSETS = 8
@@ -178,8 +179,9 @@ def allocation_figure(
         (_stack if is_stacked else _steps)(upper, steps, shown, labels)
         n_rows = -(-len(weights) // (len(edges) - 1))
         upper.set_ylabel("weight" if n_rows == 1 else f"weight, mean of {n_rows} rows")
+        changes = np.append(0.0, weight_changes(weights))  # the first row has none before it
         lines = {
-            "change of weights": (target_changes(weights), Look(COLOURS["orange"], "-", 0.6)),
+            "change of weights": (changes, Look(COLOURS["orange"], "-", 0.6)),
             "largest weight": (np.abs(weights).max(axis=1), Look(COLOURS["blue"], "-", 1.1)),
         }
         for label, (y, look) in lines.items():

@@ -94,7 +94,7 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
         return None
     x, x_label = time_axis(run, series)
     has_seeds = any(map(is_seed, series.names))
-    own = {"policy": "policy, best seed"} if has_seeds else {}
+    own = {"policy": "policy, mean of seeds"} if has_seeds else {}
     curves = [
         Curve(
             label=own.get(name, "each seed" if is_seed(name) else short(strategy_name(name))),
@@ -135,12 +135,13 @@ def allocation_picture(run: RunView, *, points: int) -> Picture | None:
     names = series.assets or tuple(f"asset {place}" for place in range(1, n_assets + 1))
     assets = [short(name) for name in names]
     figure = allocation_figure(series.allocations, assets, x=x, x_label=x_label, points=points)
+    whose = "the seeds as one policy" if any(map(is_seed, series.names)) else "the policy"
     return Picture(
         name="allocation",
         title="Allocation and turnover",
         figure=figure,
-        caption="Target weights of the policy. Below, with every extreme kept: the largest weight "
-        "of each row, and the sum of the absolute changes of the weights from the row before.",
+        caption=f"Target weights of {whose}. Below, with every extreme kept: the largest weight of "
+        "each row, and the sum of the absolute changes of the weights from the row before.",
     )
 
 

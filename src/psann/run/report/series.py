@@ -97,26 +97,3 @@ def bin_means(values: ArrayLike, n_bins: int) -> tuple[NDArray[np.intp], Floats]
     edges = np.linspace(0, len(table), min(n_bins, len(table)) + 1).astype(np.intp)
     sums = np.add.reduceat(table, edges[:-1], axis=0)
     return edges, sums / np.diff(edges)[:, None]
-
-
-def target_changes(allocations: ArrayLike) -> Floats:
-    """Sum of the absolute changes of the weights from each row to the next; first row 0.
-
-    Parameters
-    ----------
-    allocations : array-like of shape (T, M)
-        Target weights.
-
-    Returns
-    -------
-    ndarray of shape (T,)
-        From 0 to 2 when the weights are not negative and sum to 1.
-
-    Examples
-    --------
-    >>> target_changes([[0.5, 0.5], [1.0, 0.0]]).tolist()
-    [0.0, 1.0]
-    """
-    weights = np.asarray(allocations, dtype=float)
-    changes: Floats = np.abs(np.diff(weights, axis=0, prepend=weights[:1])).sum(axis=1)
-    return changes
