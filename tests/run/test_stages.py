@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,21 @@ def test_a_parent_of_another_class_is_refused(tmp_path: Path) -> None:
     message = str(outcome.message)
     assert "must be readable as estimator.target psann.ResPSANNRegressor" in message
     assert "PSANNRegressor" in message.partition(".safetensors")[2]
+
+
+def test_a_parent_that_may_not_be_read_is_told_of_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = finished(tmp_path, "training.epochs=1", name="parent")
+
+    def load(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(PSANNRegressor, "load", load)
+    outcome = trial(tmp_path, name="child", mode="fine_tune", init_from=str(parent.root))
+    assert outcome.exit_code == 1
+    assert "init_from must be readable" in str(outcome.message)
+    assert f"Permission denied: '{parent.best}'" in str(outcome.message)
 
 
 def test_a_resolved_configuration_refuses_a_parent_that_has_changed(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def _loaded(
     device = str(resolve_device(config.device))
     try:
         estimator = targets.estimator_class.load(file, device=device)
-    except FileFormatError as error:
+    except (FileFormatError, OSError) as error:  # an OSError is of this file, not of the run's own
         raise ConfigError(
             f"{config.where('init_from')}: init_from must be readable as estimator.target "
             f"{config.estimator.target}: {error}"
