@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 COST = 0.001  # 10 basis points per unit traded, in training as in deployment
 HIGHER_COST = 0.0025
-SEEDS, CHOICE_SEEDS, PLACEBO_SEEDS = 5, 2, 40
+SEEDS, CHOICE_SEEDS, PLACEBO_SEEDS = 5, 3, 40
 MARKETS = ("nyse_o", "nyse_n", "sp500_20")
 # Ends of the rows for training, validation and judging, as shares of all: as long, one to the
 # other, as in the last split, and all before its test rows.
@@ -70,20 +70,26 @@ HISSO: Row = {
     "transition_penalty": COST,
     "refit": True,
 }
+LARGE: Row = {"hidden_layers": 2, "hidden_units": 64, "weight_decay": 2.5e-4}
 # Each differs from the recipe in what is named.
 CANDIDATES: dict[str, Row] = {
-    "tanh, decay 7e-4": {},
-    "tanh, decay 3e-4": {"weight_decay": 3e-4},
-    "tanh, decay 5e-4": {"weight_decay": 5e-4},
-    "tanh, decay 1e-3": {"weight_decay": 1e-3},
-    "tanh, 2 layers, 2e-4": {"hidden_layers": 2, "weight_decay": 2e-4},
-    "sine, decay 3e-3": SINE,
+    "1 x 32, 7e-4": {},
+    "1 x 32, 3e-4": {"weight_decay": 3e-4},
+    "1 x 32, 5e-4": {"weight_decay": 5e-4},
+    "1 x 32, 1e-3": {"weight_decay": 1e-3},
+    "2 x 32, 2.5e-4": {**LARGE, "hidden_units": 32},
+    "2 x 64, 2e-4": {**LARGE, "weight_decay": 2e-4},
+    "2 x 64, 2.5e-4": LARGE,
+    "2 x 64, 3e-4": {**LARGE, "weight_decay": 3e-4},
+    "1 x 32 sine, 3e-3": SINE,
 }
 # What is judged on test rows: the recipe, and it with other settings or options.
 TESTED: dict[str, tuple[Row, Row]] = {
     "recipe": ({}, {}),
     "sine": (SINE, {}),
     "decay 3e-4": ({"weight_decay": 3e-4}, {}),
+    "two layers": (LARGE, {}),
+    "two layers, lambda 0": (LARGE, {"transition_penalty": 0.0}),
     "lambda 0": ({}, {"transition_penalty": 0.0}),
     "lambda 0.002": ({}, {"transition_penalty": 2 * COST}),
 }
