@@ -28,11 +28,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -86,39 +87,39 @@ class Stopwatch:
     """Times the stage `train` of a run, watched or alone."""
 
     def __init__(self, *, is_watched: bool) -> None:
-        self._train = stages.train
+        self._train, self._fit = stages.train, stages.fit_together
         self._is_watched = is_watched
         self.wall_s = self.training_cpu_s = self.watching_cpu_s = 0.0
         self.weights = ""
 
-    def __call__(
-        self, context: Any, config: Any, estimator: Any, splits: Any, **going_on: Any
+    def train(
+        self, context: Any, config: Any, estimators: Any, splits: Any, **going_on: Any
     ) -> Any:
         """Train in the place of `stages.train`."""
-        fit = estimator.fit
-
-        def metered(*, observers: Sequence[Observer], **what: Any) -> Any:
-            meter, began_s = Meter(observers), time.thread_time()
-            fit(observers=(meter,), **what)
-            self.training_cpu_s = time.thread_time() - began_s - meter.cpu_s
-
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         if self._is_watched:
-            estimator.fit = metered
-            self._train(context, config, estimator, splits, **going_on)
+            self._train(context, config, estimators, splits, **going_on)
         else:
-            fit(
+            self._fit(
+                estimators,
                 **stages.training_rows(config, splits),
                 hisso=config.hisso,
-                evaluation=config.evaluation,
+                evaluation=config.evaluation.options,
             )
         self.wall_s = time.perf_counter() - wall_s
         self.watching_cpu_s = time.process_time() - cpu_s - self.training_cpu_s
         digest = hashlib.sha256()
-        for tensor in estimator.network_.state_dict().values():
-            digest.update(tensor.numpy().tobytes())
+        for estimator in estimators:
+            for tensor in estimator.network_.state_dict().values():
+                digest.update(tensor.numpy().tobytes())
         self.weights = digest.hexdigest()
-        return estimator.fit_result_
+        return [estimator.fit_result_ for estimator in estimators]
+
+    def fit(self, *members: Any, observers: Sequence[Observer], **what: Any) -> None:
+        """Fit in the place of `stages.fit_together`."""
+        meter, began_s = Meter(observers), time.thread_time()
+        self._fit(*members, observers=(meter,), **what)
+        self.training_cpu_s = time.thread_time() - began_s - meter.cpu_s
 
 
 @contextmanager
@@ -146,21 +147,21 @@ def terminal() -> Iterator[None]:
 def timed(config: Path, overrides: tuple[str, ...], *, is_watched: bool) -> Stopwatch:
     """One training."""
     stopwatch = Stopwatch(is_watched=is_watched)
-    before: Callable[..., Any] = stages.train
-    with tempfile.TemporaryDirectory() as folder, terminal():
-        stages.train = stopwatch  # type: ignore[assignment]
-        try:
-            outcome = execute(
-                RunRequest(
-                    config=config,
-                    output_dir=Path(folder),
-                    run_name="run",
-                    device="cpu",
-                    overrides=overrides,
-                )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        terminal(),
+        patch.object(stages, "train", stopwatch.train),
+        patch.object(stages, "fit_together", stopwatch.fit),
+    ):
+        outcome = execute(
+            RunRequest(
+                config=config,
+                output_dir=Path(folder),
+                run_name="run",
+                device="cpu",
+                overrides=overrides,
             )
-        finally:
-            stages.train = before
+        )
     if outcome.exit_code != 0:
         sys.exit(f"the run ended with exit code {outcome.exit_code}: {outcome.message}")
     return stopwatch

@@ -11,7 +11,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from event_simulator import simulate
-from psann.accounting import growth_and_traded_weight, net_growth, relatives, weight_changes
+from psann.accounting import (
+    gross_growth,
+    growth_and_traded_weight,
+    net_growth,
+    relatives,
+    weight_changes,
+)
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "metrics_reference.json").read_text()
@@ -46,6 +52,8 @@ def test_cash_neither_grows_nor_costs() -> None:
     # Half in cash: 0.5 + 0.25 + 0.5 = 1.25, which leaves the weights 0.4 and 0.2 untouched.
     np.testing.assert_allclose(growth, [1.25, 1.0])
     np.testing.assert_allclose(traded, [0.5, 0.0], atol=1e-16)
+    np.testing.assert_array_equal(gross_growth(actions, prices, cash=True), growth)
+    np.testing.assert_allclose(gross_growth(actions, prices), [0.75, 0.6])
 
 
 def test_tensors_in_batches_give_the_numbers_of_numpy_arrays() -> None:

@@ -56,14 +56,37 @@ def weight_changes(actions: Array) -> Array:
     return _l1(actions[..., 1:, :] - actions[..., :-1, :])
 
 
+def gross_growth(actions: Array, prices: Array, *, cash: bool = False) -> Array:
+    """Gross growth of each step, ``g_t = a_t . x_t``, plus ``1 - sum(a_t)`` with cash.
+
+    Parameters
+    ----------
+    actions, prices, cash
+        As for `growth_and_traded_weight`.
+
+    Returns
+    -------
+    array or tensor of shape (..., T - 1)
+        Growth factor, 1 for no change.
+    """
+    held = actions[..., :-1, :]
+    return _growth_of(held, held * relatives(prices), cash=cash)
+
+
+def _growth_of(held: Array, grown: Array, *, cash: bool) -> Array:
+    """Growth ``(..., T - 1)`` of weights that became so much ``(..., T - 1, M)`` each."""
+    growth: Array = grown.sum(-1)
+    return growth + (1 - held.sum(-1)) if cash else growth
+
+
 def growth_and_traded_weight(
     actions: Array, prices: Array, *, initial: Initial = "invested", cash: bool = False
 ) -> tuple[Array, Array]:
     """Gross growth and traded weight of each step, without a loop over time.
 
-    ``g_t = a_t . x_t``, plus ``1 - sum(a_t)`` with cash; ``c_t = |a_t - d_t|_1`` with the weights
-    that prices left behind, ``d_t = a_{t-1} * x_{t-1} / g_{t-1}``. There is no epsilon in the
-    division: a portfolio that is worth nothing has no weights.
+    ``g_t`` as of `gross_growth`; ``c_t = |a_t - d_t|_1`` with the weights that prices left behind,
+    ``d_t = a_{t-1} * x_{t-1} / g_{t-1}``. There is no epsilon in the division: a portfolio that is
+    worth nothing has no weights.
 
     Parameters
     ----------
@@ -86,9 +109,7 @@ def growth_and_traded_weight(
     """
     held = actions[..., :-1, :]
     grown = held * relatives(prices)  # (..., T - 1, M)
-    growth = grown.sum(-1)
-    if cash:
-        growth = growth + (1 - held.sum(-1))
+    growth = _growth_of(held, grown, cash=cash)
     drifted = grown[..., :-1, :] / growth[..., :-1, None]  # d_1 ... d_{T-2}
     later = _l1(held[..., 1:, :] - drifted)
     namespace = _namespace(actions)

@@ -231,7 +231,7 @@ def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "psann.training.engine.EagerEngine.updates_per_launch", lambda self, rows: 1
+        "psann.training.engine.EagerEngine.updates_per_launch", lambda self, rows, n_seeds: 1
     )
     estimator, hisso = CASES[name]
     never = StopAt(0)

@@ -136,6 +136,8 @@ def test_launches_are_whole_numbers_of_calls() -> None:
     made = compiled()
     assert made.updates_per_launch(6) == engine().updates_per_launch(6) // 4 * 4 > 0
     assert made.updates_per_launch(10**9) == 1
+    # Calls are of as many updates however many seeds there are.
+    assert made.updates_per_launch(6, n_seeds=10**9) == 4
 
 
 def test_seeds_fill_the_slots_of_few_programs(interpreted: list[UpdateCall]) -> None:

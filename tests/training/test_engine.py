@@ -422,6 +422,12 @@ def test_a_launch_takes_about_a_tenth_of_a_second_and_never_less_than_one_update
     assert sizes[-1] == 1
 
 
+def test_a_launch_of_many_seeds_has_fewer_updates() -> None:
+    made = engine()
+    assert made.updates_per_launch(2_000, n_seeds=50) == made.updates_per_launch(100_000)
+    assert made.updates_per_launch(2_000, n_seeds=50) < made.updates_per_launch(2_000)
+
+
 # --- reduced precision, on a CPU for the logic
 
 

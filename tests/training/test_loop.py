@@ -56,7 +56,7 @@ def judged(values: Sequence[float], **options: Any) -> Any:
 
 
 def launches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(EagerEngine, "updates_per_launch", lambda self, rows: size)
+    monkeypatch.setattr(EagerEngine, "updates_per_launch", lambda self, rows, n_seeds: size)
 
 
 @dataclass(frozen=True, kw_only=True)

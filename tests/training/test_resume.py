@@ -98,7 +98,7 @@ def fit(name: str, *, stop: StopAt, resume: SavedState | None = None, engine: st
 def small_launches(monkeypatch: pytest.MonkeyPatch) -> None:
     """One update per launch, so that a fit can be stopped after each of them."""
     monkeypatch.setattr(
-        "psann.training.engine.EagerEngine.updates_per_launch", lambda self, rows: 1
+        "psann.training.engine.EagerEngine.updates_per_launch", lambda self, rows, n_seeds: 1
     )
 
 

@@ -17,7 +17,12 @@ import torch
 from torch import Tensor
 
 from psann._imports import import_object
-from psann.accounting import Initial, growth_and_traded_weight, weight_changes
+from psann.accounting import (
+    Initial,
+    gross_growth,
+    growth_and_traded_weight,
+    weight_changes,
+)
 from psann.errors import did_you_mean
 
 RewardFunction = Callable[..., Tensor]
@@ -68,7 +73,7 @@ def portfolio_target_l1(
     cash: bool = False,
 ) -> Tensor:
     """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
-    growth, _ = growth_and_traded_weight(actions, context, initial=initial, cash=cash)
+    growth = gross_growth(actions, context, cash=cash)
     return (growth.log() - transition_penalty * weight_changes(actions)).mean(dim=-1)
 
 

@@ -11,7 +11,7 @@ names them.
 from __future__ import annotations
 
 import csv
-import io
+import functools
 import itertools
 import logging
 import math
@@ -103,7 +103,13 @@ def log_event(logger: logging.Logger, level: int, event: str, message: str, **co
     unknown = [name for name in columns if name not in COLUMNS or name in _OWN]
     if event not in EVENTS or unknown:
         raise KeyError(f"events.csv has no event {event!r} or no columns {unknown}")
-    logger.log(level, "%s", message, extra={"event": {"event": event, **columns}})
+    if logger.isEnabledFor(level):
+        # Not `logger.log`, which walks up the stack to find this very line.
+        extra = {"event": {"event": event, **columns}}
+        record = logger.makeRecord(
+            logger.name, level, __file__, 0, "%s", (message,), None, extra=extra
+        )
+        logger.handle(record)
 
 
 class EpochEvents:
@@ -184,6 +190,13 @@ def _of_phase(state: TrainState) -> list[EpochRecord]:
     return [record for record in state.history if record.phase == state.phase]
 
 
+class _Echo:
+    """A file for `csv.writer` that hands every row back."""
+
+    def write(self, row: str) -> str:
+        return row
+
+
 class CsvFormatter(logging.Formatter):
     """Turns a log record into one row; numbers the rows and times them.
 
@@ -200,6 +213,7 @@ class CsvFormatter(logging.Formatter):
         self._seq = itertools.count(first_seq)
         self._clock = clock
         self._start_s = clock()
+        self._writer: Any = csv.writer(_Echo(), lineterminator="\r\n")
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the row, with its line end.
@@ -228,9 +242,8 @@ class CsvFormatter(logging.Formatter):
             "event": values["event"],
             "message": safe_cell(message),
         }
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\r\n").writerow(cells.get(name, "") for name in COLUMNS)
-        return line.getvalue()
+        row: str = self._writer.writerow([cells.get(name, "") for name in COLUMNS])
+        return row
 
     def _message(self, record: logging.LogRecord) -> str:
         message = message_of(record)
@@ -373,6 +386,7 @@ def escape_controls(text: str) -> str:
     return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+@functools.lru_cache(maxsize=64)  # most texts are said again in the next row
 def safe_cell(text: str) -> str:
     """Make a text safe for a table: one line, no secret, no formula, not too long.
 
@@ -401,12 +415,11 @@ def safe_cell(text: str) -> str:
 
 def _is_non_finite(value: Any) -> bool:
     # The built-in types first: asking the abstract ones took most of the time of a row.
+    if isinstance(value, float):
+        return not math.isfinite(value)
     if isinstance(value, int | str):
         return False
-    is_fraction = isinstance(value, float) or (
-        isinstance(value, Real) and not isinstance(value, Integral)
-    )
-    return is_fraction and not math.isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, Integral) and not math.isfinite(value)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -135,12 +135,11 @@ class RunRecord:
         self._flushed_s = -math.inf
         self._flushed_status: str | None = None
         self._fields: dict[str, Any] = dict.fromkeys(FIELDS)
-        started = utc_text(now())
+        self._updated_s = now()
         self._fields |= {
             "schema_version": SCHEMA_VERSION,
             "status": "running",
-            "started_utc": started,
-            "updated_utc": started,
+            "started_utc": utc_text(self._updated_s),
         }
 
     def go_on_from(self, earlier: Mapping[str, Any]) -> None:
@@ -197,11 +196,10 @@ class RunRecord:
         if unknown or fields.get("status", "running") not in STATUSES:
             raise KeyError(f"metrics.json has no fields {unknown} or no such status: {fields}")
         self._fields |= fields
-        time_utc = utc_text(self._now())
-        self._fields["updated_utc"] = time_utc
+        self._updated_s = self._now()
         if "status" in fields:
             is_over = fields["status"] != "running"
-            self._fields["finished_utc"] = time_utc if is_over else None
+            self._fields["finished_utc"] = utc_text(self._updated_s) if is_over else None
 
     def fail(self, error: BaseException, *, status: str = "failed") -> None:
         """Record what ended the run.
@@ -252,6 +250,7 @@ class RunRecord:
             Every field of `FIELDS`, in their order.
         """
         living = {
+            "updated_utc": utc_text(self._updated_s),
             "heartbeat": utc_text(self._now()),
             "duration_seconds": round(self._clock() - self._start_s, 6),
         }

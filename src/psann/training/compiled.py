@@ -95,10 +95,11 @@ class CompiledEngine(EagerEngine):
         octave = 1 << (n_seeds - 1).bit_length()
         return octave * 3 // 4 if n_seeds <= octave * 3 // 4 else octave
 
-    def updates_per_launch(self, rows_per_update: int) -> int:
-        """Updates in a launch of at most about 0.1 s, a whole number of calls."""
+    def updates_per_launch(self, rows_per_update: int, *, n_seeds: int = 1) -> int:
+        """Updates in a launch of about 0.1 s, a whole number of calls."""
         per_call = self._updates_per_call(rows_per_update)
-        return max(1, super().updates_per_launch(rows_per_update) // per_call) * per_call
+        n_updates = super().updates_per_launch(rows_per_update, n_seeds=n_seeds)
+        return max(1, n_updates // per_call) * per_call
 
     def _updates_per_call(self, rows_per_update: int) -> int:
         return (

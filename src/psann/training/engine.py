@@ -301,9 +301,18 @@ class EagerEngine:
         """Let stateful layers forget."""
         return carry._replace(buffers={**carry.buffers, **self.initial_states})
 
-    def updates_per_launch(self, rows_per_update: int) -> int:
-        """Updates in a launch of about 0.1 s; a function of the shapes alone."""
-        return max(1, int(_LAUNCH_S / (_OVERHEAD_S + work_s(self.n_parameters, rows_per_update))))
+    def updates_per_launch(self, rows_per_update: int, *, n_seeds: int = 1) -> int:
+        """Updates in a launch of about 0.1 s; a function of the shapes alone.
+
+        Parameters
+        ----------
+        rows_per_update : int
+            Rows that go through the network of one seed.
+        n_seeds : int
+            Seeds that are updated together.
+        """
+        update_s = _OVERHEAD_S + n_seeds * work_s(self.n_parameters, rows_per_update)
+        return max(1, int(_LAUNCH_S / update_s))
 
     def group_slots(self, n_seeds: int) -> int:
         """Seeds that an update is run for, at least as many as there are."""
@@ -497,16 +506,18 @@ class EagerEngine:
         weights, optimizer = self.optimizer.step(
             carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
         )
-        is_loss_finite = loss.isfinite()
-        is_gradient_finite = norm.isfinite()
-        # A learning rate can take finite weights out of range by a finite gradient.
-        is_sound = is_loss_finite & (weights.isfinite().all() | ~is_gradient_finite)
+        # A learning rate can take finite weights out of range by a finite gradient. The largest
+        # stands for all of them: three numbers are looked at in one go.
+        largest = torch.linalg.vector_norm(weights, ord=torch.inf)
+        is_finite = torch.stack([loss, norm, largest]).isfinite()
+        is_loss_finite, is_gradient_finite, are_weights_finite = is_finite.unbind()
+        is_sound = is_loss_finite & (are_weights_finite | ~is_gradient_finite)
         is_accepted = is_sound & is_gradient_finite & ~carry.is_frozen
         moved = carry._replace(weights=weights, optimizer=optimizer, buffers=buffers)
         following = _choose(is_accepted, moved, carry)
         following = self._after_verdict(following, is_accepted, is_sound, is_gradient_finite)
-        numbers = [loss, norm, is_accepted.to(norm.dtype), is_loss_finite.to(norm.dtype)]
-        return following, Report(torch.stack(numbers), values)
+        numbers = torch.stack([loss, norm, is_accepted, is_loss_finite])
+        return following, Report(numbers, values)
 
     def _after_verdict(
         self, carry: Carry, is_accepted: Tensor, is_sound: Tensor, is_gradient_finite: Tensor

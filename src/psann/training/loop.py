@@ -321,7 +321,8 @@ def _run_launches(
     """
     step_s = 0.0
     n_updates = len(draws.indices[0])
-    per_launch = engine.updates_per_launch(len(draws.indices[0][0]) * phase.rows_per_index)
+    rows = len(draws.indices[0][0]) * phase.rows_per_index
+    per_launch = engine.updates_per_launch(rows, n_seeds=len(group))
     while (first := group[0].updates_in_epoch) < n_updates:
         part = draws.part(first, per_launch)
         started = time.perf_counter()

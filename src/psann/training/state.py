@@ -245,8 +245,10 @@ def _fitting(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def _as_plain(record: EpochRecord) -> dict[str, Any]:
-    # Hexadecimal floats: NaN has no place in JSON, and no digit may be lost.
-    return {k: v.hex() if isinstance(v, float) else v for k, v in asdict(record).items()}
+    # Hexadecimal floats: NaN has no place in JSON, and no digit may be lost. Field by field,
+    # because asdict copies every value deeply, which a long history feels.
+    values = {name: getattr(record, name) for name in EpochRecord.__dataclass_fields__}
+    return {k: v.hex() if isinstance(v, float) else v for k, v in values.items()}
 
 
 def _from_plain(plain: dict[str, Any]) -> EpochRecord:
