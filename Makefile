@@ -45,6 +45,7 @@ bench: install
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/startup.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/plots.py
 
 lint: install

@@ -144,7 +144,7 @@ def terminal() -> Iterator[None]:
             sys.stdout, sys.stderr = before
 
 
-def timed(config: Path, overrides: tuple[str, ...], *, is_watched: bool) -> Stopwatch:
+def timed(config: Path, epochs: int, *, is_watched: bool) -> Stopwatch:
     """One training."""
     stopwatch = Stopwatch(is_watched=is_watched)
     with (
@@ -159,7 +159,7 @@ def timed(config: Path, overrides: tuple[str, ...], *, is_watched: bool) -> Stop
                 output_dir=Path(folder),
                 run_name="run",
                 device="cpu",
-                overrides=overrides,
+                overrides=(f"training.epochs={epochs}",),
             )
         )
     if outcome.exit_code != 0:
@@ -171,38 +171,28 @@ def main() -> None:
     """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--config", type=Path, default=Path("configs/hisso/nyse_o.yaml"))
-    parser.add_argument("--epochs", type=int, help="as many as take some seconds")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        nargs="+",
+        default=[60, 600],
+        help="lengths of training: in a short one, what start and end cost weighs more",
+    )
+    parser.add_argument("--repeats", type=int, default=7, help="pairs of the shortest")
     options = parser.parse_args()
-    overrides = () if options.epochs is None else (f"training.epochs={options.epochs}",)
-    timed(options.config, overrides, is_watched=True)  # what only the first one pays
-    pairs = []
-    for k in range(options.repeats):
-        # Who goes first changes, so that a drift of the machine favours neither.
-        order = (True, False) if k % 2 else (False, True)
-        runs = {each: timed(options.config, overrides, is_watched=each) for each in order}
-        pairs.append((runs[True], runs[False]))
-        print(f"{k + 1}: watched {runs[True].wall_s:.3f} s, alone {runs[False].wall_s:.3f} s")
-    report(options, pairs)
-
-
-def report(options: argparse.Namespace, pairs: list[tuple[Stopwatch, Stopwatch]]) -> None:
-    """Print the overheads and what a reader needs to repeat them."""
-    wall = [watched.wall_s / alone.wall_s - 1 for watched, alone in pairs]
-    cpu = [watched.watching_cpu_s / watched.training_cpu_s for watched, _ in pairs]
+    timed(options.config, min(options.epochs), is_watched=True)  # what only the first one pays
     result = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "config": options.config.as_posix(),
-        "epochs": options.epochs,
-        "repeats": len(pairs),
         "goal": GOAL,
-        "overhead_wall": wall,
-        "overhead_cpu": cpu,
-        "median_overhead_wall": statistics.median(wall),
-        "median_overhead_cpu": statistics.median(cpu),
-        "watched_wall_s": [watched.wall_s for watched, _ in pairs],
-        "alone_wall_s": [alone.wall_s for _, alone in pairs],
-        "has_same_weights": len({run.weights for pair in pairs for run in pair}) == 1,
+        "runs": [
+            measured(
+                options.config,
+                epochs,
+                repeats=max(3, options.repeats * options.epochs[0] // epochs),
+            )
+            for epochs in options.epochs
+        ],
         "load": os.getloadavg()[0],
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -212,13 +202,37 @@ def report(options: argparse.Namespace, pairs: list[tuple[Stopwatch, Stopwatch]]
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(f"{result['config']}, load {result['load']:.1f}, {result['cores']} cores")
-    print(f"training alone: {statistics.median(result['alone_wall_s']):.2f} s (median)")
+
+
+def measured(config: Path, epochs: int, *, repeats: int) -> dict[str, Any]:
+    """Train in turn watched and alone, and print what watching adds."""
+    pairs = []
+    for k in range(repeats):
+        # Who goes first changes, so that a drift of the machine favours neither.
+        order = (True, False) if k % 2 else (False, True)
+        runs = {each: timed(config, epochs, is_watched=each) for each in order}
+        pairs.append((runs[True], runs[False]))
+    wall = [watched.wall_s / alone.wall_s - 1 for watched, alone in pairs]
+    cpu = [watched.watching_cpu_s / watched.training_cpu_s for watched, _ in pairs]
+    alone_s = statistics.median(alone.wall_s for _, alone in pairs)
+    has_same_weights = len({run.weights for pair in pairs for run in pair}) == 1
+    print(f"{epochs} epochs, {repeats} pairs; training alone {alone_s:.2f} s (median)")
     for name, of in (("wall", wall), ("CPU", cpu)):
         print(
-            f"overhead in {name} time: median {statistics.median(of):+.2%} "
+            f"  overhead in {name} time: median {statistics.median(of):+.2%} "
             f"(lowest {min(of):+.2%}, highest {max(of):+.2%}); goal {GOAL:.0%}"
         )
-    print(f"the same weights in all: {'yes' if result['has_same_weights'] else 'NO'}")
+    print(f"  the same weights in all: {'yes' if has_same_weights else 'NO'}", flush=True)
+    return {
+        "epochs": epochs,
+        "overhead_wall": wall,
+        "overhead_cpu": cpu,
+        "median_overhead_wall": statistics.median(wall),
+        "median_overhead_cpu": statistics.median(cpu),
+        "watched_wall_s": [watched.wall_s for watched, _ in pairs],
+        "alone_wall_s": [alone.wall_s for _, alone in pairs],
+        "has_same_weights": has_same_weights,
+    }
 
 
 if __name__ == "__main__":
