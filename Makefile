@@ -42,6 +42,7 @@ test-slow: install
 # Tens of minutes; best on a machine that does nothing else.
 bench: install
 	$(BIN)/python benchmarks/cpu.py
+	$(BIN)/python benchmarks/floors.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/startup.py

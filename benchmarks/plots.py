@@ -84,6 +84,23 @@ def updates_table(result: Result) -> str:
     return f"{table(head, rows)}\n\n{measured(result)}"
 
 
+def floors_table(result: Result) -> str:
+    """Arithmetic by itself."""
+    rows = [
+        [
+            row["case"],
+            str(row["seeds"]),
+            number(row["mflop"], 2),
+            number(row["products_ms"], 4),
+            number(row["mflop"] / row["products_ms"], 0),
+            number(row["functions_ms"], 4),
+        ]
+        for row in result["cases"]
+    ]
+    head = ["case", "K", "MFLOP of products", "products, ms", "GFLOP/s", "sin, cos and exp, ms"]
+    return f"{table(head, rows)}\n\n{measured(result)}"
+
+
 def episodes_table(result: Result) -> str:
     """Episodes per CPU second."""
     rows = [
@@ -177,6 +194,7 @@ def startup_table(result: Result) -> str:
 
 TABLES: dict[str, Callable[[Result], str]] = {
     "updates": updates_table,
+    "floors": floors_table,
     "episodes": episodes_table,
     "seeds": seeds_table,
     "short_runs": short_table,

@@ -33,6 +33,14 @@ def milliseconds(workers: Sequence[Worker], job: dict[str, Any]) -> float:
     return sum(costs) / len(costs)
 
 
+def pair_of_workers(wait_policy: str | None) -> list[Worker]:
+    """Two workers, with that policy of waiting for OpenMP's threads."""
+    os.environ.pop("OMP_WAIT_POLICY", None)
+    if wait_policy is not None:
+        os.environ["OMP_WAIT_POLICY"] = wait_policy
+    return [Worker(sys.executable, threads=None) for _ in range(2)]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write `benchmarks/results/threads.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -43,21 +51,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = description("python benchmarks/threads.py")
     report |= {"goal": _GOAL, "cases": []}
     print(f"load {os.getloadavg()[0]:.1f}; wall ms per update; goal: at most {_GOAL}x alone")
-    pair = [Worker(sys.executable, threads=None) for _ in range(2)]
-    for case, (name, threads) in itertools.product(
+    # `auto` as the command runs it, whose idle threads sleep; torch by itself lets them spin.
+    pairs = {"auto": pair_of_workers("PASSIVE"), "all cores": pair_of_workers(None)}
+    for case, (choice, threads) in itertools.product(
         _CASES, (("auto", None), ("all cores", os.cpu_count()))
     ):
         job = {"case": case, "planned_updates": 10_000_000, "settings": {"threads": threads}}
         job |= {"clock": "wall", "warm_s": 1.0, "measure_s": options.measure_s}
-        alone, together = [], []
+        alone, together, pair = [], [], pairs[choice]
         # Spinning threads can make a single launch last half a minute.
-        repeats = options.repeats if name == "auto" else min(options.repeats, 3)
+        repeats = options.repeats if choice == "auto" else min(options.repeats, 3)
         for _ in range(repeats):
             alone.append(milliseconds(pair[:1], job))
             together.append(milliseconds(pair, job))
         row = {
             "case": case,
-            "threads": name,
+            "threads": choice,
             "repeats": repeats,
             "alone_ms": median(alone),
             "two_at_once_ms": median(together),
@@ -65,11 +74,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
         report["cases"].append(row)
         print(
-            f"{case}, {name}: alone {row['alone_ms']:.2f} ms, two at once "
+            f"{case}, {choice}: alone {row['alone_ms']:.2f} ms, two at once "
             f"{row['two_at_once_ms']:.2f} ms, {row['ratio']:.2f}x",
             flush=True,
         )
-    for worker in pair:
+    for worker in itertools.chain(*pairs.values()):
         worker.close()
     report["load_at_the_end"] = round(os.getloadavg()[0], 2)
     if not options.no_save:

@@ -521,6 +521,17 @@ def test_help_and_refusals_import_none_of_the_heavy_libraries(tmp_path: Path) ->
     assert all(line.endswith(" []") for line in done.stdout.splitlines()), done.stdout
 
 
+@pytest.mark.parametrize(("asked", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_sleep_unless_the_user_decides_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, found: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")
+    if asked is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["--config", str(tmp_path / "none.yaml"), "--output-dir", str(tmp_path)]) == 1
+    assert os.environ["OMP_WAIT_POLICY"] == found
+
+
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "psann.scripts.hisso_log_run", *command],

@@ -160,6 +160,9 @@ def _main(arguments: Sequence[str]) -> int:
     # After the command line is known to be right: these imports bring pydantic, without the search
     # through every installed package for plug-ins of it.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    # Read when torch loads OpenMP: its idle threads sleep. Left to spin, those of two runs at once
+    # take the cores from each other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.profile:  # torch's tracer would tell standard error when it starts and stops
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from psann.run.runner import RunRequest, check, execute
