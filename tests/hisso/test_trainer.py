@@ -395,6 +395,133 @@ def test_validation_rows_never_move_the_weights() -> None:
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
 
 
+# ---------------------------------------------------------------- the temperature
+
+
+def best_of_every_temperature(model: Any) -> tuple[float, float]:
+    """The temperature of a fitted policy that validation rewards most, found by hand."""
+    rewards = {}
+    head = model.network_.head
+    weight, bias = head.weight.detach().clone(), head.bias.detach().clone()
+    for k in range(-8, 9):
+        temperature = 2 ** (k / 4)
+        with torch.no_grad():
+            head.weight.copy_(weight / temperature)
+            head.bias.copy_(bias / temperature)
+        rewards[temperature] = model.evaluate_reward(VALIDATION["X"], VALIDATION["prices"])
+    best = max(rewards, key=lambda temperature: rewards[temperature])
+    return best, rewards[best]
+
+
+def test_the_temperature_is_the_one_that_validation_rewards_most() -> None:
+    hisso = {"transition_penalty": 0.001, "temperature_scaling": True}
+    usual = fit_hisso(quick(), {**hisso, "temperature_scaling": False})
+    model = fit_hisso(quick(), hisso)
+    temperature, reward = best_of_every_temperature(usual)
+    assert temperature < 1  # three epochs on a clear signal say too little
+    assert model.fit_result_.temperature == temperature
+    assert model.evaluate_reward(VALIDATION["X"], VALIDATION["prices"]) == pytest.approx(reward)
+    # What chose the epoch is told as it was.
+    assert (model.best_epoch_, model.best_value_) == (usual.best_epoch_, usual.best_value_)
+    assert reward > usual.best_value_
+
+
+def test_outputs_are_divided_by_the_temperature() -> None:
+    usual = fit_hisso(quick())
+    model = fit_hisso(quick(), {"temperature_scaling": True})
+    np.testing.assert_allclose(
+        model.predict(VALIDATION["X"]) * model.fit_result_.temperature,
+        usual.predict(VALIDATION["X"]),
+        rtol=1e-5,
+    )
+
+
+def test_a_policy_that_is_too_loud_is_turned_down() -> None:
+    rows = {**planted(rho=0.2), "validation_data": planted(400, rho=0.2, seed=1)}
+    hisso = {"transition_penalty": 0.0, "temperature_scaling": True, "updates_per_epoch": 20}
+    model = fit_hisso(
+        quick(epochs=20, lr=0.2, monitor="reward"), hisso, **rows, evaluation={"trans_cost": 0.005}
+    )
+    assert model.fit_result_.temperature > 1
+
+
+def test_a_refit_speaks_at_the_temperature_that_validation_chose() -> None:
+    hisso = {"temperature_scaling": True, "refit": True}
+    recorder = Recorder()
+    model = fit_hisso(quick(), hisso, observers=[recorder])
+    temperature = fit_hisso(quick(), {**hisso, "refit": False}).fit_result_.temperature
+    plain = fit_hisso(quick(), {"refit": True})
+    assert model.fit_result_.temperature == temperature != 1
+    np.testing.assert_allclose(
+        model.predict(VALIDATION["X"]) * temperature, plain.predict(VALIDATION["X"]), rtol=1e-5
+    )
+    told_of = f"outputs are divided by {temperature:.3g}"
+    assert model.fit_result_.decisions[-1].message.startswith(told_of)
+
+
+def test_the_temperature_of_a_network_that_grows_is_that_of_its_epoch() -> None:
+    growing = {"first_layer_w0_initial": 1.0, "w0_warmup_epochs": 6, "epochs": 6}
+    hisso = {"transition_penalty": 0.001, "temperature_scaling": True}
+    usual, model = (
+        fit_hisso(quick(WaveResNetRegressor, hidden_layers=2, **growing), options)
+        for options in ({**hisso, "temperature_scaling": False}, hisso)
+    )
+    assert 0 < usual.best_epoch_ < 6  # else its last form would be its best one
+    assert model.fit_result_.temperature == best_of_every_temperature(usual)[0] < 1
+
+
+def test_doing_nothing_has_no_temperature() -> None:
+    noise = {**planted(rho=0.0), "validation_data": planted(200, rho=0.0, seed=1)}
+    hisso = {"temperature_scaling": True, "transition_penalty": 0.01}
+    model = fit_hisso(quick(), hisso, **noise)
+    assert model.best_epoch_ == 0 and model.fit_result_.temperature is None
+
+
+def test_seeds_have_each_their_own_temperature() -> None:
+    hisso = {**HISSO, "temperature_scaling": True, "transition_penalty": 0.002}
+    rows = planted(rho=0.5)
+    fit = {"prices": rows["prices"], "validation_data": planted(60, rho=0.5, seed=1)}
+    together = fit_seeds(quick(epochs=6), range(5), rows["X"], hisso=hisso, **fit)
+    assert len({model.fit_result_.temperature for model in together}) > 1
+    for model in together:
+        alone = quick(epochs=6, random_state=model.random_state).fit(rows["X"], hisso=hisso, **fit)
+        assert alone.fit_result_.temperature == model.fit_result_.temperature
+
+
+# ---------------------------------------------------------------- what epoch 0 is owed
+
+
+def test_an_epoch_is_kept_if_it_gains_more_over_epoch_0_than_was_asked() -> None:
+    usual = fit_hisso(quick())
+    nothing = np.log(np.mean(VALIDATION["prices"][1:] / VALIDATION["prices"][:-1], axis=1)).mean()
+    gain = usual.best_value_ - nothing
+    enough = fit_hisso(quick(), {"min_improvement": 0.99 * gain})
+    assert usual.best_epoch_ > 0
+    assert (enough.best_epoch_, enough.best_value_) == (usual.best_epoch_, usual.best_value_)
+    model = fit_hisso(quick(), {"min_improvement": 1.01 * gain})
+    assert model.best_epoch_ == 0
+    assert model.best_value_ == pytest.approx(nothing, abs=1e-9)
+    assert f"by more than {1.01 * gain:g}: kept" in model.fit_result_.decisions[-1].message
+
+
+def test_an_epoch_need_not_gain_as_much_over_the_epoch_before_it() -> None:
+    usual = fit_hisso(quick(epochs=8))
+    first, last = (usual.fit_result_.history[i].monitor_value for i in (0, usual.best_epoch_ - 1))
+    nothing = np.log(np.mean(VALIDATION["prices"][1:] / VALIDATION["prices"][:-1], axis=1)).mean()
+    asked = 0.9 * (first - nothing)
+    assert last - first < asked or usual.best_epoch_ > 2
+    model = fit_hisso(quick(epochs=8), {"min_improvement": asked})
+    assert (model.best_epoch_, model.best_value_) == (usual.best_epoch_, usual.best_value_)
+
+
+def test_a_loss_must_fall_by_what_was_asked() -> None:
+    usual = fit_hisso(quick(monitor="val_loss"))
+    gain = -usual.best_value_
+    assert usual.best_epoch_ > 0
+    model = fit_hisso(quick(monitor="val_loss"), {"min_improvement": 2 * gain})
+    assert model.best_epoch_ == 0
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -407,6 +534,12 @@ def test_validation_rows_never_move_the_weights() -> None:
         ({"refit": True}, {"validation_data": None}, "hisso.refit .* no validation rows"),
         ({"refit": True}, {"validation_data": {"X": VALIDATION["X"]}}, "no validation rows by whi"),
         ({"refit": True}, {"validation_data": planted(7)}, "as many validation rows .* 8; got 7"),
+        (
+            {"refit": True, "temperature_scaling": True},
+            {"validation_data": None},
+            r"hisso\.refit [^\n]*\nhisso\.temperature_scaling chooses .* no validation rows",
+        ),
+        ({"min_improvement": 0.1}, {"validation_data": None}, "monitor is reward, which"),
         ({"refit": True, "supervised": True}, WITH_TARGETS, "refit cannot be combined with super"),
         ({"reward": "user_rewards:per_step"}, {}, "must give one number per episode"),
         ({"reward": "user_rewards:detached"}, {}, "reward must be computed from its actions"),
@@ -504,6 +637,8 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "input_noise": 0.1,
         "supervised": True,
         "refit": True,
+        "temperature_scaling": True,
+        "min_improvement": 1.0,
         "mixed_precision": True,
         "amp_dtype": "bfloat16",
     },

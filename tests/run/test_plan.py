@@ -48,6 +48,11 @@ def test_a_plan_tells_of_a_refit(tmp_path: Path) -> None:
     assert plan_of(tmp_path, "hisso.refit=true").splitlines()[-1] == refit
 
 
+def test_a_plan_tells_of_a_temperature(tmp_path: Path) -> None:
+    expected = "temperature chosen on validation rows"
+    assert plan_of(tmp_path, "hisso.temperature_scaling=true").splitlines()[-1] == expected
+
+
 def test_a_plan_counts_what_the_run_then_does(tmp_path: Path) -> None:
     overrides = ("hisso.updates_per_epoch=null", "training.epochs=3")
     plan = plan_of(tmp_path, *overrides)

@@ -575,6 +575,45 @@ def test_a_refit_leaves_its_weights_and_the_figures_of_the_choice(tmp_path: Path
     assert verify_run(paths.root).findings == ()
 
 
+def test_best_is_kept_at_the_temperature_that_metrics_tell(tmp_path: Path) -> None:
+    scaled = finished(tmp_path, "hisso.temperature_scaling=true")
+    usual = finished(tmp_path, name="usual")
+    ours, theirs = metrics_of(scaled), metrics_of(usual)
+    X = trials.market()["X_test"]
+    outputs = [PSANNRegressor.load(p.best, device="cpu").predict(X) for p in (scaled, usual)]
+    assert theirs["temperature"] is None and ours["temperature"] != 1
+    np.testing.assert_allclose(outputs[0] * ours["temperature"], outputs[1], rtol=1e-5)
+    # The monitor is of the epoch; validation and test figures are of the weights that are kept.
+    assert ours["monitor_value"] == theirs["monitor_value"]
+    assert ours["val_reward_mean"] > theirs["val_reward_mean"]
+    assert ours["n_trials"] == theirs["n_trials"] + 16
+    assert verify_run(scaled.root).findings == ()
+
+
+def test_seeds_tell_their_temperatures(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "training.seeds=3", "hisso.temperature_scaling=true")
+    metrics = metrics_of(paths)
+    temperatures = [entry["temperature"] for entry in metrics["per_seed"]]
+    assert None not in temperatures
+    assert metrics["temperature"] == pytest.approx(np.mean(temperatures))
+    assert verify_run(paths.root).findings == ()
+
+
+def test_a_run_that_gains_less_than_was_asked_keeps_epoch_0(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso.min_improvement=1.0")
+    metrics = metrics_of(paths)
+    assert (metrics["best_epoch"], metrics["min_improvement"]) == (0, 1.0)
+    actions = PSANNRegressor.load(paths.best, device="cpu").predict_actions(
+        trials.market()["X_test"]
+    )
+    np.testing.assert_allclose(actions, 1 / actions.shape[1])
+    assert (
+        max(float(row["val_reward_mean"]) for row in rows_of(paths, "epoch"))
+        > (metrics["monitor_value"])
+    )
+    assert verify_run(paths.root).findings == ()
+
+
 def test_a_run_stopped_in_its_refit_keeps_the_policy_that_was_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

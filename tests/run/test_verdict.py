@@ -216,7 +216,9 @@ def test_fine_tuning_that_never_helped_says_that_the_parent_was_kept() -> None:
 
 def test_best_epoch_zero_is_said() -> None:
     (sentence,) = result_sentences(finished(best_epoch=0).as_dict())
-    assert "no epoch of training beat doing nothing" in sentence
+    assert "no epoch of training beat doing nothing on validation, so" in sentence
+    (sentence,) = result_sentences(finished(best_epoch=0, min_improvement=2e-4).as_dict())
+    assert "no epoch of training beat doing nothing on validation by more than 0.0002" in sentence
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def verdict_on(rows: list[Row], *, is_over: bool = True, **fields: Any) -> list[
     metrics = {
         **{"mode": "train", "monitor": "val_loss", "best_epoch": 2, "monitor_value": 1.0},
         **{"epoch": 6, "train_loss": None, "reward_mean": None, "reward_std": None},
-        "per_seed": None,
+        **{"per_seed": None, "min_improvement": 0.0},
         **fields,
     }
     errors: list[str] = []
@@ -129,6 +129,13 @@ def test_untrained_candidate_is_best_only_if_no_epoch_beats_it() -> None:
     assert verdict_on(rows, best_epoch=0, monitor_value=1.0) == []
     assert "better epoch, 2" in verdict_on(rows, best_epoch=0, monitor_value=1.5)[0]
     assert "must be known" in verdict_on(rows, best_epoch=0, monitor_value=None)[0]
+
+
+def test_untrained_candidate_is_best_if_no_epoch_beats_it_by_what_was_asked() -> None:
+    rows = epochs("val_loss", LOSSES)
+    kept = {"best_epoch": 0, "monitor_value": 1.5}
+    assert verdict_on(rows, **kept, min_improvement=0.5) == []
+    assert "better epoch, 2" in verdict_on(rows, **kept, min_improvement=0.4)[0]
 
 
 def test_rows_beyond_the_record_do_not_count_before_the_end() -> None:

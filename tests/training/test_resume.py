@@ -41,7 +41,12 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "refit": (
         PSANNRegressor,
         {"hidden_layers": 1, "hidden_units": 6, "lr": 0.3, "lr_schedule": "cosine"},
-        {"refit": True, "input_noise": 0.05},
+        {"refit": True, "temperature_scaling": True, "input_noise": 0.05},
+    ),
+    "temperature": (
+        PSANNRegressor,
+        {"hidden_layers": 1, "hidden_units": 6, "lr": 0.3},
+        {"temperature_scaling": True},
     ),
     "supervised": (PSANNRegressor, {"hidden_units": 6, "optimizer": "sgd"}, {"enabled": False}),
 }
@@ -151,6 +156,16 @@ def test_auto_stays_with_the_engine_that_the_training_began_with(
     watch.on_decision = lambda decision: decisions.append(decision.message)  # type: ignore[method-assign]
     fit("supervised", stop=watch, resume=stop.saved, engine="auto")
     assert decisions[0].startswith("engine compiled (auto: as when this training began)")
+
+
+def test_a_temperature_is_not_applied_twice() -> None:
+    end = StopAt(0)
+    end.on_phase_end = lambda _, state: setattr(end, "saved", through_a_file(state.state_dict()))  # type: ignore[method-assign]
+    whole = fit("temperature", stop=end)
+    assert whole.fit_result_.temperature not in (None, 1.0)
+    resumed = fit("temperature", stop=StopAt(0), resume=end.saved)
+    assert resumed.to_bytes() == whole.to_bytes()
+    assert resumed.fit_result_.temperature == whole.fit_result_.temperature
 
 
 def test_state_of_another_network_is_refused() -> None:

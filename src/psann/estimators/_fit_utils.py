@@ -362,11 +362,8 @@ def maybe_run_hisso(
         for observer in observers:
             observer.on_decision(decisions[-1])
         validation = None
-    if hisso.refit and validation is None:
-        raise ValueError(
-            "hisso.refit trains anew on training and validation rows: there are no validation "
-            "rows by which the reward can judge. Give them, or set hisso.refit to false."
-        )
+    if validation is None:
+        _check_that_none_is_needed(hisso)
 
     def series(split: PreparedSplit) -> Series:
         judged = _judged(split, source, reward, hisso)
@@ -391,6 +388,23 @@ def maybe_run_hisso(
     for _, result in trained:
         result.decisions[:0] = decisions
     return trained
+
+
+def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
+    """Refuse what cannot be done without validation rows."""
+    needs = []
+    if hisso.refit:
+        needs.append(("refit", "trains anew on training and validation rows"))
+    if hisso.temperature_scaling:
+        needs.append(("temperature_scaling", "chooses the temperature on validation rows"))
+    if needs:
+        raise ValueError(
+            "\n".join(
+                f"hisso.{name} {what}: there are no validation rows by which the reward can "
+                f"judge. Give them, or set hisso.{name} to false."
+                for name, what in needs
+            )
+        )
 
 
 def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions) -> list[str]:

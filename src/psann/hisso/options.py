@@ -71,6 +71,13 @@ class HISSOOptions(BaseModel):
     refit: bool = False
     """Once validation has chosen the epoch, train anew on training and validation rows together,
     for as many epochs; not where it chose epoch 0. Cannot be combined with `supervised`."""
+    temperature_scaling: bool = False
+    """Once validation has chosen the epoch, divide the network's outputs by the temperature, from
+    1/4 to 4, that earns the most on the validation rows at the deployed cost; a refit is divided by
+    the same. Not where epoch 0 was chosen."""
+    min_improvement: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What an epoch must gain over epoch 0 on the validation rows to be kept, in units of the
+    monitor; 0 keeps one that is better at all."""
     mixed_precision: bool = False
     """Autocast of forward pass and reward; on a CPU this means float32, with a warning."""
     amp_dtype: Literal["float16", "bfloat16"] = "float16"

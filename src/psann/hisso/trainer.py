@@ -16,6 +16,7 @@ from psann.hisso.episodes import default_updates_per_epoch, episode_table
 from psann.hisso.inference import judge_actions, span_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Reward
+from psann.hisso.temperature import scaled_head, with_temperature
 from psann.hisso.transforms import TRANSFORMS, Transform
 from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
@@ -30,7 +31,7 @@ from psann.training.loop import (
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.schedules import LRScheduleOptions
-from psann.training.state import SavedState, SeedStart, TrainState
+from psann.training.state import Best, SavedState, SeedStart, TrainState
 from psann.training.supervised import RowObjective, Rows, row_table, shuffle_decision
 
 
@@ -215,6 +216,7 @@ def train_hisso(
     if task.validation is not None:
         monitors = ("val_reward", "val_loss", *monitors)
     monitor = resolve_monitor(task.training.monitor, monitors)
+    _check_improvement(task.hisso, monitor)
     decisions = []
     warm: list[TrainState] = []
     if task.warm_start_rows is not None and not (saved and saved[0].phase == "hisso"):
@@ -238,6 +240,15 @@ def train_hisso(
     return [(state, _result(task, state, decisions, observers)) for state in group]
 
 
+def _check_improvement(hisso: HISSOOptions, monitor: MonitorName) -> None:
+    if hisso.min_improvement and not monitor.startswith("val_"):
+        raise ValueError(
+            "hisso.min_improvement is a gain over epoch 0 on validation rows; the monitor is "
+            f"{monitor}, which does not judge epoch 0. Use the monitor val_reward or val_loss "
+            "with validation rows, or set hisso.min_improvement to 0."
+        )
+
+
 def _result(
     task: HISSOTask,
     state: TrainState,
@@ -250,6 +261,8 @@ def _result(
         own.append(_untrained_decision(task, state.seed))
     elif state.phase == "refit":
         own.append(_refit_decision(state))
+    if state.best is not None and state.best.temperature is not None:
+        own.append(_temperature_decision(state.seed, state.best.temperature))
     for observer, decision in itertools.product(observers, own):
         observer.on_decision(decision)
     n_epochs = sum(record.phase == "hisso" for record in state.history)
@@ -275,7 +288,7 @@ def _refit(
     assert task.validation is not None
     both = replace(task, train=task.train.then(task.validation), validation=None)
     phase = replace(
-        _episode_phase(engine, both, (), None), name="refit", patience=None, replaces_best=True
+        _episode_phase(engine, both, (), None), name="refit", patience=None, conclude=_refitted
     )
     group = group_at_start(phase, engine, starts, saved)
     for state, before in zip(group, chosen, strict=bool(chosen)):
@@ -359,10 +372,32 @@ def _episode_phase(
         untrained_candidates={
             start.seed: _untrained_weights(engine, task, start) for start in starts
         },
+        min_improvement=hisso.min_improvement,
+        conclude=functools.partial(_tempered, engine, task) if hisso.temperature_scaling else None,
         patience=training.patience,
         reset_states_each_epoch=training.state_reset == "epoch",
         max_skipped_updates=training.max_skipped_updates,
     )
+
+
+def _tempered(engine: EagerEngine, task: HISSOTask, state: TrainState) -> Best | None:
+    """The best weights at their temperature, unless they have it already or are of epoch 0."""
+    if state.best is None or state.best.epoch == 0 or state.best.temperature is not None:
+        return state.best
+    engine.set_epoch(state.best.epoch)
+
+    def reward_of(best: Best) -> float | None:
+        return task.validate(engine.forward(best.weights, best.buffers)).reward
+
+    return with_temperature(state.best, engine.layout, reward_of)
+
+
+def _refitted(state: TrainState) -> Best | None:
+    """The last weights at the temperature of the best ones, whose epoch and value stay."""
+    if state.best is None or state.epoch == 0:
+        return state.best
+    weights = scaled_head(state.carry.weights, state.layout, state.best.temperature or 1.0)
+    return replace(state.best, weights=weights, buffers=state.carry.buffers)
 
 
 def _draws(engine: EagerEngine, task: HISSOTask) -> bool:
@@ -417,10 +452,20 @@ def _episode_decision(engine: EagerEngine, task: HISSOTask) -> Decision:
 
 def _untrained_decision(task: HISSOTask, seed: int) -> Decision:
     kept = "the weights as given" if task.keeps_first_weights else "a head of zeros, no opinion"
+    margin = task.hisso.min_improvement
+    by_margin = f" by more than {margin:g}" if margin else ""
     return Decision(
         phase="hisso",
         seed=seed,
-        message=f"no epoch did better on validation than epoch 0: kept {kept}",
+        message=f"no epoch did better on validation than epoch 0{by_margin}: kept {kept}",
+    )
+
+
+def _temperature_decision(seed: int, temperature: float) -> Decision:
+    return Decision(
+        phase="hisso",
+        seed=seed,
+        message=f"outputs are divided by {temperature:.3g}, the best temperature on validation",
     )
 
 

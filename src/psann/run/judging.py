@@ -147,6 +147,7 @@ def _training_figures(result: FitResult) -> dict[str, Any]:
         "stopped_early": result.stopped_early,
         "best_epoch": result.best_epoch,
         "monitor_value": result.best_value,
+        "temperature": result.temperature,
         **best_epoch_figures(result.history, result.best_epoch),
     }
 

@@ -56,10 +56,11 @@ def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
 def _best_figures(state: TrainState) -> dict[str, Any]:
     if state.best is None:
         figures = best_epoch_figures([], 0)
-        return {"best_epoch": None, "monitor_value": None, **figures}
+        return {"best_epoch": None, "monitor_value": None, "temperature": None, **figures}
     return {
         "best_epoch": state.best.epoch,
         "monitor_value": state.best.value,
+        "temperature": state.best.temperature,
         **best_epoch_figures(state.history, state.best.epoch),
     }
 

@@ -162,6 +162,8 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
         f"{counted(hisso.batch_episodes, 'episode')} of {hisso.window} steps: "
         f"{counted(episodes, 'episode')}"
     )
+    if hisso.temperature_scaling:
+        lines.append("temperature chosen on validation rows")
     if hisso.refit:
         lines.append("refit       anew on training and validation rows, to the epoch chosen")
     beside = []

@@ -19,6 +19,7 @@ from psann.evaluation.judgement import (
     judge_policy,
 )
 from psann.hisso.rewards import resolve_reward
+from psann.hisso.temperature import TEMPERATURES
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config import RunConfig
 from psann.run.data import DataSplits
@@ -193,7 +194,7 @@ def _earlier_prices(splits: DataSplits, split: str) -> list[NDArray[Any]]:
 
 
 def count_trials(result: FitResult, *, has_validation: bool) -> int:
-    """Candidates that a training compared: its epochs, and with validation the untrained policy.
+    """Candidates that a training compared: epochs, temperatures, and the untrained policy.
 
     Parameters
     ----------
@@ -202,7 +203,8 @@ def count_trials(result: FitResult, *, has_validation: bool) -> int:
     has_validation : bool
         Whether the untrained policy competed as epoch 0.
     """
-    return result.epochs_done + has_validation
+    n_more = 0 if result.temperature is None else len(TEMPERATURES) - 1
+    return result.epochs_done + n_more + has_validation
 
 
 def evaluation_terms(config: RunConfig) -> Terms:

@@ -328,6 +328,7 @@ def write_setup(
         device=hardware["device"],
         hardware=hardware,
         transition_penalty=config.hisso.transition_penalty if is_hisso else None,
+        min_improvement=config.hisso.min_improvement if is_hisso else None,
         trans_cost=judging_cost(config) if is_hisso else None,
         data_sha256=splits.sha256,
     )
@@ -506,6 +507,7 @@ def _fit_figures(results: Sequence[FitResult]) -> dict[str, Any]:
     best_epoch = results[0].best_epoch
     return {
         "best_epoch": best_epoch,
+        "temperature": results[0].temperature,
         **figures,
         **best_epoch_figures(results[0].history, best_epoch),
     }

@@ -152,12 +152,14 @@ def result_sentences(record: Mapping[str, Any]) -> list[str]:
         place = where if record["epoch"] is not None else "before training"
         sentences.append(f"Not complete: {status} {place}. {reason}".strip())
     if untrained := _kept_untrained(record):
+        asked = record["min_improvement"]
+        margin = f" by more than {asked:g}" if asked else ""
         sentences.append(
-            f"{untrained}: no epoch of fine-tuning beat the parent on validation, so the parent's "
-            "weights were kept."
+            f"{untrained}: no epoch of fine-tuning beat the parent on validation{margin}, so the "
+            "parent's weights were kept."
             if record["mode"] == "fine_tune"
-            else f"{untrained}: no epoch of training beat doing nothing on validation, so the "
-            "untrained policy was kept."
+            else f"{untrained}: no epoch of training beat doing nothing on validation{margin}, so "
+            "the untrained policy was kept."
         )
     sentences += _evidence(record)
     policy = _annual_growth(record["portfolio_metrics"])

@@ -221,7 +221,7 @@ def _check_untrained(
     value = metrics["monitor_value"]
     if value is None:
         error("monitor_value must be known where best_epoch is 0")
-    elif max(scores, default=-math.inf) > sign * value:
+    elif max(scores, default=-math.inf) > sign * value + (metrics["min_improvement"] or 0.0):
         error(
             f"best_epoch is 0 with {metrics['monitor']} {value}; the log has a better epoch, "
             f"{scores.index(max(scores)) + 1}"

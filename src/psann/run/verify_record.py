@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("monitor_value", "train_loss", "val_loss", "test_loss"), _NUMBER),
     **dict.fromkeys(("reward_mean", "reward_std", "val_reward_mean"), _NUMBER),
     **dict.fromkeys(("test_reward_mean", "transition_penalty", "trans_cost"), _NUMBER),
+    **dict.fromkeys(("min_improvement", "temperature"), _NUMBER),
     **dict.fromkeys(("throughput_eps_per_sec", "duration_seconds"), _NUMBER),
     **dict.fromkeys(("best", "last", "portfolio_metrics", "timing", "hardware"), (dict,)),
     **dict.fromkeys(("parent", "artefacts"), (dict,)),

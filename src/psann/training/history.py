@@ -63,6 +63,8 @@ class FitResult:
     stopped_early: bool
     episodes: int
     skipped_updates: int
+    temperature: float | None = None
+    """What the outputs of the kept weights are divided by; None where that was not chosen."""
     history: list[EpochRecord] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
 

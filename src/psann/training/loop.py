@@ -66,8 +66,11 @@ class Phase:
     reset_states_each_epoch: bool = False
     max_skipped_updates: int = 0
     """Non-finite updates that may be skipped; 0 stops at the first."""
-    replaces_best: bool = False
-    """Whether its last weights take the place of the best ones, whose epoch and value stay."""
+    min_improvement: float = 0.0
+    """What an epoch must gain over epoch 0 to take its place, in units of the monitor."""
+    conclude: Callable[[TrainState], Best | None] | None = None
+    """What to keep at the end, from where a seed stands then; None keeps the best weights. Done
+    again where a phase that had ended is gone on with."""
 
 
 def resolve_monitor(requested: MonitorName | None, available: Sequence[MonitorName]) -> MonitorName:
@@ -179,7 +182,8 @@ def run_phase(
                 observer.on_epoch(record, state)
     for state in group:
         _check_that_one_is_kept(phase, state)
-        _replace_best(phase, state)
+        if phase.conclude is not None:
+            state.best = phase.conclude(state)
     for observer, state in itertools.product(observers, group):
         observer.on_phase_end(phase.name, state)
     return [state.epoch < state.epochs_total for state in group]
@@ -205,11 +209,6 @@ def _tell_notes(engine: EagerEngine, observers: Sequence[Observer], told: int) -
 def _goes_on(phase: Phase, state: TrainState) -> bool:
     is_out_of_patience = phase.patience is not None and state.stale_epochs >= phase.patience
     return state.epoch < state.epochs_total and not is_out_of_patience
-
-
-def _replace_best(phase: Phase, state: TrainState) -> None:
-    if phase.replaces_best and state.best is not None and state.epoch > 0:
-        state.best = replace(state.best, weights=state.carry.weights, buffers=state.carry.buffers)
 
 
 def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
@@ -476,6 +475,8 @@ def _keep_if_best(phase: Phase, state: TrainState, value: float | None) -> bool:
         return False
     sign = 1.0 if phase.monitor.endswith("reward") else -1.0
     bar = -math.inf if state.best is None else sign * state.best.value
+    if state.best is not None and state.best.epoch == 0:
+        bar += phase.min_improvement
     if value is None or not bar < sign * value < math.inf:
         state.stale_epochs += 1
         return False

@@ -78,6 +78,8 @@ class Best:
     epoch: int
     weights: Tensor  # (P,)
     buffers: dict[str, Tensor]
+    temperature: float | None = None
+    """What its outputs have been divided by since; None before that was chosen."""
 
 
 @dataclass(kw_only=True)
@@ -162,7 +164,11 @@ class TrainState:
         values["engine"] = self.engine
         values["best"] = None
         if self.best is not None:
-            values["best"] = {"value": self.best.value.hex(), "epoch": self.best.epoch}
+            values["best"] = {
+                "value": self.best.value.hex(),
+                "epoch": self.best.epoch,
+                "temperature": self.best.temperature,
+            }
             tensors["best.weights"] = self.best.weights
             tensors |= {f"best.buffers.{name}": t for name, t in self.best.buffers.items()}
         return SavedState(
@@ -208,6 +214,7 @@ class TrainState:
             self.best = Best(
                 value=float.fromhex(best["value"]),
                 epoch=best["epoch"],
+                temperature=best["temperature"],
                 weights=_fitting(tensors["best.weights"], self.carry.weights),
                 buffers={name: tensors[f"best.buffers.{name}"] for name in self.carry.buffers},
             )
@@ -218,6 +225,7 @@ class TrainState:
             monitor=self.monitor,
             best_epoch=self.best_epoch,
             best_value=None if self.best is None else self.best.value,
+            temperature=None if self.best is None else self.best.temperature,
             epochs_done=self.epoch,
             stopped_early=stopped_early,
             episodes=self.episodes,
