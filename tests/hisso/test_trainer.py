@@ -371,18 +371,6 @@ def test_training_does_not_touch_the_global_generators() -> None:
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
-@pytest.mark.parametrize("scaler", [None, "standard"])
-@pytest.mark.parametrize("cls", [PSANNRegressor, WaveResNetRegressor])
-def test_actions_do_not_depend_on_rows_that_come_later(cls: Any, scaler: Any) -> None:
-    model = fit_hisso(quick(cls, scaler=scaler, monitor="train_loss"))
-    X = planted(50, seed=3)["X"]
-    usual = model.predict_actions(X)
-    corrupted = X.copy()
-    corrupted[31:] = 1e3
-    np.testing.assert_array_equal(model.predict_actions(corrupted)[:31], usual[:31])
-    np.testing.assert_array_equal(model.predict_actions(X[:31]), usual[:31])
-
-
 def test_validation_rows_never_move_the_weights() -> None:
     one, other = (
         fit_hisso(
