@@ -54,6 +54,7 @@ _ROWS: tuple[tuple[str, str, str, Literal["higher", "lower", ""], Callable[[floa
     (f"{_POLICY}.turnover_traded", "traded weight", "per row", "lower", "{:.4f}".format),
     (f"{_POLICY}.cost_paid", "cost paid", "log growth", "lower", "{:.4f}".format),
     ("best_epoch", "best epoch", "", "", _WHOLE),
+    ("temperature", "temperature", "", "", "{:.3g}".format),
     ("episodes", "episodes", "", "", _WHOLE),
     ("duration_seconds", "duration", "s", "lower", "{:,.1f}".format),
     ("throughput_eps_per_sec", "throughput", "episodes/s", "higher", _WHOLE),
