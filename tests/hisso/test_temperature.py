@@ -65,3 +65,8 @@ def test_a_reward_that_is_not_finite_never_wins(bad: float | None) -> None:
     best = chosen(lambda c: bad if temperature_of(c) < 0.9 else -temperature_of(c))
     assert best.temperature == 1
     assert chosen(lambda _: bad).temperature == 1
+
+
+def test_a_reward_of_nothing_is_better_than_a_loss() -> None:
+    best = chosen(lambda c: 0.0 if c.temperature == 4 else -1.0)
+    assert best.temperature == 4

@@ -392,19 +392,19 @@ def maybe_run_hisso(
 
 def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
     """Refuse what cannot be done without validation rows."""
-    needs = []
-    if hisso.refit:
-        needs.append(("refit", "trains anew on training and validation rows"))
-    if hisso.temperature_scaling:
-        needs.append(("temperature_scaling", "chooses the temperature on validation rows"))
-    if needs:
-        raise ValueError(
-            "\n".join(
-                f"hisso.{name} {what}: there are no validation rows by which the reward can "
-                f"judge. Give them, or set hisso.{name} to false."
-                for name, what in needs
-            )
-        )
+    needs = {
+        "refit": ("trains anew on training and validation rows", "false"),
+        "temperature_scaling": ("chooses the temperature on validation rows", "false"),
+        "min_improvement": ("is a gain over epoch 0 on validation rows", "0"),
+    }
+    problems = [
+        f"hisso.{name} {what}: there are no validation rows by which the reward can judge. Give "
+        f"them, or set hisso.{name} to {off}."
+        for name, (what, off) in needs.items()
+        if getattr(hisso, name)
+    ]
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions) -> list[str]:

@@ -53,13 +53,11 @@ def with_temperature(
     Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks" (2017), who choose it
     by likelihood.
     """
-    rewards = {}
-    for temperature in TEMPERATURES:
+
+    def at(temperature: float) -> Best:
         weights = scaled_head(best.weights, layout, temperature)
-        candidate = replace(best, weights=weights, temperature=temperature)
-        reward = reward_of(candidate)
-        if reward is not None and math.isfinite(reward):
-            rewards[temperature] = reward
-    chosen = max(rewards, key=rewards.__getitem__, default=1.0)
-    weights = scaled_head(best.weights, layout, chosen)
-    return replace(best, weights=weights, temperature=chosen)
+        return replace(best, weights=weights, temperature=temperature)
+
+    rewards = {temperature: reward_of(at(temperature)) for temperature in TEMPERATURES}
+    finite = {t: r for t, r in rewards.items() if r is not None and math.isfinite(r)}
+    return at(max(finite, key=finite.__getitem__, default=1.0))

@@ -244,8 +244,8 @@ def _check_improvement(hisso: HISSOOptions, monitor: MonitorName) -> None:
     if hisso.min_improvement and not monitor.startswith("val_"):
         raise ValueError(
             "hisso.min_improvement is a gain over epoch 0 on validation rows; the monitor is "
-            f"{monitor}, which does not judge epoch 0. Use the monitor val_reward or val_loss "
-            "with validation rows, or set hisso.min_improvement to 0."
+            f"{monitor}, which does not judge epoch 0. Use the monitor val_reward or val_loss, or "
+            "set hisso.min_improvement to 0."
         )
 
 
