@@ -291,6 +291,18 @@ def test_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         unpack(archive, tmp_path / "home")
 
 
+@pytest.mark.parametrize("place", range(1, 9))
+def test_an_archive_is_checked_to_its_last_byte(packed: Path, tmp_path: Path, place: int) -> None:
+    whole = packed.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-place] ^= 1
+    damaged = tmp_path / "damaged.tar.gz"
+    for data in (bytes(flipped), whole[:-place], whole + b"x" * place):
+        damaged.write_bytes(data)
+        with pytest.raises(FileFormatError, match="must be an archive that pack wrote"):
+            unpack(damaged, tmp_path / "home")
+
+
 def test_damaged_archives_are_refused_wherever_they_are_damaged(
     packed: Path, tmp_path: Path
 ) -> None:

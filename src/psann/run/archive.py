@@ -329,7 +329,8 @@ def _extract(path: Path, scratch: Path) -> str:
     allowed = _FREE_BYTES + _MAX_EXPANSION * path.stat().st_size
     tops: set[str] = set()
     n_members = n_bytes = 0
-    with tarfile.open(path, mode="r|gz") as archive:
+    # Not r|gz, by which tarfile stops at the last member and never sees the checksum behind it.
+    with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
         for member in archive:
             n_members += 1
             n_bytes += member.size
@@ -345,6 +346,8 @@ def _extract(path: Path, scratch: Path) -> str:
             if len(tops) > 1:
                 raise ValueError("it holds more than one run")
             _write(archive, member, scratch.joinpath(*parts))
+        if len(packed.read(tarfile.RECORDSIZE)) == tarfile.RECORDSIZE:
+            raise ValueError("it goes on after its last file")
     if not tops:
         raise ValueError("it is empty")
     return tops.pop()
