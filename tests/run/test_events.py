@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from psann._text import safe_cell
 from psann.errors import FileFormatError
-from psann.run.events import COLUMNS, EVENTS, EpochEvents, EventsHandler, log_event, safe_cell
+from psann.run.events import COLUMNS, EVENTS, EpochEvents, EventsHandler, log_event
 from psann.run.storage import Storage, SystemCalls
 from psann.training.history import Decision, EpochRecord
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from psann._text import utc_text
 from psann.run.liveness import STALE_AFTER_S, judge
 from psann.run.paths import RunPaths
-from psann.run.provenance import boot_id, utc_text
+from psann.run.provenance import boot_id
 from psann.run.storage import Storage
 
 NOW = time.time()

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
-from psann.run.provenance import boot_id, describe_start, mask_secrets, save_start, utc_text
+from psann.run.provenance import boot_id, describe_start, save_start
 from psann.run.storage import Storage
 
 SECRET = "hunter2"

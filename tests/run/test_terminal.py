@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from foreign import DRAWING, HOSTILE
-from psann.run.terminal import Terminal, clean, curve
+from psann._text import clean
+from psann.run.terminal import Terminal, curve
 
 
 class Tty(io.StringIO):

@@ -407,8 +407,8 @@ def dump_resolved(
     str
         YAML text, secrets masked.
     """
+    from psann._text import mask_secrets
     from psann.run.config_dump import to_yaml
-    from psann.run.provenance import mask_secrets
 
     values = config.model_dump(mode="json")
     values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256

@@ -16,8 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 
-from psann.run.events import escape_controls, message_of
-from psann.run.provenance import mask_secrets
+from psann._text import clock_text, escape_controls, labelled, mask_secrets, message_of
 from psann.training.history import Decision, EpochRecord
 
 if TYPE_CHECKING:
@@ -294,11 +293,6 @@ class CarefulStream(io.TextIOBase):
                 self._stream = None
 
 
-def labelled(label: str, value: float | None) -> str:
-    """Write a figure behind its name; nothing where there is none."""
-    return "" if value is None else f"{label} {value:.4g}"
-
-
 def _mean_and_range(label: str, values: Sequence[float | None]) -> str:
     """One value as it is; of several the mean, and the least and greatest in brackets."""
     known = [value for value in values if value is not None]
@@ -306,19 +300,6 @@ def _mean_and_range(label: str, values: Sequence[float | None]) -> str:
         return ""
     text = labelled(label, sum(known) / len(known))
     return text if len(known) == 1 else f"{text} ({min(known):.4g} ... {max(known):.4g})"
-
-
-def clock_text(seconds: float) -> str:
-    """Write a duration as a clock does.
-
-    Examples
-    --------
-    >>> clock_text(75), clock_text(4000)
-    ('01:15', '1:06:40')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -11,7 +11,6 @@ names them.
 from __future__ import annotations
 
 import csv
-import functools
 import itertools
 import logging
 import math
@@ -22,8 +21,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psann._text import _ESCAPES, message_of, safe_cell, utc_text
 from psann.errors import FileFormatError
-from psann.run.provenance import mask_secrets, utc_text
 from psann.run.storage import Storage
 from psann.training.history import Decision, EpochRecord
 
@@ -65,16 +64,6 @@ TEXT_COLUMNS = frozenset({"time_utc", "level", "event", "phase", "state_reset", 
 FLAG_COLUMNS = frozenset({"shuffle", "is_best"})
 _EPOCH_COLUMNS = tuple(name for name in COLUMNS if name in EpochRecord.__dataclass_fields__)
 
-# Python's csv module refuses cells of more than 131 072 characters; a longer text is cut.
-_LONGEST_TEXT = 130_000
-# The full-width forms are formulas to some spreadsheets too.
-_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
-# The last rows turn the direction of writing, so that a text would not be what it seems.
-_CONTROLS = [
-    *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF),
-    *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-]
-_ESCAPES = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
@@ -348,69 +337,6 @@ class EventsHandler(logging.Handler):
                 "line is another. Move the run directory away and start anew."
             )
         return len(lines) - 1
-
-
-def message_of(record: logging.LogRecord) -> str:
-    """Message of a record, also of one whose arguments do not fit its format.
-
-    Parameters
-    ----------
-    record : logging.LogRecord
-        Any record: a user's reward may log below `psann` too.
-    """
-    try:
-        return record.getMessage()
-    except (TypeError, ValueError, KeyError, IndexError):
-        # A slip in somebody's logging call is no reason to lose a run.
-        return f"{record.msg} % {record.args!r} [bad format]"
-
-
-def escape_controls(text: str) -> str:
-    r"""Write control characters, line ends and lone surrogates as visible escapes.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        One line that can be encoded and printed.
-
-    Examples
-    --------
-    >>> print(escape_controls("two" + chr(10) + "lines"))
-    two\nlines
-    """
-    return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-@functools.lru_cache(maxsize=64)  # most texts are said again in the next row
-def safe_cell(text: str) -> str:
-    """Make a text safe for a table: one line, no secret, no formula, not too long.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        At most 130 000 characters and a note on how many were cut.
-
-    Examples
-    --------
-    >>> safe_cell("=1+1")
-    "'=1+1"
-    """
-    text = escape_controls(mask_secrets(text))
-    if text.lstrip()[:1] in _FORMULA_STARTS:
-        text = f"'{text}"
-    if len(text) > _LONGEST_TEXT:
-        text = f"{text[:_LONGEST_TEXT]}... [{len(text) - _LONGEST_TEXT} more characters]"
-    return text
 
 
 def _is_non_finite(value: Any) -> bool:

@@ -16,12 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from psann._text import clean, csv_cell, safe_cell
 from psann.errors import UsageError
-from psann.run.events import COLUMNS, FLAG_COLUMNS, TEXT_COLUMNS, safe_cell
-from psann.run.listing import csv_cell
+from psann.run.events import COLUMNS, FLAG_COLUMNS, TEXT_COLUMNS
 from psann.run.quantities import QUANTITIES
 from psann.run.reading import WHOLE_COLUMNS, Row, RunView, flat, flat_metrics
-from psann.run.terminal import clean
 
 EXPERIMENT = "psann"
 _PLACE = frozenset({"schema", "seq", "seed", "fold", "epoch"})

@@ -9,10 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
 from psann.errors import UsageError, did_you_mean
-from psann.run.console import clock_text
-from psann.run.events import safe_cell
-from psann.run.provenance import mask_secrets
 from psann.run.quantities import QUANTITIES, quantity
 from psann.run.reading import Runs, RunView, flat, flat_metrics
 from psann.run.record import FIELDS
@@ -184,23 +182,3 @@ def _summary(listing: Listing) -> str:
         counts[values["status"]] = counts.get(values["status"], 0) + 1
     parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return f"{n_runs} {'run' if n_runs == 1 else 'runs'}: {parts}"
-
-
-def csv_cell(value: Any) -> str:
-    """Write a value as a cell: numbers read back to the same bits, no text is a formula.
-
-    Parameters
-    ----------
-    value : Any
-        What JSON holds.
-    """
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return safe_cell(value)
-    return safe_cell(json.dumps(value))

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
 from psann.run.storage import Storage
 
 SCHEMA_VERSION = 1
-MASK = "***"
 
 _PACKAGES = ("psann", "torch", "numpy", "scikit-learn", "pydantic", "safetensors", "PyYAML")
 _ENVIRONMENT = (
@@ -34,105 +32,6 @@ _ENVIRONMENT = (
     "SLURM_RESTART_COUNT",
 )
 _GIT_TIMEOUT_S = 2.0
-
-# Every repetition has a bound: a text of 100 kB must not cost quadratic time.
-_WORDS = (
-    r"(?:pass(?:word|wd|phrase)|token|secret|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|credential|authorization|(?<![a-z])dsn)"
-)
-_SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
-_SECRET_FLAG = re.compile(rf"--?[\w.-]{{0,200}}?{_WORDS}[\w.-]{{0,64}}", re.IGNORECASE)
-# `--set data.kwargs.password=two words`: the value of a whole argument ends where the line does.
-_ARGUMENT = re.compile(
-    rf"\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^\n]+", re.IGNORECASE
-)
-# `password=x`, `"token": "x"` and `secret: two words` inside a longer text.
-_ASSIGNMENT = re.compile(
-    rf"""({_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
-    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?(2)[^\s,;&)}\]]+|[^,;&)}\]\n]+))""",
-    re.IGNORECASE,
-)
-# A password may hold `/` and `@`, so it reaches to the last `@`; a bare user name holds neither.
-_URL = re.compile(
-    r"""([a-z][a-z0-9+.-]{0,30}://)"""
-    r"""(?:[^\s/@:"'<>]{0,256}:[^\s"'<>]{0,512}|[^\s/@:"'<>]{1,256})@""",
-    re.IGNORECASE,
-)
-
-
-def mask_secrets(value: Any) -> Any:
-    """Replace secrets by `***` in anything made of mappings, sequences and texts.
-
-    Masked are values under keys, and after `key=`, `key:` or a command-line flag, whose name
-    contains password, passwd, passphrase, token, secret, api key, access key, private key,
-    credential, authorization or dsn, and the user part of `scheme://user:password@host`.
-
-    Parameters
-    ----------
-    value : Any
-        What will be written; it is not changed.
-
-    Returns
-    -------
-    Any
-        The same with masks; tuples become lists.
-
-    Examples
-    --------
-    >>> mask_secrets(["--set", "data.kwargs.password=x", {"url": "postgres://me:pw@db/prices"}])
-    ['--set', 'data.kwargs.password=***', {'url': 'postgres://***@db/prices'}]
-    """
-    if isinstance(value, str):
-        return _mask_text(value)
-    if isinstance(value, Mapping):
-        return {
-            key: MASK if _is_secret(key, item) else mask_secrets(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        follows = [False] + [
-            isinstance(item, str) and _SECRET_FLAG.fullmatch(item) is not None for item in value
-        ]
-        return [
-            MASK if is_value and isinstance(item, str) else mask_secrets(item)
-            for is_value, item in zip(follows, value, strict=False)
-        ]
-    return value
-
-
-def _is_secret(key: Any, item: Any) -> bool:
-    has_value = item is not None and not isinstance(item, bool) and item != ""
-    return has_value and _SECRET_KEY.search(str(key)) is not None
-
-
-def _mask_text(text: str) -> str:
-    text = _URL.sub(rf"\1{MASK}@", text)
-    if _SECRET_KEY.search(text) is None:
-        return text
-    text = _ARGUMENT.sub(rf"\1{MASK}", text)
-    return _ASSIGNMENT.sub(_mask_assignment, text)
-
-
-def _mask_assignment(match: re.Match[str]) -> str:
-    quote = match[3][0] if match[3][0] in "\"'" else ""
-    return f"{match[1]}{quote}{MASK}{quote}"
-
-
-def utc_text(timestamp: float) -> str:
-    """Write a time as ISO 8601 in UTC with milliseconds.
-
-    Parameters
-    ----------
-    timestamp : float
-        Seconds since 1970.
-
-    Examples
-    --------
-    >>> utc_text(0.0625)
-    '1970-01-01T00:00:00.062Z'
-    """
-    time_utc = datetime.fromtimestamp(timestamp, UTC)
-    return time_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def describe_start(argv: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:

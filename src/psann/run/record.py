@@ -13,8 +13,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from psann._text import mask_secrets, utc_text
 from psann.run.paths import RunPaths
-from psann.run.provenance import mask_secrets, utc_text
 from psann.run.storage import Storage
 
 SCHEMA_VERSION = 1

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from psann._device import device_name, resolve_device
 from psann._tensor_file import decode, encode
+from psann._text import mask_secrets
 from psann.errors import ConfigError, DataError, FileFormatError
 from psann.run.config import RunConfig
 from psann.run.paths import RunPaths
-from psann.run.provenance import mask_secrets
 from psann.training.state import SavedState
 
 # What may differ from the first start: where and how a run is watched, and where its files lie

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from psann._text import clock_text
 from psann.run.compare import monitor_values
-from psann.run.console import clock_text
 from psann.run.liveness import DEAD, STALE, UNKNOWN
 from psann.run.paths import RunPaths
 from psann.run.quantities import QUANTITIES

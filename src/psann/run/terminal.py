@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from psann._text import clean
 from psann.run.console import CarefulStream, rich_console
-from psann.run.events import escape_controls
-from psann.run.provenance import mask_secrets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,17 +133,6 @@ class Terminal:
         """Draw a series as one line of blocks, in what the stream can write."""
         blocks = _PLAIN_BLOCKS if self._is_plain else _BLOCKS
         return curve(values, width=width, span=span, blocks=blocks)
-
-
-def clean(text: str) -> str:
-    r"""Make any text one harmless line.
-
-    Examples
-    --------
-    >>> print(clean("red" + chr(27) + "[31m, token=abc"))
-    red\x1b[31m, token=***
-    """
-    return escape_controls(mask_secrets(text))
 
 
 def curve(

@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from psann._text import utc_text
 from psann.errors import ConfigError, UsageError
 from psann.run.paths import RunPaths
-from psann.run.provenance import utc_text
 from psann.run.record import to_json
 from psann.run.replay import bit_differences
 from psann.run.storage import Storage

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from psann._text import clock_text, escape_controls, labelled
 from psann.errors import counted
-from psann.run.console import CarefulStream, clock_text, labelled, rich_console
-from psann.run.events import escape_controls
+from psann.run.console import CarefulStream, rich_console
 from psann.run.paths import RunPaths
 
 if TYPE_CHECKING:

@@ -223,8 +223,7 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
 
 def _complain(message: str) -> None:
     """Write to stderr; a message may quote anything, and shall neither leak nor draw."""
-    from psann.run.events import escape_controls
-    from psann.run.provenance import mask_secrets
+    from psann._text import escape_controls, mask_secrets
 
     lines = [escape_controls(mask_secrets(line)) for line in message.split("\n")]
     separator = " " if len(lines) == 1 else "\n  "

@@ -464,8 +464,7 @@ def _show_certificate(certificate: Certificate) -> None:
 
 def _show(text: str, *, file: TextIO | None = None) -> None:
     """Print a line or more; a file name may hold anything, and shall neither leak nor draw."""
-    from psann.run.events import escape_controls
-    from psann.run.provenance import mask_secrets
+    from psann._text import escape_controls, mask_secrets
 
     for line in text.split("\n"):
         print(escape_controls(mask_secrets(line)), file=file, flush=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from psann.run.events import escape_controls
+from psann._text import escape_controls
 
 NOTHING = "–"
 _LONGEST_CELL = 400

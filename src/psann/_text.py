@@ -1,0 +1,235 @@
+"""Foreign text made harmless: one line, no secret, no formula, no control character; times too."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+# Python's csv module refuses cells of more than 131 072 characters; a longer text is cut.
+_LONGEST_TEXT = 130_000
+# The full-width forms are formulas to some spreadsheets too.
+_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
+# The last rows turn the direction of writing, so that a text would not be what it seems.
+_CONTROLS = [
+    *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF),
+    *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+]
+_ESCAPES = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Message of a record, also of one whose arguments do not fit its format.
+
+    Parameters
+    ----------
+    record : logging.LogRecord
+        Any record: a user's reward may log below `psann` too.
+    """
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError, IndexError):
+        # A slip in somebody's logging call is no reason to lose a run.
+        return f"{record.msg} % {record.args!r} [bad format]"
+
+
+def escape_controls(text: str) -> str:
+    r"""Write control characters, line ends and lone surrogates as visible escapes.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        One line that can be encoded and printed.
+
+    Examples
+    --------
+    >>> print(escape_controls("two" + chr(10) + "lines"))
+    two\nlines
+    """
+    return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@functools.lru_cache(maxsize=64)  # most texts are said again in the next row
+def safe_cell(text: str) -> str:
+    """Make a text safe for a table: one line, no secret, no formula, not too long.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        At most 130 000 characters and a note on how many were cut.
+
+    Examples
+    --------
+    >>> safe_cell("=1+1")
+    "'=1+1"
+    """
+    text = escape_controls(mask_secrets(text))
+    if text.lstrip()[:1] in _FORMULA_STARTS:
+        text = f"'{text}"
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}... [{len(text) - _LONGEST_TEXT} more characters]"
+    return text
+
+
+MASK = "***"
+# Every repetition has a bound: a text of 100 kB must not cost quadratic time.
+_WORDS = (
+    r"(?:pass(?:word|wd|phrase)|token|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credential|authorization|(?<![a-z])dsn)"
+)
+_SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
+_SECRET_FLAG = re.compile(rf"--?[\w.-]{{0,200}}?{_WORDS}[\w.-]{{0,64}}", re.IGNORECASE)
+# `--set data.kwargs.password=two words`: the value of a whole argument ends where the line does.
+_ARGUMENT = re.compile(
+    rf"\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^\n]+", re.IGNORECASE
+)
+# `password=x`, `"token": "x"` and `secret: two words` inside a longer text.
+_ASSIGNMENT = re.compile(
+    rf"""({_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
+    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?(2)[^\s,;&)}\]]+|[^,;&)}\]\n]+))""",
+    re.IGNORECASE,
+)
+# A password may hold `/` and `@`, so it reaches to the last `@`; a bare user name holds neither.
+_URL = re.compile(
+    r"""([a-z][a-z0-9+.-]{0,30}://)"""
+    r"""(?:[^\s/@:"'<>]{0,256}:[^\s"'<>]{0,512}|[^\s/@:"'<>]{1,256})@""",
+    re.IGNORECASE,
+)
+
+
+def mask_secrets(value: Any) -> Any:
+    """Replace secrets by `***` in anything made of mappings, sequences and texts.
+
+    Masked are values under keys, and after `key=`, `key:` or a command-line flag, whose name
+    contains password, passwd, passphrase, token, secret, api key, access key, private key,
+    credential, authorization or dsn, and the user part of `scheme://user:password@host`.
+
+    Parameters
+    ----------
+    value : Any
+        What will be written; it is not changed.
+
+    Returns
+    -------
+    Any
+        The same with masks; tuples become lists.
+
+    Examples
+    --------
+    >>> mask_secrets(["--set", "data.kwargs.password=x", {"url": "postgres://me:pw@db/prices"}])
+    ['--set', 'data.kwargs.password=***', {'url': 'postgres://***@db/prices'}]
+    """
+    if isinstance(value, str):
+        return _mask_text(value)
+    if isinstance(value, Mapping):
+        return {
+            key: MASK if _is_secret(key, item) else mask_secrets(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        follows = [False] + [
+            isinstance(item, str) and _SECRET_FLAG.fullmatch(item) is not None for item in value
+        ]
+        return [
+            MASK if is_value and isinstance(item, str) else mask_secrets(item)
+            for is_value, item in zip(follows, value, strict=False)
+        ]
+    return value
+
+
+def _is_secret(key: Any, item: Any) -> bool:
+    has_value = item is not None and not isinstance(item, bool) and item != ""
+    return has_value and _SECRET_KEY.search(str(key)) is not None
+
+
+def _mask_text(text: str) -> str:
+    text = _URL.sub(rf"\1{MASK}@", text)
+    if _SECRET_KEY.search(text) is None:
+        return text
+    text = _ARGUMENT.sub(rf"\1{MASK}", text)
+    return _ASSIGNMENT.sub(_mask_assignment, text)
+
+
+def _mask_assignment(match: re.Match[str]) -> str:
+    quote = match[3][0] if match[3][0] in "\"'" else ""
+    return f"{match[1]}{quote}{MASK}{quote}"
+
+
+def utc_text(timestamp: float) -> str:
+    """Write a time as ISO 8601 in UTC with milliseconds.
+
+    Parameters
+    ----------
+    timestamp : float
+        Seconds since 1970.
+
+    Examples
+    --------
+    >>> utc_text(0.0625)
+    '1970-01-01T00:00:00.062Z'
+    """
+    time_utc = datetime.fromtimestamp(timestamp, UTC)
+    return time_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def labelled(label: str, value: float | None) -> str:
+    """Write a figure behind its name; nothing where there is none."""
+    return "" if value is None else f"{label} {value:.4g}"
+
+
+def clock_text(seconds: float) -> str:
+    """Write a duration as a clock does.
+
+    Examples
+    --------
+    >>> clock_text(75), clock_text(4000)
+    ('01:15', '1:06:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def clean(text: str) -> str:
+    r"""Make any text one harmless line.
+
+    Examples
+    --------
+    >>> print(clean("red" + chr(27) + "[31m, token=abc"))
+    red\x1b[31m, token=***
+    """
+    return escape_controls(mask_secrets(text))
+
+
+def csv_cell(value: Any) -> str:
+    """Write a value as a cell: numbers read back to the same bits, no text is a formula.
+
+    Parameters
+    ----------
+    value : Any
+        What JSON holds.
+    """
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return safe_cell(value)
+    return safe_cell(json.dumps(value))
