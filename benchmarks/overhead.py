@@ -37,8 +37,9 @@ from unittest.mock import patch
 
 import torch
 
-from psann.run import stages
-from psann.run.runner import RunRequest, execute
+from psann.run.execution import training as stages
+from psann.run.execution.context import RunRequest
+from psann.run.execution.runner import execute
 from psann.training.history import Decision, EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import TrainState

@@ -23,12 +23,12 @@ import pytest
 import torch
 
 from psann.errors import FileFormatError, TrainingInterrupted
-from psann.run import storage
-from psann.run.observer import RunObserver
-from psann.run.paths import RunPaths
-from psann.run.record import FIELDS
-from psann.run.resume import read_resume_point
-from psann.run.verify import verify_run
+from psann.run.directory import storage
+from psann.run.directory.fields import FIELDS
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.observer import RunObserver
+from psann.run.execution.resume import read_resume_point
+from psann.run.verification.verify import verify_run
 from trials import finished, metrics_of, trial
 
 # A warm start, five epochs, a commit after each.

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from psann.run.config_dump import to_yaml
-from psann.run.paths import RunPaths
+from psann.run.config.dump import to_yaml
+from psann.run.directory.paths import RunPaths
 from trials import metrics_of
 
 # Rich's markup, terminal escapes (7 and 8 bit, a title, a clear), HTML, quotes, a line end of

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from psann.metrics import portfolio_metrics
-from psann.run.config_dump import to_yaml
-from psann.run.events import COLUMNS
-from psann.run.paths import RunPaths
-from psann.run.record import FIELDS, SCHEMA_VERSION
-from psann.run.verdict import BASELINE_LABELS
+from psann.run.config.dump import to_yaml
+from psann.run.directory.columns import COLUMNS
+from psann.run.directory.fields import FIELDS, SCHEMA_VERSION
+from psann.run.directory.paths import RunPaths
+from psann.run.reading.sentences import BASELINE_LABELS
 
 STRATEGIES = ("policy", "policy_delay_1", *BASELINE_LABELS.values())
 # What an attacker, or a clumsy finger, may put wherever a run holds text.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import SETTINGS, assert_survives, calls_in_use
-from psann.run.storage import SystemCalls
+from psann.run.directory.storage import SystemCalls
 from trials import finished
 
 

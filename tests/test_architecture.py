@@ -97,7 +97,7 @@ def test_exceptions_are_caught_wholesale_in_one_place_only() -> None:
                 caught = {ast.unparse(kind) if kind else "everything" for kind in kinds}
                 if caught & {"everything", "Exception", "BaseException"}:
                     places.append(str(path.relative_to(SRC)))
-    assert places == ["run/runner.py"]
+    assert places == ["run/execution/runner.py"]
 
 
 def test_gradients_are_taken_in_one_place_only() -> None:

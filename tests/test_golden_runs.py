@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import golden_runs
-from psann.run.reading import read_run, read_runs
+from psann.run.reading.reading import read_run, read_runs
 from psann.scripts.hisso_runs import main
 
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from psann.estimators.wave_resnet import WaveResNetRegressor
-from psann.run.config import load_run_config
-from psann.run.paths import RunPaths
+from psann.run.config.load import load_run_config
+from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import main
 from trials import metrics_of, rows_of
 

@@ -22,8 +22,9 @@ import yaml
 from torch import Tensor
 
 from psann.accounting import growth_and_traded_weight
-from psann.run.paths import RunPaths
-from psann.run.runner import Outcome, RunRequest, execute
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.context import Outcome, RunRequest
+from psann.run.execution.runner import execute
 
 CONFIG: dict[str, Any] = {
     "estimator": {

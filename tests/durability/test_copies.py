@@ -27,7 +27,7 @@ from faults import (
     result_of,
     unhurt,
 )
-from psann.run.paths import RunPaths
+from psann.run.directory.paths import RunPaths
 from trials import finished, trial
 
 NOBODY = 65534

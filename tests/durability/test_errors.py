@@ -24,7 +24,7 @@ from faults import (
     unhurt,
 )
 from power_loss import Journal
-from psann.run.paths import RunPaths
+from psann.run.directory.paths import RunPaths
 from trials import trial, write_config
 
 

@@ -24,9 +24,9 @@ from faults import (
 )
 from power_loss import Journal, assert_survives_power_loss, journal_of
 from psann.errors import FileFormatError
-from psann.run.events import EventsHandler
-from psann.run.paths import RunPaths
-from psann.run.storage import Storage
+from psann.run.directory.log import EventsHandler
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.storage import Storage
 from psann.training.state import SavedState, TrainState
 from trials import trial
 
@@ -121,7 +121,7 @@ def test_without_a_digest_damage_is_not_noticed(
         except (safetensors.SafetensorError, ValueError, KeyError, AttributeError) as error:
             raise FileFormatError(who) from error
 
-    monkeypatch.setattr("psann.run.resume.decode", decode)
+    monkeypatch.setattr("psann.run.execution.resume.decode", decode)
     with pytest.raises(MISSED):
         assert_notices_damage(
             RunPaths(tmp_path / "out" / "run"), n_damages=100, draw=random.Random(1)

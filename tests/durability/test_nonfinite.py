@@ -12,8 +12,8 @@ from torch import Tensor
 
 from psann.estimators.dense import PSANNRegressor
 from psann.hisso.episodes import episode_table
-from psann.run.paths import RunPaths
-from psann.run.resume import read_resume_point
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.resume import read_resume_point
 from trials import ROWS, TROUBLE, finished, metrics_of, rows_of, trial
 
 # One update in each epoch, each of them committed.

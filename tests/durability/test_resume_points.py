@@ -14,7 +14,7 @@ from faults import (
     stopped_after,
     unhurt,
 )
-from psann.run.paths import RunPaths
+from psann.run.directory.paths import RunPaths
 from trials import trial
 
 # Two updates in each of six epochs, the warm start's included: a launch is an update here.

@@ -26,7 +26,7 @@ from faults import (
     n_calls,
     unhurt,
 )
-from psann.run.paths import RunPaths
+from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import main
 from trials import metrics_of, rows_of, trial, write_config
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from psann.run.observer import RunObserver
-from psann.run.verify import verify_run
+from psann.run.execution.observer import RunObserver
+from psann.run.verification.verify import verify_run
 from psann.training.history import EpochRecord
 from psann.training.state import TrainState
 from trials import finished

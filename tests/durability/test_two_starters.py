@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from faults import SETTINGS, assert_sound, exit_code_of, in_child, result_of, unhurt
-from psann.run.paths import RunPaths
+from psann.run.directory.paths import RunPaths
 from trials import finished, metrics_of, trial, write_config
 
 

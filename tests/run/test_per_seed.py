@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from psann.run.per_seed import best_epoch_figures, best_of, figures_over_seeds, training_figures
+from psann.run.execution.figures import (
+    best_epoch_figures,
+    best_of,
+    figures_over_seeds,
+    training_figures,
+)
 from psann.training.history import EpochRecord
 from psann.training.state import Best
 

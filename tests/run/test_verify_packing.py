@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from psann.run.verify_packing import check_packing
+from psann.run.directory.packing import check_packing
 
 FILES = {"a": b"aa", "b/c": b"c"}
 

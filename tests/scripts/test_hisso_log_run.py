@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 import yaml
+from run.test_config import BAD as BAD_CONFIGS
+from run.test_config import SAMPLE
+from run.test_data_checks import BAD as BAD_DATA
 
 import psann
 import trials
 from psann.estimators.dense import PSANNRegressor
-from psann.run.paths import RunPaths
+from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import build_parser, main
-from run.test_config import BAD as BAD_CONFIGS
-from run.test_config import SAMPLE
-from run.test_data_checks import BAD as BAD_DATA
 from trials import metrics_of, rows_of, tree_of, write_config
 
 TESTS = Path(trials.__file__).parent
@@ -199,7 +199,7 @@ def test_an_interrupt_outside_of_the_run_is_exit_code_130(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("psann.run.runner.claim_directory", interrupt)
+    monkeypatch.setattr("psann.run.execution.runner.claim_directory", interrupt)
     assert main(command) == 130
     assert capsys.readouterr().err == "hisso-log-run: interrupted\n"
 
@@ -210,7 +210,7 @@ def test_an_interrupt_during_the_imports_is_exit_code_130(
     import_module = builtins.__import__
 
     def interrupted(name: str, *rest: Any) -> Any:
-        if name == "psann.run.runner":
+        if name == "psann.run.execution.runner":
             raise KeyboardInterrupt
         return import_module(name, *rest)
 
@@ -236,7 +236,9 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("imported", ["argparse", "typing", "psann.errors", "psann.run.runner"])
+@pytest.mark.parametrize(
+    "imported", ["argparse", "typing", "psann.errors", "psann.run.execution.runner"]
+)
 @pytest.mark.parametrize("script", ["hisso_log_run", "hisso_runs"])
 def test_an_interrupt_at_the_first_imports_is_one_line_and_no_traceback(
     command: list[str], tmp_path: Path, imported: str, script: str
@@ -244,8 +246,8 @@ def test_an_interrupt_at_the_first_imports_is_one_line_and_no_traceback(
     arguments = command
     if script == "hisso_runs":
         arguments = ["ls", str(tmp_path)]
-        if imported == "psann.run.runner":
-            imported = "psann.run.listing"
+        if imported == "psann.run.execution.runner":
+            imported = "psann.run.reading.listing"
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_START, imported, f"psann.scripts.{script}", *arguments],
         env=ENVIRONMENT,

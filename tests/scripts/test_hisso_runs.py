@@ -17,10 +17,10 @@ import pytest
 
 from faults import exit_code_of, in_child, killed_runs
 from foreign import DRAWING, hostile, of_another_version
-from psann.run import replay, torture
-from psann.run.paths import RunPaths
-from psann.run.reading import read_runs
-from psann.run.torture import Certificate
+from psann.run.directory.paths import RunPaths
+from psann.run.reading.reading import read_runs
+from psann.run.verification import replay, torture
+from psann.run.verification.torture import Certificate
 from psann.scripts.hisso_runs import main
 from trials import TROUBLE, finished, metrics_of, tree_of, trial
 

@@ -6,14 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from psann.run.reading import Runs, RunView, read_run, read_runs
+    from psann.run.reading.reading import Runs, RunView, read_run, read_runs
 
 # Names resolve on first use (PEP 562): the command line imports this package before all else.
 _HOMES = {
-    "RunView": "psann.run.reading",
-    "Runs": "psann.run.reading",
-    "read_run": "psann.run.reading",
-    "read_runs": "psann.run.reading",
+    "RunView": "psann.run.reading.reading",
+    "Runs": "psann.run.reading.reading",
+    "read_run": "psann.run.reading.reading",
+    "read_runs": "psann.run.reading.reading",
 }
 
 __all__ = ["RunView", "Runs", "read_run", "read_runs"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from psann._text import clean
-from psann.run.console import CarefulStream, rich_console
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -225,3 +226,54 @@ def _line(
 
 def _style(cell: str) -> str:
     return _STATUS_COLOURS.get(cell, "red" if cell in ("dead", "failed", "diverged") else "")
+
+
+_PLAIN_WIDTH = 100
+
+
+class CarefulStream(io.TextIOBase):
+    """A console that may be missing, closed, dropped, or unable to encode what it is given."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Encoding of the stream; UTF-8 of one that has none."""
+        return (self._stream.encoding if self._stream is not None else None) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether a person looks on."""
+        return is_terminal(self._stream)
+
+    def write(self, text: str) -> int:
+        """Write as well as it goes; what cannot be encoded becomes an escape."""
+        if self._stream is not None:
+            printable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+            try:
+                self._stream.write(printable)
+            except (OSError, ValueError):
+                self._stream = None
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written, if anyone still listens."""
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._stream = None
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody may be looking."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def rich_console(stream: CarefulStream) -> Console:
+    """Give rich a stream, with all that it would make of foreign text turned off."""
+    from rich.console import Console
+
+    width = None if stream.isatty() else _PLAIN_WIDTH
+    file = cast("IO[str]", stream)
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)

@@ -23,7 +23,7 @@ except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.exit(_EXIT_INTERRUPTED)
 
 if TYPE_CHECKING:
-    from psann.run.runner import Outcome
+    from psann.run.execution.context import Outcome
 
 _EPILOG = """\
 exit codes:
@@ -165,7 +165,8 @@ def _main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.profile:  # torch's tracer would tell standard error when it starts and stops
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from psann.run.runner import RunRequest, check, execute
+    from psann.run.execution.context import RunRequest
+    from psann.run.execution.runner import check, execute
 
     request = RunRequest(
         config=options.config,
@@ -210,12 +211,12 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
         place = f"\nSee {paths.metrics}, field error." if paths and record.get("error") else ""
         _complain(outcome.message + place)
     if paths is not None and (outcome.exit_code == 0 or record.get("best") is not None):
-        from psann.run.verdict import show_result
+        from psann.run.reading.sentences import show_result
 
         show_result(record, paths, quiet=quiet)
         parts = (record.get("timing") or {}).get("profile")
         if parts and not quiet:
-            from psann.run.profile import profile_table
+            from psann.run.execution.profile import profile_table
 
             print(f"\n{profile_table(parts)}\n  trace: {paths.profile}")
     return outcome.exit_code

@@ -29,7 +29,7 @@ except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.exit(130)
 
 if TYPE_CHECKING:
-    from psann.run.torture import Certificate
+    from psann.run.verification.torture import Certificate
 
 EXIT_CLEAN, EXIT_FINDINGS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -298,8 +298,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from psann.run.listing import list_runs, show_table, to_csv_text, to_json_text
-    from psann.run.reading import read_runs
+    from psann.run.reading.listing import list_runs, show_table, to_csv_text, to_json_text
+    from psann.run.reading.reading import read_runs
     from psann.run.terminal import Terminal
 
     listing = list_runs(
@@ -316,8 +316,8 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _show_run(options: argparse.Namespace) -> int:
-    from psann.run.reading import read_run
-    from psann.run.showing import show_run, to_json_text
+    from psann.run.reading.reading import read_run
+    from psann.run.reading.showing import show_run, to_json_text
     from psann.run.terminal import Terminal
 
     run, terminal = read_run(options.run), Terminal()
@@ -329,7 +329,7 @@ def _show_run(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from psann.run.showing import BAD_ENDINGS, show_status
+    from psann.run.reading.showing import BAD_ENDINGS, show_status
     from psann.run.terminal import Terminal
 
     every_s = options.every if options.watch else None
@@ -338,7 +338,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from psann.run.compare import chosen_runs, show_comparison
+    from psann.run.reading.compare import chosen_runs, show_comparison
     from psann.run.terminal import Terminal
 
     show_comparison(chosen_runs(options.paths), Terminal())
@@ -346,7 +346,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from psann.run.verify import verify_run
+    from psann.run.verification.verify import verify_run
 
     verdict = verify_run(options.run_dir)
     for finding in verdict.findings:
@@ -361,7 +361,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from psann.run.replay import replay
+    from psann.run.verification.replay import replay
 
     repetition = replay(options.run_dir, last_epochs=options.replay)
     differences = repetition.differences
@@ -373,7 +373,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from psann.run.compare import chosen_runs
+    from psann.run.reading.compare import chosen_runs
     from psann.run.report.page import write_report
 
     default = Path("report.html" if options.format == "html" else "report.md")
@@ -386,7 +386,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from psann.run.archive import pack
+    from psann.run.reading.archive import pack
 
     output = options.output
     if output is None:
@@ -401,7 +401,7 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _unpack(options: argparse.Namespace) -> int:
-    from psann.run.archive import unpack
+    from psann.run.reading.archive import unpack
 
     done = unpack(options.archive, options.output_dir)
     _show(f"{done.path}: {done.n_files} files of {done.n_bytes:,} bytes, all as they were packed")
@@ -409,8 +409,8 @@ def _unpack(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from psann.run.compare import chosen_runs, names_of
-    from psann.run.export import export
+    from psann.run.reading.compare import chosen_runs, names_of
+    from psann.run.reading.export import export
 
     runs = chosen_runs(options.paths)
     name_of = names_of(runs)
@@ -423,7 +423,7 @@ def _export(options: argparse.Namespace) -> int:
 def _torture(options: argparse.Namespace) -> int:
     import tempfile
 
-    from psann.run.torture import CERTIFICATE, torture
+    from psann.run.verification.torture import CERTIFICATE, torture
 
     with ExitStack() as until_done:
         folder = options.output_dir

@@ -13,10 +13,10 @@ import pytest
 
 from made_runs import HOSTILE, made_run
 from psann.errors import PsannError, UsageError
-from psann.run.archive import pack, unpack
-from psann.run.reading import read_run
+from psann.run.reading.archive import pack, unpack
+from psann.run.reading.reading import read_run
 from psann.run.report.page import markdown_text, write_report
-from psann.run.verify import verify_run
+from psann.run.verification.verify import verify_run
 from trials import finished
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from browser import Tab, browser_tab
 from made_runs import HOSTILE, made_run
-from psann.run.reading import read_run
+from psann.run.reading.reading import read_run
 from psann.run.report.page import write_report
 
 pytestmark = pytest.mark.slow

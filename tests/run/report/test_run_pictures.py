@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from made_runs import HOSTILE, made_run
-from psann.run.reading import Evaluation, RunView, read_run
+from psann.run.reading.reading import Evaluation, RunView, read_run
 from psann.run.report.run_pictures import (
     allocation_picture,
     short,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from made_runs import made_run
-from psann.run.reading import RunView, read_run
+from psann.run.reading.reading import RunView, read_run
 from psann.run.report.run_tables import (
     config_table,
     files_table,

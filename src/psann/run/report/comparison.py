@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from psann.errors import counted
-from psann.run.compare import monitor_values
-from psann.run.differences import (
+from psann.run.directory.columns import MONITOR_COLUMNS
+from psann.run.directory.rows import monitor_values
+from psann.run.reading.differences import (
     Difference,
     Group,
     circumstances,
@@ -16,8 +17,8 @@ from psann.run.differences import (
     group_by_config,
     verdict,
 )
-from psann.run.quantities import Quantity, quantity
-from psann.run.reading import RunView
+from psann.run.reading.quantities import Quantity, quantity
+from psann.run.reading.reading import RunView
 from psann.run.report.content import (
     NOTHING,
     Picture,
@@ -32,7 +33,6 @@ from psann.run.report.figures import Curve, Panel, epochs_figure, wealth_figure
 from psann.run.report.run_pictures import short, time_axis
 from psann.run.report.run_sections import run_sections
 from psann.run.report.strategies import Look, run_look, strategy_look
-from psann.run.verify_log import MONITOR_COLUMNS
 
 _MOST_COLUMNS = 6
 _MOST_DRAWDOWNS = 5

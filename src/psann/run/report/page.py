@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psann.errors import PsannError, UsageError
-from psann.run.reading import RunView
+from psann.run.reading.reading import RunView
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.run.reading import Evaluation, RunView
+from psann.run.reading.reading import Evaluation, RunView
 from psann.run.report.content import Picture, clock, printable
 from psann.run.report.drawing import COLOURS
 from psann.run.report.figures import (

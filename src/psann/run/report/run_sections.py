@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from psann.errors import counted
-from psann.run.reading import RunView
+from psann.run.reading.reading import RunView
+from psann.run.reading.sentences import result_sentences
 from psann.run.report.content import (
     Section,
     clock,
@@ -30,7 +31,6 @@ from psann.run.report.run_tables import (
     seeds_of,
     seeds_table,
 )
-from psann.run.verdict import result_sentences
 
 _MAX_WARNINGS = 50
 

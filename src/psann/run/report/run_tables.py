@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from psann.run.quantities import QUANTITIES, Quantity, quantity
-from psann.run.reading import RunView, flat
+from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
+from psann.run.reading.reading import RunView, flat
 from psann.run.report.content import NOTHING, Table, number, printable, setting, wealth
 from psann.run.report.strategies import STRATEGIES, strategy_name
 
@@ -172,8 +172,8 @@ def config_table(run: RunView) -> Table | None:
 
 @functools.cache
 def _defaults() -> dict[str, Any]:
-    from psann.run.config import RunConfig
-    from psann.run.config_schema import config_keys
+    from psann.run.config.model import RunConfig
+    from psann.run.config.schema import config_keys
 
     keys = config_keys(RunConfig).values()
     with_default = [key for key in keys if key.default not in ("required", "")]

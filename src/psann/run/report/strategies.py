@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psann.run.reading.sentences import BASELINE_LABELS
 from psann.run.report.drawing import COLOURS
-from psann.run.verdict import BASELINE_LABELS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""Writing plain values as YAML that `psann.run.config.file` reads back unchanged."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from psann.run.config.file import FLOAT, INTEGER, NOT_FINITE, WORDS
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer with our reader's rules for what must stand in quotation marks."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - filled below, by PyYAML's own class method
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    # Unicode's line ends come back as blanks from every style but this one, which escapes them.
+    style = '"' if any(letter in value for letter in "\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _anchored(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{pattern})\Z", re.ASCII)
+
+
+for _tag, _pattern in (
+    ("bool", _anchored("|".join(word for word, value in WORDS.items() if value is not None))),
+    (
+        "null",
+        _anchored("|".join(re.escape(word) for word, value in WORDS.items() if value is None)),
+    ),
+    ("int", _anchored(INTEGER.pattern)),
+    ("float", _anchored(f"{FLOAT.pattern}|{NOT_FINITE.pattern}")),
+    ("merge", _anchored("<<")),
+):
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, None)
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    """Write nested plain values, in the order that they have.
+
+    Parameters
+    ----------
+    values : dict
+        Mappings with text keys, lists, text, finite numbers, booleans and None.
+
+    Returns
+    -------
+    str
+        YAML text that ends with a newline.
+
+    Examples
+    --------
+    >>> print(to_yaml({"lr": 1e-05, "name": "1e-05"}), end="")
+    lr: 1.0e-05
+    name: '1e-05'
+    """
+    text: str = yaml.dump(
+        values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+    return text

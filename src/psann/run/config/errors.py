@@ -1,0 +1,129 @@
+"""From pydantic's findings to sentences: where, which key, what it must be, what was found."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from psann.errors import did_you_mean, nearest
+from psann.run.config.schema import ConfigKey, config_keys, keys_below
+from psann.run.config.tree import MISSING, ConfigTree, Path
+
+Keys = dict[Path, ConfigKey]
+
+
+def readable_problems(
+    error: ValidationError, *, model: type[BaseModel], tree: ConfigTree
+) -> list[str]:
+    """Say every finding of a validation in one sentence.
+
+    Parameters
+    ----------
+    error : ValidationError
+        The findings.
+    model : type
+        The model that refused the values.
+    tree : ConfigTree
+        The values, with their origins.
+
+    Returns
+    -------
+    list of str
+        `"run.yaml line 4: hisso.window must be a whole number of at least 2; got 1."`, one per
+        key, in the order of the model; a key that is missing because it is misspelt is told once,
+        and a number that is not finite not at all: whoever read the file has refused it.
+    """
+    keys = config_keys(model)
+    found = {
+        _path_in_file(finding["loc"], tree, keys): finding
+        for finding in error.errors(include_url=False)
+    }
+    # Where a key has several forms, one of them is refused as a whole and another for a key
+    # below; the one that got further is the one that was meant.
+    found = {
+        path: finding
+        for path, finding in found.items()
+        if not (_has_below(path, found) or _is_not_finite(tree.get(path)))
+    }
+    guesses = {
+        path: _guess(path, keys)
+        for path, finding in found.items()
+        if finding["type"] == "extra_forbidden"
+    }
+    problems = []
+    for path, finding in found.items():
+        if path in guesses:
+            guess = guesses[path]
+            hint = f" Did you mean {'.'.join(_shortest(path, guess))!r}?" if guess else ""
+            verdict = f" is no known key.{hint}"
+        elif finding["type"] == "missing" and path in guesses.values():
+            continue
+        else:
+            verdict = _verdict(finding, keys.get(path), tree.get(path))
+        problems.append(f"{tree.where(path)}: {'.'.join(path)}{verdict}")
+    return problems
+
+
+def in_order_of_the_file(problems: Iterable[str]) -> list[str]:
+    """Sort what begins with `"run.yaml line 4: "` by line; what has none, options, comes last."""
+
+    def line(problem: str) -> float:
+        found = re.match(r"[^:]* line ([0-9]+): ", problem)
+        return int(found[1]) if found else math.inf
+
+    return sorted(problems, key=line)
+
+
+def _path_in_file(location: tuple[int | str, ...], tree: ConfigTree, keys: Keys) -> Path:
+    """Drop from pydantic's location the names of the alternatives that it tried."""
+    path: Path = ()
+    for step in location:
+        longer = (*path, str(step))
+        if longer in keys or tree.get(longer) is not MISSING:
+            path = longer
+    return path
+
+
+def _has_below(path: Path, paths: dict[Path, Any]) -> bool:
+    return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+
+
+def _is_not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _guess(path: Path, keys: Keys) -> Path | None:
+    """Find the key that was meant: a near one here, else one of this very name elsewhere."""
+    here = nearest(path[-1], keys_below(keys, path[:-1]))
+    if here:
+        return (*path[:-1], here)
+    return next((other for other in keys if other[-1] == path[-1]), None)
+
+
+def _shortest(path: Path, guess: Path) -> Path:
+    return guess[-1:] if guess[:-1] == path[:-1] else guess
+
+
+def _verdict(finding: Any, key: ConfigKey | None, value: Any) -> str:
+    if finding["type"] == "value_error":
+        return f": {finding['ctx']['error']}."
+    expected = key.expected if key else finding["msg"].lower()
+    if finding["type"] == "missing":
+        return f" is missing; it must be {expected}."
+    hint = ""
+    if isinstance(value, str) and key:
+        hint = did_you_mean(value, key.choices)
+        if "true or false" in expected and value.lower() in ("yes", "on", "no", "off"):
+            hint = f" Write {'true' if value.lower() in ('yes', 'on') else 'false'}."
+    return f" must be {expected}; got {show(value)}.{hint}"
+
+
+def show(value: Any) -> str:
+    """Write a value as JSON, cut to a readable length."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,208 @@
+"""A configuration from file and command line, and the resolved form that is written back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from psann._text import mask_secrets
+from psann.errors import ConfigError
+from psann.run.config.canonical import make_canonical
+from psann.run.config.dump import to_yaml
+from psann.run.config.errors import in_order_of_the_file, readable_problems
+from psann.run.config.file import parse_value, read_config_file
+from psann.run.config.model import RunConfig
+from psann.run.config.tree import MISSING, ConfigTree, Origins, Path
+
+# Written out, so that pydantic need not build a schema for each section by itself (20 ms).
+_OPTIONAL_SECTIONS: tuple[Path, ...] = (
+    ("hisso",),
+    ("training",),
+    ("training", "lr_schedule"),
+    ("evaluation",),
+    ("recorded",),
+)
+_DIGESTS: dict[Path, Path] = {
+    ("data", "npz"): ("recorded", "npz_sha256"),
+    ("init_from",): ("recorded", "init_from_sha256"),
+}
+
+
+def load_run_config(
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    mode: str | None = None,
+    init_from: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> RunConfig:
+    """Read a configuration; the command line wins over the file, the file over the defaults.
+
+    Parameters
+    ----------
+    path : str or path-like
+        YAML file, or JSON if it is named `*.json`.
+    overrides : sequence of str
+        `key.path=value` in YAML syntax, as `--set` takes them; a mapping replaces what it names.
+    mode, init_from, seed, device : optional
+        Values of the options of the same names; None leaves the file's.
+
+    Returns
+    -------
+    RunConfig
+        Canonical names only, `data.npz` and `init_from` absolute: paths in the file are relative
+        to its folder, those on the command line to the current one.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, in the order of the file, each with its line or option, its key,
+        and what it must be.
+    """
+    tree = read_config_file(path)
+    make_canonical(tree)
+    _make_paths_absolute(tree, os.path.dirname(os.path.abspath(path)))
+    for text in overrides:
+        _override(tree, text)
+    options = {"mode": mode, "init_from": init_from, "seed": seed, "device": device}
+    for name, value in options.items():
+        if value is not None:
+            _override_value(tree, (name,), value, origin=f"--{name.replace('_', '-')}")
+    _record(tree)
+    _refuse_masked(tree)
+    for section in _OPTIONAL_SECTIONS:
+        if tree.get(section) is MISSING and isinstance(tree.get(section[:-1]), dict):
+            tree.set(section, {}, origin=tree.where(section))
+    try:
+        # As JSON, so that strict means what it says: text is no number and 1 is not true.
+        config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
+    except ValidationError as error:
+        problems = readable_problems(error, model=RunConfig, tree=tree)
+        raise ConfigError(in_order_of_the_file([*tree.problems, *problems])) from None
+    if tree.problems:
+        raise ConfigError(in_order_of_the_file(tree.problems))
+    config._origins = tree.origins
+    return config
+
+
+def _override(tree: ConfigTree, text: str) -> None:
+    origin = f"--set {text}"
+    name, equals, written = text.partition("=")
+    path = tuple(name.split("."))
+    if not equals or not all(path):
+        tree.problems.append(f"--set must be key.path=value; got {text!r}.")
+        return
+    try:
+        value = parse_value(written, source=origin)
+    except ConfigError as error:
+        tree.problems.extend(error.problems)
+        return
+    _override_value(tree, path, value, origin=origin)
+
+
+def _override_value(tree: ConfigTree, path: Path, value: Any, *, origin: str) -> None:
+    """Set a value, after the same translations as in a file."""
+    given = ConfigTree({}, Origins(source=origin))
+    given.set(path, value, origin=origin)
+    make_canonical(given)
+    if isinstance(value, dict) and given.get(path) is MISSING:
+        given.set(path, {}, origin=origin)  # all of it found other homes
+    _make_paths_absolute(given, os.getcwd())
+    for place, inner in given.leaves(whole=path):
+        tree.set(place, inner, origin=origin)
+    for place, digest in _DIGESTS.items():
+        if place[: len(path)] == path:
+            tree.pop(digest)  # it was taken of another file
+    tree.problems += given.problems
+    tree.notes += given.notes
+
+
+def _make_paths_absolute(tree: ConfigTree, folder: str) -> None:
+    for path in _DIGESTS:
+        value = tree.get(path)
+        if isinstance(value, str):
+            absolute = os.path.abspath(os.path.join(folder, os.path.expanduser(value)))
+            tree.set(path, absolute, origin=tree.where(path))
+
+
+def _record(tree: ConfigTree) -> None:
+    """Note where the seed came from and what was translated, unless the file already says so."""
+    recorded = tree.get(("recorded",))
+    if recorded is not MISSING and not isinstance(recorded, dict):
+        return  # the schema says what is wrong with it
+    origin = tree.where(("recorded",))
+    if tree.where(("seed",)).startswith("--"):
+        tree.set(("recorded", "seed_from"), "command line", origin=origin)
+    elif tree.get(("seed",)) is not MISSING and tree.get(("recorded", "seed_from")) is MISSING:
+        tree.set(("recorded", "seed_from"), "config", origin=origin)
+    known = tree.get(("recorded", "notes"))
+    if tree.notes and (known is MISSING or isinstance(known, list)):
+        notes = [*(known if isinstance(known, list) else []), *tree.notes]
+        tree.set(("recorded", "notes"), notes, origin=origin)
+
+
+def _refuse_masked(tree: ConfigTree) -> None:
+    for path, value in tree.leaves():
+        if isinstance(value, str) and "***" in value:
+            name = ".".join(path)
+            tree.refuse(path, f"holds a masked secret (***); give it by --set {name}=VALUE")
+
+
+def dump_resolved(
+    config: RunConfig, *, npz_sha256: str | None = None, init_from_sha256: str | None = None
+) -> str:
+    """Write a configuration with all its defaults, so that feeding it back gives it again.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration of a run.
+    npz_sha256, init_from_sha256 : str, optional
+        Digests of the files that it names; None keeps the recorded ones.
+
+    Returns
+    -------
+    str
+        YAML text, secrets masked.
+    """
+    values = config.model_dump(mode="json")
+    values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256
+    values["recorded"]["init_from_sha256"] = init_from_sha256 or config.recorded.init_from_sha256
+    masked: dict[str, Any] = mask_secrets(values)
+    return to_yaml(masked)
+
+
+def config_sha256(config: RunConfig) -> str:
+    """Digest of what determines the result of training.
+
+    Left out are what is recorded, the device, the commit interval, how a file is read, and the two
+    file names: their contents have digests of their own.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration of a run.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    values = config.model_dump(
+        mode="json",
+        exclude={
+            "recorded": True,
+            "device": True,
+            "init_from": True,
+            "data": {"npz", "mmap"},
+            "training": {"checkpoint_every_s"},
+        },
+    )
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

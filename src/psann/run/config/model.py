@@ -1,0 +1,246 @@
+"""RunConfig: what a run is, read from a file and the command line, checked, resolved, written.
+
+Importing this module, and refusing a bad configuration, imports neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from psann.evaluation.options import WalkForwardOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.run.config.tree import Origins
+from psann.training.schedules import LRScheduleOptions, ScheduleName
+
+_SECTION = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class EstimatorConfig(BaseModel):
+    """Which estimator, with which parameters."""
+
+    model_config = _SECTION
+
+    target: str
+    """Class name in psann, or `pkg.mod.Class` / `pkg.mod:Class`."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its constructor (see its docstring); those that `training`, `seed` and `device`
+    hold may be repeated here, but not contradicted."""
+
+
+class DataConfig(BaseModel):
+    """Where the arrays come from: exactly one of `npz` and `loader`."""
+
+    model_config = _SECTION
+
+    npz: str | None = None
+    """NumPy archive, relative to the configuration file."""
+    mmap: Literal["auto"] | bool = "auto"
+    """Whether `npz` is read from the file as it is needed, for series larger than memory; auto
+    does so beyond a quarter of the machine's memory. Results are the same."""
+    loader: str | None = None
+    """Import path of a function that returns the arrays, which may be memory maps."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the loader."""
+
+    @model_validator(mode="after")
+    def _need_one_source(self) -> Self:
+        if self.npz is None and self.loader is None:
+            raise ValueError("give npz (a file) or loader (a function)")
+        if self.npz is not None and (self.loader is not None or self.kwargs):
+            raise ValueError(
+                "npz cannot be combined with loader and kwargs; remove one of the two sources "
+                "(on the command line: --set 'data={npz: PATH}')"
+            )
+        if self.loader is not None and self.mmap != "auto":
+            raise ValueError(
+                "mmap has no effect on a loader: what it returns decides. Remove mmap, and return "
+                "numpy.load(path, mmap_mode='r') from the loader"
+            )
+        return self
+
+
+def _schedule_by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class TrainingConfig(BaseModel):
+    """How long and how fast training goes, and what it does about trouble."""
+
+    model_config = _SECTION
+
+    epochs: int = Field(default=200, ge=1, le=10_000_000)
+    """Epochs of the main phase."""
+    batch_size: int = Field(default=32, ge=1, le=10_000_000)
+    """Rows per update of supervised training."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better monitor before training stops; null never stops early."""
+    lr: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """Learning rate at the top of its schedule."""
+    lr_schedule: Annotated[
+        LRScheduleOptions,
+        BeforeValidator(_schedule_by_name, json_schema_input_type=ScheduleName | LRScheduleOptions),
+    ] = Field(default_factory=LRScheduleOptions)
+    """How the learning rate moves: a name, or a mapping."""
+    monitor: Literal["auto", "val_reward", "val_loss", "reward", "train_loss"] = "auto"
+    """What chooses the best epoch; auto takes val_reward if it can be had, else val_loss, else
+    reward."""
+    seeds: int = Field(default=1, ge=1, le=1000)
+    """Policies trained at once, from the seeds `seed` ... `seed + seeds - 1`; in mode evaluate,
+    those of a run that are judged."""
+    engine: Literal["auto", "eager", "compiled", "captured"] = "auto"
+    """What executes an update: operation by operation, as a compiled program, or as a CUDA graph;
+    auto decides from device, size and planned updates."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Threads of the CPU; null chooses by the size of the model."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """At a loss, reward or gradient that is not finite: stop the run, or skip the update."""
+    max_skipped_updates: int = Field(default=100, ge=1)
+    """Skipped updates after which `on_nonfinite: skip` stops after all."""
+    checkpoint_every_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """Seconds between two commits to the run directory, at least."""
+
+    @field_validator("lr_schedule")
+    @classmethod
+    def _schedule_fits(cls, schedule: LRScheduleOptions, info: ValidationInfo) -> LRScheduleOptions:
+        if "lr" in info.data and "epochs" in info.data:  # else they were refused themselves
+            schedule.check_fits(lr=info.data["lr"], epochs=info.data["epochs"])
+        return schedule
+
+
+class EvaluationConfig(EvaluationOptions):
+    """How a policy is judged on validation and test rows, and what is trained for comparison."""
+
+    walk_forward: WalkForwardOptions | None = None
+    """Train again as time goes on, each policy judged on the rows that follow; null does not."""
+    placebo: int = Field(default=0, ge=0, le=999)
+    """Trainings on moves in shuffled order, where nothing can be foretold; 0 for none."""
+
+    @property
+    def options(self) -> EvaluationOptions:
+        """What of it `fit` is told."""
+        names = EvaluationOptions.model_fields
+        return EvaluationOptions(**{name: getattr(self, name) for name in names})
+
+
+class RecordedFacts(BaseModel):
+    """What psann writes into `config_resolved.yaml`; leave it out of your own configurations."""
+
+    model_config = _SECTION
+
+    seed_from: Literal["command line", "config", "default"] = "default"
+    """Where the seed came from."""
+    npz_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of `data.npz`; another content is refused."""
+    init_from_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of the estimator file behind `init_from`; another content is refused."""
+    notes: list[str] = Field(default_factory=list)
+    """Keys that were translated from their published spelling, and how."""
+
+
+class RunConfig(BaseModel):
+    """Everything that a run is told.
+
+    Build it with `load_run_config`, which reads a file and the command line, or from values of
+    your own; a value that cannot be is refused either way.
+    """
+
+    model_config = _SECTION
+
+    mode: Literal["train", "fine_tune", "evaluate"] = "train"
+    """train from scratch, fine_tune an existing estimator, or evaluate it without training."""
+    estimator: EstimatorConfig
+    """Which estimator, with which parameters."""
+    hisso: HISSOOptions = Field(default_factory=HISSOOptions)
+    """Episodes, their reward, and the warm start."""
+    data: DataConfig
+    """Where the arrays come from: exactly one of `npz` and `loader`."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """How long and how fast training goes, and what it does about trouble."""
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    """How a policy is judged on validation and test rows, and what is trained for comparison."""
+    seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    """Fixes every random draw; the first of `training.seeds`."""
+    device: str = Field(
+        default="auto",
+        pattern="^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        examples=["auto", "cpu", "cuda", "cuda:0"],
+    )
+    """Where to compute; auto takes a CUDA device if there is one."""
+    init_from: str | None = Field(default=None, validate_default=True)
+    """Run directory or estimator file to start from (fine_tune, evaluate), relative to the
+    configuration file."""
+    recorded: RecordedFacts = Field(default_factory=RecordedFacts)
+    """What psann writes into `config_resolved.yaml`; leave it out of your own configurations."""
+
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @field_validator("hisso")
+    @classmethod
+    def _hisso_is_plain_data(cls, hisso: HISSOOptions) -> HISSOOptions:
+        for name in ("reward", "context_extractor"):
+            if callable(getattr(hisso, name)):
+                raise ValueError(f"{name} must be named by its import path in a RunConfig")
+        if hisso.supervised is True:
+            return hisso.model_copy(update={"supervised": WarmStartOptions()})
+        return hisso
+
+    @field_validator("init_from")
+    @classmethod
+    def _mode_decides_on_init_from(cls, init_from: str | None, info: ValidationInfo) -> str | None:
+        mode = info.data.get("mode")
+        if mode in ("fine_tune", "evaluate") and init_from is None:
+            raise ValueError(
+                f"mode {mode} needs a run directory or an estimator file (--init-from)"
+            )
+        if mode == "train" and init_from is not None:
+            raise ValueError("has no effect in mode train; remove it, or write mode: fine_tune")
+        return init_from
+
+    @field_validator("seed")
+    @classmethod
+    def _last_seed_is_in_range(cls, seed: int, info: ValidationInfo) -> int:
+        training = info.data.get("training")
+        if training is not None and seed + training.seeds > 2**32:
+            raise ValueError(f"seed + training.seeds must be at most {2**32}")
+        return seed
+
+    @field_validator("recorded")
+    @classmethod
+    def _digests_have_their_files(
+        cls, recorded: RecordedFacts, info: ValidationInfo
+    ) -> RecordedFacts:
+        data = info.data.get("data")
+        idle = []
+        if recorded.npz_sha256 is not None and data is not None and data.npz is None:
+            idle.append("npz_sha256 has no effect on a loader")
+        if recorded.init_from_sha256 is not None and info.data.get("init_from", "") is None:
+            idle.append("init_from_sha256 has no effect without init_from")
+        if idle:
+            raise ValueError("; ".join(f"{sentence}: remove it" for sentence in idle))
+        return recorded
+
+    @property
+    def seeds(self) -> range:
+        """Every seed of the run."""
+        return range(self.seed, self.seed + self.training.seeds)
+
+    @property
+    def seeds_in_words(self) -> str:
+        """The seed, or the first and last of several."""
+        first, *others = self.seeds
+        return f"seeds {first} ... {others[-1]}" if others else f"seed {first}"
+
+    def where(self, *path: str) -> str:
+        """Return where a key was written: file and line, or command-line option."""
+        return self._origins.where(path)

@@ -1,0 +1,351 @@
+"""What a valid configuration names: classes, functions and files, found and checked at once.
+
+This is the second phase of checking: it imports, so that it takes its time; no data are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psann._imports import import_object
+from psann.errors import ConfigError, ImportTargetError, did_you_mean
+from psann.run.config.errors import in_order_of_the_file
+from psann.run.config.model import RunConfig
+from psann.run.directory.paths import RunPaths
+
+if TYPE_CHECKING:
+    from psann.estimators._base import BasePSANNRegressor
+
+# What training itself passes to a reward, so that a configuration may not.
+_REWARD_SETTINGS = ("transition_penalty", "initial", "cash")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedTargets:
+    """The objects and files behind the names of a configuration."""
+
+    estimator_class: type[BasePSANNRegressor]
+    loader: Callable[..., Any] | None
+    """None when the data come from an archive."""
+    reward: Callable[..., Any] | None
+    """None when none is named; without the keyword arguments of the configuration."""
+    context_extractor: Callable[..., Any] | None
+    estimator_file: Path | None
+    """The file behind `init_from`: itself, or the best estimator of a run directory."""
+    estimator_file_sha256: str | None
+    seed_files: tuple[Path, ...] = ()
+    """The best estimator of each of several seeds, where a run's are evaluated."""
+
+
+def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> ResolvedTargets:
+    """Import what a configuration names and check the arguments given for it.
+
+    Parameters
+    ----------
+    config : RunConfig
+        A valid configuration.
+    only_import : sequence of str
+        Module prefixes outside of which nothing is imported; empty allows all of the user's.
+
+    Returns
+    -------
+    ResolvedTargets
+        What was found.
+
+    Raises
+    ------
+    ConfigError
+        With every problem: targets that are forbidden, missing or of the wrong kind, arguments
+        that their signatures do not have, files that are missing or have changed since their
+        digest was recorded.
+    """
+    search = _Search(config, tuple(only_import))
+    targets = ResolvedTargets(
+        estimator_class=search.estimator_class(),
+        loader=search.loader(),
+        reward=search.reward(),
+        context_extractor=search.context_extractor(),
+        estimator_file=(file := search.estimator_file()),
+        estimator_file_sha256=search.digest(file, "init_from"),
+        seed_files=search.seed_files(),
+    )
+    search.check_archive()
+    if search.problems:
+        raise ConfigError(in_order_of_the_file(search.problems))
+    return targets
+
+
+def estimator_arguments(config: RunConfig) -> dict[str, Any]:
+    """Return the constructor's arguments: `estimator.params`, and what `training` and others hold.
+
+    Parameters
+    ----------
+    config : RunConfig
+        A valid configuration.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of the estimator class.
+    """
+    training = config.training
+    return {
+        **config.estimator.params,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "patience": training.patience,
+        "lr": training.lr,
+        "lr_schedule": training.lr_schedule,
+        "monitor": training.monitor,
+        "engine": training.engine,
+        "threads": training.threads,
+        "on_nonfinite": training.on_nonfinite,
+        "max_skipped_updates": training.max_skipped_updates,
+        "device": config.device,
+        "random_state": config.seed,
+    }
+
+
+class _Search:
+    """Looks for one target after the other, and collects what is wrong."""
+
+    def __init__(self, config: RunConfig, only_import: tuple[str, ...]) -> None:
+        self.config = config
+        self.problems: list[str] = []
+        self._only_import = only_import
+
+    def estimator_class(self) -> Any:
+        path = ("estimator", "target")
+        found = self._import(self.config.estimator.target, path)
+        if found is None:
+            return None
+        from psann.estimators._base import BasePSANNRegressor
+
+        if not (isinstance(found, type) and issubclass(found, BasePSANNRegressor)):
+            self._refuse(
+                path,
+                "must name an estimator class: psann.PSANNRegressor, psann.ResPSANNRegressor, "
+                "psann.WaveResNetRegressor, or a subclass of one",
+            )
+            return None
+        params = self.config.estimator.params
+        from_run = estimator_arguments(self.config).keys() - params.keys()
+        if not self._check_keywords(found, ("estimator", "params"), params, taken=from_run):
+            self._check_parameters(found)
+        return found
+
+    def _check_parameters(self, found: type[BasePSANNRegressor]) -> None:
+        arguments = estimator_arguments(self.config)
+        missing = arguments.keys() - (_parameters(found) or {}).keys()
+        if missing:
+            self._refuse(
+                ("estimator", "target"),
+                f"names {found.__name__}, whose constructor must also take "
+                f"{', '.join(sorted(missing))}: every run sets them",
+            )
+            return
+        loss = arguments.get("loss")
+        is_path = isinstance(loss, str) and ("." in loss or ":" in loss)
+        if is_path:
+            self._import(loss, ("estimator", "params", "loss"))
+        for problem in found(**arguments).parameter_problems(imports=not is_path):
+            self._refuse(("estimator", "params"), f"do not fit: {problem.rstrip('.')}")
+
+    def loader(self) -> Any:
+        data = self.config.data
+        found = self._import(data.loader, ("data", "loader"))
+        if found is not None:
+            self._check_keywords(found, ("data", "kwargs"), data.kwargs)
+        return found
+
+    def reward(self) -> Any:
+        from psann.hisso.rewards import REWARDS
+
+        spec = self.config.hisso.reward
+        path: tuple[str, ...] = ("hisso", "reward")
+        kwargs: Mapping[str, Any] = {}
+        if isinstance(spec, dict):
+            path, kwargs, spec = (*path, "target"), spec.get("kwargs", {}), spec["target"]
+        if not isinstance(spec, str):
+            return None
+        if "." not in spec and ":" not in spec and spec not in REWARDS:
+            names = ", ".join(sorted(REWARDS))
+            self._refuse(
+                path,
+                f"must be one of {names}, or pkg.mod:function; got {spec!r}",
+                did_you_mean(spec, REWARDS),
+            )
+            return None
+        found = REWARDS.get(spec) or self._import(spec, path)
+        if found is not None and not self._check_keywords(
+            found, ("hisso", "reward", "kwargs"), kwargs, taken=_REWARD_SETTINGS, n_positional=2
+        ):
+            keywords = {**kwargs, "transition_penalty": 0.0}
+            what = "actions and context, and the keyword transition_penalty"
+            self._check_call(found, path, n_positional=2, keywords=keywords, what=what)
+        return found
+
+    def context_extractor(self) -> Any:
+        path = ("hisso", "context_extractor")
+        spec = self.config.hisso.context_extractor
+        found = self._import(spec if isinstance(spec, str) else None, path)
+        if found is not None:
+            self._check_call(found, path, n_positional=1, keywords={}, what="the windows X")
+        return found
+
+    def estimator_file(self) -> Path | None:
+        if self.config.init_from is None:
+            return None
+        given = Path(self.config.init_from)
+        file = RunPaths(given).best if given.is_dir() else given
+        if file.is_file():
+            return file
+        what = f"{file} {_what_is(file)}"
+        if file != given and not file.exists():
+            what = f"{given} holds no checkpoints/best.safetensors"
+        self._refuse(("init_from",), f"must be a run directory or an estimator file; {what}")
+        return None
+
+    def seed_files(self) -> tuple[Path, ...]:
+        config = self.config
+        if config.mode != "evaluate" or config.init_from is None or config.training.seeds == 1:
+            return ()
+        best = RunPaths(Path(config.init_from)).best
+        files = tuple(RunPaths.of_seed(best, seed) for seed in config.seeds)
+        missing = next((file for file in files if not file.is_file()), None)
+        if missing is None:
+            return files
+        self._refuse(
+            ("training", "seeds"),
+            f"is {config.training.seeds}, so that the {config.seeds_in_words} of the run in "
+            f"init_from are evaluated, but there is no {missing}. Give seed and training.seeds as "
+            "that run had them, or training.seeds: 1 for its best estimator",
+        )
+        return ()
+
+    def check_archive(self) -> None:
+        if self.config.data.npz is None:
+            return
+        file = Path(self.config.data.npz)
+        if not file.is_file():
+            self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {_what_is(file)}")
+        elif self.config.recorded.npz_sha256 is not None:
+            self.digest(file, "npz")
+
+    def digest(self, file: Path | None, name: str) -> str | None:
+        """Return a file's digest, refusing one that differs from the recorded one."""
+        if file is None:
+            return None
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        recorded = self.config.recorded
+        expected = recorded.npz_sha256 if name == "npz" else recorded.init_from_sha256
+        if expected not in (None, digest):
+            self._refuse(
+                ("recorded", f"{name}_sha256"),
+                f"does not fit: {file} has changed since this configuration was written; "
+                "restore the file, or remove this key if the change is meant",
+            )
+        return digest
+
+    def _import(self, target: str | None, path: tuple[str, ...]) -> Any:
+        if target is None:
+            return None
+        who = f"{self.config.where(*path)}: {'.'.join(path)}"
+        try:
+            return import_object(target, who=who, only_import=self._only_import)
+        except ImportTargetError as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def _check_keywords(
+        self,
+        function: Callable[..., Any],
+        path: tuple[str, ...],
+        given: Mapping[str, Any],
+        *,
+        taken: Iterable[str] = (),
+        n_positional: int = 0,
+    ) -> bool:
+        """Compare keyword arguments with a signature; tell whether something is wrong."""
+        before = len(self.problems)
+        parameters = _parameters(function)
+        if parameters is None:
+            return False
+        keywords = [
+            name
+            for name, parameter in list(parameters.items())[n_positional:]
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+        name = getattr(function, "__name__", "the target")
+        for key in given:
+            if key in taken:
+                self._refuse((*path, key), f"is set by psann, from {_SOURCES[key]}; remove it")
+            elif key not in keywords and (not takes_any or key in parameters):
+                hint = did_you_mean(key, keywords)
+                self._refuse((*path, key), f"is no argument of {name}", hint)
+        for key in keywords:
+            if parameters[key].default is inspect.Parameter.empty and key not in (*given, *taken):
+                self._refuse(path, f"must give {key}, which {name} needs")
+        return len(self.problems) > before
+
+    def _check_call(
+        self,
+        function: Callable[..., Any],
+        path: tuple[str, ...],
+        *,
+        n_positional: int,
+        keywords: Mapping[str, Any],
+        what: str,
+    ) -> None:
+        if _parameters(function) is None:
+            return
+        signature = inspect.signature(function)
+        try:
+            signature.bind(*([None] * n_positional), **keywords)
+        except TypeError:
+            self._refuse(path, f"must take {what}; its signature is {signature}")
+
+    def _refuse(self, path: tuple[str, ...], message: str, hint: str = "") -> None:
+        where = self.config.where(*path)
+        self.problems.append(f"{where}: {'.'.join(path)} {message}.{hint}")
+
+
+_SOURCES = {
+    "transition_penalty": "hisso.transition_penalty",
+    "initial": "evaluation.initial",
+    "cash": "hisso.primary_transform",
+}
+
+
+_KINDS = {
+    stat.S_IFDIR: "is a directory",
+    stat.S_IFIFO: "is a pipe",
+    stat.S_IFSOCK: "is a socket",
+    stat.S_IFCHR: "is a device",
+    stat.S_IFBLK: "is a device",
+}
+
+
+def _what_is(path: Path) -> str:
+    """Say what stands where a file should be, without opening it: a pipe would block."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "is no file")
+    except OSError as error:
+        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return "does not exist" if is_absent else f"cannot be read: {error.strerror}"
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    """Return the parameters of a signature; None for compiled functions, which may not tell."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,244 @@
+"""The data of a run: read from an archive or a loader, checked as a whole, then frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann._mapped import is_mapped, memory_bytes
+from psann.errors import DataError
+from psann.run.data.checks import (
+    ASSET_NAMES,
+    KINDS,
+    DataRequirements,
+    find_oddities,
+    find_problems,
+    split_of,
+)
+from psann.run.directory.npz import NpzContent, read_npz
+
+Array = NDArray[Any]
+
+# An archive of more than this share of the machine's memory stays in its file: reading, checking
+# and scaling would need it twice or three times over.
+_MAPPED_SHARE = 0.25
+
+
+class DataSource(Protocol):
+    """Where the arrays come from: the `data` section of a config."""
+
+    @property
+    def npz(self) -> str | None:
+        """Absolute path of an archive, or None."""
+
+    @property
+    def mmap(self) -> Literal["auto"] | bool:
+        """Whether the archive's arrays stay in the file; auto decides by its size."""
+
+    @property
+    def loader(self) -> str | None:
+        """Import path of a function that returns the arrays, or None."""
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """Keyword arguments of the loader."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSplits:
+    """Arrays that passed every check, read-only.
+
+    The digests are of the arrays as a run uses them (row-major floats): they depend neither on
+    how the source stored them nor on the config.
+    """
+
+    arrays: Mapping[str, Array]
+    """By key: `X_train`, `prices_test`, `asset_names`, extras. Numbers are float32 or float64."""
+    key_sha256: Mapping[str, str]
+    """SHA-256 of each array: key, dtype, shape and bytes."""
+    sha256: str
+    """SHA-256 over all keys."""
+    npz_sha256: str | None
+    """SHA-256 of the archive's bytes; None when a loader made the arrays."""
+    warnings: tuple[str, ...]
+    """What is allowed but odd, one sentence each."""
+
+    def split(self, name: Literal["train", "val", "test"]) -> dict[str, Array]:
+        """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
+
+        Parameters
+        ----------
+        name : str
+            `train`, `val` or `test`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Empty when the split is not given; else `X (n, F...)`, `y (n,)` or `(n, M)`,
+            `prices (n, M)`, `context (n, C)`, `time (n,)`.
+        """
+        keys = {kind: f"{kind}_{name}" for kind in KINDS}
+        return {kind: self.arrays[key] for kind, key in keys.items() if key in self.arrays}
+
+    @property
+    def extras(self) -> dict[str, Array]:
+        """The arrays that belong to no split."""
+        return {key: array for key, array in self.arrays.items() if split_of(key) is None}
+
+
+def load_splits(
+    data: DataSource,
+    *,
+    load_function: Callable[..., object] | None,
+    requirements: DataRequirements,
+) -> DataSplits:
+    """Read the arrays of a run and check them.
+
+    Parameters
+    ----------
+    data : DataSource
+        Archive path, or loader name and its keyword arguments.
+    load_function : callable or None
+        The imported loader; None reads `data.npz`. What it raises is not caught.
+    requirements : DataRequirements
+        What the run needs.
+
+    Returns
+    -------
+    DataSplits
+        The arrays. bool, integer and other float types become float64; float32 stays. One-column
+        prices and context may be given as vectors and become `(n, 1)`.
+
+    Raises
+    ------
+    DataError
+        With one sentence for every problem found.
+    """
+    if load_function is None:
+        content = _read(data)
+        broken, npz_sha256 = dict(content.broken), content.sha256
+        raw: Mapping[str, object] = content.arrays
+    else:
+        broken, npz_sha256 = {}, None
+        raw = _call(load_function, data)
+    numeric: dict[str, Array] = {}
+    for key, value in raw.items():
+        try:
+            numeric[key] = _as_array(key, value, is_used=requirements.role(key) is not None)
+        except DataError as error:
+            broken[key] = str(error)
+    given = frozenset(numeric) | frozenset(broken)
+    problems = [*broken.values(), *find_problems(numeric, given, requirements)]
+    if problems:
+        raise DataError(problems)
+    arrays = {key: _freeze(array) for key, array in sorted(numeric.items())}
+    key_sha256 = {key: _digest(key, array) for key, array in arrays.items()}
+    return DataSplits(
+        arrays=MappingProxyType(arrays),
+        key_sha256=MappingProxyType(key_sha256),
+        sha256=hashlib.sha256("".join(key_sha256.values()).encode()).hexdigest(),
+        npz_sha256=npz_sha256,
+        warnings=tuple(find_oddities(arrays, requirements)),
+    )
+
+
+def _read(data: DataSource) -> NpzContent:
+    """The archive, mapped where that was asked for or its size demands it."""
+    path = Path(str(data.npz))
+    mmap = data.mmap
+    if mmap == "auto":
+        mmap = path.is_file() and path.stat().st_size > _MAPPED_SHARE * memory_bytes()
+    content = read_npz(path, mmap=mmap)
+    if data.mmap is not True:
+        return content
+    broken = {
+        key: f"{key} must be stored as it is used to be mapped (data.mmap: true): numpy.savez "
+        "without compression, rows first, float32 or float64. Write it so, or take data.mmap away."
+        for key, array in content.arrays.items()
+        if key.startswith("X_") and not is_mapped(array)
+    }
+    return replace(content, broken={**content.broken, **broken})
+
+
+def _call(load_function: Callable[..., object], data: DataSource) -> dict[str, object]:
+    result = load_function(**data.kwargs)
+    if not isinstance(result, Mapping):
+        size = f" of {len(result)} items" if isinstance(result, (tuple, list)) else ""
+        raise DataError(
+            f"data.loader ({data.loader}) must return a mapping of array names to arrays; got "
+            f'{type(result).__name__}{size}. Return {{"X_train": ..., "y_train": ..., ...}}.'
+        )
+    odd = [key for key in result if not isinstance(key, str)]
+    if odd:
+        raise DataError(
+            f"data.loader ({data.loader}) must name arrays by strings; got the key {odd[0]!r} "
+            f"({len(odd)} such keys). Use names such as 'X_train'."
+        )
+    return dict(result)
+
+
+def _as_array(key: str, value: object, *, is_used: bool) -> Array:
+    """Convert numbers to native floats; `DataError` if a used array holds none.
+
+    What it returns depends on the key and the value only, so that the digests of the same data
+    are the same for every config.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        n_masked = int(np.ma.getmaskarray(value).sum())
+        raise DataError(
+            f"{key} must have no masked values; got {n_masked}. Drop those rows or fill them."
+        )
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{key} must be an array of numbers; got {type(value).__name__} that cannot be made "
+            f"one ({error}). Make all its rows equally long, on the CPU."
+        ) from error
+    if key == ASSET_NAMES and array.dtype.hasobject and _are_texts(array):
+        array = array.astype(np.str_)  # as pandas gives the names of columns
+    is_number = array.dtype.kind in "biuf"
+    if array.dtype.hasobject or (is_used and not is_number):
+        cure = (
+            'Use numbers, e.g. days: t.astype("datetime64[D]").astype(float).'
+            if array.dtype.kind in "mM"
+            else "Convert it with .astype(float), or leave the key out."
+        )
+        raise DataError(
+            f"{key} must hold numbers; got dtype {array.dtype} ({type(value).__name__}). {cure}"
+        )
+    if not is_number:
+        return array
+    kind, _ = split_of(key) or ("", "")
+    if kind in ("prices", "context") and array.ndim == 1:
+        array = array[:, np.newaxis]
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    with np.errstate(over="ignore"):  # longdouble beyond float64 becomes inf, reported later
+        return np.asarray(array, dtype=dtype, order="C")
+
+
+def _are_texts(array: Array) -> bool:
+    return all(isinstance(item, str) for item in array.flat)
+
+
+def _freeze(array: Array) -> Array:
+    view = array.view()  # the loader's own array stays as it is
+    view.flags.writeable = False
+    return view
+
+
+def _digest(key: str, array: Array) -> str:
+    little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+    head = json.dumps([key, little.dtype.str, list(little.shape)])
+    digest = hashlib.sha256(head.encode())
+    # Text has no buffer of its own kind; as bytes every dtype has one.
+    digest.update(little.reshape(-1).view(np.uint8).data if little.size else b"")
+    return digest.hexdigest()

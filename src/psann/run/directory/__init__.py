@@ -1,0 +1,1 @@
+"""One run directory: its names, its only writer, the formats of its files."""

@@ -1,0 +1,229 @@
+"""Estimator files of a run and the manifest that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from psann.errors import FileFormatError
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.record import finite_json, to_json
+from psann.run.directory.storage import Storage, is_temporary
+
+SCHEMA_VERSION = 1
+EstimatorKind = Literal["best", "best_seed", "epoch", "warm_start"]
+
+
+class Checkpoints:
+    """Writes estimators, already turned to bytes, into `checkpoints/`.
+
+    A file is written first and the manifest after it. A kill between the two leaves a manifest
+    that is one step old; each file carries its own digest. Whoever goes on drops the entries that
+    are wrong by then, and writes those files again.
+
+    Parameters
+    ----------
+    storage : Storage
+        The run directory.
+    paths : RunPaths
+        Its file names.
+    keep_checkpoints : bool
+        Keep every checkpoint; otherwise only those of best and warm start are kept.
+
+    Raises
+    ------
+    FileFormatError
+        If there is a manifest that is not one of this version.
+    """
+
+    def __init__(self, storage: Storage, paths: RunPaths, *, keep_checkpoints: bool) -> None:
+        self._storage = storage
+        self._paths = paths
+        self.keep_checkpoints = keep_checkpoints
+        storage.make_directory(paths.checkpoints)
+        self._entries = {
+            name: entry
+            for name, entry in _read_entries(paths.manifest).items()
+            if _is_true(entry, paths.checkpoints / name)
+        }
+
+    @property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """The manifest's entries by file name."""
+        return {name: dict(entry) for name, entry in self._entries.items()}
+
+    def describe_best(self) -> dict[str, Any] | None:
+        """Path from the run directory and manifest entry of the best estimator, if there is one."""
+        return self._describe(self._paths.best)
+
+    def describe_last(self) -> dict[str, Any] | None:
+        """The same of the newest resume state."""
+        return self._describe(self._paths.last)
+
+    def _describe(self, path: Path) -> dict[str, Any] | None:
+        if path.name not in self._entries:
+            return None
+        relative = path.relative_to(self._paths.root).as_posix()
+        return {"path": relative, **self._entries[path.name]}
+
+    def save(
+        self,
+        kind: EstimatorKind,
+        data: bytes,
+        *,
+        epoch: int,
+        metric: float | None,
+        seed: int | None = None,
+    ) -> None:
+        """Write an estimator: the best one, replaced as training goes on, or one that stays.
+
+        Parameters
+        ----------
+        kind : {"best", "best_seed", "epoch", "warm_start"}
+            The best of the run, the best of one of its seeds, that after one epoch (written only
+            if checkpoints are kept), or that after the supervised epochs.
+        data : bytes
+            The estimator file.
+        epoch : int
+            Epoch of its weights, 0 for the untrained candidate.
+        metric : float or None
+            Value of the monitor.
+        seed : int, optional
+            Its seed, where the run has several: all but the best of the run have a file of their
+            own then.
+        """
+        if kind == "epoch" and not self.keep_checkpoints:
+            return
+        paths = self._paths
+        path = {"epoch": paths.epoch(epoch), "warm_start": paths.warm_start}.get(kind, paths.best)
+        if seed is not None and kind != "best":
+            path = paths.of_seed(path, seed)
+        self._save(path, data, epoch=epoch, metric=metric, seed=seed)
+
+    def save_kept_state(self, data: bytes, *, epoch: int) -> None:
+        """Write the resume state after one epoch if checkpoints are kept, else nothing.
+
+        The parameters are `save_last`'s. `hisso-runs verify --replay` goes on from such states.
+        """
+        if self.keep_checkpoints:
+            self._save(self._paths.kept_state(epoch), data, epoch=epoch, metric=None)
+
+    def save_study(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        epoch: int,
+        metric: float | None,
+        seed: int | None = None,
+    ) -> None:
+        """Write the estimator of a training beside the main one; otherwise as `save`."""
+        path = self._paths.study(name)
+        if seed is not None:
+            path = self._paths.of_seed(path, seed)
+        self._save(path, data, epoch=epoch, metric=metric, seed=seed)
+
+    def save_last(self, data: bytes, *, epoch: int) -> None:
+        """Write a resume state; the one before it, if it is whole, is kept as `previous`.
+
+        Parameters
+        ----------
+        data : bytes
+            The state.
+        epoch : int
+            Epochs that it has behind it.
+        """
+        last, previous = self._paths.resume_states
+        entry = self._entries.pop(last.name, None)
+        # A damaged one must not take the place of what may be the only state that can be read.
+        if entry is not None and _is_true(entry, last):
+            self._storage.rename(last, previous)
+            self._entries[previous.name] = entry
+        self._save(last, data, epoch=epoch, metric=None)
+
+    def forget_resume_states(self) -> None:
+        """Take resume states off the manifest; their files go when the run is on record as over."""
+        for path in self._paths.resume_states:
+            self._entries.pop(path.name, None)
+        self._write_manifest()
+
+    def _save(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        epoch: int,
+        metric: float | None,
+        seed: int | None = None,
+    ) -> None:
+        self._storage.put(path, data)
+        entry = {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "bytes": len(data),
+            "epoch": epoch,
+            "metric": metric,
+        }
+        self._entries[path.name] = entry if seed is None else {**entry, "seed": seed}
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        files = dict(sorted(self._entries.items()))
+        content, _ = finite_json({"schema_version": SCHEMA_VERSION, "files": files})
+        self._storage.put(self._paths.manifest, to_json(content))
+        self._entries = content["files"]
+
+
+def remove_leftovers(paths: RunPaths, done: Mapping[str, Any]) -> None:
+    """Remove what a run left that was killed right after its end, or copied just before it.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The directory.
+    done : mapping
+        Its last `metrics.json`, which names every file that is meant to stay.
+
+    Raises
+    ------
+    RunLockedError
+        If that process is not dead but at it.
+    """
+    kept = done.get("artefacts") or {}
+    left = [
+        path
+        for path in paths.resume_states
+        if path.exists() and path.relative_to(paths.root).as_posix() not in kept
+    ]
+    if not left and not any(is_temporary(path.name) for path in paths.root.rglob("*")):
+        return
+    with Storage(paths.root) as storage:
+        storage.lock(paths.lock)
+        storage.clean()
+        for path in left:
+            if path.exists():
+                storage.remove(path)
+
+
+def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+        is_ours = content["schema_version"] == SCHEMA_VERSION
+        entries = content["files"]
+    except (ValueError, KeyError, TypeError):
+        is_ours, entries = False, None
+    if not is_ours or not isinstance(entries, dict):
+        raise FileFormatError(
+            f"{path} must be a manifest of checkpoints (schema version {SCHEMA_VERSION}); it is "
+            "not. Move the run directory away and start anew."
+        )
+    return entries
+
+
+def _is_true(entry: dict[str, Any], path: Path) -> bool:
+    """Whether a file is what the manifest says."""
+    return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]

@@ -1,0 +1,183 @@
+"""Whether a run that says it is running does: the lock, the process, the boot, the heartbeat.
+
+A killed process cannot say that it is dead, and a copy does not know of its original. Both are
+told from facts in the run directory and on this machine; nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from psann.errors import RunLockedError
+from psann.run.directory.lock import check_lock
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.provenance import boot_id
+
+STALE_AFTER_S = 300.0
+"""A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,
+but not while data are loaded or within one long update."""
+DEAD, STALE, UNKNOWN = "dead", "stale", "unknown"
+_MAX_LOCK_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """The true status of a run, and in one sentence how it is known."""
+
+    status: str
+    """As in `metrics.json`, or `dead` (killed; --resume goes on), `stale` (was running when it
+    was copied or last seen), `unknown` (no readable record)."""
+    reason: str
+
+
+def judge(
+    paths: RunPaths,
+    metrics: Mapping[str, Any],
+    starts: Sequence[Mapping[str, Any]],
+    *,
+    now: float | None = None,
+) -> Liveness:
+    """Find the true status of a run.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The run directory.
+    metrics : mapping
+        The fields `status` and `heartbeat` of `metrics.json`, None where it has none.
+    starts : sequence of mapping
+        The starts in `provenance.json`; the last one names the process.
+    now : float, optional
+        Seconds since 1970; the clock's by default.
+
+    Returns
+    -------
+    Liveness
+        A run that has ended keeps its status, unless a resume holds the lock.
+    """
+    status = metrics["status"]
+    if status is None:
+        return Liveness(UNKNOWN, "metrics.json tells no status.")
+    if status in ("completed", "early_stopped"):
+        return Liveness(status, "The run has ended.")
+    if _is_locked(paths.lock):
+        return Liveness("running", "A live process holds the lock.")
+    if status != "running":
+        return Liveness(status, "The run has ended.")
+    now = time.time() if now is None else now
+    heartbeat_s = _timestamp(metrics["heartbeat"])
+    pid, host, boot = _owner(paths.lock, starts)
+    if host is not None and host == os.uname().nodename:
+        if pid is not None and boot in (None, boot_id()) and not _is_alive(pid, heartbeat_s):
+            return Liveness(DEAD, f"Its process {pid} is gone from this machine: it was killed.")
+        if heartbeat_s is not None and heartbeat_s < _booted_at():
+            return Liveness(DEAD, "This machine has been started anew since: the run was killed.")
+    where = "an unknown machine" if host is None else host
+    if heartbeat_s is None:
+        return Liveness(STALE, f"It was running on {where}; the record does not say when.")
+    age_s = now - heartbeat_s
+    if age_s <= STALE_AFTER_S:
+        return Liveness("running", f"It ran on {where} {_age(age_s)} ago.")
+    return Liveness(
+        STALE,
+        f"It was running on {where} {_age(age_s)} ago, by the newest record here: refresh the "
+        "copy, or look on that machine whether it lives.",
+    )
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        check_lock(lock)
+    except RunLockedError:
+        return True
+    except OSError:  # no right to open it, or a file system without locks
+        return False
+    return False
+
+
+def _owner(
+    lock: Path, starts: Sequence[Mapping[str, Any]]
+) -> tuple[int | None, str | None, str | None]:
+    """Process id, host, and boot of the newest start, as far as they were written."""
+    holder = _lock_holder(lock)
+    last = starts[-1] if starts else {}
+    process, machine = last.get("process"), last.get("machine")
+    named = {
+        **(machine if isinstance(machine, dict) else {}),
+        **(process if isinstance(process, dict) else {}),
+    }
+    pid, host = holder.get("pid"), holder.get("host")
+    if isinstance(pid, int) and isinstance(host, str):
+        # A start that has not loaded its data is in the lock only; the boot is the other's then.
+        is_same = (pid, host) == (named.get("pid"), named.get("host"))
+        boot = named.get("boot_id") if is_same else None
+    else:
+        pid, host, boot = (named.get(name) for name in ("pid", "host", "boot_id"))
+    return (
+        pid if type(pid) is int and 0 < pid < 2**31 else None,
+        host if isinstance(host, str) else None,
+        boot if isinstance(boot, str) else None,
+    )
+
+
+def _lock_holder(lock: Path) -> dict[str, Any]:
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(fd, "rb") as file:
+            holder = json.loads(file.read(_MAX_LOCK_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _is_alive(pid: int, heartbeat_s: float | None) -> bool:
+    """Whether the process that beat then is alive: its number may be another's by now."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return _answers(pid)
+    # The name in brackets may hold anything; after it: state, then from field 4 on numbers.
+    fields = text.rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        return False
+    started_s = _booted_at() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return heartbeat_s is None or started_s <= heartbeat_s + 1.0
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _booted_at() -> float:
+    """When this machine was started, in seconds since 1970; 0 where it does not say."""
+    try:
+        return time.time() - float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _timestamp(text: str | None) -> float | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _age(seconds: float) -> str:
+    for limit_s, unit_s, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit_s:
+            return f"{max(0, seconds) / unit_s:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

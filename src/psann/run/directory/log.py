@@ -1,0 +1,264 @@
+r"""`events.csv`: every log record is one row, every row is one physical line.
+
+RFC 4180 (2005, https://www.rfc-editor.org/rfc/rfc4180): a header, commas, CRLF line ends, quotes
+where needed; UTF-8. Text is made safe in three steps: control characters become escapes (`\n`,
+`\x1b`), so that `tail` and `wc` see one line per row; secrets are masked; a cell that a
+spreadsheet would run as a formula gets a leading apostrophe. Numbers are written so that reading
+them back gives the same bits. None is an empty cell; NaN and infinities are too, and the message
+names them.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psann._text import _ESCAPES, message_of, safe_cell, utc_text
+from psann.errors import FileFormatError
+from psann.run.directory.columns import (
+    COLUMNS,
+    EVENTS,
+    FLAG_COLUMNS,
+    HEADER,
+    SCHEMA_VERSION,
+    TEXT_COLUMNS,
+)
+from psann.run.directory.storage import Storage
+
+if TYPE_CHECKING:
+    pass
+
+_OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
+
+_ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+
+
+def log_event(logger: logging.Logger, level: int, event: str, message: str, **columns: Any) -> None:
+    """Log a message as a row of a given kind with values in its columns.
+
+    Parameters
+    ----------
+    logger : logging.Logger
+        The module's logger, below `psann`.
+    level : int
+        Level of the record; the console shows INFO and above.
+    event : str
+        One of `EVENTS`.
+    message : str
+        One line for a person.
+    **columns : Any
+        Values by column: numbers, True or False for flags, text for `phase` and `state_reset`,
+        None for nothing.
+
+    Raises
+    ------
+    KeyError
+        If the event or a column does not exist: a bug of the caller.
+    """
+    unknown = [name for name in columns if name not in COLUMNS or name in _OWN]
+    if event not in EVENTS or unknown:
+        raise KeyError(f"events.csv has no event {event!r} or no columns {unknown}")
+    if logger.isEnabledFor(level):
+        # Not `logger.log`, which walks up the stack to find this very line.
+        extra = {"event": {"event": event, **columns}}
+        record = logger.makeRecord(
+            logger.name, level, __file__, 0, "%s", (message,), None, extra=extra
+        )
+        logger.handle(record)
+
+
+class _Echo:
+    """A file for `csv.writer` that hands every row back."""
+
+    def write(self, row: str) -> str:
+        return row
+
+
+class CsvFormatter(logging.Formatter):
+    """Turns a log record into one row; numbers the rows and times them.
+
+    Parameters
+    ----------
+    first_seq : int
+        Number of the first row.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(self, *, first_seq: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seq = itertools.count(first_seq)
+        self._clock = clock
+        self._start_s = clock()
+        self._writer: Any = csv.writer(_Echo(), lineterminator="\r\n")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the row, with its line end.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+            Any record; `log_event` gives it column values.
+
+        Returns
+        -------
+        str
+            One physical line ending in CRLF.
+        """
+        given = record.__dict__.get("event", {"event": "log"})
+        values = {name: value for name, value in given.items() if value is not None}
+        cells = {name: _cell(name, value) for name, value in values.items() if name not in _OWN}
+        lost = [f"{name}={value}" for name, value in values.items() if _is_non_finite(value)]
+        message = self._message(record) + (f" [not finite: {', '.join(lost)}]" if lost else "")
+        cells |= {
+            "schema": str(SCHEMA_VERSION),
+            "seq": str(next(self._seq)),
+            "time_utc": utc_text(record.created),
+            "elapsed_s": repr(round(self._clock() - self._start_s, 6)),
+            "level": safe_cell(record.levelname),
+            "event": values["event"],
+            "message": safe_cell(message),
+        }
+        row: str = self._writer.writerow([cells.get(name, "") for name in COLUMNS])
+        return row
+
+    def _message(self, record: logging.LogRecord) -> str:
+        message = message_of(record)
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        return message
+
+
+class EventsHandler(logging.Handler):
+    """Appends every record to `events.csv`; attach it to the logger `psann` at DEBUG.
+
+    An existing file is continued: its header is kept, a last row that a killed process tore is
+    cut, and `seq` goes on.
+
+    Parameters
+    ----------
+    storage : Storage
+        The run directory.
+    path : Path
+        The file.
+    clock : callable
+        Monotonic seconds.
+
+    Raises
+    ------
+    FileFormatError
+        If the file has other columns than this version writes.
+
+    Notes
+    -----
+    The standard library prints the errors of its handlers and goes on. Here they propagate to
+    whoever logs: a run whose log cannot be written must not look like one that can.
+    """
+
+    def __init__(
+        self, storage: Storage, path: Path, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(logging.DEBUG)
+        self._file = storage.append(path)
+        self._clock = clock
+        n_rows = self._prepare()
+        self.setFormatter(CsvFormatter(first_seq=n_rows + 1, clock=clock))
+
+    def rows_after(self, size_bytes: int) -> bytes:
+        """Read what `cut_back` would take away.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Length to keep.
+        """
+        return self._file.path.read_bytes()[size_bytes:]
+
+    def cut_back(self, size_bytes: int) -> None:
+        """Take back rows that tell of lost work; the numbers of the rows go on from there.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Length to keep; a log that is no longer is left alone.
+        """
+        if size_bytes < self._file.size_bytes:
+            self._file.cut(size_bytes)
+            self.setFormatter(CsvFormatter(first_seq=self._prepare() + 1, clock=self._clock))
+
+    def n_epochs(self) -> Counter[tuple[str, int]]:
+        """Count the rows of epochs by phase and seed."""
+        rows = csv.DictReader(self._file.path.read_text(encoding="utf-8").splitlines())
+        return Counter((row["phase"], int(row["seed"])) for row in rows if row["event"] == "epoch")
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file: all rows so far."""
+        return self._file.size_bytes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the record's row in one write."""
+        self._file.write(self.format(record).encode())
+
+    def flush(self) -> None:
+        """Wait until the disk holds every row."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Sync and close the file."""
+        super().close()
+        self._file.close()
+
+    def _prepare(self) -> int:
+        """Write the header of a new file or check that of an old one; count its rows."""
+        whole, newline, torn = self._file.path.read_bytes().rpartition(b"\n")
+        if torn:
+            self._file.cut(len(whole) + len(newline))
+        if not newline:
+            self._file.write(HEADER)
+            return 0
+        lines = (whole + newline).split(b"\n")[:-1]
+        if lines[0] + b"\n" != HEADER:
+            self._file.close()
+            raise FileFormatError(
+                f"{self._file.path} must have the columns of version {SCHEMA_VERSION}; its first "
+                "line is another. Move the run directory away and start anew."
+            )
+        return len(lines) - 1
+
+
+def _is_non_finite(value: Any) -> bool:
+    # The built-in types first: asking the abstract ones took most of the time of a row.
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, int | str):
+        return False
+    return isinstance(value, Real) and not isinstance(value, Integral) and not math.isfinite(value)
+
+
+def _cell(name: str, value: Any) -> str:
+    """Write one value the way its column is read; a value of another kind is our bug."""
+    if name in TEXT_COLUMNS:
+        if isinstance(value, str):
+            return safe_cell(value)
+    elif name in FLAG_COLUMNS:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+    elif _is_non_finite(value):
+        return ""
+    elif not isinstance(value, bool):
+        if isinstance(value, float):
+            return repr(float(value))
+        if isinstance(value, Integral):
+            return str(int(value))
+        if isinstance(value, Real):
+            return repr(float(value))
+    raise TypeError(f"column {name} of events.csv cannot hold {value!r}")

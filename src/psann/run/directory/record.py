@@ -1,0 +1,234 @@
+"""`metrics.json`: what a run knows about itself, valid from its first second."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from psann._text import mask_secrets, utc_text
+from psann.run.directory.fields import FIELDS, SCHEMA_VERSION, STATUSES
+from psann.run.directory.storage import Storage
+
+FLUSH_INTERVAL_S = 2.0
+
+_OWN = frozenset(
+    {
+        *("schema_version", "started_utc", "updated_utc", "finished_utc", "heartbeat"),
+        *("duration_seconds", "nonfinite"),
+    }
+)
+
+
+class RunRecord:
+    """The summary of a run in memory, and its file once there is a directory for it.
+
+    Every field of `FIELDS` is there from the first write, null until it is known.
+
+    Parameters
+    ----------
+    clock : callable
+        Monotonic seconds.
+    now : callable
+        Seconds since 1970.
+
+    Examples
+    --------
+    >>> record = RunRecord()
+    >>> record.update(val_loss=float("nan"), best_epoch=3)
+    >>> record.as_dict()["val_loss"], record.as_dict()["nonfinite"]
+    (None, ['val_loss'])
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._start_s = clock()
+        self._storage: Storage | None = None
+        self._path = Path()
+        self._flushed_s = -math.inf
+        self._flushed_status: str | None = None
+        self._fields: dict[str, Any] = dict.fromkeys(FIELDS)
+        self._updated_s = now()
+        self._fields |= {
+            "schema_version": SCHEMA_VERSION,
+            "status": "running",
+            "started_utc": utc_text(self._updated_s),
+        }
+
+    def go_on_from(self, earlier: Mapping[str, Any]) -> None:
+        """Be the same run as an earlier start of it.
+
+        Parameters
+        ----------
+        earlier : mapping
+            Its `metrics.json`.
+        """
+        # All of it stays true until training knows more, but for how that start ended.
+        ending = {*_OWN, "status", "error", "artefacts"} - {"started_utc"}
+        self._fields |= {n: v for n, v in earlier.items() if n in FIELDS and n not in ending}
+        self._fields["resumes"] = (earlier.get("resumes") or 0) + 1
+        self._start_s -= earlier.get("duration_seconds") or 0.0
+
+    def attach(self, storage: Storage, path: Path) -> None:
+        """Give the record its file and write it.
+
+        Parameters
+        ----------
+        storage : Storage
+            The run directory.
+        path : Path
+            `metrics.json` in it.
+        """
+        self._storage = storage
+        self._path = path
+        self.flush(force=True)
+
+    def close(self) -> None:
+        """Leave the file as it is: whatever goes wrong now, a finished run stays finished."""
+        self._storage = None
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether there is a file to write to."""
+        return self._storage is not None
+
+    def update(self, **fields: Any) -> None:
+        """Set fields in memory; `flush` writes them.
+
+        Parameters
+        ----------
+        **fields : Any
+            Values of `FIELDS`, but for the times and `nonfinite`, which the record keeps itself.
+
+        Raises
+        ------
+        KeyError
+            If a field does not exist, or the status is none of `STATUSES`: a bug of the caller.
+        """
+        unknown = [name for name in fields if name not in FIELDS or name in _OWN]
+        if unknown or fields.get("status", "running") not in STATUSES:
+            raise KeyError(f"metrics.json has no fields {unknown} or no such status: {fields}")
+        self._fields |= fields
+        self._updated_s = self._now()
+        if "status" in fields:
+            is_over = fields["status"] != "running"
+            self._fields["finished_utc"] = utc_text(self._updated_s) if is_over else None
+
+    def fail(self, error: BaseException, *, status: str = "failed") -> None:
+        """Record what ended the run.
+
+        Parameters
+        ----------
+        error : BaseException
+            The exception, with its traceback.
+        status : str
+            `failed` or `diverged`.
+        """
+        self.update(status=status, error="".join(traceback.format_exception(error)))
+
+    def flush(self, *, force: bool = False) -> None:
+        """Write the file if that is due; cheap otherwise, so call it as often as convenient.
+
+        Due is the first write, every change of status, and 2 s since the last write. Without a
+        file this does nothing.
+
+        Parameters
+        ----------
+        force : bool
+            Write in any case: at a commit and at the end.
+
+        Raises
+        ------
+        OSError
+            If writing failed; the old file is still whole.
+        """
+        time_s = self._clock()
+        is_due = (
+            force
+            or self._fields["status"] != self._flushed_status
+            or time_s - self._flushed_s >= FLUSH_INTERVAL_S
+        )
+        if self._storage is None or not is_due:
+            return
+        self._storage.put(self._path, to_json(self.as_dict()))
+        self._flushed_s = time_s
+        self._flushed_status = self._fields["status"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Copy the record as its file shows it now: finite, masked, with its times.
+
+        Returns
+        -------
+        dict
+            Every field of `FIELDS`, in their order.
+        """
+        living = {
+            "updated_utc": utc_text(self._updated_s),
+            "heartbeat": utc_text(self._now()),
+            "duration_seconds": round(self._clock() - self._start_s, 6),
+        }
+        values, nonfinite = finite_json({**self._fields, **living})
+        return {**values, "nonfinite": nonfinite}
+
+
+def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Turn values into what strict JSON can hold, with secrets masked.
+
+    Parameters
+    ----------
+    fields : mapping
+        Numbers, texts, flags, None, paths, and mappings and sequences of these.
+
+    Returns
+    -------
+    values : dict
+        The same with null for numbers that are not finite.
+    nonfinite : list of str
+        Dotted names of those numbers.
+
+    Raises
+    ------
+    TypeError
+        If a value is of another kind: a bug of the caller.
+    """
+    nonfinite: list[str] = []
+    values = {str(key): _plain(item, str(key), nonfinite) for key, item in fields.items()}
+    masked: dict[str, Any] = mask_secrets(values)
+    return masked, nonfinite
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Encode as JSON for a person to read; NaN is an error."""
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
+def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | Path):
+        # A lone surrogate, as in a file name of odd bytes, is no legal JSON text.
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        if math.isfinite(value):
+            return float(value)
+        nonfinite.append(name)
+        return None
+    if isinstance(value, Mapping):
+        items = value.items()
+        return {str(key): _plain(item, f"{name}.{key}", nonfinite) for key, item in items}
+    if isinstance(value, Sequence):
+        return [_plain(item, f"{name}.{i}", nonfinite) for i, item in enumerate(value)]
+    raise TypeError(f"JSON cannot hold {name} = {value!r}")

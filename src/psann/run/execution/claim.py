@@ -1,0 +1,135 @@
+"""Taking a run directory: new, free, gone on with, or set aside."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from psann.errors import UsageError
+from psann.run.directory.digests import is_vouched_for
+from psann.run.directory.lock import check_lock
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.storage import Storage
+from psann.run.execution.context import RunRequest
+
+
+def claim_directory(
+    paths: RunPaths, *, overwrite: bool, resume: bool = False
+) -> tuple[Storage, str | None]:
+    """Open and lock the run directory, new or free to be used.
+
+    A directory whose run ended before training gives its name away: what it holds moves to
+    `attempts/`. With `overwrite` the whole old directory is renamed out of the way.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The directory.
+    overwrite : bool
+        Whether an existing run may be set aside.
+    resume : bool
+        Whether an unfinished run may be gone on with; one that never committed starts anew.
+
+    Returns
+    -------
+    storage : Storage
+        Locked by this process.
+    note : str or None
+        Where an older run went.
+
+    Raises
+    ------
+    RunLockedError
+        If a live process has it.
+    UsageError
+        If it holds a run; nothing is touched then.
+    """
+    may_enter = overwrite or resume
+    if not (may_enter or is_free(paths)):
+        check_lock(paths.lock)
+        raise existing_run(paths)
+    with ExitStack() as until_claimed:
+        storage = until_claimed.enter_context(Storage(paths.root))
+        storage.lock(paths.lock)
+        # Again: from here on nobody else can change what it holds.
+        if not (may_enter or is_free(paths)):
+            raise existing_run(paths)
+        storage.clean()
+        note = None
+        contents = paths.contents()
+        if contents and not (resume and has_resume_state(paths)):
+            if overwrite:
+                name = storage.set_aside().name
+                storage.close()
+                # Again an overwriting claim: another starter may have come and gone by now.
+                storage, _ = claim_directory(paths, overwrite=True)
+                return storage, f"the old run is now in {name}"
+            home = storage.archive(contents, paths.attempts)
+            note = f"an earlier start that never trained is now in attempts/{home.name}"
+        elif paths.packing_list.exists():
+            storage.remove(paths.packing_list)  # its files are about to change
+        until_claimed.pop_all()
+    return storage, note
+
+
+def existing_run(paths: RunPaths) -> UsageError:
+    """The refusal to touch a run that is there."""
+    return UsageError(
+        f"--run-name must be new; the run directory {paths.root} exists. Choose another name, or "
+        "give --resume to go on with it, or --overwrite to set it aside."
+    )
+
+
+def check_before_overwriting(request: RunRequest, paths: RunPaths) -> None:
+    """Refuse a configuration that cannot run before the run in its way is set aside."""
+    init_from = request.load_config().init_from
+    if init_from is not None and Path(init_from).resolve().is_relative_to(paths.root.resolve()):
+        raise UsageError(
+            f"--overwrite would set aside {paths.root}, which --init-from reads. Choose another "
+            "--run-name."
+        )
+
+
+def finished_record(paths: RunPaths) -> dict[str, Any] | None:
+    """The `metrics.json` of a run that got to its end, None for any other directory."""
+    content = read_record(paths)
+    if content is None or content.get("status") not in ("completed", "early_stopped"):
+        return None
+    # A copy made while the run ended may have the end of the record and the middle of the rest.
+    if has_resume_state(paths) and not is_vouched_for(paths, content):
+        return None
+    return content
+
+
+def read_record(paths: RunPaths) -> dict[str, Any] | None:
+    """The record of a directory; None where there is none that can be read."""
+    try:
+        content = json.loads(paths.metrics.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def has_resume_state(paths: RunPaths) -> bool:
+    """Whether there is something to go on from."""
+    return any(path.exists() for path in paths.resume_states)
+
+
+def is_free(paths: RunPaths) -> bool:
+    """Whether a directory holds no run, or a start that never trained: nothing can be lost."""
+    try:
+        contents = paths.contents()
+    except FileNotFoundError:  # also where another starter has just set it aside
+        return True
+    if has_resume_state(paths):
+        return False  # also where a start that went on with it was stopped in its setup
+    if paths.metrics not in contents:
+        # A process killed at its first step leaves a temporary file.
+        return all(path.suffix == ".tmp" for path in contents)
+    try:
+        content = json.loads(paths.metrics.read_bytes())
+        return content["phase"] in (None, "setup")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

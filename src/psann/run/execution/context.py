@@ -1,0 +1,84 @@
+"""What the stages of a run share: request, context, outcome, exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psann.run.config.load import load_run_config
+from psann.run.config.model import RunConfig
+from psann.run.directory.log import EventsHandler
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.record import RunRecord
+from psann.run.directory.storage import Storage
+from psann.run.execution.console import ConsoleProgress
+from psann.run.execution.signals import PREEMPTED_EXIT_CODE, StopRequest
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_DIVERGED, EXIT_LOCKED = 0, 1, 2, 3, 75
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What the command line asks for."""
+
+    config: Path
+    output_dir: Path
+    run_name: str | None = None
+    device: str | None = None
+    seed: int | None = None
+    mode: str | None = None
+    init_from: str | None = None
+    overrides: tuple[str, ...] = ()
+    only_import: tuple[str, ...] = ()
+    keep_checkpoints: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    max_time_minutes: float | None = None
+    preempt_exit_code: int = PREEMPTED_EXIT_CODE
+    profile: bool = False
+    quiet: bool = False
+    argv: tuple[str, ...] = ()
+
+    def load_config(self) -> RunConfig:
+        """Read the configuration with what the command line overrides."""
+        return load_run_config(
+            self.config,
+            overrides=self.overrides,
+            mode=self.mode,
+            init_from=self.init_from,
+            seed=self.seed,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What the stages of a run share."""
+
+    request: RunRequest
+    record: RunRecord
+    storage: Storage
+    paths: RunPaths
+    stop: StopRequest
+    console: ConsoleProgress
+    resumes: bool
+    """Whether there is a resume state to go on from."""
+    events: EventsHandler | None = None
+    """The log, while it is open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a command ended, for the command line to show."""
+
+    exit_code: int
+    message: str | None = None
+    """What went wrong, in words; None when nothing did."""
+    plan: str | None = None
+    """What a run would do, when only that was asked."""
+    paths: RunPaths | None = None
+    record: Mapping[str, Any] | None = None
+    """The last `metrics.json`, once there is a run directory."""

@@ -1,0 +1,102 @@
+"""How a run ended: exit code, story, record."""
+
+from __future__ import annotations
+
+import logging
+import sysconfig
+import traceback
+from pathlib import Path
+
+from psann.errors import DivergedError, PsannError, TrainingInterrupted
+from psann.run.directory.log import log_event
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.context import (
+    EXIT_DIVERGED,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Outcome,
+    RunContext,
+    RunRequest,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """What the command exits with after this error, or after none."""
+    if error is None:
+        return EXIT_DONE
+    if isinstance(error, TrainingInterrupted):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    return EXIT_DIVERGED if isinstance(error, DivergedError) else EXIT_FAILED
+
+
+def story_of(error: BaseException) -> str:
+    """What happened, for a person."""
+    if isinstance(error, TrainingInterrupted):
+        return f"The run was stopped by {error.reason}."
+    if isinstance(error, KeyboardInterrupt):
+        return "Left at once, as asked."
+    if isinstance(error, SystemExit):
+        story = f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})"
+        return f"{story}{_place(error)}."
+    if is_a_message(error):
+        return str(error)
+    # Not str(error): an exception's own text may raise.
+    return "".join(traceback.format_exception_only(error)).strip() + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own code that an exception came through."""
+    ours = Path(__file__).parents[2]
+    not_the_user_s = (ours, *(Path(path) for path in sysconfig.get_paths().values()))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.is_file() and not any(file.is_relative_to(folder) for folder in not_the_user_s):
+            return f" (at {file.name}:{frame.lineno} in {frame.name})"
+    return ""
+
+
+def is_a_message(error: BaseException) -> bool:
+    """Whether the text alone tells the user what to change, so that no traceback is missed."""
+    if isinstance(error, PsannError | KeyboardInterrupt):
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    # What psann itself raises about a value is meant for its user.
+    origin = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    return isinstance(error, ValueError) and origin.startswith("psann.")
+
+
+def how_to_go_on(request: RunRequest, paths: RunPaths) -> str:
+    """Say how to go on with a run that was stopped."""
+    option = "--resume" if request.run_name else f"--run-name {paths.root.name} --resume"
+    instead = " instead of --overwrite" if request.overwrite else ""
+    return f"The same command with {option}{instead} goes on from here."
+
+
+def record_ending(context: RunContext, error: BaseException | None) -> None:
+    """Write status and story of a run that did not get to its end."""
+    if error is None:
+        return
+    record = context.record
+    phase = record.as_dict()["phase"]
+    if isinstance(error, TrainingInterrupted):
+        record.update(status=error.status)
+        level, event = logging.WARNING, "signal"
+    elif isinstance(error, KeyboardInterrupt):
+        record.update(status="interrupted")
+        level, event = logging.WARNING, "signal"
+    else:
+        record.fail(error, status="diverged" if isinstance(error, DivergedError) else "failed")
+        level, event = logging.ERROR, "error"
+    record.flush()
+    log_event(_logger, level, event, story_of(error), phase=phase)
+
+
+def unwritable(error: OSError, paths: RunPaths) -> Outcome:
+    """How a run ends whose directory takes no more."""
+    message = f"The run directory cannot be written: {error}. What it held is intact."
+    return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)

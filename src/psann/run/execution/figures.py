@@ -1,0 +1,338 @@
+"""The figures of a fitted estimator on the rows of a run: losses, rewards, portfolio, baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.estimators._base import BasePSANNRegressor
+from psann.estimators.seeds import Ensemble
+from psann.evaluation.judgement import (
+    Judgement,
+    PolicyVerdict,
+    Terms,
+    evaluation_series,
+    judge_baselines,
+    judge_policy,
+)
+from psann.hisso.rewards import resolve_reward
+from psann.hisso.temperature import TEMPERATURES
+from psann.hisso.transforms import TRANSFORMS
+from psann.run.config.model import RunConfig
+from psann.run.data.checks import ASSET_NAMES, SPLITS, split_of
+from psann.run.data.splits import DataSplits
+from psann.training.history import EpochRecord, FitResult
+from psann.training.state import TrainState
+
+PORTFOLIO_FIELDS = (
+    *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines"),
+    *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "n_trials"),
+)
+
+Series = dict[str, NDArray[Any]]
+Fitted = BasePSANNRegressor | Ensemble
+
+
+def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> dict[str, Any]:
+    """Losses and rewards of validation and test rows, of the estimator's own weights.
+
+    Parameters
+    ----------
+    estimator : BasePSANNRegressor or Ensemble
+        Fitted.
+    splits : DataSplits
+        The arrays.
+    config : RunConfig
+        How to judge.
+
+    Returns
+    -------
+    dict
+        ``val_loss``, ``test_loss`` and with HISSO ``val_reward_mean``, ``test_reward_mean``; None
+        where a split lacks what is needed.
+    """
+    figures: dict[str, Any] = {}
+    for name in ("val", "test"):
+        arrays = splits.split(name)
+        loss = reward = None
+        if config.hisso.enabled and _can_be_rewarded(arrays, splits, config):
+            reward = estimator.evaluate_reward(
+                arrays["X"],
+                arrays.get("prices"),
+                y=arrays.get("y"),
+                context=arrays.get("context"),
+                evaluation=config.evaluation.options,
+            )
+            loss = -reward
+        elif not config.hisso.enabled and "y" in arrays:
+            loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=arrays.get("context"))
+        figures[f"{name}_loss"] = loss
+        figures[f"{name}_reward_mean"] = reward
+    return figures
+
+
+def _can_be_rewarded(
+    arrays: dict[str, NDArray[Any]], splits: DataSplits, config: RunConfig
+) -> bool:
+    """Whether a split has the reward context that training had."""
+    if len(arrays.get("X", ())) < 2:
+        return False
+    if resolve_reward(config.hisso.reward).needs_targets:
+        return "y" in arrays
+    if config.hisso.context_extractor is not None:
+        return True
+    return "prices" in arrays or "prices" not in splits.split("train")
+
+
+def judging_cost(config: RunConfig) -> float:
+    """Cost per unit traded in validation and test figures."""
+    cost = config.evaluation.trans_cost
+    return config.hisso.transition_penalty if cost is None else cost
+
+
+def portfolio_figures(
+    estimator: Fitted,
+    splits: DataSplits,
+    config: RunConfig,
+    *,
+    n_trials: int | None = None,
+    with_baselines: bool = True,
+) -> tuple[dict[str, Any], Series | None, str | None]:
+    """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
+
+    Row t of X may hold the price of row t, so that the policy trades at a price it has just seen.
+    `portfolio_metrics_delay_1` has the same actions executed one row later.
+
+    Parameters
+    ----------
+    estimator, splits, config
+        As for `split_figures`.
+    n_trials : int, optional
+        Candidates from which the policy was chosen; None if that is not known.
+    with_baselines : bool
+        False judges the policy only: of several, the first has the baselines.
+
+    Returns
+    -------
+    figures : dict
+        The fields `PORTFOLIO_FIELDS` of `metrics.json`; each None if there are none.
+    series : dict or None
+        The arrays of `evaluation.npz`; None if there are no figures.
+    why_not : str or None
+        Why there are none though there are prices.
+    """
+    figures: dict[str, Any] = dict.fromkeys(PORTFOLIO_FIELDS)
+    key = config.evaluation.portfolio_prices_key
+    if not config.hisso.enabled or key is None or key not in splits.arrays:
+        return figures, None, None  # nobody asked, or the data checks have warned
+    if config.hisso.primary_transform == "identity":
+        return figures, None, "primary_transform identity gives no weights"
+    _, split = split_of(key) or ("prices", "test")
+    arrays = splits.split(split)  # type: ignore[arg-type]
+    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
+    prices = splits.arrays[key]
+    if prices.shape[1] not in (1, actions.shape[1]):
+        widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
+        return figures, None, widths
+    terms = evaluation_terms(config)
+    verdict = judge_policy(
+        actions,
+        prices,
+        terms=terms,
+        cash=TRANSFORMS[config.hisso.primary_transform].holds_cash,
+        n_trials=n_trials,
+    )
+    matrix = np.broadcast_to(prices, actions.shape)
+    baselines = {}
+    if with_baselines:
+        earlier = _earlier_prices(splits, split)
+        baselines = judge_baselines(matrix, terms=terms, earlier=earlier)
+        figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
+    figures |= policy_figures(verdict)
+    figures["n_trials"] = n_trials
+    series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
+    return figures, series, None
+
+
+def drawn_series(
+    verdict: PolicyVerdict,
+    baselines: dict[str, Judgement],
+    splits: DataSplits,
+    *,
+    actions: NDArray[Any],
+    time: NDArray[Any] | None,
+) -> Series:
+    """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
+    judgements = {"policy": verdict.judgement}
+    if verdict.delay_1 is not None:
+        judgements["policy_delay_1"] = verdict.delay_1
+    names = splits.arrays.get(ASSET_NAMES)
+    has_names = names is not None and len(names) == actions.shape[1]
+    return evaluation_series(
+        judgements | baselines, actions=actions, time=time, assets=names if has_names else None
+    )
+
+
+def policy_figures(verdict: PolicyVerdict) -> dict[str, Any]:
+    """Turn a verdict into fields of `metrics.json`; None for what it has not."""
+    late, versus_late = verdict.delay_1, verdict.versus_uniform_delay_1
+    return {
+        "portfolio_metrics": verdict.judgement.figures,
+        "portfolio_metrics_delay_1": None if late is None else late.figures,
+        "versus_uniform": asdict(verdict.versus_uniform),
+        "versus_uniform_delay_1": None if versus_late is None else asdict(versus_late),
+        "deflated_sharpe": verdict.deflated_sharpe,
+    }
+
+
+def _earlier_prices(splits: DataSplits, split: str) -> list[NDArray[Any]]:
+    """Prices of the splits before one, training first; none before training."""
+    before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]  # type: ignore[arg-type]
+    return [arrays["prices"] for arrays in before if "prices" in arrays]
+
+
+def count_trials(result: FitResult, *, has_validation: bool) -> int:
+    """Candidates that a training compared: epochs, temperatures, and the untrained policy.
+
+    Parameters
+    ----------
+    result : FitResult
+        What the training did.
+    has_validation : bool
+        Whether the untrained policy competed as epoch 0.
+    """
+    n_more = 0 if result.temperature is None else len(TEMPERATURES) - 1
+    return result.epochs_done + n_more + has_validation
+
+
+def evaluation_terms(config: RunConfig) -> Terms:
+    """On what terms a run judges allocations."""
+    return Terms(
+        trans_cost=judging_cost(config),
+        periods_per_year=config.evaluation.periods_per_year,
+        initial=config.evaluation.initial,
+    )
+
+
+# Of a seed's entry, what is a count or a name and has no mean.
+_NO_MEAN = frozenset({"seed", "epoch", "best_epoch", "stopped_early"})
+
+
+def best_of(group: Sequence[TrainState]) -> TrainState | None:
+    """The seed whose best epoch has the best monitor, the earliest of equals; None without one."""
+    judged = [state for state in group if state.best is not None]
+    if not judged:
+        return None
+    sign = 1.0 if (judged[0].monitor or "").endswith("reward") else -1.0
+    return max(judged, key=lambda state: sign * state.best.value if state.best else 0.0)
+
+
+def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
+    """Fields of `metrics.json` that an epoch may change.
+
+    Parameters
+    ----------
+    group : sequence of TrainState
+        Where each seed stands.
+    """
+    figures: dict[str, Any] = {
+        "epoch": max(state.epoch for state in group),
+        "episodes": sum(state.episodes for state in group),
+    }
+    winner = best_of(group)
+    if len(group) == 1:
+        return figures if winner is None else figures | _best_figures(winner)
+    entries = [
+        {
+            "seed": state.seed,
+            "epoch": epochs_of_last_phase(state.history),
+            **_best_figures(state),
+        }
+        for state in group
+    ]
+    figures |= figures_over_seeds(entries)
+    return figures if winner is None else {**figures, "best_epoch": winner.best_epoch}
+
+
+def _best_figures(state: TrainState) -> dict[str, Any]:
+    if state.best is None:
+        figures = best_epoch_figures([], 0)
+        return {"best_epoch": None, "monitor_value": None, "temperature": None, **figures}
+    return {
+        "best_epoch": state.best.epoch,
+        "monitor_value": state.best.value,
+        "temperature": state.best.temperature,
+        **best_epoch_figures(state.history, state.best.epoch),
+    }
+
+
+def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
+    """Epochs of the last phase that had any: of a refit where there was one."""
+    return sum(record.phase == history[-1].phase for record in history)
+
+
+def best_epoch_figures(history: Sequence[EpochRecord], best_epoch: int) -> dict[str, Any]:
+    """Training figures of the best epoch; epoch 0 was not trained and has none.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        Epochs of the last phase, in order.
+    best_epoch : int
+        The epoch whose weights are kept.
+    """
+    kept = history[best_epoch - 1] if best_epoch else None
+    names = ("train_loss", "val_loss", "reward_mean", "reward_std", "val_reward_mean")
+    return {name: None if kept is None else getattr(kept, name) for name in names}
+
+
+def figures_over_seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries themselves, the mean of every figure under its own name, and its spread.
+
+    Parameters
+    ----------
+    entries : sequence of mapping
+        One per seed, at least 2, all with the same keys; figures are numbers, None, or mappings
+        of such.
+
+    Returns
+    -------
+    dict
+        ``per_seed`` (the entries), ``spread`` (standard deviation over the seeds, ddof=1), and the
+        means. What one seed lacks has no mean: those that have it are not all of them. A statement
+        holds if it holds for every seed.
+
+    Examples
+    --------
+    >>> found = figures_over_seeds([{"seed": 0, "val_loss": 1.0}, {"seed": 1, "val_loss": 3.0}])
+    >>> found["val_loss"], round(found["spread"]["val_loss"], 4)
+    (2.0, 1.4142)
+    """
+    names = [name for name in entries[0] if name not in _NO_MEAN]
+    columns = {name: [entry[name] for entry in entries] for name in names}
+    return {
+        **{name: _over(values, _mean) for name, values in columns.items()},
+        "per_seed": [dict(entry) for entry in entries],
+        "spread": {name: _over(values, _deviation) for name, values in columns.items()},
+    }
+
+
+def _mean(values: Sequence[Any]) -> float | bool:
+    return all(values) if isinstance(values[0], bool | np.bool_) else float(np.mean(values))
+
+
+def _deviation(values: Sequence[Any]) -> float | None:
+    return None if isinstance(values[0], bool | np.bool_) else float(np.std(values, ddof=1))
+
+
+def _over(values: Sequence[Any], statistic: Callable[[Sequence[Any]], Any]) -> Any:
+    """A statistic over the seeds, key by key of mappings; None where a seed has no value."""
+    if any(value is None for value in values):
+        return None
+    if isinstance(values[0], Mapping):
+        return {key: _over([value[key] for value in values], statistic) for key in values[0]}
+    return statistic(values)

@@ -1,0 +1,162 @@
+"""The estimators that a run begins from."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from psann._device import resolve_device
+from psann.errors import ConfigError, FileFormatError
+from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._fit_utils import network_outputs
+from psann.estimators.seeds import seeded
+from psann.hisso.options import HISSOOptions
+from psann.run.config.model import RunConfig
+from psann.run.config.targets import ResolvedTargets, estimator_arguments
+from psann.run.data.checks import SPLITS
+from psann.run.data.splits import DataSplits
+from psann.run.directory.paths import RunPaths
+
+# What may change between a parent and its fine-tuned child; everything else is architecture.
+_TRAINING_PARAMETERS = frozenset(
+    ["optimizer", "weight_decay", "clip_norm", "loss", "input_noise", "shuffle", "state_reset"]
+)
+
+
+def first_estimators(
+    config: RunConfig, targets: ResolvedTargets, splits: DataSplits
+) -> tuple[list[BasePSANNRegressor], dict[str, Any] | None]:
+    """The estimators to train or judge, one per seed, and what they come from.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration asks for another architecture than the parent has, or the data are of
+        another width.
+    """
+    arguments = estimator_arguments(config)
+    if targets.estimator_file is None:
+        return _for_each_seed(targets.estimator_class(**arguments), config), None
+    estimator = _loaded(targets.estimator_file, config, targets, splits)
+    parent = {
+        "sha256": targets.estimator_file_sha256,
+        "run_id": _run_id(targets.estimator_file),
+        "best_epoch": estimator.best_epoch_,
+    }
+    if targets.seed_files:
+        return [_loaded(file, config, targets, splits) for file in targets.seed_files], parent
+    return _for_each_seed(estimator, config), parent
+
+
+def _for_each_seed(estimator: BasePSANNRegressor, config: RunConfig) -> list[BasePSANNRegressor]:
+    """The estimator itself, or a clone for each of several seeds."""
+    return [estimator] if len(config.seeds) == 1 else seeded(estimator, config.seeds)
+
+
+def _loaded(
+    file: Path, config: RunConfig, targets: ResolvedTargets, splits: DataSplits
+) -> BasePSANNRegressor:
+    """A fitted estimator, with the parameters of the configuration."""
+    device = str(resolve_device(config.device))
+    try:
+        estimator = targets.estimator_class.load(file, device=device)
+    except (FileFormatError, OSError) as error:  # an OSError is of this file, not of the run's own
+        raise ConfigError(
+            f"{config.where('init_from')}: init_from must be readable as estimator.target "
+            f"{config.estimator.target}: {error}"
+        ) from error
+    _check_against_parent(config, estimator, splits)
+    estimator.set_params(**estimator_arguments(config), warm_start=True)
+    # What an evaluation judges by; training sets it anyway.
+    estimator.hisso_options_ = config.hisso
+    return estimator
+
+
+def _check_against_parent(
+    config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+) -> None:
+    """Refuse every key that says something else than the file does, and data that do not fit."""
+    params = estimator.get_params(deep=False)
+    problems = [
+        f"{config.where('estimator', 'params', key)}: estimator.params.{key} is {value!r}, but the "
+        f"estimator in init_from has {params[key]!r}; remove the key or train from scratch."
+        for key, value in config.estimator.params.items()
+        if key not in _TRAINING_PARAMETERS and value != params[key]
+    ]
+    parent = estimator.hisso_options_
+    if parent is None or not parent.enabled:
+        if config.mode == "evaluate" and config.hisso.enabled:
+            problems.append(
+                "hisso.enabled is true, but the estimator in init_from was trained on targets and "
+                "has no actions to evaluate; write hisso: {enabled: false}."
+            )
+    elif config.hisso.enabled and config.hisso.primary_transform != parent.primary_transform:
+        problems.append(
+            f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
+            f"{config.hisso.primary_transform!r}, but the policy in init_from has "
+            f"{parent.primary_transform!r}; write that or train from scratch."
+        )
+    problems += _problem_of_the_head(config, parent)
+    if widths := _other_widths(estimator, splits, kind="prices" if config.hisso.enabled else "y"):
+        problems.append(
+            f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _problem_of_the_head(config: RunConfig, parent: HISSOOptions | None) -> list[str]:
+    """Where one of parent and child is trained on targets, and the other's network has cash."""
+    hisso = config.hisso
+    was_hisso = parent is not None and parent.enabled
+    if config.mode != "fine_tune" or was_hisso == hisso.enabled:
+        return []
+    if parent is not None and was_hisso and network_outputs(0, parent):
+        return [
+            f"{config.where('hisso', 'enabled')}: hisso.enabled is false, but the policy in "
+            f"init_from has primary_transform {parent.primary_transform!r}, whose network has an "
+            "output for cash that no target goes with. Write hisso: {enabled: true, "
+            f"primary_transform: {parent.primary_transform}}}, or mode: train without init_from."
+        ]
+    if network_outputs(0, hisso):
+        return [
+            f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
+            f"{hisso.primary_transform!r}, which needs an output for cash, but the estimator in "
+            "init_from was trained on targets and has none. Write another transform, such as "
+            "softmax, or mode: train without init_from."
+        ]
+    return []
+
+
+def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: str) -> list[str]:
+    """Where the data are of another width than those that the estimator was trained on."""
+    found = (splits.split(name) for name in SPLITS)  # type: ignore[arg-type]
+    arrays = next(split for split in found if "X" in split)
+    row = estimator.input_shape_ or (estimator.n_features_in_,)
+    context = arrays.get("context")
+    widths = {
+        "features": (math.prod(row), math.prod(arrays["X"].shape[1:])),
+        "context columns": (estimator.n_context_, 0 if context is None else context.shape[1]),
+    }
+    if kind in arrays:
+        width = math.prod(arrays[kind].shape[1:])
+        widths[f"columns of {kind}"] = (estimator.n_outputs_, width)
+    return [
+        f"{what} {then} in init_from, {now} in the data"
+        for what, (then, now) in widths.items()
+        if then != now
+    ]
+
+
+def _run_id(estimator_file: Path) -> str | None:
+    """Identity of the run that an estimator file lies in, None for a file on its own."""
+    paths = RunPaths(estimator_file.parent.parent)
+    if paths.checkpoints != estimator_file.parent:
+        return None
+    try:
+        content = json.loads(paths.metrics.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content.get("run_id") if isinstance(content, dict) else None

@@ -1,0 +1,254 @@
+"""Going on where an earlier start of a run left off: what a commit keeps for it, and on what terms.
+
+A commit writes the resume state to `checkpoints/last.safetensors` after the one before it was
+renamed to `previous.safetensors`. Reading takes the newest that is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from psann._device import device_name, resolve_device
+from psann._tensor_file import decode, encode
+from psann._text import mask_secrets
+from psann.errors import ConfigError, DataError, FileFormatError
+from psann.run.config.model import RunConfig
+from psann.run.directory.paths import RunPaths
+from psann.training.state import SavedState
+
+# What may differ from the first start: where and how a run is watched, and where its files lie
+# (their contents have digests).
+_FREE_KEYS = (
+    *("device", "init_from", "data.npz", "training.checkpoint_every_s", "training.epochs"),
+    "recorded",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """What makes a run this run: to go on with it, all of this must be as it was."""
+
+    config: dict[str, str]
+    """Every key of the configuration, dotted, as JSON with secrets masked."""
+    data_sha256: str
+    init_from_sha256: str | None
+    environment: dict[str, Any]
+    """What a bit of the result may depend on besides; it may differ, at that price."""
+
+    @property
+    def epochs(self) -> int:
+        """Planned epochs."""
+        return int(self.config["training.epochs"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """Where a run stood at a commit."""
+
+    saved: tuple[SavedState, ...]
+    """By seed, in their order."""
+    identity: RunIdentity
+    log_bytes: int
+    """Length of `events.csv`; later rows tell of work that is not in the state."""
+    done: tuple[str, ...] = ()
+    """Trainings beside the main one that are over: names of their estimator files."""
+
+    @property
+    def furthest(self) -> SavedState:
+        """The seed with the most epochs: one that has not stopped early, if there is one."""
+        return max(self.saved, key=lambda saved: int(saved.values["epoch"]))
+
+
+def run_identity(
+    config: RunConfig, *, data_sha256: str, init_from_sha256: str | None
+) -> RunIdentity:
+    """Identity of a run on this machine.
+
+    Parameters
+    ----------
+    config : RunConfig
+        A valid configuration.
+    data_sha256 : str
+        Digest of its arrays.
+    init_from_sha256 : str or None
+        Digest of the estimator that it begins from.
+    """
+    device = resolve_device(config.device)
+    return RunIdentity(
+        config=_config_keys(config),
+        data_sha256=data_sha256,
+        init_from_sha256=init_from_sha256,
+        environment={
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": version("numpy"),
+            "psann": version("psann"),
+            "device": f"{device.type} {device_name(device)}",
+            "threads": torch.get_num_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        },
+    )
+
+
+def _config_keys(config: RunConfig) -> dict[str, str]:
+    keys: dict[str, str] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                walk(inner, f"{path}.{name}" if path else str(name))
+        else:
+            keys[path] = json.dumps(value, sort_keys=True)
+
+    walk(mask_secrets(config.model_dump(mode="json")), "")
+    return keys
+
+
+def resume_bytes(point: ResumePoint) -> bytes:
+    """The file of a resume point."""
+    values = json.dumps([saved.values for saved in point.saved], allow_nan=False).encode()
+    # In steps of some size: safetensors makes and keeps a type for each length that it meets.
+    values += b" " * (-len(values) % 65536)
+    tensors = {
+        f"{k}.{name}": tensor
+        for k, saved in enumerate(point.saved)
+        for name, tensor in saved.tensors.items()
+    }
+    # As a tensor: a long history would burst the header.
+    tensors["values"] = torch.frombuffer(bytearray(values), dtype=torch.uint8)
+    description = {
+        "identity": asdict(point.identity),
+        "log_bytes": point.log_bytes,
+        "done": list(point.done),
+    }
+    return encode({"resume": description}, tensors)
+
+
+def read_resume_point(paths: RunPaths) -> tuple[ResumePoint, str]:
+    """The newest resume state of a run directory that is whole, and the name of its file.
+
+    Raises
+    ------
+    FileFormatError
+        If there is none.
+    """
+    problems: list[str] = []
+    for path in paths.resume_states:
+        try:
+            return resume_point(path.read_bytes(), who=str(path)), path.name
+        except FileNotFoundError:
+            continue
+        except FileFormatError as error:
+            problems += error.problems
+    raise FileFormatError(
+        [*problems, "No resume state can be read; --overwrite sets the run aside for a new start."]
+    )
+
+
+def resume_point(data: bytes, *, who: str) -> ResumePoint:
+    """What the file of a resume point says.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, or no resume state; `who` names it.
+    """
+    description, tensors = decode(data, who=who)
+    try:
+        facts = description["resume"]
+        every_value = json.loads(bytes(tensors.pop("values").tolist()))
+        return ResumePoint(
+            saved=tuple(
+                SavedState(values=values, tensors=_of_seed(k, tensors))
+                for k, values in enumerate(every_value)
+            ),
+            identity=RunIdentity(**facts["identity"]),
+            log_bytes=int(facts["log_bytes"]),
+            done=tuple(str(name) for name in facts["done"]),
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FileFormatError(f"{who} is no resume state.") from error
+
+
+def _of_seed(k: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the k-th seed, without its prefix."""
+    own = ((name.partition("."), tensor) for name, tensor in tensors.items())
+    return {name: tensor for (number, _, name), tensor in own if number == str(k)}
+
+
+def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = None) -> None:
+    """Refuse to go on with another configuration or other data.
+
+    Parameters
+    ----------
+    then, now : RunIdentity
+        Of the start that left the state, and of this one.
+    phase : str, optional
+        What that start was doing.
+
+    Raises
+    ------
+    ConfigError
+        With every key that differs, and both values.
+    DataError
+        If the arrays are others.
+    """
+    problems = [
+        f"{key} was {then.config.get(key, 'absent')} when this run began and is now "
+        f"{now.config.get(key, 'absent')}; --resume goes on with the same configuration."
+        for key in sorted(then.config.keys() | now.config.keys())
+        if then.config.get(key) != now.config.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in _FREE_KEYS)
+    ]
+    if phase == "refit" and now.epochs != then.epochs:
+        problems.append(
+            f"training.epochs was {then.epochs} when this run began and is now {now.epochs}; it "
+            "may not change any more, because the refit goes by the epoch that was chosen."
+        )
+    elif now.epochs < then.epochs:
+        problems.append(
+            f"training.epochs was {then.epochs} when this run began and is now {now.epochs}; it "
+            "may only grow."
+        )
+    if now.init_from_sha256 != then.init_from_sha256:
+        problems.append("init_from holds another estimator than when this run began.")
+    if problems:
+        raise ConfigError(problems)
+    if now.data_sha256 != then.data_sha256:
+        raise DataError(
+            "the data are not those this run began with: the digest of all arrays was "
+            f"{then.data_sha256[:16]}... and is now {now.data_sha256[:16]}.... Restore them, or "
+            "start a new run."
+        )
+
+
+def differences(then: RunIdentity, now: RunIdentity) -> list[str]:
+    """Why the result may differ from an uninterrupted run's in the last bits; empty if it cannot.
+
+    Parameters
+    ----------
+    then, now : RunIdentity
+        Of the start that left the state, and of this one.
+    """
+    found = [
+        f"{key} was {then.environment.get(key)} and is {value}"
+        for key, value in now.environment.items()
+        if then.environment.get(key) != value
+    ]
+    schedule = json.loads(now.config["training.lr_schedule.name"])
+    if now.epochs != then.epochs and schedule not in ("constant", "step"):
+        found.append(
+            f"the schedule {schedule} was planned for {then.epochs} epochs and goes on for "
+            f"{now.epochs}"
+        )
+    return found

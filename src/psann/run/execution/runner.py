@@ -1,0 +1,330 @@
+"""Where everything meets: `run` goes straight through and raises, `execute` is the guard around it.
+
+Nothing here imports torch, NumPy or scikit-learn before the configuration is valid.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from psann.errors import (
+    ConfigError,
+    RunLockedError,
+    TrainingInterrupted,
+    UsageError,
+)
+from psann.run.config.load import config_sha256
+from psann.run.directory.checkpoints import remove_leftovers
+from psann.run.directory.digests import describe_artefacts
+from psann.run.directory.lock import check_lock
+from psann.run.directory.log import EventsHandler, log_event
+from psann.run.directory.paths import RunPaths, default_run_name
+from psann.run.directory.record import RunRecord
+from psann.run.directory.storage import Storage
+from psann.run.execution.claim import (
+    check_before_overwriting,
+    claim_directory,
+    existing_run,
+    finished_record,
+    has_resume_state,
+    is_free,
+    read_record,
+)
+from psann.run.execution.console import ConsoleProgress
+from psann.run.execution.context import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_LOCKED,
+    EXIT_USAGE,
+    Outcome,
+    RunContext,
+    RunRequest,
+)
+from psann.run.execution.endings import (
+    exit_code_of,
+    how_to_go_on,
+    is_a_message,
+    record_ending,
+    story_of,
+    unwritable,
+)
+from psann.run.execution.signals import stop_requests
+
+_logger = logging.getLogger(__name__)
+
+
+def execute(request: RunRequest) -> Outcome:
+    """Do a run, and turn every ending into an exit code and a `metrics.json`.
+
+    Parameters
+    ----------
+    request : RunRequest
+        What the command line asks for.
+
+    Returns
+    -------
+    Outcome
+        Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 75 locked by
+        a live process, 130 interrupted, 143 (or as asked) preempted.
+    """
+    record = RunRecord()
+    run_name = request.run_name
+    if run_name is None:
+        run_name = default_run_name(request.config)
+    record.update(run_name=run_name, run_id=uuid.uuid4().hex, resumes=0)
+    try:
+        paths = RunPaths.in_output(request.output_dir, run_name)
+        if request.resume and (done := finished_record(paths)) is not None:
+            remove_leftovers(paths, done)
+            message = f"The run {run_name} is already complete: {done['status']}."
+            return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
+        if request.overwrite and not is_free(paths):
+            check_before_overwriting(request, paths)
+        storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
+    except RunLockedError as error:
+        return Outcome(exit_code=EXIT_LOCKED, message=str(error))
+    except UsageError as error:
+        return Outcome(exit_code=EXIT_USAGE, message=str(error))
+    except ConfigError as error:
+        return Outcome(exit_code=EXIT_FAILED, message=str(error))
+    except OSError as error:
+        return Outcome(exit_code=EXIT_FAILED, message=f"The run directory cannot be made: {error}.")
+    try:
+        with (
+            storage,
+            stop_requests(
+                max_time_minutes=request.max_time_minutes,
+                preempt_exit_code=request.preempt_exit_code,
+            ) as stop,
+        ):
+            context = RunContext(
+                request=request,
+                record=record,
+                storage=storage,
+                paths=paths,
+                stop=stop,
+                console=ConsoleProgress(quiet=request.quiet),
+                resumes=request.resume and has_resume_state(paths),
+            )
+            return _in_directory(context, note)
+    except OSError as error:  # what is left to fail is letting the directory go
+        return unwritable(error, paths)
+
+
+def _in_directory(context: RunContext, note: str | None) -> Outcome:
+    """Run in a directory that is this process's own, whatever the disk does."""
+    record, paths = context.record, context.paths
+    if context.resumes:
+        record.go_on_from(read_record(paths) or {})
+    try:
+        return _recorded(context, note)
+    except OSError as error:
+        record.fail(error)
+        with suppress(OSError):  # where the log had no room, this may still have some
+            record.flush(force=True)
+        return unwritable(error, paths)
+
+
+def check(request: RunRequest) -> Outcome:
+    """Find out what a run would do, or what stands in its way; write nothing.
+
+    Parameters
+    ----------
+    request : RunRequest
+        What the command line asks for.
+
+    Returns
+    -------
+    Outcome
+        Exit code 0 with a plan, or that of a run that would be refused, with a message.
+    """
+    run_name = request.run_name or default_run_name(request.config)
+    try:
+        paths = RunPaths.in_output(request.output_dir, run_name)
+        if request.resume and (done := finished_record(paths)) is not None:
+            message = f"The run {run_name} is already complete: {done['status']}."
+            return Outcome(exit_code=EXIT_DONE, message=message)
+        check_lock(paths.lock)
+        if not (request.overwrite or request.resume or is_free(paths)):
+            raise existing_run(paths)
+    except (RunLockedError, UsageError) as refusal:
+        is_locked = isinstance(refusal, RunLockedError)
+        return Outcome(exit_code=EXIT_LOCKED if is_locked else EXIT_USAGE, message=str(refusal))
+    resumes = request.resume and has_resume_state(paths)
+    plans = []
+
+    def make_plan() -> None:
+        config = request.load_config()
+
+        from psann.run.execution.plan import describe_plan
+
+        plan = describe_plan(config, paths, resumes=resumes, only_import=request.only_import)
+        plans.append(plan)
+
+    with _warnings_as_log():
+        error = _guarded(make_plan)
+    if error is None:
+        return Outcome(exit_code=EXIT_DONE, plan=plans[0])
+    # No file will hold the traceback, and whoever wrote the loader needs it.
+    whole = "".join(traceback.format_exception(error)).rstrip()
+    story = story_of(error) if is_a_message(error) else whole
+    return Outcome(exit_code=exit_code_of(error), message=story)
+
+
+def _recorded(context: RunContext, note: str | None) -> Outcome:
+    """Run with record and log in place, and write down how it ended."""
+    record, paths = context.record, context.paths
+    if not context.resumes:
+        record.attach(context.storage, paths.metrics)
+    with _logging_to(context.console, context.storage, paths) as events:
+        size_bytes = events.size_bytes
+        if note is not None:
+            _logger.info("%s", note)
+        error = _guarded(lambda: run(replace(context, events=events)))
+        record_ending(context, error)
+        status = record.as_dict()["status"]
+        end = f"{status}, exit code {exit_code_of(error)}"
+        log_event(_logger, logging.DEBUG, "run_end", end)
+        if not record.is_attached:
+            events.cut_back(size_bytes)  # a resume that was refused leaves no trace
+    if not record.is_attached:
+        message = None if error is None else story_of(error)
+        return Outcome(exit_code=exit_code_of(error), message=message, paths=paths)
+    # Last, when no row of the log can follow: the final version vouches for every other file.
+    leaving = () if error or context.request.keep_checkpoints else paths.resume_states
+    record.update(artefacts=describe_artefacts(paths, leaving_out=leaving))
+    record.flush(force=True)
+    record.close()
+    for path in leaving:
+        if path.exists():
+            context.storage.remove(path)
+    story = None if error is None else story_of(error)
+    if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and has_resume_state(paths):
+        story = f"{story} {how_to_go_on(context.request, paths)}"
+    exit_code = exit_code_of(error)
+    return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
+
+
+def _guarded(action: Callable[[], None]) -> BaseException | None:
+    """Do something and return what it raised: the one place where nothing passes."""
+    try:
+        action()
+    except BaseException as error:  # noqa: BLE001 (also SystemExit, and the panics of Rust)
+        return error
+    return None
+
+
+@contextmanager
+def _logging_to(
+    console: ConsoleProgress, storage: Storage, paths: RunPaths
+) -> Iterator[EventsHandler]:
+    """Send the log of psann, and Python's warnings, to the console and to `events.csv`."""
+    events = EventsHandler(storage, paths.events)
+    console.handler.addFilter(_is_news)
+    logger = logging.getLogger("psann")
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(console.handler)
+    logger.addHandler(events)
+    try:
+        with _warnings_as_log():
+            yield events
+    finally:
+        logger.removeHandler(console.handler)
+        logger.removeHandler(events)
+        logger.setLevel(level)
+        logger.propagate = propagate
+        console.close()
+        events.close()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the console shows a record: the command itself tells the ending, once."""
+    return record.__dict__.get("event", {}).get("event") not in ("error", "signal")
+
+
+@contextmanager
+def _warnings_as_log() -> Iterator[None]:
+    """Log Python's warnings by what they say; where in our code they arose helps no user."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        _logger.warning("%s", message)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def run(context: RunContext) -> None:
+    """Train, fine-tune or evaluate from start to end; every mistake and accident raises.
+
+    Parameters
+    ----------
+    context : RunContext
+        What to do, and where to; its record is filled on the way.
+
+    Raises
+    ------
+    ConfigError, DataError, DeviceError
+        If the user must change something; nothing was trained.
+    DivergedError
+        If a loss, reward or gradient was not finite; the best epoch before it is kept.
+    TrainingInterrupted
+        If a signal or the time limit asked for it; the best epoch so far is kept.
+    """
+    record, stop = context.record, context.stop
+    record.update(phase="setup")
+    config = context.request.load_config()
+    record.update(
+        mode=config.mode,
+        seed=config.seed,
+        config_sha256=config_sha256(config),
+    )
+    start = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
+    log_event(_logger, logging.INFO, "run_start", start, seed=config.seed)
+    for note in config.recorded.notes:
+        log_event(_logger, logging.INFO, "config", note)
+
+    with stop.at_once():
+        # The configuration is valid: from here on torch is worth its seconds.
+        _logger.info("loading torch and scikit-learn")
+        from psann.run.config.targets import check_targets
+        from psann.run.execution.judging import judge
+        from psann.run.execution.parent import first_estimators
+        from psann.run.execution.resume import run_identity
+        from psann.run.execution.setup import read_data, take_up, write_setup
+        from psann.run.execution.studies import run_studies
+        from psann.run.execution.training import forget_training, train
+
+        targets = check_targets(config, only_import=context.request.only_import)
+        splits = read_data(config, targets)
+    estimators, parent = first_estimators(config, targets, splits)
+    record.update(parent=parent)
+    identity = run_identity(
+        config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
+    )
+    point = take_up(context, identity) if context.resumes else None
+    write_setup(context, config, targets, splits)
+    status, results = "completed", None
+    if config.mode != "evaluate":
+        results = train(context, config, estimators, splits, identity=identity, point=point)
+        status = "early_stopped" if all(result.stopped_early for result in results) else status
+    elif context.request.profile:
+        _logger.warning("--profile has no effect: mode evaluate does not train")
+    record.update(phase="evaluation")
+    figures = judge(context, config, estimators, splits, results=results)
+    record.update(**figures)
+    # Of several seeds it is their ensemble that folds and placebos are beside.
+    versus = (figures.get("ensemble") or figures)["versus_uniform"] or {}
+    studies = run_studies(context, config, targets, splits, growth=versus.get("growth"))
+    if results is not None:
+        forget_training(context)
+    record.update(**studies, phase="evaluation", status=status)

@@ -1,0 +1,251 @@
+"""Before training: data are read, the setup is written, an earlier start is taken up."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from psann._device import device_name, resolve_device
+from psann._mapped import is_mapped
+from psann.errors import DataError, counted
+from psann.hisso.reward_context import resolve_reward_for
+from psann.hisso.rewards import Reward, resolve_reward
+from psann.run.config.load import dump_resolved
+from psann.run.config.model import RunConfig
+from psann.run.config.targets import ResolvedTargets
+from psann.run.data.checks import SPLITS, DataRequirements
+from psann.run.data.splits import DataSplits, load_splits
+from psann.run.directory.log import log_event
+from psann.run.directory.provenance import describe_start, save_start
+from psann.run.execution.context import RunContext
+from psann.run.execution.figures import judging_cost
+from psann.run.execution.resume import (
+    ResumePoint,
+    RunIdentity,
+    check_resumable,
+    differences,
+    read_resume_point,
+)
+from psann.run.execution.study_checks import find_jumps, problems_of_studies
+
+_logger = logging.getLogger(__name__)
+
+
+def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
+    """Load and check the arrays, and log what they are.
+
+    Raises
+    ------
+    DataError
+        With every problem of the arrays, or of what the configuration wants of them.
+    """
+    hisso = config.hisso
+    reward = resolve_reward(hisso.reward) if hisso.enabled else None
+    warm_start = hisso.warm_start if hisso.enabled and config.mode != "evaluate" else None
+    splits = load_splits(
+        config.data,
+        load_function=targets.loader,
+        requirements=DataRequirements(
+            window=hisso.window if hisso.enabled else None,
+            needs_targets=reward is None or reward.needs_targets,
+            needs_prices=False,  # a reward may judge what an extractor returns, or X itself
+            y_key=None if warm_start is None else warm_start.y_key,
+            portfolio_prices_key=config.evaluation.portfolio_prices_key if hisso.enabled else None,
+            mode=config.mode,
+        ),
+    )
+    problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
+    if problems:
+        raise DataError(problems)
+    for warning in (*splits.warnings, *find_jumps(config, splits)):
+        log_event(_logger, logging.WARNING, "data", warning)
+    shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
+    log_event(_logger, logging.INFO, "data", _extent(splits))
+    log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
+    if mapped := [key for key, array in splits.arrays.items() if is_mapped(array)]:
+        log_event(_logger, logging.INFO, "data", f"read as needed from disk: {', '.join(mapped)}")
+    return splits
+
+
+def _extent(splits: DataSplits) -> str:
+    """Rows of each split, features, and assets or targets."""
+    arrays = {name: splits.split(name) for name in SPLITS}  # type: ignore[arg-type]
+    rows = [f"{len(split['X'])} {name}" for name, split in arrays.items() if "X" in split]
+    first = next(split for split in arrays.values() if "X" in split)
+    parts = [f"rows: {', '.join(rows)}", counted(math.prod(first["X"].shape[1:]), "feature")]
+    for kind, noun in (("prices", "asset"), ("y", "target")):
+        if kind in first:
+            parts.append(counted(math.prod(first[kind].shape[1:]), noun))
+            break
+    return "; ".join(parts)
+
+
+def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
+    """What a run would stumble over late, or pass over in silence."""
+    problems = [] if config.mode == "evaluate" else _problems_of_training(config, splits, reward)
+    if reward is None:
+        return problems
+    key, cost = config.evaluation.portfolio_prices_key, judging_cost(config)
+    if key in splits.arrays and cost >= 1:
+        problems.append(
+            f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
+            f"hisso.transition_penalty, which takes its place, is {cost:g} and no cost below 1."
+        )
+    warm_start = config.hisso.warm_start
+    if reward.needs_targets and warm_start is not None and warm_start.y_key != "y_train":
+        problems.append(
+            f"{config.where('hisso', 'supervised', 'y_key')}: hisso.supervised.y_key must be "
+            f"'y_train' where the reward is {reward.name}, which has the same targets; got "
+            f"{warm_start.y_key!r}."
+        )
+    return problems
+
+
+def _problems_of_training(
+    config: RunConfig, splits: DataSplits, reward: Reward | None
+) -> list[str]:
+    """Why there is nothing to maximise, or the best epoch cannot be chosen as it is meant to be."""
+    problems = []
+    monitor = config.training.monitor
+    who = f"{config.where('training', 'monitor')}: training.monitor is {monitor!r}, but"
+    has_validation = "X_val" in splits.arrays
+    if monitor.startswith("val_") and not has_validation:
+        problems.append(
+            f"{who} the data have no X_val. Give validation rows, or write monitor: auto."
+        )
+    if reward is None:
+        if monitor.endswith("reward"):
+            problems.append(f"{who} hisso.enabled is false. Write val_loss, train_loss or auto.")
+        return problems
+    hisso = config.hisso
+    has_prices = {split: f"prices_{split}" in splits.arrays for split in ("train", "val")}
+    try:
+        resolve_reward_for(hisso, has_prices=has_prices["train"])
+    except ValueError as error:
+        problems.append(str(error))
+        return problems
+    if reward.needs_targets or hisso.context_extractor is not None:
+        return problems
+    if has_prices["train"] and has_validation and not has_prices["val"]:
+        problems.append(
+            "prices_val (validation) must be given with X_val, as prices_train is: their reward "
+            "chooses the best epoch. Add it, or leave the validation split out."
+        )
+    if (
+        reward.needs_weights
+        and not has_prices["train"]
+        and not (splits.arrays["X_train"] > 0).all()
+    ):
+        problems.append(
+            f"prices_train must be given: the reward {reward.name} is earned on prices, and "
+            "X_train, which would have to stand in for them, is not positive."
+        )
+    return problems
+
+
+def write_setup(
+    context: RunContext, config: RunConfig, targets: ResolvedTargets, splits: DataSplits
+) -> None:
+    """Write, before training, what the run is and where it runs."""
+    hardware = hardware_facts(resolve_device(config.device))
+    resolved = dump_resolved(
+        config,
+        npz_sha256=splits.npz_sha256,
+        init_from_sha256=targets.estimator_file_sha256,
+    )
+    context.storage.put(context.paths.config_resolved, resolved.encode())
+    facts = {
+        "device": hardware,
+        "data": {"sha256": splits.sha256, "keys": dict(splits.key_sha256)},
+    }
+    start = describe_start(context.request.argv, facts)
+    save_start(context.storage, context.paths.provenance, start)
+    is_hisso = config.hisso.enabled
+    context.record.update(
+        device=hardware["device"],
+        hardware=hardware,
+        transition_penalty=config.hisso.transition_penalty if is_hisso else None,
+        min_improvement=config.hisso.min_improvement if is_hisso else None,
+        trans_cost=judging_cost(config) if is_hisso else None,
+        data_sha256=splits.sha256,
+    )
+    context.record.flush(force=True)
+
+
+def hardware_facts(
+    device: torch.device, *, threads: int | None = None, engine: str | None = None
+) -> dict[str, Any]:
+    """Facts of the machine; `threads` and `engine` are what training takes of those at hand."""
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "device": str(device),
+        "device_name": device_name(device),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "engine": engine,
+        "threads_available": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit,
+    }
+
+
+def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
+    """Arguments of `fit` that hold data; a warm start may name other targets."""
+    rows: dict[str, Any] = splits.split("train")
+    warm_start = config.hisso.warm_start if config.hisso.enabled else None
+    if warm_start is not None:
+        rows["y"] = splits.arrays[warm_start.y_key]
+    validation = {kind: array for kind, array in splits.split("val").items() if kind != "time"}
+    return {
+        "X": rows["X"],
+        "y": rows.get("y"),
+        "prices": rows.get("prices"),
+        "context": rows.get("context"),
+        "validation_data": validation or None,
+    }
+
+
+def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
+    """Where each seed stood, once it is sure that this is the same run; its log is cut back.
+
+    Raises
+    ------
+    FileFormatError
+        If no resume state can be read.
+    ConfigError, DataError
+        If the run was begun with another configuration or other data.
+    """
+    point, name = read_resume_point(context.paths)
+    check_resumable(point.identity, identity, phase=point.furthest.phase)
+    reasons = differences(point.identity, identity)
+    record, paths = context.record, context.paths
+    was_exact = record.as_dict()["resume_exact"]
+    earlier = record.as_dict()["resume_differences"] or []
+    record.update(
+        resume_exact=was_exact is not False and not reasons,
+        resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
+    )
+    assert context.events is not None
+    if lost := context.events.rows_after(point.log_bytes):
+        home = context.storage.archive([], paths.attempts)
+        context.storage.put(home / paths.events.name, lost)
+        context.events.cut_back(point.log_bytes)
+    # Only now is it sure that this start goes on with the run: from here on it writes.
+    record.attach(context.storage, paths.metrics)
+    values = point.furthest.values
+    message = f"going on from {name}: phase {values['phase']}, epoch {values['epoch']}"
+    if point.done:
+        message += f", {counted(len(point.done), 'training')} beside it done"
+    if values["updates_in_epoch"]:
+        message += f" and {counted(values['updates_in_epoch'], 'update')}"
+    log_event(_logger, logging.INFO, "resume", message, phase=values["phase"])
+    if reasons:
+        why = "; ".join(reasons)
+        log_event(_logger, logging.WARNING, "resume", f"not exact to the last bit: {why}")
+    return point

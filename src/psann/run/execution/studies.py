@@ -1,0 +1,353 @@
+"""Trainings beside the main one, each the same recipe on other rows: folds and placebos.
+
+Each leaves its estimator in `checkpoints/` as soon as it is done. The resume state then says so,
+together with the length of the log, so that a run that goes on repeats none of them and logs each
+of their epochs once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann._device import resolve_device
+from psann.errors import FileFormatError
+from psann.estimators._base import BasePSANNRegressor
+from psann.estimators.seeds import Ensemble, fit_together, seeded
+from psann.evaluation.judgement import excess_growth, judge_baselines, judge_policy
+from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
+from psann.evaluation.walk_forward import Fold
+from psann.hisso.transforms import TRANSFORMS
+from psann.run.config.model import RunConfig
+from psann.run.config.targets import ResolvedTargets, estimator_arguments
+from psann.run.data.checks import split_of
+from psann.run.data.splits import DataSplits
+from psann.run.directory.checkpoints import Checkpoints
+from psann.run.directory.log import log_event
+from psann.run.directory.npz import npz_bytes
+from psann.run.execution.context import RunContext
+from psann.run.execution.epoch_events import EpochEvents
+from psann.run.execution.figures import drawn_series, evaluation_terms, policy_figures
+from psann.run.execution.resume import read_resume_point, resume_bytes
+from psann.run.execution.study_checks import Arrays, folds_of, joined_rows
+from psann.training.history import Decision, EpochRecord
+from psann.training.observers import Observer
+from psann.training.state import TrainState
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One training beside the main one, of as many seeds."""
+
+    phase: str
+    """`walk_forward` or `placebo`."""
+    number: int
+    """From 1."""
+    train: Mapping[str, Any]
+    """`X`, `y`, `prices` and `context` of the training rows."""
+    validation: Mapping[str, NDArray[Any]] | None
+    """The same of the rows that choose the epoch."""
+
+    @property
+    def name(self) -> str:
+        """Stem of its estimator's file."""
+        kind = {"walk_forward": "fold", "placebo": "placebo"}[self.phase]
+        return f"{kind}_{self.number:03d}"
+
+
+class StudyRoom:
+    """Where studies are trained, and kept once they are done.
+
+    Parameters
+    ----------
+    context : RunContext
+        The run; its main training is over and its resume state written.
+    config : RunConfig
+        The recipe.
+    targets : ResolvedTargets
+        What it names.
+    """
+
+    def __init__(self, context: RunContext, config: RunConfig, targets: ResolvedTargets) -> None:
+        self._context = context
+        self._config = config
+        self._class = targets.estimator_class
+        self._checkpoints = Checkpoints(
+            context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
+        )
+        self._point, _ = read_resume_point(context.paths)
+        self._epoch = (self._checkpoints.describe_last() or {"epoch": 0})["epoch"]
+
+    def policies(self, study: Study) -> list[BasePSANNRegressor]:
+        """The fitted estimators of a study, by seed, trained unless an earlier start has done so.
+
+        Raises
+        ------
+        TrainingInterrupted
+            If the run was asked to stop; this study begins anew when it goes on.
+        DivergedError
+            If a loss, reward or gradient was not finite.
+        """
+        is_done = study.name in self._point.done
+        if is_done and (kept := self._kept(study)) is not None:
+            return kept
+        members = seeded(self._class(**estimator_arguments(self._config)), self._config.seeds)
+        fit_together(
+            members,
+            study.train["X"],
+            study.train["y"],
+            prices=study.train["prices"],
+            context=study.train["context"],
+            validation_data=study.validation,
+            hisso=self._config.hisso,
+            evaluation=self._config.evaluation.options,
+            # What is in the log already is not told twice.
+            observers=(StudyObserver(self._context, study, is_silent=is_done),),
+        )
+        for member, seed in zip(members, self._own_seeds, strict=True):
+            result = member.fit_result_
+            self._checkpoints.save_study(
+                study.name,
+                member.to_bytes(),
+                epoch=result.best_epoch,
+                metric=result.best_value,
+                seed=seed,
+            )
+        self._commit(study.name)
+        # From their files, as a later start would have them, whatever these hold besides.
+        kept = self._kept(study)
+        assert kept is not None
+        return kept
+
+    @property
+    def _own_seeds(self) -> list[int | None]:
+        """Seeds that are part of file names: none where there is one."""
+        seeds = self._config.seeds
+        return [*seeds] if len(seeds) > 1 else [None]
+
+    def _kept(self, study: Study) -> list[BasePSANNRegressor] | None:
+        """What the files of a finished study hold; None if one is missing or damaged."""
+        paths, device = self._context.paths, str(resolve_device(self._config.device))
+        own = paths.study(study.name)
+        files = [own if seed is None else paths.of_seed(own, seed) for seed in self._own_seeds]
+        try:
+            return [self._class.load(file, device=device) for file in files]
+        except (FileNotFoundError, FileFormatError) as error:
+            log_event(_logger, logging.WARNING, "resume", f"trained again, because {error}")
+            return None
+
+    def _commit(self, name: str) -> None:
+        """Write down that a study is done, and how long the log is by now."""
+        events = self._context.events
+        assert events is not None
+        events.flush()  # the log first: the state vouches for its length
+        done = tuple(dict.fromkeys((*self._point.done, name)))
+        self._point = replace(self._point, done=done, log_bytes=events.size_bytes)
+        self._checkpoints.save_last(resume_bytes(self._point), epoch=self._epoch)
+        self._context.record.update(last=self._checkpoints.describe_last())
+        self._context.record.flush(force=True)
+
+
+class StudyObserver(Observer):
+    """Logs the epochs of a study, keeps the record alive, and heeds a wish to stop."""
+
+    def __init__(self, context: RunContext, study: Study, *, is_silent: bool = False) -> None:
+        self._context = context
+        self._phase = study.phase
+        self._events = EpochEvents(_logger, fold=study.number)
+        self._is_silent = is_silent
+
+    def on_decision(self, decision: Decision) -> None:
+        """Say nothing: the main training has made the same choices."""
+        return None
+
+    def on_launch(self, state: TrainState) -> None:
+        """Keep the record alive and stop here if that was asked for."""
+        self._context.record.flush()
+        self._context.stop.check()
+
+    def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
+        """Log the epoch under the study's phase, so that nobody takes it for the main one's."""
+        if not self._is_silent:
+            # A warm start and a refit are phases within the study.
+            is_main = record.phase == "hisso"
+            phase = self._phase if is_main else f"{self._phase}.{record.phase}"
+            self._events.on_epoch(replace(record, phase=phase), state)
+        self._context.record.flush()
+        self._context.stop.check()
+
+
+def run_studies(
+    context: RunContext,
+    config: RunConfig,
+    targets: ResolvedTargets,
+    splits: DataSplits,
+    *,
+    growth: float | None,
+) -> dict[str, Any]:
+    """Train and judge what the configuration asks for beside the main training.
+
+    Parameters
+    ----------
+    context, config, targets, splits
+        The run; its main training is over.
+    growth : float or None
+        Annual log growth of the main policy over 1/N; of several seeds, of their ensemble.
+
+    Returns
+    -------
+    dict
+        The fields `walk_forward` and `placebo` of `metrics.json`.
+    """
+    wanted = config.evaluation
+    if wanted.walk_forward is None and not wanted.placebo:
+        return {}
+    if config.mode == "evaluate":
+        what = "Walk-forward and placebo are left out: mode evaluate trains nothing."
+        log_event(_logger, logging.WARNING, "evaluation", what)
+        return {}
+    started = time.perf_counter()
+    room = StudyRoom(context, config, targets)
+    figures: dict[str, Any] = {}
+    if wanted.walk_forward is not None:
+        context.record.update(phase="walk_forward")
+        figures["walk_forward"] = _walk_forward(context, config, splits, room)
+    if wanted.placebo:
+        context.record.update(phase="placebo")
+        figures["placebo"] = _placebos(config, splits, room, growth)
+    timing = context.record.as_dict()["timing"]
+    context.record.update(timing={**timing, "studies_s": time.perf_counter() - started})
+    return figures
+
+
+# ---------------------------------------------------------------------------------- walk-forward
+
+
+def _walk_forward(
+    context: RunContext, config: RunConfig, splits: DataSplits, room: StudyRoom
+) -> dict[str, Any]:
+    rows, folds = joined_rows(splits), folds_of(config, splits)
+    actions, told = [], []
+    for fold in folds:
+        _tell(f"fold {fold.number} of {len(folds)}: {_spans(fold)}", fold.number)
+        members = room.policies(_fold_study(fold, rows))
+        part = _cut(rows, fold.judged)
+        actions.append(_actions(members, part))
+        told.append(
+            {
+                "fold": fold.number,
+                **{key: _ends(getattr(fold, key)) for key in ("train", "validation", "judged")},
+                "best_epochs": [member.best_epoch_ for member in members],
+            }
+        )
+    first = folds[0].judged.start
+    stitched, part = np.concatenate(actions), _cut(rows, slice(first, None))
+    terms = evaluation_terms(config)
+    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash)
+    matrix = np.broadcast_to(part["prices"], stitched.shape)
+    baselines = judge_baselines(matrix, terms=terms, earlier=[rows["prices"][:first]])
+    series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
+    numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
+    series["fold"] = np.concatenate(numbers).astype(np.int64)
+    context.storage.put(context.paths.walk_forward, npz_bytes(series))
+    figures = policy_figures(verdict)
+    del figures["deflated_sharpe"]  # of how many trials nobody knows
+    baseline_figures = {name: judgement.figures for name, judgement in baselines.items()}
+    return {**figures, "baselines": baseline_figures, "folds": told}
+
+
+def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.float64]:
+    """Actions of a policy ``(T, M)``, of several seeds their mean."""
+    return Ensemble(members).predict_actions(rows["X"], context=rows.get("context"))
+
+
+def _fold_study(fold: Fold, rows: Arrays) -> Study:
+    validation = None
+    if fold.validation is not None:
+        validation = {k: v for k, v in _cut(rows, fold.validation).items() if k != "time"}
+    return Study(
+        phase="walk_forward",
+        number=fold.number,
+        train=_fit_rows(_cut(rows, fold.train)),
+        validation=validation,
+    )
+
+
+def _cut(rows: Arrays, span: slice) -> Arrays:
+    return {kind: array[span] for kind, array in rows.items()}
+
+
+def _fit_rows(arrays: Arrays) -> dict[str, Any]:
+    return {kind: arrays.get(kind) for kind in ("X", "y", "prices", "context")}
+
+
+def _ends(span: slice | None) -> list[int] | None:
+    """First row and the row after the last."""
+    return None if span is None else [span.start, span.stop]
+
+
+def _spans(fold: Fold) -> str:
+    parts = {"train": fold.train, "validation": fold.validation, "judged": fold.judged}
+    named = [f"{name} {s.start} to {s.stop - 1}" for name, s in parts.items() if s is not None]
+    return f"rows {', '.join(named)}"
+
+
+# --------------------------------------------------------------------------------------- placebo
+
+
+def _placebos(
+    config: RunConfig, splits: DataSplits, room: StudyRoom, growth: float | None
+) -> dict[str, Any]:
+    n_placebos = config.evaluation.placebo
+    key = config.evaluation.portfolio_prices_key or ""
+    _, split = split_of(key) or ("prices", "test")
+    arrays = splits.split(split)  # type: ignore[arg-type]
+    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    growths = []
+    for number in range(1, n_placebos + 1):
+        actions = _actions(room.policies(_placebo_study(config, splits, number)), arrays)
+        order = _order(config, number, split, len(arrays["X"]))
+        prices = shuffled_prices(splits.arrays[key], order)
+        growths.append(excess_growth(actions, prices, terms=evaluation_terms(config), cash=cash))
+        over = f"{growths[-1]:+.3f} per year over 1/N"
+        _tell(f"placebo {number} of {n_placebos}: {over}", number, phase="placebo")
+    share = share_as_good(float("nan") if growth is None else growth, growths)
+    return {"n": n_placebos, "growth": growth, "share_as_good": share, "growths": growths}
+
+
+def _placebo_study(config: RunConfig, splits: DataSplits, number: int) -> Study:
+    train, validation = _shuffled(config, splits, number, "train"), None
+    if "X_val" in splits.arrays:
+        validation = _shuffled(config, splits, number, "val")
+    return Study(phase="placebo", number=number, train=_fit_rows(train), validation=validation)
+
+
+def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) -> Arrays:
+    """Arrays of a split with its moves in another order; what is seen before them stays."""
+    arrays = dict(splits.split(split))  # type: ignore[arg-type]
+    arrays.pop("time", None)
+    warm_start = config.hisso.warm_start
+    if split == "train" and warm_start is not None:
+        arrays["y"] = splits.arrays[warm_start.y_key]
+    order = _order(config, number, split, len(arrays["X"]))
+    arrays["prices"] = shuffled_prices(arrays["prices"], order)
+    if "y" in arrays:  # the target of a row is of the move that follows; the last row has none
+        arrays["y"] = arrays["y"][np.append(order, len(order))]
+    return arrays
+
+
+def _order(config: RunConfig, number: int, split: str, n_rows: int) -> NDArray[np.intp]:
+    return shuffled_order(n_rows, seed=config.seed, number=number, span=split)
+
+
+def _tell(message: str, number: int, *, phase: str = "walk_forward") -> None:
+    log_event(_logger, logging.INFO, "evaluation", message, phase=phase, fold=number)

@@ -1,0 +1,125 @@
+"""Whether the studies that a configuration asks for can be made of its data."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.errors import DataError
+from psann.evaluation.walk_forward import Fold, plan_folds
+from psann.run.config.model import RunConfig
+from psann.run.data.checks import KINDS, SPLITS
+from psann.run.data.splits import DataSplits
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
+    """What stands in the way of the studies that a configuration asks for, before any training."""
+    walk_forward, n_placebos = config.evaluation.walk_forward, config.evaluation.placebo
+    if (walk_forward is None and not n_placebos) or config.mode == "evaluate":
+        return []
+    who = _who(config, "placebo" if walk_forward is None else "walk_forward")
+    if config.mode == "fine_tune":
+        return [
+            f"{who} must not be given in mode fine_tune: the parent may have seen the rows that "
+            "are judged. Write mode: train."
+        ]
+    if not config.hisso.enabled or config.hisso.primary_transform == "identity":
+        return [f"{who} judges portfolios; it needs hisso.enabled and a transform with weights."]
+    needed = [f"prices_{split}" for split in SPLITS if f"X_{split}" in splits.arrays]
+    if lacking := [name for name in needed if name not in splits.arrays]:
+        return [f"{who} needs the prices of every split; got no {', '.join(lacking)}."]
+    problems = [] if walk_forward is None else _problems_of_folds(config, splits)
+    return [*problems, *(_problems_of_placebos(config, splits) if n_placebos else [])]
+
+
+def _who(config: RunConfig, key: str) -> str:
+    return f"{config.where('evaluation', key)}: evaluation.{key}"
+
+
+def _problems_of_folds(config: RunConfig, splits: DataSplits) -> list[str]:
+    warm_start = config.hisso.warm_start
+    if warm_start is not None and warm_start.y_key != "y_train":
+        return [
+            f"{_who(config, 'walk_forward')} cuts folds out of all rows, for which there is no "
+            f"{warm_start.y_key!r}; hisso.supervised.y_key must be 'y_train'."
+        ]
+    try:
+        folds_of(config, splits)
+    except DataError as error:
+        return list(error.problems)
+    return []
+
+
+def _problems_of_placebos(config: RunConfig, splits: DataSplits) -> list[str]:
+    problems = []
+    if config.hisso.context_extractor is not None:
+        problems.append(
+            f"{_who(config, 'placebo')} shuffles prices, but the reward is of what "
+            "hisso.context_extractor makes of X. Write placebo: 0."
+        )
+    if (key := config.evaluation.portfolio_prices_key) not in splits.arrays:
+        problems.append(
+            f"{_who(config, 'placebo')} must have prices to judge by; there is no {key}."
+        )
+    return problems
+
+
+def folds_of(config: RunConfig, splits: DataSplits) -> list[Fold]:
+    """The folds that a configuration divides its rows into."""
+    options = config.evaluation.walk_forward
+    assert options is not None
+    n_rows = {split: len(splits.arrays.get(f"X_{split}", ())) for split in SPLITS}
+    if options.refit_every is None and not n_rows["test"]:
+        raise DataError(
+            "evaluation.walk_forward.refit_every must be given where there is no X_test: it is "
+            "those rows that the folds divide."
+        )
+    return plan_folds(
+        options,
+        sum(n_rows.values()),
+        n_judged=n_rows["test"],
+        n_validation=n_rows["val"],
+        least_train=config.hisso.window + 1,
+    )
+
+
+def find_jumps(config: RunConfig, splits: DataSplits) -> list[str]:
+    """Where prices do not seem to go on from split to split: folds would take that for a move.
+
+    Parameters
+    ----------
+    config, splits
+        Valid, the run's.
+
+    Returns
+    -------
+    list of str
+        One sentence for each border at which a price moves further than it ever does elsewhere.
+    """
+    if config.evaluation.walk_forward is None or config.mode == "evaluate":
+        return []
+    keys = [key for split in SPLITS if (key := f"prices_{split}") in splits.arrays]
+    logs = {key: np.log(splits.arrays[key].astype(np.float64)) for key in keys}
+    usual = max(float(np.abs(np.diff(log, axis=0)).max(initial=0.0)) for log in logs.values())
+    found = []
+    for earlier, later in pairwise(keys):
+        jump = float(np.abs(logs[later][0] - logs[earlier][-1]).max())
+        if jump > usual:
+            found.append(
+                f"Walk-forward joins the splits into one series, but prices move by up to a factor "
+                f"of {np.exp(jump):.3g} from the last row of {earlier} to the first of {later}, "
+                "further than anywhere else. Do they go on without a break, on one scale?"
+            )
+    return found
+
+
+def joined_rows(splits: DataSplits) -> Arrays:
+    """All rows as one series, by kind; a kind that some split lacks is left out."""
+    parts = [splits.split(name) for name in SPLITS if f"X_{name}" in splits.arrays]  # type: ignore[arg-type]
+    kinds = [kind for kind in KINDS if all(kind in part for part in parts)]
+    return {kind: np.concatenate([part[kind] for part in parts]) for kind in kinds}

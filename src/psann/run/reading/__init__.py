@@ -1,0 +1,1 @@
+"""What one reads of runs at home; knows neither torch nor execution."""

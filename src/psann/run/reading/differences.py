@@ -1,0 +1,296 @@
+"""Where runs differ: in what was asked, under what circumstances, and in what was found."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from psann.run.directory.columns import DETERMINISTIC_COLUMNS
+from psann.run.directory.fields import FIELDS, FIELDS_OF_THE_START
+from psann.run.directory.paths import RunPaths
+from psann.run.reading.quantities import Quantity
+from psann.run.reading.reading import RunView, flat
+
+ABSENT = "(not there)"
+"""Value of a configuration key that a run does not have."""
+_SEED = "seed"
+# A file is what it holds: its path is another on another machine.
+_FILES = {"data.npz": "recorded.npz_sha256", "init_from": "recorded.init_from_sha256"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key in which runs differ."""
+
+    key: str
+    values: tuple[Any, ...]
+    """One per run, in their order."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one configuration, the seed aside, on the same data."""
+
+    runs: tuple[RunView, ...]
+
+    @property
+    def seeds(self) -> tuple[Any, ...]:
+        """The seeds, each once."""
+        return tuple(dict.fromkeys(run.metrics["seed"] for run in self.runs))
+
+    def values(self, quantity: Quantity) -> list[float]:
+        """The runs' values; those without one are left out."""
+        found = (quantity.of(run) for run in self.runs)
+        return [value for value in found if value is not None]
+
+    def mean(self, quantity: Quantity) -> float | None:
+        """Mean over the runs; None without any value."""
+        values = self.values(quantity)
+        return math.fsum(values) / len(values) if values else None
+
+    def spread(self, quantity: Quantity) -> float | None:
+        """Sample standard deviation (n - 1) over the runs; None for fewer than two."""
+        values = self.values(quantity)
+        mean = self.mean(quantity)
+        if mean is None or len(values) < 2:
+            return None
+        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def config_differences(runs: Sequence[RunView]) -> tuple[Difference, ...]:
+    """Keys of the configuration whose effective values are not the same in all runs.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        Two or more; one whose configuration cannot be read is left out (its values are `ABSENT`).
+
+    Returns
+    -------
+    tuple of Difference
+        In the order of the keys. What `recorded` tells is no setting; a data file is the same
+        under any path while its digest is.
+    """
+    settings = [_settings(run) for run in runs]
+    known = [values for values in settings if values]
+    keys = dict.fromkeys(key for values in known for key in values)
+    return tuple(
+        Difference(key, tuple(values.get(key, ABSENT) for values in settings))
+        for key in keys
+        if len({_text(values.get(key, ABSENT)) for values in known}) > 1
+    )
+
+
+def circumstances(runs: Sequence[RunView]) -> tuple[Difference, ...]:
+    """What else may make runs differ: data, code, versions, device.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        Two or more.
+    """
+    facts = [_facts(run) for run in runs]
+    keys = dict.fromkeys(key for values in facts for key in values)
+    found = (Difference(key, tuple(values.get(key) for values in facts)) for key in keys)
+    return tuple(each for each in found if len({_text(value) for value in each.values}) > 1)
+
+
+def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
+    """Gather runs that differ in nothing but their seed.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        Any runs; one whose configuration cannot be read is alone.
+
+    Returns
+    -------
+    tuple of Group
+        In the order of their first runs.
+    """
+    groups: dict[str, list[RunView]] = {}
+    for number, run in enumerate(runs):
+        settings = {key: value for key, value in _settings(run).items() if key != _SEED}
+        key = _text([settings, run.metrics["data_sha256"]]) if settings else str(number)
+        groups.setdefault(key, []).append(run)
+    return tuple(Group(tuple(members)) for members in groups.values())
+
+
+def first_difference(left: RunView, right: RunView) -> str | None:
+    """The first place where two runs did not find the same, to the last bit.
+
+    Parameters
+    ----------
+    left, right : RunView
+        Two runs.
+
+    Returns
+    -------
+    str or None
+        A phrase that names the epoch or field; None if every epoch and every field of
+        `metrics.json` is the same, apart from times, identity and machine.
+    """
+    for ours, theirs in zip_longest(left.epochs, right.epochs):
+        if ours is None or theirs is None:
+            return f"one log has {len(left.epochs)} epochs, the other {len(right.epochs)}"
+        for name in DETERMINISTIC_COLUMNS:
+            if ours[name] != theirs[name]:
+                where = f"phase {ours['phase']}, epoch {ours['epoch']}"
+                return f"{where}: {name} is {ours[name]} and {theirs[name]}"
+    for name in FIELDS:
+        if name not in FIELDS_OF_THE_START and left.metrics[name] != right.metrics[name]:
+            return f"{name} of metrics.json"
+    return None
+
+
+def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[str]:
+    """Say in sentences in what runs differ.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        Two or more.
+    name_of : callable
+        Name of a run for a reader.
+
+    Returns
+    -------
+    list of str
+        First what differs in the configurations, then what else, then whether the results do.
+    """
+    found = config_differences(runs)
+    sentences = [
+        f"The configuration of {name_of(run)} cannot be read." for run in runs if not run.config
+    ]
+    what = "two runs" if len(runs) == 2 else f"{len(runs)} runs"
+    if len(found) == 1:
+        sentences.append(f"The {what} differ in one key: {found[0].key}.")
+    elif found:
+        sentences.append(f"The {what} differ in {len(found)} keys.")
+    elif any(run.config for run in runs):
+        sentences.append("The configurations are the same.")
+    around = circumstances(runs)
+    if around:
+        keys = ", ".join(each.key for each in around)
+        sentences.append(
+            f"Other circumstances: {keys} {'differs' if len(around) == 1 else 'differ'}."
+        )
+    if not found:
+        sentences.append(_sameness(runs, name_of))
+    return sentences
+
+
+def _sameness(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> str:
+    for run in runs[1:]:
+        where = first_difference(runs[0], run)
+        if where is not None:
+            names = f"{name_of(runs[0])} and {name_of(run)}"
+            return f"The results differ; {names} first in {where}."
+    return "The runs are identical: same results to the last bit, times aside."
+
+
+def _settings(run: RunView) -> dict[str, Any]:
+    """Configuration by dotted key, without what a run only recorded."""
+    values = flat(run.config)
+    for key, digest in _FILES.items():
+        if values.get(key) is not None and values.get(digest) is not None:
+            values[key] = f"file with sha256 {values[digest]}"
+    # A mapping without keys sets nothing.
+    return {k: v for k, v in values.items() if not k.startswith("recorded.") and v != {}}
+
+
+def _facts(run: RunView) -> dict[str, Any]:
+    start: Mapping[str, Any] = run.starts[-1] if run.starts else {}
+    versions, hardware = _mapping(start.get("versions")), _mapping(run.metrics["hardware"])
+    return {
+        "data (sha256)": run.metrics["data_sha256"],
+        "code (git commit)": _mapping(start.get("git")).get("commit"),
+        **{f"version of {name}": version for name, version in versions.items()},
+        "device": hardware.get("device_name"),
+        "threads": hardware.get("threads"),
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+_MOST_SHOWN = 5
+
+
+def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
+    """Where two finished runs of one configuration are not the same to the last bit.
+
+    Parameters
+    ----------
+    left, right : RunPaths
+        Two run directories.
+
+    Returns
+    -------
+    list of str
+        Differing estimator files and evaluation series, epoch rows (every column but times) and
+        fields of `metrics.json` (but times, identity and what tells of resumes).
+    """
+    files = [{path.name: path.read_bytes() for path in _results(run)} for run in (left, right)]
+    ours, theirs = files
+    found = [
+        f"{name} differs"
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]
+    return [*found, *_row_differences(left, right), *_record_differences(left, right)]
+
+
+def _row_differences(left: RunPaths, right: RunPaths) -> list[str]:
+    found = []
+    for ours, theirs in zip_longest(_epoch_rows(left), _epoch_rows(right)):
+        if ours is None or theirs is None:
+            found.append("one log has more epoch rows than the other")
+            break
+        columns = [name for name in DETERMINISTIC_COLUMNS if ours[name] != theirs[name]]
+        if columns:
+            where = f"seed {ours['seed']}, phase {ours['phase']}, epoch {ours['epoch']}"
+            values = ", ".join(f"{name} {ours[name]} / {theirs[name]}" for name in columns)
+            found.append(f"{where}: {values}")
+    if len(found) > _MOST_SHOWN:
+        found[_MOST_SHOWN:] = [f"{len(found) - _MOST_SHOWN} more epoch rows differ"]
+    return found
+
+
+def _record_differences(left: RunPaths, right: RunPaths) -> list[str]:
+    ours, theirs = _record(left), _record(right)
+    names = [name for name in ours if name not in FIELDS_OF_THE_START]
+    return [
+        f"metrics.json: {name} {ours[name]!r} / {theirs.get(name)!r}"
+        for name in names
+        if ours[name] != theirs.get(name)
+    ]
+
+
+def _results(paths: RunPaths) -> list[Path]:
+    """What a run found: its estimators (also kept epochs, folds, placebos) and its series."""
+    kinds = ("best*", "warm_start*", "epoch_*", "fold_*", "placebo_*")
+    estimators = [path for kind in kinds for path in paths.checkpoints.glob(f"{kind}.safetensors")]
+    series = [path for path in (paths.evaluation, paths.walk_forward) if path.exists()]
+    return [*estimators, *series]
+
+
+def _epoch_rows(paths: RunPaths) -> list[dict[str, str]]:
+    with paths.events.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["event"] == "epoch"]
+
+
+def _record(paths: RunPaths) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(paths.metrics.read_bytes())
+    return content

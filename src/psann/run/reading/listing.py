@@ -1,0 +1,184 @@
+"""`hisso-runs ls`: choose and sort runs, and write them as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
+from psann.errors import UsageError, did_you_mean
+from psann.run.directory.fields import FIELDS
+from psann.run.reading.quantities import QUANTITIES, quantity
+from psann.run.reading.reading import Runs, RunView, flat, flat_metrics
+from psann.run.reading.where import parse_condition
+from psann.run.terminal import NOTHING, Terminal
+
+_TEXT_COLUMNS = {"run": "run", "status": "status", "mode": "mode", "monitor": "monitor"}
+_NUMBER_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "best_epoch": ("best epoch", "{:.0f}".format),
+    "reward_mean": ("train reward", "{:.4g}".format),
+    "val_reward_mean": ("val reward", "{:.4g}".format),
+    "test_reward_mean": ("test reward", "{:.4g}".format),
+    "portfolio_metrics.annual_log_growth": (
+        "growth/year",
+        quantity("portfolio_metrics.annual_log_growth").write,
+    ),
+    "excess_growth": ("over 1/N", quantity("excess_growth").write),
+    "duration_seconds": ("duration", clock_text),
+}
+_SPARE = ("train reward", "monitor", "mode", "device", "best epoch", "test reward", "duration")
+_DERIVED = ("excess_growth", "excess_growth_delay_1")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Some runs in some order, with their values by dotted name."""
+
+    runs: Runs
+    values: tuple[Mapping[str, Any], ...]
+    """Of each run: `run`, `status` (the true one), every field of `metrics.json` by dotted key,
+    and the derived `excess_growth` and `excess_growth_delay_1`."""
+
+
+def list_runs(
+    runs: Runs, *, where: str | None = None, sort: str | None = None, reverse: bool = False
+) -> Listing:
+    """Choose and sort runs.
+
+    Parameters
+    ----------
+    runs : Runs
+        Those that were found.
+    where : str, optional
+        Condition that a run must meet, such as `val_reward_mean>0 and device=="cpu"`; the
+        configuration is asked as `config.training.lr`.
+    sort : str, optional
+        Name to sort by, lowest first; runs without it come last. By path when not given.
+    reverse : bool
+        Highest, or last, first.
+
+    Returns
+    -------
+    Listing
+        What is left.
+
+    Raises
+    ------
+    UsageError
+        If `where` is no condition, or it or `sort` names what no run has.
+    """
+    condition = None if where is None else parse_condition(where)
+    asked = {sort} if sort is not None else set()
+    asked |= condition.names if condition is not None else set()
+    # Configurations are read only where they are asked for: YAML takes most of the time.
+    with_config = any(name.startswith("config.") for name in asked)
+    found = [(run, _values(runs, run, with_config=with_config)) for run in runs]
+    known = {name for _, values in found for name in values} | set(FIELDS) | {"run", *_DERIVED}
+    if condition is not None and found:
+        condition.check_names(known)
+        found = [(run, values) for run, values in found if condition.holds(values)]
+    if sort is not None:
+        if sort not in known:
+            raise UsageError(
+                f"--sort must name a field of metrics.json or a key of config; no run has "
+                f"{sort!r}.{did_you_mean(sort, known)}"
+            )
+        found = _sorted(found, sort, reverse=reverse)
+    elif reverse:
+        found.reverse()
+    chosen = replace(runs, views=tuple(run for run, _ in found))
+    return Listing(chosen, tuple(values for _, values in found))
+
+
+def show_table(listing: Listing, terminal: Terminal) -> None:
+    """Draw one row per run, then what is wrong with some of them.
+
+    Parameters
+    ----------
+    listing : Listing
+        The runs.
+    terminal : Terminal
+        Where to.
+    """
+    heads = [*_TEXT_COLUMNS.values(), *(head for head, _ in _NUMBER_COLUMNS.values()), "device"]
+    if listing.values:
+        rows = (_cells(values) for values in listing.values)
+        terminal.table(heads, rows, n_texts=len(_TEXT_COLUMNS), spare=_SPARE)
+    terminal.line(_summary(listing))
+    for run in listing.runs:
+        for problem in run.metrics_problems:
+            terminal.line(f"{listing.runs.name_of(run)}: {problem}")
+
+
+def to_json_text(listing: Listing) -> str:
+    """Write runs as a JSON list: name, true status and its reason, problems, `metrics.json`."""
+    content = [
+        {
+            "run": listing.runs.name_of(run),
+            "status": run.status,
+            "status_reason": run.status_reason,
+            "problems": run.metrics_problems,
+            "metrics": run.metrics,
+        }
+        for run in listing.runs
+    ]
+    # In ASCII, so that no control character of a foreign record reaches a terminal.
+    return json.dumps(mask_secrets(content), indent=2, allow_nan=False) + "\n"
+
+
+def to_csv_text(listing: Listing) -> str:
+    """Write runs as CSV, one row each and a column for every dotted name; no cell is a formula."""
+    names = list(dict.fromkeys(name for values in listing.values for name in values))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([safe_cell(name) for name in names])
+    for values in listing.values:
+        writer.writerow([csv_cell(values.get(name)) for name in names])
+    return text.getvalue()
+
+
+def _values(runs: Runs, run: RunView, *, with_config: bool) -> dict[str, Any]:
+    derived = {each.key: each.of(run) for each in QUANTITIES if each.key in _DERIVED}
+    config = flat({"config": run.config}) if with_config else {}
+    return {"run": runs.name_of(run), **flat_metrics(run), **derived, **config}
+
+
+def _sorted(
+    found: list[tuple[RunView, dict[str, Any]]], name: str, *, reverse: bool
+) -> list[tuple[RunView, dict[str, Any]]]:
+    having = [pair for pair in found if _is_sortable(pair[1].get(name))]
+    lacking = [pair for pair in found if not _is_sortable(pair[1].get(name))]
+
+    def place(pair: tuple[RunView, dict[str, Any]]) -> tuple[bool, Any]:
+        value = pair[1][name]
+        return isinstance(value, str), value  # numbers before texts, which cannot be compared
+
+    return sorted(having, key=place, reverse=reverse) + lacking
+
+
+def _is_sortable(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _cells(values: Mapping[str, Any]) -> Sequence[str]:
+    texts = [str(values.get(name) or NOTHING) for name in _TEXT_COLUMNS]
+    numbers = [
+        write(value) if isinstance(value := values.get(name), int | float) else NOTHING
+        for name, (_, write) in _NUMBER_COLUMNS.items()
+    ]
+    return [*texts, *numbers, str(values.get("device") or NOTHING)]
+
+
+def _summary(listing: Listing) -> str:
+    n_runs = len(listing.values)
+    if n_runs == 0:
+        return "no runs"
+    counts: dict[str, int] = {}
+    for values in listing.values:
+        counts[values["status"]] = counts.get(values["status"], 0) + 1
+    parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return f"{n_runs} {'run' if n_runs == 1 else 'runs'}: {parts}"

@@ -1,0 +1,262 @@
+"""`hisso-runs show` and `status`: one run on a terminal, finished or alive."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from psann._text import clock_text
+from psann.run.directory.columns import MONITOR_COLUMNS
+from psann.run.directory.liveness import DEAD, STALE, UNKNOWN
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.rows import Row, monitor_values, parse_log
+from psann.run.reading.quantities import QUANTITIES
+from psann.run.reading.reading import RunView, flat, read_run
+from psann.run.reading.sentences import result_sentences, result_table
+from psann.run.terminal import Terminal
+
+_LAST_LINES = 30
+_T = TypeVar("_T")
+BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})
+"""Statuses that a script should not go on from."""
+
+
+def show_run(run: RunView, terminal: Terminal) -> None:
+    """Write what is known of a run: status, numbers, curve, configuration, origin, problems.
+
+    Parameters
+    ----------
+    run : RunView
+        The run.
+    terminal : Terminal
+        Where to.
+    """
+    terminal.lines(status_lines(run))
+    if run.status not in ("running", UNKNOWN):
+        record = {**run.metrics, "status": run.status}
+        terminal.lines(_as_far_as_it_goes(lambda: result_sentences(record)) or [])
+    terminal.line()
+    rows = [
+        [quantity.label, quantity.unit, quantity.write(value)]
+        for quantity in QUANTITIES
+        if (value := quantity.of(run)) is not None
+    ]
+    if rows:
+        terminal.table(["quantity", "unit", "value"], rows, n_texts=2)
+    table = _as_far_as_it_goes(lambda: result_table(run.metrics))
+    if table is not None:
+        terminal.line()
+        terminal.draw(table)
+    _show_curve(run, terminal)
+    for title, values in (
+        ("configuration", flat(run.config)),
+        ("origin (last start)", _origin(run)),
+    ):
+        known = {key: value for key, value in values.items() if value is not None}
+        if known:
+            terminal.line()
+            terminal.table([title, "value"], [[k, _text(v)] for k, v in known.items()], n_texts=2)
+    _show_block("problems", run.problems, terminal)
+    _show_block("error", (run.metrics["error"] or "").rstrip().split("\n"), terminal)
+
+
+def _as_far_as_it_goes(make: Callable[[], _T]) -> _T | None:
+    """What is made of a record; None of one that lacks what this version's records have."""
+    try:
+        return make()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def to_json_text(run: RunView) -> str:
+    """Write everything about a run but its log rows as JSON, in ASCII."""
+    content = {
+        "status": run.status,
+        "status_reason": run.status_reason,
+        "problems": run.problems,
+        "metrics": run.metrics,
+        "config": run.config,
+        "starts": run.starts,
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def status_lines(run: RunView) -> list[str]:
+    """Say in a few lines how a run is doing.
+
+    Parameters
+    ----------
+    run : RunView
+        The run.
+    """
+    metrics = run.metrics
+    facts = [metrics["mode"], metrics["device"]]
+    if metrics["seed"] is not None:
+        facts.append(f"seed {metrics['seed']}")
+    if metrics["resumes"]:
+        facts.append(f"resumed {metrics['resumes']} times")
+    lines = [f"{run.name}: {run.status}. {run.status_reason}", ", ".join(filter(None, facts))]
+    return [line for line in (*lines, _progress(metrics)) if line]
+
+
+def watch_run(path: Path, *, every_s: float) -> Iterator[tuple[RunView, list[Row]]]:
+    """Read a run again and again until it has ended; only files are read.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory; it may be mounted, or a copy that rsync renews.
+    every_s : float
+        Seconds between two looks.
+
+    Yields
+    ------
+    run : RunView
+        As it is now.
+    rows : list of dict
+        All rows of epochs so far; of the log, only what is new has been read.
+    """
+    log = _GrowingLog(RunPaths(path).events)
+    while True:
+        run = read_run(path)
+        log.read_on()
+        yield run, [row for row in log.rows if row["event"] == "epoch"]
+        # Without a readable record its first copy may be under way.
+        if run.status not in ("running", STALE, UNKNOWN):
+            return
+        time.sleep(every_s)
+
+
+def show_status(path: Path, terminal: Terminal, *, every_s: float | None = None) -> RunView:
+    """Write how a run is doing, once or until it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    terminal : Terminal
+        Where to; one that is looked at is drawn anew, to any other a line is added when there
+        is news.
+    every_s : float, optional
+        Seconds between two looks; one look when not given.
+
+    Returns
+    -------
+    RunView
+        The run as it was last seen.
+    """
+    if every_s is None:
+        run = read_run(path)
+        terminal.lines(status_lines(run))
+        return run
+    shown: str | None = None
+    for run, rows in watch_run(path, every_s=every_s):
+        if terminal.is_live:
+            terminal.redraw([*status_lines(run), *_curve_lines(run, rows, terminal)])
+        elif (news := f"{run.name}: {run.status}. {_progress(run.metrics)}") != shown:
+            terminal.line(news)
+            shown = news
+    return run
+
+
+class _GrowingLog:
+    """The rows of a log that may grow, be cut back by a resume, or be renewed by a copy."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows: list[Row] = []
+        self._path = path
+        self._forget()
+
+    def read_on(self) -> None:
+        """Take in what is new; a log that was cut back or replaced is read anew."""
+        if not self._take_new_rows():
+            self._forget()
+            self._take_new_rows()
+
+    def _forget(self) -> None:
+        self.rows = []
+        self._header = b""
+        self._last_line, self._last_line_at = b"", 0
+
+    def _take_new_rows(self) -> bool:
+        """Whether what was read before still stands: its last line is where it was."""
+        try:
+            if not stat.S_ISREG(self._path.lstat().st_mode):
+                return True
+            with self._path.open("rb") as file:
+                file.seek(self._last_line_at)
+                data = file.read()
+        except OSError:
+            return True  # not there yet, or not there for a moment
+        if not data.startswith(self._last_line):
+            return False
+        lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+        new = lines[1:] if self._header else lines
+        if new:
+            self._header = self._header or new.pop(0)
+            self.rows += parse_log(self._header + b"".join(new))[0]
+            self._last_line = lines[-1]
+            self._last_line_at += sum(map(len, lines[:-1]))
+        return True
+
+
+def _progress(metrics: Mapping[str, Any]) -> str:
+    parts = []
+    if metrics["phase"] is not None:
+        epochs = (metrics["epoch"], metrics["epochs_total"])
+        known = None not in epochs
+        parts.append(metrics["phase"] + (f" epoch {epochs[0]} of {epochs[1]}" if known else ""))
+    if metrics["best_epoch"] is not None:
+        value = metrics["monitor_value"]
+        of = "" if value is None else f" ({metrics['monitor']} {value:.4g})"
+        parts.append(f"best epoch {metrics['best_epoch']}{of}")
+    if metrics["duration_seconds"] is not None:
+        parts.append(clock_text(metrics["duration_seconds"]))
+    return ", ".join(parts)
+
+
+def _show_curve(run: RunView, terminal: Terminal) -> None:
+    lines = _curve_lines(run, run.epochs, terminal)
+    if lines:
+        terminal.line()
+        terminal.lines(lines)
+
+
+def _curve_lines(run: RunView, rows: Sequence[Row], terminal: Terminal) -> list[str]:
+    column = MONITOR_COLUMNS.get(str(run.metrics["monitor"]), "train_loss")
+    values = monitor_values(rows, column)
+    known = [value for value in values if value is not None]
+    if not known:
+        return []
+    n_seeds = len({(row["seed"], row["fold"]) for row in rows})
+    which = f" of seed {rows[0]['seed']}" if n_seeds > 1 else ""
+    return [
+        f"{column}{which} by epoch, {min(known):.4g} to {max(known):.4g}",
+        terminal.curve(values),
+    ]
+
+
+def _origin(run: RunView) -> dict[str, Any]:
+    start: dict[str, Any] = flat(run.starts[-1]) if run.starts else {}
+    argv = start.pop("argv", None)
+    command = {"command": shlex.join(map(str, argv))} if isinstance(argv, list) else {}
+    return command | {key: value for key, value in start.items() if not key.startswith("data.keys")}
+
+
+def _show_block(title: str, lines: Sequence[str], terminal: Terminal) -> None:
+    if not any(lines):
+        return
+    terminal.line()
+    terminal.line(title)
+    if len(lines) > _LAST_LINES:
+        terminal.line(f"  ({len(lines) - _LAST_LINES} lines before)")
+    terminal.lines(f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

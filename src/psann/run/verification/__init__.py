@@ -1,0 +1,1 @@
+"""Whether a run directory keeps its promises."""

@@ -1,0 +1,220 @@
+"""What `events.csv` must look like, by itself and beside `metrics.json`."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from psann.run.directory.columns import _FIGURES, COLUMNS, EVENTS, MONITOR_COLUMNS, SCHEMA_VERSION
+
+_HEADER = ",".join(COLUMNS).encode() + b"\r\n"
+
+Row = dict[str, str]
+Tell = Callable[[str], None]
+
+
+def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Row]:
+    """Check a log by itself.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    error, note : callable
+        Told what is wrong, and what is only worth knowing.
+    is_over : bool
+        Whether the run got to its end; only a killed process may leave a torn last row.
+
+    Returns
+    -------
+    list of dict
+        The rows by column, up to the first that cannot be read.
+    """
+    if _HEADER.startswith(data) and not is_over:
+        note("holds no row yet; the process was stopped as it began")
+        return []
+    if not data.startswith(_HEADER):
+        error(f"must begin with the header of version {SCHEMA_VERSION}; its first line is another")
+        return []
+    whole, _, torn = data.rpartition(b"\n")
+    if torn:
+        tell = error if is_over else note
+        tell(f"the last row is torn after {len(torn)} bytes")
+    rows: list[Row] = []
+    for number, line in enumerate(whole.split(b"\n")[1:], start=2):
+        row = _row(line)
+        if isinstance(row, str):
+            error(f"line {number} {row}")
+            break
+        if rows and int(row["seq"]) <= int(rows[-1]["seq"]):
+            error(f"line {number}: seq {row['seq']} must be above {rows[-1]['seq']}")
+            break
+        rows.append(row)
+    _check_epochs(rows, error)
+    return rows
+
+
+def _row(line: bytes) -> Row | str:
+    """One row, or what is wrong with it."""
+    if not line.endswith(b"\r"):
+        return "must end in CRLF"
+    try:
+        (cells,) = csv.reader([line[:-1].decode()], strict=True)
+    except (csv.Error, ValueError) as problem:
+        return f"is no row: {problem}"
+    if len(cells) != len(COLUMNS):
+        return f"must have {len(COLUMNS)} cells; it has {len(cells)}"
+    row = dict(zip(COLUMNS, cells, strict=True))
+    if row["schema"] != str(SCHEMA_VERSION) or row["event"] not in EVENTS:
+        return f"is of schema {row['schema']!r}, event {row['event']!r}, which this psann lacks"
+    try:
+        int(row["seq"])
+        if row["event"] == "epoch":
+            int(row["epoch"])
+            _ = [_number(row[name]) for name in (*MONITOR_COLUMNS.values(), *_FIGURES)]
+    except ValueError as problem:
+        return f"holds no number where one must be: {problem}"
+    return row
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _check_epochs(rows: list[Row], error: Tell) -> None:
+    """Each phase counts its epochs from 1, one row each."""
+    done: dict[tuple[str, ...], int] = {}
+    for row in rows:
+        if row["event"] != "epoch":
+            continue
+        phase = (row["phase"], row["seed"], row["fold"])
+        expected = done.get(phase, 0) + 1
+        if int(row["epoch"]) != expected:
+            error(
+                f"row {row['seq']}: phase {row['phase']} must go on with epoch {expected}; it has "
+                f"epoch {row['epoch']}"
+            )
+            return
+        done[phase] = expected
+
+
+def check_best(
+    rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
+) -> None:
+    """Check the best epoch of `metrics.json`, and of each of several seeds, against the epoch rows.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As from `check_log`.
+    metrics : mapping
+        A `metrics.json` whose fields have the right types.
+    error, note : callable
+        Told what is wrong, and what is only worth knowing.
+    is_over : bool
+        Whether the run got to its end: record and log must tell of the same epochs then. Before,
+        rows may be ahead of the record, and behind it if power failed or a resume had just begun.
+    """
+    entries = metrics["per_seed"]
+    if entries is None or metrics["mode"] == "evaluate":
+        _check_best(rows, metrics, error=error, note=note, is_over=is_over)
+        return
+    for entry in entries:
+        seed = str(entry["seed"])
+        _check_best(
+            [row for row in rows if row["seed"] == seed],
+            {**metrics, **entry},
+            error=_about(seed, error),
+            note=_about(seed, note),
+            is_over=is_over,
+        )
+    _check_means(entries, metrics, error)
+
+
+def _about(seed: str, tell: Tell) -> Tell:
+    return lambda text: tell(f"seed {seed}: {text}")
+
+
+def _check_means(entries: list[dict[str, Any]], metrics: Mapping[str, Any], error: Tell) -> None:
+    """The flat figures are means over the seeds; the best of all is one seed's best."""
+    for name in ("monitor_value", *_FIGURES):
+        values: list[Any] = [entry.get(name) for entry in entries]
+        mean = math.nan if None in values else sum(values) / len(values)
+        told = metrics[name]
+        if not (math.isnan(mean) if told is None else math.isclose(told, mean, rel_tol=1e-9)):
+            error(f"{name} is {told}; over the seeds of per_seed it is {mean}")
+    judged = [entry for entry in entries if entry.get("monitor_value") is not None]
+    if not judged or metrics["monitor"] is None:
+        return
+    sign = 1.0 if metrics["monitor"].endswith("reward") else -1.0
+    winner = max(judged, key=lambda entry: sign * entry["monitor_value"])
+    if metrics["best_epoch"] != winner.get("best_epoch"):
+        error(
+            f"best_epoch is {metrics['best_epoch']}; of the best seed, {winner['seed']}, it is "
+            f"{winner.get('best_epoch')}"
+        )
+
+
+def _check_best(
+    rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
+) -> None:
+    column = MONITOR_COLUMNS.get(metrics["monitor"] or "")
+    best_epoch, n_epochs = metrics["best_epoch"], metrics["epoch"]
+    if column is None or best_epoch is None or n_epochs is None:
+        if is_over and metrics["mode"] != "evaluate":
+            error("monitor, best_epoch and epoch must be known at the end of training")
+        return
+    # Rows with a fold are of folds and placebos, which are trainings of their own.
+    of_run = [row for row in rows if row["event"] == "epoch" and not row["fold"]]
+    epochs, refit = (
+        [row for row in of_run if (row["phase"] == "refit") is is_refit]
+        for is_refit in (False, True)
+    )
+    epochs = [row for row in epochs if row["phase"] != "warm_start"]
+    # The record counts the epochs of the last phase that has begun.
+    latest = refit or epochs
+    if len(latest) < n_epochs or (is_over and len(latest) > n_epochs):
+        tell = error if is_over else note
+        tell(f"tells of {n_epochs} epochs, the log of {len(latest)}")
+        return
+    n_epochs = len(epochs) if refit else n_epochs
+    if not 0 <= best_epoch <= n_epochs:
+        # A resume goes on from the last commit, with what the record knew until it knows more.
+        tell = note if not is_over and best_epoch > n_epochs else error
+        tell(f"best_epoch must be one of the {n_epochs} epochs or 0; got {best_epoch}")
+        return
+    sign = 1.0 if column.endswith("reward_mean") else -1.0
+    values = [_number(row[column]) for row in epochs[:n_epochs]]
+    scores = [
+        -math.inf if v is None or not math.isfinite(v) else sign * v  # NaN never wins
+        for v in values
+    ]
+    if best_epoch == 0:
+        _check_untrained(scores, metrics, sign, error)
+        return
+    first_best = scores.index(max(scores)) + 1
+    if first_best != best_epoch or values[best_epoch - 1] != metrics["monitor_value"]:
+        error(
+            f"best_epoch is {best_epoch} with {metrics['monitor']} {metrics['monitor_value']}; by "
+            f"the log it must be {first_best} with {values[first_best - 1]}"
+        )
+    for name in _FIGURES:
+        logged = _number(epochs[best_epoch - 1][name])
+        if logged != metrics[name]:
+            error(f"{name} is {metrics[name]}; the log has {logged} for epoch {best_epoch}")
+
+
+def _check_untrained(
+    scores: list[float], metrics: Mapping[str, Any], sign: float, error: Tell
+) -> None:
+    """No epoch may be better than the untrained candidate, where that was kept."""
+    value = metrics["monitor_value"]
+    if value is None:
+        error("monitor_value must be known where best_epoch is 0")
+    elif max(scores, default=-math.inf) > sign * value + (metrics["min_improvement"] or 0.0):
+        error(
+            f"best_epoch is 0 with {metrics['monitor']} {value}; the log has a better epoch, "
+            f"{scores.index(max(scores)) + 1}"
+        )

@@ -1,0 +1,144 @@
+"""Training a run again from its resolved configuration, and comparing two runs bit by bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from psann.errors import UsageError
+from psann.run.directory.columns import COLUMNS
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.record import to_json
+from psann.run.directory.storage import Storage
+from psann.run.execution.claim import finished_record
+from psann.run.execution.context import EXIT_DONE, RunRequest
+from psann.run.execution.resume import resume_bytes, resume_point
+from psann.run.execution.runner import execute
+from psann.run.reading.differences import _record, _results, bit_differences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """What training again brought to light."""
+
+    begun_from: str
+    """`the start`, or the epoch whose kept state was gone on from."""
+    differences: list[str]
+    """Empty if everything is the same to the bit."""
+
+
+def replay(root: Path, *, last_epochs: int) -> Repetition:
+    """Train the end of a finished run again in a scratch directory and compare.
+
+    This imports and runs the loader, the reward and whatever else the configuration names.
+
+    Parameters
+    ----------
+    root : Path
+        The run directory; nothing in it is changed.
+    last_epochs : int
+        How many epochs before the end the repetition must begin at least. It begins at the newest
+        resume state that `--keep-checkpoints` kept so early, without one at the start.
+
+    Returns
+    -------
+    Repetition
+        Where it began, and what differs.
+
+    Raises
+    ------
+    UsageError
+        If the run was not trained to its end, or has fewer epochs.
+    FileFormatError
+        If the kept state is damaged.
+    """
+    paths = RunPaths(root)
+    record = finished_record(paths)
+    if record is None or record.get("mode") == "evaluate":
+        raise UsageError(f"--replay needs a run that was trained to its end; {root} was not.")
+    n_epochs = record.get("epoch") or 0
+    if last_epochs > n_epochs:
+        raise UsageError(
+            f"--replay must be at most the {n_epochs} epochs of the run; got {last_epochs}."
+        )
+    with tempfile.TemporaryDirectory(prefix="psann-replay-") as scratch:
+        epoch = max((e for e in _kept_epochs(paths) if e <= n_epochs - last_epochs), default=None)
+        if epoch is not None:
+            _return_to(epoch, paths, RunPaths(Path(scratch) / "replay"))
+        outcome = execute(
+            RunRequest(
+                config=paths.config_resolved,
+                output_dir=Path(scratch),
+                run_name="replay",
+                keep_checkpoints=paths.last.exists(),
+                resume=epoch is not None,
+                argv=("hisso-runs", "verify", "--replay", str(last_epochs)),
+            )
+        )
+        if outcome.exit_code != EXIT_DONE or outcome.paths is None:
+            found = [f"the repetition ended with exit code {outcome.exit_code}: {outcome.message}"]
+        elif found := bit_differences(paths, outcome.paths):
+            found += _changes_of_machine(paths, outcome.paths)
+    begun_from = "the start" if epoch is None else f"the state kept after epoch {epoch}"
+    return Repetition(begun_from=begun_from, differences=found)
+
+
+def _epoch_of(path: Path) -> int:
+    """The epoch of a kept estimator, 0 of any other file."""
+    kind, _, rest = path.stem.partition("_")
+    return int(rest.partition("_")[0]) if kind == "epoch" else 0
+
+
+def _kept_epochs(paths: RunPaths) -> list[int]:
+    """Epochs whose resume states were kept."""
+    return [int(path.stem.removeprefix("state_")) for path in paths.checkpoints.glob("state_*")]
+
+
+def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
+    """Make a run directory that is as the run's was when a killed process had kept that state."""
+    state = paths.kept_state(epoch)
+    point = resume_point(state.read_bytes(), who=str(state))
+    log = _log_until(paths, phase=point.furthest.phase, epoch=epoch)
+    with Storage(target.root) as storage:
+        storage.make_directory(target.checkpoints)
+        for path in _results(paths):
+            if path == paths.evaluation or path.stem.startswith("best") or _epoch_of(path) > epoch:
+                continue
+            storage.put(target.checkpoints / path.name, path.read_bytes())
+        storage.put(target.events, log)
+        # The log of this directory: what was logged before that state may have been repeated.
+        storage.put(target.last, resume_bytes(replace(point, log_bytes=len(log))))
+        storage.put(target.metrics, to_json({**_record(paths), "status": "running"}))
+
+
+def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
+    """The log up to the row of one epoch, or all of it."""
+    kept = []
+    for line in paths.events.read_bytes().splitlines(keepends=True):
+        kept.append(line)
+        (cells,) = csv.reader([line.decode()])
+        row = dict(zip(COLUMNS, cells, strict=True))
+        if (row["event"], row["phase"], row["epoch"]) == ("epoch", phase, str(epoch)):
+            break
+    return b"".join(kept)
+
+
+def _changes_of_machine(left: RunPaths, right: RunPaths) -> list[str]:
+    """What may explain a difference: another version, processor or number of threads."""
+    ours, theirs = _surroundings(left), _surroundings(right)
+    return [
+        f"(the run had {name} {value!r}, the repetition {theirs.get(name)!r})"
+        for name, value in ours.items()
+        if value != theirs.get(name)
+    ]
+
+
+def _surroundings(paths: RunPaths) -> dict[str, Any]:
+    start = json.loads(paths.provenance.read_bytes())["starts"][-1]
+    hardware = _record(paths).get("hardware") or {}
+    names = ("device", "device_name", "threads", "threads_available", "engine")
+    return {**start["versions"], **{name: hardware.get(name) for name in names}}

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from psann.errors import UsageError
+from psann.run.directory.paths import RunPaths, check_run_name, default_run_name
+
+GOOD_NAMES = [
+    *("a", "A", "0", "first", "wave_small_2025_10_28", "a.b", "a..b", "a-b", "1.0", "v1.2-rc_3"),
+    *("x" * 100, "run.", "a-", "CON", "9_"),
+]
+BAD_NAMES = [
+    *("", ".", "..", "...", ".hidden", "_a", "-a", "--help", "a/b", "a/../b", "../a", "/a", "/"),
+    *("a\\b", "..\\a", "a b", " a", "a ", "a\n", "\na", "a\r", "a\t", "a\0b", "\0", "~", "~root"),
+    *("a:b", "C:a", "a*", "a?", "$HOME", "`id`", "a;b", "a|b", "a&b", "'a'", '"a"', "a%00"),
+    *("é", "ａ", "a\u2028", "\u202ea", "x" * 101, "a" + "/" * 50, "a,b", "a=b", "@a", "#a"),
+]
+
+
+@pytest.mark.parametrize("name", GOOD_NAMES)
+def test_good_run_names_are_accepted(name: str, tmp_path: Path) -> None:
+    assert RunPaths.in_output(tmp_path, name).root == tmp_path / name
+
+
+@pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
+def test_bad_run_names_are_refused_by_name_and_nothing_is_made(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--run-name must be .* got "):
+        RunPaths.in_output(tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_are_as_many_names_as_promised() -> None:
+    assert len(set(GOOD_NAMES)) >= 15
+    assert len(set(BAD_NAMES)) >= 40
+
+
+def test_message_of_a_huge_name_stays_readable() -> None:
+    with pytest.raises(UsageError) as caught:
+        check_run_name("/" * 10_000)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("target", ["inside", "outside", "missing"])
+def test_link_in_place_of_the_run_directory_is_refused(target: str, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    (output / "inside").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    place = {"inside": output / "inside", "outside": tmp_path / "outside", "missing": "nowhere"}
+    (output / "first").symlink_to(place[target])
+    with pytest.raises(UsageError, match="symbolic link"):
+        RunPaths.in_output(output, "first")
+
+
+def test_file_in_place_of_the_run_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("mine")
+    with pytest.raises(UsageError, match="is a file"):
+        RunPaths.in_output(tmp_path, "first")
+
+
+def test_output_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    assert RunPaths.in_output(tmp_path / "runs", "first").root == tmp_path / "runs" / "first"
+
+
+def test_paths_stay_when_the_working_directory_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert RunPaths.in_output("runs", "first").root == tmp_path / "runs" / "first"
+
+
+def test_files_have_the_names_of_the_contract() -> None:
+    paths = RunPaths(Path("r"))
+    named = {
+        *(paths.metrics, paths.events, paths.config_resolved, paths.provenance, paths.best),
+        *(paths.warm_start, paths.manifest, paths.epoch(10), paths.attempts, paths.lock),
+    }
+    assert {path.as_posix() for path in named} == {
+        "r/metrics.json",
+        "r/events.csv",
+        "r/config_resolved.yaml",
+        "r/provenance.json",
+        "r/checkpoints/best.safetensors",
+        "r/checkpoints/warm_start.safetensors",
+        "r/checkpoints/manifest.json",
+        "r/checkpoints/epoch_000010.safetensors",
+        "r/attempts",
+        "r/.lock",
+    }
+    assert [field.name for field in fields(paths)] == ["root"]
+
+
+def test_contents_begin_with_metrics_and_leave_lock_and_archive(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    for name in ("events.csv", "metrics.json", ".lock", "a_note.txt"):
+        (tmp_path / name).touch()
+    paths.attempts.mkdir()
+    names = [path.name for path in paths.contents()]
+    assert names == ["metrics.json", "a_note.txt", "events.csv"]
+
+
+@pytest.mark.parametrize(
+    ("config", "stem"),
+    [
+        ("configs/hisso/nyse_o.yaml", "nyse_o"),
+        ("my config (1).yaml", "my-config-1"),
+        ("../../etc/.yaml", "yaml"),
+        ("größe.json", "gr-e"),
+        ("---.yaml", "run"),
+        ("_.yaml", "run"),
+        ("", "run"),
+        ("x" * 300 + ".yaml", "x" * 60),
+    ],
+)
+def test_default_name_is_safe_and_begins_with_the_config(config: str, stem: str) -> None:
+    name = default_run_name(config, now=datetime(2025, 10, 28, 9, 5, 7, tzinfo=UTC))
+    assert re.fullmatch(re.escape(stem) + r"-20251028T090507Z-[0-9a-f]{6}", name)
+    check_run_name(name)
+
+
+def test_two_default_names_of_the_same_second_differ() -> None:
+    now = datetime(2025, 10, 28, tzinfo=UTC)
+    assert default_run_name("a.yaml", now=now) != default_run_name("a.yaml", now=now)

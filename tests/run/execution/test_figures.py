@@ -1,0 +1,259 @@
+"""The figures of a run are those of the file it keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trials
+from psann.baselines import buy_and_hold, uniform
+from psann.estimators.dense import PSANNRegressor
+from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
+from psann.hisso.options import EvaluationOptions
+from psann.metrics import portfolio_metrics
+from psann.run.config.load import load_run_config
+from psann.run.config.model import RunConfig
+from psann.run.data.checks import DataRequirements
+from psann.run.data.splits import DataSplits, load_splits
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.figures import judging_cost, split_figures
+from trials import finished, metrics_of, rows_of, write_config
+
+
+def kept(paths: RunPaths) -> PSANNRegressor:
+    estimator = PSANNRegressor.load(paths.best)
+    assert isinstance(estimator, PSANNRegressor)
+    return estimator
+
+
+def splits_of(config: RunConfig, **kwargs: Any) -> DataSplits:
+    requirements = DataRequirements(
+        window=6,
+        needs_targets=False,
+        needs_prices=False,
+        y_key=None,
+        portfolio_prices_key=config.evaluation.portfolio_prices_key,
+        mode="train",
+    )
+    return load_splits(
+        config.data, load_function=lambda: trials.market(**kwargs), requirements=requirements
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_the_file_of_the_best_reproduces_every_figure(tmp_path: Path, epochs: int) -> None:
+    paths = finished(
+        tmp_path,
+        f"training.epochs={epochs}",
+        "evaluation={trans_cost: 0.002, initial: invested, periods_per_year: 52}",
+    )
+    data, estimator, metrics = trials.market(), kept(paths), metrics_of(paths)
+    assert estimator.best_epoch_ == metrics["best_epoch"] == epochs
+    for split in ("val", "test"):
+        reward = estimator.evaluate_reward(data[f"X_{split}"], data[f"prices_{split}"])
+        assert metrics[f"{split}_reward_mean"] == pytest.approx(reward, abs=1e-12)
+    epoch = rows_of(paths, "epoch")[epochs - 1]
+    assert metrics["val_reward_mean"] == pytest.approx(float(epoch["val_reward_mean"]), abs=1e-6)
+    settings = {"trans_cost": 0.002, "initial": "invested", "periods_per_year": 52}
+    expected = portfolio_metrics(
+        estimator.predict_actions(data["X_test"]), data["prices_test"], **settings
+    )
+    assert metrics["portfolio_metrics"] == pytest.approx(expected, abs=1e-12)
+    late = portfolio_metrics(
+        estimator.predict_actions(data["X_test"][:-1]), data["prices_test"][1:], **settings
+    )
+    assert metrics["portfolio_metrics_delay_1"] == pytest.approx(late, abs=1e-12)
+    assert late["n_steps"] == expected["n_steps"] - 1
+    for name, rule in (("uniform", uniform), ("buy_and_hold", buy_and_hold)):
+        weights = rule(data["prices_test"])
+        beside = portfolio_metrics(weights, data["prices_test"], **settings)
+        known = {key: value for key, value in beside.items() if np.isfinite(value)}
+        figures = metrics["baselines"][name]
+        assert {key: figures[key] for key in known} == pytest.approx(known, abs=1e-12)
+
+
+def test_a_run_tells_how_far_chance_reaches_and_what_it_chose_from(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "training.epochs=3")
+    metrics, data, estimator = metrics_of(paths), trials.market(), kept(paths)
+    assert metrics["n_trials"] == 4  # three epochs and the untrained policy
+    verdict = judge_policy(
+        estimator.predict_actions(data["X_test"]),
+        data["prices_test"],
+        terms=Terms(trans_cost=0.001, initial="cash"),
+        n_trials=4,
+    )
+    assert metrics["versus_uniform"] == dataclasses.asdict(verdict.versus_uniform)
+    assert metrics["deflated_sharpe"] == verdict.deflated_sharpe
+    growth = {name: metrics[name]["annual_log_growth"] for name in ("portfolio_metrics",)}
+    growth |= {name: each["annual_log_growth"] for name, each in metrics["baselines"].items()}
+    difference = growth["portfolio_metrics"] - growth["uniform"]
+    assert metrics["versus_uniform"]["growth"] == pytest.approx(difference, abs=1e-9)
+    earlier = [data[f"prices_{split}"] for split in ("train", "val")]
+    judged = judge_baselines(
+        data["prices_test"], terms=Terms(trans_cost=0.001, initial="cash"), earlier=earlier
+    )
+    assert list(judged) == list(metrics["baselines"])
+    for name in ("best_asset", "bcrp"):
+        assert growth[name] == judged[name].figures["annual_log_growth"]
+    alone = finished(tmp_path, "mode=evaluate", name="judged", init_from=str(paths.root))
+    assert (metrics_of(alone)["n_trials"], metrics_of(alone)["deflated_sharpe"]) == (None, None)
+
+
+def test_without_validation_the_untrained_policy_is_no_trial(tmp_path: Path) -> None:
+    without = "data.kwargs={without: [X_val, y_val, prices_val, time_val]}"
+    assert metrics_of(finished(tmp_path, without))["n_trials"] == 4
+
+
+def test_what_a_policy_does_not_invest_is_held_in_cash(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso.primary_transform=softmax_cash")
+    data = trials.market()
+    actions = kept(paths).predict_actions(data["X_test"])
+    assert actions.sum(axis=1).max() < 1
+    settings = {"trans_cost": 0.001, "initial": "cash", "periods_per_year": 252}
+    expected = portfolio_metrics(actions, data["prices_test"], cash=True, **settings)
+    assert metrics_of(paths)["portfolio_metrics"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_where_no_epoch_helps_the_untrained_policy_is_kept_and_judged(tmp_path: Path) -> None:
+    # Half of what is traded is lost, so that only a policy that never trades again survives.
+    paths = finished(tmp_path, "hisso.transition_penalty=0.5", "hisso.primary_transform=softmax")
+    metrics = metrics_of(paths)
+    assert (metrics["best_epoch"], metrics["epoch"]) == (0, 4)
+    assert (metrics["train_loss"], metrics["reward_mean"]) == (None, None)
+    assert metrics["val_loss"] == -metrics["val_reward_mean"] == -metrics["monitor_value"]
+    assert metrics["portfolio_metrics"] == metrics["baselines"]["uniform"]
+    assert kept(paths).predict_actions(trials.market()["X_test"]) == pytest.approx(0.5)
+
+
+def test_of_equal_epochs_the_earlier_is_kept(tmp_path: Path) -> None:
+    # Where nothing can be earned every epoch is as good as the untrained candidate.
+    paths = finished(tmp_path, "hisso.reward={target: trials.log_growth, kwargs: {scale: 0.0}}")
+    assert metrics_of(paths)["best_epoch"] == 0
+    paths = finished(
+        tmp_path,
+        "hisso.reward={target: trials.log_growth, kwargs: {scale: 0.0}}",
+        "data.kwargs={without: [X_val, y_val, prices_val, time_val]}",
+        name="without_validation",
+    )
+    assert metrics_of(paths)["best_epoch"] == 1
+
+
+def test_prices_of_another_split_can_judge_the_policy(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "evaluation.portfolio_prices_key=prices_val")
+    data = trials.market()
+    expected = portfolio_metrics(
+        kept(paths).predict_actions(data["X_val"]),
+        data["prices_val"],
+        trans_cost=0.001,
+        initial="cash",
+        periods_per_year=252,
+    )
+    assert metrics_of(paths)["portfolio_metrics"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_prices_under_a_name_of_their_own_belong_to_the_test_rows(tmp_path: Path) -> None:
+    paths = finished(
+        tmp_path,
+        "evaluation.portfolio_prices_key=closing",
+        "data.kwargs={copies: {closing: prices_test}}",
+    )
+    usual = finished(tmp_path, name="usual")
+    assert metrics_of(paths)["portfolio_metrics"] == metrics_of(usual)["portfolio_metrics"]
+
+
+def test_without_test_prices_there_are_no_portfolio_figures_and_one_warning(
+    tmp_path: Path,
+) -> None:
+    paths = finished(tmp_path, "data.kwargs={without: [prices_test]}")
+    metrics = metrics_of(paths)
+    assert (metrics["portfolio_metrics"], metrics["baselines"]) == (None, None)
+    assert (metrics["test_loss"], metrics["test_reward_mean"]) == (None, None)
+    (row,) = (row for row in rows_of(paths) if row["level"] == "WARNING")
+    assert row["message"].startswith("There are no portfolio metrics: the data hold no prices_test")
+
+
+def test_portfolio_figures_that_nobody_wants_bring_no_warning(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "evaluation.portfolio_prices_key=null")
+    assert metrics_of(paths)["portfolio_metrics"] is None
+    assert not [row for row in rows_of(paths) if row["level"] == "WARNING"]
+
+
+def test_actions_that_are_no_weights_have_no_portfolio_figures(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso.reward=negative_mse", "hisso.primary_transform=identity")
+    metrics = metrics_of(paths)
+    assert metrics["portfolio_metrics"] is None
+    (row,) = (row for row in rows_of(paths) if row["level"] == "WARNING")
+    assert row["message"] == (
+        "There are no portfolio metrics: primary_transform identity gives no weights."
+    )
+
+
+def test_prices_that_do_not_fit_the_actions_cost_no_finished_run(tmp_path: Path) -> None:
+    paths = finished(
+        tmp_path,
+        "hisso.reward=trials.log_growth",
+        "hisso.context_extractor=trials.cumulative_features",
+        "evaluation.portfolio_prices_key=closing",
+        "data.kwargs={assets: 3, copies: {closing: prices_test}, without: [y_train, y_val, y_test, "
+        "prices_train, prices_val, prices_test]}",
+    )
+    assert metrics_of(paths)["portfolio_metrics"] is None
+    (row,) = (row for row in rows_of(paths, "evaluation") if row["level"] == "WARNING")
+    assert row["message"].endswith("closing has 3 columns, the policy 2 actions.")
+
+
+def test_a_policy_that_loses_everything_is_recorded_and_no_failure(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        paths = finished(
+            tmp_path,
+            "hisso.primary_transform=tanh",
+            "data={loader: trials.rebound}",
+        )
+    metrics = metrics_of(paths)
+    assert metrics["status"] == "completed"
+    assert metrics["portfolio_metrics"]["cum_return"] == -1.0
+    assert metrics["portfolio_metrics"]["annual_log_growth"] is None
+    assert "portfolio_metrics.annual_log_growth" in metrics["nonfinite"]
+    assert any("wealth was lost" in row["message"] for row in rows_of(paths, "log"))
+
+
+@pytest.mark.parametrize(("given", "expected"), [("null", 0.001), ("0.003", 0.003), ("0", 0.0)])
+def test_the_judging_cost_is_the_evaluation_s_else_the_reward_s(
+    tmp_path: Path, given: str, expected: float
+) -> None:
+    overrides = [f"evaluation.trans_cost={given}"]
+    assert judging_cost(load_run_config(write_config(tmp_path), overrides=overrides)) == expected
+
+
+def test_supervised_figures_are_losses_and_nothing_else(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso={enabled: false}", "training.epochs=3")
+    metrics, data, estimator = metrics_of(paths), trials.market(), kept(paths)
+    for split in ("val", "test"):
+        predicted = estimator.predict(data[f"X_{split}"])
+        loss = float(np.mean((predicted - data[f"y_{split}"]) ** 2))
+        assert metrics[f"{split}_loss"] == pytest.approx(loss, abs=1e-9)
+        assert metrics[f"{split}_reward_mean"] is None
+    assert metrics["portfolio_metrics"] is None
+    assert (metrics["transition_penalty"], metrics["trans_cost"]) == (None, None)
+    assert not [row for row in rows_of(paths) if row["level"] == "WARNING"]
+
+
+def test_splits_that_are_absent_have_no_figures(tmp_path: Path) -> None:
+    config = load_run_config(write_config(tmp_path))
+    estimator = PSANNRegressor(hidden_layers=1, hidden_units=4, epochs=1, random_state=0)
+    data = trials.market()
+    estimator.fit(data["X_train"], prices=data["prices_train"], hisso={"window": 6})
+    splits = splits_of(config, without=["X_val", "y_val", "prices_val", "time_val"])
+    figures = split_figures(estimator, splits, config)
+    assert figures["val_loss"] is None
+    assert figures["test_loss"] == -estimator.evaluate_reward(
+        data["X_test"],
+        data["prices_test"],
+        evaluation=EvaluationOptions(),
+    )

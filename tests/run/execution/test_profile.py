@@ -1,0 +1,120 @@
+"""Where the time goes: shares of a trace, seconds of a run, the table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psann.run.execution.profile import TRACED_UPDATES, profile_table, update_shares
+from psann.scripts.hisso_log_run import main
+from trials import finished, metrics_of, rows_of, trial, write_config
+
+PARTS = ("data", "forward", "reward", "backward", "optimizer")
+LONGER = "training.epochs=16"  # of 2 updates: the window is full before the end
+
+
+def call(name: str, start: float, duration: float, thread: int = 1) -> dict[str, Any]:
+    return {"cat": "python_function", "name": name, "ts": start, "dur": duration, "tid": thread}
+
+
+LAUNCH = "/x/psann/training/engine.py(214): launch"
+OBJECTIVE = "/x/psann/hisso/trainer.py(59): __call__"
+FORWARD = "/x/psann/training/engine.py(197): call"
+STEP = "/x/psann/training/optimizer.py(60): step"
+
+
+def test_a_call_counts_for_its_part_less_what_it_calls_of_others() -> None:
+    events = [
+        call(LAUNCH, 0, 100),
+        call(OBJECTIVE, 10, 50),
+        call(FORWARD, 20, 30),
+        call("/x/torch/nn/functional.py(1): linear", 25, 5),
+        call(STEP, 70, 20),
+    ]
+    shares = update_shares(events)
+    assert shares["forward"] == pytest.approx(0.3)
+    assert shares["reward"] == pytest.approx(0.2)
+    assert shares["optimizer"] == pytest.approx(0.2)
+    assert shares["update"] == pytest.approx(0.3)
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_a_forward_pass_outside_of_a_launch_is_no_part_of_an_update() -> None:
+    events = [call(LAUNCH, 0, 10), call(FORWARD, 10, 90), call(FORWARD, 2, 5, thread=2)]
+    assert update_shares(events)["forward"] == 0.0
+    assert update_shares(events)["update"] == 1.0
+
+
+def test_a_trace_without_a_launch_leaves_the_update_whole() -> None:
+    shares = update_shares([{"cat": "cpu_op", "name": "aten::add"}])
+    assert shares["update"] == sum(shares.values()) == 1.0
+
+
+@pytest.mark.parametrize("overrides", [(), ("hisso.enabled=false", "training.batch_size=20")])
+def test_a_profiled_run_leaves_a_trace_and_says_where_its_time_went(
+    tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    paths = finished(tmp_path, LONGER, *overrides, profile=True)
+    events = json.loads(gzip.decompress(paths.profile.read_bytes()))["traceEvents"]
+    assert any(event["name"] == "aten::addmm" for event in events)
+    metrics = metrics_of(paths)
+    assert "profile.json.gz" in metrics["artefacts"]
+    parts = metrics["timing"]["profile"]
+    assert TRACED_UPDATES <= parts["traced_updates"] < 32
+    named = [name for name in PARTS if not (overrides and name == "data")]
+    assert all(parts[f"{name}_s"] > 0 for name in named), parts
+    in_updates = sum(parts[f"{name}_s"] for name in (*PARTS, "update"))
+    timing = metrics["timing"]
+    assert in_updates == pytest.approx(timing["step_s"] + timing["data_s"])
+
+
+def test_profiling_changes_no_result(tmp_path: Path) -> None:
+    profiled = metrics_of(finished(tmp_path, LONGER, name="profiled", profile=True))
+    plain = metrics_of(finished(tmp_path, LONGER, name="plain"))
+    assert "profile" not in plain["timing"]
+    assert profiled["best"]["epoch"] == plain["best"]["epoch"]
+    assert profiled["val_reward_mean"] == plain["val_reward_mean"]
+    assert profiled["portfolio_metrics"] == plain["portfolio_metrics"]
+
+
+def test_a_run_of_too_few_updates_says_that_nothing_was_traced(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "training.epochs=1", profile=True)
+    assert not paths.profile.exists()
+    assert metrics_of(paths)["timing"]["profile"] == {}
+    assert any("recorded nothing" in row["message"] for row in rows_of(paths))
+
+
+def test_a_run_that_diverges_while_it_is_traced_ends_as_without(tmp_path: Path) -> None:
+    overrides = ["hisso.reward=trials.troubled", LONGER]
+    outcome = trial(tmp_path, *overrides, "training.lr=1e30", profile=True)
+    assert outcome.exit_code == 3
+    assert outcome.record is not None and outcome.record["status"] == "diverged"
+
+
+def test_an_evaluation_says_that_there_is_nothing_to_profile(tmp_path: Path) -> None:
+    parent = finished(tmp_path, name="parent")
+    paths = finished(
+        tmp_path, name="judged", mode="evaluate", init_from=str(parent.root), profile=True
+    )
+    assert any("does not train" in row["message"] for row in rows_of(paths))
+
+
+def test_the_command_shows_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(write_config(tmp_path))
+    command = ["--config", config, "--output-dir", str(tmp_path), "--profile", "--set", LONGER]
+    assert main([*command, "--run-name", "shown"]) == 0
+    shown = capsys.readouterr().out
+    assert "Where the time went" in shown and "backward" in shown and "profile.json.gz" in shown
+
+
+def test_the_table_fits_on_a_screen_and_its_shares_are_of_the_whole() -> None:
+    names = ("setup", *PARTS, "update", "val", "checkpoint", "other")
+    timing: dict[str, Any] = {f"{name}_s": 1.0 for name in names}
+    table = profile_table(timing | {"traced_updates": 20}).splitlines()
+    assert len(table) == 11
+    assert max(map(len, table)) <= 100
+    assert all("10.0%" in line for line in table[1:])

@@ -1,0 +1,378 @@
+"""Folds and placebos: trained as said, judged as one, and never trained twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trials
+from psann.errors import TrainingInterrupted
+from psann.estimators.dense import PSANNRegressor
+from psann.evaluation.judgement import Terms, excess_growth, judge_policy
+from psann.evaluation.placebo import shuffled_order, shuffled_prices
+from psann.run.config.load import load_run_config
+from psann.run.directory.npz import npz_bytes, read_npz
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.plan import describe_plan
+from psann.run.execution.studies import StudyObserver, StudyRoom
+from psann.run.reading.differences import bit_differences
+from psann.run.verification.verify import verify_run
+from trials import finished, metrics_of, rows_of, trial
+
+STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
+CONTINUOUS = "data.loader=trials.continuous"
+TERMS = Terms(trans_cost=0.001, initial="cash")
+
+
+def kept(paths: RunPaths, name: str) -> PSANNRegressor:
+    return PSANNRegressor.load(paths.study(name))
+
+
+def joined(data: dict[str, Any], kind: str) -> np.ndarray:
+    return np.concatenate([data[f"{kind}_{split}"] for split in ("train", "val", "test")])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run with both studies that nothing disturbed."""
+    return finished(tmp_path_factory.mktemp("runs"), CONTINUOUS, *STUDIES)
+
+
+def test_each_fold_is_a_training_on_its_own_rows(whole: RunPaths) -> None:
+    data, told = trials.continuous(), metrics_of(whole)["walk_forward"]["folds"]
+    assert [fold["judged"] for fold in told] == [[60, 68], [68, 75]]
+    X, prices = joined(data, "X"), joined(data, "prices")
+    for fold in told:
+        alone = PSANNRegressor(
+            hidden_layers=1, hidden_units=8, epochs=4, lr=0.05, random_state=42, device="cpu"
+        )
+        train, validation = slice(*fold["train"]), slice(*fold["validation"])
+        assert validation.stop - validation.start == 20
+        alone.fit(
+            X[train],
+            prices=prices[train],
+            hisso={"window": 6, "batch_episodes": 4, "updates_per_epoch": 2}
+            | {"transition_penalty": 0.001},
+            validation_data={"X": X[validation], "prices": prices[validation]},
+        )
+        rows = slice(*fold["judged"])
+        np.testing.assert_array_equal(
+            alone.predict_actions(X[rows]),
+            kept(whole, f"fold_{fold['fold']:03d}").predict_actions(X[rows]),
+        )
+        assert [alone.best_epoch_] == fold["best_epochs"]
+
+
+def test_the_folds_are_judged_as_one_sequence(whole: RunPaths) -> None:
+    data, metrics = trials.continuous(), metrics_of(whole)
+    X, prices = joined(data, "X"), joined(data, "prices")
+    parts = [
+        kept(whole, f"fold_{fold['fold']:03d}").predict_actions(X[slice(*fold["judged"])])
+        for fold in metrics["walk_forward"]["folds"]
+    ]
+    # As one, the change between the folds is paid for against drifted holdings.
+    verdict = judge_policy(np.concatenate(parts), prices[60:], terms=TERMS)
+    told = metrics["walk_forward"]
+    assert told["portfolio_metrics"] == pytest.approx(verdict.judgement.figures, abs=1e-12)
+    assert told["portfolio_metrics"]["n_steps"] == 14
+    assert told["versus_uniform"]["growth"] == verdict.versus_uniform.growth
+    assert list(told["baselines"]) == list(metrics["baselines"])
+    series = read_npz(whole.walk_forward).arrays
+    assert series["fold"].tolist() == [1] * 8 + [2] * 7
+    assert series["time"].tolist() == list(range(60, 75))
+    np.testing.assert_allclose(series["allocations"], np.concatenate(parts), atol=1e-7)
+
+
+def test_a_placebo_is_trained_and_judged_on_shuffled_moves(whole: RunPaths) -> None:
+    data, metrics = trials.continuous(), metrics_of(whole)
+    told = metrics["placebo"]
+    assert told["growth"] == metrics["versus_uniform"]["growth"]
+    growths = []
+    for number in (1, 2):
+        order = shuffled_order(15, seed=42, number=number, span="test")
+        growths.append(
+            excess_growth(
+                kept(whole, f"placebo_{number:03d}").predict_actions(data["X_test"]),
+                shuffled_prices(data["prices_test"], order),
+                terms=TERMS,
+            )
+        )
+    assert told["growths"] == growths
+    assert told["share_as_good"] == sum(g >= told["growth"] for g in growths) / 2
+    assert told["n"] == 2
+    best, first = PSANNRegressor.load(whole.best), kept(whole, "placebo_001")
+    assert not np.array_equal(
+        best.predict_actions(data["X_test"]), first.predict_actions(data["X_test"])
+    )
+
+
+def test_the_log_has_every_epoch_of_every_study_under_its_own_phase(whole: RunPaths) -> None:
+    rows = [(row["phase"], row["fold"]) for row in rows_of(whole, "epoch")]
+    expected = [("hisso", "")] * 4
+    for phase in ("walk_forward", "placebo"):
+        expected += [(phase, "1")] * 4 + [(phase, "2")] * 4
+    assert rows == expected
+    assert verify_run(whole.root).findings == ()
+    assert metrics_of(whole)["timing"]["studies_s"] > 0
+
+
+def test_the_plan_tells_of_studies(tmp_path: Path) -> None:
+    config = load_run_config(trials.write_config(tmp_path), overrides=[CONTINUOUS, *STUDIES])
+    plan = describe_plan(config, RunPaths(tmp_path / "out" / "planned"))
+    assert "then again  2 walk-forward folds, 2 placebos" in plan
+
+
+def test_studies_leave_the_main_result_as_it_is(whole: RunPaths, tmp_path: Path) -> None:
+    plain = finished(tmp_path, CONTINUOUS)
+    assert plain.best.read_bytes() == whole.best.read_bytes()
+    assert plain.evaluation.read_bytes() == whole.evaluation.read_bytes()
+    ours, theirs = metrics_of(whole), metrics_of(plain)
+    assert (theirs["walk_forward"], theirs["placebo"]) == (None, None)
+    for name in ("epoch", "best_epoch", "monitor_value", "portfolio_metrics", "episodes"):
+        assert ours[name] == theirs[name]
+
+
+@pytest.fixture
+def n_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the studies whose training began."""
+    began: list[str] = []
+    of_old = StudyObserver.__init__
+
+    def init(observer: StudyObserver, context: Any, study: Any, **how: Any) -> None:
+        began.append(study.name)
+        of_old(observer, context, study, **how)
+
+    monkeypatch.setattr(StudyObserver, "__init__", init)
+    return began
+
+
+def stop_at(
+    patch: pytest.MonkeyPatch, *, phase: str, number: int, epoch: int, error: BaseException
+) -> None:
+    on_epoch = StudyObserver.on_epoch
+
+    def stopping(observer: Any, record: Any, state: Any) -> None:
+        on_epoch(observer, record, state)
+        fold = observer._events._fold
+        if (observer._phase, fold, record.epoch) == (phase, number, epoch):
+            raise error
+
+    patch.setattr(StudyObserver, "on_epoch", stopping)
+
+
+@pytest.mark.parametrize(
+    ("phase", "number", "epoch", "left"),
+    [
+        pytest.param(
+            *("walk_forward", 1, 1, ["fold_001", "fold_002", "placebo_001", "placebo_002"]),
+            marks=pytest.mark.slow,
+        ),
+        ("walk_forward", 2, 4, ["fold_002", "placebo_001", "placebo_002"]),
+        pytest.param(*("placebo", 2, 2, ["placebo_002"]), marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_goes_on_repeats_no_finished_study_and_ends_the_same(
+    whole: RunPaths,
+    tmp_path: Path,
+    n_fits: list[str],
+    phase: str,
+    number: int,
+    epoch: int,
+    left: list[str],
+) -> None:
+    asked = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, phase=phase, number=number, epoch=epoch, error=asked)
+        outcome = trial(tmp_path, CONTINUOUS, *STUDIES)
+    assert outcome.exit_code == 143
+    assert outcome.paths is not None
+    assert metrics_of(outcome.paths)["phase"] == phase
+    assert verify_run(outcome.paths.root).errors == ()
+    n_fits.clear()
+    paths = finished(tmp_path, CONTINUOUS, *STUDIES, resume=True)
+    assert n_fits == left
+    assert bit_differences(whole, paths) == []
+    assert verify_run(paths.root).findings == ()
+    assert metrics_of(paths)["resume_exact"] is True
+
+
+def test_a_crash_between_the_writes_of_a_study_repeats_that_study_only(
+    whole: RunPaths, tmp_path: Path, n_fits: list[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        commit = StudyRoom._commit
+
+        def crashing(room: StudyRoom, name: str) -> None:
+            if name == "fold_002":
+                raise RuntimeError("the machine is gone")
+            commit(room, name)
+
+        patch.setattr(StudyRoom, "_commit", crashing)
+        assert trial(tmp_path, CONTINUOUS, *STUDIES).exit_code == 1
+    n_fits.clear()
+    paths = finished(tmp_path, CONTINUOUS, *STUDIES, resume=True)
+    assert n_fits[0] == "fold_002"
+    assert bit_differences(whole, paths) == []
+    assert verify_run(paths.root).findings == ()
+
+
+@pytest.mark.slow
+def test_an_estimator_that_was_damaged_meanwhile_is_trained_again_and_logged_once(
+    whole: RunPaths, tmp_path: Path, n_fits: list[str]
+) -> None:
+    asked = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, phase="placebo", number=1, epoch=1, error=asked)
+        outcome = trial(tmp_path, CONTINUOUS, *STUDIES)
+    assert outcome.paths is not None
+    outcome.paths.study("fold_001").write_bytes(b"half")
+    n_fits.clear()
+    paths = finished(tmp_path, CONTINUOUS, *STUDIES, resume=True)
+    assert n_fits == ["fold_001", "placebo_001", "placebo_002"]
+    assert bit_differences(whole, paths) == []
+    assert verify_run(paths.root).errors == ()
+
+
+@pytest.mark.slow
+def test_with_more_epochs_than_before_studies_begin_anew(tmp_path: Path, n_fits: list[str]) -> None:
+    asked = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, phase="walk_forward", number=2, epoch=1, error=asked)
+        assert trial(tmp_path, CONTINUOUS, *STUDIES).exit_code == 143
+    n_fits.clear()
+    finished(tmp_path, CONTINUOUS, *STUDIES, "training.epochs=5", resume=True)
+    assert n_fits == ["fold_001", "fold_002", "placebo_001", "placebo_002"]
+
+
+def test_evaluating_trains_no_study_and_says_so(whole: RunPaths, tmp_path: Path) -> None:
+    paths = finished(tmp_path, CONTINUOUS, *STUDIES, "mode=evaluate", init_from=str(whole.root))
+    assert metrics_of(paths)["walk_forward"] is None
+    messages = [row["message"] for row in rows_of(paths, "evaluation")]
+    assert any(text.startswith("Walk-forward and placebo are left out") for text in messages)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["hisso.enabled=false"], "evaluation.walk_forward judges portfolios"),
+        (
+            ["hisso.primary_transform=identity", "hisso.reward=negative_mse"],
+            "judges portfolios",
+        ),
+        (["data.kwargs={without: [prices_test]}"], "needs the prices of every split"),
+        (["evaluation.walk_forward={folds: 2, validation: 60}"], "leave at least 7 rows"),
+        (["evaluation.walk_forward={folds: 20}"], "folds must be at most 15"),
+        (
+            [
+                "hisso.supervised={epochs: 1, y_key: other}",
+                "data.kwargs={copies: {other: y_train}}",
+            ],
+            "hisso.supervised.y_key must be 'y_train'",
+        ),
+        (
+            ["data.kwargs={without: [X_test, y_test, prices_test, time_test]}"],
+            "refit_every must be given where there is no X_test",
+        ),
+        (
+            ["hisso.context_extractor=trials.cumulative_features"],
+            "evaluation.placebo shuffles prices",
+        ),
+    ],
+)
+def test_what_cannot_be_studied_is_refused_before_training(
+    tmp_path: Path, overrides: list[str], words: str
+) -> None:
+    outcome = trial(tmp_path, *STUDIES, *overrides)
+    assert outcome.exit_code == 1
+    assert outcome.message is not None
+    assert words in outcome.message
+    assert outcome.paths is not None
+    assert not rows_of(outcome.paths, "epoch")
+
+
+def test_fine_tuning_is_no_study(whole: RunPaths, tmp_path: Path) -> None:
+    outcome = trial(tmp_path, *STUDIES, mode="fine_tune", init_from=str(whole.root))
+    assert outcome.exit_code == 1
+    assert "the parent may have seen the rows that are judged" in (outcome.message or "")
+
+
+def test_prices_that_start_over_in_each_split_are_warned_of(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "evaluation.walk_forward={folds: 1}", "training.epochs=1")
+    warnings = [row["message"] for row in rows_of(paths, "data") if row["level"] == "WARNING"]
+    assert len(warnings) == 2
+    assert all("Do they go on without a break" in text for text in warnings)
+    assert verify_run(paths.root).findings == ()
+
+
+def test_changed_series_of_folds_are_found(whole: RunPaths, tmp_path: Path) -> None:
+    paths = finished(tmp_path, CONTINUOUS, STUDIES[0], "training.epochs=1")
+    arrays = dict(read_npz(paths.walk_forward).arrays)
+    arrays["net"] = arrays["net"] * 1.01
+    paths.walk_forward.write_bytes(npz_bytes(arrays))
+    messages = "\n".join(map(str, verify_run(paths.root).errors))
+    assert "walk_forward.npz: policy ends at" in messages
+
+
+def test_a_warm_start_is_part_of_every_study(tmp_path: Path) -> None:
+    paths = finished(
+        tmp_path, CONTINUOUS, *STUDIES, "hisso.supervised={epochs: 2}", "training.epochs=1"
+    )
+    phases = [row["phase"] for row in rows_of(paths, "epoch")]
+    assert phases[3:6] == ["walk_forward.warm_start"] * 2 + ["walk_forward"]
+    assert verify_run(paths.root).findings == ()
+
+
+def test_a_refit_is_part_of_every_study_and_its_log(tmp_path: Path) -> None:
+    refit = "hisso.refit=true"
+    paths = finished(tmp_path, CONTINUOUS, "evaluation.walk_forward={folds: 1}", refit)
+    phases = [row["phase"] for row in rows_of(paths, "epoch") if row["fold"]]
+    assert phases[:4] == ["walk_forward"] * 4
+    assert set(phases[4:]) == {"walk_forward.refit"}
+    assert verify_run(paths.root).findings == ()
+
+
+def test_several_seeds_are_judged_by_the_mean_of_their_actions(
+    tmp_path: Path, n_fits: list[str]
+) -> None:
+    seeds = ("training.seeds=2", "training.epochs=2")
+    whole = finished(tmp_path, CONTINUOUS, *STUDIES, *seeds, name="whole")
+    assert verify_run(whole.root).findings == ()
+    asked = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, phase="walk_forward", number=2, epoch=1, error=asked)
+        assert trial(tmp_path, CONTINUOUS, *STUDIES, *seeds).exit_code == 143
+    n_fits.clear()
+    paths = finished(tmp_path, CONTINUOUS, *STUDIES, *seeds, resume=True)
+    assert n_fits == ["fold_002", "placebo_001", "placebo_002"]
+    assert bit_differences(whole, paths) == []
+    data, metrics = trials.continuous(), metrics_of(paths)
+    assert metrics["placebo"]["growth"] == metrics["ensemble"]["versus_uniform"]["growth"]
+    X, series = joined(data, "X"), read_npz(paths.walk_forward).arrays
+    for fold in metrics["walk_forward"]["folds"]:
+        rows = slice(*fold["judged"])
+        members = [kept(paths, f"fold_{fold['fold']:03d}_seed{seed}") for seed in (42, 43)]
+        mean = np.mean([member.predict_actions(X[rows]) for member in members], axis=0)
+        np.testing.assert_allclose(
+            series["allocations"][series["fold"] == fold["fold"]], mean, atol=1e-7
+        )
+        assert fold["best_epochs"] == [member.best_epoch_ for member in members]
+
+
+def test_rows_after_a_fold_change_neither_its_policy_nor_what_it_did(
+    whole: RunPaths, tmp_path: Path
+) -> None:
+    # Rows 68 on are judged by the second fold, so that only its training may see them.
+    later = "data={loader: trials.continuous, kwargs: {corrupt_test_from: 8}}"
+    paths = finished(tmp_path, later, STUDIES[0])
+    assert paths.best.read_bytes() == whole.best.read_bytes()
+    assert paths.study("fold_001").read_bytes() == whole.study("fold_001").read_bytes()
+    ours, theirs = (read_npz(run.walk_forward).arrays for run in (paths, whole))
+    np.testing.assert_array_equal(ours["allocations"][:8], theirs["allocations"][:8])
+    assert not np.array_equal(ours["allocations"][8:], theirs["allocations"][8:])
+    ours, theirs = (read_npz(run.evaluation).arrays for run in (paths, whole))
+    np.testing.assert_array_equal(ours["allocations"][:8], theirs["allocations"][:8])
+    np.testing.assert_array_equal(ours["net"][:-1, :8], theirs["net"][:-1, :8])
+    assert ours["names"][-1] == "bcrp_hindsight"

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.record import RunRecord
+from psann.run.reading.sentences import result_sentences, result_table, show_result
+
+FIGURES = {
+    **{
+        "gross_log_growth": 0.5,
+        "annual_log_growth": 0.25,
+        "annual_sharpe": 1.5,
+        "max_drawdown": -0.125,
+    },
+    **{"turnover": 0.0, "turnover_traded": 0.0625, "cum_return": 22.3},
+}
+
+
+def finished(**fields: Any) -> RunRecord:
+    record = RunRecord()
+    values: dict[str, Any] = {
+        **{"run_name": "first", "status": "completed", "best_epoch": 12, "episodes": 15360},
+        **{"epoch": 60, "epochs_total": 60, "reward_mean": 0.125, "throughput_eps_per_sec": 5230.4},
+        **{"portfolio_metrics": FIGURES, "trans_cost": 0.001, "val_reward_mean": 0.0625},
+        "portfolio_metrics_delay_1": {**FIGURES, "annual_log_growth": 0.1875},
+        "baselines": {
+            "uniform": {**FIGURES, "annual_log_growth": 0.125, "cum_return": 1.21},
+            "buy_and_hold": {**FIGURES, "annual_sharpe": None},
+            "best_asset": {**FIGURES, "cum_return": 1.23456e9},
+            "olmar": FIGURES,
+            "bcrp_hindsight": FIGURES,
+        },
+    }
+    record.update(**{**values, **fields})
+    return record
+
+
+def shown(record: RunRecord, tmp_path: Path, **kwargs: Any) -> str:
+    stream = io.StringIO()
+    show_result(record.as_dict(), RunPaths(tmp_path / "first"), stream=stream, **kwargs)
+    return stream.getvalue()
+
+
+def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
+    text = shown(finished(), tmp_path)
+    assert "Test rows, net of 10 bp" in text
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    rows = {row[0]: row[1:] for row in cells if row}
+    assert rows["policy"] == ["+0.500", "+0.250", "1.50", "-12.5%", "0.0625", "23.30"]
+    assert rows["policy, one row later"] == [
+        "+0.500",
+        "+0.188",
+        "1.50",
+        "-12.5%",
+        "0.0625",
+        "23.30",
+    ]
+    assert rows["1/N"] == ["+0.500", "+0.125", "1.50", "-12.5%", "0.0625", "2.21"]
+    assert rows["buy and hold"] == ["+0.500", "+0.250", "-", "-12.5%", "0.0625", "23.30"]
+    assert rows["best training asset"][-1] == "1.23e+09"
+    assert rows["OLMAR-1"] == rows["BCRP in hindsight (*)"]
+    assert "(*) fitted on these very rows: unattainable." in text
+    assert "\x1b" not in text
+    assert text.isascii()
+    assert max(len(line) for line in text.splitlines() if "|" in line) <= 80
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+
+
+def test_wealth_beyond_a_million_keeps_its_column(tmp_path: Path) -> None:
+    text = shown(finished(portfolio_metrics={**FIGURES, "cum_return": 4.321e22}), tmp_path)
+    assert "4.32e+22" in text
+
+
+def test_result_ends_with_figures_and_the_files_that_exist(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "first")
+    paths.root.mkdir()
+    paths.metrics.touch()
+    text = shown(finished(), tmp_path)
+    result = "first: completed, training reward 0.125, validation reward 0.0625, best epoch 12\n"
+    assert result + "  15,360 episodes, 5,230 episodes/s, 00:00\n" in text
+    assert str(paths.metrics) in text
+    assert str(paths.best) not in text
+
+
+def test_quiet_result_is_one_line(tmp_path: Path) -> None:
+    text = shown(finished(), tmp_path, quiet=True)
+    assert text.count("\n") == 1
+    assert text.startswith("first: completed, training reward 0.125")
+    assert text.rstrip().endswith(str(tmp_path / "first"))
+
+
+def test_run_without_prices_has_no_table(tmp_path: Path) -> None:
+    record = finished(portfolio_metrics=None, baselines=None)
+    assert result_table(record.as_dict()) is None
+    assert "first: completed" in shown(record, tmp_path)
+
+
+def test_result_of_a_run_that_failed_before_it_knew_anything(tmp_path: Path) -> None:
+    record = RunRecord()
+    try:
+        raise ValueError("X_train is missing")
+    except ValueError as error:
+        record.fail(error)
+    text = shown(record, tmp_path)
+    assert "Not complete: failed before training. ValueError: X_train is missing" in text
+
+
+def test_nothing_is_held_against_a_complete_run_that_beats_one_over_n() -> None:
+    assert result_sentences(finished().as_dict()) == []
+
+
+@pytest.mark.parametrize(
+    ("growth", "low", "high", "verdict"),
+    [
+        (0.31, -0.05, 0.66, "-0.050 ... +0.660: not distinguishable from 1/N."),
+        (0.31, 0.05, 0.66, "+0.050 ... +0.660: better than 1/N beyond chance."),
+        (-0.31, -0.6, -0.02, "-0.600 ... -0.020: worse than 1/N beyond chance."),
+    ],
+)
+def test_the_difference_to_one_over_n_is_told_with_its_interval(
+    growth: float, low: float, high: float, verdict: str
+) -> None:
+    told = {"growth": growth, "low": low, "high": high, "is_distinguishable": low * high > 0}
+    (sentence,) = result_sentences(finished(versus_uniform=told).as_dict())
+    assert sentence == f"{growth:+.3f} per year over 1/N, 95 % interval {verdict}"
+
+
+def test_of_several_seeds_the_interval_is_that_of_their_ensemble() -> None:
+    apart = {"growth": 0.3, "low": 0.1, "high": 0.5, "is_distinguishable": True}
+    not_apart = {"growth": 0.1, "low": -0.1, "high": 0.3, "is_distinguishable": False}
+    mean = {"growth": 0.2, "low": 0.0, "high": 0.4, "is_distinguishable": False}
+    record = finished(
+        versus_uniform=mean,
+        per_seed=[{"seed": 0, "versus_uniform": apart}, {"seed": 1, "versus_uniform": not_apart}],
+        ensemble={"versus_uniform": apart},
+    )
+    assert result_sentences(record.as_dict()) == [
+        "+0.200 per year over 1/N on the mean of 2 seeds, of which 1 differ from 1/N beyond "
+        "chance.",
+        "The seeds' ensemble: +0.300 per year over 1/N, 95 % interval +0.100 ... +0.500: "
+        "better than 1/N beyond chance.",
+    ]
+
+
+def test_folds_and_placebos_are_told() -> None:
+    told = {"growth": 0.1, "low": -0.2, "high": 0.4, "is_distinguishable": False}
+    record = finished(
+        walk_forward={"versus_uniform": told, "folds": [{}, {}, {}]},
+        placebo={"n": 20, "share_as_good": 0.15},
+    )
+    assert result_sentences(record.as_dict()) == [
+        "Walk-forward, 3 folds: +0.100 per year over 1/N, 95 % interval -0.200 ... +0.400: "
+        "not distinguishable from 1/N.",
+        "Placebo: 3 of 20 trainings on shuffled moves grew as much over 1/N.",
+    ]
+
+
+def test_a_difference_that_is_not_defined_is_not_told() -> None:
+    told = {"growth": float("nan"), "low": float("nan"), "high": float("nan")}
+    told["is_distinguishable"] = False
+    assert result_sentences(finished(versus_uniform=told).as_dict()) == []
+
+
+def test_the_sharpe_ratio_is_told_with_its_error_and_deflated_where_trials_are_known() -> None:
+    figures = {**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.998}
+    (sentence,) = result_sentences(finished(portfolio_metrics=figures).as_dict())
+    assert sentence == "Sharpe ratio 1.50 +- 0.50 per year: above 0 with probability 0.998."
+    deflated = finished(portfolio_metrics=figures, deflated_sharpe=0.75, n_trials=61)
+    (sentence,) = result_sentences(deflated.as_dict())
+    assert sentence.endswith(", above the luckiest of 61 candidates without skill with 0.750.")
+
+
+@pytest.mark.parametrize("growth", [0.124, 0.125, 0.1254])
+def test_policy_that_does_not_beat_one_over_n_is_called_no_edge(growth: float) -> None:
+    record = finished(portfolio_metrics={**FIGURES, "annual_log_growth": growth})
+    (sentence,) = result_sentences(record.as_dict())
+    assert sentence.startswith("No edge: ")
+    assert "+0.125" in sentence
+
+
+def test_ruined_policy_without_a_growth_rate_is_not_praised_or_blamed() -> None:
+    record = finished(portfolio_metrics={**FIGURES, "annual_log_growth": float("nan")})
+    assert result_sentences(record.as_dict()) == []
+
+
+@pytest.mark.parametrize("growth", [0.1, 0.125])
+def test_edge_that_is_gone_one_row_later_is_said(growth: float) -> None:
+    delayed = {**FIGURES, "annual_log_growth": growth}
+    (sentence,) = result_sentences(finished(portfolio_metrics_delay_1=delayed).as_dict())
+    assert sentence.startswith("The edge needs trading at the very price that the features have")
+    assert f"{growth:+.3f}" in sentence
+    assert "1/N at +0.125" in sentence
+
+
+def test_policy_without_an_edge_is_blamed_once() -> None:
+    none = {**FIGURES, "annual_log_growth": 0.0}
+    record = finished(portfolio_metrics=none, portfolio_metrics_delay_1=none)
+    (sentence,) = result_sentences(record.as_dict())
+    assert sentence.startswith("No edge: ")
+
+
+def test_test_rows_too_few_for_a_delay_have_no_row_of_it(tmp_path: Path) -> None:
+    assert "one row later" not in shown(finished(portfolio_metrics_delay_1=None), tmp_path)
+
+
+def test_fine_tuning_that_never_helped_says_that_the_parent_was_kept() -> None:
+    (sentence,) = result_sentences(finished(best_epoch=0, mode="fine_tune").as_dict())
+    assert "beat the parent on validation, so the parent's weights were kept" in sentence
+    assert "untrained" not in sentence
+
+
+def test_best_epoch_zero_is_said() -> None:
+    (sentence,) = result_sentences(finished(best_epoch=0).as_dict())
+    assert "no epoch of training beat doing nothing on validation, so" in sentence
+    (sentence,) = result_sentences(finished(best_epoch=0, min_improvement=2e-4).as_dict())
+    assert "no epoch of training beat doing nothing on validation by more than 0.0002" in sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("early_stopped", "Stopped early after epoch 60 of 60"),
+        ("preempted", "Not complete: preempted after epoch 60 of 60."),
+        ("interrupted", "Not complete: interrupted"),
+        ("diverged", "Not complete: diverged"),
+        ("running", "Not complete: running"),
+    ],
+)
+def test_ending_that_is_not_completion_is_said(status: str, expected: str) -> None:
+    (sentence,) = result_sentences(finished(status=status).as_dict())
+    assert sentence.startswith(expected)
+
+
+class Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_result_on_a_console_that_is_gone_or_missing_is_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record, paths = finished().as_dict(), RunPaths(Path("runs/first"))
+    show_result(record, paths, stream=Broken())
+    monkeypatch.setattr("sys.stdout", None)
+    show_result(record, paths)

@@ -1,0 +1,154 @@
+"""A finished run can be trained again from what it left, to the same bits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults import hurt, kill, n_calls
+from psann.errors import UsageError
+from psann.run.directory.columns import DETERMINISTIC_COLUMNS
+from psann.run.directory.digests import describe_artefacts
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.resume import resume_bytes, resume_point
+from psann.run.reading.differences import bit_differences
+from psann.run.verification.replay import replay
+from trials import finished, metrics_of, tree_of
+
+SETTINGS = ("hisso.supervised={epochs: 1}", "training.epochs=3")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("replay"), *SETTINGS)
+
+
+@pytest.fixture
+def copy(original: RunPaths, tmp_path: Path) -> RunPaths:
+    return RunPaths(Path(shutil.copytree(original.root, tmp_path / "copy")))
+
+
+def change_record(paths: RunPaths, **fields: Any) -> None:
+    paths.metrics.write_text(json.dumps({**metrics_of(paths), **fields}))
+
+
+def change_log(paths: RunPaths, column: str, value: str) -> None:
+    """Write another value into the last epoch row."""
+    with paths.events.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    [row for row in rows if row["event"] == "epoch"][-1][column] = value
+    with paths.events.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_replayed_run_has_the_same_bits_and_is_left_alone(original: RunPaths) -> None:
+    before = tree_of(original.root)
+    repetition = replay(original.root, last_epochs=3)
+    assert (repetition.begun_from, repetition.differences) == ("the start", [])
+    assert tree_of(original.root) == before
+
+
+def test_run_that_was_not_trained_so_is_exposed_by_replay(copy: RunPaths) -> None:
+    change_log(copy, "grad_norm", "0.125")
+    change_record(copy, episodes=1, hardware={**metrics_of(copy)["hardware"], "threads": 99})
+    found = replay(copy.root, last_epochs=1).differences
+    assert any("grad_norm 0.125 /" in text for text in found)
+    assert any(text.startswith("metrics.json: episodes 1 /") for text in found)
+    assert any("the run had threads 99" in text for text in found)
+
+
+def test_replay_that_cannot_be_done_says_why(copy: RunPaths) -> None:
+    with pytest.raises(UsageError, match=r"must be at most the 3 epochs of the run; got 4"):
+        replay(copy.root, last_epochs=4)
+    copy.config_resolved.write_text(copy.config_resolved.read_text().replace("market", "raising"))
+    (message,) = replay(copy.root, last_epochs=1).differences
+    assert "exit code 1" in message
+    change_record(copy, status="preempted")
+    with pytest.raises(UsageError, match="trained to its end"):
+        replay(copy.root, last_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("kept"), *SETTINGS, keep_checkpoints=True)
+
+
+@pytest.mark.parametrize(
+    ("last_epochs", "begun_from"),
+    [(1, "the state kept after epoch 2"), (2, "the state kept after epoch 1"), (3, "the start")],
+)
+def test_replay_begins_at_the_newest_state_that_is_early_enough(
+    kept: RunPaths, last_epochs: int, begun_from: str
+) -> None:
+    before = tree_of(kept.root)
+    repetition = replay(kept.root, last_epochs=last_epochs)
+    assert (repetition.begun_from, repetition.differences) == (begun_from, [])
+    assert tree_of(kept.root) == before
+
+
+def test_replay_goes_on_from_the_kept_state_and_not_from_the_start(
+    kept: RunPaths, tmp_path: Path
+) -> None:
+    copy = RunPaths(Path(shutil.copytree(kept.root, tmp_path / "copy")))
+    point = resume_point(copy.kept_state(2).read_bytes(), who="it")
+    point.saved[0].tensors["weights"] += 1.0
+    copy.kept_state(2).write_bytes(resume_bytes(point))
+    change_record(copy, artefacts=describe_artefacts(copy))
+    assert replay(copy.root, last_epochs=2).differences == []
+    found = replay(copy.root, last_epochs=1).differences
+    assert "epoch_000003.safetensors differs" in found
+    assert any(text.startswith("seed 42, phase hisso, epoch 3: ") for text in found)
+    assert not any(text.startswith("seed 42, phase hisso, epoch 2: ") for text in found)
+
+
+def test_replay_of_a_run_that_was_interrupted_finds_the_place_in_its_log(tmp_path: Path) -> None:
+    """A state kept before a kill knows a length of the log that no longer is."""
+    settings = (*SETTINGS, "training.checkpoint_every_s=1000")
+    place = n_calls(tmp_path / "counted", *settings, keep_checkpoints=True) - 60
+    hurt(tmp_path, *settings, place=place, act=kill, keep_checkpoints=True)
+    paths = finished(tmp_path, *settings, resume=True, keep_checkpoints=True)
+    assert metrics_of(paths)["resumes"] == 1
+    point = resume_point(paths.kept_state(1).read_bytes(), who="it")
+    paths.kept_state(1).write_bytes(resume_bytes(replace(point, log_bytes=5)))
+    change_record(paths, artefacts=describe_artefacts(paths))
+    repetition = replay(paths.root, last_epochs=2)
+    assert (repetition.begun_from, repetition.differences) == ("the state kept after epoch 1", [])
+
+
+def test_equal_runs_have_no_bit_differences(original: RunPaths, copy: RunPaths) -> None:
+    change_record(copy, duration_seconds=9.0, resumes=3, run_id="x")
+    change_log(copy, "step_s", "9.0")
+    assert bit_differences(original, copy) == []
+
+
+def test_every_kind_of_difference_is_named(original: RunPaths, copy: RunPaths) -> None:
+    copy.warm_start.write_bytes(copy.best.read_bytes())
+    change_log(copy, "lr", "0.5")
+    change_record(copy, val_loss=0.5)
+    files, rows, record = bit_differences(original, copy)
+    assert files == "warm_start.safetensors differs"
+    assert rows.startswith("seed 42, phase hisso, epoch 3: lr ")
+    assert record.startswith("metrics.json: val_loss ")
+
+
+def test_missing_rows_and_files_are_differences(original: RunPaths, copy: RunPaths) -> None:
+    copy.best.unlink()
+    change_log(copy, "event", "log")
+    found = bit_differences(original, copy)
+    assert found == ["best.safetensors differs", "one log has more epoch rows than the other"]
+    assert bit_differences(copy, original) == found
+
+
+def test_deterministic_columns_hold_no_time() -> None:
+    for name in ("train_loss", "lr", "seed", "is_best", "episodes", "grad_norm", "phase", "epoch"):
+        assert name in DETERMINISTIC_COLUMNS
+    for name in ("time_utc", "elapsed_s", "step_s", "episodes_per_s", "seq"):
+        assert name not in DETERMINISTIC_COLUMNS

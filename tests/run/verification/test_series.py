@@ -1,0 +1,104 @@
+"""Series that do not fit their figures are found, and hostile archives do no harm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from psann.run.directory.npz import npz_bytes, read_npz
+from psann.run.directory.paths import RunPaths
+from psann.run.verification.series import problems_of_evaluation
+from psann.run.verification.verify import verify_run
+from trials import finished, metrics_of
+
+Arrays = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    names = "data.kwargs={names: [left, right]}"
+    return finished(tmp_path_factory.mktemp("runs"), "training.epochs=1", names)
+
+
+@pytest.fixture
+def after(run: RunPaths, tmp_path: Path) -> Callable[..., list[str]]:
+    """Problems of the run's series after a change."""
+
+    def problems(change: Callable[[Arrays], object], *, is_over: bool = True) -> list[str]:
+        arrays = dict(read_npz(run.evaluation).arrays)
+        change(arrays)
+        (tmp_path / "evaluation.npz").write_bytes(npz_bytes(arrays))
+        return problems_of_evaluation(tmp_path / "evaluation.npz", metrics_of(run), is_over=is_over)
+
+    return problems
+
+
+def test_series_of_a_run_are_those_of_its_figures(run: RunPaths) -> None:
+    metrics, arrays = metrics_of(run), read_npz(run.evaluation).arrays
+    assert metrics["artefacts"]["evaluation.npz"]["bytes"] == run.evaluation.stat().st_size
+    assert problems_of_evaluation(run.evaluation, metrics, is_over=True) == []
+    assert verify_run(run.root).findings == ()
+    names = ["policy", "policy_delay_1", *metrics["baselines"]]
+    assert arrays["names"].tolist() == names
+    assert arrays["net"].shape == arrays["gross"].shape == (len(names), 15)
+    assert arrays["allocations"].shape == (15, 2)
+    assert arrays["time"].tolist() == list(range(60, 75))
+    assert arrays["assets"].tolist() == ["left", "right"]
+    assert (arrays["net"][:, 0] == 1).all()
+    for name, net in zip(names[2:], arrays["net"][2:], strict=True):
+        assert net[-1] == 1 + metrics["baselines"][name]["cum_return"]
+
+
+def test_a_repeated_run_writes_the_same_bytes(run: RunPaths, tmp_path: Path) -> None:
+    again = finished(tmp_path, "training.epochs=1", "data.kwargs={names: [left, right]}")
+    assert again.evaluation.read_bytes() == run.evaluation.read_bytes()
+
+
+def test_a_changed_curve_is_found_once_the_run_is_over(after: Callable[..., list[str]]) -> None:
+    def change(arrays: Arrays) -> None:
+        arrays["net"] = arrays["net"].copy()
+        arrays["net"][2, -1] *= 1.001
+
+    (problem,) = after(change)
+    assert problem.startswith("uniform ends at")
+    assert after(change, is_over=False) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("net"), "lacks net"),
+        (lambda a: a.update(more=np.ones(2)), "unknown array 'more'"),
+        (lambda a: a.update(time=np.arange(14.0)), r"time must have shape \(15,\)"),
+        (lambda a: a.update(gross=a["gross"][:, :-1]), "gross must have shape"),
+        (lambda a: a.update(names=np.arange(len(a["names"]))), "names has another shape or type"),
+        (lambda a: a.update(names=a["names"][::-1]), "begin with 'policy'"),
+        (lambda a: a.update(assets=np.array(["left"])), r"assets must have shape \(2,\)"),
+        (
+            lambda a: a.update(names=np.where(a["names"] == "uniform", "other", a["names"])),
+            "has no series of uniform",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told(
+    after: Callable[..., list[str]], change: Callable[[Arrays], object], words: str
+) -> None:
+    (problem,) = after(change)
+    assert re.search(words, problem), problem
+
+
+def test_bytes_that_are_no_archive_are_told(run: RunPaths, tmp_path: Path) -> None:
+    (tmp_path / "evaluation.npz").write_bytes(b"PK not really")
+    (problem,) = problems_of_evaluation(tmp_path / "evaluation.npz", metrics_of(run), is_over=True)
+    assert problem.startswith("it must be a readable .npz archive")
+
+
+def test_runs_without_portfolio_figures_have_no_series(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "evaluation.portfolio_prices_key=null", "training.epochs=1")
+    assert not paths.evaluation.exists()
+    assert verify_run(paths.root).findings == ()
