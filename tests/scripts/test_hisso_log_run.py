@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
-from run.test_config import BAD as BAD_CONFIGS
-from run.test_config import SAMPLE
+from run.config.test_model import BAD as BAD_CONFIGS
+from run.config.test_model import SAMPLE
 from run.test_data_checks import BAD as BAD_DATA
 
 import psann

@@ -11,7 +11,7 @@ from psann.run.config.docs import SCHEMA_FILE, TABLE_FILE, json_schema, key_tabl
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ evaluation:
 seed: 7
 device: cpu
 """
-TEMPLATES = sorted((Path(__file__).parents[2] / "configs" / "hisso").glob("*.yaml"))
+TEMPLATES = sorted((Path(__file__).parents[3] / "configs" / "hisso").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -740,7 +740,7 @@ def test_a_bad_configuration_is_refused_without_the_heavy_libraries(tmp_path: Pa
     (tmp_path / "run.yaml").write_text(SAMPLE.replace("window: 8", "windw: 8"))
     script = (
         "import sys\n"
-        "from psann.run.config.model import load_run_config\n"
+        "from psann.run.config.load import load_run_config\n"
         "try:\n"
         "    load_run_config(sys.argv[1])\n"
         "except ValueError as error:\n"

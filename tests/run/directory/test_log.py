@@ -19,6 +19,7 @@ import pytest
 
 from psann._text import safe_cell
 from psann.errors import FileFormatError
+from psann.run import directory
 from psann.run.directory.columns import COLUMNS, EVENTS
 from psann.run.directory.log import EventsHandler, log_event
 from psann.run.directory.storage import Storage, SystemCalls
@@ -357,10 +358,12 @@ def test_every_event_name_can_be_logged(logger: logging.Logger, path: Path) -> N
 
 
 def test_log_modules_import_neither_torch_nor_numpy_nor_rich() -> None:
-    modules = "events record provenance storage paths checkpoints signals console"
+    folder = Path(directory.__file__).parent
+    modules = [f"directory.{path.stem}" for path in folder.glob("*.py") if path.stem != "npz"]
+    modules += ["execution.signals", "execution.console", "terminal"]
     code = f"""
 import importlib, sys
-for name in {modules.split()!r}:
+for name in {modules!r}:
     importlib.import_module("psann.run." + name)
 print([name for name in ("torch", "numpy", "sklearn", "pydantic", "rich") if name in sys.modules])
 """

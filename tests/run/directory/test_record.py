@@ -31,13 +31,13 @@ CONTRACT = (
 
 
 def test_the_documentation_has_a_row_for_each_field() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
     missing = [name for name, what in FIELDS.items() if f"| `{name}` | {what} |" not in text]
     assert missing == []
 
 
 def test_the_documentation_has_a_row_for_each_portfolio_metric() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
     figures = portfolio_metrics([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]])
     assert [name for name in figures if f"\n| `{name}` | " not in text] == []
 

@@ -19,8 +19,8 @@ import pytest
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
+from psann.run.reading import archive as archiving
 from psann.run.reading.archive import pack, unpack
-from psann.run.reading.reading import archive as archiving
 from psann.run.reading.reading import read_run
 from psann.run.verification.verify import verify_run
 from trials import finished, metrics_of, tree_of, trial
