@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 import yaml
-from run.config.test_model import BAD as BAD_CONFIGS
-from run.config.test_model import SAMPLE
-from run.test_data_checks import BAD as BAD_DATA
 
 import psann
 import trials
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import build_parser, main
+from run.config.test_model import BAD as BAD_CONFIGS
+from run.config.test_model import SAMPLE
+from run.data.test_checks import BAD as BAD_DATA
 from trials import metrics_of, rows_of, tree_of, write_config
 
 TESTS = Path(trials.__file__).parent
