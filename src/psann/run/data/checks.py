@@ -13,14 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psann._mapped import count_where, row_blocks
-
-Array = NDArray[Any]
+from psann.run.directory.npz import Array
 
 SPLITS = ("train", "val", "test")
 KINDS = ("X", "y", "prices", "context", "time")

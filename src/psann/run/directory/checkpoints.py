@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from psann.errors import FileFormatError
+from psann.run.directory.digests import is_what, sha256_of
+from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import finite_json, to_json
 from psann.run.directory.storage import Storage, is_temporary
@@ -47,7 +47,7 @@ class Checkpoints:
         self._entries = {
             name: entry
             for name, entry in _read_entries(paths.manifest).items()
-            if _is_true(entry, paths.checkpoints / name)
+            if is_what(entry, paths.checkpoints / name)
         }
 
     @property
@@ -139,7 +139,7 @@ class Checkpoints:
         last, previous = self._paths.resume_states
         entry = self._entries.pop(last.name, None)
         # A damaged one must not take the place of what may be the only state that can be read.
-        if entry is not None and _is_true(entry, last):
+        if entry is not None and is_what(entry, last):
             self._storage.rename(last, previous)
             self._entries[previous.name] = entry
         self._save(last, data, epoch=epoch, metric=None)
@@ -161,7 +161,7 @@ class Checkpoints:
     ) -> None:
         self._storage.put(path, data)
         entry = {
-            "sha256": hashlib.sha256(data).hexdigest(),
+            "sha256": sha256_of(data),
             "bytes": len(data),
             "epoch": epoch,
             "metric": metric,
@@ -211,19 +211,13 @@ def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_bytes())
-        is_ours = content["schema_version"] == SCHEMA_VERSION
-        entries = content["files"]
-    except (ValueError, KeyError, TypeError):
-        is_ours, entries = False, None
-    if not is_ours or not isinstance(entries, dict):
+        content = read_json(path)
+    except ValueError:
+        content = {}
+    entries = content.get("files")
+    if content.get("schema_version") != SCHEMA_VERSION or not isinstance(entries, dict):
         raise FileFormatError(
             f"{path} must be a manifest of checkpoints (schema version {SCHEMA_VERSION}); it is "
             "not. Move the run directory away and start anew."
         )
     return entries
-
-
-def _is_true(entry: dict[str, Any], path: Path) -> bool:
-    """Whether a file is what the manifest says."""
-    return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]

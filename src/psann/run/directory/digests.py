@@ -1,19 +1,87 @@
-"""Digests of the files of a run."""
+"""Digests of files, and whether a file is what an entry says: the only place that decides it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeGuard
 
+from psann.run.directory.files import open_plain
 from psann.run.directory.paths import RunPaths
 
 
-def describe_artefacts(
-    paths: RunPaths, *, leaving_out: Collection[Path] = ()
-) -> dict[str, dict[str, Any]]:
+class Entry(TypedDict):
+    """What identifies the content of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def sha256_of(data: bytes) -> str:
+    """Digest of a content, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def entry_of(path: Path) -> Entry:
+    """Measure a file.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is not there, cannot be read, or is no plain file.
+    """
+    with open_plain(path) as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": file.tell(), "sha256": sha256}
+
+
+def is_entry(value: object) -> TypeGuard[Entry]:
+    """Whether a value that a file holds has the form of an entry."""
+    return (
+        isinstance(value, dict)
+        and set(value) == {"bytes", "sha256"}
+        and type(value["bytes"]) is int
+        and isinstance(value["sha256"], str)
+    )
+
+
+def departure(entry: Mapping[str, object], n_bytes: int, read: Callable[[], bytes | None]) -> str:
+    """How a file departs from its entry, in words; empty if it does not.
+
+    Parameters
+    ----------
+    entry : mapping
+        `bytes` and `sha256`; one that it lacks says nothing.
+    n_bytes : int
+        Size of the file.
+    read : callable
+        Its content, asked for only where the size is right; None if it cannot be read, which has
+        been told then.
+
+    Examples
+    --------
+    >>> departure({"bytes": 3}, 2, lambda: b"ab")
+    'it has 2 bytes, not 3'
+    """
+    if entry.get("bytes") not in (None, n_bytes):
+        return f"it has {n_bytes:,} bytes, not {entry['bytes']:,}"
+    if entry.get("sha256") is None or (data := read()) is None:
+        return ""
+    return "" if sha256_of(data) == entry["sha256"] else "another sha256"
+
+
+def is_what(entry: Mapping[str, object], path: Path) -> bool:
+    """Whether a file is there and is what its entry says."""
+    try:
+        found = entry_of(path)
+    except (OSError, ValueError):
+        return False
+    return all(entry.get(name) in (None, value) for name, value in found.items())
+
+
+def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -> dict[str, Entry]:
     """Measure every file of a finished run, for `artefacts` in the last `metrics.json`.
 
     Parameters
@@ -26,8 +94,7 @@ def describe_artefacts(
     Returns
     -------
     dict
-        `bytes` and `sha256` by relative path; without `metrics.json` itself, the lock, and what
-        earlier starts left.
+        By relative path; without `metrics.json` itself, the lock, and what earlier starts left.
     """
     found = {}
     for folder, _, names in os.walk(paths.root):
@@ -37,24 +104,11 @@ def describe_artefacts(
                 paths.attempts
             ):
                 continue
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size_bytes = path.stat().st_size
-            relative = path.relative_to(paths.root).as_posix()
-            found[relative] = {"bytes": size_bytes, "sha256": digest}
+            found[path.relative_to(paths.root).as_posix()] = entry_of(path)
     return dict(sorted(found.items()))
 
 
-def is_vouched_for(paths: RunPaths, record: Mapping[str, Any]) -> bool:
-    """Whether every file that the record of a finished run names is there and is what it says.
-
-    Parameters
-    ----------
-    paths : RunPaths
-        The run directory.
-    record : mapping
-        Its `metrics.json`.
-    """
-    named = record.get("artefacts") or {}
+def is_vouched_for(paths: RunPaths, artefacts: Mapping[str, Mapping[str, object]]) -> bool:
+    """Whether every file that the record of a finished run names is there and is what it says."""
     found = describe_artefacts(paths)
-    return all(found.get(name) == entry for name, entry in named.items())
+    return all(found.get(name) == entry for name, entry in artefacts.items())

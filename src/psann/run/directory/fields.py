@@ -1,114 +1,18 @@
-"""What `metrics.json` must look like by itself: every field of its type."""
+"""The fields of `metrics.json`: one row each, from which everything that handles them derives.
+
+A row gives name, type and null, and its `Field` says what it means and how a reader sees it. From
+the rows follow the first record, the checks of `verify`, the listing, the means over seeds, the
+tables of `compare` and the report, and the table in `docs/artefacts.md`.
+"""
 
 from __future__ import annotations
 
+import enum
+import types
+import typing
 from collections.abc import Mapping
-from typing import Any
-
-_TEXT, _COUNT, _NUMBER = (str,), (int,), (int, float)
-_KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("status", "mode", "phase", "run_id", "run_name", "monitor"), _TEXT),
-    **dict.fromkeys(("device", "started_utc", "updated_utc", "finished_utc", "heartbeat"), _TEXT),
-    **dict.fromkeys(("config_sha256", "data_sha256", "error"), _TEXT),
-    **dict.fromkeys(("schema_version", "seed", "epoch", "epochs_total"), _COUNT),
-    **dict.fromkeys(("best_epoch", "episodes", "resumes", "n_trials"), _COUNT),
-    **dict.fromkeys(("versus_uniform", "versus_uniform_delay_1", "baselines"), (dict,)),
-    **dict.fromkeys(("walk_forward", "placebo"), (dict,)),
-    "deflated_sharpe": _NUMBER,
-    **dict.fromkeys(("monitor_value", "train_loss", "val_loss", "test_loss"), _NUMBER),
-    **dict.fromkeys(("reward_mean", "reward_std", "val_reward_mean"), _NUMBER),
-    **dict.fromkeys(("test_reward_mean", "transition_penalty", "trans_cost"), _NUMBER),
-    **dict.fromkeys(("min_improvement", "temperature"), _NUMBER),
-    **dict.fromkeys(("throughput_eps_per_sec", "duration_seconds"), _NUMBER),
-    **dict.fromkeys(("best", "last", "portfolio_metrics", "timing", "hardware"), (dict,)),
-    **dict.fromkeys(("parent", "artefacts"), (dict,)),
-    **dict.fromkeys(("spread", "ensemble"), (dict,)),
-    **dict.fromkeys(("nonfinite", "resume_differences", "per_seed"), (list,)),
-    "resume_exact": (bool,),
-}
-_NEVER_NULL = (
-    *("schema_version", "status", "run_id", "run_name", "started_utc", "updated_utc"),
-    *("heartbeat", "duration_seconds", "nonfinite"),
-)
-
-
-def problems_of_record(metrics: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the fields of `metrics.json`, each by itself and together.
-
-    Parameters
-    ----------
-    metrics : mapping
-        The whole object.
-
-    Returns
-    -------
-    list of str
-        One phrase per problem; empty if every field is there, of its type, and fits the status.
-    """
-    if metrics.get("schema_version") != SCHEMA_VERSION:
-        version = metrics.get("schema_version")
-        return [f"must be of schema version {SCHEMA_VERSION}; it has {version!r}"]
-    problems = [f"lacks the field {name}" for name in FIELDS if name not in metrics]
-    problems += [f"has the unknown field {name!r}" for name in metrics if name not in FIELDS]
-    if problems:
-        return problems
-    problems += [f"{name} must not be null" for name in _NEVER_NULL if metrics[name] is None]
-    problems += _problems_of_kind(metrics)
-    problems += _problems_of_seeds(metrics["per_seed"], metrics["ensemble"])
-    status = metrics["status"]
-    if status not in STATUSES:
-        problems.append(f"status must be one of {', '.join(STATUSES)}; got {str(status)[:80]!r}")
-    if (metrics["finished_utc"] is None) is not (status == "running"):
-        problems.append("finished_utc must be null exactly while the status is running")
-    if (metrics["error"] is not None) is not (status in ("failed", "diverged")):
-        problems.append(
-            f"error must be given exactly for a run that failed; the status is {status}"
-        )
-    return problems
-
-
-def _problems_of_kind(values: Mapping[str, Any], where: str = "") -> list[str]:
-    return [
-        f"{where}{name} must be {' or '.join(kind.__name__ for kind in kinds)}; "
-        f"got {str(values[name])[:80]!r}"
-        for name, kinds in _KINDS.items()
-        if name in values and not is_of_its_kind(name, values[name])
-    ]
-
-
-def _problems_of_seeds(per_seed: Any, ensemble: Any) -> list[str]:
-    """Each of several seeds, and their ensemble, has fields of the kinds that the run has."""
-    problems = []
-    if isinstance(ensemble, dict):
-        problems += _problems_of_kind(ensemble, "ensemble.")
-    if not isinstance(per_seed, list):
-        return problems
-    if len(per_seed) < 2:
-        problems.append(f"per_seed must be null or tell of several seeds; it has {len(per_seed)}")
-    for number, entry in enumerate(per_seed):
-        if isinstance(entry, dict) and entry.get("seed") is not None:
-            problems += _problems_of_kind(entry, f"per_seed.{number}.")
-        else:
-            got = str(entry)[:80]
-            problems.append(f"per_seed.{number} must be the figures of a seed; got {got!r}")
-    return problems
-
-
-def is_of_its_kind(name: str, value: Any) -> bool:
-    """Whether a value of `metrics.json` is null or of the type that its field has.
-
-    Parameters
-    ----------
-    name : str
-        One of `FIELDS`.
-    value : Any
-        Anything that JSON holds.
-    """
-    kinds = _KINDS.get(name)
-    if value is None or kinds is None:
-        return True
-    return isinstance(value, kinds) and isinstance(value, bool) is (kinds == (bool,))
-
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypedDict
 
 SCHEMA_VERSION = 1
 STATUSES = (
@@ -120,69 +24,383 @@ STATUSES = (
     "diverged",
     "failed",
 )
-FIELDS = {
-    "schema_version": "version of this table, a whole number",
-    "status": "running, completed, early_stopped, preempted, interrupted, diverged or failed",
-    "mode": "train, fine_tune or evaluate",
-    "phase": "what the run is doing or did last",
-    "run_id": "identity of the run, kept when it is resumed or moved",
-    "run_name": "name of the run directory when the run began",
-    "seed": "the seed in force; of several, the first",
-    "monitor": "the quantity that chooses the best epoch",
-    "monitor_value": "its value at the best epoch; of several seeds the mean, as for all figures",
-    "epoch": "epochs done in the present phase",
-    "epochs_total": "epochs planned in the present phase",
-    "best_epoch": "epoch of the weights in best; 0 is the untrained candidate",
-    "temperature": "what the outputs of the weights in best are divided by; null if not chosen",
-    "train_loss": "mean over the updates of the best epoch of what the run minimises",
-    "val_loss": "validation loss of the weights in best",
-    "test_loss": "test loss of the weights in best",
-    "reward_mean": "mean reward of the best epoch's training episodes",
-    "reward_std": "their population standard deviation",
-    "val_reward_mean": "reward per step over the validation span, weights in best",
-    "test_reward_mean": "reward per step over the test span, weights in best",
-    "episodes": "episodes sampled in the whole run",
-    "transition_penalty": "cost per unit of traded weight in the training reward",
-    "min_improvement": "what an epoch had to gain over epoch 0 to be kept",
-    "trans_cost": "cost per unit of traded weight in validation and test figures",
-    "throughput_eps_per_sec": "episodes per second of training",
-    "device": "device that computed, as torch names it",
-    "duration_seconds": "wall time of all starts up to this version of the file",
-    "started_utc": "when the process began",
-    "updated_utc": "when a value last changed",
-    "finished_utc": "when the run ended; null while it runs",
-    "heartbeat": "when the process was last alive to write this file",
-    "best": "path, sha256 and epoch of the best estimator",
-    "last": "path and epoch of the newest resume state",
-    "resumes": "how often the run was resumed",
-    "resume_exact": "whether every resume continued bit for bit; null without one",
-    "resume_differences": "why a resume could not be exact",
-    "portfolio_metrics": "of the actions of the weights in best on the evaluation prices",
-    "portfolio_metrics_delay_1": "the same actions executed one row later",
-    "baselines": "the same figures by baseline, on the same dates at the same cost",
-    "versus_uniform": "annual log growth over 1/N, with a 95 % bootstrap interval",
-    "versus_uniform_delay_1": "the same for the actions executed one row later",
-    "deflated_sharpe": "probability that the true Sharpe ratio beats n_trials lucky ones",
-    "n_trials": "candidates that this run compared to choose the policy; null in mode evaluate",
-    "walk_forward": "figures of the folds' actions as one sequence; null if not asked for",
-    "placebo": "growth over 1/N of trainings on shuffled moves; null if not asked for",
-    "per_seed": "the figures of each of several seeds, in their order; null for a single one",
-    "spread": "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
-    "ensemble": "figures of the mean of the seeds' actions; null for a single one",
-    "timing": "seconds by kind of work",
-    "hardware": "device name, cores, threads, engine, memory",
-    "parent": "run id and sha256 of the estimator that training began from",
-    "config_sha256": "digest of the configuration",
-    "data_sha256": "digest of the data",
-    "nonfinite": "names of the fields that are null because their value was not finite",
-    "artefacts": "bytes and sha256 of each file, in the final version",
-    "error": "full stack trace of what ended the run",
+OVER = ("completed", "early_stopped")
+"""Statuses of a run that got to its end."""
+
+Figures = Mapping[str, float | None]
+"""Numbers by name; null where one is not defined."""
+
+
+class Trait(enum.Flag):
+    """What holds of some fields only."""
+
+    NEVER_NULL = enum.auto()
+    LATER = enum.auto()
+    """Runs of earlier releases lack it: it reads as null then."""
+    OF_THE_START = enum.auto()
+    """Of identity, time or machine, and other in every repetition of a run."""
+    OF_THE_EPOCH = enum.auto()
+    """A figure of the best epoch, as its row of the log has it."""
+    JUDGED = enum.auto()
+    """Computed anew from the kept weights at the end."""
+    FIGURES = enum.auto()
+    """Numbers by name, at any depth."""
+
+
+NONE = Trait(0)
+NEVER_NULL, LATER, OF_THE_START = Trait.NEVER_NULL, Trait.LATER, Trait.OF_THE_START
+OF_THE_EPOCH, JUDGED, FIGURES = Trait.OF_THE_EPOCH, Trait.JUDGED, Trait.FIGURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """How a number stands in a table."""
+
+    label: str
+    unit: str = ""
+    better: Literal["higher", "lower", ""] = ""
+    """Empty where neither is better."""
+    form: str = ".4g"
+    head: str = ""
+    """Heading in the listing, which has room for few; empty for those that it leaves out."""
+    rank: int = 100
+    """Place in a table, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What there is to know of a field besides its type."""
+
+    meaning: str
+    traits: Trait = NONE
+    shown: Shown | None = None
+    """None for what no table of numbers has."""
+
+
+class Versus(TypedDict, total=False):
+    """A policy beside 1/N: the paired difference of log growth per year, and how sure it is."""
+
+    growth: float | None
+    low: float | None
+    high: float | None
+    is_distinguishable: bool
+    mean_block: float
+    n_resamples: int
+    confidence: float
+
+
+class SeedFigures(TypedDict, total=False):
+    """What one of several seeds came to: fields of the record under their own names."""
+
+    seed: int
+    epoch: int | None
+    stopped_early: bool
+    best_epoch: int | None
+    monitor_value: float | None
+    portfolio_metrics: Figures | None
+    versus_uniform: Versus | None
+
+
+class WalkForward(TypedDict, total=False):
+    """Figures of the folds' actions as one sequence."""
+
+    portfolio_metrics: Figures | None
+    portfolio_metrics_delay_1: Figures | None
+    versus_uniform: Versus | None
+    versus_uniform_delay_1: Versus | None
+    baselines: Mapping[str, Figures]
+    folds: list[Mapping[str, object]]
+
+
+class Placebo(TypedDict, total=False):
+    """Growth over 1/N of trainings on shuffled moves."""
+
+    n: int
+    growth: float | None
+    share_as_good: float | None
+    growths: list[float]
+
+
+def _loss(label: str, rank: int) -> Shown:
+    return Shown(label=label, better="lower", rank=rank)
+
+
+def _reward(label: str, rank: int, head: str) -> Shown:
+    return Shown(label=label, unit="per row", better="higher", rank=rank, head=head)
+
+
+class Record(TypedDict):
+    """`metrics.json`; every field is there from the first write, null until it is known."""
+
+    schema_version: Annotated[
+        int | None, Field("version of this table, a whole number", NEVER_NULL)
+    ]
+    status: Annotated[
+        str | None, Field(f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}", NEVER_NULL)
+    ]
+    mode: Annotated[str | None, Field("train, fine_tune or evaluate")]
+    phase: Annotated[str | None, Field("what the run is doing or did last")]
+    run_id: Annotated[
+        str | None,
+        Field("identity of the run, kept when it is resumed or moved", NEVER_NULL | OF_THE_START),
+    ]
+    run_name: Annotated[
+        str | None, Field("name of the run directory when the run began", NEVER_NULL | OF_THE_START)
+    ]
+    seed: Annotated[int | None, Field("the seed in force; of several, the first")]
+    monitor: Annotated[str | None, Field("the quantity that chooses the best epoch")]
+    monitor_value: Annotated[
+        float | None,
+        Field("its value at the best epoch; of several seeds the mean, as for all figures"),
+    ]
+    epoch: Annotated[int | None, Field("epochs done in the present phase")]
+    epochs_total: Annotated[int | None, Field("epochs planned in the present phase")]
+    best_epoch: Annotated[
+        int | None,
+        Field(
+            "epoch of the weights in best; 0 is the untrained candidate",
+            shown=Shown(label="best epoch", form=",.0f", head="best epoch", rank=50),
+        ),
+    ]
+    temperature: Annotated[
+        float | None,
+        Field(
+            "what the outputs of the weights in best are divided by; null if not chosen",
+            shown=Shown(label="temperature", form=".3g", rank=51),
+        ),
+    ]
+    train_loss: Annotated[
+        float | None,
+        Field(
+            "mean over the updates of the best epoch of what the run minimises",
+            OF_THE_EPOCH,
+            _loss("training loss", 4),
+        ),
+    ]
+    val_loss: Annotated[
+        float | None,
+        Field(
+            "validation loss of the weights in best",
+            OF_THE_EPOCH | JUDGED,
+            _loss("validation loss", 5),
+        ),
+    ]
+    test_loss: Annotated[
+        float | None, Field("test loss of the weights in best", JUDGED, _loss("test loss", 6))
+    ]
+    reward_mean: Annotated[
+        float | None,
+        Field(
+            "mean reward of the best epoch's training episodes",
+            OF_THE_EPOCH,
+            _reward("training reward", 3, "train reward"),
+        ),
+    ]
+    reward_std: Annotated[float | None, Field("their population standard deviation", OF_THE_EPOCH)]
+    val_reward_mean: Annotated[
+        float | None,
+        Field(
+            "reward per step over the validation span, weights in best",
+            OF_THE_EPOCH | JUDGED,
+            _reward("validation reward", 1, "val reward"),
+        ),
+    ]
+    test_reward_mean: Annotated[
+        float | None,
+        Field(
+            "reward per step over the test span, weights in best",
+            JUDGED,
+            _reward("test reward", 2, "test reward"),
+        ),
+    ]
+    episodes: Annotated[
+        int | None,
+        Field(
+            "episodes sampled in the whole run", shown=Shown(label="episodes", form=",.0f", rank=52)
+        ),
+    ]
+    transition_penalty: Annotated[
+        float | None, Field("cost per unit of traded weight in the training reward")
+    ]
+    min_improvement: Annotated[
+        float | None, Field("what an epoch had to gain over epoch 0 to be kept")
+    ]
+    trans_cost: Annotated[
+        float | None, Field("cost per unit of traded weight in validation and test figures")
+    ]
+    throughput_eps_per_sec: Annotated[
+        float | None,
+        Field(
+            "episodes per second of training",
+            OF_THE_START,
+            Shown(label="throughput", unit="episodes/s", better="higher", form=",.0f", rank=54),
+        ),
+    ]
+    device: Annotated[str | None, Field("device that computed, as torch names it")]
+    duration_seconds: Annotated[
+        float | None,
+        Field(
+            "wall time of all starts up to this version of the file",
+            NEVER_NULL | OF_THE_START,
+            Shown(
+                label="duration", unit="s", better="lower", form=",.1f", head="duration", rank=53
+            ),
+        ),
+    ]
+    started_utc: Annotated[str | None, Field("when the process began", NEVER_NULL | OF_THE_START)]
+    updated_utc: Annotated[
+        str | None, Field("when a value last changed", NEVER_NULL | OF_THE_START)
+    ]
+    finished_utc: Annotated[
+        str | None, Field("when the run ended; null while it runs", OF_THE_START)
+    ]
+    heartbeat: Annotated[
+        str | None,
+        Field("when the process was last alive to write this file", NEVER_NULL | OF_THE_START),
+    ]
+    best: Annotated[
+        Mapping[str, object] | None, Field("path, sha256 and epoch of the best estimator")
+    ]
+    last: Annotated[
+        Mapping[str, object] | None,
+        Field("path and epoch of the newest resume state", OF_THE_START),
+    ]
+    resumes: Annotated[int | None, Field("how often the run was resumed", OF_THE_START)]
+    resume_exact: Annotated[
+        bool | None,
+        Field("whether every resume continued bit for bit; null without one", OF_THE_START),
+    ]
+    resume_differences: Annotated[
+        list[str] | None, Field("why a resume could not be exact", OF_THE_START)
+    ]
+    portfolio_metrics: Annotated[
+        Figures | None,
+        Field("of the actions of the weights in best on the evaluation prices", FIGURES),
+    ]
+    portfolio_metrics_delay_1: Annotated[
+        Figures | None, Field("the same actions executed one row later", FIGURES)
+    ]
+    baselines: Annotated[
+        Mapping[str, Figures] | None,
+        Field("the same figures by baseline, on the same dates at the same cost", FIGURES),
+    ]
+    versus_uniform: Annotated[
+        Versus | None, Field("annual log growth over 1/N, with a 95 % bootstrap interval", FIGURES)
+    ]
+    versus_uniform_delay_1: Annotated[
+        Versus | None, Field("the same for the actions executed one row later", FIGURES)
+    ]
+    deflated_sharpe: Annotated[
+        float | None, Field("probability that the true Sharpe ratio beats n_trials lucky ones")
+    ]
+    n_trials: Annotated[
+        int | None,
+        Field("candidates that this run compared to choose the policy; null in mode evaluate"),
+    ]
+    walk_forward: Annotated[
+        WalkForward | None,
+        Field("figures of the folds' actions as one sequence; null if not asked for", FIGURES),
+    ]
+    placebo: Annotated[
+        Placebo | None,
+        Field("growth over 1/N of trainings on shuffled moves; null if not asked for", FIGURES),
+    ]
+    per_seed: Annotated[
+        list[SeedFigures] | None,
+        Field(
+            "the figures of each of several seeds, in their order; null for a single one", FIGURES
+        ),
+    ]
+    spread: Annotated[
+        Mapping[str, object] | None,
+        Field(
+            "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
+            FIGURES,
+        ),
+    ]
+    ensemble: Annotated[
+        SeedFigures | None,
+        Field("figures of the mean of the seeds' actions; null for a single one", FIGURES),
+    ]
+    timing: Annotated[
+        Mapping[str, object] | None, Field("seconds by kind of work", OF_THE_START | FIGURES)
+    ]
+    hardware: Annotated[
+        Mapping[str, object] | None,
+        Field("device name, cores, threads, engine, memory", OF_THE_START),
+    ]
+    parent: Annotated[
+        Mapping[str, object] | None,
+        Field("run id and sha256 of the estimator that training began from"),
+    ]
+    config_sha256: Annotated[str | None, Field("digest of the configuration")]
+    data_sha256: Annotated[str | None, Field("digest of the data")]
+    nonfinite: Annotated[
+        list[str] | None,
+        Field("names of the fields that are null because their value was not finite", NEVER_NULL),
+    ]
+    artefacts: Annotated[
+        Mapping[str, Mapping[str, object]] | None,
+        Field("bytes and sha256 of each file, in the final version", OF_THE_START),
+    ]
+    error: Annotated[str | None, Field("full stack trace of what ended the run")]
+
+
+def _kinds(annotation: object) -> tuple[type, ...]:
+    """The types that a JSON value of a field may have, null aside."""
+    (kind,) = (each for each in typing.get_args(annotation) if each is not types.NoneType)
+    origin = typing.get_origin(kind) or kind
+    if origin is float:
+        return (int, float)
+    if origin in (int, str, bool, list):
+        return (origin,)
+    return (dict,)
+
+
+_ROWS = {
+    name: typing.get_args(annotation)
+    for name, annotation in typing.get_type_hints(Record, include_extras=True).items()
 }
-# Identity, times and machine: everything else is the same in every repetition of a run.
+FIELDS: dict[str, Field] = {name: row[1] for name, row in _ROWS.items()}
+"""Every field in the order of the file."""
+_KINDS = {name: _kinds(row[0]) for name, row in _ROWS.items()}
 FIELDS_OF_THE_START = frozenset(
-    {
-        *("run_id", "run_name", "started_utc", "updated_utc", "finished_utc", "heartbeat"),
-        *("duration_seconds", "throughput_eps_per_sec", "resumes", "resume_exact"),
-        *("resume_differences", "timing", "hardware", "artefacts", "last"),
-    }
+    name for name, each in FIELDS.items() if OF_THE_START in each.traits
 )
+EPOCH_FIGURES = tuple(name for name, each in FIELDS.items() if OF_THE_EPOCH in each.traits)
+"""What the record has of the best epoch."""
+LOGGED_FIGURES = tuple(name for name in EPOCH_FIGURES if JUDGED not in FIELDS[name].traits)
+"""Of those, what stays as the row of that epoch has it."""
+JUDGED_FIGURES = tuple(name for name, each in FIELDS.items() if JUDGED in each.traits)
+
+
+def has_mean(name: str) -> bool:
+    """Whether a field of several seeds is told as its mean: a count or a name is not.
+
+    Examples
+    --------
+    >>> has_mean("val_loss"), has_mean("portfolio_metrics"), has_mean("best_epoch")
+    (True, True, False)
+    """
+    return float in kinds_of(name) or dict in kinds_of(name)
+
+
+def kinds_of(name: str) -> tuple[type, ...]:
+    """The types that a value of a field may have, null aside; none for what is no field."""
+    return _KINDS.get(name, ())
+
+
+def is_of_its_kind(name: str, value: object) -> bool:
+    """Whether a value of `metrics.json` is null or of the type that its field has.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIELDS`; anything else may be of any type.
+    value : object
+        Anything that JSON holds.
+    """
+    kinds = kinds_of(name)
+    if value is None or not kinds:
+        return True
+    return isinstance(value, kinds) and isinstance(value, bool) is (kinds == (bool,))

@@ -6,7 +6,6 @@ told from facts in the run directory and on this machine; nothing is written.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from psann.errors import RunLockedError
-from psann.run.directory.lock import check_lock
+from psann.run.directory.fields import Record
+from psann.run.directory.lock import check_lock, read_holder
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.provenance import boot_id
 
@@ -39,7 +39,7 @@ class Liveness:
 
 def judge(
     paths: RunPaths,
-    metrics: Mapping[str, Any],
+    metrics: Record,
     starts: Sequence[Mapping[str, Any]],
     *,
     now: float | None = None,
@@ -106,7 +106,7 @@ def _owner(
     lock: Path, starts: Sequence[Mapping[str, Any]]
 ) -> tuple[int | None, str | None, str | None]:
     """Process id, host, and boot of the newest start, as far as they were written."""
-    holder = _lock_holder(lock)
+    holder = read_holder(lock)
     last = starts[-1] if starts else {}
     process, machine = last.get("process"), last.get("machine")
     named = {
@@ -125,16 +125,6 @@ def _owner(
         host if isinstance(host, str) else None,
         boot if isinstance(boot, str) else None,
     )
-
-
-def _lock_holder(lock: Path) -> dict[str, Any]:
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(fd, "rb") as file:
-            holder = json.loads(file.read(_MAX_LOCK_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 def _is_alive(pid: int, heartbeat_s: float | None) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from pathlib import Path
 
+from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
+from psann.run.directory.files import read_plain
+
+_MAX_BYTES = 4096
 
 
 def check_lock(path: Path) -> None:
@@ -37,16 +40,19 @@ def check_lock(path: Path) -> None:
 
 def locked_error(path: Path) -> RunLockedError:
     """The refusal to enter a directory that is in use, naming who uses it."""
+    holder = read_holder(path)
+    who = (
+        f" (process {holder['pid']} on {holder['host']})" if {"pid", "host"} <= set(holder) else ""
+    )
     return RunLockedError(
-        f"The run directory {path.parent} belongs to a live process{_holder(path)}. Wait until "
+        f"The run directory {path.parent} belongs to a live process{who}. Wait until "
         "it ends or choose another --run-name."
     )
 
 
-def _holder(path: Path) -> str:
-    """Who holds a lock, as far as its file can tell."""
+def read_holder(path: Path) -> dict[str, object]:
+    """What a lock file says of who wrote it last; empty where it says nothing."""
     try:
-        holder = json.loads(path.read_bytes())
-        return f" (process {holder['pid']} on {holder['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return parse_strict(read_plain(path, _MAX_BYTES))
+    except (OSError, ValueError):
+        return {}

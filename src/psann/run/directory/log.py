@@ -19,26 +19,23 @@ from collections import Counter
 from collections.abc import Callable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from psann._text import _ESCAPES, message_of, safe_cell, utc_text
+from psann._text import message_of, safe_cell, utc_text
 from psann.errors import FileFormatError
 from psann.run.directory.columns import (
     COLUMNS,
     EVENTS,
-    FLAG_COLUMNS,
-    HEADER,
     SCHEMA_VERSION,
-    TEXT_COLUMNS,
+    columns_of,
+    header_of,
+    kind_of,
 )
+from psann.run.directory.files import MAX_LOG_BYTES, read_plain
+from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 
-if TYPE_CHECKING:
-    pass
-
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
-
-_ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
 def log_event(logger: logging.Logger, level: int, event: str, message: str, **columns: Any) -> None:
@@ -87,14 +84,23 @@ class CsvFormatter(logging.Formatter):
 
     Parameters
     ----------
+    columns : tuple of str
+        Those of the file: a log that an earlier release began lacks the later ones.
     first_seq : int
         Number of the first row.
     clock : callable
         Monotonic seconds.
     """
 
-    def __init__(self, *, first_seq: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        columns: tuple[str, ...] = COLUMNS,
+        first_seq: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
+        self._columns = columns
         self._seq = itertools.count(first_seq)
         self._clock = clock
         self._start_s = clock()
@@ -127,7 +133,7 @@ class CsvFormatter(logging.Formatter):
             "event": values["event"],
             "message": safe_cell(message),
         }
-        row: str = self._writer.writerow([cells.get(name, "") for name in COLUMNS])
+        row: str = self._writer.writerow([cells.get(name, "") for name in self._columns])
         return row
 
     def _message(self, record: logging.LogRecord) -> str:
@@ -169,8 +175,7 @@ class EventsHandler(logging.Handler):
         super().__init__(logging.DEBUG)
         self._file = storage.append(path)
         self._clock = clock
-        n_rows = self._prepare()
-        self.setFormatter(CsvFormatter(first_seq=n_rows + 1, clock=clock))
+        self._prepare()
 
     def rows_after(self, size_bytes: int) -> bytes:
         """Read what `cut_back` would take away.
@@ -180,7 +185,7 @@ class EventsHandler(logging.Handler):
         size_bytes : int
             Length to keep.
         """
-        return self._file.path.read_bytes()[size_bytes:]
+        return read_plain(self._file.path, MAX_LOG_BYTES)[size_bytes:]
 
     def cut_back(self, size_bytes: int) -> None:
         """Take back rows that tell of lost work; the numbers of the rows go on from there.
@@ -192,11 +197,11 @@ class EventsHandler(logging.Handler):
         """
         if size_bytes < self._file.size_bytes:
             self._file.cut(size_bytes)
-            self.setFormatter(CsvFormatter(first_seq=self._prepare() + 1, clock=self._clock))
+            self._prepare()
 
     def n_epochs(self) -> Counter[tuple[str, int]]:
         """Count the rows of epochs by phase and seed."""
-        rows = csv.DictReader(self._file.path.read_text(encoding="utf-8").splitlines())
+        rows = (cells_of(line, self._columns) for line in self._read()[1])
         return Counter((row["phase"], int(row["seed"])) for row in rows if row["event"] == "epoch")
 
     @property
@@ -217,22 +222,27 @@ class EventsHandler(logging.Handler):
         super().close()
         self._file.close()
 
-    def _prepare(self) -> int:
-        """Write the header of a new file or check that of an old one; count its rows."""
-        whole, newline, torn = self._file.path.read_bytes().rpartition(b"\n")
+    def _prepare(self) -> None:
+        """Go on with a file, cut to its last whole row; begin a new one with the header."""
+        header, lines, torn = self._read()
         if torn:
-            self._file.cut(len(whole) + len(newline))
-        if not newline:
-            self._file.write(HEADER)
-            return 0
-        lines = (whole + newline).split(b"\n")[:-1]
-        if lines[0] + b"\n" != HEADER:
+            self._file.cut(self._file.size_bytes - len(torn))
+        if header is None:
+            header = header_of(COLUMNS)
+            self._file.write(header + b"\r\n")
+        columns = columns_of(header)
+        if columns is None:
             self._file.close()
             raise FileFormatError(
                 f"{self._file.path} must have the columns of version {SCHEMA_VERSION}; its first "
                 "line is another. Move the run directory away and start anew."
             )
-        return len(lines) - 1
+        self._columns = columns
+        formatter = CsvFormatter(columns=columns, first_seq=len(lines) + 1, clock=self._clock)
+        self.setFormatter(formatter)
+
+    def _read(self) -> tuple[bytes | None, list[bytes], bytes]:
+        return split_log(read_plain(self._file.path, MAX_LOG_BYTES))
 
 
 def _is_non_finite(value: Any) -> bool:
@@ -246,10 +256,11 @@ def _is_non_finite(value: Any) -> bool:
 
 def _cell(name: str, value: Any) -> str:
     """Write one value the way its column is read; a value of another kind is our bug."""
-    if name in TEXT_COLUMNS:
+    kind = kind_of(name)
+    if kind == "text":
         if isinstance(value, str):
             return safe_cell(value)
-    elif name in FLAG_COLUMNS:
+    elif kind == "flag":
         if isinstance(value, bool):
             return "true" if value else "false"
     elif _is_non_finite(value):

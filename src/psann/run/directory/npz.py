@@ -28,6 +28,8 @@ from psann.errors import DataError
 
 # An archive may expand to this much plus a multiple of its own size. Prices and features compress
 # two- to tenfold; a file of zeros a thousandfold.
+Array = NDArray[Any]
+
 _FREE_BYTES = 64 * 2**20
 _MAX_EXPANSION = 50
 _MAX_HEADER_BYTES = 10_000
@@ -53,7 +55,7 @@ class NpzContent:
     `arrays` by key, `broken` one problem per member that cannot be read, `sha256` of the file.
     """
 
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, Array]
     broken: Mapping[str, str]
     sha256: str
 
@@ -117,7 +119,7 @@ def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
     return NpzContent(arrays=arrays, broken=broken, sha256=sha256)
 
 
-def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Write arrays as an archive whose bytes depend on nothing but them.
 
     Stored without compression and without times: another zlib or another clock gives the same.
@@ -160,8 +162,8 @@ def _check_expansion(archive: zipfile.ZipFile, path: Path, n_bytes: int) -> None
 
 def _read_members(
     archive: zipfile.ZipFile, mapped: BinaryIO | None
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    arrays: dict[str, NDArray[Any]] = {}
+) -> tuple[dict[str, Array], dict[str, str]]:
+    arrays: dict[str, Array] = {}
     broken: dict[str, str] = {}
     copies = Counter(member.filename for member in archive.infolist())
     for member in archive.infolist():
@@ -197,7 +199,7 @@ def _refusal(member: zipfile.ZipInfo, n_copies: int) -> str | None:
     return None
 
 
-def _read_array(file: IO[bytes], member: zipfile.ZipInfo, mapped: BinaryIO | None) -> NDArray[Any]:
+def _read_array(file: IO[bytes], member: zipfile.ZipInfo, mapped: BinaryIO | None) -> Array:
     """Read or map one `.npy` member; `ValueError` says what is wrong with it."""
     header = _read_header(file)
     header_bytes = file.tell()
@@ -211,9 +213,7 @@ def _read_array(file: IO[bytes], member: zipfile.ZipInfo, mapped: BinaryIO | Non
         )
     if mapped is not None and claimed and _can_be_mapped(member, header):
         offset = _content_offset(mapped, member) + header_bytes
-        array: NDArray[Any] = np.memmap(
-            mapped, header.dtype, mode="r", offset=offset, shape=header.shape
-        )
+        array: Array = np.memmap(mapped, header.dtype, mode="r", offset=offset, shape=header.shape)
         for _ in _pieces(file, claimed):  # for the checksum
             pass
     else:

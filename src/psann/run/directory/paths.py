@@ -14,6 +14,11 @@ from psann.errors import UsageError
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # The time and the random part take 24 characters of the 100; the stem keeps the rest readable.
 _STEM_LENGTH = 60
+_SEED = r"(_seed[0-9]+)?"
+_CHECKPOINT = re.compile(
+    rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,}}|(fold|placebo)_[0-9]{{3}}){_SEED}"
+    r"|state_[0-9]{6,})\.safetensors"
+)
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,22 @@ class RunPaths:
     def packing_list(self) -> Path:
         """What `pack` wrote of the files of a run that came by archive."""
         return self.root / "packed.json"
+
+    def is_of_a_run(self, name: str) -> bool:
+        """Whether a path from the run directory is one that this version writes.
+
+        Examples
+        --------
+        >>> paths = RunPaths(Path("runs/first"))
+        >>> paths.is_of_a_run("events.csv"), paths.is_of_a_run("checkpoints/evil.so")
+        (True, False)
+        """
+        files = (
+            *(self.metrics, self.events, self.config_resolved, self.provenance, self.profile),
+            *(self.evaluation, self.walk_forward, self.manifest, *self.resume_states),
+        )
+        known = {path.relative_to(self.root).as_posix() for path in files}
+        return name in known or _CHECKPOINT.fullmatch(name) is not None
 
     def contents(self) -> list[Path]:
         """List what one start left, the way it must be archived.

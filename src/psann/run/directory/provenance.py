@@ -12,6 +12,7 @@ from typing import Any
 
 from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
+from psann.run.directory.files import read_json
 from psann.run.directory.storage import Storage
 
 SCHEMA_VERSION = 1
@@ -86,7 +87,13 @@ def save_start(storage: Storage, path: Path, entry: Mapping[str, Any]) -> None:
     FileFormatError
         If the file is there and is not a list of starts of this version.
     """
-    starts = _read_starts(path) if path.exists() else []
+    try:
+        starts = read_starts(path) if path.exists() else []
+    except ValueError as error:
+        raise FileFormatError(
+            f"{path} must hold the starts of a run (schema version {SCHEMA_VERSION}): {error}. "
+            "Move the run directory away and start anew."
+        ) from None
     content = {"schema_version": SCHEMA_VERSION, "starts": [*starts, dict(entry)]}
     storage.put(path, json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
 
@@ -99,18 +106,24 @@ def boot_id() -> str | None:
         return None
 
 
-def _read_starts(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_bytes())
-        is_ours = content["schema_version"] == SCHEMA_VERSION
-        starts = content["starts"]
-    except (ValueError, KeyError, TypeError):
-        is_ours, starts = False, None
-    if not is_ours or not isinstance(starts, list):
-        raise FileFormatError(
-            f"{path} must hold the starts of a run (schema version {SCHEMA_VERSION}); it does "
-            "not. Move the run directory away and start anew."
-        )
+def read_starts(path: Path) -> list[dict[str, Any]]:
+    """Read `provenance.json`: what `describe_start` returned at each start, the newest last.
+
+    Raises
+    ------
+    OSError
+        If the file is not there, or cannot be read.
+    ValueError
+        If it does not list the starts of a run.
+    """
+    content = read_json(path)
+    starts = content.get("starts")
+    if (
+        content.get("schema_version") != SCHEMA_VERSION
+        or not isinstance(starts, list)
+        or not all(isinstance(start, dict) for start in starts)
+    ):
+        raise ValueError("it must list the starts of a run")
     return starts
 
 

@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from psann._text import mask_secrets, utc_text
-from psann.run.directory.fields import FIELDS, SCHEMA_VERSION, STATUSES
+from psann.run.directory.fields import FIELDS, SCHEMA_VERSION, STATUSES, Record
 from psann.run.directory.storage import Storage
 
 FLUSH_INTERVAL_S = 2.0
@@ -66,19 +66,20 @@ class RunRecord:
             "started_utc": utc_text(self._updated_s),
         }
 
-    def go_on_from(self, earlier: Mapping[str, Any]) -> None:
+    def go_on_from(self, earlier: Record) -> None:
         """Be the same run as an earlier start of it.
 
         Parameters
         ----------
-        earlier : mapping
+        earlier : Record
             Its `metrics.json`.
         """
         # All of it stays true until training knows more, but for how that start ended.
         ending = {*_OWN, "status", "error", "artefacts"} - {"started_utc"}
-        self._fields |= {n: v for n, v in earlier.items() if n in FIELDS and n not in ending}
-        self._fields["resumes"] = (earlier.get("resumes") or 0) + 1
-        self._start_s -= earlier.get("duration_seconds") or 0.0
+        known = {name: value for name, value in earlier.items() if value is not None}
+        self._fields |= {name: value for name, value in known.items() if name not in ending}
+        self._fields["resumes"] = (earlier["resumes"] or 0) + 1
+        self._start_s -= earlier["duration_seconds"] or 0.0
 
     def attach(self, storage: Storage, path: Path) -> None:
         """Give the record its file and write it.
@@ -165,7 +166,7 @@ class RunRecord:
         self._flushed_s = time_s
         self._flushed_status = self._fields["status"]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Record:
         """Copy the record as its file shows it now: finite, masked, with its times.
 
         Returns
@@ -179,7 +180,7 @@ class RunRecord:
             "duration_seconds": round(self._clock() - self._start_s, 6),
         }
         values, nonfinite = finite_json({**self._fields, **living})
-        return {**values, "nonfinite": nonfinite}
+        return cast(Record, {**values, "nonfinite": nonfinite})
 
 
 def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

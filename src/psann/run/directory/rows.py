@@ -1,14 +1,95 @@
-"""The rows of `events.csv`, read."""
+"""The rows of `events.csv`, read: its only parser.
+
+Whoever reads a log takes lines from `split_log` and cells from `cells_of`; what is made of a row
+that cannot be read is the caller's to say.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from psann.run.directory.columns import COLUMNS, FLAG_COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS
+from psann.errors import counted
+from psann.run.directory.columns import COLUMNS, columns_of, kind_of
 
-Row = dict[str, Any]
+Cells = dict[str, str]
+Row = dict[str, str | int | float | bool | None]
+
+
+def split_log(data: bytes) -> tuple[bytes | None, list[bytes], bytes]:
+    r"""Cut a log into its first line, its whole further lines, and a torn rest.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, or what of it has been written so far.
+
+    Returns
+    -------
+    header : bytes or None
+        Without its line end; None while there is no whole line.
+    lines : list of bytes
+        Each without its line feed; every row of ours ends in a carriage return then.
+    torn : bytes
+        What follows the last line feed.
+
+    Examples
+    --------
+    >>> split_log(b"a,b\r\n1,2\r\n3")
+    (b'a,b', [b'1,2\r'], b'3')
+    """
+    whole, newline, torn = data.rpartition(b"\n")
+    if not newline:
+        return None, [], torn
+    header, *lines = whole.split(b"\n")
+    return header.removesuffix(b"\r"), lines, torn
+
+
+def cells_of(line: bytes | str, columns: Sequence[str] = COLUMNS) -> Cells:
+    """Read one line.
+
+    Parameters
+    ----------
+    line : bytes or str
+        With or without its line end.
+    columns : sequence of str
+        What the header names.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8, no row of RFC 4180, or has another number of cells.
+    """
+    text = line.decode() if isinstance(line, bytes) else line
+    try:
+        (cells,) = csv.reader([text.removesuffix("\n").removesuffix("\r")], strict=True)
+    except csv.Error as problem:
+        raise ValueError(f"is no row: {problem}") from None
+    if len(cells) != len(columns):
+        raise ValueError(f"must have {len(columns)} cells; it has {len(cells)}")
+    return dict(zip(columns, cells, strict=True))
+
+
+def values_of(cells: Mapping[str, str]) -> Row:
+    """Turn cells into what they mean: numbers, flags, texts; None for an empty one.
+
+    Raises
+    ------
+    ValueError
+        If a cell holds no number where one must be.
+    """
+    return {name: _value(name, cell) for name, cell in cells.items()}
+
+
+def _value(name: str, cell: str) -> str | int | float | bool | None:
+    kind = kind_of(name)
+    if not cell:
+        return None
+    if kind == "flag":
+        return cell == "true"
+    if kind == "text":
+        return cell
+    return int(cell) if kind == "whole" else float(cell)
 
 
 def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
@@ -26,47 +107,26 @@ def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
     problems : list of str
         One sentence for all rows that cannot be read, one for a foreign header.
     """
-    lines = data.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")[:-1]
-    if not lines:
+    first, lines, _ = split_log(data)
+    if first is None:
         return [], []
-    header = _cells(lines[0]) or []
-    problems = []
+    header = first.decode("utf-8", "replace").split(",")
     if "event" not in header or "epoch" not in header or len(set(header)) != len(header):
         return [], ["events.csv cannot be read: its first line is not the header of a run's log."]
-    if tuple(header) != COLUMNS:
+    problems = []
+    if columns_of(first) is None:
         problems.append("events.csv has the columns of another version: those in common are read.")
     rows, bad = [], []
-    for number, line in enumerate(lines[1:], start=2):
-        cells = _cells(line)
+    for number, line in enumerate(lines, start=2):
         try:
-            if cells is None or len(cells) != len(header):
-                raise ValueError
-            read = {name: _value(name, cell) for name, cell in zip(header, cells, strict=True)}
+            read = values_of(cells_of(line.decode("utf-8", "replace"), header))
             rows.append({**dict.fromkeys(COLUMNS), **read})
         except ValueError:
             bad.append(number)
     if bad:
-        n_bad = f"{len(bad)} rows" if len(bad) > 1 else "1 row"
+        n_bad = counted(len(bad), "row")
         problems.append(f"events.csv: {n_bad} cannot be read, the first in line {bad[0]}.")
     return rows, problems
-
-
-def _cells(line: str) -> list[str] | None:
-    try:
-        (cells,) = csv.reader([line], strict=True)
-    except (csv.Error, ValueError):
-        return None
-    return cells
-
-
-def _value(name: str, cell: str) -> Any:
-    if name in TEXT_COLUMNS or name not in COLUMNS:
-        return cell or None
-    if not cell:
-        return None
-    if name in FLAG_COLUMNS:
-        return cell == "true"
-    return int(cell) if name in WHOLE_COLUMNS else float(cell)
 
 
 def monitor_values(epochs: Sequence[Row], column: str) -> list[float | None]:
@@ -81,4 +141,5 @@ def monitor_values(epochs: Sequence[Row], column: str) -> list[float | None]:
     """
     rows = [row for row in epochs if row["phase"] != "warm_start"]
     first = [(row["seed"], row["fold"]) for row in rows[:1]]
-    return [row[column] for row in rows if (row["seed"], row["fold"]) in first]
+    of_first = [row[column] for row in rows if (row["seed"], row["fold"]) in first]
+    return [value if isinstance(value, int | float) else None for value in of_first]

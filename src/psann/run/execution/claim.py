@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from psann.errors import UsageError
 from psann.run.directory.digests import is_vouched_for
+from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
+from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.execution.context import RunRequest
@@ -92,24 +92,15 @@ def check_before_overwriting(request: RunRequest, paths: RunPaths) -> None:
         )
 
 
-def finished_record(paths: RunPaths) -> dict[str, Any] | None:
+def finished_record(paths: RunPaths) -> Record | None:
     """The `metrics.json` of a run that got to its end, None for any other directory."""
-    content = read_record(paths)
-    if content is None or content.get("status") not in ("completed", "early_stopped"):
+    record, _ = read_metrics(paths.metrics)
+    if record["status"] not in OVER:
         return None
     # A copy made while the run ended may have the end of the record and the middle of the rest.
-    if has_resume_state(paths) and not is_vouched_for(paths, content):
+    if has_resume_state(paths) and not is_vouched_for(paths, record["artefacts"] or {}):
         return None
-    return content
-
-
-def read_record(paths: RunPaths) -> dict[str, Any] | None:
-    """The record of a directory; None where there is none that can be read."""
-    try:
-        content = json.loads(paths.metrics.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    return record
 
 
 def has_resume_state(paths: RunPaths) -> bool:
@@ -128,8 +119,5 @@ def is_free(paths: RunPaths) -> bool:
     if paths.metrics not in contents:
         # A process killed at its first step leaves a temporary file.
         return all(path.suffix == ".tmp" for path in contents)
-    try:
-        content = json.loads(paths.metrics.read_bytes())
-        return content["phase"] in (None, "setup")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    record, problems = read_metrics(paths.metrics)
+    return not problems and record["phase"] in (None, "setup")

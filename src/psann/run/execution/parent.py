@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
 from psann.run.data.checks import SPLITS
 from psann.run.data.splits import DataSplits
+from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 
 # What may change between a parent and its fine-tuned child; everything else is architecture.
@@ -155,8 +155,5 @@ def _run_id(estimator_file: Path) -> str | None:
     paths = RunPaths(estimator_file.parent.parent)
     if paths.checkpoints != estimator_file.parent:
         return None
-    try:
-        content = json.loads(paths.metrics.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content.get("run_id") if isinstance(content, dict) else None
+    record, _ = read_metrics(paths.metrics)
+    return record["run_id"]

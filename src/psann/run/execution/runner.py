@@ -25,6 +25,7 @@ from psann.run.directory.checkpoints import remove_leftovers
 from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.lock import check_lock
 from psann.run.directory.log import EventsHandler, log_event
+from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths, default_run_name
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
@@ -35,7 +36,6 @@ from psann.run.execution.claim import (
     finished_record,
     has_resume_state,
     is_free,
-    read_record,
 )
 from psann.run.execution.console import ConsoleProgress
 from psann.run.execution.context import (
@@ -122,7 +122,7 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
     """Run in a directory that is this process's own, whatever the disk does."""
     record, paths = context.record, context.paths
     if context.resumes:
-        record.go_on_from(read_record(paths) or {})
+        record.go_on_from(read_metrics(paths.metrics)[0])
     try:
         return _recorded(context, note)
     except OSError as error:

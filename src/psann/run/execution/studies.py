@@ -223,7 +223,7 @@ def run_studies(
     if wanted.placebo:
         context.record.update(phase="placebo")
         figures["placebo"] = _placebos(config, splits, room, growth)
-    timing = context.record.as_dict()["timing"]
+    timing = context.record.as_dict()["timing"] or {}
     context.record.update(timing={**timing, "studies_s": time.perf_counter() - started})
     return figures
 

@@ -23,12 +23,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from psann.errors import FileFormatError, UsageError
+from psann.run.directory.digests import Entry, is_what
+from psann.run.directory.files import open_plain, read_plain
 from psann.run.directory.packing import (
     MAX_LIST_BYTES,
     SCHEMA_VERSION,
+    PackingList,
     left_out_of,
     list_name,
     parse_list,
@@ -87,7 +90,7 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
         raise UsageError(f"RUN must be a run directory; {root} holds no file.")
     kept = [name for name in names if not best_only or _is_essential(name)]
     left_out = sorted({*left_out_of(RunPaths(root).packing_list), *names} - set(kept))
-    listed: dict[str, dict[str, Any]] = {}
+    listed: dict[str, Entry] = {}
     top = root.resolve().name
     with (
         _new_file(output) as file,
@@ -142,7 +145,7 @@ def unpack(archive: Path, folder: Path) -> Packed:
     try:
         try:
             top = _extract(archive, scratch)
-            content = _check_extracted(scratch / top)
+            packed = _check_extracted(scratch / top)
         except _DAMAGE as error:
             raise FileFormatError(
                 f"{archive} must be an archive that pack wrote, whole: {error}. Nothing was kept; "
@@ -157,12 +160,11 @@ def unpack(archive: Path, folder: Path) -> Packed:
         (scratch / top).rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    files = content["files"]
     return Packed(
         path=target,
-        n_files=len(files),
-        n_bytes=sum(entry["bytes"] for entry in files.values()),
-        left_out=tuple(content["left_out"]),
+        n_files=len(packed.files),
+        n_bytes=sum(entry["bytes"] for entry in packed.files.values()),
+        left_out=packed.left_out,
     )
 
 
@@ -238,14 +240,14 @@ def _member(name: str, n_bytes: int) -> tarfile.TarInfo:
     return member
 
 
-def _add_file(archive: tarfile.TarFile, path: Path, name: str) -> dict[str, Any] | None:
+def _add_file(archive: tarfile.TarFile, path: Path, name: str) -> Entry | None:
     """Add a file as long as it is now: a log may grow meanwhile, and its beginning stays."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        opened = open_plain(path)
     except FileNotFoundError:
         return None
-    with open(fd, "rb") as file:
-        n_bytes = os.fstat(fd).st_size
+    with opened as file:
+        n_bytes = os.fstat(file.fileno()).st_size
         reading = _Digesting(file)
         archive.addfile(_member(name, n_bytes), reading)
     return {"bytes": n_bytes, "sha256": reading.sha256.hexdigest()}
@@ -326,22 +328,16 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> N
         raise ValueError(f"{member.name[:80]!r} is in it twice") from None
 
 
-def _check_extracted(root: Path) -> dict[str, Any]:
+def _check_extracted(root: Path) -> PackingList:
     """The list of an unpacked run, after every file has been held against it."""
     path = RunPaths(root).packing_list
     if not path.is_file():
         raise ValueError("its list of files is missing: it was cut, or pack did not write it")
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise ValueError("its list of files is too long")
-    content = parse_list(path.read_bytes())
-    files = content["files"]
-    found = {name for name in _files_of(root)[0]}
-    others = sorted(found ^ set(files))
+    packed = parse_list(read_plain(path, MAX_LIST_BYTES))
+    others = sorted(set(_files_of(root)[0]) ^ packed.files.keys())
     if others:
         raise ValueError(f"{others[0][:80]!r} is not both in it and in its list")
-    for name, entry in files.items():
-        with (root / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if {"bytes": (root / name).stat().st_size, "sha256": digest} != entry:
+    for name, entry in packed.files.items():
+        if not is_what(entry, root / name):
             raise ValueError(f"{name[:80]!r} is not what its list says")
-    return content
+    return packed

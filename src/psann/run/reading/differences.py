@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
-from psann.run.directory.columns import DETERMINISTIC_COLUMNS
-from psann.run.directory.fields import FIELDS, FIELDS_OF_THE_START
-from psann.run.directory.paths import RunPaths
 from psann.run.reading.quantities import Quantity
 from psann.run.reading.reading import RunView, flat
+from psann.run.reading.sameness import bit_differences
 
 ABSENT = "(not there)"
 """Value of a configuration key that a run does not have."""
@@ -122,33 +117,6 @@ def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
     return tuple(Group(tuple(members)) for members in groups.values())
 
 
-def first_difference(left: RunView, right: RunView) -> str | None:
-    """The first place where two runs did not find the same, to the last bit.
-
-    Parameters
-    ----------
-    left, right : RunView
-        Two runs.
-
-    Returns
-    -------
-    str or None
-        A phrase that names the epoch or field; None if every epoch and every field of
-        `metrics.json` is the same, apart from times, identity and machine.
-    """
-    for ours, theirs in zip_longest(left.epochs, right.epochs):
-        if ours is None or theirs is None:
-            return f"one log has {len(left.epochs)} epochs, the other {len(right.epochs)}"
-        for name in DETERMINISTIC_COLUMNS:
-            if ours[name] != theirs[name]:
-                where = f"phase {ours['phase']}, epoch {ours['epoch']}"
-                return f"{where}: {name} is {ours[name]} and {theirs[name]}"
-    for name in FIELDS:
-        if name not in FIELDS_OF_THE_START and left.metrics[name] != right.metrics[name]:
-            return f"{name} of metrics.json"
-    return None
-
-
 def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[str]:
     """Say in sentences in what runs differ.
 
@@ -188,10 +156,9 @@ def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[
 
 def _sameness(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> str:
     for run in runs[1:]:
-        where = first_difference(runs[0], run)
-        if where is not None:
+        if found := bit_differences(runs[0], run):
             names = f"{name_of(runs[0])} and {name_of(run)}"
-            return f"The results differ; {names} first in {where}."
+            return f"The results differ; {names} first in {found[0]}."
     return "The runs are identical: same results to the last bit, times aside."
 
 
@@ -223,74 +190,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
-
-
-_MOST_SHOWN = 5
-
-
-def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
-    """Where two finished runs of one configuration are not the same to the last bit.
-
-    Parameters
-    ----------
-    left, right : RunPaths
-        Two run directories.
-
-    Returns
-    -------
-    list of str
-        Differing estimator files and evaluation series, epoch rows (every column but times) and
-        fields of `metrics.json` (but times, identity and what tells of resumes).
-    """
-    files = [{path.name: path.read_bytes() for path in _results(run)} for run in (left, right)]
-    ours, theirs = files
-    found = [
-        f"{name} differs"
-        for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
-    ]
-    return [*found, *_row_differences(left, right), *_record_differences(left, right)]
-
-
-def _row_differences(left: RunPaths, right: RunPaths) -> list[str]:
-    found = []
-    for ours, theirs in zip_longest(_epoch_rows(left), _epoch_rows(right)):
-        if ours is None or theirs is None:
-            found.append("one log has more epoch rows than the other")
-            break
-        columns = [name for name in DETERMINISTIC_COLUMNS if ours[name] != theirs[name]]
-        if columns:
-            where = f"seed {ours['seed']}, phase {ours['phase']}, epoch {ours['epoch']}"
-            values = ", ".join(f"{name} {ours[name]} / {theirs[name]}" for name in columns)
-            found.append(f"{where}: {values}")
-    if len(found) > _MOST_SHOWN:
-        found[_MOST_SHOWN:] = [f"{len(found) - _MOST_SHOWN} more epoch rows differ"]
-    return found
-
-
-def _record_differences(left: RunPaths, right: RunPaths) -> list[str]:
-    ours, theirs = _record(left), _record(right)
-    names = [name for name in ours if name not in FIELDS_OF_THE_START]
-    return [
-        f"metrics.json: {name} {ours[name]!r} / {theirs.get(name)!r}"
-        for name in names
-        if ours[name] != theirs.get(name)
-    ]
-
-
-def _results(paths: RunPaths) -> list[Path]:
-    """What a run found: its estimators (also kept epochs, folds, placebos) and its series."""
-    kinds = ("best*", "warm_start*", "epoch_*", "fold_*", "placebo_*")
-    estimators = [path for kind in kinds for path in paths.checkpoints.glob(f"{kind}.safetensors")]
-    series = [path for path in (paths.evaluation, paths.walk_forward) if path.exists()]
-    return [*estimators, *series]
-
-
-def _epoch_rows(paths: RunPaths) -> list[dict[str, str]]:
-    with paths.events.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["event"] == "epoch"]
-
-
-def _record(paths: RunPaths) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(paths.metrics.read_bytes())
-    return content

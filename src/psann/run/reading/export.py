@@ -18,14 +18,14 @@ from typing import Any
 
 from psann._text import clean, csv_cell, safe_cell
 from psann.errors import UsageError
-from psann.run.directory.columns import COLUMNS, FLAG_COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS
+from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
 from psann.run.directory.rows import Row
 from psann.run.reading.quantities import QUANTITIES
 from psann.run.reading.reading import RunView, flat, flat_metrics
 
 EXPERIMENT = "psann"
 _PLACE = frozenset({"schema", "seq", "seed", "fold", "epoch"})
-VALUE_COLUMNS = tuple(name for name in COLUMNS if name not in TEXT_COLUMNS | _PLACE)
+VALUE_COLUMNS = tuple(name for name in COLUMNS if kind_of(name) != "text" and name not in _PLACE)
 """What an epoch has values of."""
 _FINISHED = {"completed": "FINISHED", "early_stopped": "FINISHED", "running": "RUNNING"}
 _MOST_METRICS, _MOST_PARAMS, _LONGEST_PARAM, _LONGEST_KEY = 1000, 100, 6000, 250
@@ -94,10 +94,10 @@ def _to_parquet(runs: Sequence[tuple[str, RunView]], output: str) -> list[str]:
 
     files = _new_files(Path(output), ("runs.parquet", "epochs.parquet"))
     kinds = {
-        **dict.fromkeys(COLUMNS, pyarrow.float64()),
-        **dict.fromkeys(WHOLE_COLUMNS, pyarrow.int64()),
-        **dict.fromkeys(TEXT_COLUMNS, pyarrow.string()),
-        **dict.fromkeys(FLAG_COLUMNS, pyarrow.bool_()),
+        **dict.fromkeys(columns_of_kind("number"), pyarrow.float64()),
+        **dict.fromkeys(columns_of_kind("whole"), pyarrow.int64()),
+        **dict.fromkeys(columns_of_kind("text"), pyarrow.string()),
+        **dict.fromkeys(columns_of_kind("flag"), pyarrow.bool_()),
     }
     for file, (names, rows) in zip(files, _tables(runs), strict=True):
         is_epochs = file == files[1]
@@ -291,10 +291,11 @@ def _points(run: RunView) -> Iterator[_Point]:
 
 
 def _points_of_row(row: Row, prefix: str) -> Iterator[_Point]:
-    time_s = _time_s(row["time_utc"])
+    time_s, epoch = _time_s(row["time_utc"]), row["epoch"]
+    assert isinstance(epoch, int)
     for name in VALUE_COLUMNS:
-        if row[name] is not None:
-            yield _Point(f"{prefix}/{name}", float(row[name]), row["epoch"], time_s)
+        if isinstance(value := row[name], int | float):
+            yield _Point(f"{prefix}/{name}", float(value), epoch, time_s)
 
 
 def _time_s(text: Any) -> float:

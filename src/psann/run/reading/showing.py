@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from psann._text import clock_text
 from psann.run.directory.columns import MONITOR_COLUMNS
 from psann.run.directory.liveness import DEAD, STALE, UNKNOWN
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.rows import Row, monitor_values, parse_log
+from psann.run.directory.rows import Row, monitor_values
+from psann.run.reading.growing_log import GrowingLog
 from psann.run.reading.quantities import QUANTITIES
 from psann.run.reading.reading import RunView, flat, read_run
 from psann.run.reading.sentences import result_sentences, result_table
@@ -121,7 +121,7 @@ def watch_run(path: Path, *, every_s: float) -> Iterator[tuple[RunView, list[Row
     rows : list of dict
         All rows of epochs so far; of the log, only what is new has been read.
     """
-    log = _GrowingLog(RunPaths(path).events)
+    log = GrowingLog(RunPaths(path).events)
     while True:
         run = read_run(path)
         log.read_on()
@@ -162,47 +162,6 @@ def show_status(path: Path, terminal: Terminal, *, every_s: float | None = None)
             terminal.line(news)
             shown = news
     return run
-
-
-class _GrowingLog:
-    """The rows of a log that may grow, be cut back by a resume, or be renewed by a copy."""
-
-    def __init__(self, path: Path) -> None:
-        self.rows: list[Row] = []
-        self._path = path
-        self._forget()
-
-    def read_on(self) -> None:
-        """Take in what is new; a log that was cut back or replaced is read anew."""
-        if not self._take_new_rows():
-            self._forget()
-            self._take_new_rows()
-
-    def _forget(self) -> None:
-        self.rows = []
-        self._header = b""
-        self._last_line, self._last_line_at = b"", 0
-
-    def _take_new_rows(self) -> bool:
-        """Whether what was read before still stands: its last line is where it was."""
-        try:
-            if not stat.S_ISREG(self._path.lstat().st_mode):
-                return True
-            with self._path.open("rb") as file:
-                file.seek(self._last_line_at)
-                data = file.read()
-        except OSError:
-            return True  # not there yet, or not there for a moment
-        if not data.startswith(self._last_line):
-            return False
-        lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
-        new = lines[1:] if self._header else lines
-        if new:
-            self._header = self._header or new.pop(0)
-            self.rows += parse_log(self._header + b"".join(new))[0]
-            self._last_line = lines[-1]
-            self._last_line_at += sum(map(len, lines[:-1]))
-        return True
 
 
 def _progress(metrics: Mapping[str, Any]) -> str:

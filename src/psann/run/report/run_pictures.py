@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.run.reading.reading import Evaluation, RunView
+from psann.run.directory.evaluation import Evaluation
+from psann.run.reading.reading import RunView
 from psann.run.report.content import Picture, clock, printable
 from psann.run.report.drawing import COLOURS
 from psann.run.report.figures import (
@@ -41,7 +42,7 @@ _KINDS_OF_WORK = {
 _REST = "start, judging, the rest"
 
 Row = dict[str, Any]
-Tracks = dict[tuple[int | None, int | None], list[Row]]
+Tracks = dict[tuple[object, object], list[Row]]
 
 
 def short(label: str) -> str:
@@ -158,7 +159,7 @@ def training_pictures(run: RunView, *, points: int) -> tuple[Picture, ...]:
     by_phase: defaultdict[str, Tracks] = defaultdict(dict)
     for row in run.epochs:
         if row["epoch"] is not None:
-            tracks = by_phase[row["phase"] or "training"]
+            tracks = by_phase[str(row["phase"] or "training")]
             tracks.setdefault((row["seed"], row["fold"]), []).append(row)
     pictures: list[Picture] = []
     for place, (phase, tracks) in enumerate(by_phase.items()):

@@ -231,9 +231,9 @@ def _config_notes(run: RunView) -> Iterator[str]:
 def _identity(run: RunView) -> Iterator[str]:
     labels = {"run_id": "Run", "config_sha256": "Configuration", "data_sha256": "Data"}
     known = [
-        f"{label} {printable(run.metrics[key])}"
+        f"{label} {printable(run.field(key))}"
         for key, label in labels.items()
-        if run.metrics[key] is not None
+        if run.field(key) is not None
     ]
     if known:
         yield f"{'; '.join(known)}."

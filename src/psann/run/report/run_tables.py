@@ -6,8 +6,9 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+from psann.run.directory.fields import Record, SeedFigures
 from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.report.content import NOTHING, Table, number, printable, setting, wealth
@@ -91,7 +92,7 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
     found = [
         (label, "ensemble.portfolio_metrics" if field == "ensemble" else field)
         for field, label in fields
-        if isinstance(run.metrics[field], dict)
+        if isinstance(run.field(field), dict)
     ]
     baselines = run.metrics["baselines"]
     names = list(baselines) if isinstance(baselines, dict) else []
@@ -99,11 +100,9 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
     return found + [(strategy_name(name), f"baselines.{name}") for name in ordered]
 
 
-def seeds_of(run: RunView) -> list[dict[str, Any]]:
+def seeds_of(run: RunView) -> list[SeedFigures]:
     """Figures of each of several seeds; empty for a single one."""
-    seeds = run.metrics["per_seed"]
-    found = seeds if isinstance(seeds, list) else []
-    return [entry for entry in found if isinstance(entry, dict)]
+    return [entry for entry in run.metrics["per_seed"] or () if isinstance(entry, dict)]
 
 
 def seeds_table(run: RunView) -> Table | None:
@@ -113,7 +112,7 @@ def seeds_table(run: RunView) -> Table | None:
         return None
     rows = []
     for entry in seeds:
-        own = replace(run, metrics={**run.metrics, **entry})
+        own = replace(run, metrics=cast(Record, {**run.metrics, **entry}))
         cells = [_written(each, each.of(own)) for each in _SEED_QUANTITIES]
         rows.append((printable(entry.get("seed")), *cells))
     values = [each.of(run) for each in _SEED_QUANTITIES]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
-from psann.run.directory.columns import _FIGURES, COLUMNS, EVENTS, MONITOR_COLUMNS, SCHEMA_VERSION
+from psann.run.directory.columns import (
+    COLUMNS,
+    EVENTS,
+    MONITOR_COLUMNS,
+    SCHEMA_VERSION,
+    columns_of,
+    header_of,
+)
+from psann.run.directory.fields import LOGGED_FIGURES, Record, SeedFigures
+from psann.run.directory.rows import Cells, cells_of, split_log
 
-_HEADER = ",".join(COLUMNS).encode() + b"\r\n"
-
-Row = dict[str, str]
 Tell = Callable[[str], None]
 
 
-def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Row]:
+def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Cells]:
     """Check a log by itself.
 
     Parameters
@@ -32,19 +37,20 @@ def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Ro
     list of dict
         The rows by column, up to the first that cannot be read.
     """
-    if _HEADER.startswith(data) and not is_over:
+    header, lines, torn = split_log(data)
+    if header is None and (header_of(COLUMNS) + b"\r").startswith(torn) and not is_over:
         note("holds no row yet; the process was stopped as it began")
         return []
-    if not data.startswith(_HEADER):
+    columns = None if header is None else columns_of(header)
+    if columns is None:
         error(f"must begin with the header of version {SCHEMA_VERSION}; its first line is another")
         return []
-    whole, _, torn = data.rpartition(b"\n")
     if torn:
         tell = error if is_over else note
         tell(f"the last row is torn after {len(torn)} bytes")
-    rows: list[Row] = []
-    for number, line in enumerate(whole.split(b"\n")[1:], start=2):
-        row = _row(line)
+    rows: list[Cells] = []
+    for number, line in enumerate(lines, start=2):
+        row = _row(line, columns)
         if isinstance(row, str):
             error(f"line {number} {row}")
             break
@@ -56,24 +62,25 @@ def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Ro
     return rows
 
 
-def _row(line: bytes) -> Row | str:
+def _row(line: bytes, columns: Sequence[str]) -> Cells | str:
     """One row, or what is wrong with it."""
     if not line.endswith(b"\r"):
         return "must end in CRLF"
     try:
-        (cells,) = csv.reader([line[:-1].decode()], strict=True)
-    except (csv.Error, ValueError) as problem:
+        row = cells_of(line, columns)
+    except UnicodeDecodeError as problem:
         return f"is no row: {problem}"
-    if len(cells) != len(COLUMNS):
-        return f"must have {len(COLUMNS)} cells; it has {len(cells)}"
-    row = dict(zip(COLUMNS, cells, strict=True))
+    except ValueError as problem:
+        return str(problem)
     if row["schema"] != str(SCHEMA_VERSION) or row["event"] not in EVENTS:
         return f"is of schema {row['schema']!r}, event {row['event']!r}, which this psann lacks"
     try:
         int(row["seq"])
         if row["event"] == "epoch":
             int(row["epoch"])
-            _ = [_number(row[name]) for name in (*MONITOR_COLUMNS.values(), *_FIGURES)]
+            _ = [
+                _number(row.get(name, "")) for name in (*MONITOR_COLUMNS.values(), *LOGGED_FIGURES)
+            ]
     except ValueError as problem:
         return f"holds no number where one must be: {problem}"
     return row
@@ -83,7 +90,12 @@ def _number(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
-def _check_epochs(rows: list[Row], error: Tell) -> None:
+def _figure(figures: Mapping[str, object], name: str) -> float | None:
+    value = figures.get(name)
+    return value if isinstance(value, int | float) else None
+
+
+def _check_epochs(rows: list[Cells], error: Tell) -> None:
     """Each phase counts its epochs from 1, one row each."""
     done: dict[tuple[str, ...], int] = {}
     for row in rows:
@@ -101,7 +113,7 @@ def _check_epochs(rows: list[Row], error: Tell) -> None:
 
 
 def check_best(
-    rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
+    rows: list[Cells], metrics: Record, *, error: Tell, note: Tell, is_over: bool
 ) -> None:
     """Check the best epoch of `metrics.json`, and of each of several seeds, against the epoch rows.
 
@@ -125,7 +137,7 @@ def check_best(
         seed = str(entry["seed"])
         _check_best(
             [row for row in rows if row["seed"] == seed],
-            {**metrics, **entry},
+            cast(Record, {**metrics, **entry}),
             error=_about(seed, error),
             note=_about(seed, note),
             is_over=is_over,
@@ -137,19 +149,20 @@ def _about(seed: str, tell: Tell) -> Tell:
     return lambda text: tell(f"seed {seed}: {text}")
 
 
-def _check_means(entries: list[dict[str, Any]], metrics: Mapping[str, Any], error: Tell) -> None:
+def _check_means(entries: list[SeedFigures], metrics: Record, error: Tell) -> None:
     """The flat figures are means over the seeds; the best of all is one seed's best."""
-    for name in ("monitor_value", *_FIGURES):
-        values: list[Any] = [entry.get(name) for entry in entries]
-        mean = math.nan if None in values else sum(values) / len(values)
-        told = metrics[name]
+    for name in ("monitor_value", *LOGGED_FIGURES):
+        values = [_figure(entry, name) for entry in entries]
+        known = [value for value in values if value is not None]
+        mean = math.nan if len(known) < len(values) else sum(known) / len(known)
+        told = _figure(metrics, name)
         if not (math.isnan(mean) if told is None else math.isclose(told, mean, rel_tol=1e-9)):
             error(f"{name} is {told}; over the seeds of per_seed it is {mean}")
     judged = [entry for entry in entries if entry.get("monitor_value") is not None]
     if not judged or metrics["monitor"] is None:
         return
     sign = 1.0 if metrics["monitor"].endswith("reward") else -1.0
-    winner = max(judged, key=lambda entry: sign * entry["monitor_value"])
+    winner = max(judged, key=lambda entry: sign * (entry["monitor_value"] or 0.0))
     if metrics["best_epoch"] != winner.get("best_epoch"):
         error(
             f"best_epoch is {metrics['best_epoch']}; of the best seed, {winner['seed']}, it is "
@@ -158,7 +171,7 @@ def _check_means(entries: list[dict[str, Any]], metrics: Mapping[str, Any], erro
 
 
 def _check_best(
-    rows: list[Row], metrics: Mapping[str, Any], *, error: Tell, note: Tell, is_over: bool
+    rows: list[Cells], metrics: Record, *, error: Tell, note: Tell, is_over: bool
 ) -> None:
     column = MONITOR_COLUMNS.get(metrics["monitor"] or "")
     best_epoch, n_epochs = metrics["best_epoch"], metrics["epoch"]
@@ -200,15 +213,13 @@ def _check_best(
             f"best_epoch is {best_epoch} with {metrics['monitor']} {metrics['monitor_value']}; by "
             f"the log it must be {first_best} with {values[first_best - 1]}"
         )
-    for name in _FIGURES:
-        logged = _number(epochs[best_epoch - 1][name])
-        if logged != metrics[name]:
-            error(f"{name} is {metrics[name]}; the log has {logged} for epoch {best_epoch}")
+    for name in LOGGED_FIGURES:
+        logged, told = _number(epochs[best_epoch - 1].get(name, "")), _figure(metrics, name)
+        if logged != told:
+            error(f"{name} is {told}; the log has {logged} for epoch {best_epoch}")
 
 
-def _check_untrained(
-    scores: list[float], metrics: Mapping[str, Any], sign: float, error: Tell
-) -> None:
+def _check_untrained(scores: list[float], metrics: Record, sign: float, error: Tell) -> None:
     """No epoch may be better than the untrained candidate, where that was kept."""
     value = metrics["monitor_value"]
     if value is None:

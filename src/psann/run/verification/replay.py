@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from psann.errors import UsageError
-from psann.run.directory.columns import COLUMNS
+from psann.run.directory.files import MAX_LOG_BYTES, read_plain
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import to_json
+from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import finished_record
 from psann.run.execution.context import EXIT_DONE, RunRequest
 from psann.run.execution.resume import resume_bytes, resume_point
 from psann.run.execution.runner import execute
-from psann.run.reading.differences import _record, _results, bit_differences
+from psann.run.reading.reading import RunView, read_run
+from psann.run.reading.sameness import bit_differences, results_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +80,10 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
         )
         if outcome.exit_code != EXIT_DONE or outcome.paths is None:
             found = [f"the repetition ended with exit code {outcome.exit_code}: {outcome.message}"]
-        elif found := bit_differences(paths, outcome.paths):
-            found += _changes_of_machine(paths, outcome.paths)
+        else:
+            ours, theirs = read_run(root), read_run(outcome.paths.root)
+            if found := bit_differences(ours, theirs):
+                found += _changes_of_machine(ours, theirs)
     begun_from = "the start" if epoch is None else f"the state kept after epoch {epoch}"
     return Repetition(begun_from=begun_from, differences=found)
 
@@ -105,29 +106,30 @@ def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
     log = _log_until(paths, phase=point.furthest.phase, epoch=epoch)
     with Storage(target.root) as storage:
         storage.make_directory(target.checkpoints)
-        for path in _results(paths):
+        for path in results_of(paths).values():
             if path == paths.evaluation or path.stem.startswith("best") or _epoch_of(path) > epoch:
                 continue
             storage.put(target.checkpoints / path.name, path.read_bytes())
         storage.put(target.events, log)
         # The log of this directory: what was logged before that state may have been repeated.
         storage.put(target.last, resume_bytes(replace(point, log_bytes=len(log))))
-        storage.put(target.metrics, to_json({**_record(paths), "status": "running"}))
+        storage.put(target.metrics, to_json({**read_run(paths.root).metrics, "status": "running"}))
 
 
 def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
     """The log up to the row of one epoch, or all of it."""
-    kept = []
-    for line in paths.events.read_bytes().splitlines(keepends=True):
+    header, lines, _ = split_log(read_plain(paths.events, MAX_LOG_BYTES))
+    assert header is not None
+    kept = [header + b"\r"]
+    for line in lines:
         kept.append(line)
-        (cells,) = csv.reader([line.decode()])
-        row = dict(zip(COLUMNS, cells, strict=True))
+        row = cells_of(line, header.decode().split(","))
         if (row["event"], row["phase"], row["epoch"]) == ("epoch", phase, str(epoch)):
             break
-    return b"".join(kept)
+    return b"\n".join([*kept, b""])
 
 
-def _changes_of_machine(left: RunPaths, right: RunPaths) -> list[str]:
+def _changes_of_machine(left: RunView, right: RunView) -> list[str]:
     """What may explain a difference: another version, processor or number of threads."""
     ours, theirs = _surroundings(left), _surroundings(right)
     return [
@@ -137,8 +139,8 @@ def _changes_of_machine(left: RunPaths, right: RunPaths) -> list[str]:
     ]
 
 
-def _surroundings(paths: RunPaths) -> dict[str, Any]:
-    start = json.loads(paths.provenance.read_bytes())["starts"][-1]
-    hardware = _record(paths).get("hardware") or {}
+def _surroundings(run: RunView) -> dict[str, object]:
+    hardware = run.metrics["hardware"] or {}
     names = ("device", "device_name", "threads", "threads_available", "engine")
-    return {**start["versions"], **{name: hardware.get(name) for name in names}}
+    versions = run.starts[-1]["versions"] if run.starts else {}
+    return {**versions, **{name: hardware.get(name) for name in names}}

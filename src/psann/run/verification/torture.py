@@ -7,13 +7,12 @@ at the end both directories must hold the same to the bit.
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,8 +22,11 @@ from psann._text import utc_text
 from psann.errors import ConfigError, UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import to_json
+from psann.run.directory.rows import Row
 from psann.run.directory.storage import Storage
-from psann.run.reading.differences import bit_differences
+from psann.run.reading.growing_log import GrowingLog
+from psann.run.reading.reading import read_run
+from psann.run.reading.sameness import bit_differences
 from psann.run.verification.verify import verify_run
 
 CERTIFICATE = "certificate.json"
@@ -32,8 +34,6 @@ _COMMAND = (sys.executable, "-m", "psann.scripts.hisso_log_run")
 _POLL_S = 0.002
 # Enough commits for kills to find the run in every kind of place.
 _COMMITS_PER_RUN = 20
-_EVENT, _ELAPSED = 5, 3
-"""Places of two columns in a row; no cell before them holds a comma."""
 
 Tell = Callable[[str], None]
 
@@ -133,9 +133,9 @@ def torture(config: Path, *, kills: int, seed: int, folder: Path, tell: Tell) ->
 
 
 def _describe(whole: RunPaths, timeline: _Timeline, certificate: Certificate) -> None:
-    record = json.loads(whole.metrics.read_bytes())
+    run = read_run(whole.root)
     names = ("config_sha256", "data_sha256", "seed", "device", "duration_seconds", "status")
-    certificate.run = {name: record[name] for name in names}
+    certificate.run = {name: run.field(name) for name in names}
     certificate.run["epoch_rows"] = len(timeline.epochs_s)
     training_s = timeline.end_s - timeline.epochs_s[0]
     certificate.checkpoint_every_s = max(1e-3, round(training_s / _COMMITS_PER_RUN, 3))
@@ -186,10 +186,10 @@ class _Torture:
                 if is_finished:
                     _check_ending(process)
             self._verify(paths, is_finished=is_finished)
-        found = bit_differences(self._whole, paths)
+        found = bit_differences(read_run(self._whole.root), read_run(paths.root))
         certificate.differences += [f"{paths.root.name}: {text}" for text in found]
         certificate.runs_compared += 1
-        certificate.resumes += json.loads(paths.metrics.read_bytes())["resumes"]
+        certificate.resumes += read_run(paths.root).metrics["resumes"] or 0
         self._tell(
             f"{paths.root.name} is finished; differences from the run in peace: {len(found)}"
         )
@@ -217,7 +217,7 @@ class _Torture:
         certificate.findings += [f"{place}: {finding}" for finding in verdict.errors]
         if is_finished:
             return
-        n_rows = _count_epochs(paths.events.read_bytes())
+        n_rows = _count_epochs(read_run(paths.root).events)
         kill = {"run": paths.root.name, "epoch_rows": n_rows, "errors": len(verdict.errors)}
         certificate.kills.append(kill)
         landed, asked = certificate.kills_landed, certificate.kills_asked
@@ -256,11 +256,17 @@ def _check_ending(process: subprocess.Popen[bytes]) -> None:
 
 
 def _timeline(paths: RunPaths) -> _Timeline:
-    rows = [line.split(b",") for line in paths.events.read_bytes().splitlines()]
-    epochs_s = tuple(float(row[_ELAPSED]) for row in rows if row[_EVENT] == b"epoch")
+    rows = read_run(paths.root).events
+    epochs_s = tuple(_elapsed_s(row) for row in rows if row["event"] == "epoch")
     if not epochs_s:
         raise ConfigError("The configuration must train; its run has no epochs.")
-    return _Timeline(epochs_s=epochs_s, end_s=float(rows[-1][_ELAPSED]))
+    return _Timeline(epochs_s=epochs_s, end_s=_elapsed_s(rows[-1]))
+
+
+def _elapsed_s(row: Row) -> float:
+    elapsed_s = row["elapsed_s"]
+    assert isinstance(elapsed_s, float)
+    return elapsed_s
 
 
 def _epoch_rows(
@@ -271,22 +277,17 @@ def _epoch_rows(
     A start writes `provenance.json` after it has cut the log back; while that is as it was when
     the process began (`stamp`), the rows are those of the start before.
     """
-    offset, n_rows = 0, 0
+    log = GrowingLog(paths.events)
     while process.poll() is None:
         if _stamp(paths.provenance) not in (None, stamp):
             stamp = None
-            with paths.events.open("rb") as log:
-                log.seek(offset)
-                whole, newline, _ = log.read().rpartition(b"\n")
-            offset += len(whole) + len(newline)
-            n_rows += _count_epochs(whole)
-            yield n_rows
+            log.read_on()
+            yield _count_epochs(log.rows)
         time.sleep(_POLL_S)
 
 
-def _count_epochs(log: bytes) -> int:
-    rows = (line.split(b",", _EVENT + 1) for line in log.splitlines())
-    return sum(len(row) > _EVENT and row[_EVENT] == b"epoch" for row in rows)
+def _count_epochs(rows: Iterable[Row]) -> int:
+    return sum(row["event"] == "epoch" for row in rows)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

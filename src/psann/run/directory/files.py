@@ -1,0 +1,83 @@
+"""The files of a run directory, read as a stranger's: plain files only, within limits.
+
+A directory may have come from anywhere. Nothing here follows a link, waits for a pipe, opens a
+device, or reads more than its caller expects; what is wrong is raised as a fact, and the caller
+says whose file it is and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from psann._strict_json import parse_strict
+
+MAX_JSON_BYTES = 64 * 2**20
+MAX_LOG_BYTES = 2**30
+MAX_FILE_BYTES = 4 * 2**30
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """Open a file that is there and plain.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or may not be read.
+    ValueError
+        If it is anything but a plain file.
+    """
+    try:
+        # Non-blocking, so that a pipe with no writer does not hold us for ever.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        if path.is_symlink():
+            raise ValueError("it is no plain file") from None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ValueError("it is no plain file")
+    return open(fd, "rb")
+
+
+def read_plain(path: Path, max_bytes: int) -> bytes:
+    """Read a whole file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    max_bytes : int
+        What it may have at most.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or cannot be read.
+    ValueError
+        If it is no plain file, or too large.
+    """
+    with open_plain(path) as file:
+        n_bytes = os.fstat(file.fileno()).st_size
+        if n_bytes > max_bytes:
+            raise ValueError(f"it has {n_bytes:,} bytes, more than {max_bytes:,}")
+        return file.read(max_bytes)
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a file that holds one object of strict JSON.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or cannot be read.
+    ValueError
+        If it is no plain file, too large, or anything but strict JSON.
+    """
+    data = read_plain(path, MAX_JSON_BYTES)
+    try:
+        return parse_strict(data)
+    except ValueError as error:
+        raise ValueError(f"it is not strict JSON ({error})") from None

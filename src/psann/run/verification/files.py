@@ -1,0 +1,131 @@
+"""The files of a run directory as verification sees them, and what it has found in them.
+
+The directory may come from a stranger: links are not followed, sizes are looked at before files
+are read, and whatever is wrong becomes a finding.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from psann._strict_json import parse_strict
+from psann.run.directory.digests import departure
+from psann.run.directory.files import MAX_FILE_BYTES, MAX_JSON_BYTES, read_plain
+from psann.run.directory.paths import RunPaths
+from psann.run.verification.findings import Finding
+
+_MAX_ENTRIES = 100_000
+
+Tell = Callable[[str, str], None]
+"""Takes the name of a file and the rest of a sentence about it."""
+
+
+class RunFiles:
+    """One look at the files of a directory.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The directory.
+    """
+
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+        self.findings: list[Finding] = []
+        self.sizes: dict[str, int] = {}
+        """Bytes of each plain file, by its path from the run directory."""
+        self.left_out: frozenset[str] = frozenset()
+        """Files that an archive was made without."""
+        self._scan()
+
+    def error(self, file: str, message: str) -> None:
+        """Note a broken promise."""
+        self.findings.append(Finding(file, message, True))
+
+    def note(self, file: str, message: str) -> None:
+        """Note what is worth knowing and breaks none."""
+        self.findings.append(Finding(file, message, False))
+
+    def name(self, path: Path) -> str:
+        """Path from the run directory."""
+        return path.relative_to(self.paths.root).as_posix()
+
+    def read(self, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
+        """A file's content, None where that is missing or told as an error."""
+        if name not in self.sizes:
+            return None
+        try:
+            return read_plain(self.paths.root / name, max_bytes)
+        except FileNotFoundError:
+            return None  # a live process has just replaced it
+        except (OSError, ValueError, MemoryError) as problem:
+            self.error(name, f"cannot be read: {problem}")
+            return None
+
+    def json(self, name: str) -> dict[str, object] | None:
+        """The object that a file holds, None where it is missing or told as an error."""
+        data = self.read(name, MAX_JSON_BYTES)
+        if data is None:
+            return None
+        try:
+            return parse_strict(data)
+        except ValueError as problem:
+            self.error(name, f"is not strict JSON: {problem}")
+            return None
+
+    def hold(self, name: str, entry: Mapping[str, object], *, by: str, tell: Tell) -> None:
+        """Hold a file against what a list says of it.
+
+        Parameters
+        ----------
+        name : str
+            Path from the run directory.
+        entry : mapping
+            `bytes` and `sha256`.
+        by : str
+            What the list is called in a sentence.
+        tell : callable
+            Told of a file that is missing or another.
+        """
+        if name not in self.sizes:
+            if name not in self.left_out:
+                tell(name, f"is missing; {by} lists it")
+        elif how := departure(entry, self.sizes[name], lambda: self.read(name)):
+            tell(name, f"is not the file that {by} lists: {how}")
+
+    def _scan(self) -> None:
+        """List plain files; everything else but plain directories is an error."""
+        folders, n_entries = [self.paths.root], 0
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as problem:
+                self.error(self.name(folder), f"cannot be listed: {problem.strerror}")
+                continue
+            n_entries += len(entries)
+            if n_entries > _MAX_ENTRIES:
+                self.error(".", f"holds more than {_MAX_ENTRIES} files; the rest is not checked")
+                return
+            for entry in entries:
+                self._enter(Path(entry.path), folders)
+
+    def _enter(self, path: Path, folders: list[Path]) -> None:
+        name = self.name(path)
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return  # a live process has just replaced it
+        except OSError as problem:
+            self.error(name, f"cannot be looked at: {problem.strerror}")
+            return
+        if stat.S_ISREG(status.st_mode):
+            self.sizes[name] = status.st_size
+        elif stat.S_ISDIR(status.st_mode):
+            folders.append(path)
+        else:
+            kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no file"
+            self.error(name, f"is {kind}; a run directory holds plain files only")
