@@ -14,7 +14,7 @@ from psann.run.config.dump import to_yaml
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.fields import FIELDS, SCHEMA_VERSION
 from psann.run.directory.paths import RunPaths
-from psann.run.reading.sentences import BASELINE_LABELS
+from psann.run.reading.strategies import BASELINE_LABELS
 
 STRATEGIES = ("policy", "policy_delay_1", *BASELINE_LABELS.values())
 # What an attacker, or a clumsy finger, may put wherever a run holds text.

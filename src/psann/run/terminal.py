@@ -12,7 +12,6 @@ from psann._text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 NOTHING = "-"
@@ -29,13 +28,7 @@ _STATUS_COLOURS = {
 
 
 class Terminal:
-    """Where a command writes: a terminal, a pipe, a file, or one that has gone away.
-
-    Parameters
-    ----------
-    stream : text file, optional
-        Standard output by default.
-    """
+    """Where a command writes: a terminal, a pipe, a file, or one that has gone away."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = CarefulStream(sys.stdout if stream is None else stream)
@@ -70,11 +63,6 @@ class Terminal:
         self._stream.flush()
         self._n_redrawn = len(texts)
 
-    def draw(self, renderable: Table) -> None:
-        """Draw a table of rich's whose texts are known to be harmless."""
-        rich_console(self._stream).print(renderable)
-        self._stream.flush()
-
     def table(
         self,
         columns: Sequence[str],
@@ -82,19 +70,20 @@ class Terminal:
         *,
         n_texts: int = 1,
         spare: Sequence[str] = (),
+        width: int | None = None,
     ) -> None:
         """Draw a table: one line per row, however long, for it may be searched.
 
         Parameters
         ----------
-        columns : sequence of str
-            Heads.
         rows : iterable of sequences of str
             Cells; one that is a status is coloured.
         n_texts : int
             Columns of text, at the left; the others hold numbers.
         spare : sequence of str
             Heads of the columns that a narrow terminal may lack, the first to go first.
+        width : int, optional
+            What it may take of a file or pipe too; a terminal has its own.
         """
         from rich.text import Text
 
@@ -102,8 +91,9 @@ class Terminal:
         widths = _widths(lines)
         kept = list(range(len(columns)))
         console = rich_console(self._stream)
+        room = console.width if self.is_live else width
         for head in spare:
-            if not self.is_live or _total(widths, kept) <= console.width:
+            if room is None or _total(widths, kept) <= room:
                 break
             kept.remove(columns.index(head))
         text = Text()
@@ -147,14 +137,10 @@ def curve(
 
     Parameters
     ----------
-    values : sequence of float or None
-        The series.
     width : int
         Most characters.
     span : tuple of float, optional
         Values of the lowest and highest block; those of the series by default.
-    blocks : str
-        Characters from low to high.
 
     Examples
     --------

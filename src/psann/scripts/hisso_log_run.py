@@ -206,16 +206,17 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
     """Show how the command ended: the plan or the result on stdout, the trouble on stderr."""
     if outcome.plan is not None:
         print(outcome.plan)
-    record, paths = outcome.record or {}, outcome.paths
+    record, paths = outcome.record, outcome.paths
     if outcome.message is not None:
-        place = f"\nSee {paths.metrics}, field error." if paths and record.get("error") else ""
-        _complain(outcome.message + place)
-    if paths is not None and (outcome.exit_code == 0 or record.get("best") is not None):
-        from psann.run.reading.sentences import show_result
+        has_story = paths and record and record["error"]
+        _complain(outcome.message + (f"\nSee {paths.metrics}, field error." if has_story else ""))
+    if paths and record and (outcome.exit_code == 0 or record["best"] is not None):
+        from psann.run.reading.closing import show_result
+        from psann.run.reading.reading import read_run
 
-        show_result(record, paths, quiet=quiet)
-        parts = (record.get("timing") or {}).get("profile")
-        if parts and not quiet:
+        show_result(read_run(paths.root), quiet=quiet)
+        parts = (record["timing"] or {}).get("profile")
+        if isinstance(parts, dict) and not quiet:
             from psann.run.execution.profile import profile_table
 
             print(f"\n{profile_table(parts)}\n  trace: {paths.profile}")

@@ -409,7 +409,8 @@ def _unpack(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from psann.run.reading.compare import chosen_runs, names_of
+    from psann.run.reading.compare import chosen_runs
+    from psann.run.reading.comparison import names_of
     from psann.run.reading.export import export
 
     runs = chosen_runs(options.paths)

@@ -11,7 +11,8 @@ import pytest
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.rows import monitor_values
-from psann.run.reading.compare import chosen_runs, names_of, show_comparison
+from psann.run.reading.compare import chosen_runs, show_comparison
+from psann.run.reading.comparison import names_of
 from psann.run.reading.reading import read_run
 from psann.run.terminal import Terminal
 from trials import finished

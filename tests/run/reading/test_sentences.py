@@ -8,7 +8,8 @@ import pytest
 
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
-from psann.run.reading.sentences import result_sentences, result_table, show_result
+from psann.run.reading.closing import show_result
+from psann.run.reading.sentences import result_sentences, result_table
 
 FIGURES = {
     **{

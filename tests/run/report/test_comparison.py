@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from made_runs import HOSTILE, made_run
+from psann.run.reading.content import Report, Section, Table
 from psann.run.reading.reading import read_run
 from psann.run.report.comparison import report_of
-from psann.run.report.content import Report, Section, Table
 from psann.run.report.page import render_html
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from made_runs import STRATEGIES as DRAWN
-from psann.run.report.strategies import run_look, strategy_look, strategy_name
+from psann.run.reading.strategies import strategy_name
+from psann.run.report.strategies import run_look, strategy_look
 
 
 def test_no_two_strategies_look_alike() -> None:

@@ -129,11 +129,6 @@ def _docs_of(holder: type) -> dict[str, str]:
 def write_files(root: Path) -> list[Path]:
     """Write both files.
 
-    Parameters
-    ----------
-    root : Path
-        Root of the repository.
-
     Returns
     -------
     list of Path

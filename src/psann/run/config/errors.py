@@ -22,15 +22,6 @@ def readable_problems(
 ) -> list[str]:
     """Say every finding of a validation in one sentence.
 
-    Parameters
-    ----------
-    error : ValidationError
-        The findings.
-    model : type
-        The model that refused the values.
-    tree : ConfigTree
-        The values, with their origins.
-
     Returns
     -------
     list of str

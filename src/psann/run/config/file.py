@@ -86,8 +86,6 @@ def parse_value(text: str, *, source: str) -> Any:
 
     Parameters
     ----------
-    text : str
-        The text after the equals sign.
     source : str
         The option as the user wrote it; it begins every message.
 

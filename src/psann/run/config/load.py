@@ -161,8 +161,6 @@ def dump_resolved(
 
     Parameters
     ----------
-    config : RunConfig
-        The configuration of a run.
     npz_sha256, init_from_sha256 : str, optional
         Digests of the files that it names; None keeps the recorded ones.
 
@@ -183,11 +181,6 @@ def config_sha256(config: RunConfig) -> str:
 
     Left out are what is recorded, the device, the commit interval, how a file is read, and the two
     file names: their contents have digests of their own.
-
-    Parameters
-    ----------
-    config : RunConfig
-        The configuration of a run.
 
     Returns
     -------

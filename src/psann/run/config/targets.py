@@ -48,8 +48,6 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
 
     Parameters
     ----------
-    config : RunConfig
-        A valid configuration.
     only_import : sequence of str
         Module prefixes outside of which nothing is imported; empty allows all of the user's.
 
@@ -83,11 +81,6 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
 
 def estimator_arguments(config: RunConfig) -> dict[str, Any]:
     """Return the constructor's arguments: `estimator.params`, and what `training` and others hold.
-
-    Parameters
-    ----------
-    config : RunConfig
-        A valid configuration.
 
     Returns
     -------

@@ -81,12 +81,8 @@ def find_problems(
 
     Parameters
     ----------
-    arrays : mapping of str to ndarray
-        Float arrays and extras, by key.
     given : frozenset of str
         All keys of the source, also of arrays that could not be read: those are not missing.
-    needs : DataRequirements
-        What the run needs.
 
     Returns
     -------
@@ -111,13 +107,6 @@ def find_problems(
 
 def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
     """Look for what is allowed but seldom meant, in arrays without problems.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        Arrays in which `find_problems` found none.
-    needs : DataRequirements
-        What the run needs.
 
     Returns
     -------

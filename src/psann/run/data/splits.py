@@ -74,11 +74,6 @@ class DataSplits:
     def split(self, name: Literal["train", "val", "test"]) -> dict[str, Array]:
         """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
 
-        Parameters
-        ----------
-        name : str
-            `train`, `val` or `test`.
-
         Returns
         -------
         dict of str to ndarray
@@ -108,8 +103,6 @@ def load_splits(
         Archive path, or loader name and its keyword arguments.
     load_function : callable or None
         The imported loader; None reads `data.npz`. What it raises is not caught.
-    requirements : DataRequirements
-        What the run needs.
 
     Returns
     -------

@@ -26,10 +26,6 @@ class Checkpoints:
 
     Parameters
     ----------
-    storage : Storage
-        The run directory.
-    paths : RunPaths
-        Its file names.
     keep_checkpoints : bool
         Keep every checkpoint; otherwise only those of best and warm start are kept.
 
@@ -85,12 +81,8 @@ class Checkpoints:
         kind : {"best", "best_seed", "epoch", "warm_start"}
             The best of the run, the best of one of its seeds, that after one epoch (written only
             if checkpoints are kept), or that after the supervised epochs.
-        data : bytes
-            The estimator file.
         epoch : int
             Epoch of its weights, 0 for the untrained candidate.
-        metric : float or None
-            Value of the monitor.
         seed : int, optional
             Its seed, where the run has several: all but the best of the run have a file of their
             own then.
@@ -127,15 +119,7 @@ class Checkpoints:
         self._save(path, data, epoch=epoch, metric=metric, seed=seed)
 
     def save_last(self, data: bytes, *, epoch: int) -> None:
-        """Write a resume state; the one before it, if it is whole, is kept as `previous`.
-
-        Parameters
-        ----------
-        data : bytes
-            The state.
-        epoch : int
-            Epochs that it has behind it.
-        """
+        """Write a resume state; the one before it, if it is whole, is kept as `previous`."""
         last, previous = self._paths.resume_states
         entry = self._entries.pop(last.name, None)
         # A damaged one must not take the place of what may be the only state that can be read.
@@ -181,8 +165,6 @@ def remove_leftovers(paths: RunPaths, done: Mapping[str, Any]) -> None:
 
     Parameters
     ----------
-    paths : RunPaths
-        The directory.
     done : mapping
         Its last `metrics.json`, which names every file that is meant to stay.
 

@@ -54,8 +54,6 @@ def departure(entry: Mapping[str, object], n_bytes: int, read: Callable[[], byte
     ----------
     entry : mapping
         `bytes` and `sha256`; one that it lacks says nothing.
-    n_bytes : int
-        Size of the file.
     read : callable
         Its content, asked for only where the size is right; None if it cannot be read, which has
         been told then.
@@ -83,13 +81,6 @@ def is_what(entry: Mapping[str, object], path: Path) -> bool:
 
 def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -> dict[str, Entry]:
     """Measure every file of a finished run, for `artefacts` in the last `metrics.json`.
-
-    Parameters
-    ----------
-    paths : RunPaths
-        The run directory.
-    leaving_out : collection of Path
-        Files that are about to go.
 
     Returns
     -------

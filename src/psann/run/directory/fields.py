@@ -52,7 +52,7 @@ NEVER_NULL, LATER, OF_THE_START = Trait.NEVER_NULL, Trait.LATER, Trait.OF_THE_ST
 OF_THE_EPOCH, JUDGED, FIGURES = Trait.OF_THE_EPOCH, Trait.JUDGED, Trait.FIGURES
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Shown:
     """How a number stands in a table."""
 
@@ -397,8 +397,6 @@ def is_of_its_kind(name: str, value: object) -> bool:
     ----------
     name : str
         One of `FIELDS`; anything else may be of any type.
-    value : object
-        Anything that JSON holds.
     """
     kinds = kinds_of(name)
     if value is None or not kinds:

@@ -47,8 +47,6 @@ def read_plain(path: Path, max_bytes: int) -> bytes:
 
     Parameters
     ----------
-    path : Path
-        The file.
     max_bytes : int
         What it may have at most.
 

@@ -48,8 +48,6 @@ def judge(
 
     Parameters
     ----------
-    paths : RunPaths
-        The run directory.
     metrics : mapping
         The fields `status` and `heartbeat` of `metrics.json`, None where it has none.
     starts : sequence of mapping

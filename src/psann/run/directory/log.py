@@ -43,14 +43,8 @@ def log_event(logger: logging.Logger, level: int, event: str, message: str, **co
 
     Parameters
     ----------
-    logger : logging.Logger
-        The module's logger, below `psann`.
     level : int
         Level of the record; the console shows INFO and above.
-    event : str
-        One of `EVENTS`.
-    message : str
-        One line for a person.
     **columns : Any
         Values by column: numbers, True or False for flags, text for `phase` and `state_reset`,
         None for nothing.
@@ -86,8 +80,6 @@ class CsvFormatter(logging.Formatter):
     ----------
     columns : tuple of str
         Those of the file: a log that an earlier release began lacks the later ones.
-    first_seq : int
-        Number of the first row.
     clock : callable
         Monotonic seconds.
     """
@@ -108,11 +100,6 @@ class CsvFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the row, with its line end.
-
-        Parameters
-        ----------
-        record : logging.LogRecord
-            Any record; `log_event` gives it column values.
 
         Returns
         -------
@@ -151,10 +138,6 @@ class EventsHandler(logging.Handler):
 
     Parameters
     ----------
-    storage : Storage
-        The run directory.
-    path : Path
-        The file.
     clock : callable
         Monotonic seconds.
 
@@ -178,13 +161,7 @@ class EventsHandler(logging.Handler):
         self._prepare()
 
     def rows_after(self, size_bytes: int) -> bytes:
-        """Read what `cut_back` would take away.
-
-        Parameters
-        ----------
-        size_bytes : int
-            Length to keep.
-        """
+        """Read what `cut_back` would take away."""
         return read_plain(self._file.path, MAX_LOG_BYTES)[size_bytes:]
 
     def cut_back(self, size_bytes: int) -> None:

@@ -26,11 +26,6 @@ _FIGURE_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
 def read_metrics(path: Path) -> tuple[Record, list[str]]:
     """Read a `metrics.json` of any version, as far as it can be read.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
     Returns
     -------
     record : Record

@@ -73,8 +73,6 @@ def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
 
     Parameters
     ----------
-    path : str or Path
-        File written by `numpy.savez` or `numpy.savez_compressed`.
     mmap : bool
         Leave arrays in the file, as read-only memory maps, where they lie there as they are used:
         not compressed, row-major, native float32 or float64. Checksums are compared all the same.
@@ -123,11 +121,6 @@ def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Write arrays as an archive whose bytes depend on nothing but them.
 
     Stored without compression and without times: another zlib or another clock gives the same.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        Numbers and texts by key.
 
     Returns
     -------

@@ -28,11 +28,6 @@ class PackingList:
 def parse_list(data: bytes) -> PackingList:
     """Read a `packed.json` that nobody vouches for.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-
     Raises
     ------
     ValueError

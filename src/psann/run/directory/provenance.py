@@ -40,8 +40,6 @@ def describe_start(argv: Sequence[str], facts: Mapping[str, Any]) -> dict[str, A
 
     Parameters
     ----------
-    argv : sequence of str
-        The command line.
     facts : mapping
         What only the runner knows: device, threads, deterministic flags, digests of the data.
 
@@ -72,15 +70,6 @@ def describe_start(argv: Sequence[str], facts: Mapping[str, Any]) -> dict[str, A
 
 def save_start(storage: Storage, path: Path, entry: Mapping[str, Any]) -> None:
     """Add one start to the list in `provenance.json`.
-
-    Parameters
-    ----------
-    storage : Storage
-        The run directory.
-    path : Path
-        The file; made when missing.
-    entry : mapping
-        What `describe_start` returned.
 
     Raises
     ------

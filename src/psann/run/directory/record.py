@@ -67,13 +67,7 @@ class RunRecord:
         }
 
     def go_on_from(self, earlier: Record) -> None:
-        """Be the same run as an earlier start of it.
-
-        Parameters
-        ----------
-        earlier : Record
-            Its `metrics.json`.
-        """
+        """Be the same run as an earlier start of it."""
         # All of it stays true until training knows more, but for how that start ended.
         ending = {*_OWN, "status", "error", "artefacts"} - {"started_utc"}
         known = {name: value for name, value in earlier.items() if value is not None}
@@ -82,15 +76,7 @@ class RunRecord:
         self._start_s -= earlier["duration_seconds"] or 0.0
 
     def attach(self, storage: Storage, path: Path) -> None:
-        """Give the record its file and write it.
-
-        Parameters
-        ----------
-        storage : Storage
-            The run directory.
-        path : Path
-            `metrics.json` in it.
-        """
+        """Give the record its file and write it."""
         self._storage = storage
         self._path = path
         self.flush(force=True)
@@ -127,15 +113,7 @@ class RunRecord:
             self._fields["finished_utc"] = utc_text(self._updated_s) if is_over else None
 
     def fail(self, error: BaseException, *, status: str = "failed") -> None:
-        """Record what ended the run.
-
-        Parameters
-        ----------
-        error : BaseException
-            The exception, with its traceback.
-        status : str
-            `failed` or `diverged`.
-        """
+        """Record what ended the run."""
         self.update(status=status, error="".join(traceback.format_exception(error)))
 
     def flush(self, *, force: bool = False) -> None:

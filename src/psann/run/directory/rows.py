@@ -48,13 +48,6 @@ def split_log(data: bytes) -> tuple[bytes | None, list[bytes], bytes]:
 def cells_of(line: bytes | str, columns: Sequence[str] = COLUMNS) -> Cells:
     """Read one line.
 
-    Parameters
-    ----------
-    line : bytes or str
-        With or without its line end.
-    columns : sequence of str
-        What the header names.
-
     Raises
     ------
     ValueError
@@ -130,15 +123,7 @@ def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
 
 
 def monitor_values(epochs: Sequence[Row], column: str) -> list[float | None]:
-    """Values of a column by epoch of the main phase, of the first seed and fold.
-
-    Parameters
-    ----------
-    epochs : sequence of dict
-        Rows of epochs.
-    column : str
-        Such as `val_reward_mean`.
-    """
+    """Values of a column by epoch of the main phase, of the first seed and fold."""
     rows = [row for row in epochs if row["phase"] != "warm_start"]
     first = [(row["seed"], row["fold"]) for row in rows[:1]]
     of_first = [row[column] for row in rows if (row["seed"], row["fold"]) in first]

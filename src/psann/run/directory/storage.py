@@ -49,8 +49,6 @@ class Storage:
     ----------
     root : Path
         The run directory. Every path given to a method lies below it.
-    calls : SystemCalls, optional
-        The system calls to use.
 
     Notes
     -----
@@ -91,8 +89,6 @@ class Storage:
         ----------
         path : Path
             The file; a link in its place is replaced, not followed.
-        data : bytes
-            Its content.
 
         Raises
         ------
@@ -137,13 +133,7 @@ class Storage:
         return AppendFile(path, fd, self._calls)
 
     def make_directory(self, path: Path) -> None:
-        """Make one directory; an existing one is left as it is.
-
-        Parameters
-        ----------
-        path : Path
-            The directory; its parent exists.
-        """
+        """Make one directory; an existing one is left as it is."""
         with self._parent(path) as (directory, name):
             try:
                 self._calls.mkdir(name, dir_fd=directory)
@@ -183,13 +173,6 @@ class Storage:
 
     def archive(self, entries: Iterable[Path], attempts: Path) -> Path:
         """Move what an earlier start left into a new numbered directory.
-
-        Parameters
-        ----------
-        entries : iterable of Path
-            What to move, in this order.
-        attempts : Path
-            Directory of the archive, made when missing.
 
         Returns
         -------
@@ -328,11 +311,6 @@ class AppendFile:
 
     def write(self, row: bytes) -> None:
         """Append one row in one call.
-
-        Parameters
-        ----------
-        row : bytes
-            The row with its line end.
 
         Raises
         ------

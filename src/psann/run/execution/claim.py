@@ -25,8 +25,6 @@ def claim_directory(
 
     Parameters
     ----------
-    paths : RunPaths
-        The directory.
     overwrite : bool
         Whether an existing run may be set aside.
     resume : bool

@@ -52,10 +52,6 @@ class ConsoleProgress:
 
     Parameters
     ----------
-    stream : text file, optional
-        Where to write; standard error by default.
-    quiet : bool
-        Show warnings and errors only.
     clock : callable
         Monotonic seconds.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
+from psann.run.directory.fields import Record
 from psann.run.directory.log import EventsHandler
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
@@ -80,5 +79,5 @@ class Outcome:
     plan: str | None = None
     """What a run would do, when only that was asked."""
     paths: RunPaths | None = None
-    record: Mapping[str, Any] | None = None
+    record: Record | None = None
     """The last `metrics.json`, once there is a run directory."""

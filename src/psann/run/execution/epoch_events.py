@@ -20,8 +20,6 @@ class EpochEvents:
 
     Parameters
     ----------
-    logger : logging.Logger
-        Where to log.
     n_logged : mapping, optional
         Epochs by phase and seed whose rows are in the log already, when a run goes on.
     seed : int, optional

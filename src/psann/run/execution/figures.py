@@ -40,15 +40,6 @@ Fitted = BasePSANNRegressor | Ensemble
 def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> dict[str, Any]:
     """Losses and rewards of validation and test rows, of the estimator's own weights.
 
-    Parameters
-    ----------
-    estimator : BasePSANNRegressor or Ensemble
-        Fitted.
-    splits : DataSplits
-        The arrays.
-    config : RunConfig
-        How to judge.
-
     Returns
     -------
     dict
@@ -109,8 +100,6 @@ def portfolio_figures(
 
     Parameters
     ----------
-    estimator, splits, config
-        As for `split_figures`.
     n_trials : int, optional
         Candidates from which the policy was chosen; None if that is not known.
     with_baselines : bool
@@ -200,8 +189,6 @@ def count_trials(result: FitResult, *, has_validation: bool) -> int:
 
     Parameters
     ----------
-    result : FitResult
-        What the training did.
     has_validation : bool
         Whether the untrained policy competed as epoch 0.
     """
@@ -232,13 +219,7 @@ def best_of(group: Sequence[TrainState]) -> TrainState | None:
 
 
 def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
-    """Fields of `metrics.json` that an epoch may change.
-
-    Parameters
-    ----------
-    group : sequence of TrainState
-        Where each seed stands.
-    """
+    """Fields of `metrics.json` that an epoch may change."""
     figures: dict[str, Any] = {
         "epoch": max(state.epoch for state in group),
         "episodes": sum(state.episodes for state in group),
@@ -276,15 +257,7 @@ def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
 
 
 def best_epoch_figures(history: Sequence[EpochRecord], best_epoch: int) -> dict[str, Any]:
-    """Training figures of the best epoch; epoch 0 was not trained and has none.
-
-    Parameters
-    ----------
-    history : sequence of EpochRecord
-        Epochs of the last phase, in order.
-    best_epoch : int
-        The epoch whose weights are kept.
-    """
+    """Training figures of the best epoch; epoch 0 was not trained and has none."""
     kept = history[best_epoch - 1] if best_epoch else None
     names = ("train_loss", "val_loss", "reward_mean", "reward_std", "val_reward_mean")
     return {name: None if kept is None else getattr(kept, name) for name in names}

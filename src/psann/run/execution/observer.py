@@ -31,14 +31,8 @@ class RunObserver(Observer):
     ----------
     estimators : mapping
         What is being fitted, by seed; each turns a state of its own into the bytes of a file.
-    record : RunRecord
-        The summary.
-    checkpoints : Checkpoints
-        Where estimators go.
     resume_state : callable
         Turns the states of all seeds into the bytes of a resume state.
-    stop : StopRequest
-        Polled after every launch and epoch.
     checkpoint_every_s : float
         Seconds between two commits, at least.
     """

@@ -31,10 +31,6 @@ def describe_plan(
 
     Parameters
     ----------
-    config : RunConfig
-        A valid configuration.
-    paths : RunPaths
-        Where the run would go.
     resumes : bool
         Whether it would go on from the resume state there.
     only_import : sequence of str

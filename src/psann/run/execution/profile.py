@@ -54,13 +54,6 @@ class ProfileObserver(Observer):
 
     The first launch pays for the compiler and for cold caches.
 
-    Parameters
-    ----------
-    storage : Storage
-        The run directory.
-    paths : RunPaths
-        Its names; the trace becomes `paths.profile`.
-
     Attributes
     ----------
     shares : dict of str to float
@@ -113,11 +106,6 @@ class ProfileObserver(Observer):
 
     def timing(self, timing: Mapping[str, float]) -> dict[str, Any]:
         """Seconds of training by part, for the field `profile` of `timing`.
-
-        Parameters
-        ----------
-        timing : mapping
-            ``data_s step_s val_s checkpoint_s`` of the run.
 
         Returns
         -------
@@ -228,11 +216,6 @@ _ROWS = {
 
 def profile_table(timing: Mapping[str, Any]) -> str:
     """Lay out where the time of training went.
-
-    Parameters
-    ----------
-    timing : mapping
-        What `ProfileObserver.timing` returned.
 
     Returns
     -------

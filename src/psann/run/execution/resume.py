@@ -74,10 +74,6 @@ def run_identity(
 
     Parameters
     ----------
-    config : RunConfig
-        A valid configuration.
-    data_sha256 : str
-        Digest of its arrays.
     init_from_sha256 : str or None
         Digest of the estimator that it begins from.
     """
@@ -193,8 +189,6 @@ def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = 
     ----------
     then, now : RunIdentity
         Of the start that left the state, and of this one.
-    phase : str, optional
-        What that start was doing.
 
     Raises
     ------

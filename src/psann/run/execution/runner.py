@@ -63,11 +63,6 @@ _logger = logging.getLogger(__name__)
 def execute(request: RunRequest) -> Outcome:
     """Do a run, and turn every ending into an exit code and a `metrics.json`.
 
-    Parameters
-    ----------
-    request : RunRequest
-        What the command line asks for.
-
     Returns
     -------
     Outcome
@@ -134,11 +129,6 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
 
 def check(request: RunRequest) -> Outcome:
     """Find out what a run would do, or what stands in its way; write nothing.
-
-    Parameters
-    ----------
-    request : RunRequest
-        What the command line asks for.
 
     Returns
     -------

@@ -80,13 +80,6 @@ class StopRequest:
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: only remember it, but for a second Ctrl-C, which leaves at once.
 
-        Parameters
-        ----------
-        number : int
-            The signal.
-        frame : frame or None
-            Where it came; not used.
-
         Raises
         ------
         KeyboardInterrupt
@@ -121,8 +114,6 @@ def stop_requests(
     ----------
     max_time_minutes : float, optional
         Time limit from here, greater than 0.
-    preempt_exit_code : int
-        What a preempted run exits with.
     clock : callable
         Monotonic seconds.
 

@@ -70,10 +70,6 @@ class StudyRoom:
     ----------
     context : RunContext
         The run; its main training is over and its resume state written.
-    config : RunConfig
-        The recipe.
-    targets : ResolvedTargets
-        What it names.
     """
 
     def __init__(self, context: RunContext, config: RunConfig, targets: ResolvedTargets) -> None:
@@ -197,8 +193,6 @@ def run_studies(
 
     Parameters
     ----------
-    context, config, targets, splits
-        The run; its main training is over.
     growth : float or None
         Annual log growth of the main policy over 1/N; of several seeds, of their ensemble.
 

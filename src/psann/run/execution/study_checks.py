@@ -91,11 +91,6 @@ def folds_of(config: RunConfig, splits: DataSplits) -> list[Fold]:
 def find_jumps(config: RunConfig, splits: DataSplits) -> list[str]:
     """Where prices do not seem to go on from split to split: folds would take that for a move.
 
-    Parameters
-    ----------
-    config, splits
-        Valid, the run's.
-
     Returns
     -------
     list of str

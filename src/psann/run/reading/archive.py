@@ -120,8 +120,6 @@ def unpack(archive: Path, folder: Path) -> Packed:
 
     Parameters
     ----------
-    archive : Path
-        What `pack` wrote, wherever it comes from.
     folder : Path
         Where the run directory goes, under its own name; made when missing.
 

@@ -83,13 +83,7 @@ def config_differences(runs: Sequence[RunView]) -> tuple[Difference, ...]:
 
 
 def circumstances(runs: Sequence[RunView]) -> tuple[Difference, ...]:
-    """What else may make runs differ: data, code, versions, device.
-
-    Parameters
-    ----------
-    runs : sequence of RunView
-        Two or more.
-    """
+    """What else may make runs differ: data, code, versions, device."""
     facts = [_facts(run) for run in runs]
     keys = dict.fromkeys(key for values in facts for key in values)
     found = (Difference(key, tuple(values.get(key) for values in facts)) for key in keys)
@@ -119,13 +113,6 @@ def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
 
 def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[str]:
     """Say in sentences in what runs differ.
-
-    Parameters
-    ----------
-    runs : sequence of RunView
-        Two or more.
-    name_of : callable
-        Name of a run for a reader.
 
     Returns
     -------

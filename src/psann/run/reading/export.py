@@ -51,8 +51,6 @@ def export(runs: Sequence[tuple[str, RunView]], *, to: str, output: str) -> list
     ----------
     runs : sequence of (str, RunView)
         Each with a name that no other has.
-    to : str
-        One of `TARGETS`.
     output : str
         A directory; for MLflow also the address of a tracking server or database.
 

@@ -5,33 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
 from psann.errors import UsageError, did_you_mean
 from psann.run.directory.fields import FIELDS
-from psann.run.reading.quantities import QUANTITIES, quantity
+from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
 from psann.run.reading.reading import Runs, RunView, flat, flat_metrics
 from psann.run.reading.where import parse_condition
 from psann.run.terminal import NOTHING, Terminal
 
 _TEXT_COLUMNS = {"run": "run", "status": "status", "mode": "mode", "monitor": "monitor"}
-_NUMBER_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "best_epoch": ("best epoch", "{:.0f}".format),
-    "reward_mean": ("train reward", "{:.4g}".format),
-    "val_reward_mean": ("val reward", "{:.4g}".format),
-    "test_reward_mean": ("test reward", "{:.4g}".format),
-    "portfolio_metrics.annual_log_growth": (
-        "growth/year",
-        quantity("portfolio_metrics.annual_log_growth").write,
-    ),
-    "excess_growth": ("over 1/N", quantity("excess_growth").write),
-    "duration_seconds": ("duration", clock_text),
-}
+_NUMBER_COLUMNS = tuple(each for each in QUANTITIES if each.shown.head)
 _SPARE = ("train reward", "monitor", "mode", "device", "best epoch", "test reward", "duration")
-_DERIVED = ("excess_growth", "excess_growth_delay_1")
+_DERIVED = tuple(each.key for each in DERIVED)
 
 
 @dataclass(frozen=True)
@@ -51,15 +40,11 @@ def list_runs(
 
     Parameters
     ----------
-    runs : Runs
-        Those that were found.
     where : str, optional
         Condition that a run must meet, such as `val_reward_mean>0 and device=="cpu"`; the
         configuration is asked as `config.training.lr`.
     sort : str, optional
         Name to sort by, lowest first; runs without it come last. By path when not given.
-    reverse : bool
-        Highest, or last, first.
 
     Returns
     -------
@@ -95,16 +80,8 @@ def list_runs(
 
 
 def show_table(listing: Listing, terminal: Terminal) -> None:
-    """Draw one row per run, then what is wrong with some of them.
-
-    Parameters
-    ----------
-    listing : Listing
-        The runs.
-    terminal : Terminal
-        Where to.
-    """
-    heads = [*_TEXT_COLUMNS.values(), *(head for head, _ in _NUMBER_COLUMNS.values()), "device"]
+    """Draw one row per run, then what is wrong with some of them."""
+    heads = [*_TEXT_COLUMNS.values(), *(each.shown.head for each in _NUMBER_COLUMNS), "device"]
     if listing.values:
         rows = (_cells(values) for values in listing.values)
         terminal.table(heads, rows, n_texts=len(_TEXT_COLUMNS), spare=_SPARE)
@@ -142,7 +119,7 @@ def to_csv_text(listing: Listing) -> str:
 
 
 def _values(runs: Runs, run: RunView, *, with_config: bool) -> dict[str, Any]:
-    derived = {each.key: each.of(run) for each in QUANTITIES if each.key in _DERIVED}
+    derived = {each.key: each.of(run) for each in DERIVED}
     config = flat({"config": run.config}) if with_config else {}
     return {"run": runs.name_of(run), **flat_metrics(run), **derived, **config}
 
@@ -167,10 +144,14 @@ def _is_sortable(value: Any) -> bool:
 def _cells(values: Mapping[str, Any]) -> Sequence[str]:
     texts = [str(values.get(name) or NOTHING) for name in _TEXT_COLUMNS]
     numbers = [
-        write(value) if isinstance(value := values.get(name), int | float) else NOTHING
-        for name, (_, write) in _NUMBER_COLUMNS.items()
+        _write(each, value) if isinstance(value := values.get(each.key), int | float) else NOTHING
+        for each in _NUMBER_COLUMNS
     ]
     return [*texts, *numbers, str(values.get("device") or NOTHING)]
+
+
+def _write(each: Quantity, value: float) -> str:
+    return clock_text(value) if each.shown.unit == "s" else each.write(value)
 
 
 def _summary(listing: Listing) -> str:

@@ -1,29 +1,43 @@
-"""What the numbers of a run are called, in which unit, and which way is better."""
+"""The numbers that runs are compared by: fields of the record, and figures of its portfolios."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from psann.run.directory.fields import FIELDS, Shown
+from psann.run.reading.content import number
 from psann.run.reading.reading import RunView
 
 _POLICY, _DELAYED, _UNIFORM = "portfolio_metrics", "portfolio_metrics_delay_1", "baselines.uniform"
 _GROWTH = "annual_log_growth"
+_EXCESSES = {"excess_growth": _POLICY, "excess_growth_delay_1": _DELAYED}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Quantity:
     """One number of a run."""
 
     key: str
     """Its dotted key in `metrics.json`; `excess_growth` and `excess_growth_delay_1` are
     differences of two."""
-    label: str
-    unit: str
-    better: Literal["higher", "lower", ""]
-    """Empty where neither is better."""
-    write: Callable[[float], str] = "{:.4g}".format
+    shown: Shown
+
+    @property
+    def better(self) -> Literal["higher", "lower", ""]:
+        """Which way is better, empty where neither is."""
+        return self.shown.better
+
+    @property
+    def head(self) -> str:
+        """Label, unit and direction, for the head of a column."""
+        details = [self.shown.unit, self.better and f"{self.better} is better"]
+        joined = ", ".join(filter(None, details))
+        return f"{self.shown.label} ({joined})" if joined else self.shown.label
+
+    def write(self, value: float | None) -> str:
+        """Write a value; a dash where there is none."""
+        return number(value, self.shown.form)
 
     def of(self, run: RunView) -> float | None:
         """Value in a run; None where it has none."""
@@ -34,36 +48,41 @@ class Quantity:
         return None if growth is None or uniform is None else growth - uniform
 
 
-_EXCESSES = {"excess_growth": _POLICY, "excess_growth_delay_1": _DELAYED}
-_SIGNED, _SHARE, _WHOLE = "{:+.4f}".format, "{:.2%}".format, "{:,.0f}".format
-
-_ROWS: tuple[tuple[str, str, str, Literal["higher", "lower", ""], Callable[[float], str]], ...] = (
-    ("val_reward_mean", "validation reward", "per row", "higher", "{:.4g}".format),
-    ("test_reward_mean", "test reward", "per row", "higher", "{:.4g}".format),
-    ("reward_mean", "training reward", "per row", "higher", "{:.4g}".format),
-    ("train_loss", "training loss", "", "lower", "{:.4g}".format),
-    ("val_loss", "validation loss", "", "lower", "{:.4g}".format),
-    ("test_loss", "test loss", "", "lower", "{:.4g}".format),
-    (f"{_POLICY}.{_GROWTH}", "test log growth", "per year", "higher", _SIGNED),
-    ("excess_growth", "test log growth over 1/N", "per year", "higher", _SIGNED),
-    ("excess_growth_delay_1", "... traded one row later", "per year", "higher", _SIGNED),
-    (f"{_POLICY}.annual_sharpe", "Sharpe ratio", "per year", "higher", "{:.2f}".format),
-    (f"{_POLICY}.annual_volatility", "volatility", "per year", "lower", _SHARE),
-    (f"{_POLICY}.max_drawdown", "max drawdown", "of wealth", "higher", _SHARE),
-    (f"{_POLICY}.cum_return", "return", "of initial wealth", "higher", _SHARE),
-    (f"{_POLICY}.turnover_traded", "traded weight", "per row", "lower", "{:.4f}".format),
-    (f"{_POLICY}.cost_paid", "cost paid", "log growth", "lower", "{:.4f}".format),
-    ("best_epoch", "best epoch", "", "", _WHOLE),
-    ("temperature", "temperature", "", "", "{:.3g}".format),
-    ("episodes", "episodes", "", "", _WHOLE),
-    ("duration_seconds", "duration", "s", "lower", "{:,.1f}".format),
-    ("throughput_eps_per_sec", "throughput", "episodes/s", "higher", _WHOLE),
+_PORTFOLIO = (
+    Quantity(
+        f"{_POLICY}.{_GROWTH}",
+        Shown("test log growth", "per year", "higher", "+.4f", head="growth/year", rank=10),
+    ),
+    Quantity(
+        "excess_growth",
+        Shown("test log growth over 1/N", "per year", "higher", "+.4f", head="over 1/N", rank=11),
+    ),
+    Quantity(
+        "excess_growth_delay_1",
+        Shown("... traded one row later", "per year", "higher", "+.4f", rank=12),
+    ),
+    Quantity(
+        f"{_POLICY}.annual_sharpe", Shown("Sharpe ratio", "per year", "higher", ".2f", rank=13)
+    ),
+    Quantity(
+        f"{_POLICY}.annual_volatility", Shown("volatility", "per year", "lower", ".2%", rank=14)
+    ),
+    Quantity(
+        f"{_POLICY}.max_drawdown", Shown("max drawdown", "of wealth", "higher", ".2%", rank=15)
+    ),
+    Quantity(
+        f"{_POLICY}.cum_return", Shown("return", "of initial wealth", "higher", ".2%", rank=16)
+    ),
+    Quantity(
+        f"{_POLICY}.turnover_traded", Shown("traded weight", "per row", "lower", ".4f", rank=17)
+    ),
+    Quantity(f"{_POLICY}.cost_paid", Shown("cost paid", "log growth", "lower", ".4f", rank=18)),
 )
-QUANTITIES = tuple(
-    Quantity(key=key, label=label, unit=unit, better=better, write=write)
-    for key, label, unit, better, write in _ROWS
-)
-"""The numbers that runs are compared by, the most telling first."""
+_OF_THE_RECORD = (Quantity(name, each.shown) for name, each in FIELDS.items() if each.shown)
+QUANTITIES = tuple(sorted([*_OF_THE_RECORD, *_PORTFOLIO], key=lambda each: each.shown.rank))
+"""Every one, the most telling first."""
+DERIVED = tuple(each for each in QUANTITIES if each.key in _EXCESSES)
+"""Those that are no figure of the record themselves."""
 
 
 def quantity(key: str) -> Quantity:

@@ -67,11 +67,6 @@ class RunView:
     def figure(self, key: str) -> float | None:
         """Look a number up by its dotted key.
 
-        Parameters
-        ----------
-        key : str
-            Such as `val_loss` or `portfolio_metrics.sharpe`.
-
         Returns
         -------
         float or None

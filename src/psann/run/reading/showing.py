@@ -3,74 +3,52 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import cast
 
 from psann._text import clock_text
 from psann.run.directory.columns import MONITOR_COLUMNS
+from psann.run.directory.fields import Record
 from psann.run.directory.liveness import DEAD, STALE, UNKNOWN
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.rows import Row, monitor_values
+from psann.run.reading.content import Table
 from psann.run.reading.growing_log import GrowingLog
-from psann.run.reading.quantities import QUANTITIES
-from psann.run.reading.reading import RunView, flat, read_run
-from psann.run.reading.sentences import result_sentences, result_table
+from psann.run.reading.reading import RunView, read_run
+from psann.run.reading.rendering import draw
+from psann.run.reading.sentences import result_sentences
+from psann.run.reading.tables import (
+    config_table,
+    key_figures_table,
+    origin_tables,
+    result_table,
+)
 from psann.run.terminal import Terminal
 
 _LAST_LINES = 30
-_T = TypeVar("_T")
 BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})
 """Statuses that a script should not go on from."""
 
 
 def show_run(run: RunView, terminal: Terminal) -> None:
-    """Write what is known of a run: status, numbers, curve, configuration, origin, problems.
-
-    Parameters
-    ----------
-    run : RunView
-        The run.
-    terminal : Terminal
-        Where to.
-    """
+    """Write what is known of a run: status, numbers, curve, configuration, origin, problems."""
     terminal.lines(status_lines(run))
     if run.status not in ("running", UNKNOWN):
-        record = {**run.metrics, "status": run.status}
-        terminal.lines(_as_far_as_it_goes(lambda: result_sentences(record)) or [])
-    terminal.line()
-    rows = [
-        [quantity.label, quantity.unit, quantity.write(value)]
-        for quantity in QUANTITIES
-        if (value := quantity.of(run)) is not None
-    ]
-    if rows:
-        terminal.table(["quantity", "unit", "value"], rows, n_texts=2)
-    table = _as_far_as_it_goes(lambda: result_table(run.metrics))
-    if table is not None:
-        terminal.line()
-        terminal.draw(table)
+        terminal.lines(result_sentences(cast(Record, {**run.metrics, "status": run.status})))
+    _show_tables([key_figures_table(run), result_table(run)], terminal)
     _show_curve(run, terminal)
-    for title, values in (
-        ("configuration", flat(run.config)),
-        ("origin (last start)", _origin(run)),
-    ):
-        known = {key: value for key, value in values.items() if value is not None}
-        if known:
-            terminal.line()
-            terminal.table([title, "value"], [[k, _text(v)] for k, v in known.items()], n_texts=2)
+    origin = origin_tables(run)[-1:]
+    _show_tables([config_table(run), *origin], terminal)
     _show_block("problems", run.problems, terminal)
     _show_block("error", (run.metrics["error"] or "").rstrip().split("\n"), terminal)
 
 
-def _as_far_as_it_goes(make: Callable[[], _T]) -> _T | None:
-    """What is made of a record; None of one that lacks what this version's records have."""
-    try:
-        return make()
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
+def _show_tables(tables: Sequence[Table | None], terminal: Terminal) -> None:
+    for table in filter(None, tables):
+        terminal.line()
+        draw(table, terminal)
 
 
 def to_json_text(run: RunView) -> str:
@@ -87,13 +65,7 @@ def to_json_text(run: RunView) -> str:
 
 
 def status_lines(run: RunView) -> list[str]:
-    """Say in a few lines how a run is doing.
-
-    Parameters
-    ----------
-    run : RunView
-        The run.
-    """
+    """Say in a few lines how a run is doing."""
     metrics = run.metrics
     facts = [metrics["mode"], metrics["device"]]
     if metrics["seed"] is not None:
@@ -137,8 +109,6 @@ def show_status(path: Path, terminal: Terminal, *, every_s: float | None = None)
 
     Parameters
     ----------
-    path : Path
-        The run directory.
     terminal : Terminal
         Where to; one that is looked at is drawn anew, to any other a line is added when there
         is news.
@@ -164,7 +134,7 @@ def show_status(path: Path, terminal: Terminal, *, every_s: float | None = None)
     return run
 
 
-def _progress(metrics: Mapping[str, Any]) -> str:
+def _progress(metrics: Record) -> str:
     parts = []
     if metrics["phase"] is not None:
         epochs = (metrics["epoch"], metrics["epochs_total"])
@@ -200,13 +170,6 @@ def _curve_lines(run: RunView, rows: Sequence[Row], terminal: Terminal) -> list[
     ]
 
 
-def _origin(run: RunView) -> dict[str, Any]:
-    start: dict[str, Any] = flat(run.starts[-1]) if run.starts else {}
-    argv = start.pop("argv", None)
-    command = {"command": shlex.join(map(str, argv))} if isinstance(argv, list) else {}
-    return command | {key: value for key, value in start.items() if not key.startswith("data.keys")}
-
-
 def _show_block(title: str, lines: Sequence[str], terminal: Terminal) -> None:
     if not any(lines):
         return
@@ -215,7 +178,3 @@ def _show_block(title: str, lines: Sequence[str], terminal: Terminal) -> None:
     if len(lines) > _LAST_LINES:
         terminal.line(f"  ({len(lines) - _LAST_LINES} lines before)")
     terminal.lines(f"  {line}" for line in lines[-_LAST_LINES:])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -47,11 +47,6 @@ class Condition:
     def check_names(self, known: Iterable[str]) -> None:
         """Refuse names that no run has.
 
-        Parameters
-        ----------
-        known : iterable of str
-            Every name that a run may have.
-
         Raises
         ------
         UsageError

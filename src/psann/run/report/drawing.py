@@ -132,13 +132,7 @@ def _width_pt(label: str) -> float:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Draw a figure on white, for a document.
-
-    Parameters
-    ----------
-    figure : Figure
-        Made in `drawing_style`.
-    """
+    """Draw a figure on white, for a document."""
     file = io.BytesIO()
     with drawing_style():
         figure.savefig(file, format="png", dpi=_PNG_DPI, metadata={"Software": None})
@@ -150,12 +144,8 @@ def to_svg(figure: Figure, *, key: str, label: str) -> str:
 
     Parameters
     ----------
-    figure : Figure
-        Made in `drawing_style`.
     key : str
         Begins every id in it; differs between the figures of a page.
-    label : str
-        What a screen reader says.
 
     Returns
     -------

@@ -74,8 +74,6 @@ def wealth_figure(curves: Sequence[Curve], *, x_label: str, points: int) -> Figu
     curves : sequence of Curve
         Wealth from 1.0 on; a value that is not positive is ruin and ends the line. The fall is
         shown of the main ones, if there are any.
-    x_label : str
-        Meaning of `x`.
     points : int
         Most points per line.
     """
@@ -105,8 +103,6 @@ def epochs_figure(panels: Sequence[Panel], *, mark: Mark | None, points: int) ->
 
     Parameters
     ----------
-    panels : sequence of Panel
-        From top to bottom, sharing the epochs.
     mark : Mark or None
         The best epoch; its value lies in the first panel.
     points : int
@@ -148,12 +144,6 @@ def allocation_figure(
     ----------
     allocations : ndarray of shape (T, M)
         Target weights; above, their means over stretches of time.
-    assets : sequence of str
-        M names.
-    x : ndarray of shape (T,)
-        Time.
-    x_label : str
-        Meaning of `x`.
     points : int
         Most points per line.
 

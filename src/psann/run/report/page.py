@@ -15,7 +15,7 @@ from psann.run.reading.reading import RunView
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from psann.run.report.content import Picture, Report
+    from psann.run.reading.content import Picture, Report
 
 FORMATS = ("html", "markdown")
 _POINTS = 500
@@ -33,12 +33,8 @@ def write_report(
 
     Parameters
     ----------
-    runs : sequence of RunView
-        From `psann.run.read_run`; finished or not.
     output : Path or str
         The file. Markdown puts its pictures beside it in `<name>-figures/`.
-    format : str
-        `html` or `markdown`.
 
     Returns
     -------
@@ -98,8 +94,6 @@ def render_markdown(report: Report, folder: str) -> tuple[str, dict[str, bytes]]
     ----------
     report : Report
         Any content; what could be markup is escaped.
-    folder : str
-        Where the text looks for its pictures.
 
     Returns
     -------

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.run.directory.evaluation import Evaluation
+from psann.run.reading.content import Picture, clock, printable
 from psann.run.reading.reading import RunView
-from psann.run.report.content import Picture, clock, printable
+from psann.run.reading.strategies import is_seed, strategy_name
 from psann.run.report.drawing import COLOURS
 from psann.run.report.figures import (
     Curve,
@@ -22,7 +23,7 @@ from psann.run.report.figures import (
     timing_figure,
     wealth_figure,
 )
-from psann.run.report.strategies import Look, is_seed, strategy_look, strategy_name
+from psann.run.report.strategies import Look, strategy_look
 
 _LONGEST_LABEL = 28
 _MAIN = ("policy", "policy_delay_1", "uniform")
@@ -54,13 +55,6 @@ def short(label: str) -> str:
 def time_axis(run: RunView, series: Evaluation) -> tuple[NDArray[Any], str]:
     """The x values of an evaluation and what they mean.
 
-    Parameters
-    ----------
-    run : RunView
-        The run, whose configuration names the loader.
-    series : Evaluation
-        Its series.
-
     Returns
     -------
     x : ndarray of shape (T,)
@@ -85,8 +79,6 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
 
     Parameters
     ----------
-    run : RunView
-        The run.
     points : int
         Most points per line.
     """
@@ -123,8 +115,6 @@ def allocation_picture(run: RunView, *, points: int) -> Picture | None:
 
     Parameters
     ----------
-    run : RunView
-        The run.
     points : int
         Most points per line.
     """
@@ -151,8 +141,6 @@ def training_pictures(run: RunView, *, points: int) -> tuple[Picture, ...]:
 
     Parameters
     ----------
-    run : RunView
-        The run.
     points : int
         Most points per line.
     """

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from psann.errors import counted
+from psann.run.reading.content import Section, clock, number, printable, printable_block, wealth
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import result_sentences
-from psann.run.report.content import (
-    Section,
-    clock,
-    number,
-    printable,
-    printable_block,
-    wealth,
-)
-from psann.run.report.run_pictures import (
-    allocation_picture,
-    timing_picture,
-    training_pictures,
-    wealth_picture,
-)
-from psann.run.report.run_tables import (
+from psann.run.reading.tables import (
     config_table,
     files_table,
     key_figures_table,
@@ -30,6 +16,12 @@ from psann.run.report.run_tables import (
     result_table,
     seeds_of,
     seeds_table,
+)
+from psann.run.report.run_pictures import (
+    allocation_picture,
+    timing_picture,
+    training_pictures,
+    wealth_picture,
 )
 
 _MAX_WARNINGS = 50
@@ -40,10 +32,6 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
 
     Parameters
     ----------
-    run : RunView
-        The run, of any status.
-    level : int
-        Level of the headings.
     points : int
         Most points per line in the pictures.
     """
@@ -101,13 +89,7 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
 
 
 def summary(run: RunView) -> Iterator[str]:
-    """Say in words what the run was, how it ended, and what must not be missed.
-
-    Parameters
-    ----------
-    run : RunView
-        The run.
-    """
+    """Say in words what the run was, how it ended, and what must not be missed."""
     yield _what_it_was(run)
     if run.status in ("dead", "stale", "unknown", "running"):
         yield printable(run.status_reason)
@@ -119,8 +101,7 @@ def summary(run: RunView) -> Iterator[str]:
         rows = "the evaluation rows" if n_steps is None else f"{n_steps:,.0f} evaluation rows"
         beside = "" if uniform is None else f"; 1/N turned it into {wealth(1 + uniform)}"
         yield f"Over {rows}{_net(run)} the policy turned 1.00 into {wealth(1 + policy)}{beside}."
-    for sentence in result_sentences(_sound_record(run)):
-        yield printable(sentence)
+    yield from map(printable, result_sentences(run.metrics))
 
 
 def _what_it_was(run: RunView) -> str:
@@ -140,40 +121,6 @@ def _what_it_was(run: RunView) -> str:
     time = "" if took is None else f", {clock(took)} of wall time"
     listed = "".join(f", {detail}" for detail in details if detail)
     return f"{subject}{listed}: {printable(run.status).replace('_', ' ')}{epochs}{time}."
-
-
-def _sound_record(run: RunView) -> dict[str, Any]:
-    """The record without what is no figure where a figure must be."""
-    record = {**run.metrics, "status": run.metrics["status"] or "unknown"}
-    for field in ("portfolio_metrics", "portfolio_metrics_delay_1"):
-        record[field] = _figures(record[field])
-    baselines = record["baselines"]
-    named = baselines.items() if isinstance(baselines, Mapping) else ()
-    record["baselines"] = {name: _figures(value) for name, value in named}
-    record["per_seed"] = [_with_versus(entry) for entry in seeds_of(run)] or None
-    for field in ("ensemble", "walk_forward"):
-        record[field] = _with_versus(record[field]) if isinstance(record[field], Mapping) else None
-    walk, placebo = record["walk_forward"], _figures(record["placebo"]) or {}
-    if walk is not None and not isinstance(walk.get("folds"), list):
-        record["walk_forward"] = None
-    record["placebo"] = placebo if placebo.keys() >= {"n", "share_as_good"} else None
-    record = _with_versus(record)
-    if "psr" not in (record["portfolio_metrics"] or {"psr": None}):
-        record["portfolio_metrics"].pop("annual_sharpe_se", None)
-    return record
-
-
-def _with_versus(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record, its comparison with 1/N whole or None."""
-    versus = _figures(record.get("versus_uniform")) or {}
-    is_whole = versus.keys() >= {"growth", "low", "high", "is_distinguishable"}
-    return {**record, "versus_uniform": versus if is_whole else None}
-
-
-def _figures(value: Any) -> dict[str, float] | None:
-    if not isinstance(value, Mapping):
-        return None
-    return {key: item for key, item in value.items() if isinstance(item, int | float)}
 
 
 def _net(run: RunView) -> str:

@@ -51,11 +51,6 @@ def thin(values: ArrayLike, limit: int) -> NDArray[np.intp]:
 def drawdown(equity: ArrayLike) -> Floats:
     """Fall of a wealth path below its highest value so far, the initial 1.0 included.
 
-    Parameters
-    ----------
-    equity : array-like of shape (..., T)
-        Wealth after each row.
-
     Returns
     -------
     ndarray of shape (..., T)

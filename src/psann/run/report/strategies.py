@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psann.run.reading.sentences import BASELINE_LABELS
+from psann.run.reading.strategies import is_seed
 from psann.run.report.drawing import COLOURS
 
 
@@ -37,48 +37,13 @@ _LOOKS = {
 _LOOKS["ensemble"] = Look(COLOURS["vermillion"], "-.", 1.6)
 _SEED_LOOK = Look(COLOURS["blue"], width=0.5)
 _OTHER_LOOK = Look(COLOURS["green"], _SPARSE_DOTS, 1.6)
-# In the order of a table, with a reader's names.
-STRATEGIES = {
-    "policy": "policy",
-    "policy_delay_1": "policy, one row later",
-    "ensemble": "the seeds as one policy",
-    **{key: label for label, key in BASELINE_LABELS.items()},
-}
 _RUN_COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky", "olive", "ink")
 _RUN_DASHES = ("-", "--", "-.", ":")
 
 
-def strategy_name(key: str) -> str:
-    """Name of a strategy for a reader.
-
-    Examples
-    --------
-    >>> strategy_name("uniform"), strategy_name("my_rule")
-    ('1/N', 'my rule')
-    """
-    return STRATEGIES.get(key, key.replace("_", " "))
-
-
 def strategy_look(key: str) -> Look:
-    """Look of a strategy.
-
-    Parameters
-    ----------
-    key : str
-        As in `evaluation.npz`.
-    """
+    """Look of a strategy."""
     return _SEED_LOOK if is_seed(key) else _LOOKS.get(key, _OTHER_LOOK)
-
-
-def is_seed(key: str) -> bool:
-    """Whether a strategy of `evaluation.npz` is one of several seeds.
-
-    Examples
-    --------
-    >>> is_seed("seed_42"), is_seed("seed_42_delay_1"), is_seed("policy")
-    (True, True, False)
-    """
-    return key.startswith("seed_")
 
 
 def run_look(place: int) -> Look:

@@ -24,13 +24,7 @@ Tell = Callable[[str, str], None]
 
 
 class RunFiles:
-    """One look at the files of a directory.
-
-    Parameters
-    ----------
-    paths : RunPaths
-        The directory.
-    """
+    """One look at the files of a directory."""
 
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
@@ -81,8 +75,6 @@ class RunFiles:
 
         Parameters
         ----------
-        name : str
-            Path from the run directory.
         entry : mapping
             `bytes` and `sha256`.
         by : str

@@ -25,8 +25,6 @@ def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Ce
 
     Parameters
     ----------
-    data : bytes
-        The whole file.
     error, note : callable
         Told what is wrong, and what is only worth knowing.
     is_over : bool
@@ -119,8 +117,6 @@ def check_best(
 
     Parameters
     ----------
-    rows : list of dict
-        As from `check_log`.
     metrics : mapping
         A `metrics.json` whose fields have the right types.
     error, note : callable

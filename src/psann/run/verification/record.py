@@ -18,11 +18,6 @@ from psann.run.directory.fields import (
 def problems_of_record(metrics: Mapping[str, object]) -> list[str]:
     """What is wrong with the fields of `metrics.json`, each by itself and together.
 
-    Parameters
-    ----------
-    metrics : mapping
-        The whole object.
-
     Returns
     -------
     list of str

@@ -90,17 +90,11 @@ def torture(config: Path, *, kills: int, seed: int, folder: Path, tell: Tell) ->
 
     Parameters
     ----------
-    config : Path
-        The user's configuration.
     kills : int
         How many kills must land, at least 1. A run that ends before is compared, and another
         begun for the rest.
-    seed : int
-        Of the random instants.
     folder : Path
         An empty or missing directory; it receives the runs and `certificate.json`.
-    tell : callable
-        Shows a line of progress.
 
     Returns
     -------

@@ -8,7 +8,7 @@ import pytest
 
 from made_runs import made_run
 from psann.run.reading.reading import RunView, read_run
-from psann.run.report.run_tables import (
+from psann.run.reading.tables import (
     config_table,
     files_table,
     key_figures_table,

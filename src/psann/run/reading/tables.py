@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from psann.run.directory.fields import Record, SeedFigures
+from psann.run.reading.content import Table, number, printable, setting, wealth
 from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
-from psann.run.report.content import NOTHING, Table, number, printable, setting, wealth
-from psann.run.report.strategies import STRATEGIES, strategy_name
-
-_Form = Callable[[float | None], str]
-
-
-def _form(text: str) -> _Form:
-    return lambda value: number(value, text)
-
+from psann.run.reading.strategies import STRATEGIES, strategy_name
 
 # Column, key of portfolio_metrics, form. What a figure means stands in docs/artefacts.md.
-RESULT_COLUMNS: tuple[tuple[str, str, _Form], ...] = (
-    ("final wealth from 1.00", "cum_return", lambda v: wealth(None if v is None else 1 + v)),
-    ("growth without costs", "gross_log_growth", _form("+.3f")),
-    ("growth", "annual_log_growth", _form("+.3f")),
-    ("volatility", "annual_volatility", _form(".1%")),
-    ("Sharpe ratio", "annual_sharpe", _form(".2f")),
-    ("standard error", "annual_sharpe_se", _form(".2f")),
-    ("max drawdown", "max_drawdown", _form(".1%")),
-    ("traded per row", "turnover_traded", _form(".4f")),
+_RESULT_COLUMNS = (
+    ("wealth", "cum_return", ""),
+    ("gross", "gross_log_growth", "+.3f"),
+    ("growth", "annual_log_growth", "+.3f"),
+    ("volatility", "annual_volatility", ".1%"),
+    ("Sharpe", "annual_sharpe", ".2f"),
+    ("std. error", "annual_sharpe_se", ".2f"),
+    ("drawdown", "max_drawdown", ".1%"),
+    ("traded", "turnover_traded", ".4f"),
 )
 _SEED_QUANTITIES = tuple(
     map(
@@ -43,19 +36,13 @@ _SEED_QUANTITIES = tuple(
     )
 )
 _RESULT_NOTE = (
-    "Growth (log), volatility and Sharpe ratio per year; net of costs, on the same rows. More "
-    "growth and Sharpe ratio is better, less drawdown and trading. (*) chosen on these very rows: "
-    "unattainable."
+    "Final wealth from 1.00; growth (log), volatility and Sharpe ratio per year; traded weight per "
+    "row; all net of costs but the gross growth. (*) chosen on these very rows: unattainable."
 )
 
 
 def result_table(run: RunView) -> Table | None:
     """The policy beside its baselines, on the same rows at the same cost.
-
-    Parameters
-    ----------
-    run : RunView
-        The run.
 
     Returns
     -------
@@ -65,39 +52,47 @@ def result_table(run: RunView) -> Table | None:
     fields = _result_fields(run)
     if not fields:
         return None
-    rows = [
-        (
-            printable(label),
-            *(form(run.figure(f"{field}.{name}")) for _, name, form in RESULT_COLUMNS),
-        )
-        for label, field in fields
-    ]
+    rows = [(printable(label), *_result_cells(run, field)) for label, field in fields]
+    if seeds_of(run):
+        rows.insert(1, ("  spread over seeds", *_spread_cells(run)))
     return Table(
-        columns=("strategy", *(label for label, _, _ in RESULT_COLUMNS)),
+        columns=("strategy", *(head for head, _, _ in _RESULT_COLUMNS)),
         rows=tuple(rows),
-        n_numbers=len(RESULT_COLUMNS),
+        n_numbers=len(_RESULT_COLUMNS),
         note=_RESULT_NOTE,
+        spare=("std. error", "volatility"),
     )
+
+
+def _result_cells(run: RunView, field: str) -> Iterator[str]:
+    for _, name, form in _RESULT_COLUMNS:
+        value = run.figure(f"{field}.{name}")
+        yield number(value, form) if form else wealth(None if value is None else 1 + value)
+
+
+def _spread_cells(run: RunView) -> Iterator[str]:
+    """Standard deviations over the seeds, written as what they are of, but without a sign."""
+    for _, name, form in _RESULT_COLUMNS:
+        # The wealth is 1 + cum_return, and spreads as that does.
+        yield number(run.figure(f"spread.portfolio_metrics.{name}"), form.lstrip("+") or ",.2f")
 
 
 def _result_fields(run: RunView) -> list[tuple[str, str]]:
     """Name of each strategy with figures, and the dotted key of these."""
     n_seeds = len(seeds_of(run))
-    policy = f"policy, mean of {n_seeds} seeds" if n_seeds else "policy"
-    fields = [
-        ("portfolio_metrics", policy),
-        ("portfolio_metrics_delay_1", STRATEGIES["policy_delay_1"]),
-        ("ensemble", STRATEGIES["ensemble"]),
+    names = {"policy": f"policy, mean of {n_seeds} seeds" if n_seeds else STRATEGIES["policy"]}
+    fields = {
+        "policy": "portfolio_metrics",
+        "policy_delay_1": "portfolio_metrics_delay_1",
+        "ensemble": "ensemble.portfolio_metrics",
+        **{name: f"baselines.{name}" for name in run.metrics["baselines"] or ()},
+    }
+    order = (*STRATEGIES, *fields)
+    return [
+        (names.get(name, strategy_name(name)), fields[name])
+        for name in sorted(fields, key=order.index)
+        if any(run.figure(f"{fields[name]}.{key}") is not None for _, key, _ in _RESULT_COLUMNS)
     ]
-    found = [
-        (label, "ensemble.portfolio_metrics" if field == "ensemble" else field)
-        for field, label in fields
-        if isinstance(run.field(field), dict)
-    ]
-    baselines = run.metrics["baselines"]
-    names = list(baselines) if isinstance(baselines, dict) else []
-    ordered = sorted(names, key=lambda name: (*STRATEGIES, name).index(name))
-    return found + [(strategy_name(name), f"baselines.{name}") for name in ordered]
 
 
 def seeds_of(run: RunView) -> list[SeedFigures]:
@@ -113,16 +108,12 @@ def seeds_table(run: RunView) -> Table | None:
     rows = []
     for entry in seeds:
         own = replace(run, metrics=cast(Record, {**run.metrics, **entry}))
-        cells = [_written(each, each.of(own)) for each in _SEED_QUANTITIES]
+        cells = (each.write(each.of(own)) for each in _SEED_QUANTITIES)
         rows.append((printable(entry.get("seed")), *cells))
-    values = [each.of(run) for each in _SEED_QUANTITIES]
-    spreads = [_spread(run, each) for each in _SEED_QUANTITIES]
-    for name, found in (("mean", values), ("standard deviation", spreads)):
-        cells = [_written(each, value) for each, value in zip(_SEED_QUANTITIES, found, strict=True)]
-        rows.append((name, *cells))
-    heads = [
-        f"{each.label} ({each.unit})" if each.unit else each.label for each in _SEED_QUANTITIES
-    ]
+    rows.append(("mean", *(each.write(each.of(run)) for each in _SEED_QUANTITIES)))
+    spreads = (each.write(_spread(run, each)).lstrip("+") for each in _SEED_QUANTITIES)
+    rows.append(("standard deviation", *spreads))
+    heads = [each.head for each in _SEED_QUANTITIES]
     return Table(columns=("seed", *heads), rows=tuple(rows), n_numbers=len(heads))
 
 
@@ -131,30 +122,20 @@ def _spread(run: RunView, each: Quantity) -> float | None:
     return run.figure(f"spread.{key}")
 
 
-def _written(each: Quantity, value: float | None) -> str:
-    return NOTHING if value is None else each.write(value)
-
-
 def key_figures_table(run: RunView) -> Table | None:
-    """Rewards, losses and effort, as far as the run has them."""
+    """Rewards, losses, portfolio figures and effort, as far as the run has them."""
     rows = [
-        (each.label, each.write(value), each.unit)
+        (each.shown.label, each.shown.unit, each.write(value))
         for each in QUANTITIES
-        if "portfolio_metrics" not in each.key and (value := each.of(run)) is not None
+        if (value := each.of(run)) is not None
     ]
     if not rows:
         return None
-    return Table(columns=("figure", "value", "unit"), rows=tuple(rows), n_numbers=1)
+    return Table(columns=("quantity", "unit", "value"), rows=tuple(rows), n_numbers=1)
 
 
 def config_table(run: RunView) -> Table | None:
-    """Every key in force, those at their default set back.
-
-    Parameters
-    ----------
-    run : RunView
-        The run.
-    """
+    """Every key in force, those at their default set back."""
     defaults = _defaults()
     values = {key: value for key, value in run.config.items() if key != "recorded"}
     rows: list[tuple[str, ...]] = []

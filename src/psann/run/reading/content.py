@@ -1,6 +1,7 @@
-"""The parts that a report is made of, and how numbers and foreign texts are written in it.
+"""What is said of runs, before it is a page, a document, or lines on a terminal.
 
-A report is plain data: sections with sentences, tables, pictures and blocks of text. The templates
+Content is plain data: sections with sentences, tables, pictures and blocks of text, whose numbers
+and foreign texts are written already. `rendering.py` draws it on a terminal, the report's templates
 turn it into a page or a document; nothing here knows of either.
 """
 
@@ -10,11 +11,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from psann._text import escape_controls
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NOTHING = "–"
 _LONGEST_CELL = 400
@@ -38,6 +40,8 @@ class Table:
     """How many columns after the first hold numbers."""
     quiet_rows: frozenset[int] = frozenset()
     """Rows of less interest, such as defaults."""
+    spare: tuple[str, ...] = ()
+    """Columns that a narrow terminal may lack, the first to go first."""
     note: str = ""
     """What the reader must know to read it."""
 
@@ -114,13 +118,7 @@ def _escaped(letter: re.Match[str]) -> str:
 
 
 def printable_block(text: str) -> str:
-    """Write a text of several lines safely; of a long one the end, where tracebacks say most.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-    """
+    """Write a text of several lines safely; of a long one the end, where tracebacks say most."""
     cut = text[-_LONGEST_BLOCK:]
     lead = [f"({len(text) - len(cut):,} characters before)"] if len(cut) < len(text) else []
     return "\n".join(lead + [printable(line) for line in cut.split("\n")]).rstrip()
@@ -165,7 +163,7 @@ def clock(seconds: float | None) -> str:
     return "{} h {:02d} min".format(*divmod(round(seconds / 60), 60))
 
 
-def setting(value: Any) -> str:
+def setting(value: object) -> str:
     """Write a value of the configuration as JSON, texts without their quotation marks.
 
     Examples

@@ -1,0 +1,55 @@
+"""What a run achieved, as its command prints it at the end."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from psann._text import clock_text, labelled
+from psann.run.directory.fields import Record
+from psann.run.directory.paths import RunPaths
+from psann.run.reading.reading import RunView
+from psann.run.reading.rendering import draw
+from psann.run.reading.sentences import result_sentences
+from psann.run.reading.tables import result_table
+from psann.run.terminal import Terminal
+
+_WIDTH = 80
+
+
+def show_result(run: RunView, *, stream: TextIO | None = None, quiet: bool = False) -> None:
+    """Print what a run achieved: table, verdict, figures, and where its files lie."""
+    terminal, record = Terminal(stream), run.metrics
+    result = ", ".join([f"{record['run_name']}: {record['status']}", *_result(record)])
+    effort = ", ".join(_effort(record))
+    if quiet:
+        terminal.line(", ".join(filter(None, [result, effort, str(run.path)])))
+        return
+    table = result_table(run)
+    if table is not None:
+        terminal.lines(["", f"Test rows, net of {1e4 * (record['trans_cost'] or 0):g} bp", ""])
+        draw(table, terminal, width=_WIDTH)
+    paths = RunPaths(run.path)
+    artefacts = [path for path in (paths.metrics, paths.events, paths.best) if path.exists()]
+    terminal.lines(["", *result_sentences(record), "", result])
+    terminal.lines(f"  {detail}" for detail in filter(None, [effort, *map(str, artefacts)]))
+
+
+def _result(record: Record) -> list[str]:
+    parts = [
+        labelled("training reward", record["reward_mean"]),
+        labelled("validation reward", record["val_reward_mean"]),
+        "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
+        "" if record["per_seed"] is None else f"{len(record['per_seed'])} seeds",
+    ]
+    return [part for part in parts if part]
+
+
+def _effort(record: Record) -> list[str]:
+    rate = record["throughput_eps_per_sec"]
+    duration_s = record["duration_seconds"]
+    parts = [
+        "" if record["episodes"] is None else f"{record['episodes']:,} episodes",
+        "" if rate is None else f"{rate:,.0f} episodes/s",
+        "" if duration_s is None else clock_text(duration_s),
+    ]
+    return [part for part in parts if part]

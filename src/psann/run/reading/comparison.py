@@ -1,0 +1,165 @@
+"""What is said of several runs together: by `compare` on a terminal, and in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from psann.errors import counted
+from psann.run.directory.columns import MONITOR_COLUMNS
+from psann.run.directory.rows import monitor_values
+from psann.run.reading.content import NOTHING, Section, Table, listed, printable, setting
+from psann.run.reading.differences import (
+    Difference,
+    Group,
+    circumstances,
+    config_differences,
+    group_by_config,
+    verdict,
+)
+from psann.run.reading.quantities import QUANTITIES, Quantity
+from psann.run.reading.reading import RunView
+
+MOST_COLUMNS = 6
+"""Runs that may stand beside each other; more stand below each other."""
+# Of many runs, one row each: what a reader ranks them by.
+_MAIN = (
+    *("val_reward_mean", "test_reward_mean", "portfolio_metrics.annual_log_growth"),
+    *("excess_growth", "portfolio_metrics.annual_sharpe", "portfolio_metrics.max_drawdown"),
+    "best_epoch",
+)
+
+Name = Callable[[RunView], str]
+
+
+def names_of(runs: Sequence[RunView]) -> Name:
+    """Name runs by their directories, with as many parents as tell them from each other."""
+    paths = [run.path.resolve() for run in runs]
+    labels = {}
+    for run, path in zip(runs, paths, strict=True):
+        others = [other for other in paths if other != path]
+        n = 1
+        while any(other.parts[-n:] == path.parts[-n:] for other in others):
+            n += 1
+        labels[id(run)] = printable("/".join(path.parts[-n:]))
+    return lambda run: labels[id(run)]
+
+
+def group_name(group: Group, name_of: Name) -> str:
+    """Name a group by its first run."""
+    first = name_of(group.runs[0])
+    return first if len(group.runs) == 1 else f"{first} and {len(group.runs) - 1} more"
+
+
+def comparison_sections(runs: Sequence[RunView], name_of: Name) -> tuple[Section, Section]:
+    """What differs between runs, and their numbers side by side."""
+    found = (config_differences(runs), circumstances(runs))
+    groups = group_by_config(runs)
+    several = [group for group in groups if len(group.seeds) > 1]
+    differing = Section(
+        title="What differs",
+        sentences=tuple(map(printable, verdict(runs, name_of))),
+        tables=tuple(_difference_table(each, runs, name_of) for each in found if each),
+    )
+    beside = Section(
+        title="Side by side",
+        sentences=(*_copies(runs, name_of), *_group_sentences(several, name_of)),
+        tables=(_side_by_side(runs, groups, several, name_of),),
+    )
+    return differing, beside
+
+
+def _difference_table(
+    differences: Sequence[Difference], runs: Sequence[RunView], name_of: Name
+) -> Table:
+    """Keys by runs; of many runs, one row each."""
+    keys = [printable(each.key) for each in differences]
+    cells = [[setting(value) for value in each.values] for each in differences]
+    names = [name_of(run) for run in runs]
+    if len(runs) <= MOST_COLUMNS:
+        rows = [(key, *of_key) for key, of_key in zip(keys, cells, strict=True)]
+        return Table(columns=("key", *names), rows=tuple(rows))
+    return Table(columns=("run", *keys), rows=tuple(zip(names, *cells, strict=True)))
+
+
+def _copies(runs: Sequence[RunView], name_of: Name) -> Iterator[str]:
+    """Runs that are one and the same: no second result."""
+    by_identity: dict[str, list[RunView]] = {}
+    for run in runs:
+        if (identity := run.metrics["run_id"]) is not None:
+            by_identity.setdefault(identity, []).append(run)
+    for same in by_identity.values():
+        if len(same) > 1:
+            yield f"{listed([name_of(run) for run in same])} are copies of one run."
+
+
+def _group_sentences(several: Sequence[Group], name_of: Name) -> Iterator[str]:
+    for group in several:
+        seeds, members = ", ".join(map(str, group.seeds)), [name_of(run) for run in group.runs]
+        yield (
+            f"{group_name(group, name_of)}: mean ± standard deviation over "
+            f"{counted(len(group.seeds), 'seed')} ({seeds}) of one configuration: "
+            f"{listed(members)}."
+        )
+
+
+def _side_by_side(
+    runs: Sequence[RunView], groups: Sequence[Group], several: Sequence[Group], name_of: Name
+) -> Table:
+    """Runs and groups of seeds by quantities; of many, one row each with the main ones."""
+    columns = [*(Group((run,)) for run in runs), *several]
+    is_few = len(columns) <= MOST_COLUMNS
+    if not is_few:
+        columns = list(groups)
+    wanted = [each for each in QUANTITIES if is_few or each.key in _MAIN]
+    shown = [each for each in wanted if any(each.of(run) is not None for run in runs)]
+    names = [group_name(group, name_of) for group in columns]
+    statuses = [", ".join(dict.fromkeys(run.status for run in group.runs)) for group in columns]
+    cells = [[_cell(each, group, _best(each, columns)) for group in columns] for each in shown]
+    if is_few:
+        rows = [
+            (each.shown.label, each.shown.unit, each.better, *of_each)
+            for each, of_each in zip(shown, cells, strict=True)
+        ]
+        return Table(
+            columns=("", "unit", "better", *names),
+            rows=(("status", "", "", *statuses), *rows),
+            n_numbers=len(columns),
+            note="* best",
+        )
+    return Table(
+        columns=("run", "status", *(each.head for each in shown)),
+        rows=tuple(zip(names, statuses, *cells, strict=True)),
+        n_numbers=len(shown),
+        note="* best",
+    )
+
+
+def _best(quantity: Quantity, groups: Sequence[Group]) -> float | None:
+    """The best of the values; None where there is nothing to choose."""
+    known = [mean for group in groups if (mean := group.mean(quantity)) is not None]
+    if not quantity.better or len(set(known)) < 2:
+        return None
+    return max(known) if quantity.better == "higher" else min(known)
+
+
+def _cell(quantity: Quantity, group: Group, best: float | None) -> str:
+    mean, spread = group.mean(quantity), group.spread(quantity)
+    if mean is None:
+        return NOTHING
+    text = quantity.write(mean)
+    if spread is not None:
+        text += f" ± {quantity.write(spread).lstrip('+')}"
+    return f"* {text}" if mean == best else text
+
+
+def monitor_curves(
+    runs: Sequence[RunView],
+) -> dict[str, list[tuple[RunView, list[float | None]]]]:
+    """What chose the best epoch, by epoch: the runs with values, by column of the log."""
+    found: dict[str, list[tuple[RunView, list[float | None]]]] = {}
+    for run in runs:
+        column = MONITOR_COLUMNS.get(str(run.metrics["monitor"]), "train_loss")
+        values = monitor_values(run.epochs, column)
+        if any(value is not None for value in values):
+            found.setdefault(column, []).append((run, values))
+    return found

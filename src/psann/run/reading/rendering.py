@@ -1,0 +1,35 @@
+"""Content on a terminal."""
+
+from __future__ import annotations
+
+from psann.run.reading.content import NOTHING, Section, Table
+from psann.run.terminal import NOTHING as PLAIN_NOTHING
+from psann.run.terminal import Terminal
+
+
+def draw(table: Table, terminal: Terminal, *, width: int | None = None) -> None:
+    """Draw a table, a line per row, and its note.
+
+    Parameters
+    ----------
+    width : int, optional
+        Characters that it may take, also where nobody looks on; spare columns go first.
+    """
+    n_texts = len(table.columns) - table.n_numbers
+    rows = ([_plain(cell) for cell in row] for row in table.rows)
+    terminal.table(table.columns, rows, n_texts=n_texts, spare=table.spare, width=width)
+    if table.note:
+        terminal.line(table.note)
+
+
+def show(section: Section, terminal: Terminal) -> None:
+    """Write sentences, then tables, each set off by an empty line."""
+    terminal.lines(map(_plain, section.sentences))
+    for table in section.tables:
+        terminal.line()
+        draw(table, terminal)
+
+
+def _plain(text: str) -> str:
+    """In the characters that every terminal has."""
+    return PLAIN_NOTHING if text == NOTHING else text.replace(" ± ", " +- ")

@@ -1,0 +1,41 @@
+"""What the strategies of an evaluation are called."""
+
+from __future__ import annotations
+
+# Key in `evaluation.npz` and `metrics.json` -> a reader's name, in the order of a table. The
+# figures in the names are the defaults of `psann.baselines`; a test holds them equal.
+STRATEGIES = {
+    "policy": "policy",
+    "policy_delay_1": "policy, one row later",
+    "ensemble": "the seeds as one policy",
+    "uniform": "1/N",
+    "buy_and_hold": "buy and hold",
+    "best_asset": "best training asset",
+    "bcrp": "BCRP of the past",
+    "eg": "EG 0.05",
+    "pamr": "PAMR 0.5",
+    "olmar": "OLMAR-1",
+    "bcrp_hindsight": "BCRP in hindsight (*)",
+}
+
+
+def strategy_name(key: str) -> str:
+    """Name of a strategy for a reader.
+
+    Examples
+    --------
+    >>> strategy_name("uniform"), strategy_name("my_rule")
+    ('1/N', 'my rule')
+    """
+    return STRATEGIES.get(key, key.replace("_", " "))
+
+
+def is_seed(key: str) -> bool:
+    """Whether a strategy of `evaluation.npz` is one of several seeds.
+
+    Examples
+    --------
+    >>> is_seed("seed_42"), is_seed("seed_42_delay_1"), is_seed("policy")
+    (True, True, False)
+    """
+    return key.startswith("seed_")
