@@ -208,8 +208,8 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
         print(outcome.plan)
     record, paths = outcome.record, outcome.paths
     if outcome.message is not None:
-        has_story = paths and record and record["error"]
-        _complain(outcome.message + (f"\nSee {paths.metrics}, field error." if has_story else ""))
+        where = str(paths.metrics) if paths and record and record["error"] else ""
+        _complain(outcome.message + (where and f"\nSee {where}, field error."))
     if paths and record and (outcome.exit_code == 0 or record["best"] is not None):
         from psann.run.reading.closing import show_result
         from psann.run.reading.reading import read_run

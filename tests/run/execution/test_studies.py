@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import trials
+from psann._npz import npz_bytes, read_npz
 from psann.errors import TrainingInterrupted
 from psann.estimators.dense import PSANNRegressor
 from psann.evaluation.judgement import Terms, excess_growth, judge_policy
 from psann.evaluation.placebo import shuffled_order, shuffled_prices
 from psann.run.config.load import load_run_config
-from psann.run.directory.npz import npz_bytes, read_npz
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.plan import describe_plan
 from psann.run.execution.studies import StudyObserver, StudyRoom

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psann.run.directory.npz import npz_bytes, read_npz
+from psann._npz import npz_bytes, read_npz
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.series import problems_of_evaluation
 from psann.run.verification.verify import verify_run

@@ -127,13 +127,7 @@ def _docs_of(holder: type) -> dict[str, str]:
 
 
 def write_files(root: Path) -> list[Path]:
-    """Write both files.
-
-    Returns
-    -------
-    list of Path
-        The two files.
-    """
+    """Write both files."""
     written = []
     for name, text in ((SCHEMA_FILE, json_schema()), (TABLE_FILE, key_table())):
         file = root / name

@@ -163,11 +163,6 @@ def dump_resolved(
     ----------
     npz_sha256, init_from_sha256 : str, optional
         Digests of the files that it names; None keeps the recorded ones.
-
-    Returns
-    -------
-    str
-        YAML text, secrets masked.
     """
     values = config.model_dump(mode="json")
     values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256

@@ -51,11 +51,6 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
     only_import : sequence of str
         Module prefixes outside of which nothing is imported; empty allows all of the user's.
 
-    Returns
-    -------
-    ResolvedTargets
-        What was found.
-
     Raises
     ------
     ConfigError
@@ -80,13 +75,7 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
 
 
 def estimator_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return the constructor's arguments: `estimator.params`, and what `training` and others hold.
-
-    Returns
-    -------
-    dict
-        Keyword arguments of the estimator class.
-    """
+    """The constructor's arguments: `estimator.params`, and what `training` and others hold."""
     training = config.training
     return {
         **config.estimator.params,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._mapped import count_where, row_blocks
-from psann.run.directory.npz import Array
+from psann._npz import Array
 
 SPLITS = ("train", "val", "test")
 KINDS = ("X", "y", "prices", "context", "time")
@@ -106,13 +106,7 @@ def find_problems(
 
 
 def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
-    """Look for what is allowed but seldom meant, in arrays without problems.
-
-    Returns
-    -------
-    list of str
-        One sentence each, for the log.
-    """
+    """Look for what is allowed but seldom meant, in arrays without problems."""
     return [
         *_warn_of_keys(arrays, needs),
         *_warn_of_constant_columns(arrays),

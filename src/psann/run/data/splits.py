@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._mapped import is_mapped, memory_bytes
+from psann._npz import NpzContent, read_npz
 from psann.errors import DataError
 from psann.run.data.checks import (
     ASSET_NAMES,
@@ -23,7 +24,6 @@ from psann.run.data.checks import (
     find_problems,
     split_of,
 )
-from psann.run.directory.npz import NpzContent, read_npz
 
 Array = NDArray[Any]
 

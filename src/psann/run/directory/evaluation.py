@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from psann.run.directory.npz import Array
+    from psann._npz import Array
 
 _RANKS = {"names": 1, "net": 2, "gross": 2, "allocations": 2, "time": 1, "assets": 1, "fold": 1}
 _ALWAYS = ("names", "net", "gross", "allocations")
@@ -55,7 +55,7 @@ def read_evaluation(path: Path) -> Evaluation:
     """
     open_plain(path).close()  # whoever is no plain file is not handed on
     # Only here: few readers need NumPy.
-    from psann.run.directory.npz import read_npz
+    from psann._npz import read_npz
 
     try:
         content = read_npz(path)

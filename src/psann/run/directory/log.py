@@ -99,13 +99,7 @@ class CsvFormatter(logging.Formatter):
         self._writer: Any = csv.writer(_Echo(), lineterminator="\r\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the row, with its line end.
-
-        Returns
-        -------
-        str
-            One physical line ending in CRLF.
-        """
+        """Write the row, with its line end."""
         given = record.__dict__.get("event", {"event": "log"})
         values = {name: value for name, value in given.items() if value is not None}
         cells = {name: _cell(name, value) for name, value in values.items() if name not in _OWN}

@@ -121,11 +121,6 @@ class Storage:
         ----------
         path : Path
             The file; a link in its place is refused.
-
-        Returns
-        -------
-        AppendFile
-            The open file.
         """
         with self._parent(path) as (directory, name):
             fd = self._calls.open(name, _LOG_FILE, 0o666, dir_fd=directory)
@@ -207,13 +202,7 @@ class Storage:
         return target
 
     def clean(self) -> list[Path]:
-        """Remove the temporary files that a killed process left; call it under the lock.
-
-        Returns
-        -------
-        list of Path
-            What was removed.
-        """
+        """Remove the temporary files that a killed process left; call it under the lock."""
         found = [
             Path(folder) / name
             for folder, _, names in os.walk(self.root, followlinks=False)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._npz import npz_bytes
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
 from psann.run.config.model import RunConfig
 from psann.run.data.splits import DataSplits
 from psann.run.directory.log import log_event
-from psann.run.directory.npz import npz_bytes
 from psann.run.execution.context import RunContext
 from psann.run.execution.figures import (
     Fitted,

@@ -36,11 +36,6 @@ def describe_plan(
     only_import : sequence of str
         Module prefixes outside of which nothing is imported.
 
-    Returns
-    -------
-    str
-        A few lines for a person.
-
     Raises
     ------
     PsannError, ValueError

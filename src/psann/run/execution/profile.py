@@ -215,13 +215,7 @@ _ROWS = {
 
 
 def profile_table(timing: Mapping[str, Any]) -> str:
-    """Lay out where the time of training went.
-
-    Returns
-    -------
-    str
-        A dozen lines.
-    """
+    """Lay out where the time of training went."""
     seconds = {name: timing[f"{name}_s"] for name in _ROWS}
     total_s = sum(seconds.values()) or 1.0
     lines = [f"Where the time went (an update as in the {timing['traced_updates']} traced ones)"]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._device import resolve_device
+from psann._npz import npz_bytes
 from psann.errors import FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
@@ -30,7 +31,6 @@ from psann.run.data.checks import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event
-from psann.run.directory.npz import npz_bytes
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
 from psann.run.execution.figures import drawn_series, evaluation_terms, policy_figures

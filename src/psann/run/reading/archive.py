@@ -74,11 +74,6 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
     best_only : bool
         Of the checkpoints, pack the best estimator only, and leave out `attempts/`.
 
-    Returns
-    -------
-    Packed
-        What is in it.
-
     Raises
     ------
     UsageError

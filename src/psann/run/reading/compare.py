@@ -17,11 +17,6 @@ _CURVE_WIDTH = 50
 def chosen_runs(paths: Sequence[Path]) -> list[RunView]:
     """Read the runs that a command line names.
 
-    Returns
-    -------
-    list of RunView
-        In the order given, each once.
-
     Raises
     ------
     UsageError

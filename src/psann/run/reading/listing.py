@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from psann._conditions import parse_condition
 from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
 from psann.errors import UsageError, did_you_mean
 from psann.run.directory.fields import FIELDS
 from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
 from psann.run.reading.reading import Runs, RunView, flat, flat_metrics
-from psann.run.reading.where import parse_condition
 from psann.run.terminal import NOTHING, Terminal
 
 _TEXT_COLUMNS = {"run": "run", "status": "status", "mode": "mode", "monitor": "monitor"}
@@ -45,11 +45,6 @@ def list_runs(
         configuration is asked as `config.training.lr`.
     sort : str, optional
         Name to sort by, lowest first; runs without it come last. By path when not given.
-
-    Returns
-    -------
-    Listing
-        What is left.
 
     Raises
     ------

@@ -197,11 +197,6 @@ def read_run(path: Path | str) -> RunView:
     path : Path or str
         The directory; what it lacks is told by `problems`.
 
-    Returns
-    -------
-    RunView
-        The run.
-
     Raises
     ------
     UsageError

@@ -36,11 +36,6 @@ def write_report(
     output : Path or str
         The file. Markdown puts its pictures beside it in `<name>-figures/`.
 
-    Returns
-    -------
-    list of Path
-        The files written, the report first.
-
     Raises
     ------
     UsageError

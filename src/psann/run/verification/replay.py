@@ -43,11 +43,6 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
         How many epochs before the end the repetition must begin at least. It begins at the newest
         resume state that `--keep-checkpoints` kept so early, without one at the start.
 
-    Returns
-    -------
-    Repetition
-        Where it began, and what differs.
-
     Raises
     ------
     UsageError

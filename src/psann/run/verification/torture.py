@@ -96,11 +96,6 @@ def torture(config: Path, *, kills: int, seed: int, folder: Path, tell: Tell) ->
     folder : Path
         An empty or missing directory; it receives the runs and `certificate.json`.
 
-    Returns
-    -------
-    Certificate
-        What was done and found.
-
     Raises
     ------
     UsageError

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from psann._mapped import is_mapped
+from psann._npz import npz_bytes, read_npz
 from psann.errors import DataError
-from psann.run.directory.npz import npz_bytes, read_npz
 
 
 def npy(shape, descr="<f8", data=None, *, fortran=False, version=1):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from psann._conditions import parse_condition
 from psann.errors import UsageError
-from psann.run.reading.where import parse_condition
 
 RUN = {
     "val_reward_mean": 0.5,
