@@ -135,14 +135,6 @@ def slow(*, ready: str) -> dict[str, Any]:
     return market()
 
 
-def bad_data(*, case: str) -> object:
-    """One of the bad data sets of the tests of the data checks."""
-    return BAD_DATA[case]()
-
-
-BAD_DATA: dict[str, Callable[[], object]] = {}
-
-
 # --- rewards -------------------------------------------------------------------------------------
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
 
+from faults import lock_held
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import claim_directory
@@ -101,41 +99,19 @@ def test_overwrite_of_nothing_is_a_new_run(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"]
 
 
-def holding_child(paths: RunPaths) -> int:
-    """Fork a process that holds the run directory's lock until it is killed."""
-    ready, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        storage = Storage(paths.root)
-        storage.lock(paths.lock)
-        storage.put(paths.metrics, b'{"status": "running", "phase": "hisso"}')
-        os.write(tell, b"!")
-        signal.pause()
-        os._exit(1)
-    os.read(ready, 1)
-    os.close(ready)
-    os.close(tell)
-    return child
-
-
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_directory_of_a_live_process_is_refused_at_once_and_not_touched(
+def test_a_directory_of_a_live_process_is_refused_and_not_touched(
     tmp_path: Path, overwrite: bool
 ) -> None:
     paths = RunPaths(tmp_path / "out" / "run")
-    child = holding_child(paths)
-    try:
-        before = tree_of(tmp_path / "out")
+    with lock_held(paths) as child:
+        paths.metrics.write_text('{"status": "running", "phase": "hisso"}')
         config = write_config(tmp_path)
-        start_s = time.monotonic()
+        before = tree_of(tmp_path / "out")
         outcome = trial(tmp_path, config=config, overwrite=overwrite)
-        assert time.monotonic() - start_s < 1
         assert outcome.exit_code == 75
         assert f"belongs to a live process (process {child}" in str(outcome.message)
         assert tree_of(tmp_path / "out") == before
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
     assert trial(tmp_path).exit_code == 2  # what the killed process trained is not thrown away
 
 
