@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -336,6 +337,28 @@ def in_child(work: Callable[[], int]) -> int:
         finally:
             os._exit(code)
     return child
+
+
+@contextmanager
+def lock_held(paths: RunPaths) -> Iterator[int]:
+    """The id of another process, which holds the lock of a run directory until it is killed."""
+    ready, tell = os.pipe()
+
+    def hold() -> int:
+        storage.Storage(paths.root).lock(paths.lock)
+        os.write(tell, b"!")
+        signal.pause()
+        return 1
+
+    child = in_child(hold)
+    os.close(tell)
+    try:
+        assert os.read(ready, 1) == b"!"
+        yield child
+    finally:
+        os.close(ready)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def exit_code_of(child: int) -> int:

@@ -11,6 +11,10 @@ from psann.run.config.dump import to_yaml
 from psann.run.directory.paths import RunPaths
 from trials import metrics_of
 
+FORMULAS = [
+    *("=1+1", "+1", "-1+2", "@SUM(A1)", "=cmd|' /C calc'!A0", '=HYPERLINK("http://x","y")'),
+    *(" =1+1", "\t=1+1", "\r=1+1", "\n=1+1", "＝1+1", "＋1", "－1", "＠x", "--=1", '="a,b"'),
+]
 # Rich's markup, terminal escapes (7 and 8 bit, a title, a clear), HTML, quotes, a line end of
 # Unicode, text turned round, a formula, a form feed.
 HOSTILE = (

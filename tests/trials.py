@@ -135,14 +135,6 @@ def slow(*, ready: str) -> dict[str, Any]:
     return market()
 
 
-def bad_data(*, case: str) -> object:
-    """One of the bad data sets of the tests of the data checks."""
-    return BAD_DATA[case]()
-
-
-BAD_DATA: dict[str, Callable[[], object]] = {}
-
-
 # --- rewards -------------------------------------------------------------------------------------
 
 
@@ -170,6 +162,7 @@ class Trouble:
 
 
 TROUBLE = Trouble()
+TROUBLED = "hisso.reward=trials.troubled"
 
 
 def troubled(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
@@ -201,6 +194,13 @@ def write_config(folder: Path, content: Mapping[str, Any] | None = None) -> Path
     file = folder / "trial.yaml"
     file.write_text(yaml.safe_dump(dict(CONFIG if content is None else content)))
     return file
+
+
+def request_of(folder: Path, *overrides: str) -> RunRequest:
+    """What the command line asks for when it names no run."""
+    return RunRequest(
+        config=write_config(folder), output_dir=folder / "out", overrides=overrides, quiet=True
+    )
 
 
 def trial(folder: Path, *overrides: str, name: str = "run", **request: Any) -> Outcome:

@@ -19,12 +19,12 @@ import yaml
 
 import psann
 import trials
+from bad_data import BAD as BAD_DATA
+from configs import BAD as BAD_CONFIGS
+from configs import SAMPLE
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import build_parser, main
-from run.config.test_model import BAD as BAD_CONFIGS
-from run.config.test_model import SAMPLE
-from run.data.test_checks import BAD as BAD_DATA
 from trials import metrics_of, rows_of, tree_of, write_config
 
 TESTS = Path(trials.__file__).parent
@@ -405,9 +405,8 @@ TOLD_BY_THE_REWARD = {
 def test_bad_data_fail_before_training_with_the_place_on_the_console(
     command: list[str], paths: RunPaths, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    make, fragment = BAD_DATA[case]
-    trials.BAD_DATA[case] = make
-    data = f"data={{loader: trials.bad_data, kwargs: {{case: {case}}}}}"
+    _, fragment = BAD_DATA[case]
+    data = f"data={{loader: bad_data.load, kwargs: {{case: {case}}}}}"
     assert main([*command, "--set", "hisso.window=8", "--set", data]) == 1
     shown = capsys.readouterr().err
     assert TOLD_BY_THE_REWARD.get(case, fragment) in shown

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from psann._strict_json import parse_strict
+from psann.metrics import portfolio_metrics
 from psann.run.directory.fields import FIELDS, problems_of_record
 from psann.run.directory.record import RunRecord, to_json
 
@@ -63,3 +65,31 @@ def test_all_problems_are_told_at_once() -> None:
     assert problems_of_record(lacking) == ["lacks the field seed", "lacks the field epoch"]
     assert len(problems_of_record(record(seed="x", epoch="y"))) == 2
     assert len(FIELDS) > 2
+
+
+CONTRACT = (
+    "train_loss val_loss best_epoch reward_mean reward_std episodes transition_penalty device "
+    "duration_seconds throughput_eps_per_sec portfolio_metrics error schema_version status mode "
+    "phase run_id run_name seed monitor monitor_value epoch epochs_total test_loss val_reward_mean "
+    "test_reward_mean started_utc updated_utc finished_utc heartbeat best last resumes "
+    "resume_exact nonfinite baselines timing hardware parent config_sha256 data_sha256 per_seed "
+    "artefacts trans_cost resume_differences portfolio_metrics_delay_1 versus_uniform "
+    "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
+    "walk_forward placebo temperature min_improvement"
+)
+
+
+def test_the_documentation_has_a_row_for_each_field() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
+    missing = [name for name, what in FIELDS.items() if f"| `{name}` | {what} |" not in text]
+    assert missing == []
+
+
+def test_the_documentation_has_a_row_for_each_portfolio_metric() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
+    figures = portfolio_metrics([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]])
+    assert [name for name in figures if f"\n| `{name}` | " not in text] == []
+
+
+def test_fields_are_those_of_the_contract() -> None:
+    assert set(FIELDS) == set(CONTRACT.split())

@@ -8,28 +8,21 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from psann._text import safe_cell
+from event_log import attach, read_rows
+from foreign import FORMULAS
 from psann.errors import FileFormatError
 from psann.run import directory
 from psann.run.directory.columns import COLUMNS, EVENTS
 from psann.run.directory.log import EventsHandler, log_event
 from psann.run.directory.storage import Storage, SystemCalls
-from psann.run.execution.epoch_events import EpochEvents
-from psann.training.history import Decision, EpochRecord
 
-FORMULAS = [
-    *("=1+1", "+1", "-1+2", "@SUM(A1)", "=cmd|' /C calc'!A0", '=HYPERLINK("http://x","y")'),
-    *(" =1+1", "\t=1+1", "\r=1+1", "\n=1+1", "＝1+1", "＋1", "－1", "＠x", "--=1", '="a,b"'),
-]
 HOSTILE = [
     *FORMULAS,
     *('a "quoted" word', "a, b, c", "two\nlines", "two\r\nlines", "nul\0byte", "\x1b[31mred"),
@@ -40,43 +33,8 @@ HOSTILE = [
 
 
 @pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    # Outside the tree of loggers, so that pytest does not collect (and pass on) hostile texts.
-    logger = logging.Logger("psann.test_events", logging.DEBUG)
-    yield logger
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "events.csv"
-
-
-def attach(logger: logging.Logger, path: Path, calls: SystemCalls | None = None) -> EventsHandler:
-    storage = Storage(path.parent, calls)
-    handler = EventsHandler(storage, path)
-    storage.close()
-    logger.addHandler(handler)
-    return handler
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file, strict=True))
-    assert tuple(rows[0]) == COLUMNS
-    assert {len(row) for row in rows} == {len(COLUMNS)}
-    return [dict(zip(COLUMNS, row, strict=True)) for row in rows[1:]]
-
-
-def test_columns_are_those_of_version_one() -> None:
-    assert " ".join(COLUMNS) == (
-        "schema seq time_utc elapsed_s level event phase seed fold epoch update episodes "
-        "train_loss val_loss reward_mean reward_std reward_min reward_max val_reward_mean turnover "
-        "entropy grad_norm lr amp_scale skipped_updates shuffle state_reset data_s step_s val_s "
-        "checkpoint_s episodes_per_s is_best message"
-    )
 
 
 def test_every_log_record_is_a_row(logger: logging.Logger, path: Path) -> None:
@@ -108,12 +66,6 @@ def test_hostile_text_is_one_physical_line_that_csv_and_pandas_read(
     assert list(table.columns) == list(COLUMNS)
     assert list(table["message"]) == [row["message"], "after"]
     assert list(table["phase"]) == [row["phase"], ""]
-
-
-@pytest.mark.parametrize("text", FORMULAS, ids=ascii)
-def test_formula_is_neutralised(text: str) -> None:
-    cell = safe_cell(text)
-    assert cell.lstrip()[0] in ("'", "\\")
 
 
 def test_message_of_100_kb_is_kept_and_a_longer_one_is_cut_to_what_csv_reads(
@@ -283,71 +235,6 @@ def test_flush_waits_for_the_disk(logger: logging.Logger, path: Path) -> None:
     assert synced == []
     handler.flush()
     assert len(synced) == 1
-
-
-def test_epoch_is_a_row_with_every_value_that_the_record_has(
-    logger: logging.Logger, path: Path
-) -> None:
-    attach(logger, path)
-    observer = EpochEvents(logger, seed=7)
-    record = EpochRecord(
-        phase="hisso",
-        epoch=3,
-        epochs_total=60,
-        update=12,
-        episodes=96,
-        lr=5e-4,
-        train_loss=-0.125,
-        reward_mean=0.125,
-        is_best=True,
-        step_s=0.5,
-    )
-    state = SimpleNamespace(phase="hisso", seed=7, history=[])
-    state.group = [state]
-    observer.on_phase_start(state)
-    observer.on_launch(state)
-    observer.on_epoch(record, state)
-    observer.on_phase_end("hisso", state)
-    row, end = read_rows(path)
-    expected = {
-        **{"event": "epoch", "level": "DEBUG", "phase": "hisso", "seed": "7", "epoch": "3"},
-        **{"update": "12", "episodes": "96", "lr": "0.0005", "train_loss": "-0.125"},
-        **{"reward_mean": "0.125", "val_loss": "", "is_best": "true", "step_s": "0.5"},
-        **{"skipped_updates": "0", "message": "epoch 3 of 60"},
-    }
-    assert {name: row[name] for name in expected} == expected
-    assert (end["phase"], end["seed"]) == ("hisso", "7")
-
-
-def test_epochs_that_the_log_of_a_resumed_run_lacks_follow_again(
-    logger: logging.Logger, path: Path
-) -> None:
-    handler = attach(logger, path)
-    history = [
-        EpochRecord(
-            phase="hisso", epoch=k, epochs_total=3, update=k, episodes=k, lr=0.1, train_loss=-0.5
-        )
-        for k in (1, 2)
-    ]
-    state = SimpleNamespace(phase="hisso", seed=7, history=history)
-    state.group = [state]
-    EpochEvents(logger).on_epoch(history[0], state)
-    assert handler.n_epochs() == {("hisso", 7): 1}
-    again = EpochEvents(logger, n_logged=handler.n_epochs())
-    again.on_phase_start(state)
-    assert [row["epoch"] for row in read_rows(path)] == ["1", "2"]
-
-
-def test_decision_is_a_row_with_its_reason(logger: logging.Logger, path: Path) -> None:
-    attach(logger, path)
-    EpochEvents(logger).on_decision(
-        Decision(phase="warm_start", message="rows in order", shuffle=False, state_reset="epoch")
-    )
-    row = read_rows(path)[0]
-    names = ("event", "phase", "shuffle", "state_reset", "message")
-    assert tuple(row[name] for name in names) == (
-        *("decision", "warm_start", "false", "epoch", "rows in order"),
-    )
 
 
 def test_every_event_name_can_be_logged(logger: logging.Logger, path: Path) -> None:

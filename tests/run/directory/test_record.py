@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -11,35 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psann.metrics import portfolio_metrics
-from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.fields import FIELDS, STATUSES
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord, finite_json, to_json
 from psann.run.directory.storage import Storage
-
-CONTRACT = (
-    "train_loss val_loss best_epoch reward_mean reward_std episodes transition_penalty device "
-    "duration_seconds throughput_eps_per_sec portfolio_metrics error schema_version status mode "
-    "phase run_id run_name seed monitor monitor_value epoch epochs_total test_loss val_reward_mean "
-    "test_reward_mean started_utc updated_utc finished_utc heartbeat best last resumes "
-    "resume_exact nonfinite baselines timing hardware parent config_sha256 data_sha256 per_seed "
-    "artefacts trans_cost resume_differences portfolio_metrics_delay_1 versus_uniform "
-    "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
-    "walk_forward placebo temperature min_improvement"
-)
-
-
-def test_the_documentation_has_a_row_for_each_field() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
-    missing = [name for name, what in FIELDS.items() if f"| `{name}` | {what} |" not in text]
-    assert missing == []
-
-
-def test_the_documentation_has_a_row_for_each_portfolio_metric() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
-    figures = portfolio_metrics([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]])
-    assert [name for name in figures if f"\n| `{name}` | " not in text] == []
 
 
 class Time:
@@ -74,10 +48,6 @@ def refuse(name: str) -> None:
 
 def read(paths: RunPaths) -> dict[str, Any]:
     return dict(json.loads(paths.metrics.read_bytes(), parse_constant=refuse))
-
-
-def test_fields_are_those_of_the_contract() -> None:
-    assert set(FIELDS) == set(CONTRACT.split())
 
 
 def test_first_file_has_every_field(storage: Storage, paths: RunPaths) -> None:
@@ -292,24 +262,6 @@ def test_file_is_whole_and_strict_at_every_instant(storage: Storage, paths: RunP
     assert problems == []
     assert n_read > 10
     assert [path.name for path in paths.root.iterdir()] == ["metrics.json"]
-
-
-def test_artefacts_are_every_file_but_the_record_the_lock_and_the_archive(
-    storage: Storage, paths: RunPaths
-) -> None:
-    storage.lock(paths.lock)
-    for directory in (paths.checkpoints, paths.attempts):
-        storage.make_directory(directory)
-        storage.put(directory / "best.safetensors", b"weights")
-    storage.put(paths.events, b"rows")
-    RunRecord().attach(storage, paths.metrics)
-    assert describe_artefacts(paths) == {
-        "checkpoints/best.safetensors": {
-            "bytes": 7,
-            "sha256": hashlib.sha256(b"weights").hexdigest(),
-        },
-        "events.csv": {"bytes": 4, "sha256": hashlib.sha256(b"rows").hexdigest()},
-    }
 
 
 def test_to_json_refuses_nan() -> None:

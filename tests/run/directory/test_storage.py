@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 import threading
 import time
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from psann.errors import RunLockedError
-from psann.run.directory.lock import check_lock
 from psann.run.directory.storage import Storage, SystemCalls
 
 CALLS = ("open", "close", "write", "fsync", "ftruncate", "rename", "unlink", "mkdir")
@@ -412,64 +410,6 @@ def test_run_goes_on_when_its_directory_is_moved(storage: Storage, root: Path) -
     log.close()
     assert files_below(moved) == ["events.csv", "metrics.json"]
     assert not root.exists()
-
-
-def hold_lock_in_child(root: Path) -> int:
-    """Fork a process that holds the lock until it is killed; return when it does."""
-    ready, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        storage = Storage(root)
-        storage.lock(root / ".lock")
-        os.write(tell, b"!")
-        signal.pause()
-        os._exit(1)
-    os.read(ready, 1)
-    os.close(ready)
-    os.close(tell)
-    return child
-
-
-def test_second_process_is_told_at_once_who_holds_the_lock_and_kill_frees_it(
-    storage: Storage, root: Path
-) -> None:
-    child = hold_lock_in_child(root)
-    try:
-        before = files_below(root)
-        start_s = time.monotonic()
-        with pytest.raises(RunLockedError, match=f"process {child} on {os.uname().nodename}"):
-            storage.lock(root / ".lock")
-        with pytest.raises(RunLockedError, match=f"process {child} on {os.uname().nodename}"):
-            check_lock(root / ".lock")
-        assert time.monotonic() - start_s < 1
-        assert files_below(root) == before
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    storage.lock(root / ".lock")
-    assert str(os.getpid()) in (root / ".lock").read_text()
-
-
-def test_lock_of_an_unreadable_holder_is_still_a_lock(storage: Storage, root: Path) -> None:
-    child = hold_lock_in_child(root)
-    try:
-        (root / ".lock").write_bytes(b"\xff not json")
-        with pytest.raises(RunLockedError, match=r"a live process\. Wait"):
-            storage.lock(root / ".lock")
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def test_looking_at_a_free_lock_changes_nothing_and_takes_nothing(root: Path) -> None:
-    check_lock(root / ".lock")
-    with Storage(root) as storage:
-        storage.lock(root / ".lock")
-    before = (root / ".lock").read_bytes()
-    check_lock(root / ".lock")
-    assert (root / ".lock").read_bytes() == before
-    with Storage(root) as storage:
-        storage.lock(root / ".lock")
 
 
 def test_close_frees_the_lock_and_keeps_its_file(root: Path) -> None:

@@ -22,15 +22,22 @@ from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
-from psann.run.directory.storage import Storage, SystemCalls
-from psann.run.execution.claim import claim_directory
+from psann.run.directory.storage import Storage
 from psann.run.execution.context import RunRequest
-from psann.run.execution.endings import how_to_go_on
 from psann.run.execution.runner import check, execute
-from trials import TROUBLE, finished, metrics_of, rows_of, tree_of, trial, write_config
+from trials import (
+    TROUBLE,
+    TROUBLED,
+    finished,
+    metrics_of,
+    request_of,
+    rows_of,
+    tree_of,
+    trial,
+    write_config,
+)
 
 GOES_ON = "The same command with --resume goes on from here."
-TROUBLED = "hisso.reward=trials.troubled"
 TIMES = {"time_utc", "elapsed_s", "data_s", "step_s", "val_s", "checkpoint_s", "episodes_per_s"}
 
 
@@ -221,27 +228,6 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     assert first.best.read_bytes() != second.best.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("overrides", "option", "expected"),
-    [((), None, (42, "default")), (("seed=3",), None, (3, "command line"))],
-)
-def test_the_seed_in_force_is_recorded_with_its_source(
-    tmp_path: Path, overrides: tuple[str, ...], option: int | None, expected: tuple[int, str]
-) -> None:
-    paths = finished(tmp_path, "training.epochs=1", *overrides, seed=option)
-    resolved = yaml.safe_load(paths.config_resolved.read_text())
-    assert (resolved["seed"], resolved["recorded"]["seed_from"]) == expected
-    assert metrics_of(paths)["seed"] == expected[0]
-
-
-def test_the_seed_option_wins_over_the_configuration(tmp_path: Path) -> None:
-    config = write_config(tmp_path, {**trials.CONFIG, "seed": 3})
-    by_option = finished(tmp_path, config=config, name="a", seed=8)
-    by_config = finished(tmp_path, config=config, name="b")
-    assert (metrics_of(by_option)["seed"], metrics_of(by_config)["seed"]) == (8, 3)
-    assert by_option.best.read_bytes() != by_config.best.read_bytes()
-
-
 def test_the_resolved_configuration_fed_back_gives_the_same_weights_and_itself(
     tmp_path: Path,
 ) -> None:
@@ -270,74 +256,6 @@ def test_the_resolved_configuration_of_an_archive_names_and_guards_it(tmp_path: 
 
 
 # --- failures ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("loader", "message", "cause"),
-    [
-        ("raising", "RuntimeError: the database is down", "RuntimeError: the database is down"),
-        ("exiting", "ended Python: sys.exit(0)", "SystemExit: 0"),
-        ("not_finite", "X_train (training) must be finite; got 1 NaN", "DataError"),
-    ],
-)
-def test_a_loader_that_fails_ends_the_run_before_training(
-    tmp_path: Path, loader: str, message: str, cause: str
-) -> None:
-    outcome = trial(tmp_path, f"data.loader=trials.{loader}")
-    assert outcome.exit_code == 1
-    assert message in str(outcome.message)
-    assert outcome.paths is not None
-    metrics = metrics_of(outcome.paths)
-    assert (metrics["status"], metrics["phase"]) == ("failed", "setup")
-    assert metrics["error"].startswith("Traceback (most recent call last):")
-    assert cause in metrics["error"]
-    assert not outcome.paths.checkpoints.exists()
-    (row,) = rows_of(outcome.paths, "error")
-    assert row["level"] == "ERROR"
-    assert message in row["message"]
-
-
-def leave(rewards: Tensor) -> Tensor:
-    raise SystemExit(0)
-
-
-def stumble(rewards: Tensor) -> Tensor:
-    raise ZeroDivisionError("no luck")
-
-
-def break_off(rewards: Tensor) -> Tensor:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize(
-    ("action", "exit_code", "status", "message"),
-    [
-        (leave, 1, "failed", "ended Python: sys.exit(0)"),
-        (stumble, 1, "failed", "ZeroDivisionError: no luck"),
-        (None, 3, "diverged", "phase hisso, epoch 3, update 1: the reward trials.troubled is not"),
-        (break_off, 130, "interrupted", "Left at once"),
-    ],
-)
-def test_training_that_breaks_off_keeps_the_last_finite_best(
-    tmp_path: Path, action: Any, exit_code: int, status: str, message: str
-) -> None:
-    TROUBLE.plan(0)
-    whole = finished(tmp_path, TROUBLED, "training.epochs=2", name="whole")
-    TROUBLE.plan(5, action)
-    outcome = trial(tmp_path, TROUBLED)
-    assert outcome.exit_code == exit_code
-    assert message in str(outcome.message)
-    assert outcome.paths is not None
-    metrics, expected = metrics_of(outcome.paths), metrics_of(whole)
-    assert (metrics["status"], metrics["phase"], metrics["epoch"]) == (status, "hisso", 2)
-    assert (metrics["error"] is None) == (status == "interrupted")
-    assert metrics["best_epoch"] == expected["best_epoch"] == 2
-    for name in ("train_loss", "reward_mean", "monitor_value"):
-        assert metrics[name] == expected[name]
-    assert metrics["best"]["sha256"] == tree_of(outcome.paths.root)["checkpoints/best.safetensors"]
-    kept, reference = PSANNRegressor.load(outcome.paths.best), PSANNRegressor.load(whole.best)
-    for name, tensor in kept.network_.state_dict().items():
-        assert tensor.equal(reference.network_.state_dict()[name])
 
 
 def test_the_untrained_candidate_is_kept_when_the_first_update_diverges(tmp_path: Path) -> None:
@@ -383,28 +301,6 @@ def test_training_is_the_same_with_nobody_watching(tmp_path: Path) -> None:
         assert tensor.equal(watched[name]), name
 
 
-def test_a_user_mistake_has_a_short_message_and_the_record_a_traceback(tmp_path: Path) -> None:
-    outcome = trial(tmp_path, "hisso.windw=3", "training.epochs=none")
-    assert outcome.exit_code == 1
-    assert str(outcome.message).splitlines() == [
-        "--set hisso.windw=3: hisso.windw is no known key. Did you mean 'window'?",
-        "--set training.epochs=none: training.epochs must be a whole number of at least 1 "
-        'and of at most 10000000; got "none".',
-    ]
-    assert outcome.paths is not None
-    error = metrics_of(outcome.paths)["error"]
-    assert error.startswith("Traceback")
-    assert "ConfigError" in error
-
-
-def test_a_missing_configuration_is_a_failure_with_a_record(tmp_path: Path) -> None:
-    outcome = trial(tmp_path, config=tmp_path / "nowhere.yaml")
-    assert outcome.exit_code == 1
-    assert "nowhere.yaml" in str(outcome.message)
-    assert outcome.paths is not None
-    assert metrics_of(outcome.paths)["status"] == "failed"
-
-
 def test_a_device_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     outcome = trial(tmp_path, device="cuda:99")
     assert outcome.exit_code == 1
@@ -425,44 +321,6 @@ def test_logging_is_as_before_when_a_run_has_ended(tmp_path: Path) -> None:
     trial(tmp_path, "data.loader=trials.raising")
     after = (logger.level, logger.propagate, list(logger.handlers), warnings.showwarning)
     assert after == before
-
-
-@pytest.mark.parametrize("event", [b",run_start,", b",epoch,hisso,", b",run_end,"])
-def test_a_log_that_cannot_be_written_ends_the_run_and_the_record_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: bytes
-) -> None:
-    written = SystemCalls.write
-
-    def write(fd: int, data: Any) -> int:
-        if event in bytes(data):
-            raise OSError(28, "No space left on device")
-        return written(fd, data)
-
-    monkeypatch.setattr(SystemCalls, "write", staticmethod(write))
-    outcome = trial(tmp_path)
-    assert outcome.exit_code == 1
-    assert "No space left on device" in str(outcome.message)
-    assert outcome.paths is not None
-    assert metrics_of(outcome.paths)["status"] == "failed"
-
-
-def test_a_disk_that_takes_nothing_more_is_said_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = SystemCalls.write
-
-    def write(fd: int, data: Any) -> int:
-        if monkeypatch_is_on:
-            raise OSError(28, "No space left on device")
-        return written(fd, data)
-
-    monkeypatch_is_on = True
-    monkeypatch.setattr(SystemCalls, "write", staticmethod(write))
-    outcome = trial(tmp_path)
-    assert outcome.exit_code == 1
-    assert "No space left on device" in str(outcome.message)
-    monkeypatch_is_on = False
-    finished(tmp_path, "training.epochs=1")
 
 
 # --- directories ---------------------------------------------------------------------------------
@@ -493,153 +351,6 @@ def test_a_run_without_a_name_is_named_after_its_configuration(tmp_path: Path) -
     )
     assert outcome.paths is not None
     assert outcome.paths.root.name.startswith("trial-2")
-
-
-def test_an_existing_run_is_refused_and_left_untouched(tmp_path: Path) -> None:
-    paths = finished(tmp_path)
-    before = tree_of(paths.root)
-    outcome = trial(tmp_path)
-    assert outcome.exit_code == 2
-    assert "exists. Choose another name, or give --resume" in str(outcome.message)
-    assert tree_of(paths.root) == before
-
-
-def test_a_directory_of_somebody_else_is_refused_and_left_untouched(tmp_path: Path) -> None:
-    folder = tmp_path / "out" / "run"
-    folder.mkdir(parents=True)
-    (folder / "thesis.tex").write_text("precious")
-    before = tree_of(folder)
-    assert trial(tmp_path).exit_code == 2
-    assert tree_of(folder) == before
-
-
-@pytest.mark.parametrize("status", ["completed", "running", "diverged", "preempted", "failed"])
-def test_a_run_that_trained_is_never_taken_over(tmp_path: Path, status: str) -> None:
-    paths = finished(tmp_path, "training.epochs=1")
-    content = metrics_of(paths) | {"status": status, "phase": "hisso"}
-    paths.metrics.write_text(json.dumps(content))
-    before = tree_of(paths.root)
-    assert trial(tmp_path).exit_code == 2
-    assert tree_of(paths.root) == before
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"phase": "hisso"}'])
-def test_a_record_that_says_nothing_is_not_taken_for_a_failed_start(
-    tmp_path: Path, content: str
-) -> None:
-    folder = tmp_path / "out" / "run"
-    folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(content)
-    assert trial(tmp_path).exit_code == 2
-
-
-def test_an_empty_directory_is_free(tmp_path: Path) -> None:
-    (tmp_path / "out" / "run").mkdir(parents=True)
-    finished(tmp_path, "training.epochs=1")
-
-
-def test_a_start_killed_at_its_first_step_leaves_its_name_free(tmp_path: Path) -> None:
-    folder = tmp_path / "out" / "run"
-    folder.mkdir(parents=True)
-    (folder / ".metrics.json.0123abcd.tmp").write_text("{")
-    paths = finished(tmp_path, "training.epochs=1")
-    assert not list(paths.root.glob(".*.tmp"))
-    assert not paths.attempts.exists()
-
-
-def test_a_run_that_failed_before_training_gives_its_name_away(tmp_path: Path) -> None:
-    for n in (1, 2):
-        outcome = trial(tmp_path, "data.loader=trials.raising")
-        assert outcome.exit_code == 1, n
-    paths = finished(tmp_path, "training.epochs=1")
-    assert sorted(path.name for path in paths.attempts.iterdir()) == ["001", "002"]
-    old = RunPaths(paths.attempts / "001")
-    assert "the database is down" in metrics_of(old)["error"]
-    assert rows_of(paths)[0]["message"].endswith("is now in attempts/002")
-    assert rows_of(paths)[0]["seq"] == "1"
-    assert not any(name.startswith("attempts") for name in metrics_of(paths)["artefacts"])
-
-
-def test_overwrite_sets_the_old_run_aside_whole(tmp_path: Path) -> None:
-    paths = finished(tmp_path, "training.epochs=1")
-    before = tree_of(paths.root)
-    again = finished(tmp_path, "training.epochs=2", overwrite=True)
-    aside = [path for path in (tmp_path / "out").iterdir() if path.name != "run"]
-    assert len(aside) == 1
-    changed = {".lock"}  # names the process that set it aside
-    after = tree_of(aside[0])
-    assert {k: v for k, v in after.items() if k not in changed} == {
-        k: v for k, v in before.items() if k not in changed
-    }
-    assert metrics_of(again)["epochs_total"] == 2
-    assert rows_of(again)[0]["message"] == f"the old run is now in {aside[0].name}"
-
-
-def test_overwrite_of_nothing_is_a_new_run(tmp_path: Path) -> None:
-    finished(tmp_path, "training.epochs=1", overwrite=True)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"]
-
-
-def holding_child(paths: RunPaths) -> int:
-    """Fork a process that holds the run directory's lock until it is killed."""
-    ready, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        storage = Storage(paths.root)
-        storage.lock(paths.lock)
-        storage.put(paths.metrics, b'{"status": "running", "phase": "hisso"}')
-        os.write(tell, b"!")
-        signal.pause()
-        os._exit(1)
-    os.read(ready, 1)
-    os.close(ready)
-    os.close(tell)
-    return child
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_directory_of_a_live_process_is_refused_at_once_and_not_touched(
-    tmp_path: Path, overwrite: bool
-) -> None:
-    paths = RunPaths(tmp_path / "out" / "run")
-    child = holding_child(paths)
-    try:
-        before = tree_of(tmp_path / "out")
-        config = write_config(tmp_path)
-        start_s = time.monotonic()
-        outcome = trial(tmp_path, config=config, overwrite=overwrite)
-        assert time.monotonic() - start_s < 1
-        assert outcome.exit_code == 75
-        assert f"belongs to a live process (process {child}" in str(outcome.message)
-        assert tree_of(tmp_path / "out") == before
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    assert trial(tmp_path).exit_code == 2  # what the killed process trained is not thrown away
-
-
-def test_a_run_that_ended_while_we_waited_for_its_lock_is_refused_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = RunPaths(tmp_path / "out" / "run")
-    lock = Storage.lock
-
-    def lock_late(self: Storage, path: Path) -> None:
-        self.put(paths.metrics, b'{"status": "completed", "phase": "evaluation"}')
-        lock(self, path)
-
-    monkeypatch.setattr(Storage, "lock", lock_late)
-    assert trial(tmp_path).exit_code == 2
-    assert [path.name for path in paths.contents()] == ["metrics.json"]
-
-
-def test_a_claimed_directory_is_locked_until_it_is_closed(tmp_path: Path) -> None:
-    paths = RunPaths.in_output(tmp_path / "out", "run")
-    storage, note = claim_directory(paths, overwrite=False)
-    assert note is None
-    assert trial(tmp_path).exit_code == 75
-    storage.close()
-    finished(tmp_path, "training.epochs=1")
 
 
 def test_a_run_leaves_no_files_open_and_the_signals_as_they_were(tmp_path: Path) -> None:
@@ -735,12 +446,6 @@ def test_a_signal_stops_a_slow_loader_at_once_and_the_name_stays_free(
 # --- checking only -------------------------------------------------------------------------------
 
 
-def request_of(folder: Path, *overrides: str) -> RunRequest:
-    return RunRequest(
-        config=write_config(folder), output_dir=folder / "out", overrides=overrides, quiet=True
-    )
-
-
 def test_a_check_gives_a_plan_and_writes_nothing(tmp_path: Path) -> None:
     outcome = check(request_of(tmp_path))
     assert outcome.exit_code == 0
@@ -796,13 +501,13 @@ def test_a_check_refuses_a_bad_run_name(tmp_path: Path) -> None:
 
 
 def test_a_check_of_a_resume_compares_the_configurations(tmp_path: Path) -> None:
-    trials.TROUBLE.plan(5, interrupting)
-    outcome = trial(tmp_path, "hisso.reward=trials.troubled")
+    TROUBLE.plan(5, interrupting)
+    outcome = trial(tmp_path, TROUBLED)
     assert outcome.paths is not None
     assert outcome.exit_code == 130
     assert str(outcome.message).endswith(GOES_ON)
     before = tree_of(tmp_path)
-    same = request_of(tmp_path, "hisso.reward=trials.troubled")
+    same = request_of(tmp_path, TROUBLED)
     same = replace(same, run_name="run", resume=True)
     assert f"run         {outcome.paths.root}, going on\n" in str(check(same).plan)
     other = check(replace(same, overrides=(*same.overrides, "hisso.window=7")))
@@ -813,39 +518,8 @@ def test_a_check_of_a_resume_compares_the_configurations(tmp_path: Path) -> None
 
 def interrupting(rewards: Tensor) -> Tensor:
     signal.raise_signal(signal.SIGINT)
-    trials.TROUBLE.plan(0)
+    TROUBLE.plan(0)
     return rewards
-
-
-@pytest.mark.parametrize(
-    ("request_", "expected"),
-    [
-        ({"run_name": "a"}, "with --resume goes"),
-        ({"run_name": "a", "overwrite": True}, "with --resume instead of --overwrite goes"),
-        ({}, "with --run-name a --resume goes"),
-    ],
-)
-def test_an_interrupted_run_says_how_to_go_on(
-    tmp_path: Path, request_: dict[str, Any], expected: str
-) -> None:
-    request = replace(request_of(tmp_path), **request_)
-    assert expected in how_to_go_on(request, RunPaths(tmp_path / "a"))
-
-
-@pytest.mark.parametrize("loader", ["raising", "exiting"])
-def test_the_console_names_the_line_of_the_user_s_code_that_broke(
-    tmp_path: Path, loader: str
-) -> None:
-    outcome = trial(tmp_path, f"data.loader=trials.{loader}")
-    line = getattr(trials, loader).__code__.co_firstlineno + 1
-    assert f" (at trials.py:{line} in {loader})" in str(outcome.message)
-
-
-def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
-    rows = rows_of(finished(tmp_path, "training.epochs=1"))
-    said = [row["message"] for row in rows if row["level"] == "INFO"]
-    assert "loading torch and scikit-learn" in said
-    assert "rows: 40 train, 20 val, 15 test; 3 features; 2 assets" in said
 
 
 @pytest.mark.parametrize("loader", ["raising", "exiting"])
@@ -876,31 +550,3 @@ def test_the_record_of_a_run_exists_before_its_configuration_is_read(
     assert trial(tmp_path).exit_code == 1
     assert seen == ["running"]
     assert RunRecord().as_dict()["status"] == "running"
-
-
-def test_overwrite_sets_nothing_aside_for_a_run_that_cannot_begin(tmp_path: Path) -> None:
-    paths = finished(tmp_path)
-    before = tree_of(paths.root)
-    assert trial(tmp_path, "training.lr=-1", overwrite=True).exit_code == 1
-    outcome = trial(tmp_path, overwrite=True, mode="fine_tune", init_from=str(paths.checkpoints))
-    assert outcome.exit_code == 2
-    assert "--overwrite would set aside" in str(outcome.message)
-    assert tree_of(paths.root) == before
-    assert len(list(paths.root.parent.iterdir())) == 1
-
-
-def test_a_run_from_a_mapped_archive_is_the_run_from_memory(tmp_path: Path) -> None:
-    import numpy
-
-    numpy.savez(tmp_path / "market.npz", **trials.market())
-    source = f"data={{npz: {tmp_path / 'market.npz'}"
-    params = "estimator.params.scaler=standard"
-    mapped, read = (
-        finished(tmp_path, f"{source}, mmap: {mmap}}}", params, name=mmap)
-        for mmap in ("true", "false")
-    )
-    assert mapped.best.read_bytes() == read.best.read_bytes()
-    assert any("read as needed from disk: X_" in row["message"] for row in rows_of(mapped, "data"))
-    figures = [metrics_of(paths) for paths in (mapped, read)]
-    for name in ("config_sha256", "data_sha256", "portfolio_metrics", "test_reward_mean"):
-        assert figures[0][name] == figures[1][name]

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from psann.errors import FileFormatError, UsageError
-from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.reading import archive as archiving
 from psann.run.reading.archive import pack, unpack
@@ -334,19 +333,3 @@ def test_existing_directory_is_not_touched(packed: Path, tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]
     with pytest.raises(UsageError, match="ARCHIVE must be a file"):
         unpack(tmp_path / "none", tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"schema_version": 2, "files": {}, "left_out": []},
-        {"schema_version": 1, "files": [], "left_out": []},
-        {"schema_version": 1, "files": {"x": {"bytes": 1}}, "left_out": []},
-        {"schema_version": 1, "files": {"x": {"bytes": "1", "sha256": ""}}, "left_out": []},
-        {"schema_version": 1, "files": {"x": {"bytes": 1, "sha256": 2}}, "left_out": []},
-        {"schema_version": 1, "files": {}, "left_out": [1]},
-    ],
-)
-def test_list_that_is_none_is_refused(content: Any) -> None:
-    with pytest.raises(ValueError, match="is not a list of files of version 1"):
-        parse_list(json.dumps(content).encode())

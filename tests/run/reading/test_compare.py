@@ -10,7 +10,6 @@ import pytest
 
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.rows import monitor_values
 from psann.run.reading.compare import chosen_runs, show_comparison
 from psann.run.reading.comparison import names_of
 from psann.run.reading.reading import read_run
@@ -85,16 +84,6 @@ def test_curves_share_their_scale_and_count_epochs(folder: Path) -> None:
     (place,) = [n for n, line in enumerate(lines) if "val_reward_mean by epoch" in line]
     assert lines[place + 2].split()[0::2] == ["s1", "2"]
     assert lines[place + 3].split()[0::2] == ["longer", "3"]
-
-
-def test_main_phase_of_the_first_seed_and_fold_is_the_curve() -> None:
-    rows = [
-        {"phase": "warm_start", "seed": 1, "fold": None, "val_loss": 9.0},
-        {"phase": "hisso", "seed": 1, "fold": None, "val_loss": 1.0},
-        {"phase": "hisso", "seed": 2, "fold": None, "val_loss": 2.0},
-        {"phase": "hisso", "seed": 1, "fold": None, "val_loss": None},
-    ]
-    assert monitor_values(rows, "val_loss") == [1.0, None]
 
 
 def test_runs_are_named_so_that_they_can_be_told_apart(folder: Path, tmp_path: Path) -> None:

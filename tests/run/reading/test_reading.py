@@ -21,10 +21,8 @@ import psann.run
 from faults import exit_code_of, in_child, killed_runs
 from foreign import change
 from psann.errors import UsageError
-from psann.run.directory.columns import COLUMNS
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.rows import parse_log
 from psann.run.reading.reading import flat, read_run, read_runs
 from trials import TROUBLE, finished, metrics_of, rows_of, trial
 
@@ -201,25 +199,6 @@ def test_short_file_of_half_a_copy_is_told(paths: RunPaths) -> None:
     assert problem.startswith("checkpoints/best.safetensors must have ")
     change(paths, artefacts={"a": 3, "../b": {"bytes": "x"}})
     assert len(read_run(paths.root).problems) == 2
-
-
-# --- the log by itself ---------------------------------------------------------------------------
-
-
-def test_torn_last_row_is_left_out(whole: RunPaths) -> None:
-    data = whole.events.read_bytes()
-    rows, problems = parse_log(data)
-    for cut in (data[:-1], data[:-2], data[:-40]):
-        assert parse_log(cut) == (rows[:-1], problems)
-    assert parse_log(data[:50]) == parse_log(b"") == ([], [])
-
-
-def test_rows_that_cannot_be_read_are_counted() -> None:
-    header = ",".join(COLUMNS)
-    text = f'{header}\r\n1,1\r\n"\r\n{"," * (len(COLUMNS) - 1)}\r\n'
-    rows, problems = parse_log(text.encode())
-    assert len(rows) == 1
-    assert problems == ["events.csv: 2 rows cannot be read, the first in line 2."]
 
 
 # --- evaluation ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from psann.run.directory.packing import check_packing
+from psann.run.directory.packing import check_packing, parse_list
 
 FILES = {"a": b"aa", "b/c": b"c"}
 
@@ -57,3 +57,19 @@ def test_list_that_is_none_lets_nothing_be_missing() -> None:
     left_out, (error,) = found(FILES, b"{}")
     assert left_out == frozenset()
     assert error.startswith("packed.json: cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"schema_version": 2, "files": {}, "left_out": []},
+        {"schema_version": 1, "files": [], "left_out": []},
+        {"schema_version": 1, "files": {"x": {"bytes": 1}}, "left_out": []},
+        {"schema_version": 1, "files": {"x": {"bytes": "1", "sha256": ""}}, "left_out": []},
+        {"schema_version": 1, "files": {"x": {"bytes": 1, "sha256": 2}}, "left_out": []},
+        {"schema_version": 1, "files": {}, "left_out": [1]},
+    ],
+)
+def test_list_that_is_none_is_refused(content: Any) -> None:
+    with pytest.raises(ValueError, match="is not a list of files of version 1"):
+        parse_list(json.dumps(content).encode())

@@ -1,0 +1,147 @@
+"""Before training: data are read, checked against their use, and told of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trials
+from psann.run.config.load import load_run_config
+from psann.run.config.targets import check_targets
+from psann.run.execution.setup import read_data, training_rows
+from trials import finished, metrics_of, rows_of, trial, write_config
+
+
+def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
+    rows = rows_of(finished(tmp_path, "training.epochs=1"))
+    said = [row["message"] for row in rows if row["level"] == "INFO"]
+    assert "loading torch and scikit-learn" in said
+    assert "rows: 40 train, 20 val, 15 test; 3 features; 2 assets" in said
+
+
+def test_a_run_from_a_mapped_archive_is_the_run_from_memory(tmp_path: Path) -> None:
+    import numpy
+
+    numpy.savez(tmp_path / "market.npz", **trials.market())
+    source = f"data={{npz: {tmp_path / 'market.npz'}"
+    params = "estimator.params.scaler=standard"
+    mapped, read = (
+        finished(tmp_path, f"{source}, mmap: {mmap}}}", params, name=mmap)
+        for mmap in ("true", "false")
+    )
+    assert mapped.best.read_bytes() == read.best.read_bytes()
+    assert any("read as needed from disk: X_" in row["message"] for row in rows_of(mapped, "data"))
+    figures = [metrics_of(paths) for paths in (mapped, read)]
+    for name in ("config_sha256", "data_sha256", "portfolio_metrics", "test_reward_mean"):
+        assert figures[0][name] == figures[1][name]
+
+
+PROBLEMS: dict[str, tuple[list[str], list[str]]] = {
+    "a validation monitor without validation": (
+        [
+            "training.monitor=val_loss",
+            "data.kwargs={without: [X_val, y_val, prices_val, time_val]}",
+        ],
+        ["--set training.monitor=val_loss: training.monitor is 'val_loss', but the data have no"],
+    ),
+    "a reward to monitor where nothing is earned": (
+        ["training.monitor=val_reward", "hisso={enabled: false}"],
+        ["training.monitor is 'val_reward', but hisso.enabled is false. Write val_loss,"],
+    ),
+    "validation that could not be judged": (
+        ["data.kwargs={without: [prices_val]}"],
+        ["prices_val (validation) must be given with X_val, as prices_train is"],
+    ),
+    "nothing to maximise": (
+        ["data.kwargs={without: [prices_train, prices_val, prices_test]}"],
+        ["hisso.reward must say what to maximise: there are no prices"],
+    ),
+    "features in the place of prices": (
+        ["data.kwargs={without: [prices_train, prices_val]}", "hisso.reward=sharpe"],
+        ["prices_train must be given: the reward sharpe is earned on prices, and X_train"],
+    ),
+    "numbers in the place of weights": (
+        ["hisso.primary_transform=identity"],
+        ["reward portfolio needs portfolio weights, and primary_transform identity gives numbers"],
+    ),
+    "a penalty that is no cost": (
+        ["hisso.transition_penalty=2", "hisso.reward=portfolio_target_l1"],
+        ["evaluation.trans_cost must be given: hisso.transition_penalty, which takes its place"],
+    ),
+    "two kinds of targets": (
+        [
+            "hisso.reward={target: negative_mse}",
+            "hisso.supervised={y_key: labels}",
+            "data.kwargs={copies: {labels: y_train}}",
+        ],
+        ["hisso.supervised.y_key must be 'y_train' where the reward is negative_mse"],
+    ),
+    "no targets for a reward of targets": (
+        ["hisso.reward={target: negative_mse}", "data.kwargs={without: [y_val]}"],
+        ["y_val (validation) must be given with X_val: the targets are needed"],
+    ),
+    "several at once": (
+        [
+            "training.monitor=val_reward",
+            "hisso.primary_transform=identity",
+            "data.kwargs={without: [X_val, y_val, prices_val, time_val]}",
+        ],
+        ["the data have no X_val", "needs portfolio weights"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("overrides", "messages"), PROBLEMS.values(), ids=PROBLEMS)
+def test_what_a_run_would_stumble_over_late_is_refused_before_training(
+    tmp_path: Path, overrides: list[str], messages: list[str]
+) -> None:
+    outcome = trial(tmp_path, *overrides)
+    assert outcome.exit_code == 1
+    said = str(outcome.message).splitlines()
+    assert len(said) == len(messages)
+    for message, problem in zip(messages, said, strict=True):
+        assert message in problem
+    assert outcome.paths is not None
+    assert metrics_of(outcome.paths)["phase"] == "setup"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["hisso.transition_penalty=2", "evaluation.trans_cost=0.001"],
+        ["hisso.transition_penalty=2", "evaluation.portfolio_prices_key=null"],
+        ["data.kwargs={without: [prices_val]}", "hisso.reward=negative_mse"],
+        [
+            "data.kwargs={without: [prices_val]}",
+            "hisso.context_extractor=trials.cumulative_features",
+        ],
+    ],
+)
+def test_what_is_no_problem_is_not_refused(tmp_path: Path, overrides: list[str]) -> None:
+    config = load_run_config(write_config(tmp_path), overrides=overrides)
+    read_data(config, check_targets(config))
+
+
+def test_a_warm_start_on_other_targets_trains_on_them(tmp_path: Path) -> None:
+    overrides = ["hisso.supervised={y_key: labels}", "data.kwargs={copies: {labels: prices_train}}"]
+    config = load_run_config(write_config(tmp_path), overrides=overrides)
+    splits = read_data(config, check_targets(config))
+    rows = training_rows(config, splits)
+    assert np.array_equal(rows["y"], splits.arrays["prices_train"])
+    assert set(rows["validation_data"]) == {"X", "y", "prices"}
+    other = finished(tmp_path, *overrides, name="other")
+    usual = finished(tmp_path, "hisso.supervised=true", name="usual")
+    assert other.warm_start.read_bytes() != usual.warm_start.read_bytes()
+
+
+def test_odd_data_are_named_in_the_log_before_training(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "data.kwargs={copies: {prices_tset: prices_test}}")
+    warned = [row for row in rows_of(paths, "data") if row["level"] == "WARNING"]
+    assert [row["message"] for row in warned] == [
+        "prices_tset is kept as an extra; nothing in this run reads it."
+    ]
+    (facts,) = (row for row in rows_of(paths, "data") if row["level"] == "DEBUG")
+    assert metrics_of(paths)["data_sha256"] in facts["message"]
+    assert "X_train (40, 3)" in facts["message"]

@@ -1,0 +1,161 @@
+"""Foreign text made harmless, and times as text."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from foreign import FORMULAS
+from psann._text import (
+    clean,
+    clock_text,
+    csv_cell,
+    escape_controls,
+    labelled,
+    mask_secrets,
+    message_of,
+    safe_cell,
+    utc_text,
+)
+
+SECRET = "hunter2"
+SECRETS: list[Any] = [
+    {"password": SECRET},
+    {"db_Password": SECRET},
+    {"api_key": SECRET},
+    {"apiKey": SECRET},
+    {"X-API-KEY": SECRET},
+    {"HF_TOKEN": SECRET},
+    {"client_secret": {"value": SECRET}},
+    {"credentials": [SECRET, SECRET]},
+    {"sentry_dsn": SECRET},
+    {"outer": [{"inner": {"token": SECRET}}]},
+    ["--set", f"data.kwargs.password={SECRET}"],
+    ["--set", f"data.kwargs.password=two words {SECRET}"],
+    ["--set", f"data.kwargs={{token: {SECRET}, name: nyse_o}}"],
+    ["--api-key", SECRET],
+    [f"--token={SECRET}"],
+    f"postgres://me:{SECRET}@db.example/prices",
+    f"postgres://me:a/{SECRET}@b@db.example/prices",
+    f"https://{SECRET}@example.org/repository.git",
+    f"cannot read s3://key:{SECRET}@bucket/a.npz, tried twice",
+    f'{{"user": "me", "secret": "{SECRET}"}}',
+    f"{{'passwd': 'a \\'quoted\\' {SECRET}', 'n': 1}}",
+    f"connect(user='me', password='{SECRET}', port=1)",
+    f"Authorization: Bearer {SECRET}",
+    f"line one\ntoken = {SECRET}\nline three",
+    (f"AWS_SECRET_ACCESS_KEY={SECRET}",),
+]
+HARMLESS: list[Any] = [
+    {"password": None, "token": "", "secret": False, "seed": 3},
+    {"y_key": "y_train", "monitor": "val_reward", "device": "cuda:0"},
+    ["--config", "configs/hisso/nyse_o.yaml", "--set", "training.epochs=5", "--seed", "42"],
+    "hisso.window must be a whole number of at least 2; got 1.",
+    "https://www.rfc-editor.org/rfc/rfc4180",
+    "see http://localhost:8080/runs and mail me at a@b.example",
+    "pkg.mod:function",
+    [1, 2.5, None, True],
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS, ids=ascii)
+def test_formula_is_neutralised(text: str) -> None:
+    cell = safe_cell(text)
+    assert cell.lstrip()[0] in ("'", "\\")
+
+
+@pytest.mark.parametrize("value", SECRETS, ids=str)
+def test_secrets_are_masked_wherever_they_hide(value: Any) -> None:
+    masked = json.dumps(mask_secrets(value))
+    assert SECRET not in masked
+    assert "***" in masked
+
+
+@pytest.mark.parametrize("value", HARMLESS, ids=str)
+def test_what_is_no_secret_stays_as_it_is(value: Any) -> None:
+    assert mask_secrets(value) == value
+
+
+def test_what_stands_around_a_secret_stays_readable() -> None:
+    assert (
+        mask_secrets(f"connect(user='me', password='{SECRET}', port=1)")
+        == "connect(user='me', password='***', port=1)"
+    )
+    assert mask_secrets(f"get https://me:{SECRET}@host/a") == "get https://***@host/a"
+    assert mask_secrets(["--token", SECRET, "--seed", "1"]) == ["--token", "***", "--seed", "1"]
+
+
+def test_masking_changes_no_argument() -> None:
+    value = {"a": [{"password": SECRET}]}
+    mask_secrets(value)
+    assert value == {"a": [{"password": SECRET}]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 100_000 + " token", "token" * 20_000, "a://" * 25_000, "a." * 50_000 + "token"],
+    ids=lambda text: text[:8],
+)
+def test_masking_a_huge_text_takes_no_quadratic_time(text: str) -> None:
+    start_s = time.process_time()
+    mask_secrets([text])
+    assert time.process_time() - start_s < 5
+
+
+def test_times_are_iso_8601_in_utc() -> None:
+    assert utc_text(1_761_642_307.25) == "2025-10-28T09:05:07.250Z"
+
+
+@pytest.mark.parametrize("code", [*range(0x20), 0x7F, 0x9B, 0x2028, 0x202E, 0x2069, 0xFEFF, 0xD800])
+def test_controls_and_lone_surrogates_become_visible_escapes(code: int) -> None:
+    escaped = escape_controls(f"a{chr(code)}b")
+    assert escaped == f"a{ascii(chr(code))[1:-1]}b"
+    assert escaped.isprintable()
+
+
+def test_harmless_letters_of_any_script_stay() -> None:
+    text = "é 中 🙂 £ ß ½"
+    assert escape_controls(text) == clean(text) == safe_cell(text) == text
+
+
+def test_cell_of_a_longer_text_than_csv_reads_is_cut_and_says_by_how_much() -> None:
+    assert safe_cell("x" * 130_000) == "x" * 130_000
+    assert safe_cell("x" * 130_001) == "x" * 130_000 + "... [1 more characters]"
+
+
+def test_cells_of_values_read_back_and_are_no_formulas() -> None:
+    assert [csv_cell(value) for value in (None, True, False, 3, 0.1, 1e-300)] == [
+        *("", "true", "false", "3", "0.1", "1e-300"),
+    ]
+    assert float(csv_cell(1 / 3)) == 1 / 3
+    assert csv_cell("=1+1") == "'=1+1"
+    assert csv_cell({"password": "x"}) == '{"password": "***"}'
+
+
+def test_clean_text_is_one_line_without_secrets() -> None:
+    assert clean("two\nlines, password=abc") == "two\\nlines, password=***"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "00:00"), (59.4, "00:59"), (59.6, "01:00"), (3599.6, "1:00:00"), (90_061, "25:01:01")],
+)
+def test_durations_are_written_as_a_clock_does(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text
+
+
+def test_figure_that_is_not_there_leaves_no_name() -> None:
+    assert (labelled("val", 0.123456), labelled("val", None)) == ("val 0.1235", "")
+
+
+def test_message_whose_arguments_do_not_fit_its_format_is_told_all_the_same() -> None:
+    def record(message: str, *args: object) -> logging.LogRecord:
+        return logging.LogRecord("psann", logging.INFO, "", 0, message, args, None)
+
+    assert message_of(record("%d rows", 3)) == "3 rows"
+    assert message_of(record("%d rows", "x")) == "%d rows % ('x',) [bad format]"
+    assert message_of(record("%(name)s", {"other": 1})) == "%(name)s % {'other': 1} [bad format]"
