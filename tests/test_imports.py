@@ -37,7 +37,7 @@ THROUGH_PSANN = """
 psann.run.directory.storage.os.system psann.run.directory.storage.put
 psann.run.config.load.load_run_config
 psann.datasets.np.load psann.datasets.Path psann.datasets:hashlib psann._imports.import_object
-psann.estimators._base.np.load psann.estimators._persistence psann.hisso.rewards.torch.load
+psann.estimators._parameters.np.load psann.estimators._persistence psann.hisso.rewards.torch.load
 psann.hisso.rewards.import_object psann.importlib.import_module psann.PSANNRegressor.__init__
 psann.__version__ psann.PSANNRegressor.__class__.mro system
 """.split()  # noqa: SIM905

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -13,9 +15,12 @@ from draws import normal
 from psann.losses import mse
 from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network
+from psann.nn.residual import ResidualNetwork
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
-from psann.training.engine import Carry, EagerEngine
+from psann.nn.wave_resnet import WaveOptions, WaveResNet
+from psann.training.carry import Carry
+from psann.training.engine import EagerEngine
 from psann.training.history import EpochRecord
 from psann.training.loop import Phase, group_at_start, run_phase
 from psann.training.observers import Observer
@@ -40,6 +45,31 @@ def dense(*, state: StateOptions | None = None, **options: Any) -> DenseNetwork:
         units=UnitOptions(state=state),
         rng=np.random.default_rng(0),
     )
+
+
+def residual() -> Network:
+    return ResidualNetwork(
+        N_IN,
+        N_OUT,
+        hidden_layers=2,
+        hidden_units=8,
+        w0=1.0,
+        residual_alpha_init=0.5,
+        units=UnitOptions(),
+        rng=np.random.default_rng(0),
+    )
+
+
+def wave(**options: Any) -> Network:
+    settings = {"hidden_layers": 2, "hidden_units": 8, **options}
+    return WaveResNet(N_IN, N_OUT, options=WaveOptions(**settings), rng=np.random.default_rng(0))
+
+
+def wave_weight_norm() -> Network:
+    return wave(norm="weight")
+
+
+BODIES: list[Callable[[], Network]] = [dense, residual, wave, wave_weight_norm]
 
 
 def rows(*, dtype: torch.dtype = torch.float32, n: int = N_ROWS, seed: int = 0) -> Rows:
@@ -202,3 +232,8 @@ class Diary:
 
     def on_phase_end(self, phase: str, state: Any) -> None:
         self._note("end", state.epoch)
+
+
+def launches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Let every launch have so many updates."""
+    monkeypatch.setattr(EagerEngine, "updates_per_launch", lambda self, rows, n_seeds: size)

@@ -402,7 +402,7 @@ def test_functions_that_a_file_names_are_refused_when_asked_for_and_not_before(
         raise AssertionError("a file must not import anything")
 
     with monkeypatch.context() as patch:
-        for module in ("estimators._base", "hisso.rewards", "hisso.reward_context"):
+        for module in ("estimators._parameters", "hisso.rewards", "hisso.reward_context"):
             patch.setattr(f"psann.{module}.import_object", no_import)
         model = PSANNRegressor.from_bytes(forged(change))
         model.predict_actions(X)

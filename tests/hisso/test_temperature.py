@@ -12,7 +12,7 @@ import torch
 from psann.hisso.temperature import TEMPERATURES, scaled_head, with_temperature
 from psann.nn.dense import DenseNetwork
 from psann.nn.units import UnitOptions
-from psann.training.engine import WeightLayout
+from psann.training.carry import WeightLayout
 from psann.training.state import Best
 
 NETWORK = DenseNetwork(

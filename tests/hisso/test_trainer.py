@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from torch.func import functional_call
 
 from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
 from psann import PSANNRegressor, WaveResNetRegressor, fit_seeds
@@ -17,11 +15,6 @@ from psann.accounting import net_growth
 from psann.errors import DivergedError
 from psann.hisso.episodes import episode_table
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
-from psann.hisso.rewards import resolve_reward
-from psann.hisso.trainer import EpisodeObjective, Series
-from psann.hisso.transforms import TRANSFORMS
-from psann.nn.dense import DenseNetwork
-from psann.nn.units import UnitOptions
 
 VALIDATION = planted(60, seed=1)
 WITH_TARGETS = {"y": planted()["X"], "validation_data": {**VALIDATION, "y": VALIDATION["X"]}}
@@ -31,102 +24,6 @@ def told(hisso: dict[str, Any] | None = None, estimator: Any = None, **arguments
     """Story of a fit on the planted series; see `planted.story_of`."""
     fit = {**planted(), "validation_data": VALIDATION, **arguments}
     return story_of(estimator or quick(), hisso={**HISSO, **(hisso or {})}, **fit)
-
-
-def objective(**changes: Any) -> EpisodeObjective:
-    rows = planted(40)
-    settings = {
-        "series": Series(
-            X=torch.tensor(rows["X"]), reward_context=torch.tensor(rows["prices"]).double()
-        ),
-        "window": 6,
-        "transform": TRANSFORMS["softmax"],
-        "reward": resolve_reward("portfolio"),
-        "transition_penalty": 0.001,
-        "input_noise": 0.0,
-        "shares_rows": False,
-    }
-    return EpisodeObjective(**{**settings, **changes})
-
-
-def network() -> Any:
-    body = DenseNetwork(
-        3,
-        3,
-        hidden_layers=1,
-        hidden_units=8,
-        w0=1.0,
-        units=UnitOptions(),
-        rng=np.random.default_rng(0),
-    )
-    return body.double()
-
-
-# ---------------------------------------------------------------- the objective
-
-
-@pytest.mark.parametrize("transform", ["softmax", "long_short"])
-def test_windows_that_share_rows_have_the_values_and_gradients_of_those_that_do_not(
-    transform: str,
-) -> None:
-    index = torch.tensor([0, 3, 3, 17, 34])
-    results = []
-    for shares_rows in (False, True):
-        body = network()
-        weights = {n: p.detach().clone().requires_grad_() for n, p in body.named_parameters()}
-        task = objective(shares_rows=shares_rows, transform=TRANSFORMS[transform])
-
-        def forward(x: Any, context: Any, key: Any, body: Any = body, w: Any = weights) -> Any:
-            return functional_call(body, w, (x, context, key))
-
-        loss, values = task(forward, index, None)
-        results.append((loss, values, *torch.autograd.grad(loss, list(weights.values()))))
-    for plain, shared in zip(*results, strict=True):
-        torch.testing.assert_close(shared, plain, rtol=1e-6, atol=1e-12)
-
-
-def test_loss_is_minus_the_mean_reward_of_the_windows() -> None:
-    rows = planted(40)
-    loss, values = objective()(network(), torch.tensor([0, 20]), None)
-    with torch.no_grad():
-        actions = torch.softmax(network()(torch.tensor(rows["X"])), -1).numpy()
-    for value, start in zip(values.tolist(), (0, 20), strict=True):
-        part = slice(start, start + 6)
-        growth = net_growth(actions[part], rows["prices"][part])
-        expected = (np.log(growth.gross) - 0.001 * growth.traded).mean()
-        assert value == pytest.approx(expected, abs=1e-8)
-    assert loss.item() == pytest.approx(-values.mean().item())
-
-
-def test_noise_reaches_the_network_and_never_the_reward() -> None:
-    seen = []
-
-    def forward(x: Any, context: Any, key: Any) -> Any:
-        seen.append(x)
-        return x * 0.0
-
-    key = torch.tensor([1, 2])
-    clean = objective()(forward, torch.tensor([0]), key)
-    noisy = objective(input_noise=0.5)(forward, torch.tensor([0]), key)
-    assert torch.equal(clean[1], noisy[1])
-    assert 0.1 < float((seen[1] - seen[0]).std()) < 1.0
-
-
-def test_the_place_of_a_number_that_is_not_finite_is_named() -> None:
-    index = torch.tensor([0])
-    body = network()
-
-    def place(task: EpisodeObjective, forward: Any = body) -> str:
-        return task.place_of_nonfinite(forward, index, None)
-
-    rows = objective().series
-    holed = dataclasses.replace(rows, X=rows.X.clone().fill_(float("nan")))
-    assert place(objective(series=holed)) == "the data of this update are not finite"
-    assert place(objective(), lambda x, c, k: body(x) / 0.0).startswith("the forward pass")
-    nan_reward = resolve_reward("user_rewards:turns_nan")
-    expected = "the reward user_rewards:turns_nan is not finite"
-    assert place(objective(reward=nan_reward)) == expected
-    assert place(objective()) == "the gradient is not finite"
 
 
 # ---------------------------------------------------------------- learning, and not learning

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from psann._seed import update_keys
 from psann.training.captured import CapturedEngine
+from psann.training.carry import Carry
 from psann.training.compiled import Program
-from psann.training.engine import Carry, PhaseWork
+from psann.training.engine import PhaseWork
 from psann.training.precision import Precision
 from psann.training.supervised import RowObjective, Rows
 from tiny_training import POISON, batches, dense, engine, near, objective, poisoned, rows, same

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from draws import normal
 from psann._seed import update_keys
+from psann.hisso.objective import EpisodeObjective, Series
 from psann.hisso.rewards import REWARDS, resolve_reward
-from psann.hisso.trainer import EpisodeObjective, Series
 from psann.hisso.transforms import TRANSFORMS
 from psann.losses import LOSSES, mse
 from psann.nn.dense import DenseNetwork
@@ -27,10 +27,12 @@ from psann.nn.residual import ResidualNetwork
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
+from psann.training.carry import Carry
 from psann.training.compiled import CompiledEngine, Program, UpdateCall
-from psann.training.engine import Carry, EagerEngine, LaunchStatistics, PhaseWork
+from psann.training.engine import EagerEngine, PhaseWork
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import Precision
+from psann.training.statistics import LaunchStatistics
 from tiny_training import batches, dense, engine, near, objective, rows, same
 
 KEYS = update_keys(0, "test", epoch=1, n_updates=20)

@@ -16,16 +16,15 @@ from draws import normal
 from psann._seed import update_keys
 from psann.losses import mse
 from psann.nn.network import Network
-from psann.nn.residual import ResidualNetwork
 from psann.nn.state import StateOptions
-from psann.nn.units import UnitOptions
-from psann.nn.wave_resnet import WaveOptions, WaveResNet
-from psann.training.engine import Carry, EagerEngine, LaunchStatistics, WeightLayout
+from psann.training.carry import Carry, WeightLayout
+from psann.training.engine import EagerEngine
 from psann.training.precision import INITIAL_SCALE, Precision
+from psann.training.statistics import LaunchStatistics
 from psann.training.supervised import RowObjective
 from tiny_training import (
+    BODIES,
     N_IN,
-    N_OUT,
     POISON,
     batches,
     dense,
@@ -33,36 +32,13 @@ from tiny_training import (
     near,
     objective,
     poisoned,
+    residual,
     rows,
     same,
+    wave,
 )
 
 KEYS = update_keys(0, "test", epoch=1, n_updates=12)
-
-
-def residual() -> Network:
-    return ResidualNetwork(
-        N_IN,
-        N_OUT,
-        hidden_layers=2,
-        hidden_units=8,
-        w0=1.0,
-        residual_alpha_init=0.5,
-        units=UnitOptions(),
-        rng=np.random.default_rng(0),
-    )
-
-
-def wave(**options: Any) -> Network:
-    settings = {"hidden_layers": 2, "hidden_units": 8, **options}
-    return WaveResNet(N_IN, N_OUT, options=WaveOptions(**settings), rng=np.random.default_rng(0))
-
-
-def wave_weight_norm() -> Network:
-    return wave(norm="weight")
-
-
-BODIES: list[Callable[[], Network]] = [dense, residual, wave, wave_weight_norm]
 
 
 def launched(
@@ -81,25 +57,6 @@ def launched(
         keys=keys,
         lr=lr,
     )
-
-
-# --- the flat vector
-
-
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
-def test_the_flat_vector_holds_every_parameter_in_order(body: Callable[[], Network]) -> None:
-    network = body()
-    layout = WeightLayout.of(network)
-    parameters = dict(network.named_parameters())
-    flat = layout.flatten(parameters)
-    assert flat.shape == (sum(p.numel() for p in network.parameters()),)
-    assert not flat.requires_grad
-    back = layout.unflatten(flat)
-    assert list(back) == list(parameters)
-    for name, tensor in back.items():
-        assert torch.equal(tensor, parameters[name]), name
-        assert tensor.shape == parameters[name].shape
-        assert tensor.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr()
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from numpy.typing import NDArray
 from torch import Tensor
 
-from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
+from psann._mapped import is_mapped
+from psann.estimators._arrays import Floats, checked_matrices
+from psann.estimators._scaling import fitted_scaler, scale_rows, writable_float32
 from psann.hisso.episodes import default_updates_per_epoch
+from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
     RewardSource,
@@ -29,7 +30,7 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward
-from psann.hisso.trainer import HISSOTask, Series, train_hisso
+from psann.hisso.trainer import HISSOTask, train_hisso
 from psann.hisso.transforms import TRANSFORMS
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
@@ -38,10 +39,6 @@ from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import Rows
-
-Floats = NDArray[np.floating[Any]]
-DataFormat = Literal["channels_first", "channels_last"]
-SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,43 +72,6 @@ class PreparedInputs:
         return 0 if self.train.context is None else self.train.context.shape[1]
 
 
-def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
-    """What `fit` was given to validate on as a mapping; the pair `(X, y)` is short for one."""
-    if validation_data is None:
-        return None
-    if isinstance(validation_data, Mapping):
-        keys = set(validation_data)
-        if "X" in keys and keys <= {"X", "y", "prices", "context"}:
-            return validation_data
-        got = ", ".join(sorted(map(str, keys))) or "nothing"
-    elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
-        return dict(zip(("X", "y"), validation_data, strict=True))
-    else:
-        got = type(validation_data).__name__
-    raise ValueError(
-        "validation_data must be a mapping with X and any of y, prices, context, or the pair "
-        f"(X, y); got {got}."
-    )
-
-
-def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
-    """Each row as one vector, channels outermost whatever the format, ``(N, F)``.
-
-    Parameters
-    ----------
-    X : array-like of shape (N, ...)
-        Rows of any rank; one- and two-dimensional arrays pass through unchanged.
-    data_format : {"channels_first", "channels_last"}
-        Where the channel axis of a row is.
-    """
-    array = np.asarray(X)
-    if array.ndim <= 2:
-        return array
-    if data_format == "channels_last":
-        array = np.moveaxis(array, -1, 1)
-    return array.reshape(len(array), -1)
-
-
 def prepare_inputs_and_scaler(
     train: Mapping[str, Any],
     validation: Mapping[str, Any] | None,
@@ -142,107 +102,16 @@ def prepare_inputs_and_scaler(
     ValueError
         With every problem: lengths, widths, ranks, values that are not finite.
     """
-    train, problems = _as_matrices(train, "")
-    problems += _split_problems(train, "")
-    if validation is not None:
-        validation, others = _as_matrices(validation, "validation ")
-        problems += [*others, *_split_problems(validation, "validation ")]
-        problems += _match_problems(train, validation)
-    if problems:
-        raise ValueError("\n".join(problems))
+    train, validation = checked_matrices(train, validation)
     if not fitted:
-        scaler = _fitted_scaler(scaler, train["X"])
-        target_scaler = _fitted_scaler(target_scaler, train.get("y"))
+        scaler = fitted_scaler(scaler, train["X"])
+        target_scaler = fitted_scaler(target_scaler, train.get("y"))
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler),
         validation=None if validation is None else _prepare(validation, scaler, target_scaler),
         scaler=scaler,
         target_scaler=target_scaler,
     )
-
-
-def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats], list[str]]:
-    """Numeric arrays, vectors as single columns, absent keys dropped; and what is no array."""
-    matrices: dict[str, Floats] = {}
-    problems = []
-    for key, value in split.items():
-        if value is None:
-            continue
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            problems.append(f"{name}{key} must be numeric; got dtype {array.dtype}.")
-        elif array.ndim not in (1, 2):
-            problems.append(f"{name}{key} must have rows and columns; got shape {array.shape}.")
-        else:
-            array = array if array.dtype.kind == "f" else array.astype(np.float64)
-            matrices[key] = array[:, None] if array.ndim == 1 else array
-    return matrices, problems
-
-
-def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
-    problems = []
-    for key, array in split.items():
-        if "X" in split and len(array) != len(split["X"]):
-            problems.append(
-                f"{name}{key} must have the {len(split['X'])} rows of X; got {len(array)}."
-            )
-        n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
-        if n_bad:
-            problems.append(
-                f"{name}{key} must be finite; {n_bad} values are NaN or infinite, the first in row "
-                f"{first[0]}."
-            )
-        elif count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]:
-            problems.append(f"{name}{key} must fit into float32; some values are too large.")
-    return problems + _price_problems(split, name)
-
-
-def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
-    prices, y = split.get("prices"), split.get("y")
-    if prices is None:
-        return []
-    problems = []
-    # The smallest price that float32, in which training divides, can hold.
-    if (prices < np.finfo(np.float32).tiny).any():
-        problems.append(f"{name}prices must be greater than 0; the smallest is {prices.min():g}.")
-    if y is not None and prices.shape[1] != y.shape[1]:
-        problems.append(
-            f"{name}prices must have one column per column of y, {y.shape[1]}; got "
-            f"{prices.shape[1]}. Both are the assets that are acted on."
-        )
-    return problems
-
-
-def _match_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats]) -> list[str]:
-    """Where the validation rows are not like the training rows."""
-    problems = [
-        f"validation {key} must have the {train[key].shape[1]} columns of the training rows; "
-        f"got {array.shape[1]}."
-        for key, array in validation.items()
-        if key in train and array.shape[1] != train[key].shape[1]
-    ]
-    if ("context" in train) != ("context" in validation):
-        has, lacks = (
-            ("training", "validation") if "context" in train else ("validation", "training")
-        )
-        problems.append(
-            f"context must be given for all rows or none; only the {has} rows have it, "
-            f"the {lacks} rows do not."
-        )
-    return problems
-
-
-def _fitted_scaler(scaler: Any, array: Floats | None) -> Any:
-    if scaler is None or array is None:
-        return None
-    transformer = SCALERS[scaler]() if isinstance(scaler, str) else clone(scaler)
-    blocks = row_blocks(array)
-    if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
-        return transformer.fit(array)
-    # Also where all rows are in memory, so that it makes no difference where they are.
-    for block in blocks:
-        transformer.partial_fit(array[block])
-    return transformer
 
 
 def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> PreparedSplit:
@@ -252,32 +121,10 @@ def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> Pr
     return PreparedSplit(
         X=scale_rows(split["X"], scaler),
         X_raw=split["X"],
-        y=None if y is None else _writable_float32(y),
+        y=None if y is None else writable_float32(y),
         prices=None if prices is None else prices.astype(np.float64),
         context=None if context is None else context.astype(np.float32),
     )
-
-
-def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
-    """Scaled rows in float32; those of a file stay in it, or go to a scratch file."""
-    if not is_mapped(X):
-        return _writable_float32(X if scaler is None else scaler.transform(X))
-    is_usable = X.dtype == np.float32 and X.flags.c_contiguous and X.flags.aligned
-    if scaler is None and is_usable:
-        return X
-    scaled: NDArray[np.float32] | None = None
-    for block in row_blocks(X):
-        rows = X[block] if scaler is None else scaler.transform(X[block])
-        if scaled is None:
-            scaled = scratch_array((len(X), rows.shape[1]), np.float32)
-        scaled[block] = rows
-    assert scaled is not None
-    return scaled
-
-
-def _writable_float32(array: Floats) -> NDArray[np.float32]:
-    # torch shares memory with NumPy and warns where it must not write.
-    return np.require(array, np.float32, ["C", "W"])
 
 
 def action_width(prepared: PreparedInputs, hisso: HISSOOptions | None) -> int:

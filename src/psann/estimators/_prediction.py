@@ -14,13 +14,10 @@ from torch.func import functional_call
 
 from psann._device import thread_count
 from psann._mapped import PASS_ROWS
-from psann.estimators._fit_utils import (
-    DataFormat,
-    PreparedSplit,
-    flatten_rows,
-    prepare_inputs_and_scaler,
-)
+from psann.estimators._arrays import flatten_rows
+from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
+from psann.estimators._parameters import ParametrisedEstimator
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
@@ -30,14 +27,12 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.transforms import TRANSFORMS
-from psann.losses import Loss
 from psann.nn.network import Network
 
 
-class PredictionMixin:
+class PredictionMixin(ParametrisedEstimator):
     """Methods of a fitted estimator that read its attributes and change none."""
 
-    data_format: DataFormat
     network_: Network
     n_features_in_: int
     input_shape_: tuple[int, ...] | None
@@ -49,9 +44,6 @@ class PredictionMixin:
     threads_: int
     hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
-
-    def _loss(self) -> Loss:
-        raise TypeError(f"{type(self).__name__} must say what its loss is.")
 
     def _checked_split(
         self, split: Mapping[str, Any], *, reset: bool, requires_y: bool

@@ -6,7 +6,7 @@ import math
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +21,7 @@ from psann._device import resolve_device
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
 from psann.estimators._fit_utils import network_outputs
+from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
     EstimatorDocument,
     document_bytes,
@@ -75,7 +76,7 @@ _OWN_WAY = ("evaluation_options_", "feature_names_in_", "hisso_options_", "scale
 _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
 
-class EstimatorFileMixin:
+class EstimatorFileMixin(ParametrisedEstimator):
     """`save` and `load`, and the bytes of a file for those who write it themselves."""
 
     device_: str
@@ -89,19 +90,9 @@ class EstimatorFileMixin:
     seed_: int
     schedule_epoch_: int
     network_: Network
-    get_params: Callable[..., dict[str, Any]]
-
-    def _build_network(
-        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
-    ) -> Network:
-        raise TypeError(f"{type(self).__name__} must say how its network is built.")
 
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")
-
-    def parameter_problems(self, *, imports: bool = True) -> list[str]:
-        """Every constructor parameter that `fit` would refuse, one sentence each."""
-        raise TypeError(f"{type(self).__name__} must check its parameters.")
 
     def to_bytes(self, state: TrainState | None = None, *, best: bool = True) -> bytes:
         """The estimator file as bytes; the same estimator gives the same bytes.

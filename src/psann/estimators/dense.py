@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from psann.estimators._base import POSITIVE, BasePSANNRegressor
+from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._parameters import POSITIVE
 from psann.estimators._stateful import StatefulMixin
 from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from psann.estimators._base import POSITIVE, REAL, BasePSANNRegressor
+from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._parameters import POSITIVE, REAL
 from psann.estimators._stateful import StatefulMixin
 from psann.nn.network import Network
 from psann.nn.residual import ResidualNetwork

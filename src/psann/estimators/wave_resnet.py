@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from psann.estimators._base import COUNT, COUNT_OR_ZERO, POSITIVE, REAL, BasePSANNRegressor
+from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._parameters import COUNT, COUNT_OR_ZERO, POSITIVE, REAL
 from psann.nn.network import Network
 from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from psann.training.engine import WeightLayout
+from psann.training.carry import WeightLayout
 from psann.training.state import Best
 
 # Factors of 2^(1/4) around 1, which comes first: it wins where others are equal.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from psann._seed import hashed_normal
 from psann.errors import counted
 from psann.hisso.episodes import default_updates_per_epoch, episode_table
 from psann.hisso.inference import judge_actions, span_actions
+from psann.hisso.objective import EpisodeObjective, Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Reward
 from psann.hisso.temperature import scaled_head, with_temperature
@@ -33,101 +33,6 @@ from psann.training.options import TrainingOptions
 from psann.training.schedules import LRScheduleOptions
 from psann.training.state import Best, SavedState, SeedStart, TrainState
 from psann.training.supervised import RowObjective, Rows, row_table, shuffle_decision
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """One span of the series on the device."""
-
-    X: Tensor  # (N, F) float32
-    reward_context: Tensor  # (N, M) or (N, 1), float64
-    context: Tensor | None = None  # (N, C) the network's conditioning input
-    span_rows: tuple[int, ...] = ()
-    """Rows of each span where there are several: no window crosses from one to the next."""
-
-    def then(self, later: Series) -> Series:
-        """One series of two spans, the second after the first."""
-        context = None
-        if self.context is not None and later.context is not None:
-            context = torch.cat((self.context, later.context))
-        return Series(
-            X=torch.cat((self.X, later.X)),
-            reward_context=torch.cat((self.reward_context, later.reward_context)),
-            context=context,
-            span_rows=(len(self.X), len(later.X)),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpisodeObjective:
-    """Minus the mean reward of windows of the series."""
-
-    series: Series
-    window: int
-    transform: Transform
-    reward: Reward
-    transition_penalty: float
-    input_noise: float
-    shares_rows: bool
-    """Whether rows may be computed once and used in every window they lie in."""
-
-    @functools.cached_property
-    def _steps(self) -> Tensor:
-        return torch.arange(self.window, device=self.series.X.device)
-
-    @functools.cached_property
-    def _reward_context(self) -> Tensor:
-        return self.series.reward_context.float()
-
-    def __call__(
-        self, forward: Forward, index: Tensor, key: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Loss ``()`` and the reward of each episode ``(B,)``, from start rows ``(B,)``."""
-        rows = self._rows(index)
-        actions = self._actions(forward, rows, key)
-        context = self._context(rows).expand_as(actions)
-        rewards = self.reward(
-            actions,
-            context,
-            transition_penalty=self.transition_penalty,
-            initial="invested",
-            cash=self.transform.holds_cash,
-        )
-        return -rewards.mean(), rewards
-
-    def _rows(self, index: Tensor) -> Tensor:
-        return (index[:, None] + self._steps).reshape(-1)  # (B * T,)
-
-    def _context(self, rows: Tensor) -> Tensor:
-        judged = self._reward_context.index_select(0, rows)
-        return judged.view(-1, self.window, judged.shape[1])  # (B, T, M)
-
-    def _actions(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
-        """Actions ``(B, T, M)``, from one forward pass over distinct rows or all windows."""
-        outputs = self._outputs(forward, rows, key)
-        return self.transform.function(outputs.view(-1, self.window, outputs.shape[1]))
-
-    def _outputs(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
-        """Network outputs ``(B * T, M)``."""
-        series = self.series
-        if self.shares_rows:
-            return forward(series.X, series.context, None).index_select(0, rows)
-        x = series.X.index_select(0, rows)  # (B * T, F)
-        if self.input_noise and key is not None:
-            x = x + self.input_noise * hashed_normal(key, x.shape)
-        context = None if series.context is None else series.context.index_select(0, rows)
-        return forward(x, context, key)
-
-    def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
-        """Name the first of data, forward pass, reward and gradient that is not finite."""
-        rows = self._rows(index)
-        if not (self.series.X[rows].isfinite().all() and self._context(rows).isfinite().all()):
-            return "the data of this update are not finite"
-        if not self._outputs(forward, rows, key).isfinite().all():
-            return "the forward pass gave outputs that are not finite"
-        if not self(forward, index, key)[0].isfinite():
-            return f"the reward {self.reward.name} is not finite"
-        return "the gradient is not finite"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,6 +155,17 @@ def activation(kind: str, features: int, params: Mapping[str, object] | None = N
     raise ValueError(f"activation must be psann, tanh or relu; got {kind!r}.")
 
 
+class _UndrawnLinear(nn.Linear):
+    """Linear layer whose weights are drawn by whoever makes it.
+
+    `nn.utils.skip_init` would do the same by way of the meta device, at the cost of a second: it
+    imports SymPy.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
 def initialised_linear(
     n_in: int, n_out: int, *, bound: float, rng: np.random.Generator | None, bias: bool = True
 ) -> nn.Linear:
@@ -164,8 +175,8 @@ def initialised_linear(
     Without `rng` it has a shape but no memory, on torch's meta device.
     """
     if rng is None:
-        return nn.Linear(n_in, n_out, bias=bias, device="meta")
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)
+        return _UndrawnLinear(n_in, n_out, bias=bias, device="meta")
+    layer = _UndrawnLinear(n_in, n_out, bias=bias)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(rng.uniform(-bound, bound, (n_out, n_in))))
         if bias:

@@ -51,8 +51,11 @@ class WeightNormLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach()
+        length = weight.new_empty(len(weight), 1)
+        if not weight.is_meta:  # where a norm costs three seconds of imports
+            torch.linalg.vector_norm(weight, dim=1, keepdim=True, out=length)
         self.direction = nn.Parameter(weight)
-        self.length = nn.Parameter(torch.linalg.vector_norm(weight, dim=1, keepdim=True))
+        self.length = nn.Parameter(length)
         self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:

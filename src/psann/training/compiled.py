@@ -20,9 +20,11 @@ from torch.fx import GraphModule
 
 from psann.errors import counted
 from psann.nn.network import Network
-from psann.training.engine import Carry, EagerEngine, Lift, Objective, PhaseWork, Report, work_s
+from psann.training.carry import Carry, Lift
+from psann.training.engine import EagerEngine, Objective, PhaseWork, work_s
 from psann.training.history import Decision
 from psann.training.optimizer import OptimizerState
+from psann.training.statistics import Report
 
 # Small updates are compiled several at a time: calling a program costs as much as two of them.
 _UPDATES_PER_CALL, _SMALL_UPDATE_S = 4, 1e-4

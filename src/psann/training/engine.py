@@ -10,20 +10,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
 from psann.nn.network import Network
 from psann.nn.state import initial_states, take_staged_states
+from psann.training.carry import (
+    Carry,
+    Lift,
+    WeightLayout,
+    alone,
+    choose,
+    over_seeds,
+    stacked,
+    unlatched,
+    unstacked,
+)
 from psann.training.history import Decision
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
+from psann.training.statistics import LaunchStatistics, Report, read_reports
 
 StateReset = Literal["batch", "epoch", "none"]
 # (inputs, context, dropout key) -> outputs
@@ -46,63 +57,6 @@ class Objective(Protocol):
         """Where the first number that is not finite comes from."""
 
 
-@dataclass(frozen=True)
-class WeightLayout:
-    """Where each parameter lies in the flat vector."""
-
-    names: tuple[str, ...]
-    shapes: tuple[torch.Size, ...]
-    sizes: tuple[int, ...]
-
-    @classmethod
-    def of(cls, network: Network) -> WeightLayout:
-        """Layout of a network's trainable parameters, in their own order."""
-        items = list(network.named_parameters())
-        return cls(
-            names=tuple(name for name, _ in items),
-            shapes=tuple(p.shape for _, p in items),
-            sizes=tuple(p.numel() for _, p in items),
-        )
-
-    def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """One vector ``(P,)`` from parameters by name."""
-        return torch.cat([tensors[name].detach().reshape(-1) for name in self.names])
-
-    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Parameters by name, as views of the vector."""
-        parts = flat.split(self.sizes)
-        return {
-            # A vector needs no view, and most parameters are vectors.
-            name: part if len(shape) == 1 else part.view(shape)
-            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
-        }
-
-
-class Carry(NamedTuple):
-    """What an update reads and replaces. Every value is a tensor on the device.
-
-    Of a group of seeds, every tensor has the seeds as its first axis.
-    """
-
-    weights: Tensor  # (P,)
-    optimizer: OptimizerState
-    buffers: dict[str, Tensor]
-    scale: Tensor  # () gradient scale of float16, else 1
-    good_streak: Tensor  # () accepted updates since the scale last moved
-    is_frozen: Tensor  # () bool: an update of this launch diverged
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchStatistics:
-    """What a launch left, on the host: one entry per update."""
-
-    loss: NDArray[np.float64]  # (K,)
-    grad_norm: NDArray[np.float64]  # (K,)
-    is_accepted: NDArray[np.bool_]  # (K,)
-    is_loss_finite: NDArray[np.bool_]  # (K,)
-    values: list[NDArray[np.float64]]  # K times (B,)
-
-
 class PhaseWork(NamedTuple):
     """What an engine knows of a phase before it begins."""
 
@@ -111,72 +65,6 @@ class PhaseWork(NamedTuple):
     index_size: int
     """Entries B of an update's index, apart from a smaller last one of an epoch."""
     rows_per_update: int
-
-
-class Report(NamedTuple):
-    """Statistics of one update, or of some, on the device; of a group ``(S, ...)``.
-
-    The numbers are the loss, the norm of the gradient, whether the update was accepted, and
-    whether the loss is finite.
-    """
-
-    numbers: Tensor  # (4,) or (updates, 4)
-    values: Tensor  # (B,) or (updates, B)
-
-
-class Lift(Protocol):
-    """From a function of one seed to one of a group, or to itself."""
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The lifted function."""
-
-
-def alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it is, of one seed."""
-    return function
-
-
-def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of many seeds at once: every tensor has them as its first axis."""
-
-    def lifted(*of_all: Any) -> Any:
-        in_dims = tuple(None if argument is None else 0 for argument in of_all)
-        return torch.vmap(function, in_dims=in_dims)(*of_all)
-
-    return lifted
-
-
-def stacked(carries: Sequence[Carry]) -> Carry:
-    """One carry of all seeds, each tensor ``(S, ...)``."""
-
-    def stack(*tensors: Tensor) -> Tensor:
-        return torch.stack(tensors)
-
-    first = carries[0]
-    return Carry(
-        weights=stack(*(c.weights for c in carries)),
-        optimizer=OptimizerState(*map(stack, *(c.optimizer for c in carries))),
-        buffers={name: stack(*(c.buffers[name] for c in carries)) for name in first.buffers},
-        scale=stack(*(c.scale for c in carries)),
-        good_streak=stack(*(c.good_streak for c in carries)),
-        is_frozen=stack(*(c.is_frozen for c in carries)),
-    )
-
-
-def unstacked(group: Carry) -> list[Carry]:
-    """The carry of each seed."""
-    # Copies: a seed that has stopped must not keep the others' memory.
-    return [
-        Carry(
-            weights=group.weights[s].clone(),
-            optimizer=OptimizerState(*(t[s].clone() for t in group.optimizer)),
-            buffers={name: t[s].clone() for name, t in group.buffers.items()},
-            scale=group.scale[s].clone(),
-            good_streak=group.good_streak[s].clone(),
-            is_frozen=group.is_frozen[s].clone(),
-        )
-        for s in range(len(group.weights))
-    ]
 
 
 def work_s(n_parameters: int, rows_per_update: int) -> float:
@@ -355,9 +243,9 @@ class EagerEngine:
             If the loss does not depend on the network's outputs.
         """
         carry, reports = self._run(
-            _unlatched(carry), objective, indices=indices, keys=keys, lr=lr, lift=alone
+            unlatched(carry), objective, indices=indices, keys=keys, lr=lr, lift=alone
         )
-        return carry, _read(reports, n_slots=1)[0]
+        return carry, read_reports(reports, n_slots=1)[0]
 
     def launch_group(
         self,
@@ -403,14 +291,14 @@ class EagerEngine:
         seeds = [s if s < n else 0 for s in range(self.group_slots(n))]
         rows = torch.stack([torch.cat(list(indices[s])) for s in seeds])  # (S, sum of B)
         group, reports = self._run(
-            _unlatched(stacked([carries[s] for s in seeds])),
+            unlatched(stacked([carries[s] for s in seeds])),
             objective,
             indices=rows.split([len(index) for index in indices[0]], dim=1),  # K times (S, B)
             keys=None if keys is None else torch.stack([keys[s] for s in seeds], dim=1),
             lr=lr,
             lift=over_seeds,
         )
-        statistics = _read(reports, n_slots=len(seeds))
+        statistics = read_reports(reports, n_slots=len(seeds))
         return list(zip(unstacked(group)[:n], statistics[:n], strict=True))
 
     def _run(
@@ -514,7 +402,7 @@ class EagerEngine:
         is_sound = is_loss_finite & (are_weights_finite | ~is_gradient_finite)
         is_accepted = is_sound & is_gradient_finite & ~carry.is_frozen
         moved = carry._replace(weights=weights, optimizer=optimizer, buffers=buffers)
-        following = _choose(is_accepted, moved, carry)
+        following = choose(is_accepted, moved, carry)
         following = self._after_verdict(following, is_accepted, is_sound, is_gradient_finite)
         numbers = torch.stack([loss, norm, is_accepted, is_loss_finite])
         return following, Report(numbers, values)
@@ -536,44 +424,3 @@ class EagerEngine:
         return carry._replace(
             scale=carry.scale * factor, good_streak=torch.where(has_grown, 0.0, good)
         )
-
-
-def _unlatched(carry: Carry) -> Carry:
-    """A new launch forgets that an earlier one diverged."""
-    return carry._replace(is_frozen=torch.zeros_like(carry.is_frozen))
-
-
-def _read(reports: Sequence[Report], *, n_slots: int) -> list[LaunchStatistics]:
-    """Statistics of every slot on the host, by one transfer each of numbers and values."""
-    numbers = torch.cat([r.numbers.reshape(-1, n_slots, 4) for r in reports])  # (K, S, 4)
-    values = torch.cat([r.values.reshape(-1) for r in reports])
-    tables, flat = numbers.double().cpu().numpy(), values.double().cpu().numpy()
-    by_slot: list[list[NDArray[np.float64]]] = [[] for _ in range(n_slots)]
-    ends = np.cumsum([r.values.numel() for r in reports])
-    for report, part in zip(reports, np.split(flat, ends[:-1]), strict=True):
-        each = part.reshape(-1, n_slots, report.values.shape[-1])  # (updates, S, B)
-        for slot, taken in enumerate(by_slot):
-            taken += list(each[:, slot])
-    return [
-        LaunchStatistics(
-            loss=tables[:, slot, 0],
-            grad_norm=tables[:, slot, 1],
-            is_accepted=tables[:, slot, 2] > 0,
-            is_loss_finite=tables[:, slot, 3] > 0,
-            values=values_of_updates,
-        )
-        for slot, values_of_updates in enumerate(by_slot)
-    ]
-
-
-def _choose(condition: Tensor, new: Carry, old: Carry) -> Carry:
-    """The new carry where the condition holds, else the old one; no host decides."""
-
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return a if a is b else torch.where(condition, a, b)
-
-    return new._replace(
-        weights=pick(new.weights, old.weights),
-        optimizer=OptimizerState(*map(pick, new.optimizer, old.optimizer)),
-        buffers={name: pick(new.buffers[name], value) for name, value in old.buffers.items()},
-    )

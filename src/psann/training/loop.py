@@ -10,18 +10,19 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._seed import update_keys
 from psann.errors import DivergedError
-from psann.training.engine import EagerEngine, Forward, LaunchStatistics, Objective, PhaseWork
+from psann.training.divergence import count_refused, phase_name
+from psann.training.draws import Draws
+from psann.training.engine import EagerEngine, Forward, Objective, PhaseWork
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer
-from psann.training.precision import MAX_OVERFLOWS_IN_A_ROW
 from psann.training.schedules import LRScheduleOptions, learning_rate
 from psann.training.state import Best, SavedState, SeedStart, Tally, TrainState
+from psann.training.statistics import LaunchStatistics
 
 MonitorName = Literal["val_reward", "val_loss", "reward", "train_loss"]
 
@@ -214,7 +215,7 @@ def _goes_on(phase: Phase, state: TrainState) -> bool:
 def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
     if phase.monitor is not None and state.best is None:
         raise DivergedError(
-            f"Nothing can be kept of {_name(phase, state)}: {phase.monitor} was not finite in any "
+            f"Nothing can be kept of {phase_name(state)}: {phase.monitor} was not finite in any "
             f"of its {state.epoch} epochs. Check the reward or loss on the rows that it is taken "
             "of."
         )
@@ -233,37 +234,16 @@ def _judge_untrained(phase: Phase, engine: EagerEngine, state: TrainState) -> No
         state.best = Best(value=value, epoch=0, weights=weights, buffers=buffers)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Draws:
-    """What the seeds of a group draw for some updates: rows, and keys for noise and dropout."""
-
-    indices: list[Sequence[Tensor]]  # S times K times (B,)
-    keys: list[Tensor] | None  # S times (K, 2)
-
-    def part(self, first: int, n_updates: int) -> _Draws:
-        """The draws of the updates from `first` on, at most so many."""
-        updates = slice(first, first + n_updates)
-        return _Draws(
-            indices=[each[updates] for each in self.indices],
-            keys=None if self.keys is None else [each[updates] for each in self.keys],
-        )
-
-
-def _draw(phase: Phase, engine: EagerEngine, group: Sequence[TrainState], epoch: int) -> _Draws:
-    """Everything that the seeds draw in an epoch, on the device."""
+def _draw(phase: Phase, engine: EagerEngine, group: Sequence[TrainState], epoch: int) -> Draws:
+    """Everything that the seeds draw in an epoch."""
     tables = [phase.index_table(state.seed, epoch) for state in group]
     keys = None
     if phase.draws:
         stream, n_updates = f"{phase.name}.draws", len(tables[0])
         keys = [
-            update_keys(state.seed, stream, epoch=epoch, n_updates=n_updates).to(engine.device)
-            for state in group
+            update_keys(state.seed, stream, epoch=epoch, n_updates=n_updates) for state in group
         ]
-    # One copy to the device for all updates of all seeds.
-    flat = torch.from_numpy(np.concatenate([rows for table in tables for rows in table]))
-    parts = flat.to(engine.device).split([len(rows) for table in tables for rows in table])
-    n = len(tables[0])
-    return _Draws(indices=[parts[s * n : (s + 1) * n] for s in range(len(group))], keys=keys)
+    return Draws.of(tables, keys, device=engine.device)
 
 
 def _run_epoch(
@@ -311,7 +291,7 @@ def _run_launches(
     engine: EagerEngine,
     group: Sequence[TrainState],
     observers: Sequence[Observer],
-    draws: _Draws,
+    draws: Draws,
     lr: float,
 ) -> float:
     """All updates of the epoch, on a grid of launches that depends on the shapes alone.
@@ -336,7 +316,16 @@ def _run_launches(
         for s, (state, (carry, statistics)) in enumerate(zip(group, launched, strict=True)):
             state.carry = carry
             keys = None if part.keys is None else part.keys[s]
-            _count_refused(phase, engine, state, statistics, part.indices[s], keys, lr)
+            count_refused(
+                engine,
+                state,
+                statistics,
+                objective=phase.objective,
+                indices=part.indices[s],
+                keys=keys,
+                lr=lr,
+                max_skipped_updates=phase.max_skipped_updates,
+            )
             _take_in(phase, state, statistics)
         for observer, state in itertools.product(observers, group):
             observer.on_launch(state)
@@ -354,69 +343,6 @@ def _take_in(phase: Phase, state: TrainState, statistics: LaunchStatistics) -> N
     state.tally.grad_norms += statistics.grad_norm[statistics.is_accepted].tolist()
     for values, is_kept in zip(statistics.values, kept, strict=True):
         state.tally.values += values.tolist() if is_kept else []
-
-
-def _count_refused(
-    phase: Phase,
-    engine: EagerEngine,
-    state: TrainState,
-    statistics: LaunchStatistics,
-    indices: Sequence[Tensor],
-    keys: Tensor | None,
-    lr: float,
-) -> None:
-    """Count refused updates, and raise at the first that is one too many."""
-    is_bad_step = statistics.is_loss_finite & np.isfinite(statistics.grad_norm)
-    is_fatal = ~statistics.is_accepted
-    if engine.precision.is_scaled:
-        is_fatal = ~statistics.is_loss_finite | is_bad_step
-    for k, is_accepted in enumerate(statistics.is_accepted):
-        if is_accepted:
-            state.refused_in_a_row = 0
-            continue
-        state.skipped_updates += 1
-        state.refused_in_a_row += 1
-        if is_fatal[k] and not phase.max_skipped_updates:
-            key = None if keys is None else keys[k]
-            place = f"a step at learning rate {lr:g} leads to weights that are not finite"
-            if not is_bad_step[k]:
-                place = _place_of_nonfinite(phase, engine, state, indices[k], key)
-            raise DivergedError(
-                f"Training diverged in {_where(phase, state, k)}: {place}. The weights are those "
-                "before that update. Lower the learning rate, check the data, or set "
-                "on_nonfinite to skip."
-            )
-        if phase.max_skipped_updates and state.skipped_updates > phase.max_skipped_updates:
-            raise DivergedError(
-                f"{state.skipped_updates} updates were not finite by {_where(phase, state, k)}, "
-                f"more than the {phase.max_skipped_updates} that may be skipped. Lower the "
-                "learning rate, check the data, or raise max_skipped_updates."
-            )
-        if engine.precision.is_scaled and state.refused_in_a_row == MAX_OVERFLOWS_IN_A_ROW:
-            raise DivergedError(
-                f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by "
-                f"{_where(phase, state, k)}. Use amp_dtype bfloat16, or a lower learning rate."
-            )
-
-
-def _place_of_nonfinite(
-    phase: Phase, engine: EagerEngine, state: TrainState, index: Tensor, key: Tensor | None
-) -> str:
-    """Repeat a refused update's forward pass, as it was computed, to see where it broke."""
-    forward = engine.forward(state.carry.weights, state.carry.buffers)
-    with torch.no_grad(), engine.precision.autocast():
-        return phase.objective.place_of_nonfinite(forward, index, key)
-
-
-def _where(phase: Phase, state: TrainState, k: int) -> str:
-    update = state.updates_in_epoch + k + 1
-    return f"{_name(phase, state)}, epoch {state.epoch + 1}, update {update}"
-
-
-def _name(phase: Phase, state: TrainState) -> str:
-    """The phase, and the seed where there are several."""
-    of_seed = f" of seed {state.seed}" if len(state.group) > 1 else ""
-    return f"phase {phase.name}{of_seed}"
 
 
 def _summarise(

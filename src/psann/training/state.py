@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from psann.nn.network import Network
-from psann.training.engine import Carry, EagerEngine, WeightLayout
+from psann.training.carry import Carry, WeightLayout
+from psann.training.engine import EagerEngine
 from psann.training.history import Decision, EpochRecord, FitResult
 from psann.training.optimizer import OptimizerState
 

@@ -1,0 +1,144 @@
+"""What a user waits for around the updates: the first fit of a process, and predictions.
+
+Run from the repository root::
+
+    OMP_NUM_THREADS=1 python benchmarks/waiting.py
+
+A first fit has 64 rows and one epoch, in a process that has imported psann and done nothing else
+(a fork of this one). Predictions are of 2 x 64 units, beside scikit-learn's tanh network of the
+same size; the contenders take turns. Seconds of CPU on one thread, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import ONE_THREAD, description, median, save
+from sklearn.neural_network import MLPRegressor
+
+from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+
+FIRST_FITS: dict[str, tuple[type, dict[str, Any]]] = {
+    "PSANNRegressor": (PSANNRegressor, {}),
+    "PSANNRegressor, stateful": (PSANNRegressor, {"stateful": True}),
+    "ResPSANNRegressor": (ResPSANNRegressor, {}),
+    "WaveResNetRegressor": (WaveResNetRegressor, {}),
+    "WaveResNetRegressor, norm rms": (WaveResNetRegressor, {"norm": "rms"}),
+    "WaveResNetRegressor, norm weight": (WaveResNetRegressor, {"norm": "weight"}),
+}
+FIRST_FIT_GOAL_S = 0.05
+ROWS = (1, 1_000, 1_000_000)
+# Times scikit-learn's tanh network.
+PREDICT_GOALS = {"tanh": 1.0, "sine": 1.5}
+N_FEATURES = 8
+
+
+def first_fit_s(cls: type, params: dict[str, Any], *, is_hisso: bool) -> float:
+    """CPU seconds of one fit in a fork of this process, which has fitted nothing."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        X = np.random.default_rng(0).normal(size=(64, 4))
+        data: dict[str, Any] = {"y": X[:, 0]}
+        if is_hisso:
+            data = {"prices": np.exp(0.01 * X[:, :2]), "hisso": {"window": 16}}
+        begun = time.process_time()
+        cls(**params, epochs=1, random_state=0, device="cpu").fit(X, **data)
+        os.write(writer, repr(time.process_time() - begun).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    seconds = float(os.read(reader, 64))
+    os.close(reader)
+    os.close(writer)
+    return seconds
+
+
+def first_fits(repeats: int) -> list[dict[str, Any]]:
+    """Every estimator on targets and on episodes."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(repeats):
+        for name, (cls, params) in FIRST_FITS.items():
+            for kind in ("targets", "episodes"):
+                seconds = first_fit_s(cls, params, is_hisso=kind == "episodes")
+                found.setdefault((name, kind), []).append(seconds)
+    print(f"\n1. first fit of a process, CPU seconds (goal {FIRST_FIT_GOAL_S})")
+    rows = []
+    for name in FIRST_FITS:
+        row = {f"{kind}_cpu_s": median(found[name, kind]) for kind in ("targets", "episodes")}
+        print(f"{name:<34}{row['targets_cpu_s']:>8.3f}{row['episodes_cpu_s']:>8.3f}")
+        rows.append({"case": name, **row, "goal_s": FIRST_FIT_GOAL_S})
+    return rows
+
+
+def fitted() -> dict[str, Any]:
+    """Three networks of one size that predict."""
+    X = np.random.default_rng(0).normal(size=(64, N_FEATURES))
+    size = {"hidden_layers": 2, "hidden_units": 64, "epochs": 1, "device": "cpu", "threads": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's has not converged
+        theirs = MLPRegressor(hidden_layer_sizes=(64, 64), activation="tanh", max_iter=1)
+        theirs.fit(X, X[:, 0])
+    return {
+        "scikit-learn": theirs,
+        "tanh": PSANNRegressor(**size, activation="tanh").fit(X, X[:, 0]),
+        "sine": PSANNRegressor(**size).fit(X, X[:, 0]),
+    }
+
+
+def seconds_of(call: Callable[[], object], *, calls: int) -> float:
+    """CPU seconds of one of so many calls."""
+    begun = time.process_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - begun) / calls
+
+
+def predictions(repeats: int) -> list[dict[str, Any]]:
+    """Milliseconds of `predict` by rows, and times scikit-learn's."""
+    models = fitted()
+    print("\n2. predict, CPU milliseconds, and times scikit-learn's tanh network")
+    rows = []
+    for n_rows in ROWS:
+        X = np.random.default_rng(1).normal(size=(n_rows, N_FEATURES))
+        calls = max(1, 100_000 // (200 + n_rows))
+        found: dict[str, list[float]] = {name: [] for name in models}
+        for _ in range(repeats):
+            for name, model in models.items():
+                call = lambda model=model, X=X: model.predict(X)  # noqa: E731
+                found[name].append(1e3 * seconds_of(call, calls=calls))
+        row: dict[str, Any] = {"rows": n_rows}
+        for name, values in found.items():
+            row[name] = {"cpu_ms": median(values), "goal": PREDICT_GOALS.get(name)}
+            row[name]["ratio"] = row[name]["cpu_ms"] / row["scikit-learn"]["cpu_ms"]
+        cells = "".join(f"{n} {row[n]['cpu_ms']:.3f} ({row[n]['ratio']:.2f}x)  " for n in models)
+        print(f"{n_rows:>9,} rows  {cells}", flush=True)
+        rows.append(row)
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print, and write `benchmarks/results/waiting.json`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--repeats", type=int, default=7, help="measurements per figure")
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    options = parser.parse_args(argv)
+    if any(os.environ.get(name, "1") != "1" for name in ONE_THREAD) or torch.get_num_threads() > 1:
+        sys.exit("set OMP_NUM_THREADS=1: a pool of threads does not outlive a fork")
+    report = description("OMP_NUM_THREADS=1 python benchmarks/waiting.py")
+    report |= {"repeats": options.repeats, "first_fits": first_fits(options.repeats)}
+    report["predictions"] = predictions(options.repeats)
+    report["load_at_the_end"] = round(os.getloadavg()[0], 2)
+    if not options.no_save:
+        save("waiting", report)
+
+
+if __name__ == "__main__":
+    main()

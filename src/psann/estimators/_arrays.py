@@ -1,0 +1,150 @@
+"""The arrays that a user gives: in which form, and whether they fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psann._mapped import count_where
+
+Floats = NDArray[np.floating[Any]]
+DataFormat = Literal["channels_first", "channels_last"]
+
+
+def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
+    """What `fit` was given to validate on as a mapping; the pair `(X, y)` is short for one."""
+    if validation_data is None:
+        return None
+    if isinstance(validation_data, Mapping):
+        keys = set(validation_data)
+        if "X" in keys and keys <= {"X", "y", "prices", "context"}:
+            return validation_data
+        got = ", ".join(sorted(map(str, keys))) or "nothing"
+    elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
+        return dict(zip(("X", "y"), validation_data, strict=True))
+    else:
+        got = type(validation_data).__name__
+    raise ValueError(
+        "validation_data must be a mapping with X and any of y, prices, context, or the pair "
+        f"(X, y); got {got}."
+    )
+
+
+def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
+    """Each row as one vector, channels outermost whatever the format, ``(N, F)``.
+
+    Parameters
+    ----------
+    X : array-like of shape (N, ...)
+        Rows of any rank; one- and two-dimensional arrays pass through unchanged.
+    data_format : {"channels_first", "channels_last"}
+        Where the channel axis of a row is.
+    """
+    array = np.asarray(X)
+    if array.ndim <= 2:
+        return array
+    if data_format == "channels_last":
+        array = np.moveaxis(array, -1, 1)
+    return array.reshape(len(array), -1)
+
+
+def checked_matrices(
+    train: Mapping[str, Any], validation: Mapping[str, Any] | None
+) -> tuple[dict[str, Floats], dict[str, Floats] | None]:
+    """Both splits as matrices of floating-point numbers that fit together.
+
+    Parameters
+    ----------
+    train, validation : mapping
+        Keys ``X`` (N, F) and any of ``y``, ``prices``, ``context``; a vector is one column, and
+        what is None is left out.
+
+    Raises
+    ------
+    ValueError
+        With every problem: lengths, widths, ranks, values that are not finite.
+    """
+    matrices, problems = _as_matrices(train, "")
+    problems += _split_problems(matrices, "")
+    others = None
+    if validation is not None:
+        others, found = _as_matrices(validation, "validation ")
+        problems += [*found, *_split_problems(others, "validation ")]
+        problems += _match_problems(matrices, others)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return matrices, others
+
+
+def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats], list[str]]:
+    """Numeric arrays, vectors as single columns, absent keys dropped; and what is no array."""
+    matrices: dict[str, Floats] = {}
+    problems = []
+    for key, value in split.items():
+        if value is None:
+            continue
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            problems.append(f"{name}{key} must be numeric; got dtype {array.dtype}.")
+        elif array.ndim not in (1, 2):
+            problems.append(f"{name}{key} must have rows and columns; got shape {array.shape}.")
+        else:
+            array = array if array.dtype.kind == "f" else array.astype(np.float64)
+            matrices[key] = array[:, None] if array.ndim == 1 else array
+    return matrices, problems
+
+
+def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+    problems = []
+    for key, array in split.items():
+        if "X" in split and len(array) != len(split["X"]):
+            problems.append(
+                f"{name}{key} must have the {len(split['X'])} rows of X; got {len(array)}."
+            )
+        n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
+        if n_bad:
+            problems.append(
+                f"{name}{key} must be finite; {n_bad} values are NaN or infinite, the first in row "
+                f"{first[0]}."
+            )
+        elif count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]:
+            problems.append(f"{name}{key} must fit into float32; some values are too large.")
+    return problems + _price_problems(split, name)
+
+
+def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+    prices, y = split.get("prices"), split.get("y")
+    if prices is None:
+        return []
+    problems = []
+    # The smallest price that float32, in which training divides, can hold.
+    if (prices < np.finfo(np.float32).tiny).any():
+        problems.append(f"{name}prices must be greater than 0; the smallest is {prices.min():g}.")
+    if y is not None and prices.shape[1] != y.shape[1]:
+        problems.append(
+            f"{name}prices must have one column per column of y, {y.shape[1]}; got "
+            f"{prices.shape[1]}. Both are the assets that are acted on."
+        )
+    return problems
+
+
+def _match_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats]) -> list[str]:
+    """Where the validation rows are not like the training rows."""
+    problems = [
+        f"validation {key} must have the {train[key].shape[1]} columns of the training rows; "
+        f"got {array.shape[1]}."
+        for key, array in validation.items()
+        if key in train and array.shape[1] != train[key].shape[1]
+    ]
+    if ("context" in train) != ("context" in validation):
+        has, lacks = (
+            ("training", "validation") if "context" in train else ("validation", "training")
+        )
+        problems.append(
+            f"context must be given for all rows or none; only the {has} rows have it, "
+            f"the {lacks} rows do not."
+        )
+    return problems

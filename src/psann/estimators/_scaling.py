@@ -1,0 +1,52 @@
+"""Scalers of inputs and targets, and rows as they leave them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from psann._mapped import is_mapped, row_blocks, scratch_array
+from psann.estimators._arrays import Floats
+
+SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
+
+
+def fitted_scaler(scaler: Any, array: Floats | None) -> Any:
+    """A new scaler of this kind that has seen the array; None without one of the two."""
+    if scaler is None or array is None:
+        return None
+    transformer = SCALERS[scaler]() if isinstance(scaler, str) else clone(scaler)
+    blocks = row_blocks(array)
+    if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
+        return transformer.fit(array)
+    # Also where all rows are in memory, so that it makes no difference where they are.
+    for block in blocks:
+        transformer.partial_fit(array[block])
+    return transformer
+
+
+def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
+    """Scaled rows in float32; those of a file stay in it, or go to a scratch file."""
+    if not is_mapped(X):
+        return writable_float32(X if scaler is None else scaler.transform(X))
+    is_usable = X.dtype == np.float32 and X.flags.c_contiguous and X.flags.aligned
+    if scaler is None and is_usable:
+        return X
+    scaled: NDArray[np.float32] | None = None
+    for block in row_blocks(X):
+        rows = X[block] if scaler is None else scaler.transform(X[block])
+        if scaled is None:
+            scaled = scratch_array((len(X), rows.shape[1]), np.float32)
+        scaled[block] = rows
+    assert scaled is not None
+    return scaled
+
+
+def writable_float32(array: Floats) -> NDArray[np.float32]:
+    """The array itself where it is float32 in one piece, else a copy that is."""
+    # torch shares memory with NumPy and warns where it must not write.
+    return np.require(array, np.float32, ["C", "W"])

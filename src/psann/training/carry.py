@@ -1,0 +1,136 @@
+"""What an update moves: all weights as one flat vector, and the rest of a seed's state.
+
+A group of seeds is the same with the seeds as the first axis of every tensor; what is written for
+one seed is lifted to the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from psann.nn.network import Network
+from psann.training.optimizer import OptimizerState
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """Where each parameter lies in the flat vector."""
+
+    names: tuple[str, ...]
+    shapes: tuple[torch.Size, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, network: Network) -> WeightLayout:
+        """Layout of a network's trainable parameters, in their own order."""
+        items = list(network.named_parameters())
+        return cls(
+            names=tuple(name for name, _ in items),
+            shapes=tuple(p.shape for _, p in items),
+            sizes=tuple(p.numel() for _, p in items),
+        )
+
+    def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """One vector ``(P,)`` from parameters by name."""
+        return torch.cat([tensors[name].detach().reshape(-1) for name in self.names])
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Parameters by name, as views of the vector."""
+        parts = flat.split(self.sizes)
+        return {
+            # A vector needs no view, and most parameters are vectors.
+            name: part if len(shape) == 1 else part.view(shape)
+            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+        }
+
+
+class Carry(NamedTuple):
+    """What an update reads and replaces. Every value is a tensor on the device.
+
+    Of a group of seeds, every tensor has the seeds as its first axis.
+    """
+
+    weights: Tensor  # (P,)
+    optimizer: OptimizerState
+    buffers: dict[str, Tensor]
+    scale: Tensor  # () gradient scale of float16, else 1
+    good_streak: Tensor  # () accepted updates since the scale last moved
+    is_frozen: Tensor  # () bool: an update of this launch diverged
+
+
+def unlatched(carry: Carry) -> Carry:
+    """A new launch forgets that an earlier one diverged."""
+    return carry._replace(is_frozen=torch.zeros_like(carry.is_frozen))
+
+
+def choose(condition: Tensor, new: Carry, old: Carry) -> Carry:
+    """The new carry where the condition holds, else the old one; no host decides."""
+
+    def pick(a: Tensor, b: Tensor) -> Tensor:
+        return a if a is b else torch.where(condition, a, b)
+
+    return new._replace(
+        weights=pick(new.weights, old.weights),
+        optimizer=OptimizerState(*map(pick, new.optimizer, old.optimizer)),
+        buffers={name: pick(new.buffers[name], value) for name, value in old.buffers.items()},
+    )
+
+
+def stacked(carries: Sequence[Carry]) -> Carry:
+    """One carry of all seeds, each tensor ``(S, ...)``."""
+
+    def stack(*tensors: Tensor) -> Tensor:
+        return torch.stack(tensors)
+
+    first = carries[0]
+    return Carry(
+        weights=stack(*(c.weights for c in carries)),
+        optimizer=OptimizerState(*map(stack, *(c.optimizer for c in carries))),
+        buffers={name: stack(*(c.buffers[name] for c in carries)) for name in first.buffers},
+        scale=stack(*(c.scale for c in carries)),
+        good_streak=stack(*(c.good_streak for c in carries)),
+        is_frozen=stack(*(c.is_frozen for c in carries)),
+    )
+
+
+def unstacked(group: Carry) -> list[Carry]:
+    """The carry of each seed."""
+    # Copies: a seed that has stopped must not keep the others' memory.
+    return [
+        Carry(
+            weights=group.weights[s].clone(),
+            optimizer=OptimizerState(*(t[s].clone() for t in group.optimizer)),
+            buffers={name: t[s].clone() for name, t in group.buffers.items()},
+            scale=group.scale[s].clone(),
+            good_streak=group.good_streak[s].clone(),
+            is_frozen=group.is_frozen[s].clone(),
+        )
+        for s in range(len(group.weights))
+    ]
+
+
+class Lift(Protocol):
+    """From a function of one seed to one of a group, or to itself."""
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The lifted function."""
+
+
+def alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is, of one seed."""
+    return function
+
+
+def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of many seeds at once: every tensor has them as its first axis."""
+
+    def lifted(*of_all: Any) -> Any:
+        in_dims = tuple(None if argument is None else 0 for argument in of_all)
+        return torch.vmap(function, in_dims=in_dims)(*of_all)
+
+    return lifted
