@@ -14,9 +14,9 @@ from psann.run.config.dump import to_yaml
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.fields import FIELDS, SCHEMA_VERSION
 from psann.run.directory.paths import RunPaths
-from psann.run.reading.strategies import BASELINE_LABELS
+from psann.run.reading.strategies import STRATEGIES as NAMES
 
-STRATEGIES = ("policy", "policy_delay_1", *BASELINE_LABELS.values())
+STRATEGIES = tuple(name for name in NAMES if name != "ensemble")
 # What an attacker, or a clumsy finger, may put wherever a run holds text.
 HOSTILE = (
     '</pre></script><script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -25,6 +25,8 @@ from psann.accounting import growth_and_traded_weight
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import Outcome, RunRequest
 from psann.run.execution.runner import execute
+from psann.run.reading import sameness
+from psann.run.reading.reading import read_run
 
 CONFIG: dict[str, Any] = {
     "estimator": {
@@ -251,3 +253,24 @@ def tree_of(folder: Path) -> dict[str, str]:
         else "directory"
         for path in sorted(folder.rglob("*"))
     }
+
+
+def bit_differences(left: RunPaths, right: RunPaths) -> list[str]:
+    """Where two run directories are not the same to the last bit."""
+    return sameness.bit_differences(read_run(left.root), read_run(right.root))
+
+
+def change_record(paths: RunPaths, **fields: Any) -> None:
+    """Write other values into `metrics.json`."""
+    paths.metrics.write_text(json.dumps({**metrics_of(paths), **fields}))
+
+
+def change_log(paths: RunPaths, column: str, value: str) -> None:
+    """Write another value into the last epoch row."""
+    with paths.events.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    [row for row in rows if row["event"] == "epoch"][-1][column] = value
+    with paths.events.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from planted import planted, quick, story_of
 from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.estimators._options import read_schedule
-from psann.run.config import TrainingConfig
+from psann.run.config.model import TrainingConfig
 
 ESTIMATORS = [PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor]
 X = planted(120)["X"]

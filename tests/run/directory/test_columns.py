@@ -5,10 +5,13 @@ from __future__ import annotations
 from psann.run.directory.columns import (
     COLUMNS,
     DETERMINISTIC_COLUMNS,
-    FLAG_COLUMNS,
+    LATER_COLUMNS,
+    MEANINGS,
     MONITOR_COLUMNS,
-    TEXT_COLUMNS,
-    WHOLE_COLUMNS,
+    columns_of,
+    columns_of_kind,
+    header_of,
+    kind_of,
 )
 
 
@@ -21,10 +24,18 @@ def test_columns_are_those_of_version_one() -> None:
     )
 
 
-def test_kinds_of_cells_are_told_of_columns_that_exist_and_of_each_once() -> None:
-    kinds = [*TEXT_COLUMNS, *FLAG_COLUMNS, *WHOLE_COLUMNS]
-    assert len(kinds) == len(set(kinds))
-    assert set(kinds) <= set(COLUMNS)
+def test_each_column_is_of_one_kind_and_has_a_meaning() -> None:
+    kinds = ("text", "flag", "whole", "number")
+    assert sorted(name for kind in kinds for name in columns_of_kind(kind)) == sorted(COLUMNS)
+    assert all(MEANINGS[name] for name in COLUMNS)
+
+
+def test_a_header_of_an_earlier_release_is_known_and_a_foreign_one_is_not() -> None:
+    earlier = tuple(name for name in COLUMNS if name not in LATER_COLUMNS)
+    assert columns_of(header_of(earlier)) == earlier
+    assert columns_of(header_of(COLUMNS)) == COLUMNS
+    for foreign in (COLUMNS[::-1], COLUMNS[:-1], (*COLUMNS, "colour"), ("seq", *COLUMNS)):
+        assert columns_of(header_of(foreign)) is None
 
 
 def test_times_and_what_numbers_the_rows_differ_between_repetitions() -> None:
@@ -34,4 +45,4 @@ def test_times_and_what_numbers_the_rows_differ_between_repetitions() -> None:
 
 def test_each_monitor_is_a_column_of_numbers() -> None:
     assert set(MONITOR_COLUMNS) == {"val_reward", "val_loss", "reward", "train_loss"}
-    assert set(MONITOR_COLUMNS.values()) <= set(COLUMNS) - TEXT_COLUMNS - FLAG_COLUMNS
+    assert {kind_of(column) for column in MONITOR_COLUMNS.values()} == {"number"}

@@ -1,71 +1,19 @@
-"""`metrics.json` by itself: strict JSON, every field, each of its type, all in agreement."""
+"""The fields of `metrics.json`, and what follows from their rows."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from psann._strict_json import parse_strict
 from psann.metrics import portfolio_metrics
-from psann.run.directory.fields import FIELDS, problems_of_record
-from psann.run.directory.record import RunRecord, to_json
-
-
-def record(**fields: Any) -> dict[str, Any]:
-    known = RunRecord()
-    known.update(run_id="f00", run_name="run", resumes=0)
-    return {**known.as_dict(), **fields}
-
-
-def test_every_record_that_is_written_is_accepted() -> None:
-    assert problems_of_record(record()) == []
-    failed = RunRecord()
-    failed.update(run_id="f00", run_name="run", best_epoch=3, val_loss=float("nan"))
-    failed.fail(ValueError("x"))
-    assert problems_of_record(parse_strict(to_json(failed.as_dict()))) == []
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"schema_version": 2}, "must be of schema version 1; it has 2"),
-        ({"colour": 1}, "has the unknown field 'colour'"),
-        ({"run_id": None}, "run_id must not be null"),
-        ({"run_id": 3}, "run_id must be str; got '3'"),
-        ({"best_epoch": 1.5}, "best_epoch must be int; got '1.5'"),
-        ({"best_epoch": True}, "best_epoch must be int"),
-        ({"train_loss": "low"}, "train_loss must be int or float; got 'low'"),
-        ({"resume_exact": 1}, "resume_exact must be bool"),
-        ({"nonfinite": {}}, "nonfinite must be list"),
-        ({"artefacts": []}, "artefacts must be dict"),
-        ({"per_seed": []}, "per_seed must be null or tell of several seeds; it has 0"),
-        ({"per_seed": [{"seed": 1}]}, "several seeds; it has 1"),
-        ({"per_seed": [{"seed": 1}, 2]}, "per_seed.1 must be the figures of a seed; got '2'"),
-        ({"per_seed": [{"seed": 1}, {}]}, "per_seed.1 must be the figures of a seed"),
-        (
-            {"per_seed": [{"seed": 1}, {"seed": 2, "monitor_value": "x"}]},
-            "per_seed.1.monitor_value must be int or float; got 'x'",
-        ),
-        ({"ensemble": {"portfolio_metrics": 3}}, "ensemble.portfolio_metrics must be dict"),
-        ({"status": "asleep"}, "status must be one of running"),
-        ({"status": ["running"]}, "status must be str"),
-        ({"status": "completed"}, "finished_utc must be null exactly while"),
-        ({"finished_utc": "2025"}, "finished_utc must be null exactly while"),
-        ({"error": "Traceback"}, "error must be given exactly for a run that failed"),
-    ],
+from psann.run.directory.fields import (
+    EPOCH_FIGURES,
+    FIELDS,
+    LOGGED_FIGURES,
+    SeedFigures,
+    has_mean,
+    is_of_its_kind,
+    kinds_of,
 )
-def test_each_wrong_field_is_told(fields: dict[str, Any], message: str) -> None:
-    assert message in "\n".join(problems_of_record(record(**fields)))
-
-
-def test_all_problems_are_told_at_once() -> None:
-    lacking = {name: value for name, value in record().items() if name not in ("seed", "epoch")}
-    assert problems_of_record(lacking) == ["lacks the field seed", "lacks the field epoch"]
-    assert len(problems_of_record(record(seed="x", epoch="y"))) == 2
-    assert len(FIELDS) > 2
-
 
 CONTRACT = (
     "train_loss val_loss best_epoch reward_mean reward_std episodes transition_penalty device "
@@ -81,8 +29,8 @@ CONTRACT = (
 
 def test_the_documentation_has_a_row_for_each_field() -> None:
     text = (Path(__file__).parents[3] / "docs" / "artefacts.md").read_text()
-    missing = [name for name, what in FIELDS.items() if f"| `{name}` | {what} |" not in text]
-    assert missing == []
+    rows = [f"| `{name}` | {field.meaning} |" for name, field in FIELDS.items()]
+    assert [row for row in rows if row not in text] == []
 
 
 def test_the_documentation_has_a_row_for_each_portfolio_metric() -> None:
@@ -93,3 +41,29 @@ def test_the_documentation_has_a_row_for_each_portfolio_metric() -> None:
 
 def test_fields_are_those_of_the_contract() -> None:
     assert set(FIELDS) == set(CONTRACT.split())
+
+
+def test_each_field_has_a_kind_that_its_values_are_held_against() -> None:
+    for name in FIELDS:
+        assert kinds_of(name), name
+        assert is_of_its_kind(name, None)
+        assert not is_of_its_kind(name, object())
+    assert is_of_its_kind("train_loss", 1)
+    assert not is_of_its_kind("train_loss", True)
+    assert not is_of_its_kind("resume_exact", 1)
+    assert not is_of_its_kind("portfolio_metrics_delay_1", [])
+
+
+def test_what_the_log_keeps_of_the_best_epoch_is_not_judged_again() -> None:
+    assert set(LOGGED_FIGURES) < set(EPOCH_FIGURES)
+    assert {"train_loss", "reward_mean", "reward_std"} <= set(LOGGED_FIGURES)
+    assert not {"val_loss", "val_reward_mean"} & set(LOGGED_FIGURES)
+
+
+def test_figures_of_seeds_have_means_and_their_counts_and_names_none() -> None:
+    assert has_mean("val_loss")
+    assert not any(map(has_mean, ("seed", "epoch", "best_epoch", "status", "stopped_early")))
+
+
+def test_each_figure_of_a_seed_is_a_field_of_the_record() -> None:
+    assert set(SeedFigures.__annotations__) - {"stopped_early"} <= set(FIELDS)

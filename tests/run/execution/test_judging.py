@@ -16,9 +16,8 @@ from psann.errors import TrainingInterrupted
 from psann.metrics import portfolio_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.observer import RunObserver
-from psann.run.reading.differences import bit_differences
 from psann.run.verification.verify import verify_run
-from trials import finished, metrics_of, rows_of, trial
+from trials import bit_differences, finished, metrics_of, rows_of, trial
 
 SEEDS = (42, 43, 44)
 THREE = ("training.seeds=3",)
@@ -109,7 +108,7 @@ def test_verification_accepts_the_run_and_sees_a_seed_that_was_changed(
     assert {finding.file for finding in verify_run(copy.root).errors} == {
         "checkpoints/best_seed42.safetensors"
     }
-    assert "best_seed42.safetensors differs" in bit_differences(three, copy)
+    assert "checkpoints/best_seed42.safetensors differs" in bit_differences(three, copy)
 
 
 def test_a_run_of_one_seed_has_nothing_of_several(tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.plan import describe_plan
 from psann.run.execution.studies import StudyObserver, StudyRoom
-from psann.run.reading.differences import bit_differences
 from psann.run.verification.verify import verify_run
-from trials import finished, metrics_of, rows_of, trial
+from trials import bit_differences, finished, metrics_of, rows_of, trial
 
 STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
 CONTINUOUS = "data.loader=trials.continuous"

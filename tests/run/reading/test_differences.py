@@ -18,12 +18,12 @@ from psann.run.reading.differences import (
     ABSENT,
     circumstances,
     config_differences,
-    first_difference,
     group_by_config,
     verdict,
 )
 from psann.run.reading.quantities import quantity
 from psann.run.reading.reading import RunView, read_run
+from psann.run.reading.sameness import bit_differences
 from trials import finished, metrics_of
 
 
@@ -76,7 +76,7 @@ def test_runs_that_differ_in_one_key_differ_in_that_key(runs: dict[str, RunView]
 def test_identical_runs_are_identical(runs: dict[str, RunView]) -> None:
     pair = (runs["first"], runs["again"])
     assert config_differences(pair) == circumstances(pair) == ()
-    assert first_difference(*pair) is None
+    assert bit_differences(*pair) == []
     assert told(*pair) == (
         "The configurations are the same. "
         "The runs are identical: same results to the last bit, times aside."
@@ -101,18 +101,18 @@ def test_first_difference_in_results_is_named(
     value = str(other.epochs[1]["train_loss"])
     paths.events.write_text(log.replace(value, "0.125"))
     other = read_run(other.path)
-    assert first_difference(runs["first"], other) == (
-        f"phase hisso, epoch 2: train_loss is {value} and 0.125"
-    )
-    assert "The results differ; first and copy0 first in phase hisso, epoch 2" in told(
-        runs["first"], other
+    (difference,) = bit_differences(runs["first"], other)
+    assert difference == f"seed 42, phase hisso, epoch 2: train_loss {value} / 0.125"
+    assert f"The results differ; first and copy0 first in {difference}." in (
+        told(runs["first"], other)
     )
     rows = log.splitlines(keepends=True)
     paths.events.write_text("".join(row for row in rows if "epoch 2 of 2" not in row))
-    assert "one log has 2 epochs, the other 1" in told(runs["first"], read_run(other.path))
+    assert "one log has 2 rows of epochs, the other 1" in told(runs["first"], read_run(other.path))
     paths.events.write_text(log)
     change(paths, val_loss=3.0)
-    assert first_difference(runs["first"], read_run(other.path)) == "val_loss of metrics.json"
+    (difference,) = bit_differences(runs["first"], read_run(other.path))
+    assert difference.startswith("metrics.json: val_loss ")
 
 
 def test_recorded_facts_and_paths_of_the_same_file_are_no_difference(

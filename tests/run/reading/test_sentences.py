@@ -1,114 +1,9 @@
 from __future__ import annotations
 
-import io
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import RunRecord
-from psann.run.reading.closing import show_result
-from psann.run.reading.sentences import result_sentences, result_table
-
-FIGURES = {
-    **{
-        "gross_log_growth": 0.5,
-        "annual_log_growth": 0.25,
-        "annual_sharpe": 1.5,
-        "max_drawdown": -0.125,
-    },
-    **{"turnover": 0.0, "turnover_traded": 0.0625, "cum_return": 22.3},
-}
-
-
-def finished(**fields: Any) -> RunRecord:
-    record = RunRecord()
-    values: dict[str, Any] = {
-        **{"run_name": "first", "status": "completed", "best_epoch": 12, "episodes": 15360},
-        **{"epoch": 60, "epochs_total": 60, "reward_mean": 0.125, "throughput_eps_per_sec": 5230.4},
-        **{"portfolio_metrics": FIGURES, "trans_cost": 0.001, "val_reward_mean": 0.0625},
-        "portfolio_metrics_delay_1": {**FIGURES, "annual_log_growth": 0.1875},
-        "baselines": {
-            "uniform": {**FIGURES, "annual_log_growth": 0.125, "cum_return": 1.21},
-            "buy_and_hold": {**FIGURES, "annual_sharpe": None},
-            "best_asset": {**FIGURES, "cum_return": 1.23456e9},
-            "olmar": FIGURES,
-            "bcrp_hindsight": FIGURES,
-        },
-    }
-    record.update(**{**values, **fields})
-    return record
-
-
-def shown(record: RunRecord, tmp_path: Path, **kwargs: Any) -> str:
-    stream = io.StringIO()
-    show_result(record.as_dict(), RunPaths(tmp_path / "first"), stream=stream, **kwargs)
-    return stream.getvalue()
-
-
-def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
-    text = shown(finished(), tmp_path)
-    assert "Test rows, net of 10 bp" in text
-    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    rows = {row[0]: row[1:] for row in cells if row}
-    assert rows["policy"] == ["+0.500", "+0.250", "1.50", "-12.5%", "0.0625", "23.30"]
-    assert rows["policy, one row later"] == [
-        "+0.500",
-        "+0.188",
-        "1.50",
-        "-12.5%",
-        "0.0625",
-        "23.30",
-    ]
-    assert rows["1/N"] == ["+0.500", "+0.125", "1.50", "-12.5%", "0.0625", "2.21"]
-    assert rows["buy and hold"] == ["+0.500", "+0.250", "-", "-12.5%", "0.0625", "23.30"]
-    assert rows["best training asset"][-1] == "1.23e+09"
-    assert rows["OLMAR-1"] == rows["BCRP in hindsight (*)"]
-    assert "(*) fitted on these very rows: unattainable." in text
-    assert "\x1b" not in text
-    assert text.isascii()
-    assert max(len(line) for line in text.splitlines() if "|" in line) <= 80
-    assert not [line for line in text.splitlines() if line != line.rstrip()]
-
-
-def test_wealth_beyond_a_million_keeps_its_column(tmp_path: Path) -> None:
-    text = shown(finished(portfolio_metrics={**FIGURES, "cum_return": 4.321e22}), tmp_path)
-    assert "4.32e+22" in text
-
-
-def test_result_ends_with_figures_and_the_files_that_exist(tmp_path: Path) -> None:
-    paths = RunPaths(tmp_path / "first")
-    paths.root.mkdir()
-    paths.metrics.touch()
-    text = shown(finished(), tmp_path)
-    result = "first: completed, training reward 0.125, validation reward 0.0625, best epoch 12\n"
-    assert result + "  15,360 episodes, 5,230 episodes/s, 00:00\n" in text
-    assert str(paths.metrics) in text
-    assert str(paths.best) not in text
-
-
-def test_quiet_result_is_one_line(tmp_path: Path) -> None:
-    text = shown(finished(), tmp_path, quiet=True)
-    assert text.count("\n") == 1
-    assert text.startswith("first: completed, training reward 0.125")
-    assert text.rstrip().endswith(str(tmp_path / "first"))
-
-
-def test_run_without_prices_has_no_table(tmp_path: Path) -> None:
-    record = finished(portfolio_metrics=None, baselines=None)
-    assert result_table(record.as_dict()) is None
-    assert "first: completed" in shown(record, tmp_path)
-
-
-def test_result_of_a_run_that_failed_before_it_knew_anything(tmp_path: Path) -> None:
-    record = RunRecord()
-    try:
-        raise ValueError("X_train is missing")
-    except ValueError as error:
-        record.fail(error)
-    text = shown(record, tmp_path)
-    assert "Not complete: failed before training. ValueError: X_train is missing" in text
+from made_records import FIGURES, finished
+from psann.run.reading.sentences import result_sentences
 
 
 def test_nothing_is_held_against_a_complete_run_that_beats_one_over_n() -> None:
@@ -205,10 +100,6 @@ def test_policy_without_an_edge_is_blamed_once() -> None:
     assert sentence.startswith("No edge: ")
 
 
-def test_test_rows_too_few_for_a_delay_have_no_row_of_it(tmp_path: Path) -> None:
-    assert "one row later" not in shown(finished(portfolio_metrics_delay_1=None), tmp_path)
-
-
 def test_fine_tuning_that_never_helped_says_that_the_parent_was_kept() -> None:
     (sentence,) = result_sentences(finished(best_epoch=0, mode="fine_tune").as_dict())
     assert "beat the parent on validation, so the parent's weights were kept" in sentence
@@ -235,17 +126,3 @@ def test_best_epoch_zero_is_said() -> None:
 def test_ending_that_is_not_completion_is_said(status: str, expected: str) -> None:
     (sentence,) = result_sentences(finished(status=status).as_dict())
     assert sentence.startswith(expected)
-
-
-class Broken(io.StringIO):
-    def write(self, text: str) -> int:
-        raise BrokenPipeError
-
-
-def test_result_on_a_console_that_is_gone_or_missing_is_silence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    record, paths = finished().as_dict(), RunPaths(Path("runs/first"))
-    show_result(record, paths, stream=Broken())
-    monkeypatch.setattr("sys.stdout", None)
-    show_result(record, paths)

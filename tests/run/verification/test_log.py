@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from psann.run.directory.columns import COLUMNS
-from psann.run.verification.log import Row, check_best, check_log
+from psann.run.directory.rows import Cells
+from psann.run.verification.log import check_best, check_log
 
 HEADER = ",".join(COLUMNS).encode() + b"\r\n"
 
@@ -21,7 +22,7 @@ def line(seq: int, *, epoch: int | None = None, **cells: object) -> bytes:
     return ",".join(str(known.get(name, "")) for name in COLUMNS).encode() + b"\r\n"
 
 
-def problems_of(data: bytes, *, is_over: bool = True) -> tuple[list[str], list[str], list[Row]]:
+def problems_of(data: bytes, *, is_over: bool = True) -> tuple[list[str], list[str], list[Cells]]:
     errors: list[str] = []
     notes: list[str] = []
     rows = check_log(data, error=errors.append, note=notes.append, is_over=is_over)
@@ -79,7 +80,7 @@ def test_torn_last_row_is_an_error_only_at_the_end_of_a_run() -> None:
 LOSSES = [3.0, 1.0, None, 1.0, math.inf, 2.0]
 
 
-def epochs(column: str, values: list[float | None]) -> list[Row]:
+def epochs(column: str, values: list[float | None]) -> list[Cells]:
     data = HEADER + b"".join(
         line(i, epoch=i, **{column: "" if value is None else repr(value)})
         for i, value in enumerate(values, start=1)
@@ -87,7 +88,7 @@ def epochs(column: str, values: list[float | None]) -> list[Row]:
     return problems_of(data)[2]
 
 
-def verdict_on(rows: list[Row], *, is_over: bool = True, **fields: Any) -> list[str]:
+def verdict_on(rows: list[Cells], *, is_over: bool = True, **fields: Any) -> list[str]:
     metrics = {
         **{"mode": "train", "monitor": "val_loss", "best_epoch": 2, "monitor_value": 1.0},
         **{"epoch": 6, "train_loss": None, "reward_mean": None, "reward_std": None},

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from faults import hurt, kill, n_calls
 from psann.errors import UsageError
-from psann.run.directory.columns import DETERMINISTIC_COLUMNS
 from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.resume import resume_bytes, resume_point
-from psann.run.reading.differences import bit_differences
 from psann.run.verification.replay import replay
-from trials import finished, metrics_of, tree_of
+from trials import change_log, change_record, finished, metrics_of, tree_of
 
 SETTINGS = ("hisso.supervised={epochs: 1}", "training.epochs=3")
 
@@ -32,21 +27,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
 @pytest.fixture
 def copy(original: RunPaths, tmp_path: Path) -> RunPaths:
     return RunPaths(Path(shutil.copytree(original.root, tmp_path / "copy")))
-
-
-def change_record(paths: RunPaths, **fields: Any) -> None:
-    paths.metrics.write_text(json.dumps({**metrics_of(paths), **fields}))
-
-
-def change_log(paths: RunPaths, column: str, value: str) -> None:
-    """Write another value into the last epoch row."""
-    with paths.events.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    [row for row in rows if row["event"] == "epoch"][-1][column] = value
-    with paths.events.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def test_replayed_run_has_the_same_bits_and_is_left_alone(original: RunPaths) -> None:
@@ -104,7 +84,7 @@ def test_replay_goes_on_from_the_kept_state_and_not_from_the_start(
     change_record(copy, artefacts=describe_artefacts(copy))
     assert replay(copy.root, last_epochs=2).differences == []
     found = replay(copy.root, last_epochs=1).differences
-    assert "epoch_000003.safetensors differs" in found
+    assert "checkpoints/epoch_000003.safetensors differs" in found
     assert any(text.startswith("seed 42, phase hisso, epoch 3: ") for text in found)
     assert not any(text.startswith("seed 42, phase hisso, epoch 2: ") for text in found)
 
@@ -121,34 +101,3 @@ def test_replay_of_a_run_that_was_interrupted_finds_the_place_in_its_log(tmp_pat
     change_record(paths, artefacts=describe_artefacts(paths))
     repetition = replay(paths.root, last_epochs=2)
     assert (repetition.begun_from, repetition.differences) == ("the state kept after epoch 1", [])
-
-
-def test_equal_runs_have_no_bit_differences(original: RunPaths, copy: RunPaths) -> None:
-    change_record(copy, duration_seconds=9.0, resumes=3, run_id="x")
-    change_log(copy, "step_s", "9.0")
-    assert bit_differences(original, copy) == []
-
-
-def test_every_kind_of_difference_is_named(original: RunPaths, copy: RunPaths) -> None:
-    copy.warm_start.write_bytes(copy.best.read_bytes())
-    change_log(copy, "lr", "0.5")
-    change_record(copy, val_loss=0.5)
-    files, rows, record = bit_differences(original, copy)
-    assert files == "warm_start.safetensors differs"
-    assert rows.startswith("seed 42, phase hisso, epoch 3: lr ")
-    assert record.startswith("metrics.json: val_loss ")
-
-
-def test_missing_rows_and_files_are_differences(original: RunPaths, copy: RunPaths) -> None:
-    copy.best.unlink()
-    change_log(copy, "event", "log")
-    found = bit_differences(original, copy)
-    assert found == ["best.safetensors differs", "one log has more epoch rows than the other"]
-    assert bit_differences(copy, original) == found
-
-
-def test_deterministic_columns_hold_no_time() -> None:
-    for name in ("train_loss", "lr", "seed", "is_best", "episodes", "grad_norm", "phase", "epoch"):
-        assert name in DETERMINISTIC_COLUMNS
-    for name in ("time_utc", "elapsed_s", "step_s", "episodes_per_s", "seq"):
-        assert name not in DETERMINISTIC_COLUMNS

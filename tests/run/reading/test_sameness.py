@@ -1,0 +1,85 @@
+"""Two runs are the same to the last bit, or it is said where they are not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import golden_runs
+from psann.run.directory.columns import LATER_COLUMNS
+from psann.run.directory.paths import RunPaths
+from trials import bit_differences, change_log, change_record, metrics_of
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run with a warm start, as an earlier release made it."""
+    folder = tmp_path_factory.mktemp("golden")
+    golden_runs.unpack(folder)
+    return RunPaths(folder / "wave")
+
+
+@pytest.fixture
+def copy(original: RunPaths, tmp_path: Path) -> RunPaths:
+    return RunPaths(Path(shutil.copytree(original.root, tmp_path / "copy")))
+
+
+def test_times_and_identity_are_no_difference(original: RunPaths, copy: RunPaths) -> None:
+    change_record(copy, duration_seconds=9.0, resumes=3, run_id="x")
+    change_log(copy, "step_s", "9.0")
+    assert bit_differences(original, copy) == []
+
+
+def test_every_kind_of_difference_is_named(original: RunPaths, copy: RunPaths) -> None:
+    copy.warm_start.write_bytes(copy.best.read_bytes())
+    change_log(copy, "lr", "0.5")
+    change_record(copy, val_loss=0.5)
+    rows, record, file = bit_differences(original, copy)
+    assert file == "checkpoints/warm_start.safetensors differs"
+    assert rows.startswith("seed 3, phase hisso, epoch 4: lr ")
+    assert record.startswith("metrics.json: val_loss ")
+
+
+def test_missing_rows_and_files_are_differences(original: RunPaths, copy: RunPaths) -> None:
+    copy.best.unlink()
+    change_log(copy, "event", "log")
+    found = bit_differences(original, copy)
+    assert found[0] == "one log has 6 rows of epochs, the other 5"
+    assert found[-1] == "only one has checkpoints/best.safetensors"
+
+
+def test_a_file_that_an_archive_was_made_without_is_no_difference(
+    original: RunPaths, copy: RunPaths
+) -> None:
+    name = copy.warm_start.relative_to(copy.root).as_posix()
+    copy.warm_start.unlink()
+    content = {"schema_version": 1, "files": {}, "left_out": [name]}
+    copy.packing_list.write_text(json.dumps(content))
+    assert bit_differences(original, copy) == []
+
+
+def test_a_zero_of_another_sign_is_a_difference(original: RunPaths, copy: RunPaths) -> None:
+    change_record(copy, val_loss=0.0)
+    other = RunPaths(Path(shutil.copytree(copy.root, copy.root.with_name("other"))))
+    change_record(other, val_loss=-0.0)
+    assert bit_differences(copy, other) == ["metrics.json: val_loss 0.0 / -0.0"]
+
+
+@pytest.mark.parametrize("column", sorted(LATER_COLUMNS))
+def test_a_column_that_a_release_did_not_know_is_no_difference(
+    column: str, original: RunPaths, copy: RunPaths
+) -> None:
+    with copy.events.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row[column] = "0.5" if row["event"] == "epoch" else ""
+    with copy.events.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert bit_differences(original, copy) == []
+    assert metrics_of(copy) == metrics_of(original)
