@@ -61,7 +61,7 @@ def test_a_run_shows_its_result_on_stdout_and_its_way_on_stderr(
 ) -> None:
     assert main([*command, "--device", "cpu", "--seed", "7"]) == 0
     shown = capsys.readouterr()
-    for word in ("Growth (log)", "policy", "1/N", "buy and hold", "completed", str(paths.metrics)):
+    for word in ("growth (log)", "policy", "1/N", "buy and hold", "completed", str(paths.metrics)):
         assert word in shown.out
     assert "INFO train, seed 7 (command line)" in shown.err
     assert "hisso 4/4" in shown.err

@@ -46,7 +46,7 @@ def test_files_that_are_about_to_go_are_left_out(paths: RunPaths) -> None:
 
 
 def test_record_vouches_for_files_that_are_what_it_says_and_no_longer(paths: RunPaths) -> None:
-    record = {"artefacts": describe_artefacts(paths)}
+    record = describe_artefacts(paths)
     assert is_vouched_for(paths, record)
     (paths.root / "unheard_of").touch()  # nothing was said of it
     assert is_vouched_for(paths, record)

@@ -35,25 +35,18 @@ def shown(record: RunRecord, folder: Path, *, quiet: bool = False) -> str:
 def test_result_shows_the_policy_beside_the_baselines(tmp_path: Path) -> None:
     text = shown(finished(), tmp_path)
     assert "Test rows, net of 10 bp" in text
-    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    rows = {row[0]: row[1:] for row in cells if row}
-    assert rows["policy"] == ["+0.500", "+0.250", "1.50", "-12.5%", "0.0625", "23.30"]
-    assert rows["policy, one row later"] == [
-        "+0.500",
-        "+0.188",
-        "1.50",
-        "-12.5%",
-        "0.0625",
-        "23.30",
-    ]
-    assert rows["1/N"] == ["+0.500", "+0.125", "1.50", "-12.5%", "0.0625", "2.21"]
-    assert rows["buy and hold"] == ["+0.500", "+0.250", "-", "-12.5%", "0.0625", "23.30"]
-    assert rows["best training asset"][-1] == "1.23e+09"
+    rows = {line[:23].strip(): line[23:].split() for line in text.splitlines()}
+    assert rows["strategy"] == ["wealth", "gross", "growth", "Sharpe", "drawdown", "traded"]
+    assert rows["policy"] == ["23.30", "+0.500", "+0.250", "1.50", "-12.5%", "0.0625"]
+    late = ["23.30", "+0.500", "+0.188", "1.50", "-12.5%", "0.0625"]
+    assert rows["policy, one row later"] == late
+    assert rows["1/N"] == ["2.21", "+0.500", "+0.125", "1.50", "-12.5%", "0.0625"]
+    assert rows["buy and hold"] == ["23.30", "+0.500", "+0.250", "-", "-12.5%", "0.0625"]
+    assert rows["best training asset"][0] == "1.23e+09"
     assert rows["OLMAR-1"] == rows["BCRP in hindsight (*)"]
-    assert "(*) fitted on these very rows: unattainable." in text
+    assert "(*) chosen on these very rows: unattainable." in " ".join(text.split())
     assert "\x1b" not in text
-    assert text.isascii()
-    assert max(len(line) for line in text.splitlines() if "|" in line) <= 80
+    assert max(map(len, text.splitlines())) <= 80
     assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
@@ -108,7 +101,7 @@ class Broken(io.StringIO):
 def test_result_on_a_console_that_is_gone_or_missing_is_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    record, paths = finished().as_dict(), RunPaths(Path("runs/first"))
-    show_result(record, paths, stream=Broken())
+    run = view(finished(), Path("runs"))
+    show_result(run, stream=Broken())
     monkeypatch.setattr("sys.stdout", None)
-    show_result(record, paths)
+    show_result(run)

@@ -58,7 +58,10 @@ def test_numbers_have_unit_direction_and_a_mark_at_the_best(folder: Path) -> Non
 
 def test_seeds_get_a_column_of_mean_and_standard_deviation(folder: Path) -> None:
     text = compared(folder / "s1", folder / "s2", folder / "s3")
-    assert "s1 + 2: mean and standard deviation over seeds 1, 2, 3 (s1, s2, s3)" in text
+    assert (
+        "s1 and 2 more: mean +- standard deviation over 3 seeds (1, 2, 3) of one configuration: "
+        "s1, s2 and s3." in text
+    )
     assert "+-" in row(text, "validation reward")
     assert "differ in one key: seed." in text
 
@@ -91,7 +94,8 @@ def test_runs_are_named_so_that_they_can_be_told_apart(folder: Path, tmp_path: P
     assert [*map(names_of(runs), runs)] == ["s1", "s2"]
     (tmp_path / "s1").symlink_to(folder / "s2")
     runs[1] = read_run(tmp_path / "s1")
-    assert [*map(names_of(runs), runs)] == [str(run.path) for run in runs]
+    parents = [folder.name, tmp_path.name]
+    assert [*map(names_of(runs), runs)] == [f"{parent}/s1" for parent in parents]
 
 
 def test_each_run_is_compared_once_and_all_mistakes_are_told(folder: Path, tmp_path: Path) -> None:

@@ -133,12 +133,12 @@ def test_figures_are_numbers_or_told(paths: RunPaths) -> None:
     per_seed = [{"seed": 1, "val_loss": "low", "is_best": True}, "seed 2"]
     change(paths, portfolio_metrics=figures, per_seed=per_seed)
     run = read_run(paths.root)
-    assert run.metrics["portfolio_metrics"] == {"sharpe": 1.5, "deep": {"x": [1.0, None]}}
+    assert run.metrics["portfolio_metrics"] == {"sharpe": 1.5}
     assert run.metrics["per_seed"] == [{"seed": 1, "is_best": True}]
     (problem,) = run.metrics_problems
     assert problem == (
-        "metrics.json has values that cannot be read: portfolio_metrics.psr, a key of "
-        "portfolio_metrics, portfolio_metrics.deep.y, per_seed, per_seed.0.val_loss."
+        "metrics.json has values that cannot be read: a key of portfolio_metrics, "
+        "portfolio_metrics.psr, portfolio_metrics.deep, per_seed, per_seed.0.val_loss."
     )
 
 

@@ -16,6 +16,7 @@ import trials
 from faults import exit_code_of, in_child
 from psann.errors import ConfigError, UsageError
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.rows import parse_log
 from psann.run.verification import torture as torture_module
 from psann.run.verification.findings import Finding, Verdict
 from psann.run.verification.torture import CERTIFICATE, Certificate, torture
@@ -108,7 +109,7 @@ def test_reward_that_is_no_function_is_certified_as_different(
     content = {**CONFIG, "hisso": {**CONFIG["hisso"], "reward": "drifting.reward"}}
     certificate, _ = tortured(tmp_path, write_config(tmp_path, content), kills=1)
     assert not certificate.is_clean
-    assert "tortured-1: best.safetensors differs" in certificate.differences
+    assert "tortured-1: checkpoints/best.safetensors differs" in certificate.differences
 
 
 @pytest.mark.chaos
@@ -159,9 +160,8 @@ def test_instants_lie_between_the_first_epoch_row_and_the_end() -> None:
 
 
 def test_only_whole_epoch_rows_are_counted() -> None:
-    log = b"schema,seq,time_utc,elapsed_s,level,event,phase\r\n1,1,t,0.1,DEBUG,epoch,hisso,,x\r\n"
-    log += b"1,2,t,0.2,INFO,log,hisso,a,epoch,b\r\n1,3,t,0.3,DEBUG,epoch,hisso\r\n1,4"
-    assert torture_module._count_epochs(log) == 2
+    log = b"seq,event,epoch,message\r\n1,epoch,1,x\r\n2,log,,epoch\r\n3,epoch,2,\r\n4,epoch,3"
+    assert torture_module._count_epochs(parse_log(log)[0]) == 2
 
 
 def test_errors_after_a_kill_are_on_the_certificate(

@@ -199,7 +199,9 @@ def test_log_of_a_stopped_run_may_be_as_a_killed_resume_left_it(
     assert verdict.errors == ()
     assert "a resume had begun" in str(verdict.findings[0])
     change(paths.events, b"INFO", b"info")
-    assert "events.csv: must have" in only_error(verify_run(paths.root))
+    assert "events.csv: is not the file that metrics.json lists" in only_error(
+        verify_run(paths.root)
+    )
 
 
 def test_log_of_a_stopped_run_may_be_cut_back_by_a_resume_that_was_killed(
@@ -230,7 +232,10 @@ def _relist(paths: RunPaths, **changes: Any) -> None:
 Damage = Callable[[RunPaths], object]
 SEALED: dict[str, tuple[Damage, str]] = {
     "a flipped bit": (lambda p: _flip(p.best), "best.safetensors: is not the file that metrics"),
-    "a longer file": (lambda p: grow(p.provenance, b" "), "provenance.json: must have"),
+    "a longer file": (
+        lambda p: grow(p.provenance, b" "),
+        "provenance.json: is not the file that metrics.json lists: it has",
+    ),
     "a missing file": (lambda p: p.warm_start.unlink(), "metrics.json lists it"),
     "a stranger": (lambda p: (p.root / "x.sh").write_text("x"), "x.sh: is no file of this run"),
     "an unlisted epoch": (
@@ -396,9 +401,9 @@ def test_giant_files_are_refused_by_their_size(copy_of: Callable[[str], RunPaths
     for path in (paths.manifest, paths.best, paths.events, paths.config_resolved):
         os.truncate(path, 2**42)
     found = "\n".join(map(str, verify_run(paths.root).errors))
-    assert found.count("4398046511104 bytes, too many") >= 4
+    assert found.count("it has 4,398,046,511,104 bytes, more than") >= 4
     os.truncate(paths.metrics, 2**42)
-    assert "too many" in only_error(verify_run(paths.root))
+    assert "more than" in only_error(verify_run(paths.root))
 
 
 def test_directories_nested_beyond_reason_are_a_finding(

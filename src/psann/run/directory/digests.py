@@ -99,7 +99,7 @@ def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -
     return dict(sorted(found.items()))
 
 
-def is_vouched_for(paths: RunPaths, artefacts: Mapping[str, Mapping[str, object]]) -> bool:
+def is_vouched_for(paths: RunPaths, artefacts: Mapping[str, object]) -> bool:
     """Whether every file that the record of a finished run names is there and is what it says."""
     found = describe_artefacts(paths)
     return all(found.get(name) == entry for name, entry in artefacts.items())

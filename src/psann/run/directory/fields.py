@@ -29,6 +29,8 @@ OVER = ("completed", "early_stopped")
 
 Figures = Mapping[str, float | None]
 """Numbers by name; null where one is not defined."""
+Spread = Mapping[str, float | Figures | None]
+"""Numbers by name, some in groups."""
 
 
 class Trait(enum.Flag):
@@ -43,13 +45,11 @@ class Trait(enum.Flag):
     """A figure of the best epoch, as its row of the log has it."""
     JUDGED = enum.auto()
     """Computed anew from the kept weights at the end."""
-    FIGURES = enum.auto()
-    """Numbers by name, at any depth."""
 
 
 NONE = Trait(0)
 NEVER_NULL, LATER, OF_THE_START = Trait.NEVER_NULL, Trait.LATER, Trait.OF_THE_START
-OF_THE_EPOCH, JUDGED, FIGURES = Trait.OF_THE_EPOCH, Trait.JUDGED, Trait.FIGURES
+OF_THE_EPOCH, JUDGED = Trait.OF_THE_EPOCH, Trait.JUDGED
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Versus(TypedDict, total=False):
     high: float | None
     is_distinguishable: bool
     mean_block: float
-    n_resamples: int
+    n_resamples: float
     confidence: float
 
 
@@ -275,20 +275,20 @@ class Record(TypedDict):
     ]
     portfolio_metrics: Annotated[
         Figures | None,
-        Field("of the actions of the weights in best on the evaluation prices", FIGURES),
+        Field("of the actions of the weights in best on the evaluation prices"),
     ]
     portfolio_metrics_delay_1: Annotated[
-        Figures | None, Field("the same actions executed one row later", FIGURES)
+        Figures | None, Field("the same actions executed one row later")
     ]
     baselines: Annotated[
         Mapping[str, Figures] | None,
-        Field("the same figures by baseline, on the same dates at the same cost", FIGURES),
+        Field("the same figures by baseline, on the same dates at the same cost"),
     ]
     versus_uniform: Annotated[
-        Versus | None, Field("annual log growth over 1/N, with a 95 % bootstrap interval", FIGURES)
+        Versus | None, Field("annual log growth over 1/N, with a 95 % bootstrap interval")
     ]
     versus_uniform_delay_1: Annotated[
-        Versus | None, Field("the same for the actions executed one row later", FIGURES)
+        Versus | None, Field("the same for the actions executed one row later")
     ]
     deflated_sharpe: Annotated[
         float | None, Field("probability that the true Sharpe ratio beats n_trials lucky ones")
@@ -299,32 +299,27 @@ class Record(TypedDict):
     ]
     walk_forward: Annotated[
         WalkForward | None,
-        Field("figures of the folds' actions as one sequence; null if not asked for", FIGURES),
+        Field("figures of the folds' actions as one sequence; null if not asked for"),
     ]
     placebo: Annotated[
         Placebo | None,
-        Field("growth over 1/N of trainings on shuffled moves; null if not asked for", FIGURES),
+        Field("growth over 1/N of trainings on shuffled moves; null if not asked for"),
     ]
     per_seed: Annotated[
         list[SeedFigures] | None,
-        Field(
-            "the figures of each of several seeds, in their order; null for a single one", FIGURES
-        ),
+        Field("the figures of each of several seeds, in their order; null for a single one"),
     ]
     spread: Annotated[
-        Mapping[str, object] | None,
+        Spread | None,
         Field(
             "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
-            FIGURES,
         ),
     ]
     ensemble: Annotated[
         SeedFigures | None,
-        Field("figures of the mean of the seeds' actions; null for a single one", FIGURES),
+        Field("figures of the mean of the seeds' actions; null for a single one"),
     ]
-    timing: Annotated[
-        Mapping[str, object] | None, Field("seconds by kind of work", OF_THE_START | FIGURES)
-    ]
+    timing: Annotated[Spread | None, Field("seconds by kind of work", OF_THE_START)]
     hardware: Annotated[
         Mapping[str, object] | None,
         Field("device name, cores, threads, engine, memory", OF_THE_START),
@@ -340,7 +335,7 @@ class Record(TypedDict):
         Field("names of the fields that are null because their value was not finite", NEVER_NULL),
     ]
     artefacts: Annotated[
-        Mapping[str, Mapping[str, object]] | None,
+        Mapping[str, object] | None,
         Field("bytes and sha256 of each file, in the final version", OF_THE_START),
     ]
     error: Annotated[str | None, Field("full stack trace of what ended the run")]

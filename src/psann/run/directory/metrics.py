@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import re
+import types
+import typing
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import cast
 
 from psann.run.directory.fields import (
     FIELDS,
-    FIGURES,
     LATER,
     SCHEMA_VERSION,
     STATUSES,
     Record,
-    is_of_its_kind,
+    SeedFigures,
 )
 from psann.run.directory.files import read_json
 
-_NUMBERS = frozenset({float, int, bool, type(None)})
-_FIGURE_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
+# Whatever else a mapping of figures holds: numbers and flags.
+_NUMBER = float | bool | None
+_SCALARS: dict[object, tuple[type, ...]] = {
+    float: (int, float),
+    int: (int,),
+    bool: (bool,),
+    str: (str,),
+}
+_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 def read_metrics(path: Path) -> tuple[Record, list[str]]:
@@ -56,40 +64,73 @@ def _fields(content: Mapping[str, object]) -> tuple[Record, list[str]]:
         name for name, each in FIELDS.items() if name not in content and LATER not in each.traits
     ]:
         problems.append(f"metrics.json lacks {', '.join(missing)}.")
-    wrong = [name for name in FIELDS if not is_of_its_kind(name, content.get(name))]
-    if content.get("status") not in STATUSES and "status" not in wrong:
+    wrong: list[str] = []
+    fields = {name: content.get(name) for name in FIELDS}
+    kinds = _hints(Record)
+    fields = {name: _conform(value, kinds[name], name, wrong) for name, value in fields.items()}
+    if fields["status"] not in STATUSES and "status" not in wrong:
         wrong.append("status")
-    fields: dict[str, object] = {
-        name: None if name in wrong else content.get(name) for name in FIELDS
-    }
-    for name, each in FIELDS.items():
-        if FIGURES in each.traits:
-            fields[name] = _figures(fields[name], name, wrong)
+        fields["status"] = None
     if wrong:
         problems.append(f"metrics.json has values that cannot be read: {', '.join(wrong)}.")
     return cast(Record, fields), problems
 
 
-def _figures(value: object, name: str, wrong: list[str]) -> object:
-    """What of nested figures is a number or null under a plain key; the rest counts as wrong."""
-    if type(value) in _NUMBERS:
-        return value
-    if isinstance(value, list):
-        found = [_figures(item, f"{name}.{i}", wrong) for i, item in enumerate(value)]
-        return [
-            item
-            for item, given in zip(found, value, strict=True)
-            if item is not None or given is None
-        ]
-    if isinstance(value, dict):
-        plain = {key: item for key, item in value.items() if _is_figure_key(key)}
-        wrong += [f"a key of {name}"] * (len(plain) < len(value))
-        kept = {key: _figures(item, f"{name}.{key}", wrong) for key, item in plain.items()}
-        return {key: item for key, item in kept.items() if item is not None or plain[key] is None}
+def _conform(value: object, kind: object, name: str, wrong: list[str]) -> object:
+    """A value as far as it is of its declared kind; what is not is named and left out."""
+    if value is None:
+        return None
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    for option in options:
+        origin = typing.get_origin(option) or option
+        if origin is list and isinstance(value, list):
+            return _list(value, typing.get_args(option)[0], name, wrong)
+        if origin is Mapping and isinstance(value, dict):
+            return _mapping(value, {}, typing.get_args(option)[1], name, wrong)
+        if typing.is_typeddict(option) and isinstance(value, dict):
+            return _mapping(value, _hints(option), _NUMBER, name, wrong)
+        if origin is object or (origin in _SCALARS and type(value) in _SCALARS[origin]):
+            return value
     wrong.append(name)
     return None
 
 
+def _list(value: list[object], kind: object, name: str, wrong: list[str]) -> list[object] | None:
+    found = [_conform(item, kind, f"{name}.{i}", []) for i, item in enumerate(value)]
+    is_wrong = [item is not None and each is None for item, each in zip(value, found, strict=True)]
+    if any(is_wrong):
+        wrong.append(name)
+        if not any(isinstance(item, dict) for item in found):
+            return None  # a series with a hole would be another series
+    kept = [item for item, is_left_out in zip(value, is_wrong, strict=True) if not is_left_out]
+    return [_conform(item, kind, f"{name}.{i}", wrong) for i, item in enumerate(kept)]
+
+
+def _mapping(
+    value: dict[str, object],
+    hints: Mapping[str, object],
+    otherwise: object,
+    name: str,
+    wrong: list[str],
+) -> dict[str, object]:
+    if otherwise is object:
+        return value
+    plain = {key: item for key, item in value.items() if _is_plain(key)}
+    wrong += [f"a key of {name}"] * (len(plain) < len(value))
+    found = {
+        key: _conform(item, hints.get(key, otherwise), f"{name}.{key}", wrong)
+        for key, item in plain.items()
+    }
+    return {key: item for key, item in found.items() if item is not None or plain[key] is None}
+
+
+@cache
+def _hints(kind: type) -> dict[str, object]:
+    """Kinds by key; of a seed, also those of the record's own fields."""
+    own = typing.get_type_hints(kind)
+    return {**typing.get_type_hints(Record), **own} if kind is SeedFigures else own
+
+
 @lru_cache  # a list of a thousand runs asks for the same few a quarter of a million times
-def _is_figure_key(key: str) -> bool:
-    return _FIGURE_KEY.fullmatch(key) is not None
+def _is_plain(key: str) -> bool:
+    return _KEY.fullmatch(key) is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from psann.errors import counted
 from psann.run.directory.columns import MONITOR_COLUMNS
@@ -33,7 +35,7 @@ Name = Callable[[RunView], str]
 
 def names_of(runs: Sequence[RunView]) -> Name:
     """Name runs by their directories, with as many parents as tell them from each other."""
-    paths = [run.path.resolve() for run in runs]
+    paths = [Path(os.path.abspath(run.path)) for run in runs]
     labels = {}
     for run, path in zip(runs, paths, strict=True):
         others = [other for other in paths if other != path]

@@ -37,7 +37,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_numbers: int = 0
-    """How many columns after the first hold numbers."""
+    """How many columns hold numbers: the last ones."""
     quiet_rows: frozenset[int] = frozenset()
     """Rows of less interest, such as defaults."""
     spare: tuple[str, ...] = ()

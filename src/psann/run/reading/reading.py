@@ -13,14 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psann.errors import PsannError, UsageError
-from psann.run.config.file import read_config_file
+from psann.run.config.file import MAX_BYTES, read_config_file
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import Record
-from psann.run.directory.files import MAX_LOG_BYTES, open_plain, read_plain
+from psann.run.directory.files import MAX_LOG_BYTES, read_plain
 from psann.run.directory.liveness import judge
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.packing import left_out_of
@@ -72,14 +72,15 @@ class RunView:
         float or None
             None where there is no number.
         """
+        value = self.value(key)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def value(self, key: str) -> object:
+        """Look anything in `metrics.json` up by its dotted key; None where there is nothing."""
         value: object = self.metrics
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    def field(self, name: str) -> object:
-        """A field of `metrics.json` by its name."""
-        return cast("Mapping[str, object]", self.metrics)[name]
+        return value
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -87,7 +88,7 @@ class RunView:
         path = RunPaths(self.path).config_resolved
 
         def read() -> dict[str, Any]:
-            open_plain(path).close()  # a user's own configuration may come by a pipe; this may not
+            read_plain(path, MAX_BYTES)  # a user's own may come by a pipe; this may not
             tree = read_config_file(path)
             self._found.setdefault(path.name, []).extend(tree.problems)
             return tree.values

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from psann.run.reading.content import NOTHING, Section, Table
 from psann.run.terminal import NOTHING as PLAIN_NOTHING
 from psann.run.terminal import Terminal
+
+_LINE = 100
 
 
 def draw(table: Table, terminal: Terminal, *, width: int | None = None) -> None:
@@ -18,8 +22,7 @@ def draw(table: Table, terminal: Terminal, *, width: int | None = None) -> None:
     n_texts = len(table.columns) - table.n_numbers
     rows = ([_plain(cell) for cell in row] for row in table.rows)
     terminal.table(table.columns, rows, n_texts=n_texts, spare=table.spare, width=width)
-    if table.note:
-        terminal.line(table.note)
+    terminal.lines(textwrap.wrap(table.note, width or _LINE))
 
 
 def show(section: Section, terminal: Terminal) -> None:

@@ -63,7 +63,7 @@ def _has(run: RunView, column: str) -> bool:
 
 def _of_records(left: RunView, right: RunView) -> Iterator[str]:
     for name, field in FIELDS.items():
-        ours, theirs = left.field(name), right.field(name)
+        ours, theirs = left.value(name), right.value(name)
         is_unknown = LATER in field.traits and None in (ours, theirs)
         if name not in FIELDS_OF_THE_START and not is_unknown and _json(ours) != _json(theirs):
             yield f"metrics.json: {name} {ours!r} / {theirs!r}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -49,9 +47,9 @@ def result_table(run: RunView) -> Table | None:
     Table or None
         None without portfolio figures.
     """
-    fields = _result_fields(run)
-    if not fields:
+    if run.metrics["portfolio_metrics"] is None:
         return None
+    fields = _result_fields(run)
     rows = [(printable(label), *_result_cells(run, field)) for label, field in fields]
     if seeds_of(run):
         rows.insert(1, ("  spread over seeds", *_spread_cells(run)))
@@ -91,7 +89,7 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
     return [
         (names.get(name, strategy_name(name)), fields[name])
         for name in sorted(fields, key=order.index)
-        if any(run.figure(f"{fields[name]}.{key}") is not None for _, key, _ in _RESULT_COLUMNS)
+        if isinstance(run.value(fields[name]), dict)
     ]
 
 
@@ -134,30 +132,22 @@ def key_figures_table(run: RunView) -> Table | None:
     return Table(columns=("quantity", "unit", "value"), rows=tuple(rows), n_numbers=1)
 
 
-def config_table(run: RunView) -> Table | None:
-    """Every key in force, those at their default set back."""
-    defaults = _defaults()
+def config_table(run: RunView, defaults: Mapping[str, object] | None = None) -> Table | None:
+    """Every key in force; where defaults are given by dotted key, those at theirs are set back."""
     values = {key: value for key, value in run.config.items() if key != "recorded"}
     rows: list[tuple[str, ...]] = []
     quiet = set()
     for key, value in flat(values).items():
-        is_default = key in defaults and defaults[key] == value
-        if is_default:
-            quiet.add(len(rows))
-        rows.append((printable(key), setting(value), "default" if is_default else "set"))
+        row: tuple[str, ...] = (printable(key), setting(value))
+        if defaults is not None:
+            is_default = key in defaults and defaults[key] == value
+            quiet |= {len(rows)} if is_default else set()
+            row = (*row, "default" if is_default else "set")
+        rows.append(row)
     if not rows:
         return None
-    return Table(columns=("key", "value", ""), rows=tuple(rows), quiet_rows=frozenset(quiet))
-
-
-@functools.cache
-def _defaults() -> dict[str, Any]:
-    from psann.run.config.model import RunConfig
-    from psann.run.config.schema import config_keys
-
-    keys = config_keys(RunConfig).values()
-    with_default = [key for key in keys if key.default not in ("required", "")]
-    return {".".join(key.path): json.loads(key.default) for key in with_default}
+    heads = ("key", "value", "")[: len(rows[0])]
+    return Table(columns=heads, rows=tuple(rows), quiet_rows=frozenset(quiet))
 
 
 def origin_tables(run: RunView) -> tuple[Table, ...]:

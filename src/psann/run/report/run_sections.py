@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterator
 
 from psann.errors import counted
+from psann.run.config.model import RunConfig
+from psann.run.config.schema import config_keys
 from psann.run.reading.content import Section, clock, number, printable, printable_block, wealth
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import result_sentences
@@ -37,7 +41,7 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
     """
     result, key_figures, seeds = result_table(run), key_figures_table(run), seeds_table(run)
     drawn = [wealth_picture(run, points=points), allocation_picture(run, points=points)]
-    config, timing = config_table(run), timing_picture(run)
+    config, timing = config_table(run, _defaults()), timing_picture(run)
     files = files_table(run)
     sections = (
         Section(
@@ -178,9 +182,9 @@ def _config_notes(run: RunView) -> Iterator[str]:
 def _identity(run: RunView) -> Iterator[str]:
     labels = {"run_id": "Run", "config_sha256": "Configuration", "data_sha256": "Data"}
     known = [
-        f"{label} {printable(run.field(key))}"
+        f"{label} {printable(run.value(key))}"
         for key, label in labels.items()
-        if run.field(key) is not None
+        if run.value(key) is not None
     ]
     if known:
         yield f"{'; '.join(known)}."
@@ -189,3 +193,11 @@ def _identity(run: RunView) -> Iterator[str]:
         yield f"Began from {printable(', '.join(f'{k} {v}' for k, v in parent.items()))}."
     if run.config:
         yield "config_resolved.yaml, given to hisso-log-run --config, repeats this run."
+
+
+@functools.cache
+def _defaults() -> dict[str, object]:
+    """Values of the configuration's keys where nobody sets them."""
+    keys = config_keys(RunConfig).values()
+    with_default = [key for key in keys if key.default not in ("required", "")]
+    return {".".join(key.path): json.loads(key.default) for key in with_default}

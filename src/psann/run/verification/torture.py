@@ -124,7 +124,7 @@ def torture(config: Path, *, kills: int, seed: int, folder: Path, tell: Tell) ->
 def _describe(whole: RunPaths, timeline: _Timeline, certificate: Certificate) -> None:
     run = read_run(whole.root)
     names = ("config_sha256", "data_sha256", "seed", "device", "duration_seconds", "status")
-    certificate.run = {name: run.field(name) for name in names}
+    certificate.run = {name: run.value(name) for name in names}
     certificate.run["epoch_rows"] = len(timeline.epochs_s)
     training_s = timeline.end_s - timeline.epochs_s[0]
     certificate.checkpoint_every_s = max(1e-3, round(training_s / _COMMITS_PER_RUN, 3))
