@@ -23,7 +23,9 @@ from bad_data import (
     without,
 )
 from psann.errors import DataError
-from psann.run.data.checks import DataRequirements, find_oddities, find_problems, split_of
+from psann.run.data.checks import find_problems
+from psann.run.data.oddities import find_oddities
+from psann.run.data.requirements import DataRequirements, split_of
 from psann.run.data.splits import load_splits
 
 NEEDS = DataRequirements(

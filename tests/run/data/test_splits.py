@@ -10,7 +10,7 @@ import torch
 from psann import datasets
 from psann._mapped import is_mapped
 from psann.errors import DataError
-from psann.run.data.checks import DataRequirements
+from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import load_splits
 
 NEEDS = DataRequirements(

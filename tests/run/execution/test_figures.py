@@ -20,7 +20,7 @@ from psann.hisso.options import EvaluationOptions
 from psann.metrics import portfolio_metrics
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
-from psann.run.data.checks import DataRequirements
+from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.figures import (

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psann._mapped import count_where, row_blocks
+from psann._mapped import count_where
 from psann._npz import Array
+from psann.run.data.requirements import (
+    ASSET_NAMES,
+    KINDS,
+    NAMES,
+    SPLITS,
+    DataRequirements,
+    label,
+    roles_of,
+    split_of,
+)
 
-SPLITS = ("train", "val", "test")
-KINDS = ("X", "y", "prices", "context", "time")
-ASSET_NAMES = "asset_names"
-_NAMES = {"train": "training", "val": "validation", "test": "test"}
-_KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
-_KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES)
 _DEFAULT_PORTFOLIO_KEY = "prices_test"
 # Fewest and most dimensions (numpy itself allows no more than 64), and how to say it.
 _RANKS = {
@@ -38,40 +39,6 @@ _RANKS = {
 }
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _FLOAT32_TINY = float(np.finfo(np.float32).tiny)
-_JUMP = 10.0
-
-
-def split_of(key: str) -> tuple[str, str] | None:
-    """Return kind and split that a key such as `X_train` names; None for any other key."""
-    match = _KEY.fullmatch(key)
-    return (match[1], match[2]) if match else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataRequirements:
-    """What a run asks of its data."""
-
-    window: int | None
-    """Steps per episode; None for supervised training."""
-    needs_targets: bool
-    """Training or its monitor reads `y` in every split that is given."""
-    needs_prices: bool
-    """Reward or monitor reads `prices` in every split that is given."""
-    y_key: str | None
-    """Targets of the warm start (`hisso.supervised.y_key`); None without a warm start."""
-    portfolio_prices_key: str | None
-    """Prices for the portfolio metrics (`evaluation.portfolio_prices_key`)."""
-    mode: Literal["train", "fine_tune", "evaluate"]
-
-    def role(self, key: str) -> tuple[str, str] | None:
-        """Kind and split of an array; None for an extra that this run does not use."""
-        if known := split_of(key):
-            return known
-        if key == self.y_key:
-            return "y", "train"
-        if key == self.portfolio_prices_key:
-            return "prices", "test"
-        return None
 
 
 def find_problems(
@@ -105,21 +72,6 @@ def find_problems(
     ]
 
 
-def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
-    """Look for what is allowed but seldom meant, in arrays without problems."""
-    return [
-        *_warn_of_keys(arrays, needs),
-        *_warn_of_constant_columns(arrays),
-        *_warn_of_jumps(arrays, needs),
-        *_warn_of_shared_rows(arrays),
-    ]
-
-
-def _label(key: str, needs: DataRequirements) -> str:
-    role = needs.role(key)
-    return f"{key} ({_NAMES[role[1]]})" if role else key
-
-
 def _place(index: tuple[int, ...]) -> str:
     """Say where a value is."""
     row, *rest = index
@@ -128,16 +80,9 @@ def _place(index: tuple[int, ...]) -> str:
     return f"row {row}, column {rest[0] if len(rest) == 1 else tuple(rest)}"
 
 
-def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+def first_place(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Index of the first true value."""
     return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
-
-
-def _roles(
-    arrays: Mapping[str, Array], needs: DataRequirements
-) -> Iterator[tuple[str, str, str, Array]]:
-    """Yield key, kind, split and array of all that this run uses, training first."""
-    used = [(key, *role, arrays[key]) for key in arrays if (role := needs.role(key))]
-    yield from sorted(used, key=lambda item: SPLITS.index(item[2]))
 
 
 def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[str]:
@@ -164,8 +109,8 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
             key = f"{kind}_{split}"
             if needed and key not in given:
                 yield (
-                    f"{key} ({_NAMES[split]}) must be given with X_{split}: {why}. Add it, or "
-                    f"leave the {_NAMES[split]} split out.{_nearest(key, given)}"
+                    f"{key} ({NAMES[split]}) must be given with X_{split}: {why}. Add it, or "
+                    f"leave the {NAMES[split]} split out.{_nearest(key, given)}"
                 )
 
 
@@ -207,7 +152,7 @@ def _nearest(key: str, given: frozenset[str]) -> str:
 
 
 def _check_ranks(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
-    for key, kind, _, array in _roles(arrays, needs):
+    for key, kind, _, array in roles_of(arrays, needs):
         low, high, wanted = _RANKS[kind]
         if not low <= array.ndim <= high:
             cure = (
@@ -216,11 +161,11 @@ def _check_ranks(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterat
                 else "Rows are time; reshape it."
             )
             yield (
-                f"{_label(key, needs)} must have {wanted}; got {array.ndim} (shape "
+                f"{label(key, needs)} must have {wanted}; got {array.ndim} (shape "
                 f"{array.shape}). {cure}"
             )
         elif 0 in array.shape[1:]:
-            yield f"{_label(key, needs)} must have columns; got shape {array.shape}."
+            yield f"{label(key, needs)} must have columns; got shape {array.shape}."
 
 
 def _has_rank(key: str, array: Array, needs: DataRequirements) -> bool:
@@ -241,30 +186,30 @@ def _check_rows(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterato
             cure = "Give more rows or lower hisso.window."
         if len(X) < least:
             yield (
-                f"X_{split} ({_NAMES[split]}) must have at least {least} rows ({why}); got "
+                f"X_{split} ({NAMES[split]}) must have at least {least} rows ({why}); got "
                 f"{len(X)}. {cure}"
             )
-        companions = {key: a for key, _, of, a in _roles(arrays, needs) if of == split}
+        companions = {key: a for key, _, of, a in roles_of(arrays, needs) if of == split}
         y_key = needs.y_key
         if split == "train" and y_key is not None and y_key in arrays:
             companions[y_key] = arrays[y_key]  # it may name an array of another split
         for key, array in companions.items():
             if len(array) != len(X):
                 yield (
-                    f"{_label(key, needs)} must have as many rows as X_{split}, {len(X)}; got "
+                    f"{label(key, needs)} must have as many rows as X_{split}, {len(X)}; got "
                     f"{len(array)}. Cut both at the same rows."
                 )
 
 
 def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     standard: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for key, kind, _, array in _roles(arrays, needs):
+    for key, kind, _, array in roles_of(arrays, needs):
         if split_of(key) is None and key == needs.y_key:
             continue  # told of below, by the name of its setting
         first, shape = standard.setdefault(kind, (key, array.shape[1:]))
         if array.shape[1:] != shape:
             yield (
-                f"{_label(key, needs)} must have rows of the same shape as {first}, {shape}; got "
+                f"{label(key, needs)} must have rows of the same shape as {first}, {shape}; got "
                 f"{array.shape[1:]}. Use the same columns in every split."
             )
     if "y" in standard and "prices" in standard:
@@ -299,12 +244,12 @@ def _check_warm_start_width(
 
 
 def _check_values(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
-    for key, _, _, array in _roles(arrays, needs):
+    for key, _, _, array in roles_of(arrays, needs):
         n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
         if n_bad:
             n_nan, _ = count_where(array, np.isnan)
             yield (
-                f"{_label(key, needs)} must be finite; got {n_nan} NaN and {n_bad - n_nan} "
+                f"{label(key, needs)} must be finite; got {n_nan} NaN and {n_bad - n_nan} "
                 f"infinite of {array.size} values, first at {_place(first)}. Drop those rows or "
                 "fill them with what was known at the time."
             )
@@ -313,7 +258,7 @@ def _check_values(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
         n_large, first = count_where(array, _is_beyond_float32)
         if n_large:
             yield (
-                f"{_label(key, needs)} must fit into float32 (at most 3.4e38 in size); got "
+                f"{label(key, needs)} must fit into float32 (at most 3.4e38 in size); got "
                 f"{n_large} of {array.size} values beyond that, first at "
                 f"{_place(first)}: {array[first]:g}. Rescale the column."
             )
@@ -324,14 +269,14 @@ def _is_beyond_float32(rows: Array) -> NDArray[np.bool_]:
 
 
 def _check_prices(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
-    for key, kind, _, array in _roles(arrays, needs):
+    for key, kind, _, array in roles_of(arrays, needs):
         if kind != "prices":
             continue
         # Below float32's smallest normal number a price would become 0 in training.
         n_low, first = count_where(array, lambda rows: np.isfinite(rows) & (rows < _FLOAT32_TINY))
         if n_low:
             yield (
-                f"{_label(key, needs)} must be more than 0 (at least {_FLOAT32_TINY:.2g}); got "
+                f"{label(key, needs)} must be more than 0 (at least {_FLOAT32_TINY:.2g}); got "
                 f"{n_low} of {array.size} values that are not, first at "
                 f"{_place(first)}: {array[first]:g}. Give prices, not returns, without gaps."
             )
@@ -342,7 +287,7 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
     for key, time in times.items():
         stuck = time[1:] <= time[:-1]
         if stuck.any():
-            row = _first(stuck)[0] + 1
+            row = first_place(stuck)[0] + 1
             yield (
                 f"{key} must increase from row to row; got {int(stuck.sum())} of {len(time)} "
                 "rows that do not come after the row before, first row "
@@ -354,7 +299,7 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
             continue
         inside = after <= before.max()
         if inside.any():
-            row = _first(inside)[0]
+            row = first_place(inside)[0]
             yield (
                 f"{later} must begin after {earlier} ends at {before.max():.15g}; got "
                 f"{int(inside.sum())} of {len(after)} rows that do not, first row {row}: "
@@ -384,82 +329,3 @@ def _check_asset_names(arrays: Mapping[str, Array]) -> Iterator[str]:
 
 
 # ------------------------------------------------------------------------- allowed, but odd
-
-
-def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
-    for key in arrays:
-        if needs.role(key) is None and key != ASSET_NAMES:
-            near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.75)
-            meant = f" Did you mean {near[0]}?" if near and near[0] not in arrays else ""
-            yield f"{key} is kept as an extra; nothing in this run reads it.{meant}"
-    if needs.portfolio_prices_key is not None and needs.portfolio_prices_key not in arrays:
-        yield (
-            f"There are no portfolio metrics: the data hold no {needs.portfolio_prices_key} "
-            "(evaluation.portfolio_prices_key)."
-        )
-    splits = [split for split in SPLITS if f"X_{split}" in arrays]
-    timeless = [split for split in splits if f"time_{split}" not in arrays]
-    if 0 < len(timeless) < len(splits):
-        yield (
-            f"time_{timeless[0]} is absent while other splits have their time: whether the "
-            "splits overlap could not be checked."
-        )
-
-
-def _warn_of_constant_columns(arrays: Mapping[str, Array]) -> Iterator[str]:
-    for key in ("X_train", "y_train"):
-        if key not in arrays:
-            continue
-        columns = arrays[key].reshape(len(arrays[key]), -1)
-        constant = columns.min(axis=0) == columns.max(axis=0)
-        if constant.any():
-            column = _first(constant)[0]
-            yield (
-                f"{key} has {int(constant.sum())} constant of {columns.shape[1]} columns, first "
-                f"column {column}, always {columns[0, column]:g}: they tell the network nothing."
-            )
-
-
-def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
-    for key, kind, _, prices in _roles(arrays, needs):
-        if kind != "prices":
-            continue
-        with np.errstate(over="ignore"):
-            relatives = prices[1:] / prices[:-1]
-        jumps = (relatives > _JUMP) | (relatives < 1.0 / _JUMP)
-        if jumps.any():
-            row, column = _first(jumps)
-            yield (
-                f"{_label(key, needs)} has {int(jumps.sum())} moves by more than a factor of 10, "
-                f"first from row {row} to {row + 1}, column {column}: "
-                f"{prices[row, column]:g} to {prices[row + 1, column]:g}. Check for splits of "
-                "shares and wrong ticks."
-            )
-
-
-def _warn_of_shared_rows(arrays: Mapping[str, Array]) -> Iterator[str]:
-    """Without times, rows that two splits share are the only trace of an overlap."""
-    timeless = [s for s in SPLITS if f"X_{s}" in arrays and f"time_{s}" not in arrays]
-    if len(timeless) < 2:
-        return
-    prints = {split: _fingerprints(arrays[f"X_{split}"]) for split in timeless}
-    for earlier, later in combinations(timeless, 2):
-        distinct = np.unique(prints[earlier])
-        if len(distinct) < len(prints[earlier]):
-            continue  # rows repeat by nature, so that a shared one means nothing
-        shared = np.isin(prints[later], distinct)
-        if shared.any():
-            yield (
-                f"X_{later} has {int(shared.sum())} of {len(shared)} rows in common with "
-                f"X_{earlier}, first row {_first(shared)[0]}: the splits seem to overlap. Add "
-                "time_* arrays to make sure."
-            )
-
-
-def _fingerprints(X: Array) -> NDArray[np.uint64]:
-    """Hash each row to 64 bits, by multiplication with odd numbers modulo 2**64."""
-    rows = np.ascontiguousarray(X.reshape(len(X), -1))
-    bits = rows.view(f"u{rows.dtype.itemsize}")
-    weights = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
-    hashes = [bits[block] @ (2 * weights + 1) for block in row_blocks(bits)]
-    return np.concatenate(hashes).astype(np.uint64, copy=False)

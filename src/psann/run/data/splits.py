@@ -16,14 +16,9 @@ from numpy.typing import NDArray
 from psann._mapped import is_mapped, memory_bytes
 from psann._npz import NpzContent, read_npz
 from psann.errors import DataError
-from psann.run.data.checks import (
-    ASSET_NAMES,
-    KINDS,
-    DataRequirements,
-    find_oddities,
-    find_problems,
-    split_of,
-)
+from psann.run.data.checks import find_problems
+from psann.run.data.oddities import find_oddities
+from psann.run.data.requirements import ASSET_NAMES, KINDS, DataRequirements, split_of
 
 Array = NDArray[Any]
 

@@ -23,7 +23,7 @@ from psann.hisso.rewards import resolve_reward
 from psann.hisso.temperature import TEMPERATURES
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
-from psann.run.data.checks import ASSET_NAMES, SPLITS, split_of
+from psann.run.data.requirements import ASSET_NAMES, SPLITS, split_of
 from psann.run.data.splits import DataSplits
 from psann.training.history import EpochRecord, FitResult
 from psann.training.state import TrainState

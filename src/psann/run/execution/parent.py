@@ -14,7 +14,7 @@ from psann.estimators.seeds import seeded
 from psann.hisso.options import HISSOOptions
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
-from psann.run.data.checks import SPLITS
+from psann.run.data.requirements import SPLITS
 from psann.run.data.splits import DataSplits
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths

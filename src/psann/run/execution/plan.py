@@ -11,7 +11,7 @@ from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.rewards import resolve_reward
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_targets
-from psann.run.data.checks import SPLITS
+from psann.run.data.requirements import SPLITS
 from psann.run.data.splits import DataSplits
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.figures import split_figures

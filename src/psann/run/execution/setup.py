@@ -19,7 +19,7 @@ from psann.hisso.rewards import Reward, resolve_reward
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
-from psann.run.data.checks import SPLITS, DataRequirements
+from psann.run.data.requirements import SPLITS, DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import describe_start, save_start

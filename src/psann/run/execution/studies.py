@@ -27,7 +27,7 @@ from psann.evaluation.walk_forward import Fold
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
-from psann.run.data.checks import split_of
+from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psann.errors import DataError
 from psann.evaluation.walk_forward import Fold, plan_folds
 from psann.run.config.model import RunConfig
-from psann.run.data.checks import KINDS, SPLITS
+from psann.run.data.requirements import KINDS, SPLITS
 from psann.run.data.splits import DataSplits
 
 Arrays = dict[str, NDArray[Any]]

@@ -1,0 +1,106 @@
+"""What is allowed in data and seldom meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann._mapped import row_blocks
+from psann._npz import Array
+from psann.run.data.checks import first_place
+from psann.run.data.requirements import ASSET_NAMES, KEYS, SPLITS, DataRequirements, label, roles_of
+
+_JUMP = 10.0
+
+
+def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
+    """Look for what is allowed but seldom meant, in arrays without problems."""
+    return [
+        *_warn_of_keys(arrays, needs),
+        *_warn_of_constant_columns(arrays),
+        *_warn_of_jumps(arrays, needs),
+        *_warn_of_shared_rows(arrays),
+    ]
+
+
+def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
+    for key in arrays:
+        if needs.role(key) is None and key != ASSET_NAMES:
+            near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.75)
+            meant = f" Did you mean {near[0]}?" if near and near[0] not in arrays else ""
+            yield f"{key} is kept as an extra; nothing in this run reads it.{meant}"
+    if needs.portfolio_prices_key is not None and needs.portfolio_prices_key not in arrays:
+        yield (
+            f"There are no portfolio metrics: the data hold no {needs.portfolio_prices_key} "
+            "(evaluation.portfolio_prices_key)."
+        )
+    splits = [split for split in SPLITS if f"X_{split}" in arrays]
+    timeless = [split for split in splits if f"time_{split}" not in arrays]
+    if 0 < len(timeless) < len(splits):
+        yield (
+            f"time_{timeless[0]} is absent while other splits have their time: whether the "
+            "splits overlap could not be checked."
+        )
+
+
+def _warn_of_constant_columns(arrays: Mapping[str, Array]) -> Iterator[str]:
+    for key in ("X_train", "y_train"):
+        if key not in arrays:
+            continue
+        columns = arrays[key].reshape(len(arrays[key]), -1)
+        constant = columns.min(axis=0) == columns.max(axis=0)
+        if constant.any():
+            column = first_place(constant)[0]
+            yield (
+                f"{key} has {int(constant.sum())} constant of {columns.shape[1]} columns, first "
+                f"column {column}, always {columns[0, column]:g}: they tell the network nothing."
+            )
+
+
+def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
+    for key, kind, _, prices in roles_of(arrays, needs):
+        if kind != "prices":
+            continue
+        with np.errstate(over="ignore"):
+            relatives = prices[1:] / prices[:-1]
+        jumps = (relatives > _JUMP) | (relatives < 1.0 / _JUMP)
+        if jumps.any():
+            row, column = first_place(jumps)
+            yield (
+                f"{label(key, needs)} has {int(jumps.sum())} moves by more than a factor of 10, "
+                f"first from row {row} to {row + 1}, column {column}: "
+                f"{prices[row, column]:g} to {prices[row + 1, column]:g}. Check for splits of "
+                "shares and wrong ticks."
+            )
+
+
+def _warn_of_shared_rows(arrays: Mapping[str, Array]) -> Iterator[str]:
+    """Without times, rows that two splits share are the only trace of an overlap."""
+    timeless = [s for s in SPLITS if f"X_{s}" in arrays and f"time_{s}" not in arrays]
+    if len(timeless) < 2:
+        return
+    prints = {split: _fingerprints(arrays[f"X_{split}"]) for split in timeless}
+    for earlier, later in combinations(timeless, 2):
+        distinct = np.unique(prints[earlier])
+        if len(distinct) < len(prints[earlier]):
+            continue  # rows repeat by nature, so that a shared one means nothing
+        shared = np.isin(prints[later], distinct)
+        if shared.any():
+            yield (
+                f"X_{later} has {int(shared.sum())} of {len(shared)} rows in common with "
+                f"X_{earlier}, first row {first_place(shared)[0]}: the splits seem to overlap. Add "
+                "time_* arrays to make sure."
+            )
+
+
+def _fingerprints(X: Array) -> NDArray[np.uint64]:
+    """Hash each row to 64 bits, by multiplication with odd numbers modulo 2**64."""
+    rows = np.ascontiguousarray(X.reshape(len(X), -1))
+    bits = rows.view(f"u{rows.dtype.itemsize}")
+    weights = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
+    hashes = [bits[block] @ (2 * weights + 1) for block in row_blocks(bits)]
+    return np.concatenate(hashes).astype(np.uint64, copy=False)

@@ -1,0 +1,64 @@
+"""What arrays a run may have, and what it asks of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from psann._npz import Array
+
+SPLITS = ("train", "val", "test")
+KINDS = ("X", "y", "prices", "context", "time")
+ASSET_NAMES = "asset_names"
+NAMES = {"train": "training", "val": "validation", "test": "test"}
+_KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
+KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES)
+
+
+def split_of(key: str) -> tuple[str, str] | None:
+    """Return kind and split that a key such as `X_train` names; None for any other key."""
+    match = _KEY.fullmatch(key)
+    return (match[1], match[2]) if match else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequirements:
+    """What a run asks of its data."""
+
+    window: int | None
+    """Steps per episode; None for supervised training."""
+    needs_targets: bool
+    """Training or its monitor reads `y` in every split that is given."""
+    needs_prices: bool
+    """Reward or monitor reads `prices` in every split that is given."""
+    y_key: str | None
+    """Targets of the warm start (`hisso.supervised.y_key`); None without a warm start."""
+    portfolio_prices_key: str | None
+    """Prices for the portfolio metrics (`evaluation.portfolio_prices_key`)."""
+    mode: Literal["train", "fine_tune", "evaluate"]
+
+    def role(self, key: str) -> tuple[str, str] | None:
+        """Kind and split of an array; None for an extra that this run does not use."""
+        if known := split_of(key):
+            return known
+        if key == self.y_key:
+            return "y", "train"
+        if key == self.portfolio_prices_key:
+            return "prices", "test"
+        return None
+
+
+def label(key: str, needs: DataRequirements) -> str:
+    """Name an array as its user knows it, with its split in words."""
+    role = needs.role(key)
+    return f"{key} ({NAMES[role[1]]})" if role else key
+
+
+def roles_of(
+    arrays: Mapping[str, Array], needs: DataRequirements
+) -> Iterator[tuple[str, str, str, Array]]:
+    """Yield key, kind, split and array of all that this run uses, training first."""
+    used = [(key, *role, arrays[key]) for key in arrays if (role := needs.role(key))]
+    yield from sorted(used, key=lambda item: SPLITS.index(item[2]))

@@ -1,0 +1,198 @@
+"""What each subcommand of `hisso-runs` does; what it needs is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from psann.run.verification.torture import Certificate
+
+EXIT_CLEAN, EXIT_FINDINGS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def ls(options: argparse.Namespace) -> int:
+    """List runs."""
+    from psann.run.reading.listing import list_runs, show_table, to_csv_text, to_json_text
+    from psann.run.reading.reading import read_runs
+    from psann.run.terminal import Terminal
+
+    listing = list_runs(
+        read_runs(options.path), where=options.where, sort=options.sort, reverse=options.reverse
+    )
+    terminal = Terminal()
+    if options.json:
+        terminal.raw(to_json_text(listing))
+    elif options.csv:
+        terminal.raw(to_csv_text(listing))
+    else:
+        show_table(listing, terminal)
+    return EXIT_CLEAN
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show one run."""
+    from psann.run.reading.reading import read_run
+    from psann.run.reading.showing import show_run, to_json_text
+    from psann.run.terminal import Terminal
+
+    run, terminal = read_run(options.run), Terminal()
+    if options.json:
+        terminal.raw(to_json_text(run))
+    else:
+        show_run(run, terminal)
+    return EXIT_CLEAN
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how a run is doing."""
+    from psann.run.reading.showing import BAD_ENDINGS, show_status
+    from psann.run.terminal import Terminal
+
+    every_s = options.every if options.watch else None
+    run = show_status(options.run, Terminal(), every_s=every_s)
+    return EXIT_FINDINGS if run.status in BAD_ENDINGS else EXIT_CLEAN
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare runs."""
+    from psann.run.reading.compare import chosen_runs, show_comparison
+    from psann.run.terminal import Terminal
+
+    show_comparison(chosen_runs(options.paths), Terminal())
+    return EXIT_CLEAN
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Check what a run promises, and train its end again if asked."""
+    from psann.run.verification.verify import verify_run
+
+    verdict = verify_run(options.run_dir)
+    for finding in verdict.findings:
+        tell(str(finding))
+    n_errors, n_notes = len(verdict.errors), len(verdict.findings) - len(verdict.errors)
+    status = "no readable status" if verdict.status is None else verdict.status
+    counts = f"{verdict.n_files} files, {n_errors} errors, {n_notes} notes"
+    tell(f"{options.run_dir}: {status}, {counts}")
+    if n_errors:
+        return EXIT_FINDINGS
+    return EXIT_CLEAN if options.replay is None else _replay(options)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from psann.run.verification.replay import replay
+
+    repetition = replay(options.run_dir, last_epochs=options.replay)
+    differences = repetition.differences
+    for text in differences:
+        tell(f"difference: {text}")
+    n_found = f"{len(differences)} differences" if differences else "the same bits"
+    tell(f"replay: trained again from {repetition.begun_from}: {n_found}")
+    return EXIT_FINDINGS if differences else EXIT_CLEAN
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a report."""
+    from psann.run.reading.compare import chosen_runs
+    from psann.run.report.page import write_report
+
+    default = Path("report.html" if options.format == "html" else "report.md")
+    output = default if options.output is None else options.output
+    runs = chosen_runs(options.paths)
+    report, *pictures = write_report(runs, output, format=options.format)
+    beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
+    tell(f"{report}: {report.stat().st_size:,} bytes{beside}")
+    return EXIT_CLEAN
+
+
+def pack(options: argparse.Namespace) -> int:
+    """Write a run as one archive."""
+    from psann.run.reading.archive import pack
+
+    output = options.output
+    if output is None:
+        output = Path(f"{options.run.resolve().name}.tar.gz")
+    done = pack(options.run, output, best_only=options.best_only)
+    tell(f"{done.path}: {done.n_files} files of {done.n_bytes:,} bytes")
+    for name in done.left_out:
+        tell(f"left out: {name}")
+    for name in done.skipped:
+        tell(f"not packed, as it is no plain file: {name}", file=sys.stderr)
+    return EXIT_CLEAN
+
+
+def unpack(options: argparse.Namespace) -> int:
+    """Write the run that an archive holds."""
+    from psann.run.reading.archive import unpack
+
+    done = unpack(options.archive, options.output_dir)
+    tell(f"{done.path}: {done.n_files} files of {done.n_bytes:,} bytes, all as they were packed")
+    return EXIT_CLEAN
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write runs for another tool."""
+    from psann.run.reading.compare import chosen_runs
+    from psann.run.reading.comparison import names_of
+    from psann.run.reading.export import export
+
+    runs = chosen_runs(options.paths)
+    name_of = names_of(runs)
+    named = [(name_of(run), run) for run in runs]
+    for text in export(named, to=options.to, output=options.output):
+        tell(text)
+    return EXIT_CLEAN
+
+
+def torture(options: argparse.Namespace) -> int:
+    """Kill a configuration again and again."""
+    import tempfile
+
+    from psann.run.verification.torture import CERTIFICATE, torture
+
+    with ExitStack() as until_done:
+        folder = options.output_dir
+        if folder is None:
+            scratch = tempfile.TemporaryDirectory(prefix="psann-torture-")
+            folder = Path(until_done.enter_context(scratch))
+        certificate = torture(
+            options.config,
+            kills=options.kills,
+            seed=options.seed,
+            folder=folder,
+            tell=lambda text: tell(text, file=sys.stderr),
+        )
+    _show_certificate(certificate)
+    if options.output_dir is not None:
+        tell(f"  written to       {options.output_dir / CERTIFICATE}")
+    return EXIT_CLEAN if certificate.is_clean else EXIT_FINDINGS
+
+
+def _show_certificate(certificate: Certificate) -> None:
+    run = certificate.run
+    lines = {
+        "configuration": f"{certificate.config} (sha256 {run['config_sha256'][:16]}...)",
+        "instants by seed": certificate.seed,
+        "kills that landed": f"{certificate.kills_landed} of {certificate.kills_asked}",
+        "resumes": f"{certificate.resumes} in {certificate.runs_compared} runs",
+        "artefacts checked": certificate.artefacts_checked,
+        "errors found": len(certificate.findings),
+        "differences found": len(certificate.differences),
+        "took": f"{certificate.duration_s:.0f} s",
+    }
+    tell("clean" if certificate.is_clean else "NOT CLEAN")
+    for name, value in lines.items():
+        tell(f"  {name:<18} {value}")
+    for text in [*certificate.findings, *certificate.differences]:
+        tell(f"  {text}")
+
+
+def tell(text: str, *, file: TextIO | None = None) -> None:
+    """Print a line or more; a file name may hold anything, and shall neither leak nor draw."""
+    from psann._text import escape_controls, mask_secrets
+
+    for line in text.split("\n"):
+        print(escape_controls(mask_secrets(line)), file=file, flush=True)
