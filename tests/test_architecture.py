@@ -13,7 +13,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 # Top-level module or package of psann -> floor. A module imports only lower floors; within a
 # floor, packages see themselves and the names written before them in the same row.
 FLOORS: list[list[str]] = [
-    ["errors", "_imports", "_strict_json", "_mapped", "_text", "_conditions", "_npz"],
+    ["errors", "_imports", "_strict_json", "_mapped", "_text", "_digest", "_conditions", "_npz"],
     ["_seed", "_device", "_tensor_file", "losses", "accounting"],
     ["metrics", "baselines", "datasets", "nn"],
     ["training"],
@@ -23,7 +23,30 @@ FLOORS: list[list[str]] = [
     ["scripts"],
 ]
 RANK = {name: (floor, place) for floor, row in enumerate(FLOORS) for place, name in enumerate(row)}
+# Rooms of psann.run, by floor: a room sees lower floors and, within its own, only itself.
+ROOMS: list[list[str]] = [
+    ["directory", "terminal"],
+    ["config", "data"],
+    ["execution", "reading"],
+    ["report", "verification"],
+]
+ROOM_FLOOR = {room: floor for floor, row in enumerate(ROOMS) for room in row}
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common", "shared"}
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 60
+# Who may read a file format of a run: its one reader. A format is told by the call that opens it.
+READERS = {
+    "csv.reader": {"run/directory/rows.py"},
+    "csv.DictReader": set(),
+    "json.loads": {
+        *("_strict_json.py", "run/config/file.py", "run/execution/resume.py"),
+        *("run/execution/profile.py", "run/report/run_sections.py"),  # of our own making
+    },
+    "yaml.load": set(),
+    "zipfile.ZipFile": {"_npz.py"},
+    "tarfile.open": {"run/reading/archive.py"},
+    "hashlib.sha256": {"_digest.py"},
+    "hashlib.file_digest": {"_digest.py"},
+}
 
 
 def _top(path: Path) -> str:
@@ -74,14 +97,88 @@ def test_module_imports_only_lower_floors(path: Path) -> None:
             assert RANK[imported] < RANK[top], f"{path} imports {imported} from above"
 
 
+def _name(path: Path) -> str:
+    """Module name of a file."""
+    parts = ("psann", *path.relative_to(SRC).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def _imports() -> dict[str, set[str]]:
+    """The files that each file imports, also for types only and inside functions."""
+    names = {_name(path) for path in MODULES}
+    found: dict[str, set[str]] = {}
+    for path in MODULES:
+        found[_name(path)] = targets = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names} & names
+            elif isinstance(node, ast.ImportFrom) and node.module in names:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names} & names
+                targets |= inner or {node.module or ""}
+        targets.discard(_name(path))
+    return found
+
+
+def _circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Sets of files that import each other, by what each can reach."""
+    reach: dict[str, set[str]] = {}
+    for start in graph:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in graph.get(waiting.pop(), ()):
+                if target not in seen:
+                    seen.add(target)
+                    waiting.append(target)
+        reach[start] = seen
+    circles = [{other for other in reach[name] if name in reach[other]} for name in graph]
+    return [circle for circle in circles if circle]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})  # it would be seen
+    assert _circles(_imports()) == []
+
+
+def test_rooms_of_a_run_see_lower_floors_only() -> None:
+    upward = []
+    for name, targets in _imports().items():
+        if not name.startswith("psann.run."):
+            continue
+        room = name.split(".")[2]
+        for target in targets:
+            other = target.split(".")[2] if target.startswith("psann.run.") else room
+            if other != room and ROOM_FLOOR[other] >= ROOM_FLOOR[room]:
+                upward.append(f"{name} -> {target}")
+    assert upward == []
+
+
+def test_private_names_stay_in_their_file() -> None:
+    crossing = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("psann.run"):
+                private = [a.name for a in node.names if a.name.startswith("_")]
+                crossing += [f"{_name(path)} takes {node.module}.{name}" for name in private]
+    assert crossing == []
+
+
+@pytest.mark.parametrize("call", READERS)
+def test_each_file_format_of_a_run_has_one_reader(call: str) -> None:
+    low = {path for path in MODULES if _top(path) in ("run", "scripts")} | set(SRC.glob("_*.py"))
+    users = {p.relative_to(SRC).as_posix() for p in low if f"{call}(" in p.read_text()}
+    assert users <= READERS[call]
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SRC)))
 def test_files_and_functions_stay_small(path: Path) -> None:
     source = path.read_text().splitlines()
     tree = ast.parse("\n".join(source))
-    assert _code_lines(tree, source) <= 500, f"{path} is too long"
+    assert _code_lines(tree, source) <= MOST_LINES, f"{path} is too long"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name != "__init__":
-            assert _code_lines(node, source) <= 60, f"{path}::{node.name} is too long"
+            n_lines = _code_lines(node, source)
+            assert n_lines <= MOST_LINES_OF_A_FUNCTION, f"{path}::{node.name} is too long"
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:

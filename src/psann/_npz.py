@@ -8,7 +8,6 @@ compared first; only then is memory reserved.
 from __future__ import annotations
 
 import ast
-import hashlib
 import io
 import math
 import re
@@ -24,6 +23,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._digest import sha256_of_file
 from psann.errors import DataError
 
 # An archive may expand to this much plus a multiple of its own size. Prices and features compress
@@ -96,7 +96,7 @@ def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
             what = "is not a file" if path.exists() else "does not exist"
             raise DataError(f"data.npz must be an .npz file; {path} {what}. Correct the path.")
         with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of_file(file)
             n_bytes = file.tell()
             file.seek(0)
             if file.read(6) == b"\x93NUMPY":

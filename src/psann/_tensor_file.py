@@ -7,7 +7,6 @@ against malice nothing is believed: names, types and sizes are checked before th
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from psann._digest import sha256_of
 from psann._strict_json import parse_strict
 from psann.errors import FileFormatError
 
@@ -41,7 +41,7 @@ def encode(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> byt
     # of this moment.
     on_host = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     content = {**description, "format_version": FORMAT_VERSION}
-    digest = hashlib.sha256(_file(content, on_host)).hexdigest()
+    digest = sha256_of(_file(content, on_host))
     return _file({**content, "sha256": digest}, on_host)
 
 
@@ -79,7 +79,7 @@ def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]
     except (safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise FileFormatError(f"{who} is not a valid safetensors file: {error}.") from error
     digest = description.pop("sha256", None)
-    if hashlib.sha256(_file(description, tensors)).hexdigest() != digest:
+    if sha256_of(_file(description, tensors)) != digest:
         raise FileFormatError(f"{who} is damaged: its digest does not match its content.")
     if _file({**description, "sha256": digest}, tensors) != data:
         raise FileFormatError(f"{who} is damaged: it is not laid out as psann writes it.")

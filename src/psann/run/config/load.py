@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from psann._digest import sha256_of
 from psann._text import mask_secrets
 from psann.errors import ConfigError
 from psann.run.config.canonical import make_canonical
@@ -193,4 +193,4 @@ def config_sha256(config: RunConfig) -> str:
         },
     )
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of(text.encode())

@@ -5,7 +5,6 @@ This is the second phase of checking: it imports, so that it takes its time; no 
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psann._digest import sha256_of_file
 from psann._imports import import_object
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
 from psann.run.config.errors import in_order_of_the_file
@@ -225,7 +225,7 @@ class _Search:
         if file is None:
             return None
         with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = sha256_of_file(stream)
         recorded = self.config.recorded
         expected = recorded.npz_sha256 if name == "npz" else recorded.init_from_sha256
         if expected not in (None, digest):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._digest import new_digest, sha256_of
 from psann._mapped import is_mapped, memory_bytes
 from psann._npz import NpzContent, read_npz
 from psann.errors import DataError
@@ -132,7 +132,7 @@ def load_splits(
     return DataSplits(
         arrays=MappingProxyType(arrays),
         key_sha256=MappingProxyType(key_sha256),
-        sha256=hashlib.sha256("".join(key_sha256.values()).encode()).hexdigest(),
+        sha256=sha256_of("".join(key_sha256.values()).encode()),
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
     )
@@ -226,7 +226,7 @@ def _freeze(array: Array) -> Array:
 def _digest(key: str, array: Array) -> str:
     little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
     head = json.dumps([key, little.dtype.str, list(little.shape)])
-    digest = hashlib.sha256(head.encode())
+    digest = new_digest(head.encode())
     # Text has no buffer of its own kind; as bytes every dtype has one.
     digest.update(little.reshape(-1).view(np.uint8).data if little.size else b"")
     return digest.hexdigest()

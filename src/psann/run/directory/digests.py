@@ -1,13 +1,13 @@
-"""Digests of files, and whether a file is what an entry says: the only place that decides it."""
+"""Whether a file is what an entry says of it: the only place that decides it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypedDict, TypeGuard
 
+from psann._digest import sha256_of, sha256_of_file
 from psann.run.directory.files import open_plain
 from psann.run.directory.paths import RunPaths
 
@@ -19,11 +19,6 @@ class Entry(TypedDict):
     sha256: str
 
 
-def sha256_of(data: bytes) -> str:
-    """Digest of a content, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def entry_of(path: Path) -> Entry:
     """Measure a file.
 
@@ -33,7 +28,7 @@ def entry_of(path: Path) -> Entry:
         If it is not there, cannot be read, or is no plain file.
     """
     with open_plain(path) as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of_file(file)
         return {"bytes": file.tell(), "sha256": sha256}
 
 

@@ -10,7 +10,6 @@ are what the list says.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from psann._digest import new_digest
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.digests import Entry, is_what
 from psann.run.directory.files import open_plain, read_plain
@@ -250,7 +250,7 @@ class _Digesting(io.RawIOBase):
     """A file of which a digest is taken as it is read."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.sha256 = hashlib.sha256()
+        self.sha256 = new_digest()
         self._file = file
 
     def read(self, size: int = -1) -> bytes:

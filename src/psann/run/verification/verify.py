@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from psann._digest import sha256_of
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
 from psann.run.config.load import dump_resolved, load_run_config
-from psann.run.directory.digests import is_entry, sha256_of
+from psann.run.directory.digests import is_entry
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
 from psann.run.directory.packing import MAX_LIST_BYTES, parse_list
