@@ -23,6 +23,7 @@ from bad_data import BAD as BAD_DATA
 from configs import BAD as BAD_CONFIGS
 from configs import SAMPLE
 from faults import let_time_pass
+from forked import Forked
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import build_parser, main
@@ -538,18 +539,11 @@ def test_idle_threads_sleep_unless_the_user_decides_otherwise(
     assert os.environ["OMP_WAIT_POLICY"] == found
 
 
-def start(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "psann.scripts.hisso_log_run", *command],
-        text=True,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,
-    )
+def start(command: Sequence[str]) -> Forked:
+    return Forked(lambda: main(list(command)))
 
 
-def wait_for_an_epoch(paths: RunPaths, process: subprocess.Popen[str]) -> None:
+def wait_for_an_epoch(paths: RunPaths, process: Forked) -> None:
     """Return once the log holds a whole row of a HISSO epoch."""
     while process.poll() is None:
         if paths.events.exists() and b",epoch,hisso," in paths.events.read_bytes():
@@ -593,7 +587,7 @@ def test_a_signal_ends_a_real_loader_at_once(command: list[str], paths: RunPaths
     while not ready.exists():
         assert process.poll() is None
         time.sleep(0.02)
-    process.terminate()
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate()
     assert process.returncode == 143, err
     assert (metrics_of(paths)["status"], metrics_of(paths)["phase"]) == ("preempted", "setup")
@@ -625,23 +619,18 @@ def _read_terminal(main_end: int) -> Iterator[bytes]:
 
 
 def test_a_terminal_gets_a_bar_that_moves_and_one_block_on_failure(
-    command: list[str], paths: RunPaths
+    command: list[str], paths: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
     main_end, other_end = pty.openpty()
-    script = (
-        "import sys\n"
-        "from psann.scripts.hisso_log_run import main\n"
-        "first = main(sys.argv[1:])\n"
-        "print('and now', flush=True)\n"
-        "sys.exit(10 * first + main([*sys.argv[1:], '--overwrite', '--set', 'hisso.windw=1']))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *command],
-        env={**ENVIRONMENT, "COLUMNS": "120"},
-        stdout=other_end,
-        stderr=other_end,
-        stdin=other_end,
-    )
+
+    def twice() -> int:
+        first = main(command)
+        sys.stdout.write("and now\n")
+        return 10 * first + main([*command, "--overwrite", "--set", "hisso.windw=1"])
+
+    process = Forked(twice, terminal=other_end)
     os.close(other_end)
     shown = b"".join(_read_terminal(main_end)).decode()
     os.close(main_end)
