@@ -44,3 +44,11 @@ def _each_interval_is_drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "stationary_bootstrap_ci", draw_once)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_trouble_is_left() -> Iterator[None]:
+    yield
+    from trials import TROUBLE
+
+    TROUBLE.plan(0)
