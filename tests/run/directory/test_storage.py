@@ -420,6 +420,23 @@ def test_close_frees_the_lock_and_keeps_its_file(root: Path) -> None:
     assert (root / ".lock").exists()
 
 
+@pytest.mark.parametrize("has_successor", [False, True])
+def test_directory_that_was_set_aside_meanwhile_cannot_be_locked(
+    storage: Storage, root: Path, has_successor: bool
+) -> None:
+    with Storage(root) as other:
+        other.lock(root / ".lock")
+        aside = other.set_aside()
+    if has_successor:
+        with Storage(root) as successor:
+            successor.lock(root / ".lock")
+    # What this one has open is the old directory, whose lock is free again.
+    before = (aside / ".lock").read_bytes()
+    with pytest.raises(RunLockedError):
+        storage.lock(root / ".lock")
+    assert (aside / ".lock").read_bytes() == before
+
+
 def test_only_one_of_several_starters_makes_the_directory_and_wins(root: Path) -> None:
     (begin, let_begin), (end, let_end), (told, tell) = os.pipe(), os.pipe(), os.pipe()
     children = []
