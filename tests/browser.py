@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-_PATIENCE_S = 60
+_PATIENCE_S = 600
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
@@ -151,4 +151,4 @@ def browser_tab() -> Iterator[Tab]:
             os.close(command_in)
             tab.close()
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=_PATIENCE_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
+import inspect
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from torch import Tensor
 
 from psann.errors import FileFormatError, TrainingInterrupted
 from psann.run.directory import storage
@@ -29,8 +31,9 @@ from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import read_resume_point
+from psann.run.execution.signals import stop_requests
 from psann.run.verification.verify import verify_run
-from trials import finished, metrics_of, trial
+from trials import TROUBLE, finished, metrics_of, trial
 
 # A warm start, five epochs, a commit after each.
 SETTINGS = (
@@ -267,6 +270,19 @@ def stopped_after(moment: int) -> Iterator[None]:
     ):
         yield
     assert seen >= moment, f"the run was over before moment {moment}"
+
+
+def let_time_pass(patch: pytest.MonkeyPatch, *, at_update: int, minutes: float) -> None:
+    """Plan that for the time limit of a troubled run so much time passes in one update."""
+    passed_s = [0.0]
+    options = inspect.unwrap(stop_requests).__kwdefaults__
+    patch.setitem(options, "clock", lambda: passed_s[0])
+
+    def pass_time(rewards: Tensor) -> Tensor:
+        passed_s[0] = 60 * minutes
+        return rewards
+
+    TROUBLE.plan(at_update, pass_time)
 
 
 def assert_survives_stops(

@@ -101,9 +101,9 @@ def test_masking_changes_no_argument() -> None:
     ids=lambda text: text[:8],
 )
 def test_masking_a_huge_text_takes_no_quadratic_time(text: str) -> None:
-    start_s = time.process_time()
+    start_s = time.process_time()  # of this process alone; what is quadratic takes minutes
     mask_secrets([text])
-    assert time.process_time() - start_s < 5
+    assert time.process_time() - start_s < 60
 
 
 def test_times_are_iso_8601_in_utc() -> None:

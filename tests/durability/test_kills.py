@@ -77,11 +77,14 @@ def test_sigkill_at_random_instants_loses_nothing(
     n_landed = n_tries = 0
     while n_landed < n_kills:
         n_tries += 1
-        assert n_tries < 10 * n_kills, "the kills do not land"
+        assert n_tries < 100 * n_kills, "the kills do not land"
         folder = tmp_path / str(n_tries)
         # Twice, so that a resumed start is killed too.
         for _ in range(2):
-            n_landed += killed_at(folder, settings, after_s=draw.uniform(0, duration_s))
+            has_landed = killed_at(folder, settings, after_s=draw.uniform(0, duration_s))
+            n_landed += has_landed
+            if not has_landed:
+                duration_s *= 0.8  # the machine was busier when it was timed
             assert_sound(RunPaths(folder / "out" / "run"))
         assert_survives(folder, expected, *settings)
 

@@ -52,5 +52,6 @@ def test_main_phase_of_the_first_seed_and_fold_is_the_curve() -> None:
         {"phase": "hisso", "seed": 1, "fold": None, "val_loss": 1.0},
         {"phase": "hisso", "seed": 2, "fold": None, "val_loss": 2.0},
         {"phase": "hisso", "seed": 1, "fold": None, "val_loss": None},
+        {"phase": "walk_forward", "seed": 1, "fold": 1, "val_loss": 3.0},
     ]
     assert monitor_values(rows, "val_loss") == [1.0, None]

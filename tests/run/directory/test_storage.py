@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,20 +165,22 @@ def test_readers_never_see_a_part_of_a_file(storage: Storage, root: Path) -> Non
     path = root / "a.bin"
     contents = {bytes([letter]) * (1 << 16) for letter in b"abc"}
     storage.put(path, min(contents))
-    seen, stop = set(), threading.Event()
+    seen: list[bytes] = []
+    stop = threading.Event()
 
     def read() -> None:
         while not stop.is_set():
-            seen.add(path.read_bytes())
+            seen.append(path.read_bytes())
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(50):
+    # However slow the reader is: until it has seen each content, and often.
+    while len(seen) < 100 or (set(seen) < contents):
         for content in sorted(contents):
             storage.put(path, content)
     stop.set()
     reader.join()
-    assert seen <= contents
+    assert set(seen) == contents
 
 
 def test_append_writes_each_row_in_one_call(root: Path) -> None:
@@ -419,26 +420,48 @@ def test_close_frees_the_lock_and_keeps_its_file(root: Path) -> None:
     assert (root / ".lock").exists()
 
 
+@pytest.mark.parametrize("has_successor", [False, True])
+def test_directory_that_was_set_aside_meanwhile_cannot_be_locked(
+    storage: Storage, root: Path, has_successor: bool
+) -> None:
+    with Storage(root) as other:
+        other.lock(root / ".lock")
+        aside = other.set_aside()
+    if has_successor:
+        with Storage(root) as successor:
+            successor.lock(root / ".lock")
+    # What this one has open is the old directory, whose lock is free again.
+    before = (aside / ".lock").read_bytes()
+    with pytest.raises(RunLockedError):
+        storage.lock(root / ".lock")
+    assert (aside / ".lock").read_bytes() == before
+
+
 def test_only_one_of_several_starters_makes_the_directory_and_wins(root: Path) -> None:
-    ready, tell = os.pipe()
+    (begin, let_begin), (end, let_end), (told, tell) = os.pipe(), os.pipe(), os.pipe()
     children = []
     for _ in range(6):
         child = os.fork()
         if child == 0:
-            os.close(tell)
-            os.read(ready, 1)
+            os.close(let_begin)
+            os.close(let_end)
+            os.read(begin, 1)
             storage = Storage(root)
             try:
                 storage.lock(root / ".lock")
+                os.write(tell, b"w")
             except RunLockedError:
-                os._exit(75)
-            time.sleep(0.5)
+                os.write(tell, b"l")
+            os.read(end, 1)  # the winner holds it until all have tried
             os._exit(0)
         children.append(child)
-    os.close(tell)
-    os.close(ready)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    assert sorted(codes) == [0, 75, 75, 75, 75, 75]
+    os.close(let_begin)
+    said = b"".join(os.read(told, 1) for _ in children)
+    os.close(let_end)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
+    for fd in (begin, end, told, tell):
+        os.close(fd)
+    assert sorted(said.decode()) == ["l"] * 5 + ["w"]
 
 
 def test_storage_leaves_no_open_files(root: Path) -> None:

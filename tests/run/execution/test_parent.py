@@ -19,17 +19,26 @@ from trials import finished, metrics_of, rows_of, tree_of, trial, write_config
 SCALED = "estimator.params.scaler=standard"
 
 
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("parents"), name="parent")
+
+
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("scaled"), SCALED, name="parent")
+
+
 def weights(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     network = PSANNRegressor.load(path).network_
     return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
 @pytest.mark.parametrize("source", ["run directory", "file of a run", "file on its own"])
-def test_fine_tuning_goes_on_from_the_parent(tmp_path: Path, source: str) -> None:
-    parent = finished(tmp_path, SCALED, name="parent")
+def test_fine_tuning_goes_on_from_the_parent(tmp_path: Path, scaled: RunPaths, source: str) -> None:
     alone = tmp_path / "alone.safetensors"
-    shutil.copy(parent.best, alone)
-    init_from = {"run directory": parent.root, "file of a run": parent.best}.get(source, alone)
+    shutil.copy(scaled.best, alone)
+    init_from = {"run directory": scaled.root, "file of a run": scaled.best}.get(source, alone)
     config = write_config(tmp_path, {**trials.CONFIG, "estimator": {"target": "PSANNRegressor"}})
     child = finished(
         tmp_path,
@@ -43,24 +52,25 @@ def test_fine_tuning_goes_on_from_the_parent(tmp_path: Path, source: str) -> Non
     )
     metrics = metrics_of(child)
     assert metrics["parent"] == {
-        "sha256": tree_of(parent.root)["checkpoints/best.safetensors"],
-        "run_id": None if source == "file on its own" else metrics_of(parent)["run_id"],
+        "sha256": tree_of(scaled.root)["checkpoints/best.safetensors"],
+        "run_id": None if source == "file on its own" else metrics_of(scaled)["run_id"],
         "best_epoch": 4,
     }
     # Architecture and scalers are the parent's; so are the weights, after a step of nearly nothing.
-    ours, theirs = PSANNRegressor.load(child.best), PSANNRegressor.load(parent.best)
+    ours, theirs = PSANNRegressor.load(child.best), PSANNRegressor.load(scaled.best)
     assert ours.hidden_units == 8
     assert ours.lr == 1e-12
     assert np.array_equal(ours.scaler_.mean_, theirs.scaler_.mean_)
     for name, value in weights(child.best).items():
-        assert value == pytest.approx(weights(parent.best)[name], abs=1e-6)
+        assert value == pytest.approx(weights(scaled.best)[name], abs=1e-6)
     resolved = yaml.safe_load(child.config_resolved.read_text())
     assert resolved["init_from"] == str(init_from)
     assert resolved["recorded"]["init_from_sha256"] == metrics["parent"]["sha256"]
 
 
-def test_fine_tuning_trains_and_its_first_candidate_is_the_parent(tmp_path: Path) -> None:
-    parent = finished(tmp_path, name="parent")
+def test_fine_tuning_trains_and_its_first_candidate_is_the_parent(
+    tmp_path: Path, parent: RunPaths
+) -> None:
     tuned = finished(tmp_path, name="tuned", mode="fine_tune", init_from=str(parent.root))
     metrics, before = metrics_of(tuned), metrics_of(parent)
     assert (metrics["mode"], metrics["epochs_total"]) == ("fine_tune", 4)
@@ -76,8 +86,9 @@ def test_fine_tuning_trains_and_its_first_candidate_is_the_parent(tmp_path: Path
     assert metrics_of(kept)["portfolio_metrics"] == pytest.approx(before["portfolio_metrics"])
 
 
-def test_an_architecture_that_differs_is_refused_with_both_values(tmp_path: Path) -> None:
-    parent = finished(tmp_path, "training.epochs=1", name="parent")
+def test_an_architecture_that_differs_is_refused_with_both_values(
+    tmp_path: Path, parent: RunPaths
+) -> None:
     outcome = trial(
         tmp_path,
         "estimator.params.hidden_units=16",
@@ -144,8 +155,7 @@ def test_a_head_without_cash_serves_targets_and_episodes(
     assert metrics_of(child)["mode"] == "fine_tune"
 
 
-def test_training_keys_of_a_fine_tuning_apply(tmp_path: Path) -> None:
-    parent = finished(tmp_path, "training.epochs=1", name="parent")
+def test_training_keys_of_a_fine_tuning_apply(tmp_path: Path, parent: RunPaths) -> None:
     child = finished(
         tmp_path,
         "estimator.params.weight_decay=0.5",
@@ -173,8 +183,7 @@ def test_a_parent_that_is_none_is_refused(tmp_path: Path, init_from: str, messag
     assert message in str(outcome.message)
 
 
-def test_a_parent_of_another_class_is_refused(tmp_path: Path) -> None:
-    parent = finished(tmp_path, "training.epochs=1", name="parent")
+def test_a_parent_of_another_class_is_refused(tmp_path: Path, parent: RunPaths) -> None:
     outcome = trial(
         tmp_path,
         "estimator={target: psann.ResPSANNRegressor}",
@@ -188,10 +197,8 @@ def test_a_parent_of_another_class_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_parent_that_may_not_be_read_is_told_of_by_its_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, parent: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parent = finished(tmp_path, "training.epochs=1", name="parent")
-
     def load(path: Path, **_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
@@ -213,11 +220,12 @@ def test_a_resolved_configuration_refuses_a_parent_that_has_changed(tmp_path: Pa
     assert "has changed since this configuration was written" in str(outcome.message)
 
 
-def test_an_evaluation_gives_the_parent_s_figures_and_writes_no_estimator(tmp_path: Path) -> None:
-    parent = finished(tmp_path, SCALED, name="parent")
-    judged = finished(tmp_path, name="judged", mode="evaluate", init_from=str(parent.root))
+def test_an_evaluation_gives_the_parent_s_figures_and_writes_no_estimator(
+    tmp_path: Path, scaled: RunPaths
+) -> None:
+    judged = finished(tmp_path, name="judged", mode="evaluate", init_from=str(scaled.root))
     assert not judged.checkpoints.exists()
-    ours, theirs = metrics_of(judged), metrics_of(parent)
+    ours, theirs = metrics_of(judged), metrics_of(scaled)
     for name in ("val_loss", "test_loss", "val_reward_mean", "test_reward_mean"):
         assert ours[name] == pytest.approx(theirs[name], abs=1e-12)
     assert ours["portfolio_metrics"] == pytest.approx(theirs["portfolio_metrics"], abs=1e-12)
@@ -227,8 +235,7 @@ def test_an_evaluation_gives_the_parent_s_figures_and_writes_no_estimator(tmp_pa
     assert {ours[name] for name in nothing} == {None}
 
 
-def test_an_evaluation_judges_by_its_own_configuration(tmp_path: Path) -> None:
-    parent = finished(tmp_path, name="parent")
+def test_an_evaluation_judges_by_its_own_configuration(tmp_path: Path, parent: RunPaths) -> None:
     dear = finished(
         tmp_path,
         "evaluation.trans_cost=0.05",
@@ -244,8 +251,9 @@ def test_an_evaluation_judges_by_its_own_configuration(tmp_path: Path) -> None:
     assert metrics_of(dear)["test_reward_mean"] == pytest.approx(expected, abs=1e-12)
 
 
-def test_an_evaluation_takes_the_reward_of_its_own_configuration(tmp_path: Path) -> None:
-    parent = finished(tmp_path, name="parent")
+def test_an_evaluation_takes_the_reward_of_its_own_configuration(
+    tmp_path: Path, parent: RunPaths
+) -> None:
     judged = finished(
         tmp_path,
         "hisso.reward={target: trials.log_growth, kwargs: {scale: 7.0}}",
@@ -264,8 +272,7 @@ def test_an_evaluation_takes_the_reward_of_its_own_configuration(tmp_path: Path)
     assert metrics_of(judged)["test_reward_mean"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_an_evaluation_needs_test_rows_only(tmp_path: Path) -> None:
-    parent = finished(tmp_path, name="parent")
+def test_an_evaluation_needs_test_rows_only(tmp_path: Path, parent: RunPaths) -> None:
     without = [f"{kind}_{s}" for kind in ("X", "y", "prices", "time") for s in ("train", "val")]
     judged = finished(
         tmp_path,
@@ -279,8 +286,7 @@ def test_an_evaluation_needs_test_rows_only(tmp_path: Path) -> None:
     assert ours["val_loss"] is None
 
 
-def test_an_evaluation_without_figures_says_so(tmp_path: Path) -> None:
-    parent = finished(tmp_path, name="parent")
+def test_an_evaluation_without_figures_says_so(tmp_path: Path, parent: RunPaths) -> None:
     without = [f"{kind}_{s}" for kind in ("X", "y", "prices", "time") for s in ("test", "val")]
     judged = finished(
         tmp_path,

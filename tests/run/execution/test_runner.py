@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from torch import Tensor
 
 import trials
+from faults import FaultyCalls, calls_in_use, let_time_pass
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
@@ -134,22 +136,22 @@ def test_the_log_has_one_width_for_every_reader(tmp_path: Path, reader: str) -> 
 def test_the_record_is_strict_json_at_every_instant(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "out" / "run")
     seen: list[dict[str, Any]] = []
-    is_over = threading.Event()
 
-    def watch() -> None:
-        while not is_over.is_set():
-            if paths.metrics.exists():
-                seen.append(metrics_of(paths))
+    class LookingCalls(FaultyCalls):
+        """Reads the record before each call that changes the disk."""
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        finished(tmp_path, "training.epochs=12", "training.checkpoint_every_s=0.001")
-    finally:
-        is_over.set()
-        watcher.join()
-    assert {content["status"] for content in seen} >= {"running"}
-    assert len({content["epoch"] for content in seen}) > 3
+        def _watch(self, name: str, call: Callable[..., Any]) -> Any:
+            def watched(*args: Any, **kwargs: Any) -> Any:
+                if paths.metrics.exists():
+                    seen.append(metrics_of(paths))
+                return call(*args, **kwargs)
+
+            return watched
+
+    with calls_in_use(LookingCalls()):
+        finished(tmp_path, "training.checkpoint_every_s=0.000001")
+    assert {content["status"] for content in seen} == {"running", "completed"}
+    assert {content["epoch"] for content in seen} == {None, 0, 1, 2, 3, 4}
     assert all(set(content) == set(FIELDS) for content in seen)
 
 
@@ -407,18 +409,22 @@ def test_a_signal_during_the_warm_start_stops_there(tmp_path: Path) -> None:
 
     sender = threading.Thread(target=send_when_warm)
     sender.start()
-    outcome = trial(tmp_path, "hisso.supervised={epochs: 100000}")
+    outcome = trial(tmp_path, "hisso.supervised={epochs: 100000}", "training.engine=eager")
     sender.join()
     assert outcome.exit_code == 143
     assert metrics_of(paths)["phase"] == "warm_start"
 
 
-def test_the_time_limit_stops_training_and_is_named(tmp_path: Path) -> None:
-    outcome = trial(tmp_path, "training.epochs=1000000", max_time_minutes=0.005)
+def test_the_time_limit_stops_training_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_time_pass(monkeypatch, at_update=5, minutes=0.5)
+    outcome = trial(tmp_path, TROUBLED, max_time_minutes=0.5)
     assert outcome.exit_code == 143
-    assert outcome.message == f"The run was stopped by the time limit of 0.005 minutes. {GOES_ON}"
+    assert outcome.message == f"The run was stopped by the time limit of 0.5 minutes. {GOES_ON}"
     assert outcome.paths is not None
-    assert metrics_of(outcome.paths)["status"] == "preempted"
+    metrics = metrics_of(outcome.paths)
+    assert (metrics["status"], metrics["phase"], metrics["epoch"]) == ("preempted", "hisso", 2)
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -277,10 +276,10 @@ def test_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
     member.size = 2**40
     bomb = tmp_path / "bomb.tar.gz"
     bomb.write_bytes(gzip.compress(member.tobuf() + bytes(2**20)))
-    started_s = time.perf_counter()
+    home = tmp_path / "home"
     with pytest.raises(FileFormatError, match="expands to more than"):
-        unpack(bomb, tmp_path / "home")
-    assert time.perf_counter() - started_s < 5.0
+        unpack(bomb, home)
+    assert list(home.iterdir()) == []
 
 
 def test_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

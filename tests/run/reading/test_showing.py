@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -169,10 +170,15 @@ def test_terminal_is_drawn_anew_and_a_pipe_gets_news_only(
     streams = (Tty(), io.StringIO())
     for stream in streams:
         change(paths, status="running", finished_utc=None, heartbeat="2999-01-01T00:00:00.000Z")
-        ending = threading.Timer(0.6, lambda: change(paths, **whole))
-        ending.start()
+        pauses = iter(range(5))
+
+        def pause(seconds: float, pauses: Iterator[int] = pauses) -> None:
+            assert seconds == 0.1
+            if next(pauses) == 3:
+                change(paths, **whole)
+
+        monkeypatch.setattr(time, "sleep", pause)
         assert show_status(paths.root, Terminal(stream), every_s=0.1).status == "completed"
-        ending.join()
     live, pipe = (stream.getvalue() for stream in streams)
     assert live.count("\x1b[5A\x1b[J") >= 2
     assert all(len(line) <= 40 for line in live.replace("\x1b[5A\x1b[J", "").splitlines())

@@ -178,6 +178,13 @@ def test_each_seed_is_checked_by_its_own_rows_and_the_mean_by_all() -> None:
     assert message == "best_epoch is 1; of the best seed, 1, it is 2"
 
 
+def test_means_over_the_seeds_may_differ_by_rounding_and_by_nothing_else() -> None:
+    assert of_two_seeds(monitor_value=2.5 * (1 + 1e-12)) == []
+    for factor in (1 + 1e-6, 1 - 1e-6):
+        (message,) = of_two_seeds(monitor_value=2.5 * factor)
+        assert message.endswith("over the seeds of per_seed it is 2.5")
+
+
 def test_nothing_is_chosen_by_a_run_without_a_monitor() -> None:
     assert verdict_on([], monitor=None, is_over=False) == []
     assert verdict_on([], monitor=None, mode="evaluate") == []

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import trials
-from faults import exit_code_of, in_child
+from forked import Forked
 from psann.errors import ConfigError, UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.rows import parse_log
@@ -35,40 +35,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-class ForkedRun:
-    """A child of this process instead of a new one, which would load torch first."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        self._child = in_child(lambda: main(arguments))
-        self.returncode: int | None = None
-
-    def __enter__(self) -> ForkedRun:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.wait()
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            child, status = os.waitpid(self._child, os.WNOHANG)
-            if child:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-    def wait(self) -> int:
-        if self.returncode is None:
-            self.returncode = exit_code_of(self._child)
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self._child, number)
-
-
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        torture_module, "_start", lambda *what: ForkedRun(torture_module._arguments(*what))
-    )
+    def start(*what: Any) -> Forked:
+        return Forked(lambda: main(torture_module._arguments(*what)))
+
+    monkeypatch.setattr(torture_module, "_start", start)
 
 
 def tortured(folder: Path, config: Path, *, kills: int) -> tuple[Certificate, list[str]]:
