@@ -13,11 +13,9 @@ from bad_data import (
     BAD,
     KINDS,
     ROWS,
-    changed,
     good_data,
     inf,
     nan,
-    put,
     replaced,
     shortened,
     without,
@@ -25,7 +23,7 @@ from bad_data import (
 from psann.errors import DataError
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_oddities
-from psann.run.data.requirements import DataRequirements, split_of
+from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import load_splits
 
 NEEDS = DataRequirements(
@@ -208,69 +206,6 @@ def test_times_between_the_splits_may_have_gaps():
     load(replaced(time_val=np.arange(1000.0, 1010.0), time_test=np.arange(2000.0, 2012.0))())
 
 
-WARNED = {
-    "a constant column": (
-        changed("X_train", put((slice(None), 2), 7.0)),
-        "X_train has 1 constant of 4 columns, first column 2, always 7",
-    ),
-    "constant targets": (
-        changed("y_train", put(slice(None), 0.0)),
-        "y_train has 2 constant of 2 columns",
-    ),
-    "a jump of the price": (
-        changed("prices_train", put((9, 1), 2000.0)),
-        "prices_train (training) has 2 moves by more than a factor of 10, first from row "
-        "8 to 9, column 1",
-    ),
-    "an extra": (
-        replaced(names=np.array(["a", "b"])),
-        "names is kept as an extra; nothing in this run reads it.",
-    ),
-    "a misspelt optional key": (
-        replaced(time_val=None, tme_val=np.arange(10.0)),
-        "tme_val is kept as an extra; nothing in this run reads it. Did you mean time_val?",
-    ),
-    "no prices for the metrics": (
-        replaced(X_test=None, y_test=None, prices_test=None, time_test=None),
-        "There are no portfolio metrics: the data hold no prices_test",
-    ),
-    "time in some splits only": (
-        replaced(time_val=None),
-        "time_val is absent while other splits have their time",
-    ),
-    "validation copied from training": (
-        replaced(time_train=None, time_val=None, time_test=None, X_val=good_data()["X_train"][20:]),
-        "X_val has 10 of 10 rows in common with X_train, first row 0: the splits seem to overlap",
-    ),
-}
-
-
-@pytest.mark.parametrize(("make", "fragment"), WARNED.values(), ids=WARNED.keys())
-def test_odd_data_are_taken_with_a_warning(make, fragment):
-    warnings = load(make()).warnings
-    assert any(fragment in warning for warning in warnings), warnings
-
-
-def test_shared_rows_of_data_that_repeat_by_nature_are_no_overlap():
-    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
-    for split, rows in ROWS.items():
-        data[f"X_{split}"] = np.random.default_rng(rows).integers(0, 2, (rows, 2))
-    assert load(data).warnings == ()
-
-
-def test_rows_of_the_same_numbers_in_another_order_are_not_shared():
-    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
-    data["X_val"] = data["X_train"][:10, ::-1]
-    assert load(data).warnings == ()
-
-
-def test_one_shared_row_among_many_is_found_and_placed():
-    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
-    data["X_test"][7] = data["X_val"][3]
-    (warning,) = load(data).warnings
-    assert warning.startswith("X_test has 1 of 12 rows in common with X_val, first row 7")
-
-
 @given(
     split=st.sampled_from(sorted(ROWS)),
     kind=st.sampled_from(["X", "y", "prices"]),
@@ -294,16 +229,3 @@ def test_the_checks_change_nothing():
     find_oddities(data, NEEDS)
     fresh = good_data()
     assert all(np.array_equal(data[key], fresh[key]) for key in fresh)
-
-
-@pytest.mark.parametrize(
-    ("key", "named"),
-    [
-        ("X_train", ("X", "train")),
-        ("context_val", ("context", "val")),
-        ("X_train2", None),
-        ("X", None),
-    ],
-)
-def test_a_key_names_kind_and_split(key, named):
-    assert split_of(key) == named

@@ -1,0 +1,87 @@
+"""What is allowed in data and seldom meant is told, with its place."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bad_data import ROWS, changed, good_data, put, replaced
+from psann.run.data.requirements import DataRequirements
+from psann.run.data.splits import load_splits
+
+NEEDS = DataRequirements(
+    window=8,
+    needs_targets=False,
+    needs_prices=True,
+    y_key=None,
+    portfolio_prices_key="prices_test",
+    mode="train",
+)
+
+
+def load(data, needs=NEEDS):
+    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
+    return load_splits(source, load_function=lambda: data, requirements=needs)
+
+
+WARNED = {
+    "a constant column": (
+        changed("X_train", put((slice(None), 2), 7.0)),
+        "X_train has 1 constant of 4 columns, first column 2, always 7",
+    ),
+    "constant targets": (
+        changed("y_train", put(slice(None), 0.0)),
+        "y_train has 2 constant of 2 columns",
+    ),
+    "a jump of the price": (
+        changed("prices_train", put((9, 1), 2000.0)),
+        "prices_train (training) has 2 moves by more than a factor of 10, first from row "
+        "8 to 9, column 1",
+    ),
+    "an extra": (
+        replaced(names=np.array(["a", "b"])),
+        "names is kept as an extra; nothing in this run reads it.",
+    ),
+    "a misspelt optional key": (
+        replaced(time_val=None, tme_val=np.arange(10.0)),
+        "tme_val is kept as an extra; nothing in this run reads it. Did you mean time_val?",
+    ),
+    "no prices for the metrics": (
+        replaced(X_test=None, y_test=None, prices_test=None, time_test=None),
+        "There are no portfolio metrics: the data hold no prices_test",
+    ),
+    "time in some splits only": (
+        replaced(time_val=None),
+        "time_val is absent while other splits have their time",
+    ),
+    "validation copied from training": (
+        replaced(time_train=None, time_val=None, time_test=None, X_val=good_data()["X_train"][20:]),
+        "X_val has 10 of 10 rows in common with X_train, first row 0: the splits seem to overlap",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "fragment"), WARNED.values(), ids=WARNED.keys())
+def test_odd_data_are_taken_with_a_warning(make, fragment):
+    warnings = load(make()).warnings
+    assert any(fragment in warning for warning in warnings), warnings
+
+
+def test_shared_rows_of_data_that_repeat_by_nature_are_no_overlap():
+    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
+    for split, rows in ROWS.items():
+        data[f"X_{split}"] = np.random.default_rng(rows).integers(0, 2, (rows, 2))
+    assert load(data).warnings == ()
+
+
+def test_rows_of_the_same_numbers_in_another_order_are_not_shared():
+    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
+    data["X_val"] = data["X_train"][:10, ::-1]
+    assert load(data).warnings == ()
+
+
+def test_one_shared_row_among_many_is_found_and_placed():
+    data = {key: array for key, array in good_data().items() if not key.startswith("time")}
+    data["X_test"][7] = data["X_val"][3]
+    (warning,) = load(data).warnings
+    assert warning.startswith("X_test has 1 of 12 rows in common with X_val, first row 7")

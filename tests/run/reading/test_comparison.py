@@ -1,0 +1,85 @@
+"""`compare` and the report say the same of the same runs, by the same names and groups."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from made_runs import made_run
+from psann.run.reading.compare import show_comparison
+from psann.run.reading.comparison import comparison_sections, monitor_curves, names_of
+from psann.run.reading.content import Section
+from psann.run.reading.reading import RunView, read_run
+from psann.run.report.comparison import report_of
+from psann.run.terminal import Terminal
+
+KINDS = {
+    "two copies of one run": [("a/run", {}), ("b/run", {})],
+    "two seeds of one configuration": [
+        ("x", {"seed": 1, "run_id": "1" * 32}),
+        ("y", {"seed": 2, "run_id": "2" * 32}),
+    ],
+    "two configurations": [
+        ("x", {"lr": 0.1, "run_id": "1" * 32}),
+        ("y", {"lr": 0.2, "run_id": "2" * 32}),
+    ],
+}
+
+
+def runs_of(kind: str, folder: Path) -> list[RunView]:
+    return [read_run(made_run(folder / name, **how)) for name, how in KINDS[kind]]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compare_and_report_name_and_group_the_same_runs_alike(kind: str, tmp_path: Path) -> None:
+    runs = runs_of(kind, tmp_path)
+    differing, beside = comparison_sections(runs, names_of(runs))
+    stream = io.StringIO()
+    show_comparison(runs, Terminal(stream))
+    text = stream.getvalue().replace(" +- ", " ± ")
+    report = report_of(runs, points=50)
+    in_report = {section.title: section for section in report.sections}
+    for section in (differing, beside):
+        assert _texts(in_report[section.title]) == _texts(section)
+        assert all(sentence in text for sentence in section.sentences)
+        for table in section.tables:
+            assert all(name in text for name in (*table.columns, *(row[0] for row in table.rows)))
+
+
+def _texts(section: Section) -> object:
+    return section.sentences, section.tables
+
+
+def test_copies_are_called_copies_and_have_neither_mean_nor_spread(tmp_path: Path) -> None:
+    runs = runs_of("two copies of one run", tmp_path)
+    _, beside = comparison_sections(runs, names_of(runs))
+    assert beside.sentences == ("a/run and b/run are copies of one run.",)
+    assert beside.tables[0].columns[3:] == ("a/run", "b/run")
+    assert not any("±" in cell for row in beside.tables[0].rows for cell in row)
+
+
+def test_seeds_are_a_group_with_mean_and_spread(tmp_path: Path) -> None:
+    runs = runs_of("two seeds of one configuration", tmp_path)
+    _, beside = comparison_sections(runs, names_of(runs))
+    (sentence,) = beside.sentences
+    assert sentence == (
+        "x and 1 more: mean ± standard deviation over 2 seeds (1, 2) of one configuration: x and y."
+    )
+    assert beside.tables[0].columns[3:] == ("x", "y", "x and 1 more")
+
+
+def test_configurations_are_no_group(tmp_path: Path) -> None:
+    runs = runs_of("two configurations", tmp_path)
+    differing, beside = comparison_sections(runs, names_of(runs))
+    assert differing.sentences[0] == "The two runs differ in one key: training.lr."
+    assert beside.sentences == ()
+
+
+def test_curves_are_gathered_by_what_chose_the_best_epoch(tmp_path: Path) -> None:
+    runs = runs_of("two configurations", tmp_path)
+    ((column, found),) = monitor_curves(runs).items()
+    assert column == "val_reward_mean"
+    assert [run for run, _ in found] == runs
+    assert all(len(values) == 40 for _, values in found)
