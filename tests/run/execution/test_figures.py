@@ -22,9 +22,10 @@ from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
+from psann.run.directory.fields import EPOCH_FIGURES
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.figures import (
-    best_epoch_figures,
+    best_figures,
     best_of,
     figures_over_seeds,
     judging_cost,
@@ -287,15 +288,18 @@ def test_figures_of_the_best_epoch_are_those_of_its_record() -> None:
         )
 
     history = [epoch(1, 1.0), epoch(2, 10.0)]
-    assert best_epoch_figures(history, 1) == {
-        "train_loss": 1.0,
-        "val_loss": -1.0,
-        "reward_mean": 2.0,
-        "reward_std": 3.0,
-        "val_reward_mean": 4.0,
+
+    def best(number: int | None) -> dict[str, Any]:
+        return best_figures(history, epoch=number, value=0.5, temperature=2.0)
+
+    assert best(1) == {
+        **{"best_epoch": 1, "monitor_value": 0.5, "temperature": 2.0},
+        **{name: getattr(history[0], name) for name in EPOCH_FIGURES},
     }
-    assert best_epoch_figures(history, 2)["train_loss"] == 10.0
-    assert set(best_epoch_figures(history, 0).values()) == {None}
+    assert (best(1)["train_loss"], best(1)["reward_std"]) == (1.0, 3.0)
+    assert best(2)["train_loss"] == 10.0
+    assert {best(0)[name] for name in EPOCH_FIGURES} == {None}
+    assert best(None)["best_epoch"] is None
 
 
 def test_figures_are_means_and_spreads_key_by_key() -> None:

@@ -366,7 +366,6 @@ EPOCH_FIGURES = tuple(name for name, each in FIELDS.items() if OF_THE_EPOCH in e
 """What the record has of the best epoch."""
 LOGGED_FIGURES = tuple(name for name in EPOCH_FIGURES if JUDGED not in FIELDS[name].traits)
 """Of those, what stays as the row of that epoch has it."""
-JUDGED_FIGURES = tuple(name for name, each in FIELDS.items() if JUDGED in each.traits)
 
 
 def has_mean(name: str) -> bool:

@@ -25,6 +25,7 @@ from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.data.requirements import ASSET_NAMES, SPLITS, split_of
 from psann.run.data.splits import DataSplits
+from psann.run.directory.fields import EPOCH_FIGURES, has_mean
 from psann.training.history import EpochRecord, FitResult
 from psann.training.state import TrainState
 
@@ -205,10 +206,6 @@ def evaluation_terms(config: RunConfig) -> Terms:
     )
 
 
-# Of a seed's entry, what is a count or a name and has no mean.
-_NO_MEAN = frozenset({"seed", "epoch", "best_epoch", "stopped_early"})
-
-
 def best_of(group: Sequence[TrainState]) -> TrainState | None:
     """The seed whose best epoch has the best monitor, the earliest of equals; None without one."""
     judged = [state for state in group if state.best is not None]
@@ -240,15 +237,37 @@ def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
 
 
 def _best_figures(state: TrainState) -> dict[str, Any]:
-    if state.best is None:
-        figures = best_epoch_figures([], 0)
-        return {"best_epoch": None, "monitor_value": None, "temperature": None, **figures}
-    return {
-        "best_epoch": state.best.epoch,
-        "monitor_value": state.best.value,
-        "temperature": state.best.temperature,
-        **best_epoch_figures(state.history, state.best.epoch),
-    }
+    best = state.best
+    if best is None:
+        return best_figures([], epoch=None, value=None, temperature=None)
+    return best_figures(
+        state.history, epoch=best.epoch, value=best.value, temperature=best.temperature
+    )
+
+
+def best_figures(
+    history: Sequence[EpochRecord],
+    *,
+    epoch: int | None,
+    value: float | None,
+    temperature: float | None,
+) -> dict[str, Any]:
+    """What the record has of the best epoch; epoch 0 was not trained and has no row.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        Epochs of the last phase, in order.
+    epoch : int or None
+        That whose weights are kept; None before there is one.
+    value : float or None
+        The monitor then.
+    temperature : float or None
+        What the outputs are divided by.
+    """
+    kept = history[epoch - 1] if epoch else None
+    figures = {name: None if kept is None else getattr(kept, name) for name in EPOCH_FIGURES}
+    return {"best_epoch": epoch, "monitor_value": value, "temperature": temperature, **figures}
 
 
 def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
@@ -256,11 +275,14 @@ def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
     return sum(record.phase == history[-1].phase for record in history)
 
 
-def best_epoch_figures(history: Sequence[EpochRecord], best_epoch: int) -> dict[str, Any]:
-    """Training figures of the best epoch; epoch 0 was not trained and has none."""
-    kept = history[best_epoch - 1] if best_epoch else None
-    names = ("train_loss", "val_loss", "reward_mean", "reward_std", "val_reward_mean")
-    return {name: None if kept is None else getattr(kept, name) for name in names}
+def best_figures_of(result: FitResult) -> dict[str, Any]:
+    """The same once a fit is over."""
+    return best_figures(
+        result.history,
+        epoch=result.best_epoch,
+        value=result.best_value,
+        temperature=result.temperature,
+    )
 
 
 def figures_over_seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -285,7 +307,7 @@ def figures_over_seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     >>> found["val_loss"], round(found["spread"]["val_loss"], 4)
     (2.0, 1.4142)
     """
-    names = [name for name in entries[0] if name not in _NO_MEAN]
+    names = [name for name in entries[0] if has_mean(name)]
     columns = {name: [entry[name] for entry in entries] for name in names}
     return {
         **{name: _over(values, _mean) for name, values in columns.items()},

@@ -20,7 +20,7 @@ from psann.run.execution.context import RunContext
 from psann.run.execution.figures import (
     Fitted,
     Series,
-    best_epoch_figures,
+    best_figures_of,
     count_trials,
     epochs_of_last_phase,
     figures_over_seeds,
@@ -108,7 +108,7 @@ def _verdict(
 def _keep_validation(result: FitResult, verdict: _Verdict) -> None:
     """Let the chosen epoch's figures stand where the kept weights have seen those rows."""
     if result.is_refitted:
-        kept = best_epoch_figures(result.history, result.best_epoch)
+        kept = best_figures_of(result)
         verdict.figures.update(val_loss=kept["val_loss"], val_reward_mean=kept["val_reward_mean"])
 
 
@@ -153,10 +153,7 @@ def _training_figures(result: FitResult) -> dict[str, Any]:
     return {
         "epoch": epochs_of_last_phase(result.history),
         "stopped_early": result.stopped_early,
-        "best_epoch": result.best_epoch,
-        "monitor_value": result.best_value,
-        "temperature": result.temperature,
-        **best_epoch_figures(result.history, result.best_epoch),
+        **best_figures_of(result),
     }
 
 

@@ -17,7 +17,7 @@ from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import EventsHandler
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
-from psann.run.execution.figures import best_epoch_figures
+from psann.run.execution.figures import best_figures_of
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.profile import ProfileObserver
 from psann.run.execution.resume import (
@@ -128,10 +128,4 @@ def _fit_figures(results: Sequence[FitResult]) -> dict[str, Any]:
     figures = {"throughput_eps_per_sec": episodes / step_s if episodes and step_s else None}
     if len(results) > 1:
         return figures  # the rest is told by seed
-    best_epoch = results[0].best_epoch
-    return {
-        "best_epoch": best_epoch,
-        "temperature": results[0].temperature,
-        **figures,
-        **best_epoch_figures(results[0].history, best_epoch),
-    }
+    return {**figures, **best_figures_of(results[0])}

@@ -19,7 +19,12 @@ from psann.run.terminal import NOTHING, Terminal
 
 _TEXT_COLUMNS = {"run": "run", "status": "status", "mode": "mode", "monitor": "monitor"}
 _NUMBER_COLUMNS = tuple(each for each in QUANTITIES if each.shown.head)
-_SPARE = ("train reward", "monitor", "mode", "device", "best epoch", "test reward", "duration")
+# What a narrow terminal may lack: what says least of the result goes first.
+_MAIN = ("val_reward_mean", "portfolio_metrics.annual_log_growth", "excess_growth")
+_SPARE = (
+    *("monitor", "mode", "device"),
+    *(each.shown.head for each in reversed(_NUMBER_COLUMNS) if each.key not in _MAIN),
+)
 _DERIVED = tuple(each.key for each in DERIVED)
 
 
