@@ -126,11 +126,8 @@ def facts(run: Path) -> dict[str, Any]:
         kept = {name: cell for name, cell in row.items() if name not in _TIMES}
         found |= {f"events.csv {number} {name}": _anywhere(c) for name, c in kept.items()}
     metrics = json.loads((run / "metrics.json").read_bytes())
-    found |= {
-        f"metrics.json {name}": value
-        for name, value in metrics.items()
-        if name not in _OF_THE_START
-    }
+    kept = {name: value for name, value in metrics.items() if name not in _OF_THE_START}
+    found |= {f"metrics.json {key}": value for key, value in _flat(kept).items()}
     resolved = yaml.safe_load((run / "config_resolved.yaml").read_text(encoding="utf-8"))
     for key, value in _flat(resolved).items():
         found[f"config_resolved.yaml {key}"] = _anywhere(value)
@@ -143,10 +140,12 @@ def _anywhere(value: Any) -> Any:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key: a release that tells more changes none that was told before."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        nested = isinstance(value, Mapping) and value
-        found |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+        inner = dict(enumerate(value)) if isinstance(value, list) and value else value
+        nested = isinstance(inner, Mapping) and inner
+        found |= _flat(inner, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return found
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from psann.run.config.docs import SCHEMA_FILE, TABLE_FILE, json_schema, key_table, write_files
+from psann.run.config.docs import (
+    SCHEMA_FILE,
+    TABLE_FILE,
+    json_schema,
+    key_table,
+    write_files,
+)
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
 

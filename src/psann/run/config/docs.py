@@ -1,6 +1,6 @@
-"""What is generated from the configuration's models: the JSON Schema and the table of keys.
+"""What is generated from models and tables: the JSON Schema, and tables of keys, fields, columns.
 
-`python -m psann.run.config.docs` in the repository's root writes both files anew.
+`python -m psann.run.config.docs` in the repository's root writes all of it anew.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import Any
 from psann.run.config.canonical import REPLACED, REPLACED_PARAMS
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
+from psann.run.directory.columns import MEANINGS
+from psann.run.directory.fields import FIELDS
 
 SCHEMA_FILE = "configs/schema.json"
 TABLE_FILE = "docs/config.md"
+ARTEFACTS_FILE = "docs/artefacts.md"
 
 _INTRODUCTION = """\
 # Every key of a configuration
@@ -126,15 +129,31 @@ def _docs_of(holder: type) -> dict[str, str]:
     return docs
 
 
+def artefact_tables(text: str) -> str:
+    """A text with its tables of fields and columns made anew, between their marks."""
+    fields = [(name, each.meaning) for name, each in FIELDS.items()]
+    columns = [(name, meaning) for name, meaning in MEANINGS.items()]
+    for name, head, rows in (("fields", "field", fields), ("columns", "column", columns)):
+        begin, end = f"<!-- {name}: generated, do not edit -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"{ARTEFACTS_FILE} must have {begin.strip()!r} and {end!r}")
+        lines = [f"| {head} | meaning |", "|---|---|", *(f"| `{k}` | {v} |" for k, v in rows)]
+        text = before + begin + "\n".join(["", *lines, "", ""]) + end + after
+    return text
+
+
 def write_files(root: Path) -> list[Path]:
-    """Write both files."""
-    written = []
-    for name, text in ((SCHEMA_FILE, json_schema()), (TABLE_FILE, key_table())):
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        written.append(file)
-    return written
+    """Write schema and table of keys, and the tables in the page on artefacts."""
+    page = root / ARTEFACTS_FILE
+    texts = {SCHEMA_FILE: json_schema(), TABLE_FILE: key_table()}
+    if page.exists():
+        texts[ARTEFACTS_FILE] = artefact_tables(page.read_text(encoding="utf-8"))
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    return [root / name for name in texts]
 
 
 if __name__ == "__main__":
