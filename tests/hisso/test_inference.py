@@ -91,3 +91,17 @@ def test_a_reward_that_works_in_place_changes_nothing_after_it() -> None:
     assert torch.equal(actions, given[0]) and torch.equal(prices, given[1])
     assert judge_actions(actions, prices, reward=resolve_reward(careless), **settings) == first
     assert first.entropy == pytest.approx(math.log(2))
+
+
+def test_traded_weight_is_from_what_prices_left_to_the_target() -> None:
+    """First all of cash, then from (0.55, 0.45) to (1, 0): 1 and 0.9 over the two moves."""
+    actions, prices = [[0.5, 0.5], [1.0, 0.0], [1.0, 0.0]], [[1.0, 1.0], [1.1, 0.9], [1.2, 0.9]]
+    verdict = judge(np.array(actions), np.array(prices))
+    assert verdict.traded_weight == pytest.approx((1.0 + 0.9) / 2, abs=1e-14)
+
+
+def test_traded_weight_is_that_of_the_metrics_and_none_where_actions_are_no_weights() -> None:
+    actions, prices = case()
+    metrics = portfolio_metrics(actions, prices, trans_cost=0.001, initial="cash")
+    assert judge(actions, prices).traded_weight == pytest.approx(metrics["turnover_traded"])
+    assert judge(actions, prices, reward="negative_mse").traded_weight is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from psann.accounting import Initial, weight_changes
+from psann.accounting import Initial, growth_and_traded_weight, weight_changes
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
 from psann.training.engine import Forward
@@ -50,8 +50,10 @@ def judge_actions(
     Returns
     -------
     Validation
-        `loss` is minus the reward; `turnover` the mean of ``|a_{t+1} - a_t|_1``; `entropy` the
-        mean of ``-sum a ln a`` in nats, None where an action is negative.
+        `loss` is minus the reward; `turnover` the mean of ``|a_{t+1} - a_t|_1``;
+        `traded_weight` the mean weight that is traded per row to get from what prices left to the
+        target, None where the reward is not of weights; `entropy` the mean of ``-sum a ln a`` in
+        nats, None where an action is negative.
     """
     with torch.no_grad():
         # Copies: a user's reward that works in place must not change what comes after it.
@@ -67,5 +69,16 @@ def judge_actions(
         entropy = None
         if bool((actions >= 0).all()):
             entropy = float(-torch.special.xlogy(actions, actions).sum(-1).mean())
-        turnover = float(weight_changes(actions).mean())
-    return Validation(loss=-value, reward=value, turnover=turnover, entropy=entropy)
+        turnover, traded_weight = float(weight_changes(actions).mean()), None
+        if reward.needs_weights:
+            _, traded = growth_and_traded_weight(
+                actions, reward_context, initial=initial, cash=cash
+            )
+            traded_weight = float(traded.mean())
+    return Validation(
+        loss=-value,
+        reward=value,
+        turnover=turnover,
+        traded_weight=traded_weight,
+        entropy=entropy,
+    )

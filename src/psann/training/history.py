@@ -11,7 +11,8 @@ class EpochRecord:
     """One epoch as observers see it; None marks a value that this phase does not have.
 
     `reward_*` are over the training episodes of the epoch (population standard deviation);
-    `turnover` and `entropy` are of the actions in the validation pass; `*_s` are seconds.
+    `turnover`, `val_turnover` and `entropy` are of the actions in the validation pass; `*_s` are
+    seconds.
     """
 
     phase: str
@@ -28,6 +29,7 @@ class EpochRecord:
     reward_max: float | None = None
     val_reward_mean: float | None = None
     turnover: float | None = None
+    val_turnover: float | None = None
     entropy: float | None = None
     grad_norm: float | None = None
     amp_scale: float | None = None

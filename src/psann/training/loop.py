@@ -34,6 +34,7 @@ class Validation:
     loss: float
     reward: float | None = None
     turnover: float | None = None
+    traded_weight: float | None = None
     entropy: float | None = None
 
 
@@ -370,6 +371,7 @@ def _summarise(
         reward_max=None if values is None else float(values.max()),
         val_reward_mean=None if validation is None else validation.reward,
         turnover=None if validation is None else validation.turnover,
+        val_turnover=None if validation is None else validation.traded_weight,
         entropy=None if validation is None else validation.entropy,
         grad_norm=_mean(tally.grad_norms),
         amp_scale=float(state.carry.scale) if engine.precision.is_scaled else None,

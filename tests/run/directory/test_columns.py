@@ -15,8 +15,9 @@ from psann.run.directory.columns import (
 )
 
 
-def test_columns_are_those_of_version_one() -> None:
-    assert " ".join(COLUMNS) == (
+def test_columns_are_those_of_version_one_and_later_ones() -> None:
+    assert {"val_turnover"} == LATER_COLUMNS
+    assert " ".join(name for name in COLUMNS if name not in LATER_COLUMNS) == (
         "schema seq time_utc elapsed_s level event phase seed fold epoch update episodes "
         "train_loss val_loss reward_mean reward_std reward_min reward_max val_reward_mean turnover "
         "entropy grad_norm lr amp_scale skipped_updates shuffle state_reset data_s step_s val_s "

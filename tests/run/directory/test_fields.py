@@ -23,7 +23,7 @@ CONTRACT = (
     "resume_exact nonfinite baselines timing hardware parent config_sha256 data_sha256 per_seed "
     "artefacts trans_cost resume_differences portfolio_metrics_delay_1 versus_uniform "
     "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
-    "walk_forward placebo temperature min_improvement"
+    "walk_forward placebo temperature min_improvement val_turnover"
 )
 
 

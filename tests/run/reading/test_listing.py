@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from foreign import DRAWING, HOSTILE_NAME, change, hostile, of_another_version
+from made_runs import made_run
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import Listing, list_runs, show_table, to_csv_text, to_json_text
@@ -162,3 +163,12 @@ def test_each_of_many_runs_is_opened_a_few_times_and_nothing_heavy_loaded(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "300 runs: 300 completed" in done.stdout
     assert int(done.stdout.splitlines()[-1]) <= 5 * 300
+
+
+def test_traded_weight_of_validation_is_listed(tmp_path: Path) -> None:
+    made_run(tmp_path / "a", val_turnover=0.25)
+    stream = io.StringIO()
+    show_table(list_runs(read_runs(tmp_path)), Terminal(stream))
+    head, _, row, *_ = stream.getvalue().splitlines()
+    assert "val traded" in head
+    assert "0.2500" in row

@@ -63,6 +63,12 @@ _ROWS = (
     Column("reward_max", "number", "the largest of them"),
     Column("val_reward_mean", "number", "reward per step over the validation span"),
     Column("turnover", "number", "mean change of the targets per row of the validation span"),
+    Column(
+        "val_turnover",
+        "number",
+        "mean weight traded per row of the validation span, from what prices left to the target",
+        is_later=True,
+    ),
     Column("entropy", "number", "mean entropy of the weights on the validation rows"),
     Column("grad_norm", "number", "mean norm of the gradient before clipping"),
     Column("lr", "number", "learning rate"),

@@ -213,6 +213,14 @@ class Record(TypedDict):
             _reward("test reward", 2, "test reward"),
         ),
     ]
+    val_turnover: Annotated[
+        float | None,
+        Field(
+            "mean weight traded per row of the validation span in the best epoch",
+            LATER | OF_THE_EPOCH,
+            Shown("traded weight, validation", "per row", "lower", ".4f", "val traded", rank=7),
+        ),
+    ]
     episodes: Annotated[
         int | None,
         Field(
