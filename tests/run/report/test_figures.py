@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from psann.run.report.drawing import COLOURS, drawing_style
+from psann._drawing import COLOURS, drawing_style
 from psann.run.report.figures import (
     Curve,
     Mark,

@@ -21,9 +21,9 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
+from psann._drawing import COLOURS, add_legend, drawing_style, new_figure
+from psann._series import bin_means, drawdown, thin
 from psann.accounting import weight_changes
-from psann.run.report.drawing import COLOURS, add_legend, drawing_style, new_figure
-from psann.run.report.series import bin_means, drawdown, thin
 from psann.run.report.strategies import Look
 
 _MAX_ASSETS = 8

@@ -69,7 +69,7 @@ def render_html(report: Report) -> str:
     """
     from markupsafe import Markup
 
-    from psann.run.report.drawing import COLOURS, to_svg
+    from psann._drawing import COLOURS, to_svg
 
     numbers = itertools.count(1)
 
@@ -97,7 +97,7 @@ def render_markdown(report: Report, folder: str) -> tuple[str, dict[str, bytes]]
     pictures : dict
         PNG files by name.
     """
-    from psann.run.report.drawing import to_png
+    from psann._drawing import to_png
 
     files: dict[str, bytes] = {}
 

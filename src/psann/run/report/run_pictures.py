@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._drawing import COLOURS
 from psann.run.directory.evaluation import Evaluation
 from psann.run.reading.content import Picture, clock, printable
 from psann.run.reading.reading import RunView
 from psann.run.reading.strategies import is_seed, strategy_name
-from psann.run.report.drawing import COLOURS
 from psann.run.report.figures import (
     Curve,
     Mark,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psann._drawing import COLOURS
 from psann.run.reading.strategies import is_seed
-from psann.run.report.drawing import COLOURS
 
 
 @dataclass(frozen=True)

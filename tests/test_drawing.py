@@ -9,15 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from psann.run.report.drawing import (
-    COLOURS,
-    WIDTH_IN,
-    add_legend,
-    drawing_style,
-    new_figure,
-    to_png,
-    to_svg,
-)
+from psann._drawing import COLOURS, WIDTH_IN, add_legend, drawing_style, new_figure, to_png, to_svg
 
 
 def figure(label: str = "a line", n: int = 100) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann.run.report.series import bin_means, drawdown, thin
+from psann._series import bin_means, drawdown, thin
 
 
 @pytest.mark.parametrize("limit", [4, 37, 500])
