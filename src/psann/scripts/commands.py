@@ -172,7 +172,7 @@ def torture(options: argparse.Namespace) -> int:
 
 
 def _show_certificate(certificate: Certificate) -> None:
-    run = certificate.run
+    run: dict[str, str] = {name: str(value) for name, value in certificate.run.items()}
     lines = {
         "configuration": f"{certificate.config} (sha256 {run['config_sha256'][:16]}...)",
         "instants by seed": certificate.seed,

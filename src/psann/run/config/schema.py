@@ -86,7 +86,7 @@ def _written_type(field: FieldInfo) -> Any:
     return field.annotation
 
 
-def _alternatives(annotation: Any) -> list[Any]:
+def _alternatives(annotation: object) -> list[Any]:
     if get_origin(annotation) is NotRequired:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -94,20 +94,20 @@ def _alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _has_fields(part: Any) -> bool:
+def _has_fields(part: object) -> bool:
     return is_typeddict(part) or (isinstance(part, type) and issubclass(part, BaseModel))
 
 
-def _choices(part: Any) -> tuple[str, ...]:
+def _choices(part: object) -> tuple[str, ...]:
     return get_args(part) if get_origin(part) is Literal else ()
 
 
-def _expected(annotation: Any, field: FieldInfo | None) -> str:
+def _expected(annotation: object, field: FieldInfo | None) -> str:
     words = [_word(part, field) for part in _alternatives(annotation)]
     return ", or ".join(dict.fromkeys(word for word in words if word))
 
 
-def _word(part: Any, field: FieldInfo | None) -> str:
+def _word(part: object, field: FieldInfo | None) -> str:
     if part is int:
         return "a whole number" + _range(field)
     if part is float:
@@ -152,7 +152,7 @@ def _range(field: FieldInfo | None) -> str:
     return " " + " and ".join(words) if words else ""
 
 
-def _default(annotation: Any, field: FieldInfo | None) -> str:
+def _default(annotation: object, field: FieldInfo | None) -> str:
     if field is None:  # a typed mapping has no defaults, only keys that may be left out
         return "" if get_origin(annotation) is NotRequired else "required"
     if field.is_required():

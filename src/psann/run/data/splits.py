@@ -7,20 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._digest import new_digest, sha256_of
 from psann._mapped import is_mapped, memory_bytes
-from psann._npz import NpzContent, read_npz
+from psann._npz import Array, NpzContent, read_npz
 from psann.errors import DataError
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_oddities
 from psann.run.data.requirements import ASSET_NAMES, KINDS, DataRequirements, split_of
-
-Array = NDArray[Any]
 
 # An archive of more than this share of the machine's memory stays in its file: reading, checking
 # and scaling would need it twice or three times over.
@@ -43,7 +40,7 @@ class DataSource(Protocol):
         """Import path of a function that returns the arrays, or None."""
 
     @property
-    def kwargs(self) -> Mapping[str, Any]:
+    def kwargs(self) -> Mapping[str, object]:
         """Keyword arguments of the loader."""
 
 

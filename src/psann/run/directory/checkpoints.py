@@ -197,10 +197,17 @@ def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
         content = read_json(path)
     except ValueError:
         content = {}
-    entries = content.get("files")
-    if content.get("schema_version") != SCHEMA_VERSION or not isinstance(entries, dict):
+    entries = entries_of(content)
+    if entries is None:
         raise FileFormatError(
             f"{path} must be a manifest of checkpoints (schema version {SCHEMA_VERSION}); it is "
             "not. Move the run directory away and start anew."
         )
     return entries
+
+
+def entries_of(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a manifest says of each file, by name; None of what is no manifest of this version."""
+    entries = content.get("files")
+    is_ours = content.get("schema_version") == SCHEMA_VERSION and isinstance(entries, dict)
+    return entries if is_ours else None

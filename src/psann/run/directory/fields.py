@@ -98,6 +98,7 @@ class SeedFigures(TypedDict, total=False):
     best_epoch: int | None
     monitor_value: float | None
     portfolio_metrics: Figures | None
+    portfolio_metrics_delay_1: Figures | None
     versus_uniform: Versus | None
 
 

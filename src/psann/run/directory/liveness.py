@@ -24,7 +24,6 @@ STALE_AFTER_S = 300.0
 """A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,
 but not while data are loaded or within one long update."""
 DEAD, STALE, UNKNOWN = "dead", "stale", "unknown"
-_MAX_LOCK_BYTES = 4096
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
@@ -35,7 +34,7 @@ _ENVIRONMENT = (
 _GIT_TIMEOUT_S = 2.0
 
 
-def describe_start(argv: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
+def describe_start(argv: Sequence[str], facts: Mapping[str, object]) -> dict[str, object]:
     """Describe one start of a run; nothing in here can make the run fail.
 
     Parameters
@@ -64,11 +63,11 @@ def describe_start(argv: Sequence[str], facts: Mapping[str, Any]) -> dict[str, A
         "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         **facts,
     }
-    masked: dict[str, Any] = mask_secrets(entry)
+    masked: dict[str, object] = mask_secrets(entry)
     return masked
 
 
-def save_start(storage: Storage, path: Path, entry: Mapping[str, Any]) -> None:
+def save_start(storage: Storage, path: Path, entry: Mapping[str, object]) -> None:
     """Add one start to the list in `provenance.json`.
 
     Raises
@@ -95,7 +94,7 @@ def boot_id() -> str | None:
         return None
 
 
-def read_starts(path: Path) -> list[dict[str, Any]]:
+def read_starts(path: Path) -> list[dict[str, object]]:
     """Read `provenance.json`: what `describe_start` returned at each start, the newest last.
 
     Raises
@@ -136,7 +135,7 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
-def _git_state() -> dict[str, Any] | None:
+def _git_state() -> dict[str, object] | None:
     """Commit and cleanliness of the working directory's repository, None without one."""
     import subprocess
 

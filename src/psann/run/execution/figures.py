@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._npz import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.judgement import (
@@ -34,11 +34,11 @@ PORTFOLIO_FIELDS = (
     *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "n_trials"),
 )
 
-Series = dict[str, NDArray[Any]]
+Series = dict[str, Array]
 Fitted = BasePSANNRegressor | Ensemble
 
 
-def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> dict[str, Any]:
+def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> dict[str, object]:
     """Losses and rewards of validation and test rows, of the estimator's own weights.
 
     Returns
@@ -47,7 +47,7 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
         ``val_loss``, ``test_loss`` and with HISSO ``val_reward_mean``, ``test_reward_mean``; None
         where a split lacks what is needed.
     """
-    figures: dict[str, Any] = {}
+    figures: dict[str, object] = {}
     for name in ("val", "test"):
         arrays = splits.split(name)
         loss = reward = None
@@ -67,9 +67,7 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
     return figures
 
 
-def _can_be_rewarded(
-    arrays: dict[str, NDArray[Any]], splits: DataSplits, config: RunConfig
-) -> bool:
+def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunConfig) -> bool:
     """Whether a split has the reward context that training had."""
     if len(arrays.get("X", ())) < 2:
         return False
@@ -93,7 +91,7 @@ def portfolio_figures(
     *,
     n_trials: int | None = None,
     with_baselines: bool = True,
-) -> tuple[dict[str, Any], Series | None, str | None]:
+) -> tuple[dict[str, object], Series | None, str | None]:
     """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
 
     Row t of X may hold the price of row t, so that the policy trades at a price it has just seen.
@@ -115,7 +113,7 @@ def portfolio_figures(
     why_not : str or None
         Why there are none though there are prices.
     """
-    figures: dict[str, Any] = dict.fromkeys(PORTFOLIO_FIELDS)
+    figures: dict[str, object] = dict.fromkeys(PORTFOLIO_FIELDS)
     key = config.evaluation.portfolio_prices_key
     if not config.hisso.enabled or key is None or key not in splits.arrays:
         return figures, None, None  # nobody asked, or the data checks have warned
@@ -153,8 +151,8 @@ def drawn_series(
     baselines: dict[str, Judgement],
     splits: DataSplits,
     *,
-    actions: NDArray[Any],
-    time: NDArray[Any] | None,
+    actions: Array,
+    time: Array | None,
 ) -> Series:
     """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
     judgements = {"policy": verdict.judgement}
@@ -167,7 +165,7 @@ def drawn_series(
     )
 
 
-def policy_figures(verdict: PolicyVerdict) -> dict[str, Any]:
+def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
     """Turn a verdict into fields of `metrics.json`; None for what it has not."""
     late, versus_late = verdict.delay_1, verdict.versus_uniform_delay_1
     return {
@@ -179,7 +177,7 @@ def policy_figures(verdict: PolicyVerdict) -> dict[str, Any]:
     }
 
 
-def _earlier_prices(splits: DataSplits, split: str) -> list[NDArray[Any]]:
+def _earlier_prices(splits: DataSplits, split: str) -> list[Array]:
     """Prices of the splits before one, training first; none before training."""
     before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]  # type: ignore[arg-type]
     return [arrays["prices"] for arrays in before if "prices" in arrays]
@@ -215,9 +213,9 @@ def best_of(group: Sequence[TrainState]) -> TrainState | None:
     return max(judged, key=lambda state: sign * state.best.value if state.best else 0.0)
 
 
-def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
+def training_figures(group: Sequence[TrainState]) -> dict[str, object]:
     """Fields of `metrics.json` that an epoch may change."""
-    figures: dict[str, Any] = {
+    figures: dict[str, object] = {
         "epoch": max(state.epoch for state in group),
         "episodes": sum(state.episodes for state in group),
     }
@@ -236,7 +234,7 @@ def training_figures(group: Sequence[TrainState]) -> dict[str, Any]:
     return figures if winner is None else {**figures, "best_epoch": winner.best_epoch}
 
 
-def _best_figures(state: TrainState) -> dict[str, Any]:
+def _best_figures(state: TrainState) -> dict[str, object]:
     best = state.best
     if best is None:
         return best_figures([], epoch=None, value=None, temperature=None)
@@ -251,19 +249,13 @@ def best_figures(
     epoch: int | None,
     value: float | None,
     temperature: float | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the record has of the best epoch; epoch 0 was not trained and has no row.
 
     Parameters
     ----------
-    history : sequence of EpochRecord
-        Epochs of the last phase, in order.
     epoch : int or None
         That whose weights are kept; None before there is one.
-    value : float or None
-        The monitor then.
-    temperature : float or None
-        What the outputs are divided by.
     """
     kept = history[epoch - 1] if epoch else None
     figures = {name: None if kept is None else getattr(kept, name) for name in EPOCH_FIGURES}
@@ -275,7 +267,7 @@ def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
     return sum(record.phase == history[-1].phase for record in history)
 
 
-def best_figures_of(result: FitResult) -> dict[str, Any]:
+def best_figures_of(result: FitResult) -> dict[str, object]:
     """The same once a fit is over."""
     return best_figures(
         result.history,
@@ -285,7 +277,7 @@ def best_figures_of(result: FitResult) -> dict[str, Any]:
     )
 
 
-def figures_over_seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def figures_over_seeds(entries: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """The entries themselves, the mean of every figure under its own name, and its spread.
 
     Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,7 @@ _SHARED = ("baselines", "n_trials")
 class _Verdict:
     """What one policy came to."""
 
-    figures: dict[str, Any]
+    figures: dict[str, object]
     series: Series | None
     why_not: str | None
     """Why there are no portfolio figures, where one might expect them."""
@@ -51,7 +50,7 @@ def judge(
     splits: DataSplits,
     *,
     results: Sequence[FitResult] | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The figures of the kept weights, as fields of `metrics.json`; logged as one row per seed.
 
     Of several seeds they are means, with each seed, the spread, and the ensemble beside them. What
@@ -125,7 +124,7 @@ def _log(verdict: _Verdict, *, seed: int | None) -> None:
         seed=seed,
         val_loss=figures["val_loss"],
         val_reward_mean=figures["val_reward_mean"],
-        turnover=None if policy is None else policy["turnover"],
+        turnover=policy["turnover"] if isinstance(policy, dict) else None,
     )
 
 
@@ -134,7 +133,7 @@ def _of_all_seeds(
     results: Sequence[FitResult] | None,
     verdicts: Sequence[_Verdict],
     ensemble: _Verdict,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Means, spread and ensemble; some figures are the same for all."""
     trained = [{} for _ in seeds] if results is None else [_training_figures(r) for r in results]
     entries = [
@@ -145,11 +144,11 @@ def _of_all_seeds(
     return {**figures_over_seeds(entries), **shared, "ensemble": _own(ensemble)}
 
 
-def _own(verdict: _Verdict) -> dict[str, Any]:
+def _own(verdict: _Verdict) -> dict[str, object]:
     return {name: value for name, value in verdict.figures.items() if name not in _SHARED}
 
 
-def _training_figures(result: FitResult) -> dict[str, Any]:
+def _training_figures(result: FitResult) -> dict[str, object]:
     return {
         "epoch": epochs_of_last_phase(result.history),
         "stopped_early": result.stopped_early,

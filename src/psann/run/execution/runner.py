@@ -310,10 +310,10 @@ def run(context: RunContext) -> None:
     elif context.request.profile:
         _logger.warning("--profile has no effect: mode evaluate does not train")
     record.update(phase="evaluation")
-    figures = judge(context, config, estimators, splits, results=results)
-    record.update(**figures)
+    record.update(**judge(context, config, estimators, splits, results=results))
+    judged = record.as_dict()
     # Of several seeds it is their ensemble that folds and placebos are beside.
-    versus = (figures.get("ensemble") or figures)["versus_uniform"] or {}
+    versus = (judged["ensemble"] or judged)["versus_uniform"] or {}
     studies = run_studies(context, config, targets, splits, growth=versus.get("growth"))
     if results is not None:
         forget_training(context)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._device import resolve_device
-from psann._npz import npz_bytes
+from psann._npz import Array, npz_bytes
 from psann.errors import FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
@@ -53,7 +53,7 @@ class Study:
     """From 1."""
     train: Mapping[str, Any]
     """`X`, `y`, `prices` and `context` of the training rows."""
-    validation: Mapping[str, NDArray[Any]] | None
+    validation: Mapping[str, Array] | None
     """The same of the rows that choose the epoch."""
 
     @property
@@ -188,7 +188,7 @@ def run_studies(
     splits: DataSplits,
     *,
     growth: float | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Train and judge what the configuration asks for beside the main training.
 
     Parameters
@@ -210,7 +210,7 @@ def run_studies(
         return {}
     started = time.perf_counter()
     room = StudyRoom(context, config, targets)
-    figures: dict[str, Any] = {}
+    figures: dict[str, object] = {}
     if wanted.walk_forward is not None:
         context.record.update(phase="walk_forward")
         figures["walk_forward"] = _walk_forward(context, config, splits, room)
@@ -227,7 +227,7 @@ def run_studies(
 
 def _walk_forward(
     context: RunContext, config: RunConfig, splits: DataSplits, room: StudyRoom
-) -> dict[str, Any]:
+) -> dict[str, object]:
     rows, folds = joined_rows(splits), folds_of(config, splits)
     actions, told = [], []
     for fold in folds:
@@ -280,7 +280,7 @@ def _cut(rows: Arrays, span: slice) -> Arrays:
     return {kind: array[span] for kind, array in rows.items()}
 
 
-def _fit_rows(arrays: Arrays) -> dict[str, Any]:
+def _fit_rows(arrays: Arrays) -> dict[str, Array | None]:
     return {kind: arrays.get(kind) for kind in ("X", "y", "prices", "context")}
 
 
@@ -300,7 +300,7 @@ def _spans(fold: Fold) -> str:
 
 def _placebos(
     config: RunConfig, splits: DataSplits, room: StudyRoom, growth: float | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     n_placebos = config.evaluation.placebo
     key = config.evaluation.portfolio_prices_key or ""
     _, split = split_of(key) or ("prices", "test")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._npz import Array
 from psann.errors import DataError
 from psann.evaluation.walk_forward import Fold, plan_folds
 from psann.run.config.model import RunConfig
 from psann.run.data.requirements import KINDS, SPLITS
 from psann.run.data.splits import DataSplits
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Array]
 
 
 def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:

@@ -149,7 +149,7 @@ def _sameness(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> str
     return "The runs are identical: same results to the last bit, times aside."
 
 
-def _settings(run: RunView) -> dict[str, Any]:
+def _settings(run: RunView) -> dict[str, object]:
     """Configuration by dotted key, without what a run only recorded."""
     values = flat(run.config)
     for key, digest in _FILES.items():
@@ -159,8 +159,8 @@ def _settings(run: RunView) -> dict[str, Any]:
     return {k: v for k, v in values.items() if not k.startswith("recorded.") and v != {}}
 
 
-def _facts(run: RunView) -> dict[str, Any]:
-    start: Mapping[str, Any] = run.starts[-1] if run.starts else {}
+def _facts(run: RunView) -> dict[str, object]:
+    start: Mapping[str, object] = run.starts[-1] if run.starts else {}
     versions, hardware = _mapping(start.get("versions")), _mapping(run.metrics["hardware"])
     return {
         "data (sha256)": run.metrics["data_sha256"],
@@ -171,9 +171,9 @@ def _facts(run: RunView) -> dict[str, Any]:
     }
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=str)

@@ -33,7 +33,7 @@ class Listing:
     """Some runs in some order, with their values by dotted name."""
 
     runs: Runs
-    values: tuple[Mapping[str, Any], ...]
+    values: tuple[Mapping[str, object], ...]
     """Of each run: `run`, `status` (the true one), every field of `metrics.json` by dotted key,
     and the derived `excess_growth` and `excess_growth_delay_1`."""
 
@@ -118,30 +118,30 @@ def to_csv_text(listing: Listing) -> str:
     return text.getvalue()
 
 
-def _values(runs: Runs, run: RunView, *, with_config: bool) -> dict[str, Any]:
+def _values(runs: Runs, run: RunView, *, with_config: bool) -> dict[str, object]:
     derived = {each.key: each.of(run) for each in DERIVED}
     config = flat({"config": run.config}) if with_config else {}
     return {"run": runs.name_of(run), **flat_metrics(run), **derived, **config}
 
 
 def _sorted(
-    found: list[tuple[RunView, dict[str, Any]]], name: str, *, reverse: bool
-) -> list[tuple[RunView, dict[str, Any]]]:
+    found: list[tuple[RunView, dict[str, object]]], name: str, *, reverse: bool
+) -> list[tuple[RunView, dict[str, object]]]:
     having = [pair for pair in found if _is_sortable(pair[1].get(name))]
     lacking = [pair for pair in found if not _is_sortable(pair[1].get(name))]
 
-    def place(pair: tuple[RunView, dict[str, Any]]) -> tuple[bool, Any]:
+    def place(pair: tuple[RunView, dict[str, object]]) -> tuple[bool, Any]:
         value = pair[1][name]
         return isinstance(value, str), value  # numbers before texts, which cannot be compared
 
     return sorted(having, key=place, reverse=reverse) + lacking
 
 
-def _is_sortable(value: Any) -> bool:
+def _is_sortable(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _cells(values: Mapping[str, Any]) -> Sequence[str]:
+def _cells(values: Mapping[str, object]) -> Sequence[str]:
     texts = [str(values.get(name) or NOTHING) for name in _TEXT_COLUMNS]
     numbers = [
         _write(each, value) if isinstance(value := values.get(each.key), int | float) else NOTHING
@@ -160,6 +160,7 @@ def _summary(listing: Listing) -> str:
         return "no runs"
     counts: dict[str, int] = {}
     for values in listing.values:
-        counts[values["status"]] = counts.get(values["status"], 0) + 1
+        status = str(values["status"])
+        counts[status] = counts.get(status, 0) + 1
     parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return f"{n_runs} {'run' if n_runs == 1 else 'runs'}: {parts}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ from matplotlib.ticker import (
 from numpy.typing import NDArray
 
 from psann._drawing import COLOURS, add_legend, drawing_style, new_figure
+from psann._npz import Array
 from psann._series import bin_means, drawdown, thin
 from psann.accounting import weight_changes
 from psann.run.report.strategies import Look
@@ -41,7 +42,7 @@ class Curve:
     """One line: `x` and `y` of the same length, NaN where there is nothing."""
 
     label: str
-    x: NDArray[Any]
+    x: Array
     y: Floats
     look: Look
     is_main: bool = True
@@ -131,10 +132,10 @@ def epochs_figure(panels: Sequence[Panel], *, mark: Mark | None, points: int) ->
 
 
 def allocation_figure(
-    allocations: NDArray[Any],
+    allocations: Array,
     assets: Sequence[str],
     *,
-    x: NDArray[Any],
+    x: Array,
     x_label: str,
     points: int,
 ) -> Figure:
@@ -251,7 +252,7 @@ def _draw_mark(column: list[Axes], mark: Mark) -> None:
     )
 
 
-def _stack(axes: Axes, edges: NDArray[Any], means: Floats, labels: Sequence[str]) -> None:
+def _stack(axes: Axes, edges: Array, means: Floats, labels: Sequence[str]) -> None:
     """Draw layers with a step at each edge; hatching tells them apart in grey."""
     base = np.zeros(len(means))
     for place, (label, layer) in enumerate(zip(labels, means.T, strict=True)):
@@ -273,7 +274,7 @@ def _stack(axes: Axes, edges: NDArray[Any], means: Floats, labels: Sequence[str]
     axes.grid(visible=False)
 
 
-def _steps(axes: Axes, edges: NDArray[Any], means: Floats, labels: Sequence[str]) -> None:
+def _steps(axes: Axes, edges: Array, means: Floats, labels: Sequence[str]) -> None:
     for place, (label, layer) in enumerate(zip(labels, means.T, strict=True)):
         axes.step(
             edges,

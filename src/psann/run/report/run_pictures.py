@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psann._drawing import COLOURS
+from psann._npz import Array
 from psann.run.directory.evaluation import Evaluation
+from psann.run.directory.rows import Row
 from psann.run.reading.content import Picture, clock, printable
 from psann.run.reading.reading import RunView
 from psann.run.reading.strategies import is_seed, strategy_name
@@ -42,7 +43,6 @@ _KINDS_OF_WORK = {
 }
 _REST = "start, judging, the rest"
 
-Row = dict[str, Any]
 Tracks = dict[tuple[object, object], list[Row]]
 
 
@@ -52,7 +52,7 @@ def short(label: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
 
 
-def time_axis(run: RunView, series: Evaluation) -> tuple[NDArray[Any], str]:
+def time_axis(run: RunView, series: Evaluation) -> tuple[Array, str]:
     """The x values of an evaluation and what they mean.
 
     Returns
@@ -212,8 +212,8 @@ def _panel(tracks: Tracks, y_label: str, columns: dict[str, str]) -> Panel | Non
 
 
 def _mean_line(
-    lines: Sequence[tuple[NDArray[Any], NDArray[Any]]],
-) -> tuple[NDArray[Any], NDArray[Any]]:
+    lines: Sequence[tuple[Array, Array]],
+) -> tuple[Array, Array]:
     """Mean at each epoch that all lines have: one that stopped early would bend it."""
     values: defaultdict[float, list[float]] = defaultdict(list)
     for x, y in lines:

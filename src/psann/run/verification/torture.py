@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from psann._text import utc_text
 from psann.errors import ConfigError, UsageError
@@ -49,12 +48,12 @@ class Certificate:
     started_utc: str = field(default_factory=lambda: utc_text(time.time()))
     psann: str = field(default_factory=lambda: version("psann"))
     torch: str = field(default_factory=lambda: version("torch"))
-    run: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, object] = field(default_factory=dict)
     """Of the uninterrupted run: seconds, epoch rows, and the digests that identify it."""
     checkpoint_every_s: float | None = None
     """Commit interval of the tortured run."""
     kills_landed: int = 0
-    kills: list[dict[str, Any]] = field(default_factory=list)
+    kills: list[dict[str, object]] = field(default_factory=list)
     """Each with its round, epoch rows at that instant and findings."""
     runs_compared: int = 0
     resumes: int = 0

@@ -10,6 +10,7 @@ from typing import cast
 from psann._digest import sha256_of
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
 from psann.run.config.load import dump_resolved, load_run_config
+from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.digests import is_entry
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
@@ -204,8 +205,8 @@ class _Inspection:
             if name not in self.files.sizes and found:
                 tell(name, "is missing; there are checkpoints")
             return
-        entries = content.get("files")
-        if content.get("schema_version") != 1 or not isinstance(entries, dict):
+        entries = entries_of(content)
+        if entries is None:
             self.error(name, "must be of schema version 1 and list files")
             return
         for file, entry in entries.items():
