@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import trials
+from faults import stopped_after
 from psann.run.config.load import load_run_config
 from psann.run.config.targets import check_targets
+from psann.run.execution.resume import RunIdentity, run_identity
 from psann.run.execution.setup import read_data, training_rows
 from trials import finished, metrics_of, rows_of, trial, write_config
 
@@ -145,3 +149,21 @@ def test_odd_data_are_named_in_the_log_before_training(tmp_path: Path) -> None:
     (facts,) = (row for row in rows_of(paths, "data") if row["level"] == "DEBUG")
     assert metrics_of(paths)["data_sha256"] in facts["message"]
     assert "X_train (40, 3)" in facts["message"]
+
+
+def test_a_run_that_was_once_resumed_elsewhere_stays_inexact_and_says_each_reason_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(*of: Any, **facts: Any) -> RunIdentity:
+        identity = run_identity(*of, **facts)
+        return replace(identity, environment={**identity.environment, "threads": 77})
+
+    often = "training.checkpoint_every_s=0.000001"
+    for _ in range(2):
+        with stopped_after(3):
+            assert trial(tmp_path, often, resume=True).exit_code == 143
+        monkeypatch.setattr("psann.run.execution.resume.run_identity", elsewhere)
+    metrics = metrics_of(finished(tmp_path, often, resume=True))
+    assert (metrics["resumes"], metrics["resume_exact"]) == (2, False)
+    (reason,) = metrics["resume_differences"]
+    assert reason.startswith("threads was ") and reason.endswith(" and is 77")
