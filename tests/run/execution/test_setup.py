@@ -154,16 +154,17 @@ def test_odd_data_are_named_in_the_log_before_training(tmp_path: Path) -> None:
 def test_a_run_that_was_once_resumed_elsewhere_stays_inexact_and_says_each_reason_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def elsewhere(*of: Any, **facts: Any) -> RunIdentity:
-        identity = run_identity(*of, **facts)
-        return replace(identity, environment={**identity.environment, "threads": 77})
+    here: dict[str, Any] = {}
 
-    often = "training.checkpoint_every_s=0.000001"
-    for _ in range(2):
-        with stopped_after(3):
-            assert trial(tmp_path, often, resume=True).exit_code == 143
-        monkeypatch.setattr("psann.run.execution.resume.run_identity", elsewhere)
-    metrics = metrics_of(finished(tmp_path, often, resume=True))
-    assert (metrics["resumes"], metrics["resume_exact"]) == (2, False)
-    (reason,) = metrics["resume_differences"]
-    assert reason.startswith("threads was ") and reason.endswith(" and is 77")
+    def somewhere(*of: Any, **facts: Any) -> RunIdentity:
+        identity = run_identity(*of, **facts)
+        return replace(identity, environment={**identity.environment, **here})
+
+    monkeypatch.setattr("psann.run.execution.resume.run_identity", somewhere)
+    for threads in (1, 2, 1, 2):
+        here["threads"] = threads
+        with stopped_after(1):
+            assert trial(tmp_path, resume=True).exit_code == 143
+    metrics = metrics_of(finished(tmp_path, resume=True))
+    assert (metrics["resumes"], metrics["resume_exact"]) == (4, False)
+    assert metrics["resume_differences"] == ["threads was 1 and is 2", "threads was 2 and is 1"]
