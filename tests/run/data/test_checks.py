@@ -249,6 +249,16 @@ def test_odd_data_are_taken_with_a_warning(make, fragment):
     assert any(fragment in warning for warning in warnings), warnings
 
 
+@pytest.mark.parametrize(("factor", "n_told"), [(9.9, 0), (10.1, 1), (1 / 9.9, 0), (1 / 10.1, 1)])
+def test_a_move_by_more_than_a_factor_of_ten_is_a_jump(factor, n_told):
+    data = good_data()
+    data["prices_val"] = 5.0 * np.ones((10, 2))
+    data["prices_val"][4:, 1] *= factor
+    told = [text for text in load(data).warnings if "moves by more than a factor" in text]
+    assert len(told) == n_told
+    assert all("has 1 moves" in text and "from row 3 to 4, column 1" in text for text in told)
+
+
 def test_shared_rows_of_data_that_repeat_by_nature_are_no_overlap():
     data = {key: array for key, array in good_data().items() if not key.startswith("time")}
     for split, rows in ROWS.items():

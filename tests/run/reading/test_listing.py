@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from foreign import DRAWING, HOSTILE_NAME, change, hostile, of_another_version
+from made_runs import made_run
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import Listing, list_runs, show_table, to_csv_text, to_json_text
@@ -77,6 +78,15 @@ def test_runs_are_chosen_and_sorted(
 def test_name_that_no_run_has_is_refused(folder: Path, option: str) -> None:
     with pytest.raises(UsageError, match="Did you mean 'val_reward_mean'"):
         list_runs(read_runs(folder), **{option: "val_rewardmean"})
+
+
+def test_numbers_come_before_texts_and_runs_without_a_value_last(tmp_path: Path) -> None:
+    for name, cores in {"a": 5, "b": "many", "c": None, "d": 3, "e": None}.items():
+        made_run(tmp_path / name, n_rows=30, n_epochs=2, hardware={"cores": cores})
+    runs = read_runs(tmp_path)
+    assert names(list_runs(runs, sort="hardware.cores")) == ["d", "a", "b", "c", "e"]
+    assert names(list_runs(runs, sort="hardware.cores", reverse=True)) == ["b", "a", "d", "c", "e"]
+    assert names(list_runs(runs, reverse=True)) == ["e", "d", "c", "b", "a"]
 
 
 def test_table_shows_true_status_and_figures(folder: Path) -> None:
