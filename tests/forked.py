@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from faults import in_child
+from trials import trial
 
 
 class Forked:
@@ -65,6 +69,22 @@ class Forked:
                 for output in self._outputs:
                     output.close()
         return self.returncode
+
+
+@contextmanager
+def loading_run(folder: Path) -> Iterator[Forked]:
+    """A living run, `out/run`, that is loading its data until it is killed."""
+    ready = folder / "ready"
+    settings = ("data.loader=trials.slow", f"data.kwargs={{ready: {ready}}}")
+    with Forked(lambda: trial(folder, *settings).exit_code) as run:
+        try:
+            while not ready.exists():
+                assert run.poll() is None
+                time.sleep(0.01)
+            yield run
+        finally:
+            if run.poll() is None:
+                run.send_signal(signal.SIGKILL)
 
 
 def _with_streams(work: Callable[[], int], streams: tuple[int, ...]) -> int:

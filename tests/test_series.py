@@ -34,10 +34,11 @@ def test_short_series_is_left_whole() -> None:
     assert thin([], 4).tolist() == []
 
 
-def test_gaps_never_count_as_extremes() -> None:
+@pytest.mark.parametrize("extreme", [7.0, -7.0])
+def test_gaps_never_count_as_extremes(extreme: float) -> None:
     series = np.zeros(100)
     series[10:90] = np.nan
-    series[95] = 7.0
+    series[95] = extreme
     assert 95 in thin(series, 10)
 
 

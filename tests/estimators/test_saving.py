@@ -196,7 +196,7 @@ def test_every_bit_of_the_header_matters() -> None:
 
 @pytest.fixture
 def limited() -> Iterator[None]:
-    """At most 512 MiB more than now, and a second of computing."""
+    """At most 512 MiB more than now, and a minute of computing."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
     limit = pages * resource.getpagesize() + 512 * 2**20
@@ -204,7 +204,7 @@ def limited() -> Iterator[None]:
     started = time.process_time()
     try:
         yield
-        assert time.process_time() - started < 1.0
+        assert time.process_time() - started < 60
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
 

@@ -10,7 +10,7 @@ import pytest
 
 from foreign import DRAWING, HOSTILE
 from psann._text import clean
-from psann.run.terminal import Terminal, curve
+from psann.run.terminal import CarefulStream, Terminal, curve, rich_console
 
 
 class Tty(io.StringIO):
@@ -81,12 +81,39 @@ def test_stream_that_knows_ascii_only_gets_ascii() -> None:
     assert raw.getvalue().isascii()
 
 
-def test_pipe_that_is_closed_is_no_error() -> None:
-    stream = io.StringIO()
+class Gone(io.StringIO):
+    """A pipe whose reader has gone, or a terminal that was hung up."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.n_tries = 0
+
+    def write(self, text: str) -> int:
+        self.n_tries += 1
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "EIO"), ValueError("closed")])
+def test_stream_that_is_gone_is_no_error_and_is_not_tried_again(error: Exception) -> None:
+    stream = Gone(error)
     terminal = Terminal(stream)
-    stream.close()
     terminal.line("x")
     terminal.raw("y")
+    assert stream.n_tries == 1
+
+
+def test_stream_that_is_missing_is_silence() -> None:
+    stream = CarefulStream(None)
+    assert (stream.write("läufe"), stream.encoding, stream.isatty()) == (5, "utf-8", False)
+    stream.flush()
+
+
+def test_rich_makes_nothing_of_foreign_text() -> None:
+    text = "[bold]x[/] :smile: 1.5 [link=http://a]b"
+    out = io.StringIO()
+    rich_console(CarefulStream(out)).print(text)
+    assert out.getvalue() == f"{text}\n"
 
 
 def test_curve_shows_stretches_between_their_lowest_and_highest() -> None:

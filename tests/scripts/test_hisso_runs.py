@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from faults import exit_code_of, in_child, killed_runs
+from faults import killed_runs
 from foreign import DRAWING, hostile, of_another_version
+from forked import loading_run
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import read_runs
 from psann.run.verification import replay, torture
@@ -168,28 +168,24 @@ def test_every_command_reads_diverged_foreign_and_hostile_runs(
 def test_running_run_is_shown_and_watched_to_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready = tmp_path / "ready"
-    settings = ("data.loader=trials.slow", f"data.kwargs={{ready: {ready}}}")
-    child = in_child(lambda: trial(tmp_path, *settings).exit_code)
-    while not ready.exists():
-        time.sleep(0.05)
     run = tmp_path / "out" / "run"
-    capsys.readouterr()
-    found = {}
-    for command in (["show"], ["status"], ["ls"]):
-        assert main([*command, str(run)]) == 0
-        found[command[0]] = capsys.readouterr().out
-    assert all("running" in out for out in found.values())
-    take_home(run, tmp_path / "home", capsys)
-    endings = []
+    with loading_run(tmp_path) as living:
+        capsys.readouterr()
+        found = {}
+        for command in (["show"], ["status"], ["ls"]):
+            assert main([*command, str(run)]) == 0
+            found[command[0]] = capsys.readouterr().out
+        assert all("running" in out for out in found.values())
+        take_home(run, tmp_path / "home", capsys)
+        endings = []
 
-    def pause(seconds: float) -> None:
-        os.kill(child, signal.SIGKILL)
-        endings.append((seconds, exit_code_of(child)))
+        def pause(seconds: float) -> None:
+            living.send_signal(signal.SIGKILL)
+            endings.append((seconds, living.wait()))
 
-    monkeypatch.setattr(time, "sleep", pause)
-    code = main(["status", str(run), "--watch", "--every", "0.1"])
-    assert endings == [(0.1, -signal.SIGKILL)]
+        monkeypatch.setattr(time, "sleep", pause)
+        code = main(["status", str(run), "--watch", "--every", "0.1"])
+        assert endings == [(0.1, -signal.SIGKILL)]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("run: running.")
     assert lines[-1].startswith("run: dead.")

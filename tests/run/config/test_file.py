@@ -182,12 +182,12 @@ BAD_JSON = {
 def test_bad_text_is_refused_with_its_line(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
-    began = time.process_time()
+    began = time.process_time()  # of this process alone; a bomb would take hours
     with pytest.raises(ConfigError) as caught:
         _read(tmp_path, text, name)
     assert message in str(caught.value)
     assert name in str(caught.value)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 60
 
 
 @pytest.mark.parametrize(

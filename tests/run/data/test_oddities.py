@@ -85,3 +85,13 @@ def test_one_shared_row_among_many_is_found_and_placed():
     data["X_test"][7] = data["X_val"][3]
     (warning,) = load(data).warnings
     assert warning.startswith("X_test has 1 of 12 rows in common with X_val, first row 7")
+
+
+@pytest.mark.parametrize(("factor", "n_told"), [(9.9, 0), (10.1, 1), (1 / 9.9, 0), (1 / 10.1, 1)])
+def test_a_move_by_more_than_a_factor_of_ten_is_a_jump(factor, n_told):
+    data = good_data()
+    data["prices_val"] = 5.0 * np.ones((10, 2))
+    data["prices_val"][4:, 1] *= factor
+    told = [text for text in load(data).warnings if "moves by more than a factor" in text]
+    assert len(told) == n_told
+    assert all("has 1 moves" in text and "from row 3 to 4, column 1" in text for text in told)

@@ -19,7 +19,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.directory.provenance import boot_id
 from psann.run.directory.storage import Storage
 
-NOW = time.time()
+NOW = float(round(time.time()))
 HERE = os.uname().nodename
 
 
@@ -105,7 +105,7 @@ def test_run_before_this_boot_is_dead(paths: RunPaths, other: int) -> None:
 def test_copy_of_a_living_run_is_running_while_it_is_fresh_and_then_stale(paths: RunPaths) -> None:
     metrics = {"status": "running", "heartbeat": utc_text(NOW)}
     for place in (starts(7, host="node7"), starts(os.getpid()), starts(7, boot="another"), []):
-        assert judge(paths, metrics, place, now=NOW + STALE_AFTER_S - 1).status == "running"
+        assert judge(paths, metrics, place, now=NOW + STALE_AFTER_S).status == "running"
         verdict = judge(paths, metrics, place, now=NOW + STALE_AFTER_S + 10)
         assert verdict.status == "stale"
         assert "5 min ago" in verdict.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import trials
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import SystemCalls
-from psann.run.execution.endings import how_to_go_on
+from psann.run.execution.endings import how_to_go_on, story_of
 from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of, tree_of, trial
 
 
@@ -167,3 +168,18 @@ def test_the_console_names_the_line_of_the_user_s_code_that_broke(
     outcome = trial(tmp_path, f"data.loader=trials.{loader}")
     line = getattr(trials, loader).__code__.co_firstlineno + 1
     assert f" (at trials.py:{line} in {loader})" in str(outcome.message)
+
+
+def outer() -> None:
+    inner()
+
+
+def inner() -> None:
+    json.loads("{")
+
+
+def test_a_story_names_the_last_line_of_the_user_s_code_and_none_of_a_library_s() -> None:
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        outer()
+    line = inner.__code__.co_firstlineno + 1
+    assert story_of(caught.value).endswith(f" (at test_endings.py:{line} in inner)")

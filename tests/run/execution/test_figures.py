@@ -17,6 +17,7 @@ from psann.baselines import buy_and_hold, uniform
 from psann.estimators.dense import PSANNRegressor
 from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
 from psann.hisso.options import EvaluationOptions
+from psann.hisso.temperature import TEMPERATURES
 from psann.metrics import portfolio_metrics
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
@@ -27,6 +28,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.execution.figures import (
     best_figures,
     best_of,
+    count_trials,
     figures_over_seeds,
     judging_cost,
     split_figures,
@@ -114,6 +116,16 @@ def test_a_run_tells_how_far_chance_reaches_and_what_it_chose_from(tmp_path: Pat
         assert growth[name] == judged[name].figures["annual_log_growth"]
     alone = finished(tmp_path, "mode=evaluate", name="judged", init_from=str(paths.root))
     assert (metrics_of(alone)["n_trials"], metrics_of(alone)["deflated_sharpe"]) == (None, None)
+
+
+def test_trials_are_epochs_further_temperatures_and_the_untrained_policy() -> None:
+    def training(temperature: float | None) -> Any:
+        return SimpleNamespace(epochs_done=7, temperature=temperature)
+
+    assert count_trials(training(None), has_validation=False) == 7
+    assert count_trials(training(None), has_validation=True) == 8
+    # Of the temperatures that are tried, 1 is what the epochs were compared at.
+    assert count_trials(training(0.5), has_validation=True) == 8 + len(TEMPERATURES) - 1
 
 
 def test_without_validation_the_untrained_policy_is_no_trial(tmp_path: Path) -> None:

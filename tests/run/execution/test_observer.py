@@ -116,6 +116,14 @@ def test_the_same_best_is_written_once(scene: Scene, monkeypatch: pytest.MonkeyP
     assert scene.paths.best.stat().st_ino == before
 
 
+def test_the_state_of_a_moment_is_written_once(scene: Scene) -> None:
+    scene.fit()
+    before = scene.paths.last.stat().st_ino
+    scene.observer.commit()
+    assert scene.paths.last.stat().st_ino == before
+    assert not scene.paths.previous.exists()
+
+
 def test_the_file_of_the_best_is_the_estimator_that_fit_leaves(scene: Scene) -> None:
     scene.fit()
     assert scene.paths.best.read_bytes() == scene.estimator.to_bytes()

@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import signal
-import threading
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +24,10 @@ from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
 from psann.run.execution.context import RunRequest
+from psann.run.execution.observer import RunObserver
 from psann.run.execution.runner import check, execute
+from psann.training.history import EpochRecord
+from psann.training.state import TrainState
 from trials import (
     TROUBLE,
     TROUBLED,
@@ -399,20 +400,22 @@ def test_a_signal_during_training_keeps_best_and_record(
     assert "checkpoints/best.safetensors" in metrics["artefacts"]
 
 
-def test_a_signal_during_the_warm_start_stops_there(tmp_path: Path) -> None:
-    paths = RunPaths(tmp_path / "out" / "run")
+def test_a_signal_during_the_warm_start_stops_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_epoch = RunObserver.on_epoch
 
-    def send_when_warm() -> None:
-        while not (paths.events.exists() and rows_of(paths, "epoch")):
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def send(observer: RunObserver, record: EpochRecord, state: TrainState) -> None:
+        if (record.phase, record.epoch) == ("warm_start", 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        on_epoch(observer, record, state)
 
-    sender = threading.Thread(target=send_when_warm)
-    sender.start()
-    outcome = trial(tmp_path, "hisso.supervised={epochs: 100000}", "training.engine=eager")
-    sender.join()
+    monkeypatch.setattr(RunObserver, "on_epoch", send)
+    outcome = trial(tmp_path, "hisso.supervised={epochs: 3}")
     assert outcome.exit_code == 143
-    assert metrics_of(paths)["phase"] == "warm_start"
+    assert outcome.paths is not None
+    metrics = metrics_of(outcome.paths)
+    assert (metrics["phase"], metrics["epoch"]) == ("warm_start", 2)
 
 
 def test_the_time_limit_stops_training_and_is_named(
@@ -431,17 +434,8 @@ def test_the_time_limit_stops_training_and_is_named(
 def test_a_signal_stops_a_slow_loader_at_once_and_the_name_stays_free(
     tmp_path: Path, number: signal.Signals, exit_code: int
 ) -> None:
-    ready = tmp_path / "ready"
-
-    def send() -> None:
-        while not ready.exists():
-            time.sleep(0.001)
-        os.kill(os.getpid(), number)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    outcome = trial(tmp_path, "data.loader=trials.slow", f"data.kwargs={{ready: {ready}}}")
-    sender.join()
+    settings = f"data.kwargs={{ready: {tmp_path / 'ready'}, number: {int(number)}}}"
+    outcome = trial(tmp_path, "data.loader=trials.slow", settings)
     assert outcome.exit_code == exit_code
     assert outcome.paths is not None
     metrics = metrics_of(outcome.paths)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import trials
+from faults import stopped_after
 from psann.run.config.load import load_run_config
 from psann.run.config.targets import check_targets
+from psann.run.execution.resume import RunIdentity, run_identity
 from psann.run.execution.setup import read_data, training_rows
 from trials import finished, metrics_of, rows_of, trial, write_config
 
@@ -145,3 +149,22 @@ def test_odd_data_are_named_in_the_log_before_training(tmp_path: Path) -> None:
     (facts,) = (row for row in rows_of(paths, "data") if row["level"] == "DEBUG")
     assert metrics_of(paths)["data_sha256"] in facts["message"]
     assert "X_train (40, 3)" in facts["message"]
+
+
+def test_a_run_that_was_once_resumed_elsewhere_stays_inexact_and_says_each_reason_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: dict[str, Any] = {}
+
+    def somewhere(*of: Any, **facts: Any) -> RunIdentity:
+        identity = run_identity(*of, **facts)
+        return replace(identity, environment={**identity.environment, **here})
+
+    monkeypatch.setattr("psann.run.execution.resume.run_identity", somewhere)
+    for threads in (1, 2, 1, 2):
+        here["threads"] = threads
+        with stopped_after(1):
+            assert trial(tmp_path, resume=True).exit_code == 143
+    metrics = metrics_of(finished(tmp_path, resume=True))
+    assert (metrics["resumes"], metrics["resume_exact"]) == (4, False)
+    assert metrics["resume_differences"] == ["threads was 1 and is 2", "threads was 2 and is 1"]

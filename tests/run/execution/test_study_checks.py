@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from psann.run.config.load import load_run_config
+from psann.run.execution.study_checks import find_jumps
 from psann.run.verification.verify import verify_run
-from trials import finished, rows_of, trial
+from trials import finished, rows_of, trial, write_config
 
 STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
 
@@ -64,3 +68,17 @@ def test_prices_that_start_over_in_each_split_are_warned_of(tmp_path: Path) -> N
     assert len(warnings) == 2
     assert all("Do they go on without a break" in text for text in warnings)
     assert verify_run(paths.root).findings == ()
+
+
+@pytest.mark.parametrize(("move", "told"), [(0.099, []), (0.11, ["1.12"]), (-0.11, ["1.12"])])
+def test_a_jump_is_a_move_between_splits_beyond_any_inside_of_one(
+    tmp_path: Path, move: float, told: list[str]
+) -> None:
+    overrides = ["evaluation.walk_forward={folds: 1}"]
+    config = load_run_config(write_config(tmp_path), overrides=overrides)
+    train = np.exp([[0.0, 0.0], [0.1, 0.02], [0.05, 0.0]])
+    test = train[-1] * np.exp([[0.01, move], [0.02, move]])
+    splits = SimpleNamespace(arrays={"prices_train": train, "prices_test": test})
+    found = find_jumps(config, splits)
+    assert [text.partition("a factor of ")[2][:4] for text in found] == told
+    assert all("the last row of prices_train to the first of prices_test" in text for text in found)

@@ -80,6 +80,15 @@ def test_name_that_no_run_has_is_refused(folder: Path, option: str) -> None:
         list_runs(read_runs(folder), **{option: "val_rewardmean"})
 
 
+def test_numbers_come_before_texts_and_runs_without_a_value_last(tmp_path: Path) -> None:
+    for name, cores in {"a": 5, "b": "many", "c": None, "d": 3, "e": None}.items():
+        made_run(tmp_path / name, n_rows=30, n_epochs=2, hardware={"cores": cores})
+    runs = read_runs(tmp_path)
+    assert names(list_runs(runs, sort="hardware.cores")) == ["d", "a", "b", "c", "e"]
+    assert names(list_runs(runs, sort="hardware.cores", reverse=True)) == ["b", "a", "d", "c", "e"]
+    assert names(list_runs(runs, reverse=True)) == ["e", "d", "c", "b", "a"]
+
+
 def test_table_shows_true_status_and_figures(folder: Path) -> None:
     text = table(list_runs(read_runs(folder)))
     rows = {line.split()[0]: line.split() for line in text.splitlines()[2:5]}

@@ -6,10 +6,8 @@ import io
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,9 @@ import pandas as pd
 import pytest
 
 import psann.run
-from faults import exit_code_of, in_child, killed_runs
+from faults import killed_runs
 from foreign import change
+from forked import loading_run
 from psann.errors import UsageError
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
@@ -89,16 +88,10 @@ def test_run_killed_at_random_instants_is_dead_and_read_as_far_as_it_goes(tmp_pa
 
 
 def test_living_run_is_running_and_its_log_is_read_up_to_now(tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    settings = ("data.loader=trials.slow", f"data.kwargs={{ready: {ready}}}")
-    child = in_child(lambda: trial(tmp_path, *settings).exit_code)
-    while not ready.exists():
-        time.sleep(0.05)
     original = tmp_path / "out" / "run"
-    shutil.copytree(original, tmp_path / "copy")
-    living, copy = read_run(original), read_run(tmp_path / "copy")
-    os.kill(child, signal.SIGKILL)
-    assert exit_code_of(child) == -signal.SIGKILL
+    with loading_run(tmp_path):
+        shutil.copytree(original, tmp_path / "copy")
+        living, copy = read_run(original), read_run(tmp_path / "copy")
     assert (living.status, living.problems) == ("running", ())
     assert "holds the lock" in living.status_reason
     assert living.events[0]["event"] == "run_start"

@@ -69,6 +69,35 @@ def test_a_changed_curve_is_found_once_the_run_is_over(after: Callable[..., list
     assert after(change, is_over=False) == []
 
 
+SEVERAL = ("policy", "seed_4", "seed_4_delay_1", "seed_5", "ensemble", "ensemble_delay_1")
+
+
+@pytest.mark.parametrize("changed", SEVERAL)
+def test_each_curve_of_several_seeds_ends_where_its_figures_say(
+    tmp_path: Path, changed: str
+) -> None:
+    path, n_rows = tmp_path / "evaluation.npz", 3
+    net = np.ones((len(SEVERAL), n_rows)) * np.arange(1.0, len(SEVERAL) + 1)[:, None]
+    told = {name: {"cum_return": float(k)} for k, name in enumerate(SEVERAL)}
+
+    def of(who: str) -> dict[str, Any]:
+        delayed = told.get(f"{who}_delay_1")
+        return {"portfolio_metrics": told[who], "portfolio_metrics_delay_1": delayed}
+
+    per_seed = [{"seed": 4, **of("seed_4")}, {"seed": 5, **of("seed_5")}]
+    figures = {**of("policy"), "per_seed": per_seed, "ensemble": of("ensemble")}
+    arrays = {
+        **{"names": np.array(SEVERAL), "net": net, "gross": net, "time": np.arange(3.0)},
+        **{"allocations": np.ones((n_rows, 1)), "assets": np.array(["a"])},
+    }
+    path.write_bytes(npz_bytes(arrays))
+    assert problems_of_evaluation(path, figures, is_over=True) == []
+    net[SEVERAL.index(changed), -1] += 0.5
+    path.write_bytes(npz_bytes(arrays))
+    (problem,) = problems_of_evaluation(path, figures, is_over=True)
+    assert problem.startswith(f"{changed} ends at ")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
