@@ -192,6 +192,37 @@ def startup_table(result: Result) -> str:
     return f"{table(['case', 'CPU s', 'goal'], rows)}\n\n{measured(result)}"
 
 
+def waiting_table(result: Result) -> str:
+    """First fits and predictions."""
+    rows = [
+        [
+            row["case"],
+            *(number(row[f"{kind}_cpu_s"], 3) for kind in ("targets", "episodes")),
+            f"{row['goal_s']:g}",
+        ]
+        for row in result["first_fits"]
+    ]
+    first = table(["first fit of a process", "targets, CPU s", "episodes, CPU s", "goal"], rows)
+    rows = [
+        [
+            f"{row['rows']:,}",
+            number(row["scikit-learn"]["cpu_ms"], 3),
+            *(
+                cell
+                for name in ("tanh", "sine")
+                for cell in (
+                    number(row[name]["cpu_ms"], 3),
+                    times(row[name]["ratio"]),
+                    times(row[name]["goal"]),
+                )
+            ),
+        ]
+        for row in result["predictions"]
+    ]
+    head = ["rows of predict", "scikit-learn tanh, ms", "tanh, ms", "", "goal", "sine, ms", ""]
+    return f"{first}\n\n{table([*head, 'goal'], rows)}\n\n{measured(result)}"
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "updates": updates_table,
     "floors": floors_table,
@@ -201,11 +232,13 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "growth": growth_table,
     "threads": threads_table,
     "startup": startup_table,
+    "waiting": waiting_table,
 }
 _COMMANDS = {name: f"python benchmarks/{name}.py" for name in TABLES} | {
     name: f"python benchmarks/cpu.py --only {name}"
     for name in ("updates", "episodes", "seeds", "short_runs")
 }
+_COMMANDS["waiting"] = "OMP_NUM_THREADS=1 python benchmarks/waiting.py"
 _AXES = {
     "n_rows": "rows of the series",
     "n_assets": "assets (5 features each)",

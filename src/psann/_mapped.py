@@ -16,8 +16,6 @@ from numpy.typing import DTypeLike, NDArray
 
 # Small beside any machine's memory, large beside the cost of a NumPy call.
 _BLOCK_BYTES = 16 * 2**20
-# Rows of a forward pass over a whole span: its activations are held in memory.
-PASS_ROWS = 65_536
 
 
 def is_mapped(array: NDArray[Any]) -> bool:

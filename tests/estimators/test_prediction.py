@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
@@ -42,8 +43,36 @@ def test_a_row_is_predicted_the_same_in_whatever_company() -> None:
 def test_many_rows_go_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = quick(WaveResNetRegressor).fit(X, Y, context=X[:, :1])
     whole = model.predict(X, context=X[:, :1])
-    monkeypatch.setattr("psann.estimators._prediction.PASS_ROWS", 50)
-    np.testing.assert_allclose(model.predict(X, context=X[:, :1]), whole, rtol=0, atol=1e-14)
+    monkeypatch.setattr("psann.nn.passes._CPU_BYTES", 64 * 8 * 8)
+    calls = []
+    model.network_.register_forward_hook(lambda *given: calls.append(given))
+    many = np.tile(X, (3, 1))
+    got = model.predict(many, context=many[:, :1])
+    assert len(calls) == 5
+    np.testing.assert_allclose(got, np.tile(whole, (3, 1)), rtol=0, atol=1e-14)
+
+
+def test_rows_that_are_plain_numbers_already_are_not_validated_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = quick().fit(X, Y)
+    expected = model.predict(X.tolist())
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("validated")
+
+    monkeypatch.setattr("psann.estimators._prediction.validate_data", refuse)
+    np.testing.assert_array_equal(model.predict(X), expected)
+    model.predict(X.astype(np.float32))
+    for other in (X.tolist(), X.astype(">f8"), X.astype(int), X[:, :2], X[:0], X * np.nan, X[0]):
+        with pytest.raises(AssertionError, match="validated"):
+            model.predict(other)
+
+
+def test_rows_without_the_names_of_fit_are_told_of() -> None:
+    model = quick().fit(pd.DataFrame(X, columns=["a", "b", "c"]), Y)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        model.predict(X)
 
 
 def test_actions_are_the_transformed_outputs() -> None:

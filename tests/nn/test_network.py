@@ -140,3 +140,14 @@ def test_a_body_without_a_forward_pass_says_so() -> None:
 
     with pytest.raises(TypeError, match="Unfinished must define forward"):
         Unfinished()(torch.ones(1, 1))
+
+
+def test_the_width_of_a_network_is_that_of_its_widest_layer_or_end() -> None:
+    def width(n_in: int, n_out: int, **options: Any) -> int:
+        settings = {"hidden_layers": 1, "hidden_units": 8, **options}
+        return WaveResNet(
+            n_in, n_out, options=WaveOptions(**settings), rng=np.random.default_rng(0)
+        ).width
+
+    assert [width(4, 3), width(40, 3), width(4, 30)] == [8, 40, 30]
+    assert width(4, 3, n_context=2) == 16  # gains and shifts of every unit

@@ -257,6 +257,21 @@ def test_another_weight_decay_holds_inside_the_block_only() -> None:
         assert same(launched(bare)[0], launched(engine(weight_decay=0.5))[0])
 
 
+def test_a_whole_span_goes_through_in_parts_without_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = engine(wave(n_context=1))
+    carry, x = made.initial_carry(), normal(300, N_IN)
+    weights, context = carry.weights.requires_grad_(), normal(300, 1, seed=1)
+    whole = made.forward(weights, carry.buffers)(x, context, None)
+    monkeypatch.setattr("psann.nn.passes._CPU_BYTES", 64 * 8 * 4)
+    sizes: list[int] = []
+    made.network.register_forward_hook(lambda _, given, out: sizes.append(len(given[0])))
+    outputs = made.span_forward(weights, carry.buffers)(x, context, None)
+    assert sizes == [64, 64, 64, 108] and not outputs.requires_grad
+    torch.testing.assert_close(outputs, whole.detach(), rtol=0, atol=1e-6)
+
+
 def test_the_epoch_offset_shifts_the_networks_epochs() -> None:
     network = wave(w0_warmup_epochs=10, first_layer_w0=11.0)
     made = engine(network, epoch_offset=4)

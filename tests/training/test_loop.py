@@ -255,6 +255,20 @@ def test_losses_gradients_and_rewards_are_means_over_the_epoch() -> None:
     assert record.grad_norm == pytest.approx(statistics.grad_norm.mean(), rel=1e-5)
 
 
+def test_validation_sends_a_long_span_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psann.nn.passes._CPU_BYTES", 64 * 4 * 8)
+    made, span, sizes = engine(), rows(n=200), []
+    made.network.register_forward_hook(lambda _, given, out: sizes.append(len(given[0])))
+    task = phase(
+        epochs=1,
+        monitor="val_loss",
+        validate=lambda forward: Validation(loss=rows_loss(forward, span, mse_of)),
+        untrained_candidates={0: made.initial_carry().weights},
+    )
+    run(task, made)
+    assert sizes == [64, 64, 72, *[6] * 4, 64, 64, 72]
+
+
 def test_the_seconds_of_observers_are_not_counted_as_updates() -> None:
     class Slow(Diary):
         def on_launch(self, state: Any) -> None:

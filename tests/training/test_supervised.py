@@ -26,7 +26,6 @@ from psann.training.supervised import (
     row_table,
     rows_loss,
     shuffle_decision,
-    span_outputs,
 )
 from tiny_training import (
     N_IN,
@@ -290,17 +289,3 @@ def test_a_fit_that_diverges_says_where() -> None:
         fit(data=data)
     _, result = fit(data=data, max_skipped_updates=5)
     assert result.skipped_updates == 5
-
-
-def test_a_span_in_several_passes_is_the_span_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, calls = rows(), []
-
-    def forward(x: torch.Tensor, context: torch.Tensor | None, key: None) -> torch.Tensor:
-        assert context is not None and not torch.is_grad_enabled()
-        calls.append(len(x))
-        return x * context
-
-    context = torch.arange(24.0)[:, None]
-    monkeypatch.setattr("psann.training.supervised.PASS_ROWS", 10)
-    assert torch.equal(span_outputs(forward, data.X, context), data.X * context)
-    assert calls == [10, 10, 4]

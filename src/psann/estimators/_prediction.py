@@ -10,10 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
-from torch.func import functional_call
 
 from psann._device import thread_count
-from psann._mapped import PASS_ROWS
 from psann.estimators._arrays import flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
@@ -28,6 +26,7 @@ from psann.hisso.reward_context import (
 )
 from psann.hisso.transforms import TRANSFORMS
 from psann.nn.network import Network
+from psann.nn.passes import double_precision, row_passes
 
 
 class PredictionMixin(ParametrisedEstimator):
@@ -50,6 +49,8 @@ class PredictionMixin(ParametrisedEstimator):
     ) -> dict[str, Any]:
         """Validated X and y of a split in scikit-learn's manner, with the rest as given."""
         X, y = split["X"], split.get("y")
+        if not (reset or requires_y) and y is None and self._needs_no_validation(X):
+            return {**split}
         rank = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
         shape = None
         if rank > 2:
@@ -69,6 +70,17 @@ class PredictionMixin(ParametrisedEstimator):
             self.input_shape_ = shape
             self.y_ndim_ = 2 if y is None else np.ndim(y)
         return {**split, "X": X, "y": y}
+
+    def _needs_no_validation(self, X: ArrayLike) -> bool:
+        """Whether scikit-learn would give these rows back as they are, for a tenth of its time."""
+        if type(X) is not np.ndarray or X.dtype not in (np.float64, np.float32):
+            return False
+        if X.ndim != 2 or not len(X) or X.shape[1] != self.n_features_in_:
+            return False
+        if self.input_shape_ is not None or hasattr(self, "feature_names_in_"):
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            return bool(np.isfinite(X.sum()))
 
     def _prepared(
         self,
@@ -106,24 +118,17 @@ class PredictionMixin(ParametrisedEstimator):
     def _outputs(self, rows: PreparedSplit) -> Tensor:
         """Network outputs ``(N, n_out)`` in float64: a row's result depends on no other row."""
         inputs = [rows.X] if rows.context is None else [rows.X, rows.context]
-        tensors = self._double_tensors()
-        parts = []
-        with torch.no_grad(), thread_count(self.threads_):
-            for start in range(0, len(rows.X), PASS_ROWS):
-                part = slice(start, start + PASS_ROWS)
-                given = tuple(
-                    torch.from_numpy(a[part].astype(np.float64)).to(self._device) for a in inputs
-                )
-                parts.append(functional_call(self.network_, tensors, given).cpu())
-        return torch.cat(parts)
+        network, device = self.network_, self._device
+        with thread_count(self.threads_), double_precision(network):
+            parts = [
+                network(*(torch.from_numpy(a[part].astype(np.float64)).to(device) for a in inputs))
+                for part in row_passes(len(rows.X), row_bytes=8 * network.width, device=device)
+            ]
+            return torch.cat(parts).cpu()
 
     @property
     def _device(self) -> torch.device:
         return next(self.network_.parameters()).device
-
-    def _double_tensors(self) -> dict[str, Tensor]:
-        """Parameters and buffers in float64."""
-        return {name: t.double() for name, t in self.network_.state_dict().items()}
 
     def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
         """Raw outputs, in the units of the targets.

@@ -64,7 +64,7 @@ class StatefulMixin(PredictionMixin):
         if not self.stateful:
             raise ValueError("predict_sequence needs stateful=True; use predict.")
         rows = torch.from_numpy(self._prepared(X).X).to(self._device).double()
-        tensors = self._double_tensors()
+        tensors = {name: t.double() for name, t in self.network_.state_dict().items()}
         outputs = []
         with torch.no_grad(), thread_count(self.threads_):
             for row in rows:

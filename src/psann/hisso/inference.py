@@ -10,7 +10,6 @@ from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
 from psann.training.engine import Forward
 from psann.training.loop import Validation
-from psann.training.supervised import span_outputs
 
 
 def span_actions(
@@ -18,7 +17,7 @@ def span_actions(
 ) -> Tensor:
     """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
     with torch.no_grad():
-        return transform.function(span_outputs(forward, X, context).double())
+        return transform.function(forward(X, context, None).double())
 
 
 def judge_actions(

@@ -292,7 +292,7 @@ def _tempered(engine: EagerEngine, task: HISSOTask, state: TrainState) -> Best |
     engine.set_epoch(state.best.epoch)
 
     def reward_of(best: Best) -> float | None:
-        return task.validate(engine.forward(best.weights, best.buffers)).reward
+        return task.validate(engine.span_forward(best.weights, best.buffers)).reward
 
     return with_temperature(state.best, engine.layout, reward_of)
 

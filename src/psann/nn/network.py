@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from torch import Tensor, nn
 
 from psann.nn.sine import SineParam
@@ -18,6 +20,11 @@ class Network(nn.Module):
     dropout: float = 0.0
     epoch_factors: tuple[str, ...] = ()
     """Attributes that `set_epoch` moves and a forward pass only multiplies by."""
+
+    @functools.cached_property
+    def width(self) -> int:
+        """Numbers of a row where it is widest, between input and output."""
+        return max((max(p.shape) for p in self.parameters() if p.dim() == 2), default=1)
 
     @property
     def stage(self) -> int:

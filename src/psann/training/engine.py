@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from psann.nn.network import Network
+from psann.nn.passes import row_passes
 from psann.nn.state import initial_states, take_staged_states
 from psann.training.carry import (
     Carry,
@@ -182,6 +183,21 @@ class EagerEngine:
                 self.network, tensors, (x, context, key), tie_weights=False
             )
             return outputs
+
+        return call
+
+    def span_forward(self, weights: Tensor, buffers: Mapping[str, Tensor]) -> Forward:
+        """The network as a function of a whole span, whose rows go through it in parts."""
+        forward = self.forward(weights, buffers)
+
+        def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
+            row_bytes = x.itemsize * self.network.width
+            with torch.no_grad():
+                parts = [
+                    forward(x[part], None if context is None else context[part], key)
+                    for part in row_passes(len(x), row_bytes=row_bytes, device=x.device)
+                ]
+                return torch.cat(parts)
 
         return call
 

@@ -62,6 +62,7 @@ class Phase:
     monitor: MonitorName | None
     """None keeps the last weights: nothing is chosen in a warm start."""
     validate: Callable[[Forward], Validation] | None = None
+    """From the network as a function of a whole span."""
     untrained_candidates: Mapping[int, Tensor] = field(default_factory=dict)
     """Weights ``(P,)`` by seed that compete as epoch 0; needs `validate`."""
     patience: int | None = None
@@ -229,7 +230,7 @@ def _judge_untrained(phase: Phase, engine: EagerEngine, state: TrainState) -> No
         return
     engine.set_epoch(0)
     weights, buffers = phase.untrained_candidates[state.seed], state.carry.buffers
-    validation = phase.validate(engine.forward(weights, buffers))
+    validation = phase.validate(engine.span_forward(weights, buffers))
     value = _monitor_value(phase, None, validation)
     if value is not None and math.isfinite(value):
         state.best = Best(value=value, epoch=0, weights=weights, buffers=buffers)
@@ -268,7 +269,9 @@ def _run_epoch(
         started = time.perf_counter()
         validation = None
         if phase.validate is not None:
-            validation = phase.validate(engine.forward(state.carry.weights, state.carry.buffers))
+            validation = phase.validate(
+                engine.span_forward(state.carry.weights, state.carry.buffers)
+            )
         val_s = time.perf_counter() - started
         record = _summarise(phase, engine, state, validation, lr)
         records.append(

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psann._mapped import PASS_ROWS
 from psann._seed import hashed_normal, stream_generator
 from psann.losses import Loss
 from psann.training.engine import EagerEngine, Forward
@@ -116,20 +115,10 @@ def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> 
     return Decision(phase=phase, shuffle=shuffle, state_reset=state_reset, message=reason)
 
 
-def span_outputs(forward: Forward, X: Tensor, context: Tensor | None) -> Tensor:
-    """Outputs ``(N, n_out)`` of all rows of a span without gradient, in passes that fit memory."""
-    with torch.no_grad():
-        passes = [
-            forward(part, None if context is None else context[start : start + PASS_ROWS], None)
-            for start, part in zip(range(0, len(X), PASS_ROWS), X.split(PASS_ROWS), strict=True)
-        ]
-        return torch.cat(passes)
-
-
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
     """Mean loss over all rows without gradient."""
     with torch.no_grad():
-        outputs = span_outputs(forward, rows.X, rows.context)
+        outputs = forward(rows.X, rows.context, None)
         return float(_row_losses(outputs, rows.y, loss).mean())
 
 

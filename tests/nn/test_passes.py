@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from draws import normal
+from psann.nn.network import Network
+from psann.nn.passes import double_precision, row_passes
+from tiny_training import N_IN, dense, wave
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("n_rows", [1, 63, 64, 65, 127, 128, 129, 191, 192, 1000, 4096, 4159])
+@pytest.mark.parametrize("row_bytes", [2**7, 2**12, 2**14, 2**20])
+def test_passes_cover_the_rows_in_whole_tiles_and_none_is_short(
+    monkeypatch: pytest.MonkeyPatch, n_rows: int, row_bytes: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    passes = row_passes(n_rows, row_bytes=row_bytes, device=CPU)
+    rows = torch.arange(n_rows)
+    assert torch.equal(torch.cat([rows[part] for part in passes]), rows)
+    sizes = [part.stop - part.start for part in passes]
+    assert all(size % 64 == 0 for size in sizes[:-1])
+    assert len(sizes) == 1 or min(sizes) >= 64
+    # Within the budget, but for one tile and what is left over.
+    assert max(sizes) * row_bytes < max(2**20, 64 * row_bytes) + 64 * row_bytes
+
+
+def test_a_card_and_many_threads_take_more_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sizes(n_threads: int, device: str) -> list[int]:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+        parts = row_passes(100_000, row_bytes=2**10, device=torch.device(device))
+        return [part.stop - part.start for part in parts]
+
+    assert sizes(1, "cpu")[0] == 1024 and sizes(4, "cpu")[0] == 4096
+    assert sizes(1, "cuda") == [65_536, 34_464]
+
+
+def network() -> Network:
+    return wave(norm="weight", hidden_units=16)
+
+
+def test_a_network_computes_in_double_precision_inside_and_is_as_it_was_outside() -> None:
+    made, x = network(), normal(5, N_IN)
+    before = dict(made.named_parameters()) | dict(made.named_buffers())
+    expected = network().double()(x.double())
+    with double_precision(made):
+        got = made(x.double())
+    assert got.dtype == torch.float64 and torch.equal(got, expected) and not got.requires_grad
+    after = dict(made.named_parameters()) | dict(made.named_buffers())
+    assert all(after[name] is tensor for name, tensor in before.items())
+
+
+def test_a_pass_that_fails_leaves_the_network_as_it_was() -> None:
+    made = dense()
+    with pytest.raises(RuntimeError, match="shape"), double_precision(made):
+        made(torch.ones(2, N_IN + 1, dtype=torch.float64))
+    assert {p.dtype for p in made.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("n_rows", [130, 1000, 4097])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_row_has_nearly_the_result_of_one_pass_over_all(n_rows: int, dtype: torch.dtype) -> None:
+    made, x = network().to(dtype), normal(n_rows, N_IN, dtype=dtype)
+    with torch.no_grad():
+        parts = [made(x[p]) for p in row_passes(n_rows, row_bytes=2**13, device=CPU)]
+        torch.testing.assert_close(torch.cat(parts), made(x), rtol=0, atol=1e-6)
