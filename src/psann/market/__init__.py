@@ -1,0 +1,1 @@
+"""A user's own table of prices: read, aligned, split."""
