@@ -1,6 +1,8 @@
 """A user's own table of prices: read, aligned, split."""
 
-from psann.market.panel import PriceTable
+from psann.market.membership import align
+from psann.market.panel import Panel, PriceTable
+from psann.market.splits import splits
 from psann.market.tables import read_prices
 
-__all__ = ["PriceTable", "read_prices"]
+__all__ = ["Panel", "PriceTable", "align", "read_prices", "splits"]

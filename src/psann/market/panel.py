@@ -47,3 +47,45 @@ class PriceTable:
         fields = {name: _frozen(values) for name, values in self.fields.items()}
         object.__setattr__(self, "fields", MappingProxyType(fields))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Rows on which a policy acts, and who may be held on each; read-only.
+
+    What is known at row t: `dates`, `quotes`, `active` and `fields` up to t. `prices`, `halted` and
+    `ended` tell what became of a holding, which is known later, and are for the accounting alone.
+    """
+
+    dates: Dates
+    """Shape (n,), increasing."""
+    assets: tuple[str, ...]
+    """The M names."""
+    quotes: Floats
+    """Prices as read, shape (n, M); NaN where there is none."""
+    active: Bools
+    """May be held from row t to t + 1, shape (n, M): has a price on t and is of the universe."""
+    prices: Floats
+    """Value of one share that is held, shape (n, M), positive and finite: the last price while
+    there is none; after the end what the end left, unchanging; before the first price that one."""
+    halted: Bools
+    """No price on t, but one before and one after, shape (n, M): a holding can only be kept."""
+    ended: Bools
+    """The row after the last price, shape (n, M): a holding has become cash, at no cost."""
+    fields: Mapping[str, Floats]
+    """Further numbers by name, each (n, M), NaN where missing."""
+    notes: tuple[str, ...]
+    """What was decided, one sentence each."""
+    sha256: str
+    """Digest of the source."""
+
+    def __post_init__(self) -> None:
+        for name in ("dates", "quotes", "active", "prices", "halted", "ended"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        fields = {name: _frozen(values) for name, values in self.fields.items()}
+        object.__setattr__(self, "fields", MappingProxyType(fields))
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether some asset cannot be held on some row."""
+        return not bool(self.active.all())
