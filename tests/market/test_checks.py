@@ -118,6 +118,7 @@ def test_prices_near_one_with_memory_are_no_relatives() -> None:
     jumps = 1 + 0.01 * np.random.default_rng(0).standard_normal((N, 2))
     assert "Say `format: {values: relatives}` or `format: {values: prices}`" in problems(jumps)[0]
     assert problems(jumps, values="prices") == []
+    assert problems(jumps + 0.2) == []
 
 
 def test_rows_per_year_count_moves_over_the_whole_span() -> None:

@@ -67,13 +67,13 @@ def test_ranks_go_from_minus_one_to_one_and_equals_share_theirs() -> None:
 
 
 def test_ranks_and_the_market_are_of_members_only() -> None:
-    prices = walks(30, 3)
-    prices[20, 2] = np.nan
+    prices = walks(30, 4)
+    prices[20, 3] = np.nan
     panel = panel_of(prices)
-    assert sorted(FEATURES["rank"](panel, rows=5).parts[0][1][20]) == [-1.0, 0.0, 1.0]
+    ranks = FEATURES["rank"](panel, rows=5).parts[0][1][20]
+    assert (sorted(ranks[:3]), ranks[3]) == ([-1.0, 0.0, 1.0], 0.0)
     market = FEATURES["market"](panel, rows=(1,)).parts[0][1]
-    moves = np.log(prices[20, :2] / prices[19, :2])
-    assert market[20, 0] == pytest.approx(moves.mean())
+    assert market[20, 0] == pytest.approx(np.log(prices[20, :3] / prices[19, :3]).mean())
     assert market.shape == (30, 1)
 
 

@@ -61,6 +61,16 @@ def test_of_two_usual_names_for_the_same_assets_the_first_is_taken(tmp_path: Pat
     assert table.assets == ("DE1", "DE2")
 
 
+def test_a_text_that_does_not_tell_the_rows_of_a_date_apart_names_no_asset(tmp_path: Path) -> None:
+    rows = [
+        [day, "stock", wkn, x + n]
+        for day, x in zip(ISO, CLOSE.tolist(), strict=True)
+        for n, wkn in enumerate(("abc", "def"))
+    ]
+    table = read_prices(write(tmp_path / "t.csv", ["date", "sort", "wkn", "close"], rows))
+    assert table.assets == ("abc", "def")
+
+
 def test_a_named_column_of_numbers_keeps_its_zeros_as_names(tmp_path: Path) -> None:
     rows = [
         [day, number, x]

@@ -91,6 +91,8 @@ def test_assets_that_ended_long_ago_do_not_count_as_living() -> None:
     prices = walks(60, 4)
     prices[10:, 1:] = NAN
     panel = align(table_of(prices), ended={"default": 0.0})
+    # Who has not come yet is not living either.
+    assert len(align(table_of(prices[::-1])).dates) == 60
     # For 20 rows three absent assets outvote the one that trades; then they are dead.
     assert len(panel.dates) == 60 - 20
 
@@ -118,11 +120,11 @@ def test_later_rows_never_change_who_is_a_member_on_earlier_ones(seed: int, row:
 def test_the_largest_by_traded_money_are_members_by_what_was_known() -> None:
     prices = walks(100, 3)
     volume = np.tile([3.0, 2.0, 1.0], (100, 1)) / prices
-    volume[50:] = np.tile([1.0, 2.0, 30.0], (50, 1)) / prices[50:]
+    volume[50:] = np.tile([1.0, 2.0, 39.2], (50, 1)) / prices[50:]
     panel = align(table_of(prices, Volume=volume), universe={"top": 1, "by": "trailing_volume"})
     assert panel.assets == ("A", "C")
-    # C is first once its sum over 60 rows is larger: 30 k + (60 - k) > k + 3 (60 - k), k > 3.8.
-    assert panel.active[:, 1].argmax() == 50 + 3
+    # C is first once its 60 rows sum to more: 39.2 k + (60 - k) > k + 3 (60 - k), k > 2.985.
+    assert panel.active[:, 1].argmax() == 50 + 2
     assert (panel.active.sum(axis=1) == 1).all()
     assert not panel.halted.any()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from psann.market.plain_rows import parse_row
 
-DECIMALS = st.from_regex(r"[0-9]{0,20}(\.[0-9]{0,22})?", fullmatch=True).filter(lambda c: c != ".")
+DECIMALS = st.from_regex(r"[0-9]{0,20}(\.[0-9]{0,30})?", fullmatch=True).filter(lambda c: c != ".")
 
 
 @given(cells=st.lists(DECIMALS, min_size=1, max_size=12), sep=st.sampled_from(",;\t|"))

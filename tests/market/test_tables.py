@@ -290,11 +290,15 @@ def test_files_that_follow_each_other_in_time_make_one_table(tmp_path: Path) -> 
     same(read_prices(parts), THREE)
 
 
-def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    parts = [wide(tmp_path / "a.csv", THREE), wide(tmp_path / "b.csv", THREE + 1)]
-    with pytest.raises(
-        DataError, match=r"b\.csv: A0 on 2021-03-01 must have one price; got 51\.13, and 50\.13"
-    ):
+@pytest.mark.parametrize(("change", "got"), [(1.0, r"51\.13"), (-1.0, r"49\.13")])
+def test_files_that_contradict_each_other_are_refused(
+    change: float, got: str, tmp_path: Path
+) -> None:
+    parts = [wide(tmp_path / "a.csv", THREE), wide(tmp_path / "b.csv", THREE + change)]
+    message = (
+        rf"b\.csv: A0 on 2021-03-01 must have one price; got {got}, and 50\.13 in another file"
+    )
+    with pytest.raises(DataError, match=message):
         read_prices(parts)
 
 

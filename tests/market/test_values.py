@@ -23,6 +23,12 @@ def test_one_column_with_a_certain_comma_settles_the_points_of_another(tmp_path:
     np.testing.assert_array_equal(table.prices, [[1234, 1.5], [2345, 2.5], [3456, 3.5]])
 
 
+def test_between_commas_a_point_is_a_decimal_one(tmp_path: Path) -> None:
+    rows = [[d, f"{1.234 + n:.3f}", "0.5%"] for n, d in enumerate(ISO)]
+    table = read_prices(write(tmp_path / "t.csv", ["Date", "Price", "Change %"], rows))
+    np.testing.assert_allclose(table.prices[:, 0], [1.234, 2.234, 3.234])
+
+
 def test_a_further_field_that_is_no_number_is_left_out_and_said(tmp_path: Path) -> None:
     rows = [
         [d, 1.5 + n, vol] for n, (d, vol) in enumerate(zip(ISO, ["1.2M", "5", "7"], strict=True))

@@ -21,9 +21,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Moments = NDArray[np.datetime64]
 
-_MEMORY = (
-    20  # rows after which an asset without a price no longer counts as one that could have one
-)
+# Rows after which an asset without a price no longer counts as one that could have one.
+_MEMORY = 20
 _VOLUME_ROWS = 60
 # What a total loss leaves: a price has to be positive, and wealth is not that exact.
 _NOTHING = 1e-12
