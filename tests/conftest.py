@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import pytest
+
+from made_tables import prices, wide
 
 # Started under nohup or in the background of a script, the suite would inherit an ignored SIGHUP or
 # SIGINT, which the command rightly leaves ignored; the tests of signals mean a process that was
 # started plainly.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the table `prices.csv` of `own_prices.yaml`, in what is the working directory then."""
+    folder = tmp_path_factory.mktemp("own")
+    monkeypatch.chdir(folder)
+    return wide(folder / "prices.csv", prices(750, 5), ["AAA", "BBB", "CCC", "DDD", "EEE"])
