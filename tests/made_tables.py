@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import yaml
 from psann.errors import DataError
 from psann.market import PriceTable, read_prices
 
+Cure = dict[str, object]
 FIRST = datetime.date(2021, 3, 1)
 
 
@@ -81,7 +82,7 @@ def german(number: float, decimals: int = 2) -> str:
     return f"{number:,.{decimals}f}".translate(str.maketrans(",.", ".,"))
 
 
-def cures_of(error: DataError) -> list[list[dict[str, object]]]:
+def cures_of(error: DataError) -> list[list[Cure]]:
     """For each problem the options that it offers to paste, alternatives beside each other."""
     found = []
     for problem in error.problems:
@@ -92,16 +93,16 @@ def cures_of(error: DataError) -> list[list[dict[str, object]]]:
 
 
 def follow(
-    source: object, pick: int = 0, **options: object
-) -> tuple[PriceTable, dict[str, object]]:
-    """Read by pasting what the messages say, the alternative `pick` of each, until it works."""
+    source: object, pick: Callable[[list[Cure]], Cure], **options: object
+) -> tuple[PriceTable, Cure]:
+    """Read by pasting what the messages say, of alternatives the one picked, until it works."""
     for _ in range(6):
         try:
             return read_prices(source, **options), options  # type: ignore[arg-type]
         except DataError as error:
             before = dict(options)
             for alternatives in cures_of(error):
-                cure = alternatives[pick % len(alternatives)]
+                cure = pick(alternatives)
                 both = {**dict(options.get("format") or {}), **dict(cure.get("format") or {})}  # type: ignore[call-overload]
                 options = {**options, **cure, **({"format": both} if both else {})}
             if options == before:

@@ -50,6 +50,9 @@ def test_targets_are_parts_of_what_is_not_locked() -> None:
     # From the orders alone: 0.5 = f + 0.1 (0.5 + f), f = 0.45 / 1.1.
     wealth = simulate(actions, prices, halted=halted, trans_cost=0.1, cost="exact")
     assert wealth[-1] == pytest.approx(0.5 + 2 * 0.45 / 1.1)
+    # Of target weights 0.5 leave A and 0.5 come to B; then 0.5 leave C, which trades again, for B.
+    wealth = simulate(actions, prices, halted=halted, trans_cost=0.1, cost="target_l1")
+    np.testing.assert_allclose(wealth, [1.0, 0.9, 1.35 - 0.1 * 0.9])
 
 
 @SOME

@@ -29,6 +29,7 @@ def test_a_bar_is_drawn_for_each_run_of_rows_with_a_price() -> None:
     _, below = draw(table_of(HOLEY)).axes
     bars = [collection.get_paths() for collection in below.collections]
     assert [len(paths) for paths in bars] == [1, 1, 2]
+    assert [np.mean(paths[0].vertices[[0, 2], 1]) for paths in bars] == pytest.approx([0, 1, 2])
     first, second = (path.vertices[:, 0] for path in bars[2])
     days = (table_of(HOLEY).dates - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
     assert (first.min(), first.max(), second.min()) == (days[0], days[20], days[25])

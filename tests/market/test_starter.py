@@ -77,6 +77,7 @@ def test_ends_are_told_in_the_config(tmp_path: Path) -> None:
 
 def test_a_border_near_the_first_row_of_a_month_is_moved_there() -> None:
     config = yaml.safe_load(starter_config(table_of(walks(1000, 2)), "p.csv"))
+    assert config["evaluation"]["periods_per_year"] == 252  # 261 weekdays, less holidays
     split = config["data"]["kwargs"]["split"]
     # Rows 599 and 799 are 2023-06-16 and 2024-03-22; months begin 11 and 6 rows away.
     assert [str(split[name]) for name in ("val", "test")] == ["2023-06-01", "2024-04-01"]

@@ -517,13 +517,13 @@ def test_a_table_that_can_be_read_in_two_ways_is_refused(
         read_prices(make(tmp_path))
 
 
-@pytest.mark.parametrize("pick", [0, 1])
+@pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("make", [make for make, _ in REFUSED.values()], ids=REFUSED.keys())
 def test_each_advice_of_a_refusal_reads_the_very_table(
-    make: Callable[[Path], Path], pick: int, tmp_path: Path
+    make: Callable[[Path], Path], place: int, tmp_path: Path
 ) -> None:
     path = make(tmp_path)
-    table, options = follow(path, pick)
+    table, options = follow(path, lambda alternatives: alternatives[place])
     assert options
     assert len(table.dates) >= 9
     assert (table.prices[np.isfinite(table.prices)] > 0).all()
@@ -533,7 +533,7 @@ def test_all_problems_of_a_table_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_prices(_french(tmp_path))
     assert len(caught.value.problems) == 3
-    table, _ = follow(_french(tmp_path))
+    table, _ = follow(_french(tmp_path), lambda alternatives: alternatives[0])
     np.testing.assert_allclose(
         table.prices[1:] / table.prices[:-1], THREE[2:] / THREE[1:-1], atol=1e-4
     )

@@ -244,6 +244,7 @@ class _Reader:
         head: list[tuple[int, str]],
         findings: Findings,
     ) -> Sheet:
+        self.has_quotes = any('"' in line for _, line in head)
         first = self._first_number(head)
         columns = None if first is None else self._read_plain(open_lines(), first)
         if columns is None:
@@ -255,6 +256,7 @@ class _Reader:
             columns=columns,
             lines=self.lines,
             sep=self.plan.sep,
+            has_quotes=self.has_quotes,
         )
         return _tell_of_strays(self.strays, sheet, findings)
 
@@ -287,7 +289,7 @@ class _Reader:
         rows = [[c.strip() for c in _split(line, self.plan.sep)] for _, line in head]
         rows = [row for row in rows if len(row) == self.width][self.plan.n_header :]
         names = self.plan.levels[-1] if self.plan.levels else [""] * self.width
-        first, has_point = 0, self.plan.sep == ","
+        first, has_point = 0, self.plan.sep == "," and not self.has_quotes
         for place, cells in enumerate(zip(*rows, strict=True)):
             present = [cell for cell in cells if cell not in USUAL_MISSING]
             is_plain = all(map(PLAIN.fullmatch, present))

@@ -245,7 +245,8 @@ def ask_of_fields(sheet: Sheet, values: Mapping[str | None, Floats], findings: F
 def _highest_to_lowest(values: Mapping[str | None, Floats]) -> list[str]:
     for high, top in values.items():
         inside = [n for n, v in values.items() if n != high and _is_between(v, 0.5 * top, top)]
-        for low in inside:
+        # Where prices hardly differ, being below or above says nothing.
+        for low in (n for n in inside if (values[n] < top).mean() > 0.8):
             others = [n for n in inside if n != low and _is_between(values[n], values[low], top)]
             if len(others) >= 2:
                 return [str(name) for name in values if name in (high, low, *others)]

@@ -28,6 +28,7 @@ class Sheet:
     lines: Sequence[int] | None
     """Line of the file for each row; None for what has no lines."""
     sep: str | None = None
+    has_quotes: bool = False
     zone: str | None = None
     """Zone in which the source itself keeps its dates, which are UTC here."""
 

@@ -72,9 +72,8 @@ def _reading(
         if isinstance(column.cells, list):
             numerals.update(column.cells)
     numerals = {cell for cell in numerals - missing if is_numeral(cell)}
-    has_comma = any("," in cell for cell in numerals)
-    # Between commas a number cannot have one unless in quotes; then its point is a decimal one.
-    decimal = "." if sheet.sep == "," and not has_comma else None
+    # Between commas, and without quotes, a number has no comma: its point is a decimal one.
+    decimal = "." if sheet.sep == "," and not sheet.has_quotes else None
     readings = find_readings(
         numerals, decimal=format.decimal or decimal, thousands=format.thousands
     )
