@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from made_tables import prices, wide
 
 # Started under nohup or in the background of a script, the suite would inherit an ignored SIGHUP or
 # SIGINT, which the command rightly leaves ignored; the tests of signals mean a process that was
@@ -52,3 +55,11 @@ def _no_trouble_is_left() -> Iterator[None]:
     from trials import TROUBLE
 
     TROUBLE.plan(0)
+
+
+@pytest.fixture
+def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the table `prices.csv` of `own_prices.yaml`, in what is the working directory then."""
+    folder = tmp_path_factory.mktemp("own")
+    monkeypatch.chdir(folder)
+    return wide(folder / "prices.csv", prices(750, 5), ["AAA", "BBB", "CCC", "DDD", "EEE"])

@@ -1,29 +1,60 @@
-"""A broker's book, order by order: shares, money, fees. It shares no line with the package."""
+"""A broker's book, order by order: shares, money, fees. It shares no line with the package.
+
+Rules where assets come, halt and end:
+
+- Targets are parts of the *free* wealth: all but what halted positions are worth.
+- On a row on which an asset is halted its shares are neither bought nor sold.
+- On the row on which an asset has ended, its shares are money at that row's price, without a fee.
+- Whoever leaves a universe with a price has the target 0, and is sold for the usual fee.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def simulate(actions, prices, *, trans_cost=0.0, initial="invested", cost="drift"):
+def simulate(
+    actions,
+    prices,
+    *,
+    trans_cost=0.0,
+    initial="invested",
+    cost="drift",
+    halted=None,
+    ended=None,
+):
     """Wealth after each row, shape (T,), of an account that follows the target weights.
 
-    What the targets leave over stays as money; without cash the rows have to sum to 1.
+    What the targets leave over stays as money; without cash the rows have to sum to 1, or to 0
+    where there is nobody to hold. `halted` and `ended` are shape (T, M), as of a panel of prices.
     """
     targets = [[float(weight) for weight in row] for row in actions]
     quotes = [[float(price) for price in row] for row in prices]
+    nobody = [[False] * len(quotes[0])] * len(quotes)
+    stuck = nobody if halted is None else [[bool(cell) for cell in row] for row in halted]
+    gone = nobody if ended is None else [[bool(cell) for cell in row] for row in ended]
     first = targets[0] if initial == "invested" else [0.0] * len(targets[0])
     shares = [weight / quote for weight, quote in zip(first, quotes[0], strict=True)]
     money = 1.0 - sum(first)
     wealth = [1.0]
     for row in range(len(quotes) - 1):
+        shares, money = _settle(shares, money, quotes[row], gone[row])
         worth = money + _value(shares, quotes[row])
         orders = {"drift": _fee_from_all, "exact": _fee_from_orders, "target_l1": _no_fee}[cost]
-        shares, money = orders(shares, quotes[row], worth, targets[row], trans_cost)
+        shares, money = orders(shares, quotes[row], worth, targets[row], trans_cost, stuck[row])
         if cost == "target_l1":
-            moved = _distance(targets[row + 1], targets[row])
+            held = [s * price / worth for s, price in zip(shares, quotes[row], strict=True)]
+            moved = _moved(
+                held,
+                shares,
+                money,
+                targets[row + 1],
+                quotes[row + 1],
+                stuck[row + 1],
+                gone[row + 1],
+            )
             if row == 0 and initial == "cash":
-                moved += _distance(targets[0], [0.0] * len(targets[0]))
+                moved += sum(abs(weight) for weight in held)
             # Booked as a debt; it shrinks every position alike when it is settled.
             debt = trans_cost * moved * worth
             after = money + _value(shares, quotes[row + 1])
@@ -33,29 +64,62 @@ def simulate(actions, prices, *, trans_cost=0.0, initial="invested", cost="drift
     return np.array(wealth)
 
 
-def _no_fee(shares, quote, worth, target, trans_cost):
-    wanted = [weight * worth / price for weight, price in zip(target, quote, strict=True)]
+def _settle(shares, money, quote, gone):
+    """Pay out what has ended."""
+    paid = sum(s * price for s, price, over in zip(shares, quote, gone, strict=True) if over)
+    return [0.0 if over else s for s, over in zip(shares, gone, strict=True)], money + paid
+
+
+def _no_fee(shares, quote, worth, target, trans_cost, stuck):
+    free = worth - _value_of(shares, quote, stuck)
+    wanted = [
+        held if halt else weight * free / price
+        for held, weight, price, halt in zip(shares, target, quote, stuck, strict=True)
+    ]
     return wanted, worth - _value(wanted, quote)
 
 
-def _fee_from_all(shares, quote, worth, target, trans_cost):
+def _fee_from_all(shares, quote, worth, target, trans_cost, stuck):
     """Trade to the target first, then every position and the money pay their part of the fee."""
-    wanted, money = _no_fee(shares, quote, worth, target, trans_cost)
+    wanted, money = _no_fee(shares, quote, worth, target, trans_cost, stuck)
     bought = sum(max(0.0, w - s) * p for w, s, p in zip(wanted, shares, quote, strict=True))
     sold = sum(max(0.0, s - w) * p for w, s, p in zip(wanted, shares, quote, strict=True))
     kept = 1 - trans_cost * (bought + sold) / worth
     return [held * kept for held in wanted], money * kept
 
 
-def _fee_from_orders(shares, quote, worth, target, trans_cost):
-    """Find by bisection the account value whose orders leave exactly that value after fees."""
-    held = [s * p for s, p in zip(shares, quote, strict=True)]
-    low, high = 0.0, worth
+def _fee_from_orders(shares, quote, worth, target, trans_cost, stuck):
+    """Find by bisection the free wealth whose orders leave exactly that after their fees."""
+    held = [0.0 if halt else s * p for s, p, halt in zip(shares, quote, stuck, strict=True)]
+    locked = _value_of(shares, quote, stuck)
+    low, high = 0.0, worth - locked
     for _ in range(60):
         middle = (low + high) / 2
-        fee = trans_cost * _distance([weight * middle for weight in target], held)
-        low, high = (middle, high) if middle + fee < worth else (low, middle)
-    return _no_fee(shares, quote, low, target, trans_cost)
+        wanted = [
+            0.0 if halt else weight * middle for weight, halt in zip(target, stuck, strict=True)
+        ]
+        fee = trans_cost * _distance(wanted, held)
+        low, high = (middle, high) if middle + fee < worth - locked else (low, middle)
+    return _no_fee(shares, quote, low + locked, target, trans_cost, stuck)
+
+
+def _moved(held, shares, money, target, quote, stuck, gone):
+    """Distance from the weights held now to those wanted on the next row, of whom can trade there.
+
+    What the next row pays out has left the book before its orders are written.
+    """
+    after, paid = _settle(shares, money, quote, gone)
+    worth = paid + _value(after, quote)
+    free = 1 - _value_of(after, quote, stuck) / worth if worth > 0 else 0.0
+    return sum(
+        abs(weight * free - before)
+        for weight, before, halt, over in zip(target, held, stuck, gone, strict=True)
+        if not halt and not over
+    )
+
+
+def _value_of(shares, quote, chosen):
+    return sum(s * p for s, p, is_one in zip(shares, quote, chosen, strict=True) if is_one)
 
 
 def _value(shares, quote):

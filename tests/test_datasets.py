@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from psann import datasets
 from psann.errors import DataError
+from psann.market.feature_kinds import log_moves
 
 SPLITS = ("train", "val", "test")
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements-data.txt"
@@ -168,7 +169,7 @@ def test_unscaled_features_use_their_own_and_earlier_rows_only(row):
     prices = _random_prices(3)
     corrupted = prices.copy()
     corrupted[row + 1 :] *= 3.0
-    before, after = datasets._log_moves(prices), datasets._log_moves(corrupted)
+    before, after = log_moves(prices), log_moves(corrupted)
     assert np.array_equal(before[: row + 1], after[: row + 1])
     assert (before[row + 1] != after[row + 1]).all()
 

@@ -23,6 +23,7 @@ SMOKE = FOLDER / "wave_resnet_cpu_smoke.yaml"
 
 by_template = pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 # The CUDA template says on a CPU that mixed precision has no effect there, as it should.
+pytestmark = pytest.mark.usefixtures("own_prices")
 tells_of_precision = pytest.mark.filterwarnings("default:mixed_precision has no effect")
 
 

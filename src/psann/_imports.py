@@ -40,7 +40,7 @@ _TOOLS = frozenset((
 ))
 # fmt: on
 
-_OWN_MODULES = ("psann.datasets", "psann.estimators", "psann.hisso.rewards")
+_OWN_MODULES = ("psann.datasets", "psann.estimators", "psann.hisso.rewards", "psann.market")
 
 
 def import_object(target: str, *, who: str, only_import: Sequence[str] = ()) -> Any:

@@ -2,16 +2,7 @@
 
 Every function returns a dict of float64 arrays `X_* y_* prices_* time_*` for `train`, `val` and
 `test`, ready for `fit` and for `data.loader` in a config; where the columns have names, they are
-`asset_names`. The rules are the same for all:
-
-- Row `t` of X goes with row `t` of the prices; `time_*` is strictly increasing.
-- The splits follow each other without a gap and share no row. The move from the last row of one
-  split to the first row of the next belongs to neither.
-- `y` is what a holding earns *inside* its split: the simple return to the next row, and 0 on the
-  last row of a split, which has no next row. So no target holds a price of a later split.
-- Features of real series use prices up to and including their own row; in validation and test
-  they look back over the border, as they would in use. Rows without a full history are dropped,
-  which shortens training only.
+`asset_names`. The rules are those of `psann.market.splits`.
 
 The real series are read from files that other packages install. Those packages are located but
 never imported, and a file whose SHA-256 differs from the tested one is refused.
@@ -31,14 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
+from psann.market.feature_kinds import HORIZONS, log_moves
+from psann.market.features import scaled
+from psann.market.splits import assemble, spans
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
 Data = dict[str, Floats | Names]
 
-_HORIZONS = (1, 2, 3, 5, 10, 20)  # rows over which the features of real series look back
-_HISTORY = max(_HORIZONS)
-_CLIP = 4.0
+_HISTORY = max(HORIZONS)
 
 
 @dataclass(frozen=True)
@@ -284,7 +276,7 @@ def make_planted_signal(
     X = generator.standard_normal(prices.shape)
     foretold = np.delete(np.arange(len(returns)), [first - 1, second - 1])
     X[foretold] = rho * z[foretold] + math.sqrt(1.0 - rho**2) * X[foretold]
-    return _assemble(X, prices, dates, (0, first, second)) | {"asset_names": names}
+    return assemble(X, prices, dates, (0, first, second)) | {"asset_names": names}
 
 
 def make_smoke_market(
@@ -342,7 +334,7 @@ def make_smoke_market(
     moves = 0.01 * (strength * signal + math.sqrt(1.0 - strength**2) * noise)
     prices = 100.0 * np.exp(np.cumsum(moves[:-1], axis=0))
     X = np.hstack([signal[1:], moves[:-1] / 0.01])
-    return _assemble(X, prices, _row_numbers(rows), (0, *borders))
+    return assemble(X, prices, _row_numbers(rows), (0, *borders))
 
 
 def make_toy_hisso(
@@ -406,7 +398,7 @@ def make_toy_hisso(
     X += 0.05 * generator.standard_normal(X.shape)
     y = X @ generator.uniform(-0.5, 0.5, (features, 3))
     data = {}
-    for split, rows in _spans(steps, (0, n_train, n_train + n_val)).items():
+    for split, rows in spans(steps, (0, n_train, n_train + n_val)).items():
         data[f"X_{split}"] = X[rows]
         data[f"y_{split}"] = y[rows]
         data[f"prices_{split}"] = np.cumsum(np.abs(y[rows]) + 1.0, axis=0)
@@ -490,46 +482,10 @@ def _borders(
     return val, test
 
 
-def _spans(n_rows: int, starts: tuple[int, int, int]) -> dict[str, slice]:
-    train, val, test = starts
-    return {"train": slice(train, val), "val": slice(val, test), "test": slice(test, n_rows)}
-
-
 def _market(
     prices: Floats, time: Floats, train_fraction: float, val_fraction: float
 ) -> dict[str, Floats]:
     """Make the data set of a price series, with the features that `load_sp500_20` describes."""
     val, test = _borders(len(prices), train_fraction, val_fraction, first=_HISTORY)
-    moves = _log_moves(prices)
-    scale = moves[_HISTORY:val].std()
-    X = np.clip(moves / scale, -_CLIP, _CLIP)
-    return _assemble(X, prices, time, (_HISTORY, val, test))
-
-
-def _log_moves(prices: Floats) -> Floats:
-    """Take log returns over the last k rows over sqrt(k), k in _HORIZONS; 0 without history."""
-    logs = np.log(prices)  # (N, M)
-    moves = np.zeros((len(_HORIZONS), *logs.shape))  # (K, N, M)
-    for block, k in zip(moves, _HORIZONS, strict=True):
-        block[k:] = (logs[k:] - logs[:-k]) / math.sqrt(k)
-    return np.hstack(list(moves))  # (N, K M)
-
-
-def _assemble(
-    X: Floats, prices: Floats, time: Floats, starts: tuple[int, int, int]
-) -> dict[str, Floats]:
-    """Cut rows into splits and add the returns earned inside each."""
-    data = {}
-    for split, rows in _spans(len(prices), starts).items():
-        held = prices[rows]
-        y = np.zeros_like(held)
-        y[:-1] = held[1:] / held[:-1] - 1.0
-        data.update(
-            {
-                f"X_{split}": X[rows],
-                f"y_{split}": y,
-                f"prices_{split}": held,
-                f"time_{split}": time[rows],
-            }
-        )
-    return data
+    X = scaled(log_moves(prices), slice(_HISTORY, val))
+    return assemble(X, prices, time, (_HISTORY, val, test))

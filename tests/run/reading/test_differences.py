@@ -18,7 +18,6 @@ from psann.run.directory.columns import COLUMNS
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.differences import (
     ABSENT,
-    bit_differences,
     circumstances,
     config_differences,
     group_by_config,

@@ -1,0 +1,344 @@
+"""What prices must be, and what in them looks suspicious."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.market.columns import plain
+from psann.market.dates import Dates, show
+from psann.market.findings import Findings, listed, paste
+from psann.market.options import Format
+
+Floats = NDArray[np.float64]
+
+_SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)
+_STALE = 10
+_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 100.0, 1.5)
+_BLOCK = 64  # columns looked at together, so that a wide table is not copied
+
+
+def to_prices(
+    values: Floats, *, dates: Dates, assets: Sequence[str], format: Format, findings: Findings
+) -> Floats:
+    """Make prices of what a table holds, and ask where it holds something else.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, M)
+        In order of time.
+    dates : ndarray of shape (n,)
+    assets : sequence of str
+    format : Format
+        Of which `values` says what they are.
+    findings : Findings
+
+    Returns
+    -------
+    ndarray of shape (n, M)
+        The values, or what they compound to from 1: the first is 1 plus the first return.
+    """
+    kind = format.values or "prices"
+    if kind == "prices":
+        if format.price_sign == "absolute":
+            n_negative = int((values < 0).sum())
+            findings.say(f"prices: {n_negative} below 0 were taken by their size.")
+            values = np.abs(values)
+        _ask_of_low(values, dates, assets, findings)
+        if format.values is None:
+            _ask_of_relatives(values, assets, findings)
+        return values
+    growth = _growth(values, kind)
+    _ask_of_sentinels(values, findings)
+    with np.errstate(invalid="ignore"):
+        impossible = growth <= 0.0
+    if impossible.any():
+        _ask_of_ruin(values, impossible, dates=dates, assets=assets, kind=kind, findings=findings)
+    if kind == "returns" and np.nanmedian(np.abs(values)) > 0.15:
+        findings.ask(
+            "format.values says returns; half of them are larger than 15 %.",
+            {"format": {"values": "percent_returns"}},
+        )
+    holes = np.isnan(growth)
+    inner = holes & np.logical_or.accumulate(~holes) & np.logical_or.accumulate(~holes[::-1])[::-1]
+    if inner.any():
+        findings.say(
+            f"prices: {int(inner.sum())} returns inside a series are missing; nothing was earned "
+            "over them."
+        )
+    prices = np.cumprod(np.where(holes, 1.0, growth), axis=0, dtype=np.float64)
+    prices[holes] = np.nan
+    findings.say(f"prices: {kind} compounded from 1; the first of each asset sets its level.")
+    return prices
+
+
+def _growth(values: Floats, kind: str) -> Floats:
+    if kind == "log_returns":
+        return np.exp(values)
+    if kind == "relatives":
+        return values
+    return 1.0 + (values / 100.0 if kind == "percent_returns" else values)
+
+
+def _places(
+    mask: NDArray[np.bool_], values: Floats, dates: Dates, assets: Sequence[str]
+) -> tuple[int, str]:
+    row, column = divmod(int(mask.argmax()), mask.shape[1])
+    return int(mask.sum()), f"{assets[column]} on {show(dates[row])}: {values[row, column]:.10g}"
+
+
+def _ask_of_low(values: Floats, dates: Dates, assets: Sequence[str], findings: Findings) -> None:
+    low = values <= 0.0
+    if not low.any():
+        return
+    n_low, first = _places(low, values, dates, assets)
+    problem = f"Prices must be more than 0; got {n_low} that are not, first {first}."
+    distinct = np.unique(values[low])
+    size = float(np.nanmedian(np.abs(values)))
+    if len(distinct) == 1 and (n_low > 1 or distinct[0] in (0.0, *_SENTINELS)):
+        token = f"{distinct[0]:g}"
+        findings.ask(problem, {"format": {"missing": [token]}}, cure="if it stands for no price.")
+    elif n_low > 0.05 * np.isfinite(values).sum():
+        kinds = ["percent_returns"] if size > 0.15 else ["returns", "log_returns"]
+        findings.ask(
+            problem + " They look like returns.",
+            *({"format": {"values": kind}} for kind in kinds),
+        )
+    else:
+        findings.ask(
+            problem,
+            {"format": {"price_sign": "absolute"}},
+            cure="if the sign marks a mean of bid and ask; else correct the cells, or list them "
+            "in format.missing.",
+        )
+
+
+def _ask_of_sentinels(values: Floats, findings: Findings) -> None:
+    found = [sentinel for sentinel in _SENTINELS if (values == sentinel).any()]
+    if found:
+        tokens = [f"{sentinel:g}" for sentinel in found]
+        findings.ask(
+            f"Returns must be real; {listed(tokens)} usually stand for a missing one.",
+            {"format": {"missing": tokens}},
+        )
+
+
+def _ask_of_ruin(
+    values: Floats,
+    impossible: NDArray[np.bool_],
+    *,
+    dates: Dates,
+    assets: Sequence[str],
+    kind: str,
+    findings: Findings,
+) -> None:
+    n_bad, first = _places(impossible, values, dates, assets)
+    findings.ask(
+        f"format.values says {kind}, which must leave something of a price; got {n_bad} that do "
+        f"not, first {first}.",
+        cure="List what stands for a missing one in `format: {missing: [...]}`; the loss of an "
+        "asset that ends is told by `ended`.",
+    )
+
+
+def _ask_of_relatives(values: Floats, assets: Sequence[str], findings: Findings) -> None:
+    """Relatives lie around 1 and forget where they were; prices near 1 do not."""
+    if len(values) < 20:
+        return
+    alike = []
+    for names, block in _blocks(assets, values):
+        many = np.isfinite(block).sum(axis=0) >= 20
+        names = [name for name, enough in zip(names, many, strict=True) if enough]
+        block = block[:, many]
+        with np.errstate(invalid="ignore"):
+            near = (np.nanmax(block, 0) < 3.0) & (np.nanmin(block, 0) > 0.3)
+            near &= np.abs(np.nanmean(block, 0) - 1.0) < 0.02
+            jumps = np.nanvar(np.diff(block, axis=0), 0) > np.nanvar(block, 0)
+        alike += [name for name, like in zip(names, near & jumps, strict=True) if like]
+    if len(alike) * 2 > len(assets):
+        findings.ask(
+            f"Prices must be told from relatives; {listed(alike)} lie around 1 without memory.",
+            {"format": {"values": "relatives"}},
+            {"format": {"values": "prices"}},
+        )
+
+
+def _blocks(assets: Sequence[str], values: Floats) -> Iterator[tuple[Sequence[str], Floats]]:
+    """Yield columns that have a value, a few at a time."""
+    known = [bool(np.isfinite(column).any()) for column in values.T]
+    for first in range(0, len(assets), _BLOCK):
+        some = [place for place in range(first, min(first + _BLOCK, len(assets))) if known[place]]
+        if some:
+            yield [assets[place] for place in some], values[:, some]
+
+
+# ---------------------------------------------------------------------------------- oddities
+
+
+def note_oddities(
+    dates: Dates,
+    assets: Sequence[str],
+    prices: Floats,
+    fields: Mapping[str, Floats],
+    *,
+    is_compounded: bool,
+    findings: Findings,
+) -> None:
+    """Say what in prices is allowed but seldom meant.
+
+    Parameters
+    ----------
+    dates : ndarray of shape (n,)
+    assets : sequence of str
+    prices : ndarray of shape (n, M)
+    fields : mapping of str to ndarray of shape (n, M)
+        Of which High and Low are held against the price.
+    is_compounded : bool
+        The prices are made of returns, in which no share is split.
+    findings : Findings
+        Gets one note for each kind.
+    """
+    if len(assets) == 1:
+        findings.say(f"assets: only one, {assets[0]}; a portfolio of one has nothing to choose.")
+    _note_presence(dates, assets, prices, findings)
+    by_name = {plain(name): values for name, values in fields.items()}
+    if not is_compounded:
+        _note_splits(dates, assets, prices, by_name, findings)
+    _note_stale(dates, assets, prices, findings)
+    _note_range(dates, assets, prices, by_name, findings)
+    _note_delistings(assets, by_name, findings)
+    if (rate := rows_per_year(dates)) is not None:
+        findings.say(f"rows per year: about {rate:.0f}.")
+
+
+def rows_per_year(dates: Dates) -> float | None:
+    """Rows per year of 365.25 days, over the whole span; None for fewer than three rows.
+
+    Examples
+    --------
+    >>> rows_per_year(np.arange("2020-01", "2024-01", dtype="datetime64[M]"))
+    12.0...
+    """
+    if len(dates) < 3:
+        return None
+    seconds = dates.astype("datetime64[s]").astype(np.int64)
+    days = float(seconds[-1] - seconds[0]) / 86400.0
+    return (len(dates) - 1) / days * 365.25 if days > 0 else None
+
+
+def _note_presence(dates: Dates, assets: Sequence[str], prices: Floats, findings: Findings) -> None:
+    late, ended, halted = [], [], []
+    n_rows = len(dates)
+    for names, block in _blocks(assets, prices):
+        known = np.isfinite(block)
+        first = known.argmax(axis=0)
+        last = n_rows - 1 - known[::-1].argmax(axis=0)
+        n_holes = last - first + 1 - known.sum(axis=0)
+        for name, f, e, holes in zip(names, first, last, n_holes, strict=True):
+            if f > 0:
+                late.append(f"{name} ({show(dates[f])})")
+            if e < n_rows - 1:
+                ended.append(f"{name} ({show(dates[e])})")
+            if holes:
+                halted.append(f"{name} ({int(holes)})")
+    for what, names in (
+        ("listed late, with their first dates", late),
+        ("ended before the table, with their last dates", ended),
+        ("without a price on rows between others, with their number", halted),
+    ):
+        if names:
+            findings.say(f"{what}: {listed(names)}.")
+
+
+def _note_splits(
+    dates: Dates,
+    assets: Sequence[str],
+    prices: Floats,
+    by_name: Mapping[str, Floats],
+    findings: Findings,
+) -> None:
+    """A move by the factor of a split, or any large one where a factor of the source changes."""
+    told = []
+    for place, name in enumerate(assets):
+        rows = np.flatnonzero(np.isfinite(prices[:, place]))
+        series = prices[rows, place]
+        ratio = series[1:] / series[:-1]
+        for move in np.flatnonzero((ratio < 0.7) | (ratio > 1.45)):
+            factor = max(ratio[move], 1.0 / ratio[move])
+            is_near = min(abs(factor / split - 1.0) for split in _SPLITS) < 0.06
+            if is_near or _has_factor(by_name, rows[move], rows[move + 1], place):
+                told.append(
+                    f"{name} on {show(dates[rows[move + 1]])} ({series[move]:g} to "
+                    f"{series[move + 1]:g})"
+                )
+    if told:
+        findings.say(f"moves like those of share splits: {listed(told, 5)}.")
+
+
+def _has_factor(by_name: Mapping[str, Floats], before: int, after: int, place: int) -> bool:
+    ratios = [by_name[name][after, place] for name in ("splitratio", "splits") if name in by_name]
+    changes = [
+        by_name[name][after, place] - by_name[name][before, place]
+        for name in ("cfacpr", "splitfactor")
+        if name in by_name
+    ]
+    return any(ratio not in (0.0, 1.0) for ratio in ratios) or any(changes)
+
+
+def _note_stale(dates: Dates, assets: Sequence[str], prices: Floats, findings: Findings) -> None:
+    told = []
+    for place, name in enumerate(assets):
+        rows = np.flatnonzero(np.isfinite(prices[:, place]))
+        if (first := _first_run(np.diff(prices[rows, place]) == 0.0)) is not None:
+            told.append(f"{name} from {show(dates[rows[first]])}")
+    if told:
+        findings.say(f"{_STALE} or more equal prices in a row: {listed(told, 5)}.")
+
+
+def _first_run(same: NDArray[np.bool_]) -> int | None:
+    """Find the first of `_STALE` equal prices in a row."""
+    length = _STALE - 1
+    if len(same) < length:
+        return None
+    total = np.concatenate(([0], np.cumsum(same)))
+    runs = np.flatnonzero(total[length:] - total[:-length] == length)
+    return int(runs[0]) if len(runs) else None
+
+
+def _note_range(
+    dates: Dates,
+    assets: Sequence[str],
+    prices: Floats,
+    by_name: Mapping[str, Floats],
+    findings: Findings,
+) -> None:
+    low, high = by_name.get("low"), by_name.get("high")
+    close = by_name.get("close", prices)
+    if low is None or high is None:
+        return
+    if "close" not in by_name and ("adjclose" in by_name or "adjlow" in by_name):
+        return  # an adjusted price is not of the range that was traded
+    with np.errstate(invalid="ignore"):
+        outside = (close < low * (1 - 1e-6)) | (close > high * (1 + 1e-6))
+    if outside.any():
+        n_outside, first = _places(outside, close, dates, assets)
+        findings.say(f"closes outside of low and high: {n_outside}, first {first}.")
+
+
+def _note_delistings(
+    assets: Sequence[str], by_name: Mapping[str, Floats], findings: Findings
+) -> None:
+    """CRSP tells the loss at an asset's end apart from its prices; it must not be lost."""
+    if "dlret" not in by_name:
+        return
+    ended = {
+        name: float(column[np.isfinite(column)][-1])
+        for name, column in zip(assets, by_name["dlret"].T, strict=True)
+        if np.isfinite(column).any()
+    }
+    if ended:
+        findings.say(
+            f"returns at the end of assets, for the option ended: {paste({'ended': ended})}."
+        )

@@ -1,0 +1,252 @@
+"""From a column of texts or numbers to dates: one format that fits every cell, or a question."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zoneinfo
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Dates = NDArray[np.datetime64]
+_UTC = datetime.UTC
+_EPOCH = datetime.datetime(1970, 1, 1)
+_NAT = np.datetime64("NaT", "us")
+
+_DAY_FORMATS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%Y/%m"),
+    *("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%m.%d.%Y", "%m/%Y", "%m-%Y"),
+    *("%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+    *("%d.%m.%y", "%m.%d.%y", "%y.%m.%d"),
+    *("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %y"),
+    *("%d/%b/%Y", "%d-%B-%Y", "%b-%d-%Y", "%Y-%b-%d", "%b %d %Y", "%B %d %Y", "%b %Y", "%b-%Y"),
+    *("%a %b %d %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%B %Y", "%a %d %b %Y"),
+    *("%Y%m%d %H%M%S", "%Y%m%d %H%M"),
+)
+_TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
+# The date is what stands before a time of day; a zone is read only after one, since `-2020` at the
+# end of a date is none.
+_STAMP = re.compile(
+    r"(?P<day>.+?)(?:(?:[T,]|,?\s+)(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s?[AaPp][Mm])?)"
+    r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
+)
+_MAYBE = re.compile(r"(?=.*[-/., ])(.*\d){3}")
+TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
+_INTEGER_FORMATS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}
+_UNITS = {10: "s", 13: "ms", 16: "us"}
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+
+
+@dataclass(frozen=True)
+class DateReading:
+    """One way to read a column."""
+
+    format: str
+    """Format of the day, or of the whole text when the user gave it."""
+    values: Dates
+    """One for each cell, `datetime64[us]`; NaT where the cell does not fit."""
+    is_zoned: bool = False
+    """The cells carried their offset; `values` are UTC, or days where all were midnights."""
+
+    @property
+    def misfits(self) -> NDArray[np.int64]:
+        """Places of the cells that do not fit."""
+        return np.flatnonzero(np.isnat(self.values))
+
+
+def possible_readings(cells: Sequence[str]) -> list[DateReading]:
+    """Find the formats of a fixed list that fit the most cells of a column.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        The column, numbers without separators excluded: they are dates only when told.
+
+    Returns
+    -------
+    list of DateReading
+        Those that differ in what they read, best fit first and equally good; empty when no
+        format fits most of the cells.
+    """
+    distinct = list(dict.fromkeys(cells))
+    parts = {cell: _MAYBE.match(cell) and _STAMP.fullmatch(cell) for cell in distinct}
+    days = {match["day"].strip() for match in parts.values() if match}
+    best: list[DateReading] = []
+    fewest = len(cells) // 2
+    for format_ in _formats_that_fit_some(days):
+        read = {day: moment for day in days if (moment := _strptime(day, format_))}
+        table = {cell: _stamp(match, read) for cell, match in parts.items()}
+        reading = _reading(format_, cells, table)
+        n_misfits = len(reading.misfits)
+        if n_misfits < fewest:
+            best, fewest = [], n_misfits
+        if n_misfits == fewest and n_misfits < len(cells) and not _is_known(reading, best):
+            best.append(reading)
+    return best
+
+
+def read_by_format(cells: Sequence[str], format_: str) -> DateReading:
+    """Read a column by the format that the user gave; what does not fit becomes NaT."""
+    table = {cell: _strptime(cell, format_) for cell in dict.fromkeys(cells)}
+    return _reading(format_, cells, table)
+
+
+def read_numbers(values: NDArray[np.float64], unit: str) -> Dates:
+    """Read numbers as dates: since 1970-01-01 in `s`, `ms`, `us`, or Excel's days since 1900."""
+    valid = np.isfinite(values) & (np.abs(values) < 2.0**62)
+    filled = np.where(valid, values, 0.0)
+    if unit == "excel":
+        # Excel takes 1900 for a leap year, so that its day 0 is 1899-12-30 for all later dates.
+        micros = np.round((filled - 25569.0) * 86400.0) * 1e6
+    else:
+        micros = np.round(filled * (10**6 / _PER_SECOND[unit]))
+    dates = micros.astype(np.int64).astype("datetime64[us]")
+    dates[~valid] = _NAT
+    return dates
+
+
+def guess_of_numbers(cells: Iterable[str]) -> dict[str, object] | None:
+    """Say how numbers could be dates, as an option of `format`; None if they hardly are."""
+    texts = {cell for cell in cells if cell}
+    lengths = {len(text) for text in texts}
+    if len(lengths) != 1 or not all(text.isdigit() for text in texts):
+        return None
+    length = lengths.pop()
+    if length in _INTEGER_FORMATS:
+        format_ = _INTEGER_FORMATS[length]
+        read = [_strptime(text, format_) for text in texts]
+        if all(moment and 1600 <= moment.year <= 2200 for moment in read):
+            return {"date": format_}
+    if length in _UNITS:
+        return {"date_unit": _UNITS[length]}
+    if length == 5 and all(10000 <= int(text) <= 80000 for text in texts):
+        return {"date_unit": "excel"}
+    return None
+
+
+def to_utc(dates: Dates, zone: str) -> tuple[Dates, list[int]]:
+    """Take wall clock times of a zone to UTC.
+
+    Returns
+    -------
+    dates : ndarray of datetime64[us]
+        UTC; of an hour that the clock shows twice the earlier, and the later where the rows
+        before it have already come that far.
+    absent : list of int
+        Rows whose time the clock skips.
+    """
+    tz = zoneinfo.ZoneInfo(zone)
+    result, absent = dates.copy(), []
+    latest: datetime.datetime | None = None
+    for row, moment in enumerate(dates.astype(object)):
+        first, second = (
+            moment.replace(tzinfo=tz, fold=fold).astimezone(_UTC).replace(tzinfo=None)
+            for fold in (0, 1)
+        )
+        chosen = second if latest is not None and first <= latest < second else first
+        back = chosen.replace(tzinfo=_UTC).astimezone(tz).replace(tzinfo=None)
+        if back != moment:
+            absent.append(row)
+        result[row] = np.datetime64(chosen, "us")
+        latest = chosen
+    return result, absent
+
+
+def midnights_of(dates: Dates, zone: str) -> Dates | None:
+    """Return the days of UTC stamps that are all midnights of a zone; None if they are not."""
+    tz = zoneinfo.ZoneInfo(zone)
+    walls = [
+        m.replace(tzinfo=_UTC).astimezone(tz).replace(tzinfo=None) for m in dates.astype(object)
+    ]
+    local = np.array(walls, dtype="datetime64[us]")
+    return local if are_days(local) else None
+
+
+def are_days(dates: Dates) -> bool:
+    """Say whether all are midnights."""
+    return bool((dates == dates.astype("datetime64[D]")).all())
+
+
+def show(moment: Any) -> str:
+    """Write a date, with its time of day only where it has one.
+
+    Examples
+    --------
+    >>> show(np.datetime64("2020-01-02T00:00", "us")), show(np.datetime64("2020-01-02T15:30", "us"))
+    ('2020-01-02', '2020-01-02T15:30')
+    """
+    if moment == moment.astype("datetime64[D]"):
+        return str(moment.astype("datetime64[D]"))
+    return str(moment.astype("datetime64[us]")).removesuffix(".000000").removesuffix(":00")
+
+
+def _formats_that_fit_some(days: set[str]) -> Iterator[str]:
+    some = sorted(days)[:: max(1, len(days) // 20)]
+    for format_ in _DAY_FORMATS:
+        if any(_strptime(day, format_) for day in some):
+            yield format_
+
+
+def _strptime(text: str, format_: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.strptime(text, format_)
+    except ValueError:
+        return None
+
+
+def _stamp(
+    match: re.Match[str] | None, read: dict[str, datetime.datetime]
+) -> datetime.datetime | None:
+    """Put day, time of day and zone together."""
+    day = read.get(match["day"].strip()) if match else None
+    if match is None or day is None or match["time"] is None:
+        return day
+    text = re.sub(r"(\.\d{6})\d+", r"\1", match["time"])
+    times = (_strptime(text.upper(), format_) for format_ in _TIME_FORMATS)
+    time = next((found for found in times if found), None)
+    if time is None:
+        return None
+    moment = datetime.datetime.combine(day, time.time())
+    zone = match["zone"]
+    if zone is None:
+        return moment
+    if zone[0] not in "+-":
+        return moment.replace(tzinfo=_UTC)
+    minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+    offset = datetime.timedelta(minutes=-minutes if zone[0] == "-" else minutes)
+    return moment.replace(tzinfo=datetime.timezone(offset))
+
+
+def _reading(
+    format_: str, cells: Sequence[str], table: dict[str, datetime.datetime | None]
+) -> DateReading:
+    """Make the column of what each distinct cell says; all with a zone, or none."""
+    found = [moment for moment in table.values() if moment]
+    zoned = [moment for moment in found if moment.tzinfo]
+    if len(zoned) not in (0, len(found)):
+        table = {c: m if m and not m.tzinfo else None for c, m in table.items()}
+        zoned = []
+    # The offset of a midnight changes with summer time; the day is what was meant.
+    are_midnights = all(m.time() == datetime.time() for m in zoned)
+    plain: dict[str, np.datetime64] = {
+        cell: _NAT
+        if m is None
+        else np.datetime64(
+            m.replace(tzinfo=None)
+            if not m.tzinfo or are_midnights
+            else m.astimezone(_UTC).replace(tzinfo=None),
+            "us",
+        )
+        for cell, m in table.items()
+    }
+    values = np.array([plain[cell] for cell in cells], dtype="datetime64[us]")
+    return DateReading(format_, values, is_zoned=bool(zoned))
+
+
+def _is_known(reading: DateReading, others: list[DateReading]) -> bool:
+    """Two formats that read the same are one reading."""
+    return any(np.array_equal(reading.values, other.values, equal_nan=True) for other in others)

@@ -1,0 +1,252 @@
+"""What a policy may look at: named numbers of each row, scaled by what training rows show.
+
+Features are feature-major: the first M columns are the first number of each of the M assets, in
+their order, then comes the next number.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann._imports import import_object
+from psann.errors import DataError, did_you_mean
+from psann.market.dates import show
+from psann.market.feature_kinds import FEATURES, Block
+from psann.market.membership import what_became
+from psann.market.panel import Panel
+
+Floats = NDArray[np.float64]
+
+CLIP = 4.0
+_TRAILING = 250  # rows of the trailing scale, of which a few must be there
+_FEWEST = 20
+_PROBES = 5  # rows at which a function of the user's is called again with what was known
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numbers of each row."""
+
+    values: Floats
+    """Shape (n, columns), finite, in [-4, 4]."""
+    names: tuple[str, ...]
+    """One for each column: `AAPL.move_5`, or `all.week_sin` where all assets share it."""
+    history: int
+    """Rows at the start that lack a full history."""
+
+
+def compute(panel: Panel, features: object, *, train: slice) -> Features:
+    """Compute the features of a panel.
+
+    Parameters
+    ----------
+    panel : Panel
+    features : "default", or list
+        Names of `FEATURES`, `{name: {parameter: value}}`, or import paths of functions of your
+        own, which take a panel and return `(n,)` or `(n, M)` numbers. With `scale: trailing` each
+        column is divided by its root mean square over the last 250 rows; with `train`, the
+        default, all of a kind by their deviation on the training rows.
+    train : slice
+        Training rows.
+
+    Returns
+    -------
+    Features
+        What lacks its history is 0. Where the panel has holes, so are the numbers of those who
+        are no members, and `active` is a feature as well.
+
+    Raises
+    ------
+    DataError
+        If a name or parameter is unknown, a field is missing, or a function of your own tells
+        something else of a row once later rows have come.
+    """
+    items = ["moves"] if features == "default" else features
+    if not isinstance(items, list | tuple) or not items:
+        raise DataError(
+            f"features must be default or a list, such as [moves, volatility]; got {features!r}."
+        )
+    parsed = [_parse(item) for item in items]
+    blocks = [(_block(panel, name, parameters), scale) for name, parameters, scale in parsed]
+    history = max(block.history for block, _ in blocks)
+    rows = slice(max(train.start or 0, history), train.stop)
+    if (n_train := rows.stop - rows.start) < 2:
+        raise DataError(
+            f"The train split must have at least 2 rows; got {max(n_train, 0)}, since features "
+            f"need a history of {history}. Move the first date of validation, or shorten features."
+        )
+    columns, names = [], []
+    for block, scale in blocks:
+        columns.append(_finish(block, panel, rows, scale))
+        names += [f"{of}.{name}" for name, part in block.parts for of in _owners(part, panel)]
+    if panel.has_holes:
+        columns.append(panel.active.astype(np.float64))
+        names += [f"{asset}.active" for asset in panel.assets]
+    return Features(np.hstack(columns), tuple(names), history)
+
+
+def scaled(values: Floats, train: slice) -> Floats:
+    """Divide by the deviation of the training rows, all columns together; clip to [-4, 4].
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, columns)
+    train : slice
+        Training rows.
+
+    Returns
+    -------
+    ndarray of shape (n, columns)
+    """
+    # Numbers that do not change on the training rows have no scale, and say nothing there.
+    return np.asarray(np.clip(values / (values[train].std() or 1.0), -CLIP, CLIP))
+
+
+def head(panel: Panel, n_rows: int) -> Panel:
+    """Return the panel as it was known after its first rows."""
+    quotes = panel.quotes[:n_rows]
+    seen = np.isfinite(quotes).any(axis=0)
+    prices, halted, ended = what_became(np.where(seen, quotes, 1.0), np.ones(len(panel.assets)))
+    return replace(
+        panel,
+        dates=panel.dates[:n_rows],
+        quotes=quotes,
+        active=panel.active[:n_rows],
+        prices=prices,
+        halted=halted,
+        ended=ended,
+        fields={name: values[:n_rows] for name, values in panel.fields.items()},
+    )
+
+
+def _parse(item: object) -> tuple[str, dict[str, Any], str]:
+    """Take an item of the list apart: name, parameters, scale."""
+    name: object = item
+    given: object = {}
+    if isinstance(item, Mapping) and len(item) == 1:
+        ((name, given),) = item.items()
+    if not isinstance(name, str) or not isinstance(given, Mapping):
+        raise DataError(
+            "features must hold names or {name: {parameter: value}}, such as "
+            f"{{moves: {{rows: [1, 5]}}}}; got {item!r}."
+        )
+    parameters = dict(given)
+    scale = parameters.pop("scale", "train")
+    if scale not in ("train", "trailing"):
+        raise DataError(f"features.{name}.scale must be train or trailing; got {scale!r}.")
+    return name, parameters, scale
+
+
+def _block(panel: Panel, name: str, parameters: Mapping[str, Any]) -> Block:
+    if "." in name or ":" in name:
+        return _own_block(panel, name, parameters)
+    if name not in FEATURES:
+        raise DataError(
+            f"features must be of {', '.join(FEATURES)}, or an import path; got {name!r}."
+            f"{did_you_mean(name, FEATURES)}"
+        )
+    known = {p.name: p.default for p in inspect.signature(FEATURES[name]).parameters.values()}
+    del known["panel"]
+    for key, value in parameters.items():
+        if key not in known:
+            raise DataError(
+                f"features.{name}.{key} is not known; there are {', '.join([*known, 'scale'])}."
+                f"{did_you_mean(key, [*known, 'scale'])}"
+            )
+        is_many = isinstance(known[key], tuple)
+        values = value if is_many and isinstance(value, list | tuple) and value else [value]
+        if not all(_is_count(one, len(panel.dates)) for one in values):
+            raise DataError(
+                f"features.{name}.{key} must be whole numbers of rows"
+                f"{', several of them,' if is_many else ''} from 1 to {len(panel.dates) - 1}; "
+                f"got {value!r}."
+            )
+        parameters = {**parameters, key: values if is_many else value}
+    return FEATURES[name](panel, **parameters)
+
+
+def _is_count(value: object, n_rows: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < n_rows
+
+
+def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Block:
+    """Call a function of the user's, and again with what was known at a few rows."""
+    function = import_object(target, who="features")
+    name = target.replace(":", ".").rpartition(".")[2]
+    values = _own_values(function(panel, **parameters), panel, target)
+    n_rows = len(panel.dates)
+    # Where someone comes or goes next there is most to know ahead.
+    changes = np.flatnonzero((panel.active[1:] != panel.active[:-1]).any(axis=1))
+    draws = np.random.default_rng(0)
+    rows = {n_rows - 2, *draws.integers(n_rows - 1, size=_PROBES).tolist()}
+    rows |= set(draws.permutation(changes)[:_PROBES].tolist())
+    for row in sorted(rows):
+        known = head(panel, row + 1)
+        again = _own_values(function(known, **parameters), known, target)
+        same = np.isclose(again, values[: row + 1], rtol=1e-9, atol=1e-12, equal_nan=True)
+        if not same.all():
+            at = int((~same).any(axis=1).argmax())
+            raise DataError(
+                f"features: {target} must use this row and earlier ones only; what it says of "
+                f"{show(panel.dates[at])} (row {at}) is another once the rows after "
+                f"{show(panel.dates[row])} are there. Take no mean, scale or fill from later rows."
+            )
+    return Block([(name, values)])
+
+
+def _own_values(result: object, panel: Panel, target: str) -> Floats:
+    values = np.asarray(result, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    n_rows, n_assets = panel.quotes.shape
+    if values.shape not in ((n_rows, 1), (n_rows, n_assets)):
+        raise DataError(
+            f"features: {target} must return one number for each row, or for each row and asset, "
+            f"shape ({n_rows},) or ({n_rows}, {n_assets}); got {values.shape}."
+        )
+    return values
+
+
+def _owners(part: Floats, panel: Panel) -> tuple[str, ...]:
+    return panel.assets if part.shape[1] == len(panel.assets) else ("all",)
+
+
+def _finish(block: Block, panel: Panel, train: slice, scale: str) -> Floats:
+    """Scale the numbers of a kind, and leave 0 where there is none or nobody may be held."""
+    values = np.hstack([part for _, part in block.parts])
+    valid = np.isfinite(values)
+    if panel.has_holes:
+        # What all assets share is valid whoever may be held.
+        holds = [
+            panel.active if _owners(part, panel) == panel.assets else np.ones_like(part, bool)
+            for _, part in block.parts
+        ]
+        valid &= np.hstack(holds)
+    values = np.where(valid, values, 0.0)
+    if block.is_scaled:
+        return values
+    if scale == "trailing":
+        return _by_trailing(values, valid)
+    if valid[train].all():
+        return scaled(values, train)
+    known = values[train][valid[train]]
+    return np.asarray(np.clip(values / ((known.std() if known.size else 0.0) or 1.0), -CLIP, CLIP))
+
+
+def _by_trailing(values: Floats, valid: NDArray[np.bool_]) -> Floats:
+    """Divide each column by its root mean square over the last rows; 0 while those are few."""
+    squares = np.vstack([np.zeros_like(values[:1]), np.cumsum(np.square(values), axis=0)])
+    counts = np.vstack([np.zeros_like(valid[:1], dtype=int), np.cumsum(valid, axis=0)])
+    row = np.arange(len(values))
+    first = np.maximum(row + 1 - _TRAILING, 0)
+    n_known = counts[row + 1] - counts[first]
+    # Of a difference of sums nothing is left but rounding where all numbers were 0.
+    power = np.maximum(squares[row + 1] - squares[first], 0.0)
+    enough = (n_known >= _FEWEST) & (power > 1e-12 * squares[row + 1])
+    scale = np.sqrt(np.divide(power, n_known, out=np.ones_like(power), where=enough))
+    return np.where(enough, np.clip(values / scale, -CLIP, CLIP), 0.0)

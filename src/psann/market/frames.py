@@ -1,0 +1,151 @@
+"""Sheets from frames of pandas or polars, and from Parquet and Feather files."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.errors import DataError
+from psann.market.sheet import Column, Sheet
+
+INSTALL = 'pip install "psann[tables]"'
+
+
+def is_frame(source: object) -> bool:
+    """Say whether something is a frame: it has columns and turns into an array."""
+    return hasattr(source, "columns") and hasattr(source, "to_numpy")
+
+
+def read_frame(frame: Any) -> Sheet:
+    """Make a sheet of a frame; of pandas the index is a column too.
+
+    Raises
+    ------
+    DataError
+        If the frame has no row or no column.
+    """
+    if hasattr(frame, "reset_index") and _tells_something(frame.index):
+        frame = frame.reset_index()
+    names = list(frame.columns)
+    # By place, since a name may stand twice.
+    arrays = [
+        frame.iloc[:, place] if hasattr(frame, "iloc") else frame[name]
+        for place, name in enumerate(names)
+    ]
+    depth = max((len(name) for name in names if isinstance(name, tuple)), default=1)
+    rows = [name if isinstance(name, tuple) else (name, *[""] * (depth - 1)) for name in names]
+    levels = [[_text(row[level]) for row in rows] for level in range(depth)]
+    if not len(names) or not len(frame):
+        raise DataError(
+            f"The frame must have rows and columns; got shape {tuple(frame.shape)}. Give prices."
+        )
+    zones = {str(zone) for array in arrays if (zone := _zone_of(array))}
+    return Sheet(
+        source="the frame",
+        stem="asset",
+        levels=levels,
+        columns=[_column(array.to_numpy()) for array in arrays],
+        lines=None,
+        zone=zones.pop() if len(zones) == 1 else ("UTC" if zones else None),
+    )
+
+
+def _tells_something(index: Any) -> bool:
+    """A plain count of the rows says nothing."""
+    return any(name is not None for name in index.names) or index.dtype.kind not in "iu"
+
+
+def _zone_of(array: Any) -> object:
+    dtype = getattr(array, "dtype", None)
+    return getattr(dtype, "tz", None) or getattr(dtype, "time_zone", None)
+
+
+def _text(name: object) -> str:
+    if isinstance(name, float) and name.is_integer():
+        return str(int(name))
+    return "" if name is None or name in ("index", "level_0") else str(name).strip()
+
+
+def _column(array: NDArray[Any]) -> Column:
+    """Numbers and dates as such, all else as text."""
+    if array.dtype.kind in "iuf":
+        return array.astype(np.float64, copy=False)
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]", copy=False)
+    values = array.tolist() if array.dtype.kind != "O" else list(array)
+    present = [value for value in values if not _is_none(value)]
+    if present and all(isinstance(value, datetime.date) for value in present):
+        return np.array([_moment(value) for value in values], dtype="datetime64[us]")
+    if present and all(hasattr(v, "__float__") and not isinstance(v, str | bool) for v in present):
+        return np.array([np.nan if _is_none(value) else float(value) for value in values])
+    return ["" if _is_none(value) else str(value).strip() for value in values]
+
+
+def _is_none(value: object) -> bool:
+    # By name, since a comparison with pandas.NA has no truth value.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _moment(value: Any) -> np.datetime64:
+    if _is_none(value):
+        return np.datetime64("NaT", "us")
+    if getattr(value, "tzinfo", None):
+        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return np.datetime64(value.isoformat(), "us")
+
+
+def digest_of_sheet(sheet: Sheet) -> str:
+    """SHA-256 of a sheet's names and cells, in hexadecimal."""
+    digest = hashlib.sha256(repr(sheet.levels).encode())
+    for column in sheet.columns:
+        content = "\0".join(column).encode() if isinstance(column, list) else column.tobytes()
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def read_arrow(path: Path, source: str) -> Sheet:
+    """Make a sheet of a Parquet or Feather file.
+
+    Raises
+    ------
+    DataError
+        If pyarrow is not installed, or the file is damaged.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(
+            f"{path} must be read with pyarrow, which is not installed. Install it with: {INSTALL}"
+        ) from error
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            table = parquet.read_table(path)
+        else:
+            table = pyarrow.ipc.open_file(path).read_all()
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path} must be a whole Parquet or Feather file; got one that pyarrow cannot read "
+            f"({str(error).splitlines()[0]}). Write it again."
+        ) from error
+    zones = {field.type.tz for field in table.schema if getattr(field.type, "tz", None)}
+    names = ["" if n.startswith("__index_level_") else n.strip() for n in table.column_names]
+    return Sheet(
+        source=source,
+        stem=path.stem,
+        levels=[names],
+        columns=[_of_arrow(column) for column in table.itercolumns()],
+        lines=None,
+        zone=zones.pop() if len(zones) == 1 else ("UTC" if zones else None),
+    )
+
+
+def _of_arrow(column: Any) -> Column:
+    if getattr(column.type, "tz", None):
+        column = column.cast("timestamp[us]")
+    return _column(column.to_numpy())

@@ -1,0 +1,125 @@
+"""Files of a table, and the lines of text in them."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from psann.errors import DataError
+from psann.market.findings import listed, paste
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+ARROW_SUFFIXES = (".parquet", ".pq", ".feather", ".arrow")
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def files_of(paths: list[Path]) -> list[Path]:
+    """List the files of tables: each path itself, or what a folder holds, by name.
+
+    Raises
+    ------
+    DataError
+        If one is absent, of another kind, or a folder without tables.
+    """
+    problems: list[str] = []
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if _kind_of(file))
+            if not found:
+                problems.append(
+                    f"{path} must hold tables ({', '.join(TEXT_SUFFIXES + ARROW_SUFFIXES)}, also "
+                    ".gz); it has none."
+                )
+            files += found
+        elif not path.is_file():
+            problems.append(f"{path} must be a file or a folder; it does not exist.{_near(path)}")
+        elif not _kind_of(path):
+            problems.append(_unknown_kind(path))
+        else:
+            files.append(path)
+    if problems:
+        raise DataError(problems)
+    return files
+
+
+def _kind_of(path: Path) -> str | None:
+    suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
+    known = suffix.lower() in TEXT_SUFFIXES + ARROW_SUFFIXES
+    return suffix.lower() if known and not path.name.startswith(".") else None
+
+
+def is_arrow(path: Path) -> bool:
+    """Say whether a file is Parquet or Feather."""
+    return _kind_of(path) in ARROW_SUFFIXES
+
+
+def stem_of(path: Path) -> str:
+    """Return a file's name without its endings: the name of its only asset."""
+    bare = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return bare.stem
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
+    """Read the lines of a text, unpacked and decoded, without their ends.
+
+    Raises
+    ------
+    DataError
+        If the bytes are not of the encoding, or the archive is damaged.
+    """
+    open_file = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with open_file(path, "rb") as raw:
+            mark = raw.read(4)
+            raw.seek(0)
+            guess = next((name for bom, name in _BOMS.items() if mark.startswith(bom)), "utf-8")
+            # newline=None ends lines at \n, \r\n and \r, and nowhere else.
+            with io.TextIOWrapper(raw, encoding=encoding or guess, newline=None) as text:
+                for line in text:
+                    yield line.rstrip("\n")
+    except UnicodeError as error:
+        other = "cp1252" if (encoding or guess).startswith("utf") else "utf-8"
+        raise DataError(
+            f"{path} must be text in {encoding or guess}; got bytes that are not ({error.reason}). "  # type: ignore[attr-defined]
+            f"Say `{paste({'format': {'encoding': other}})}`, or the encoding it was written in."
+        ) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} must be a whole gzip archive; got one that is damaged ({error}). "
+            "Fetch or pack it again."
+        ) from error
+
+
+def _unknown_kind(path: Path) -> str:
+    kinds = listed(list(TEXT_SUFFIXES + ARROW_SUFFIXES))
+    cure = "Save the table as CSV"
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        cure += ", or read the sheet with pandas.read_excel and give the frame to read_prices"
+    elif path.suffix.lower() in (".zip", ".bz2", ".xz", ".zst"):
+        cure = "Unpack it, or pack it with gzip"
+    return f"{path} must be one of {kinds} (texts also as .gz); got {path.suffix!r}. {cure}."
+
+
+def _near(path: Path) -> str:
+    """Name files of the same ending beside the absent one."""
+    if not path.parent.is_dir():
+        return f" There is no folder {path.parent} either."
+    others = sorted(p.name for p in path.parent.iterdir() if p.suffix == path.suffix)
+    return f" Beside it are {listed(others)}." if others else ""

@@ -1,0 +1,120 @@
+"""The data of a run from a user's own prices: read, aligned and cut in one call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.errors import DataError, did_you_mean
+from psann.market.dates import show
+from psann.market.findings import Findings, listed
+from psann.market.membership import align
+from psann.market.panel import Panel
+from psann.market.splits import splits
+from psann.market.tables import read_prices
+
+_log = logging.getLogger(__name__)
+
+_READING = ("date", "asset", "price", "assets", "start", "end", "format")
+_ROWS_WORTH_IT = 60  # fewer rows without a hole are not offered
+
+
+def load_prices(
+    prices: object,
+    *,
+    split: Mapping[str, object],
+    gap: int = 0,
+    features: object = "default",
+    ended: object = "refuse",
+    rows: float = 0.5,
+    universe: object = None,
+    **reading: object,
+) -> dict[str, NDArray[Any]]:
+    """Make the arrays of a run from a table of prices.
+
+    In a config: `data: {loader: psann.market.load_prices, kwargs: {prices: prices.csv, split:
+    {val: 2018-01-02, test: 2020-01-02}}}`.
+
+    Parameters
+    ----------
+    prices : path, list of paths, or frame
+        As for `read_prices`; paths are relative to the working directory.
+    split : mapping
+        `val` and `test`: first date of each, or their shares of the moves.
+    gap, features
+        As for `splits`.
+    ended, rows, universe
+        As for `align`.
+    **reading
+        `date`, `asset`, `price`, `assets`, `start`, `end`, `format`, as for `read_prices`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        `X_* y_* prices_* time_*` and `asset_names`, as of `splits`.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read or used as told; also if some asset cannot be held on some
+        row, since training takes every asset for one that can be traded on every row.
+    """
+    unknown = [key for key in reading if key not in _READING]
+    if unknown:
+        known = ("prices", "split", "gap", "features", "ended", "rows", "universe", *_READING)
+        raise DataError(
+            [
+                f"{key} is not known; there are {', '.join(known)}.{did_you_mean(key, known)}"
+                for key in unknown
+            ]
+        )
+    if not isinstance(split, Mapping) or set(split) != {"val", "test"}:
+        raise DataError(
+            "split must give val and test, as in {val: 2018-01-02, test: 2020-01-02} or {val: 0.2, "
+            f"test: 0.2}}; got {split!r}."
+        )
+    table = read_prices(prices, **reading)  # type: ignore[arg-type]
+    panel = align(table, rows=rows, ended=ended, universe=universe)
+    for note in panel.notes:
+        _log.info("%s", note)
+    _refuse_holes(panel)
+    data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
+    for name in ("train", "val", "test"):
+        first, last = (np.datetime64(int(d), "D") for d in data[f"time_{name}"][[0, -1]])
+        _log.info("%s: %d rows, %s to %s", name, len(data[f"time_{name}"]), first, last)
+    # Nothing in a run reads the names of features yet; an array that is not read is warned of.
+    return {key: array for key, array in data.items() if key != "feature_names"}
+
+
+def _refuse_holes(panel: Panel) -> None:
+    """Ask for a part of the table without holes."""
+    if not panel.has_holes:
+        return
+    whole = [
+        name for name, is_one in zip(panel.assets, panel.active.T, strict=True) if is_one.all()
+    ]
+    holey = [name for name in panel.assets if name not in whole]
+    cures: list[dict[str, object]] = [{"assets": whole}] if whole else []
+    first, last = _longest_whole(panel)
+    if last - first >= _ROWS_WORTH_IT:
+        cures.append({"start": show(panel.dates[first]), "end": show(panel.dates[last - 1])})
+    findings = Findings()
+    findings.ask(
+        "Training takes all assets for such that can be held on every row; "
+        f"{listed(holey)} cannot.",
+        *cures,
+        cure="" if cures else "Name assets and dates without holes.",
+    )
+    findings.stop()
+
+
+def _longest_whole(panel: Panel) -> tuple[int, int]:
+    """Find the longest run of rows on which all may be held: its first row and the one after."""
+    broken = np.flatnonzero(~panel.active.all(axis=1))
+    edges = np.concatenate(([-1], broken, [len(panel.dates)]))
+    longest = int(np.diff(edges).argmax())
+    return int(edges[longest]) + 1, int(edges[longest + 1])

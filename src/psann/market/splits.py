@@ -1,0 +1,172 @@
+"""Cut a panel into training, validation and test rows, ready for `fit` and for a config.
+
+The rules are the same for every data set of psann:
+
+- Row `t` of X goes with row `t` of the prices; `time_*` is strictly increasing.
+- The splits follow each other in time and share no row. The move from the last row of one to the
+  first of the next belongs to neither.
+- `y` is what a holding earns *inside* its split: the simple return to the next row, and 0 on the
+  last row of a split, which has no next row. So no target holds a price of a later split.
+- Features use prices up to and including their own row; in validation and test they look back
+  over the border, as they would in use. Rows without a full history are dropped, which shortens
+  training only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.errors import DataError
+from psann.market.dates import show
+from psann.market.features import compute
+from psann.market.findings import Findings
+from psann.market.panel import Panel
+
+Floats = NDArray[np.float64]
+Data = dict[str, NDArray[Any]]
+
+NAMES = ("train", "val", "test")
+
+
+def splits(
+    panel: Panel, *, val: object, test: object, features: object = "default", gap: int = 0
+) -> Data:
+    """Make the arrays of a data set.
+
+    Parameters
+    ----------
+    panel : Panel
+    val, test : date or float
+        First date of each, or their shares of the moves, in (0, 1); test has the last ones.
+    features : "default", or list
+        As for `psann.market.features.compute`.
+    gap : int
+        Rows left out before validation and before test. 0 is sound: no move and no target crosses
+        a border, and what a feature looks back on is known.
+
+    Returns
+    -------
+    dict of str to ndarray
+        For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, days
+        since 1970-01-01; `asset_names (M,)` and `feature_names (columns,)`. Where the panel has
+        holes also `active_*`, `halted_*` and `ended_* (n, M)`, bool, as in `Panel`; `y` of those
+        who are no members is 0.
+
+    Raises
+    ------
+    DataError
+        If a border cannot be meant, a split has fewer than 2 rows, or features are wrong.
+    """
+    first_val, first_test = _borders(panel, val, test, gap)
+    made = compute(panel, features, train=slice(0, first_val - gap))
+    starts = (made.history, first_val, first_test)
+    _check_lengths(panel, starts, gap)
+    days = panel.dates.astype("datetime64[us]").astype(np.int64) / 86_400e6
+    data = assemble(made.values, panel.prices, days, starts, gap=gap)
+    data |= {"asset_names": np.array(panel.assets), "feature_names": np.array(made.names)}
+    if panel.has_holes:
+        for name, rows in spans(len(panel.dates), starts, gap).items():
+            for kind in ("active", "halted", "ended"):
+                data[f"{kind}_{name}"] = getattr(panel, kind)[rows]
+            data[f"y_{name}"] = np.where(data[f"active_{name}"], data[f"y_{name}"], 0.0)
+    return data
+
+
+def spans(n_rows: int, starts: tuple[int, int, int], gap: int = 0) -> dict[str, slice]:
+    """Rows of each split, from the first rows of all; `gap` rows before a border are left out."""
+    train, val, test = starts
+    return {
+        "train": slice(train, val - gap),
+        "val": slice(val, test - gap),
+        "test": slice(test, n_rows),
+    }
+
+
+def assemble(
+    X: Floats, prices: Floats, time: Floats, starts: tuple[int, int, int], *, gap: int = 0
+) -> dict[str, Floats]:
+    """Cut rows into splits and add the returns earned inside each.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, columns)
+    prices : ndarray of shape (n, M)
+    time : ndarray of shape (n,)
+    starts : tuple of int
+        First row of training, validation and test.
+    gap : int
+        Rows left out before validation and test.
+
+    Returns
+    -------
+    dict of str to ndarray
+        `X_*`, `y_*`, `prices_*`, `time_*`.
+    """
+    data: dict[str, Floats] = {}
+    for name, rows in spans(len(prices), starts, gap).items():
+        held = prices[rows]
+        y = np.zeros_like(held)
+        y[:-1] = held[1:] / held[:-1] - 1.0
+        data |= {f"X_{name}": X[rows], f"y_{name}": y, f"prices_{name}": held}
+        data[f"time_{name}"] = time[rows]
+    return data
+
+
+def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:
+    """Find the first rows of validation and test."""
+    findings = Findings()
+    if not isinstance(gap, int) or isinstance(gap, bool) or gap < 0:
+        findings.ask(f"gap must be a whole number of rows, at least 0; got {gap!r}.")
+    if _is_share(val) and _is_share(test):
+        shares = (float(val), float(test))  # type: ignore[arg-type]
+        findings.stop()
+        return _rows_of_shares(len(panel.dates), *shares)
+    rows = []
+    for name, value in (("val", val), ("test", test)):
+        try:
+            moment: np.datetime64 = np.datetime64(str(value), "us")
+        except ValueError:
+            moment = np.datetime64("NaT", "us")
+        if np.isnat(moment) or isinstance(value, bool | int | float):
+            findings.ask(
+                f"split.{name} must be a date within the table, {show(panel.dates[0])} to "
+                f"{show(panel.dates[-1])}, as the other, or a share in (0, 1); got {value!r}."
+            )
+        rows.append(int(np.searchsorted(panel.dates, moment)))
+    findings.stop()
+    if rows[0] >= rows[1]:
+        raise DataError(
+            f"split.val must come before split.test; got {val} and {test}. Exchange them."
+        )
+    return rows[0], rows[1]
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, float) and 0.0 < value < 1.0
+
+
+def _rows_of_shares(n_rows: int, val: float, test: float) -> tuple[int, int]:
+    if val + test >= 1.0:
+        raise DataError(
+            "split.val + split.test must be less than 1, so that rows are left for training; got "
+            f"{val!r} + {test!r}."
+        )
+    # Shares are of the moves, one fewer than rows. The tiny addition keeps 0.7 of 10 from being 6.
+    first_val = int((1.0 - val - test) * (n_rows - 1) + 1e-9)
+    return first_val, int((1.0 - test) * (n_rows - 1) + 1e-9)
+
+
+def _check_lengths(panel: Panel, starts: tuple[int, int, int], gap: int) -> None:
+    n_rows = len(panel.dates)
+    problems = [
+        f"The {name} split must have at least 2 rows; got {max(rows.stop - rows.start, 0)} of "
+        f"{n_rows} rows, from {show(panel.dates[0])} to {show(panel.dates[-1])}, the first "
+        f"{starts[0]} of which are history. Move the borders, or shorten features and gap."
+        for name, rows in spans(n_rows, starts, gap).items()
+        if rows.stop - rows.start < 2
+    ]
+    if problems:
+        raise DataError(problems)

@@ -1,0 +1,84 @@
+"""From a table to the arrays of a run, in one call and by a config."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from made_panels import walks
+from made_tables import cures_of, wide
+from psann._imports import import_object
+from psann.errors import DataError
+from psann.market import align, load_prices, read_prices, splits
+
+PRICES = walks(200, 3).round(4)
+SHARES = {"val": 0.2, "test": 0.2}
+
+
+def test_the_arrays_are_those_of_the_three_steps(tmp_path: Path) -> None:
+    path = wide(tmp_path / "p.csv", PRICES)
+    data = load_prices(str(path), split=SHARES, gap=2, assets=["A2", "A0"])
+    steps = splits(align(read_prices(path, assets=["A2", "A0"])), val=0.2, test=0.2, gap=2)
+    assert set(data) == set(steps) - {"feature_names"}
+    for key, array in data.items():
+        np.testing.assert_array_equal(array, steps[key])
+    assert data["asset_names"].tolist() == ["A2", "A0"]
+
+
+def test_a_config_may_name_it_and_nothing_beside_it() -> None:
+    assert import_object("psann.market.load_prices", who="data.loader") is load_prices
+    for target in ("psann.market.loading.np.load", "psann.market.tables.hashlib.sha256"):
+        with pytest.raises(DataError.__mro__[1], match=r"^data\.loader: "):
+            import_object(target, who="data.loader")
+
+
+def test_what_was_understood_is_logged_with_the_dates_of_the_splits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="psann.market")
+    load_prices(wide(tmp_path / "p.csv", PRICES[::-1]), split=SHARES)
+    assert "rows per year: about 262." in caplog.messages
+    assert "test: 41 rows, 2021-10-08 to 2021-12-03" in caplog.messages
+
+
+def test_assets_with_holes_are_refused_and_each_advice_loads_the_very_table(tmp_path: Path) -> None:
+    prices = PRICES.copy()
+    prices[:30, 1] = np.nan
+    prices[150:, 2] = np.nan
+    path = wide(tmp_path / "p.csv", prices)
+    ended = {"default": -0.3}
+    with pytest.raises(DataError, match=r"held on every row; A1, A2 cannot\.") as caught:
+        load_prices(path, split=SHARES, ended=ended)
+    cures = cures_of(caught.value)[0]
+    assert cures[0] == {"assets": ["A0"]}
+    for cure in cures:
+        data = load_prices(
+            path, split=SHARES, **({"ended": ended} if "start" in cure else {}), **cure
+        )  # type: ignore[arg-type]
+        assert np.isfinite(data["prices_train"]).all()
+    assert len(cures) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dates": "Date"}, r"dates is not known; there are prices, .*Did you mean 'date'\?"),
+        ({"split": None}, "split must give val and test"),
+        ({"split": {"val": 0.2}}, r"split must give val and test.*got \{'val': 0\.2\}"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    options: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load_prices(wide(tmp_path / "p.csv", PRICES), **{"split": SHARES, **options})  # type: ignore[arg-type]
+
+
+def test_dates_of_a_yaml_file_are_dates(tmp_path: Path) -> None:
+    split = yaml.safe_load("{val: 2021-08-02, test: 2021-10-01}")
+    data = load_prices(wide(tmp_path / "p.csv", PRICES), split=split)
+    assert np.datetime64("1970-01-01") + int(data["time_val"][0]) == np.datetime64("2021-08-02")

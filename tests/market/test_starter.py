@@ -1,0 +1,83 @@
+"""What is shown of a table, and the config that is written for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from made_panels import table_of, walks
+from made_tables import german, prices, wide, write
+from psann.market import load_prices, read_prices
+from psann.market.starter import describe, starter_config
+
+
+def test_a_table_is_described_in_five_lines_its_notes_and_the_block(tmp_path: Path) -> None:
+    values = prices(30, 3)
+    values[:4, 2] = np.nan
+    text = describe(read_prices(wide(tmp_path / "p.csv", values, sep=";")))
+    assert text.splitlines() == [
+        "layout   wide: a column for each asset",
+        "rows     30, 2021-03-01 to 2021-04-09",
+        "prices   one number for each asset",
+        "assets   3: A0, A1, A2",
+        "holes    4 of 90 cells without a price",
+        "- listed late, with their first dates: A2 (2021-03-05).",
+        "- rows per year: about 272.",
+        "",
+        "date: Date",
+        "format: {sep: ;, date: '%Y-%m-%d'}",
+    ]
+
+
+def test_the_config_loads_the_table_by_what_was_understood(tmp_path: Path) -> None:
+    rows = [
+        [day, german(x)]
+        for day, x in zip(
+            (f"{d}.{m}.2020" for m in range(1, 10) for d in range(1, 28)),
+            prices(243, 1)[:, 0] * 100,
+            strict=True,
+        )
+    ]
+    path = write(tmp_path / "my prices.csv", ["Datum", "Schlusskurs"], rows, sep=";")
+    table = read_prices(path, price="Schlusskurs")
+    config = yaml.safe_load(starter_config(table, str(path)))
+    block = config["data"]["kwargs"]
+    assert block["price"] == "Schlusskurs"
+    assert block["format"]["decimal"] == ","
+    assert str(block["split"]["val"]) == "2020-06-11"  # row 145 of 243; the 1st is too far
+    data = load_prices(**block)
+    np.testing.assert_array_equal(data["prices_test"], table.prices[-len(data["X_test"]) :])
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "rate"), [(1, "D", 365.25), (7, "D", 52.18), (1, "M", 12.0), (1, "h", 8766.0)]
+)
+def test_rows_per_year_are_those_of_the_table(step: int, unit: str, rate: float) -> None:
+    table = table_of(walks(100, 2))
+    dates = np.datetime64("2020-01", unit) + np.arange(100) * np.timedelta64(step, unit)
+    config = yaml.safe_load(
+        starter_config(
+            type(table)(**{**vars(table), "dates": dates.astype("datetime64[us]")}), "p.csv"
+        )
+    )
+    assert config["evaluation"]["periods_per_year"] == pytest.approx(rate, rel=0.001)
+    assert config["hisso"]["window"] == 10
+
+
+def test_ends_are_told_in_the_config(tmp_path: Path) -> None:
+    values = walks(100, 2)
+    values[90:, 1] = np.nan
+    assert yaml.safe_load(starter_config(table_of(values), "p.csv"))["data"]["kwargs"]["ended"] == {
+        "default": -0.3
+    }
+
+
+def test_a_border_near_the_first_row_of_a_month_is_moved_there() -> None:
+    config = yaml.safe_load(starter_config(table_of(walks(1000, 2)), "p.csv"))
+    assert config["evaluation"]["periods_per_year"] == 252  # 261 weekdays, less holidays
+    split = config["data"]["kwargs"]["split"]
+    # Rows 599 and 799 are 2023-06-16 and 2024-03-22; months begin 11 and 6 rows away.
+    assert [str(split[name]) for name in ("val", "test")] == ["2023-06-01", "2024-04-01"]
