@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from psann.errors import DataError
-from psann.metrics import sharpe_ratio, stationary_bootstrap_ci
+from psann.metrics import optimal_block_length, sharpe_ratio, stationary_bootstrap_ci
 
 REFERENCE = json.loads(
     (Path(__file__).parents[1] / "reference" / "metrics_reference.json").read_text()
@@ -80,3 +80,47 @@ def test_bad_settings_of_the_bootstrap_are_refused_together() -> None:
     assert len(caught.value.problems) == 4
     with pytest.raises(DataError, match="`series` must have shape"):
         stationary_bootstrap_ci([], seed=0)
+
+
+# Block length ------------------------------------------------------------------------------------
+
+
+def autoregression(phi: float, n: int) -> np.ndarray:
+    noise = np.random.default_rng(7).standard_normal(n)
+    series = np.zeros(n)
+    for row in range(1, n):
+        series[row] = phi * series[row - 1] + noise[row]
+    return series
+
+
+def test_the_block_length_equals_the_reference_of_arch() -> None:
+    returns = REFERENCE["series"]["daily_t5_504"]["returns"]
+    expected = REFERENCE["bootstrap"]["optimal_block_length_stationary"]
+    assert optimal_block_length(returns) == pytest.approx(expected, rel=1e-12)
+
+
+# arch 8.0.0, optimal_block_length(...)["stationary"] of the same series.
+@pytest.mark.parametrize(
+    ("phi", "n", "expected"),
+    [
+        (0.7, 1000, 22.839020275903938),
+        (0.95, 400, 27.611467112276163),
+        (-0.5, 600, 8.401512224247845),
+        (0.5, 30, 2.94322999983997),
+    ],
+)
+def test_the_block_length_of_dependent_rows_equals_arch(
+    phi: float, n: int, expected: float
+) -> None:
+    assert optimal_block_length(autoregression(phi, n)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_independent_constant_and_short_series_have_blocks_of_one_row() -> None:
+    assert optimal_block_length(autoregression(0.0, 300)) == 1.0  # arch: 0.4456
+    assert optimal_block_length(np.full(100, 0.3)) == 1.0
+    assert optimal_block_length([1.0, 2.0]) == 1.0
+
+
+def test_blocks_never_exceed_the_bound_of_the_rule() -> None:
+    trend = np.linspace(-1, 1, 400)
+    assert optimal_block_length(trend) <= math.ceil(3 * math.sqrt(400))
