@@ -11,7 +11,8 @@ import pytest
 from noise import NOISES
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
-from psann.metrics import mean_test
+from psann.metrics import mean_test, sharpe_ratio, sharpe_test
+from psann.metrics.sharpe import luckiest
 
 
 def path(steps: Any) -> np.ndarray:
@@ -64,6 +65,30 @@ def test_of_few_steps_an_interval_is_told_and_nothing_is_claimed() -> None:
     short = growth_difference(better[:12], path(market)[:12], periods_per_year=252)
     assert short.low > 0 and short.n_steps == 11
     assert not short.is_distinguishable
+
+
+def test_skill_is_what_is_earned_over_the_other_path_whatever_both_earn() -> None:
+    draws = np.random.default_rng(6)
+    theirs = 0.002 + 0.005 * draws.standard_normal(500)
+    ours = theirs + 0.003 * draws.standard_normal(500)
+    excess = np.expm1(ours) - np.expm1(theirs)
+    told = growth_difference(path(ours), path(theirs), periods_per_year=252)
+    assert sharpe_test(np.expm1(ours)).probability_above(0) > 0.999  # by drift alone
+    assert told.annual_sharpe == pytest.approx(math.sqrt(252) * sharpe_ratio(excess), rel=1e-9)
+    test = sharpe_test(excess)
+    assert told.annual_sharpe_se == pytest.approx(math.sqrt(252) * test.standard_error, rel=1e-9)
+    assert told.psr == pytest.approx(test.probability_above(0), rel=1e-9)
+    bar = test.standard_error * luckiest(20)
+    assert told.deflated_sharpe(20) == pytest.approx(test.probability_above(bar), rel=1e-9)
+    assert told.deflated_sharpe(20) < told.deflated_sharpe(1) == told.psr < 0.95
+
+
+def test_the_same_path_but_for_rounding_shows_no_skill() -> None:
+    draws = np.random.default_rng(8)
+    market = 0.01 * draws.standard_normal(500)
+    almost = market + 1e-9 * (1 + 0.1 * draws.standard_normal(500))
+    told = growth_difference(path(almost), path(market), periods_per_year=252)
+    assert all(map(math.isnan, (told.annual_sharpe, told.psr, told.deflated_sharpe(3))))
 
 
 def test_a_lost_path_has_no_difference() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from event_simulator import simulate
 from psann.baselines import bcrp, best_asset
+from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import (
     Terms,
     evaluation_series,
@@ -128,7 +129,17 @@ def test_a_verdict_tells_the_difference_to_uniform_now_and_one_row_later() -> No
     assert verdict.versus_uniform_delay_1.growth == pytest.approx(expected, abs=1e-12)
     returns = verdict.judgement.net[1:] / verdict.judgement.net[:-1] - 1
     assert verdict.deflated_sharpe == deflated_sharpe_ratio(returns, n_trials=7)
-    assert np.isnan(judge_policy(actions, prices, terms=TERMS).deflated_sharpe)
+    assert verdict.deflated_skill == verdict.versus_uniform.deflated_sharpe(7)
+    uncounted = judge_policy(actions, prices, terms=TERMS)
+    assert np.isnan([uncounted.deflated_sharpe, uncounted.deflated_skill]).all()
+    ours, theirs = (
+        growth_difference(
+            *(judge(a, p, terms=TERMS).net for a in (actions[: len(p)], np.full_like(p, 0.25))),
+            periods_per_year=TERMS.periods_per_year,
+        )
+        for p in (prices, prices[1:])
+    )
+    assert (verdict.versus_uniform, verdict.versus_uniform_delay_1) == (ours, theirs)
 
 
 def test_the_uniform_policy_is_not_distinguishable_from_itself() -> None:

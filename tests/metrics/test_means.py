@@ -41,7 +41,7 @@ def test_noise_is_called_more_than_chance_in_no_more_than_six_of_a_hundred(
     series = NOISES[noise](np.random.default_rng(5), (4000, n))
     p_values = np.array([mean_test(one).p_value for one in series])
     two_sided = np.minimum(p_values, 1 - p_values) < 0.025
-    # Of 4000 series a rate is known to 0.35 %; benchmarks/coverage.py has more of them.
+    # Of 4000 series a rate is known to 0.35 %; benchmarks/chance.py has more of them.
     assert 0.038 < two_sided.mean() < 0.066
     assert 0.038 < (p_values < 0.05).mean() < 0.066
 

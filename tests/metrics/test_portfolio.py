@@ -21,6 +21,7 @@ from psann.metrics import (
     equity_curve,
     max_drawdown,
     portfolio_metrics,
+    sharpe_test,
     turnover,
 )
 
@@ -39,6 +40,9 @@ KEYS = {
     "sharpe_se",
     "annual_sharpe_se",
     "psr",
+    "sharpe_se_hac",
+    "annual_sharpe_se_hac",
+    "psr_hac",
     "gross_cum_return",
     "gross_log_growth",
     "max_drawdown",
@@ -147,6 +151,15 @@ def test_the_probabilistic_sharpe_ratio_is_that_of_the_design() -> None:
     assert ours["psr"] == pytest.approx(0.987854, abs=5e-7)
 
 
+def test_figures_of_dependent_returns_stand_beside_those_of_independent_ones() -> None:
+    returns = SERIES["daily_t5_504"]["returns"]
+    ours, test = metrics_of_returns(returns), sharpe_test(returns)
+    assert ours["sharpe_se_hac"] == pytest.approx(test.standard_error, rel=1e-9)
+    assert ours["annual_sharpe_se_hac"] == ours["sharpe_se_hac"] * math.sqrt(252)
+    assert ours["psr_hac"] == pytest.approx(test.probability_above(0), rel=1e-9)
+    assert math.isnan(metrics_of_returns(returns[:11])["psr_hac"])
+
+
 def test_turnover_against_drifted_weights_and_between_targets_are_told_apart() -> None:
     table = REFERENCE["turnover_and_costs"]
     prices = np.vstack([np.ones(3), np.cumprod(1 + np.array(table["asset_returns"]), axis=0)])
@@ -233,6 +246,7 @@ def test_figures_without_variance_or_drawdown_are_nan() -> None:
     undefined = {name for name, value in metrics.items() if math.isnan(value)}
     assert undefined == {
         *("sharpe", "annual_sharpe", "sharpe_se", "annual_sharpe_se", "psr"),
+        *("sharpe_se_hac", "annual_sharpe_se_hac", "psr_hac"),
         *("sortino", "calmar"),
     }
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from psann.errors import DataError
 from psann.metrics.means import MeanTest, mean_test
+from psann.metrics.sharpe import luckiest, sharpe_test
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +40,27 @@ class GrowthDifference:
     """Steps compared."""
     confidence: float
     """Probability mass of the interval."""
+    annual_sharpe: float
+    """Sharpe ratio of the returns over those of the other path, per year; NaN where both are the
+    same but for rounding."""
+    annual_sharpe_se: float
+    """Its standard error, of returns that may depend on each other."""
+    psr: float
+    """Probability that the true ratio is above 0: that there is skill, whatever the market did."""
+
+    def deflated_sharpe(self, n_trials: int) -> float:
+        """Probability that the true ratio beats the best of so many candidates without skill.
+
+        Bailey & Lopez de Prado 2014, "The deflated Sharpe ratio",
+        https://doi.org/10.3905/jpm.2014.40.5.094
+        """
+        test = MeanTest(
+            mean=self.annual_sharpe,
+            standard_error=self.annual_sharpe_se,
+            degrees=self.degrees,
+            n_steps=self.n_steps,
+        )
+        return test.probability_above(self.annual_sharpe_se * luckiest(n_trials))
 
 
 def growth_difference(
@@ -74,6 +96,11 @@ def growth_difference(
     DataError
         If the paths are not of one length of at least 2.
 
+    References
+    ----------
+    Sharpe 1994, "The Sharpe ratio", https://doi.org/10.3905/jpm.1994.409501, who defines it of
+    the return over a benchmark.
+
     Examples
     --------
     >>> steady, flat = [1.01**t for t in range(100)], [1.0] * 100
@@ -88,9 +115,14 @@ def growth_difference(
             f"{paths[0].shape} and {paths[1].shape}."
         )
     test = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(paths[0]) - 1)
+    skill = test
     if all((path > 0).all() and np.isfinite(path).all() for path in paths):
         ours, theirs = (np.diff(np.log(path)) for path in paths)
         test = mean_test(ours - theirs)
+        excess = np.expm1(ours) - np.expm1(theirs)
+        if np.std(excess) * math.sqrt(periods_per_year) > _SAME_GROWTH:
+            skill = sharpe_test(excess)
+    annual = math.sqrt(periods_per_year)
     low, high = (bound * periods_per_year for bound in test.interval(confidence))
     return GrowthDifference(
         growth=test.mean * periods_per_year,
@@ -101,4 +133,7 @@ def growth_difference(
         degrees=test.degrees,
         n_steps=test.n_steps,
         confidence=confidence,
+        annual_sharpe=skill.mean * annual,
+        annual_sharpe_se=skill.standard_error * annual,
+        psr=skill.probability_above(0.0),
     )

@@ -162,6 +162,8 @@ class PolicyVerdict:
     """The same for the delayed actions; 1/N then begins one row later too."""
     deflated_sharpe: float
     """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones."""
+    deflated_skill: float
+    """The same of the returns over 1/N, so that a market that rose does not count."""
 
 
 def judge_policy(
@@ -185,8 +187,8 @@ def judge_policy(
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
     n_trials : int, optional
-        Candidates from which this policy was chosen; None, unknown, leaves the deflated Sharpe
-        ratio undefined.
+        Candidates from which this policy was chosen; None, unknown, leaves the deflated figures
+        undefined.
 
     Returns
     -------
@@ -213,6 +215,7 @@ def judge_policy(
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
         deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
+        deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
 
 

@@ -3,7 +3,7 @@
 from psann.metrics.bootstrap import optimal_block_length, stationary_bootstrap_ci
 from psann.metrics.means import MeanTest, mean_test
 from psann.metrics.portfolio import equity_curve, max_drawdown, portfolio_metrics, turnover
-from psann.metrics.sharpe import deflated_sharpe_ratio, sharpe_ratio
+from psann.metrics.sharpe import deflated_sharpe_ratio, sharpe_ratio, sharpe_test
 
 __all__ = [
     "MeanTest",
@@ -14,6 +14,7 @@ __all__ = [
     "optimal_block_length",
     "portfolio_metrics",
     "sharpe_ratio",
+    "sharpe_test",
     "stationary_bootstrap_ci",
     "turnover",
 ]

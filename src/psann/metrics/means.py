@@ -40,12 +40,20 @@ class MeanTest:
 
         One-sided: for a mean below 0 that of the other side is ``1 - p``.
         """
+        return self._share_above(0.0) if self.may_claim else 1.0
+
+    def probability_above(self, benchmark: float) -> float:
+        """How probable the true mean lies above a number; NaN where nothing may be claimed."""
+        return 1 - self._share_above(benchmark) if self.may_claim else math.nan
+
+    def _share_above(self, benchmark: float) -> float:
         from scipy.special import stdtr
 
-        if not self.may_claim or (self.mean == 0 and self.standard_error == 0):
+        if self.mean == benchmark and self.standard_error == 0:
             return 1.0
         with np.errstate(divide="ignore"):  # no spread at all leaves no doubt
-            return float(stdtr(self.degrees, -np.divide(self.mean, self.standard_error)))
+            t = np.divide(self.mean - benchmark, self.standard_error)
+        return float(stdtr(self.degrees, -t))
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Interval of the mean with so much probability mass; NaN for a single number."""
@@ -82,7 +90,7 @@ def mean_test(series: Any) -> MeanTest:
     References
     ----------
     Lazarus, Lewis, Stock & Watson 2018, "HAR inference: recommendations for practice",
-    https://doi.org/10.1080/07350015.2018.1506926; `benchmarks/coverage.py` measures it beside
+    https://doi.org/10.1080/07350015.2018.1506926; `benchmarks/chance.py` measures it beside
     others.
 
     Examples

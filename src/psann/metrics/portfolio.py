@@ -21,8 +21,8 @@ from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
     sharpe_probability,
-    sharpe_ratio,
     sharpe_standard_error,
+    sharpe_test,
     standard_deviation,
 )
 
@@ -56,6 +56,9 @@ def portfolio_metrics(
     sharpe_se            standard error of sharpe, per period
     annual_sharpe_se     sharpe_se * sqrt(periods_per_year)
     psr                  probability that the true sharpe is above 0
+    sharpe_se_hac        sharpe_se of returns that may depend on each other
+    annual_sharpe_se_hac sharpe_se_hac * sqrt(periods_per_year)
+    psr_hac              psr with sharpe_se_hac and Student's t; NaN for less than 12 steps
     max_drawdown         lowest wealth / highest wealth before it - 1, at most 0
     turnover             mean of ``|a_{t+1} - a_t|_1``
     turnover_traded      mean of ``c_t``
@@ -111,7 +114,8 @@ def portfolio_metrics(
     -----
     `sharpe_se` is ``sqrt((1 - g3 S + (g4 - 1) / 4 S^2) / (n - 1))`` and `psr` is
     ``Phi(S / sharpe_se)``, with ``S`` the Sharpe ratio per period, ``g3`` the biased skewness and
-    ``g4`` the biased Pearson kurtosis of ``r``.
+    ``g4`` the biased Pearson kurtosis of ``r``. Both take returns to be independent;
+    `sharpe_se_hac` and `psr_hac` are those of `sharpe_test`.
 
     References
     ----------
@@ -166,7 +170,8 @@ def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dic
 
 def _return_figures(returns: Floats, periods_per_year: float) -> dict[str, float]:
     annual = math.sqrt(periods_per_year)
-    sharpe = sharpe_ratio(returns)
+    test = sharpe_test(returns)
+    sharpe = test.mean
     downside = math.sqrt(np.square(np.minimum(returns, 0)).mean())
     tail = np.quantile(returns, 0.05)
     standard_error = sharpe_standard_error(returns)
@@ -176,6 +181,9 @@ def _return_figures(returns: Floats, periods_per_year: float) -> dict[str, float
         "sharpe_se": standard_error,
         "annual_sharpe_se": standard_error * annual,
         "psr": sharpe_probability(returns, benchmark=0.0),
+        "sharpe_se_hac": test.standard_error,
+        "annual_sharpe_se_hac": test.standard_error * annual,
+        "psr_hac": test.probability_above(0.0),
         "annual_volatility": standard_deviation(returns) * annual,
         "sortino": quotient(returns.mean(), downside, ROUNDING) * annual,
         "var_95": tail,

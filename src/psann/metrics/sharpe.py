@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from psann.errors import DataError
 from psann.metrics.checks import series_of
+from psann.metrics.means import MeanTest, mean_test
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +41,38 @@ def sharpe_ratio(returns: Any) -> float:
     """
     values = series_of(returns, "returns")
     return quotient(float(values.mean()), standard_deviation(values), 0.0)
+
+
+def sharpe_test(returns: Any) -> MeanTest:
+    r"""Sharpe ratio per period with an error that knows what returns have to do with each other.
+
+    .. math::
+        \psi_t = z_t - \frac{S}{2} (z_t^2 - 1), \quad z_t = \frac{r_t - \mu}{\sigma}
+
+    is what each return adds to ``S``, so that the error of ``S`` is that of the mean of ``psi`` as
+    `mean_test` has it. Of independent returns it is `sharpe_se` of `portfolio_metrics`.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n,)
+        Simple returns, or their differences to those of a benchmark.
+
+    Returns
+    -------
+    MeanTest
+        Of the Sharpe ratio; NaN where that is undefined.
+
+    References
+    ----------
+    Lo 2002, "The statistics of Sharpe ratios", https://doi.org/10.2469/faj.v58.n4.2453
+    """
+    values = series_of(returns, "returns")
+    sharpe = sharpe_ratio(values)
+    if math.isnan(sharpe):
+        return MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(values))
+    standardised = (values - values.mean()) / values.std()
+    influence = standardised - sharpe / 2 * (standardised**2 - 1)
+    return replace(mean_test(influence), mean=sharpe)
 
 
 def deflated_sharpe_ratio(
@@ -78,14 +112,19 @@ def deflated_sharpe_ratio(
         problems.append(f"`trial_variance` must be finite and at least 0; got {trial_variance}.")
     if problems:
         raise DataError(problems)
-    if n_trials == 1:
-        return sharpe_probability(values, benchmark=0.0)
     if trial_variance is None:
         trial_variance = sharpe_standard_error(values) ** 2
-    expected_maximum = (1 - _EULER_MASCHERONI) * _NORMAL.inv_cdf(
+    benchmark = math.sqrt(trial_variance) * luckiest(n_trials)
+    return sharpe_probability(values, benchmark=benchmark)
+
+
+def luckiest(n_trials: int) -> float:
+    """Highest of so many independent standard normal numbers, as expected; 0 for a single one."""
+    if n_trials == 1:
+        return 0.0
+    return (1 - _EULER_MASCHERONI) * _NORMAL.inv_cdf(
         1 - 1 / n_trials
     ) + _EULER_MASCHERONI * _NORMAL.inv_cdf(1 - 1 / (n_trials * math.e))
-    return sharpe_probability(values, benchmark=math.sqrt(trial_variance) * expected_maximum)
 
 
 def sharpe_standard_error(returns: Floats) -> float:
