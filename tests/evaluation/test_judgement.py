@@ -46,9 +46,21 @@ def test_one_column_of_prices_serves_every_action() -> None:
 
 def test_lost_wealth_stays_lost_in_both_curves() -> None:
     prices = np.array([[1.0], [3.0], [1.0], [2.0]])
-    with pytest.warns(RuntimeWarning, match="lost at step 0"):
+    with pytest.warns(RuntimeWarning, match="lost at row 1"):
         judgement = judge(-np.ones((4, 1)), prices, terms=Terms(), cash=True)
     assert judgement.net.tolist() == judgement.gross.tolist() == [1, 0, 0, 0]
+
+
+def test_the_row_of_the_ruin_is_told_also_of_delayed_actions() -> None:
+    prices = np.array([[1.0], [1.1], [1.0], [3.5], [2.0]])
+    with pytest.warns(RuntimeWarning, match="lost at row"):
+        now, late = (
+            judge(-np.ones((5, 1)), prices, terms=Terms(), cash=True, delay=delay)
+            for delay in (0, 1)
+        )
+    assert (now.ruined_at, late.ruined_at) == (3, 3)
+    assert now.net[3] == 0 < now.net[2]
+    assert judge(ACTIONS, PRICES, terms=TERMS).ruined_at is None
 
 
 def test_baselines_trade_on_the_terms_of_the_policy() -> None:

@@ -476,6 +476,44 @@ def test_seeds_have_each_their_own_temperature() -> None:
         assert alone.fit_result_.temperature == model.fit_result_.temperature
 
 
+# ---------------------------------------------------------------- ruin
+
+
+def squeezes(rows: int = 200) -> dict[str, Any]:
+    """A price that falls by 6 % a row and triples in every twentieth, which the features foretell.
+
+    Who is short then has lost everything: -1 becomes 1 - 2.
+    """
+    cycle = np.arange(rows) % 20
+    prices = np.exp(np.cumsum(np.where(cycle == 19, np.log(3.0), -0.06)))[:, None]
+    return {"X": np.stack([cycle == 18, np.ones(rows)], 1).astype(float), "prices": prices}
+
+
+SHORT_OR_LONG = {"window": 20, "batch_episodes": 16, "updates_per_epoch": 8}
+SHORT_OR_LONG |= {"primary_transform": "tanh"}
+
+
+def test_a_policy_learns_away_from_the_squeezes_that_ruin_it() -> None:
+    # Its first weights are short throughout, so that the very first update is about ruin.
+    model = quick(hidden_units=16, epochs=15, lr=0.02, random_state=2)
+    model.fit(**squeezes(), hisso=SHORT_OR_LONG)
+    history = model.fit_result_.history
+    assert history[0].reward_min < -1 and history[0].skipped_updates == 0
+    actions = model.predict_actions(squeezes()["X"])
+    growth = net_growth(actions, squeezes()["prices"], cash=True)
+    assert growth.ruined_at is None
+    assert np.log(growth.net).mean() > 0.1
+    assert actions[3, 0] < -0.9 < 0.9 < actions[18, 0]
+
+
+def test_an_epoch_that_loses_everything_on_validation_is_never_kept() -> None:
+    model = quick(hidden_units=16, epochs=1, lr=1e-6, random_state=2)
+    model.fit(**squeezes(), validation_data=squeezes(100), hisso=SHORT_OR_LONG)
+    assert model.fit_result_.history[0].val_reward_mean == -np.inf
+    assert model.best_epoch_ == 0
+    assert model.evaluate_reward(**squeezes(100)) == 0.0  # all cash
+
+
 # ---------------------------------------------------------------- what epoch 0 is owed
 
 

@@ -279,12 +279,18 @@ def test_growth_beyond_the_range_of_floats_is_nan_not_infinite() -> None:
 
 def test_a_lost_wealth_is_reported_and_ends_the_figures() -> None:
     prices = np.array([[1.0], [1.1], [0.4], [0.8], [0.9]])
-    with pytest.warns(RuntimeWarning, match="lost at step 1"):
+    with pytest.warns(RuntimeWarning, match="lost at row 2"):
         metrics = portfolio_metrics(np.full((5, 1), 3.0), prices, cash=True)
     assert metrics["cum_return"] == metrics["max_drawdown"] == metrics["annual_return"] == -1.0
     assert metrics["n_steps"] == 2
     assert math.isnan(metrics["log_return"]) and math.isnan(metrics["cost_paid"])
-    with pytest.warns(RuntimeWarning, match="lost at step 1"):
+    undefined = {name for name, value in metrics.items() if math.isnan(value)}
+    assert undefined == {
+        *("log_return", "annual_log_growth", "gross_log_growth", "cost_paid", "sortino", "calmar"),
+        *("sharpe", "annual_sharpe", "sharpe_se", "annual_sharpe_se", "psr"),
+        *("sharpe_se_hac", "annual_sharpe_se_hac", "psr_hac"),
+    }
+    with pytest.warns(RuntimeWarning, match="lost at row 2"):
         curve = equity_curve(np.full((5, 1), 3.0), prices, cash=True)
     np.testing.assert_allclose(curve, [1.0, 1.3, 0.0, 0.0, 0.0])
 
@@ -292,7 +298,7 @@ def test_a_lost_wealth_is_reported_and_ends_the_figures() -> None:
 def test_trading_after_the_loss_of_everything_does_not_count() -> None:
     prices = np.array([[1.0, 1.0], [0.4, 1.0], [0.4, 1.0], [0.4, 1.0]])
     allocations = [[3.0, 0.0], [0.0, 1.0], [5.0, 0.0], [0.0, 5.0]]
-    with pytest.warns(RuntimeWarning, match="lost at step 0"):
+    with pytest.warns(RuntimeWarning, match="lost at row 1"):
         metrics = portfolio_metrics(allocations, prices, initial="cash", cash=True)
     assert metrics["turnover_traded"] == 3.0
     assert metrics["turnover"] == 4.0

@@ -111,6 +111,13 @@ def test_a_monitor_that_never_is_finite_is_a_divergence() -> None:
         run(judged([math.nan, math.nan]))
 
 
+def test_epochs_that_all_lost_everything_say_so_and_what_cannot() -> None:
+    with pytest.raises(DivergedError, match="each of its 2 epochs lost everything on the valid"):
+        run(judged([-math.inf, -math.inf]))
+    with pytest.raises(DivergedError, match="was not finite in any"):
+        run(judged([-math.inf, math.nan]))
+
+
 def test_without_a_monitor_nothing_is_chosen() -> None:
     diary = Diary()
     state, _ = run(phase(monitor=None), engine(), diary)

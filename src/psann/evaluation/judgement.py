@@ -48,6 +48,12 @@ class Judgement:
     gross: Floats
     """The same without costs."""
 
+    @property
+    def ruined_at(self) -> int | None:
+        """The first row at which nothing was left of the wealth, after costs; None if never."""
+        lost = self.net <= 0
+        return int(lost.argmax()) if lost.any() else None
+
 
 def judge(
     actions: Any, prices: Any, *, terms: Terms, cash: bool = False, delay: int = 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from psann.accounting import Initial, weight_changes
+from psann.accounting import Initial, gross_growth, weight_changes
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
 from psann.training.engine import Forward
@@ -50,8 +52,10 @@ def judge_actions(
     Returns
     -------
     Validation
-        `loss` is minus the reward; `turnover` the mean of ``|a_{t+1} - a_t|_1``; `entropy` the
-        mean of ``-sum a ln a`` in nats, None where an action is negative.
+        `loss` is minus the reward, which is minus infinity if prices left nothing of the wealth:
+        no span goes on after that, whatever later rows would earn. `turnover` is the mean of
+        ``|a_{t+1} - a_t|_1``; `entropy` the mean of ``-sum a ln a`` in nats, None where an action
+        is negative.
     """
     with torch.no_grad():
         # Copies: a user's reward that works in place must not change what comes after it.
@@ -64,6 +68,10 @@ def judge_actions(
                 cash=cash,
             )
         )
+        if reward.needs_prices and bool(
+            (gross_growth(actions, reward_context, cash=cash) <= 0).any()
+        ):
+            value = -math.inf
         entropy = None
         if bool((actions >= 0).all()):
             entropy = float(-torch.special.xlogy(actions, actions).sum(-1).mean())

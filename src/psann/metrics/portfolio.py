@@ -28,6 +28,11 @@ from psann.metrics.sharpe import (
 
 Floats = NDArray[np.float64]
 
+# What would weigh a gain against a risk that nobody survived.
+_NOT_OF_A_LOST_WEALTH = (
+    *("sharpe", "annual_sharpe", "sharpe_se", "annual_sharpe_se", "psr"),
+    *("sharpe_se_hac", "annual_sharpe_se_hac", "psr_hac", "sortino", "calmar"),
+)
 # Softmax in float32 over a thousand assets stays well inside.
 _SUM_TOLERANCE = 1e-5
 
@@ -96,7 +101,8 @@ def portfolio_metrics(
     Returns
     -------
     dict of str to float
-        Every value finite or NaN. NaN means undefined: no variance, no drawdown, one step only.
+        Every value finite or NaN. NaN means undefined: no variance, no drawdown, one step only. A
+        lost wealth has neither ratios nor probabilities; row `n_steps` is that of the ruin.
 
     Raises
     ------
@@ -108,7 +114,7 @@ def portfolio_metrics(
     UserWarning
         Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands.
     RuntimeWarning
-        The wealth was lost; the figures then end with that step.
+        The wealth was lost; the figures then end with that row.
 
     Notes
     -----
@@ -138,6 +144,7 @@ def portfolio_metrics(
         cash=cash,
     )
     # The steps after the one that lost everything have no meaning.
+    is_ruined = growth.ruined_at is not None
     n_steps = len(growth.net) if growth.ruined_at is None else growth.ruined_at + 1
     with np.errstate(over="ignore"):
         wealth = growth.wealth[: n_steps + 1]
@@ -150,6 +157,8 @@ def portfolio_metrics(
     values["calmar"] = quotient(
         values["annual_return"], abs(values["max_drawdown"]), ROUNDING * n_steps
     )
+    if is_ruined:
+        values |= dict.fromkeys(_NOT_OF_A_LOST_WEALTH, math.nan)
     return {name: _finite(value) for name, value in values.items()}
 
 
@@ -328,7 +337,7 @@ def _accounts(
     )
     if growth.ruined_at is not None:
         warnings.warn(
-            f"The wealth was lost at step {growth.ruined_at}; the figures end there.",
+            f"The wealth was lost at row {growth.ruined_at + 1}; the figures end there.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -212,12 +212,19 @@ def _goes_on(phase: Phase, state: TrainState) -> bool:
 
 
 def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
-    if phase.monitor is not None and state.best is None:
+    if phase.monitor is None or state.best is not None:
+        return
+    if all(record.val_reward_mean == -math.inf for record in state.history):
         raise DivergedError(
-            f"Nothing can be kept of {_name(phase, state)}: {phase.monitor} was not finite in any "
-            f"of its {state.epoch} epochs. Check the reward or loss on the rows that it is taken "
-            "of."
+            f"Nothing can be kept of {_name(phase, state)}: each of its {state.epoch} epochs lost "
+            "everything on the validation rows. Use the primary_transform softmax or softmax_cash, "
+            "which neither borrow nor sell short."
         )
+    raise DivergedError(
+        f"Nothing can be kept of {_name(phase, state)}: {phase.monitor} was not finite in any "
+        f"of its {state.epoch} epochs. Check the reward or loss on the rows that it is taken "
+        "of."
+    )
 
 
 def _judge_untrained(phase: Phase, engine: EagerEngine, state: TrainState) -> None:
