@@ -34,6 +34,8 @@ class Validation:
     reward: float | None = None
     turnover: float | None = None
     entropy: float | None = None
+    net_log_growth: NDArray[np.float64] | None = None
+    """Of each step ``(T - 1,)``, where a gate asks for it."""
 
 
 class IndexTable(Protocol):
@@ -68,6 +70,8 @@ class Phase:
     """Non-finite updates that may be skipped; 0 stops at the first."""
     min_improvement: float = 0.0
     """What an epoch must gain over epoch 0 to take its place, in units of the monitor."""
+    may_keep: Callable[[int, Validation], bool] | None = None
+    """Whether an epoch of a seed may be kept at all, by its validation; None asks nothing."""
     conclude: Callable[[TrainState], Best | None] | None = None
     """What to keep at the end, from where a seed stands then; None keeps the best weights. Done
     again where a phase that had ended is gone on with."""
@@ -457,7 +461,11 @@ def _summarise(
         skipped_updates=state.skipped_updates,
     )
     value = _monitor_value(phase, record, validation)
-    return replace(record, monitor_value=value, is_best=_keep_if_best(phase, state, value))
+    may_keep = phase.may_keep is None or (
+        validation is not None and phase.may_keep(state.seed, validation)
+    )
+    is_best = _keep_if_best(phase, state, value if may_keep else None)
+    return replace(record, monitor_value=value, is_best=is_best)
 
 
 def _mean(numbers: Sequence[float]) -> float | None:
