@@ -617,6 +617,13 @@ def test_significance_needs_a_reward_of_prices_and_a_monitor_of_validation() -> 
         fit_hisso(quick(monitor="reward"), {"min_improvement": 0.1, "min_significance": "auto"})
 
 
+def test_a_softmax_over_one_asset_learns_nothing_and_says_so() -> None:
+    rows = planted(m=1)
+    model = quick().fit(rows["X"], prices=rows["prices"], hisso=HISSO)
+    assert model.fit_result_.never_moved
+    assert not fit_hisso(quick()).fit_result_.never_moved
+
+
 # ---------------------------------------------------------------- what is refused
 
 

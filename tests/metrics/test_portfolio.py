@@ -33,6 +33,7 @@ ALLOCATIONS = [[0.5, 0.5], [1, 0], [0.2, 0.8], [0.2, 0.8]]
 PRICES = [[1, 1], [1.1, 0.9], [1, 1.2], [1.3, 1.1]]
 
 KEYS = {
+    "final_wealth",
     "cum_return",
     "log_return",
     "sharpe",
@@ -275,6 +276,17 @@ def test_growth_beyond_the_range_of_floats_is_nan_not_infinite() -> None:
     metrics = portfolio_metrics([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], prices)
     assert math.isnan(metrics["cum_return"]) and math.isnan(metrics["max_drawdown"])
     assert metrics["log_return"] == pytest.approx(600 * math.log(10))
+
+
+def test_figures_keep_their_digits_near_total_loss_and_near_nothing() -> None:
+    ruinous = metrics_of_returns([-0.9] * 252)
+    assert ruinous["cum_return"] == -1.0
+    assert ruinous["final_wealth"] == pytest.approx(1e-252, rel=1e-9)
+    assert ruinous["annual_return"] == pytest.approx(-1.0)
+    # A growth of 1e-18 per year, far below what 1 + growth can hold.
+    flat = np.array([[1.0], [1.0], [1.0 + 2**-52]])
+    tiny = portfolio_metrics(np.ones((3, 1)), flat, periods_per_year=2**-10)
+    assert tiny["annual_return"] == pytest.approx(2**-63, rel=1e-9, abs=0)
 
 
 def test_a_lost_wealth_is_reported_and_ends_the_figures() -> None:

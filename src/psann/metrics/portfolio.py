@@ -54,7 +54,8 @@ def portfolio_metrics(
     ``n = T - 1`` steps, that is ``n / periods_per_year`` years:
 
     ==================== =========================================================================
-    cum_return           final wealth - 1
+    final_wealth         wealth after the last step, from 1
+    cum_return           final_wealth - 1, which near total loss has no digits left
     log_return           sum of log(1 + r)
     sharpe               mean(r) / std(r, ddof=1), per period
     annual_sharpe        sharpe * sqrt(periods_per_year)
@@ -164,14 +165,15 @@ def portfolio_metrics(
 
 def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dict[str, float]:
     n_years = len(net) / periods_per_year
-    # A lost wealth has no logarithm and a power may leave the range of floats: reported as NaN.
+    # A lost wealth has no logarithm and growth may leave the range of floats: reported as NaN.
     with np.errstate(divide="ignore", over="ignore"):
         log_return = np.log(net).sum()
-        annual_growth = np.power(wealth[-1], 1 / n_years)
+        annual_return = np.expm1(log_return / n_years)
     return {
+        "final_wealth": wealth[-1],
         "cum_return": wealth[-1] - 1,
         "log_return": log_return,
-        "annual_return": annual_growth - 1,
+        "annual_return": annual_return,
         "annual_log_growth": log_return / n_years,
         "max_drawdown": max_drawdown(wealth) if np.isfinite(wealth[-1]) else math.nan,
     }
