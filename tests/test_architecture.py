@@ -15,7 +15,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 FLOORS: list[list[str]] = [
     ["errors", "_imports", "_strict_json", "_mapped"],
     ["_seed", "_device", "_tensor_file", "losses", "accounting"],
-    ["metrics", "baselines", "datasets", "nn"],
+    ["metrics", "baselines", "datasets", "plausibility", "nn"],
     ["training"],
     ["hisso"],
     ["estimators"],
