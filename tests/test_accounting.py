@@ -90,6 +90,20 @@ def test_gradients_agree_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(reward, (actions,))
 
 
+def test_a_least_growth_gives_weights_to_what_is_worth_nothing_and_changes_nothing_else() -> None:
+    prices = np.array([[1.0], [2.0], [1.5], [1.5]])
+    actions = np.full((4, 1), -1.0)
+    growth, traded = growth_and_traded_weight(actions, prices, cash=True, least_growth=0.01)
+    np.testing.assert_array_equal(growth, [0.0, 1.25, 1.0])
+    # The short of 1 became one of 2, measured against a hundredth of the wealth.
+    np.testing.assert_allclose(traded, [0.0, 199.0, 0.4])
+    usual = growth_and_traded_weight(TARGETS, PRICES)
+    for got, expected in zip(
+        growth_and_traded_weight(TARGETS, PRICES, least_growth=0.01), usual, strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
 class _CountOperations(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ FLOORS: list[list[str]] = [
         "_drawing",
     ],
     ["_seed", "_device", "_tensor_file", "losses", "accounting"],
-    ["metrics", "baselines", "market", "datasets", "nn"],
+    ["metrics", "baselines", "market", "datasets", "plausibility", "nn"],
     ["training"],
     ["hisso"],
     ["estimators"],

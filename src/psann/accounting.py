@@ -80,13 +80,18 @@ def _growth_of(held: Array, grown: Array, *, cash: bool) -> Array:
 
 
 def growth_and_traded_weight(
-    actions: Array, prices: Array, *, initial: Initial = "invested", cash: bool = False
+    actions: Array,
+    prices: Array,
+    *,
+    initial: Initial = "invested",
+    cash: bool = False,
+    least_growth: float | None = None,
 ) -> tuple[Array, Array]:
     """Gross growth and traded weight of each step, without a loop over time.
 
     ``g_t`` as of `gross_growth`; ``c_t = |a_t - d_t|_1`` with the weights that prices left behind,
     ``d_t = a_{t-1} * x_{t-1} / g_{t-1}``. There is no epsilon in the division: a portfolio that is
-    worth nothing has no weights.
+    worth nothing has no weights, unless `least_growth` gives it some.
 
     Parameters
     ----------
@@ -99,6 +104,9 @@ def growth_and_traded_weight(
         ``c_0 = |a_0|_1``.
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash, which neither grows nor costs.
+    least_growth : float, optional
+        Growth below it is divided by as if it were that, above 0: then weights and their gradients
+        are finite also where everything was lost. It changes nothing where nothing falls so far.
 
     Returns
     -------
@@ -110,7 +118,8 @@ def growth_and_traded_weight(
     held = actions[..., :-1, :]
     grown = held * relatives(prices)  # (..., T - 1, M)
     growth = _growth_of(held, grown, cash=cash)
-    drifted = grown[..., :-1, :] / growth[..., :-1, None]  # d_1 ... d_{T-2}
+    worth = growth if least_growth is None else growth.clip(least_growth)
+    drifted = grown[..., :-1, :] / worth[..., :-1, None]  # d_1 ... d_{T-2}
     later = _l1(held[..., 1:, :] - drifted)
     namespace = _namespace(actions)
     nothing = namespace.zeros_like(growth[..., :1])

@@ -2,66 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from noise import NOISES
 from psann.errors import DataError
-from psann.evaluation.comparison import growth_difference, optimal_block_length
-from psann.metrics import stationary_bootstrap_ci
-
-REFERENCE = json.loads(
-    (Path(__file__).parents[1] / "reference" / "metrics_reference.json").read_text()
-)
+from psann.evaluation.comparison import growth_difference
+from psann.metrics import mean_test, sharpe_ratio, sharpe_test
+from psann.metrics.sharpe import luckiest
 
 
 def path(steps: Any) -> np.ndarray:
     return np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
-
-
-def autoregression(phi: float, n: int) -> np.ndarray:
-    noise = np.random.default_rng(7).standard_normal(n)
-    series = np.zeros(n)
-    for row in range(1, n):
-        series[row] = phi * series[row - 1] + noise[row]
-    return series
-
-
-def test_the_block_length_equals_the_reference_of_arch() -> None:
-    returns = REFERENCE["series"]["daily_t5_504"]["returns"]
-    expected = REFERENCE["bootstrap"]["optimal_block_length_stationary"]
-    assert optimal_block_length(returns) == pytest.approx(expected, rel=1e-12)
-
-
-# arch 8.0.0, optimal_block_length(...)["stationary"] of the same series.
-@pytest.mark.parametrize(
-    ("phi", "n", "expected"),
-    [
-        (0.7, 1000, 22.839020275903938),
-        (0.95, 400, 27.611467112276163),
-        (-0.5, 600, 8.401512224247845),
-        (0.5, 30, 2.94322999983997),
-    ],
-)
-def test_the_block_length_of_dependent_rows_equals_arch(
-    phi: float, n: int, expected: float
-) -> None:
-    assert optimal_block_length(autoregression(phi, n)) == pytest.approx(expected, rel=1e-9)
-
-
-def test_independent_constant_and_short_series_have_blocks_of_one_row() -> None:
-    assert optimal_block_length(autoregression(0.0, 300)) == 1.0  # arch: 0.4456
-    assert optimal_block_length(np.full(100, 0.3)) == 1.0
-    assert optimal_block_length([1.0, 2.0]) == 1.0
-
-
-def test_blocks_never_exceed_the_bound_of_the_rule() -> None:
-    trend = np.linspace(-1, 1, 400)
-    assert optimal_block_length(trend) <= math.ceil(3 * math.sqrt(400))
 
 
 def test_the_difference_is_that_of_annual_log_growth() -> None:
@@ -69,13 +24,11 @@ def test_the_difference_is_that_of_annual_log_growth() -> None:
     ours, theirs = 0.01 * generator.standard_normal((2, 500))
     difference = growth_difference(path(ours), path(theirs), periods_per_year=252)
     assert difference.growth == pytest.approx(252 * (ours - theirs).mean(), abs=1e-12)
-    low, high = stationary_bootstrap_ci(
-        np.diff(np.log(path(ours))) - np.diff(np.log(path(theirs))),
-        seed=0,
-        mean_block=difference.mean_block,
-    )
-    assert (difference.low, difference.high) == (252 * low, 252 * high)
-    assert difference == growth_difference(path(ours), path(theirs), periods_per_year=252)
+    test = mean_test(ours - theirs)
+    expected = (252 * np.array(test.interval())).tolist()
+    assert [difference.low, difference.high] == pytest.approx(expected, rel=1e-9)
+    assert difference.standard_error == pytest.approx(252 * test.standard_error, rel=1e-9)
+    assert (difference.degrees, difference.n_steps) == (test.degrees, 500)
 
 
 def test_moves_that_both_share_do_not_widen_the_interval() -> None:
@@ -93,16 +46,49 @@ def test_the_same_path_but_for_rounding_is_not_distinguishable() -> None:
     assert not difference.is_distinguishable
 
 
-def test_of_paths_without_an_edge_about_one_in_twenty_is_distinguishable() -> None:
-    generator = np.random.default_rng(3)
+@pytest.mark.parametrize("noise", NOISES)
+def test_of_paths_without_an_edge_about_one_in_twenty_is_distinguishable(noise: str) -> None:
+    draws = np.random.default_rng(3)
     found = 0
-    for _ in range(100):
-        ours, theirs = 0.01 * generator.standard_normal((2, 250))
-        difference = growth_difference(
-            path(ours), path(theirs), periods_per_year=252, n_resamples=200
-        )
-        found += difference.is_distinguishable
-    assert 1 <= found <= 13
+    for steps in NOISES[noise](draws, (1000, 30)):
+        market = 0.02 * draws.standard_normal(30)
+        ours, theirs = path(market + 0.01 * steps), path(market)
+        found += growth_difference(ours, theirs, periods_per_year=252).is_distinguishable
+    assert 30 < found < 70
+
+
+def test_of_few_steps_an_interval_is_told_and_nothing_is_claimed() -> None:
+    market = 0.02 * np.random.default_rng(4).standard_normal(12)
+    better = path(market + 0.01 + 1e-4 * np.arange(12))
+    difference = growth_difference(better, path(market), periods_per_year=252)
+    assert difference.low > 0 and difference.is_distinguishable
+    short = growth_difference(better[:12], path(market)[:12], periods_per_year=252)
+    assert short.low > 0 and short.n_steps == 11
+    assert not short.is_distinguishable
+
+
+def test_skill_is_what_is_earned_over_the_other_path_whatever_both_earn() -> None:
+    draws = np.random.default_rng(6)
+    theirs = 0.002 + 0.005 * draws.standard_normal(500)
+    ours = theirs + 0.003 * draws.standard_normal(500)
+    excess = np.expm1(ours) - np.expm1(theirs)
+    told = growth_difference(path(ours), path(theirs), periods_per_year=252)
+    assert sharpe_test(np.expm1(ours)).probability_above(0) > 0.999  # by drift alone
+    assert told.annual_sharpe == pytest.approx(math.sqrt(252) * sharpe_ratio(excess), rel=1e-9)
+    test = sharpe_test(excess)
+    assert told.annual_sharpe_se == pytest.approx(math.sqrt(252) * test.standard_error, rel=1e-9)
+    assert told.psr == pytest.approx(test.probability_above(0), rel=1e-9)
+    bar = test.standard_error * luckiest(20)
+    assert told.deflated_sharpe(20) == pytest.approx(test.probability_above(bar), rel=1e-9)
+    assert told.deflated_sharpe(20) < told.deflated_sharpe(1) == told.psr < 0.95
+
+
+def test_the_same_path_but_for_rounding_shows_no_skill() -> None:
+    draws = np.random.default_rng(8)
+    market = 0.01 * draws.standard_normal(500)
+    almost = market + 1e-9 * (1 + 0.1 * draws.standard_normal(500))
+    told = growth_difference(path(almost), path(market), periods_per_year=252)
+    assert all(map(math.isnan, (told.annual_sharpe, told.psr, told.deflated_sharpe(3))))
 
 
 def test_a_lost_path_has_no_difference() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from event_simulator import simulate
 from psann.baselines import bcrp, best_asset
+from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import (
     Terms,
     evaluation_series,
@@ -45,9 +46,21 @@ def test_one_column_of_prices_serves_every_action() -> None:
 
 def test_lost_wealth_stays_lost_in_both_curves() -> None:
     prices = np.array([[1.0], [3.0], [1.0], [2.0]])
-    with pytest.warns(RuntimeWarning, match="lost at step 0"):
+    with pytest.warns(RuntimeWarning, match="lost at row 1"):
         judgement = judge(-np.ones((4, 1)), prices, terms=Terms(), cash=True)
     assert judgement.net.tolist() == judgement.gross.tolist() == [1, 0, 0, 0]
+
+
+def test_the_row_of_the_ruin_is_told_also_of_delayed_actions() -> None:
+    prices = np.array([[1.0], [1.1], [1.0], [3.5], [2.0]])
+    with pytest.warns(RuntimeWarning, match="lost at row"):
+        now, late = (
+            judge(-np.ones((5, 1)), prices, terms=Terms(), cash=True, delay=delay)
+            for delay in (0, 1)
+        )
+    assert (now.ruined_at, late.ruined_at) == (3, 3)
+    assert now.net[3] == 0 < now.net[2]
+    assert judge(ACTIONS, PRICES, terms=TERMS).ruined_at is None
 
 
 def test_baselines_trade_on_the_terms_of_the_policy() -> None:
@@ -128,7 +141,17 @@ def test_a_verdict_tells_the_difference_to_uniform_now_and_one_row_later() -> No
     assert verdict.versus_uniform_delay_1.growth == pytest.approx(expected, abs=1e-12)
     returns = verdict.judgement.net[1:] / verdict.judgement.net[:-1] - 1
     assert verdict.deflated_sharpe == deflated_sharpe_ratio(returns, n_trials=7)
-    assert np.isnan(judge_policy(actions, prices, terms=TERMS).deflated_sharpe)
+    assert verdict.deflated_skill == verdict.versus_uniform.deflated_sharpe(7)
+    uncounted = judge_policy(actions, prices, terms=TERMS)
+    assert np.isnan([uncounted.deflated_sharpe, uncounted.deflated_skill]).all()
+    ours, theirs = (
+        growth_difference(
+            *(judge(a, p, terms=TERMS).net for a in (actions[: len(p)], np.full_like(p, 0.25))),
+            periods_per_year=TERMS.periods_per_year,
+        )
+        for p in (prices, prices[1:])
+    )
+    assert (verdict.versus_uniform, verdict.versus_uniform_delay_1) == (ours, theirs)
 
 
 def test_the_uniform_policy_is_not_distinguishable_from_itself() -> None:

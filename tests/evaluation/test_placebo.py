@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from noise import garch
 from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
 
 
@@ -36,14 +37,44 @@ def test_an_order_depends_on_seed_number_and_span_alone() -> None:
         assert not np.array_equal(first, other)
 
 
-def test_moves_that_follow_each_other_no_longer_do() -> None:
-    steps = np.repeat(np.random.default_rng(1).standard_normal(1000), 2)[:, None]
-    shuffled = shuffled_prices(
-        np.exp(0.01 * steps.cumsum(0)), shuffled_order(2000, seed=0, number=1)
-    )
-    moves = np.diff(np.log(shuffled[:, 0]))
-    assert abs(np.corrcoef(moves[1:], moves[:-1])[0, 1]) < 0.1
-    assert np.corrcoef(steps[1:, 0], steps[:-1, 0])[0, 1] > 0.4
+def moves_of(prices: np.ndarray) -> np.ndarray:
+    return np.diff(np.log(prices[:, 0]))
+
+
+def test_what_foretold_a_move_no_longer_does() -> None:
+    known = np.random.default_rng(1).standard_normal(2001)
+    prices = np.exp(0.01 * np.append(0.0, known[:-1]).cumsum())[:, None]  # row t knows its move
+    assert np.corrcoef(known[:-1], moves_of(prices))[0, 1] > 0.99
+    for number in range(1, 6):
+        shuffled = shuffled_prices(prices, shuffled_order(2001, seed=0, number=number))
+        assert abs(np.corrcoef(known[:-1], moves_of(shuffled))[0, 1]) < 0.1
+
+
+def test_clusters_of_volatility_survive_which_single_moves_would_not() -> None:
+    prices = np.exp(0.01 * garch(np.random.default_rng(2), (1, 4000))[0].cumsum())[:, None]
+
+    def clustering(moves: np.ndarray) -> float:
+        return float(np.corrcoef(moves[1:] ** 2, moves[:-1] ** 2)[0, 1])
+
+    usual = clustering(moves_of(prices))
+    shuffled = shuffled_prices(prices, shuffled_order(4000, seed=0, number=1))
+    alone = np.random.default_rng(3).permutation(moves_of(prices))
+    assert usual > 0.15
+    assert clustering(moves_of(shuffled)) > 0.75 * usual
+    assert clustering(alone) < 0.3 * usual
+
+
+@pytest.mark.parametrize(("n_rows", "length"), [(1000, 20), (61, 6), (6, 1)])
+def test_blocks_of_moves_stay_together_and_leave_their_place(n_rows: int, length: int) -> None:
+    n, stayed = n_rows - 1, 0
+    for number in range(20):
+        order = shuffled_order(n_rows, seed=0, number=number)
+        assert sorted(order.tolist()) == list(range(n))
+        n_joints = int((np.diff(order) % n != 1).sum())
+        assert n_joints <= math.ceil(n / length) - 1
+        assert length == 1 or n_joints >= 0.4 * n / length
+        stayed += int((order == np.arange(n)).sum())
+    assert stayed / (20 * n) < max(0.05, 2 / n)
 
 
 def test_one_row_has_no_move_to_shuffle() -> None:

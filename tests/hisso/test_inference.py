@@ -21,7 +21,7 @@ def case(n: int = 40, m: int = 3) -> tuple[Any, Any]:
     return actions, np.exp(np.cumsum(0.02 * rng.normal(size=(n, m)), axis=0))
 
 
-def judge(actions: Any, prices: Any, reward: str = "portfolio", **settings: Any) -> Any:
+def judge(actions: Any, prices: Any, reward: Any = "portfolio", **settings: Any) -> Any:
     given = {"transition_penalty": 0.001, "initial": "cash", "cash": False, **settings}
     return judge_actions(
         torch.tensor(actions), torch.tensor(prices), reward=resolve_reward(reward), **given
@@ -74,6 +74,16 @@ def test_a_single_column_of_prices_stands_for_every_action() -> None:
     actions, prices = case()
     alone = judge(actions, prices[:, :1]).reward
     assert alone == judge(actions, np.repeat(prices[:, :1], 3, axis=1)).reward
+
+
+def test_a_span_that_leaves_nothing_is_judged_as_lost_whatever_came_after() -> None:
+    prices, short = np.array([[1.0], [2.0], [1.0], [0.5]]), -np.ones((4, 1))
+    told = judge(short, prices, cash=True)
+    assert (told.reward, told.loss) == (-math.inf, math.inf)
+    assert judge(0.99 * short, prices, cash=True).reward > -10
+    # Of a user's function nobody knows that its context are prices.
+    own = resolve_reward(lambda a, x, *, transition_penalty: a.mean(dim=(-2, -1)))
+    assert judge(short, prices, own, cash=True).reward == -1.0
 
 
 def test_a_reward_that_works_in_place_changes_nothing_after_it() -> None:

@@ -36,6 +36,9 @@ def test_defaults_are_those_of_the_contract() -> None:
         (HISSOOptions, {"reward": {"target": "sharpe", "kwarg": {}}}),
         (HISSOOptions, {"supervised": {"epocs": 3}}),
         (HISSOOptions, {"windw": 3}),
+        (HISSOOptions, {"min_significance": -1}),
+        (HISSOOptions, {"min_significance": float("inf")}),
+        (HISSOOptions, {"min_significance": "5 %"}),
         (WarmStartOptions, {"epochs": 0}),
         (WarmStartOptions, {"batch_size": 0}),
         (WarmStartOptions, {"lr": 0.0}),
@@ -66,6 +69,12 @@ def test_options_cannot_be_changed_once_made() -> None:
 )
 def test_warm_start_may_be_a_switch_or_its_options(supervised: Any, expected: Any) -> None:
     assert HISSOOptions(supervised=supervised).warm_start == expected
+
+
+def test_significance_may_be_a_number_or_left_to_the_number_of_epochs() -> None:
+    assert HISSOOptions().min_significance == 0.0
+    assert HISSOOptions(min_significance=2).min_significance == 2.0
+    assert HISSOOptions(min_significance="auto").min_significance == "auto"
 
 
 def test_options_survive_the_way_through_plain_values() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import user_rewards
-from psann.accounting import net_growth
+from psann.accounting import growth_and_traded_weight, net_growth, weight_changes
 from psann.errors import ImportTargetError
 from psann.hisso.rewards import REWARDS, Reward, negative_mse, resolve_reward
 from psann.metrics import portfolio_metrics
@@ -248,3 +248,93 @@ def test_rewards_do_not_change_what_they_are_given() -> None:
         reward: Reward = resolve_reward(name)
         reward(actions, prices, transition_penalty=COST, initial="cash", cash=True)
     assert torch.equal(actions, before[0]) and torch.equal(prices, before[1])
+
+
+# Ruin --------------------------------------------------------------------------------------------
+
+SQUEEZED = np.array([[1.0], [1.1], [2.5], [2.0], [2.1]])  # the second step ruins who is short
+SHORT = np.full((5, 1), -1.0)
+
+
+def test_the_reward_of_a_ruinous_step_is_its_tangent_at_a_hundredth_by_hand() -> None:
+    # g = 1 - 0.1, 1 - 14/11, 1 + 1/5, 1 - 1/20; below 0.01 ln(0.01) + (g - 0.01) / 0.01.
+    logs = [np.log(0.9), np.log(0.01) + (-3 / 11 - 0.01) / 0.01, np.log(1.2), np.log(0.95)]
+    given = {"transition_penalty": 0.0, "cash": True}
+    assert value("portfolio", SHORT, SQUEEZED, **given) == pytest.approx(np.mean(logs), rel=1e-12)
+    expected = value("portfolio", SHORT, SQUEEZED, **given)
+    assert value("portfolio_target_l1", SHORT, SQUEEZED, **given) == expected
+    r = np.array([-0.1, -0.99 + (-3 / 11 - 0.01) / 0.01, 0.2, -0.05])
+    sharpe = r.mean() / r.std(ddof=1)
+    assert value("sharpe", SHORT, SQUEEZED, **given) == pytest.approx(sharpe, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+def test_the_more_a_step_ruins_the_lower_the_reward_with_a_gradient_away_from_it(name: str) -> None:
+    reward = resolve_reward(name)
+    values, slopes = [], []
+    for size in (0.5, 0.7, 0.79, 0.9, 1.5):  # of a fall to minus what is left: ruin from 0.7857 on
+        actions = torch.full((1, 5, 1), -size, dtype=torch.float64, requires_grad=True)
+        given = {"transition_penalty": COST, "initial": "cash", "cash": True}
+        earned = reward(actions, torch.tensor(SQUEEZED)[None], **given)
+        (slope,) = torch.autograd.grad(earned.sum(), actions)
+        assert slope.isfinite().all()
+        values.append(float(earned.detach()))
+        slopes.append(float(slope[0, 1, 0]))
+    assert np.isfinite(values).all()
+    assert (np.diff(values) < 0).all() or name in ("sharpe", "sortino")  # which level off
+    assert min(slopes) > 0
+
+
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+@pytest.mark.parametrize("size", [1.0, 1 - 2**-20, 1 + 2**-20])
+def test_a_growth_of_nothing_at_all_has_a_finite_reward_and_gradient(
+    name: str, size: float
+) -> None:
+    prices = torch.tensor([[[1.0], [2.0], [1.5], [3.0]]])  # short: the first step leaves 0
+    actions = torch.full((1, 4, 1), -size, requires_grad=True)
+    earned = resolve_reward(name)(
+        actions, prices, transition_penalty=COST, initial="cash", cash=True
+    )
+    (slope,) = torch.autograd.grad(earned.sum(), actions)
+    assert earned.isfinite().all() and slope.isfinite().all()
+    assert slope.abs().max() < 1e5
+
+
+def test_a_loss_and_a_fee_that_both_exceed_the_wealth_are_no_gain() -> None:
+    actions, prices = np.full((3, 1), 3.0), np.array([[1.0], [0.5], [0.5]])
+    given = {"transition_penalty": 0.4, "initial": "cash", "cash": True}
+    assert value("max_drawdown", actions, prices, **given) < np.log(0.01)
+    assert value("mean_variance", actions, prices, **given) < -1
+
+
+def formula_without_a_floor(name: str, a: torch.Tensor, prices: torch.Tensor) -> torch.Tensor:
+    growth, traded = growth_and_traded_weight(a, prices, initial="cash")
+    if name in ("finance", "portfolio"):
+        return (growth.log() - COST * traded).mean(-1)
+    if name == "portfolio_target_l1":
+        return (growth.log() - COST * weight_changes(a)).mean(-1)
+    r = growth * (1.0 - COST * traded) - 1.0
+    wealth = r.log1p().cumsum(-1)
+    below_peak = wealth.cummax(-1).values.clamp_min(0.0) - wealth
+    return {
+        "sharpe": r.mean(-1) / (r.var(-1, correction=1) + 1e-12).sqrt(),
+        "sortino": r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + 1e-12).sqrt(),
+        "mean_variance": r.mean(-1) - 0.5 * r.var(-1, correction=1),
+        "max_drawdown": -0.01 * torch.logsumexp(below_peak / 0.01, dim=-1),
+    }[name]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", PRICE_REWARDS)
+def test_without_ruin_reward_and_gradient_keep_every_bit(name: str, dtype: torch.dtype) -> None:
+    ours = functools.partial(resolve_reward(name).function, transition_penalty=COST, initial="cash")
+    theirs = functools.partial(formula_without_a_floor, name)
+    for seed in range(20):
+        actions, prices = (each.to(dtype) for each in random_case(seed, (4, 30, 3)))
+        for_each = []
+        for function in (theirs, ours):
+            given = actions.clone().requires_grad_()
+            earned = function(given, prices)
+            for_each.append((earned, *torch.autograd.grad(earned.sum(), given)))
+        for expected, got in zip(*for_each, strict=True):
+            assert torch.equal(expected, got)

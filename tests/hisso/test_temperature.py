@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from psann.hisso.temperature import TEMPERATURES, scaled_head, with_temperature
+from psann.hisso.temperature import TEMPERATURES, is_at_the_edge, scaled_head, with_temperature
 from psann.nn.dense import DenseNetwork
 from psann.nn.units import UnitOptions
 from psann.training.carry import WeightLayout
@@ -70,3 +70,7 @@ def test_a_reward_that_is_not_finite_never_wins(bad: float | None) -> None:
 def test_a_reward_of_nothing_is_better_than_a_loss() -> None:
     best = chosen(lambda c: 0.0 if c.temperature == 4 else -1.0)
     assert best.temperature == 4
+
+
+def test_only_the_ends_of_the_grid_are_at_its_edge() -> None:
+    assert [t for t in sorted(TEMPERATURES) if is_at_the_edge(t)] == [0.25, 4.0]

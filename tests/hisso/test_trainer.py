@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from psann.accounting import net_growth
 from psann.errors import DivergedError
 from psann.hisso.episodes import episode_table
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.metrics import mean_test
 
 VALIDATION = planted(60, seed=1)
 WITH_TARGETS = {"y": planted()["X"], "validation_data": {**VALIDATION, "y": VALIDATION["X"]}}
@@ -373,6 +375,44 @@ def test_seeds_have_each_their_own_temperature() -> None:
         assert alone.fit_result_.temperature == model.fit_result_.temperature
 
 
+# ---------------------------------------------------------------- ruin
+
+
+def squeezes(rows: int = 200) -> dict[str, Any]:
+    """A price that falls by 6 % a row and triples in every twentieth, which the features foretell.
+
+    Who is short then has lost everything: -1 becomes 1 - 2.
+    """
+    cycle = np.arange(rows) % 20
+    prices = np.exp(np.cumsum(np.where(cycle == 19, np.log(3.0), -0.06)))[:, None]
+    return {"X": np.stack([cycle == 18, np.ones(rows)], 1).astype(float), "prices": prices}
+
+
+SHORT_OR_LONG = {"window": 20, "batch_episodes": 16, "updates_per_epoch": 8}
+SHORT_OR_LONG |= {"primary_transform": "tanh"}
+
+
+def test_a_policy_learns_away_from_the_squeezes_that_ruin_it() -> None:
+    # Its first weights are short throughout, so that the very first update is about ruin.
+    model = quick(hidden_units=16, epochs=15, lr=0.02, random_state=2)
+    model.fit(**squeezes(), hisso=SHORT_OR_LONG)
+    history = model.fit_result_.history
+    assert history[0].reward_min < -1 and history[0].skipped_updates == 0
+    actions = model.predict_actions(squeezes()["X"])
+    growth = net_growth(actions, squeezes()["prices"], cash=True)
+    assert growth.ruined_at is None
+    assert np.log(growth.net).mean() > 0.1
+    assert actions[3, 0] < -0.9 < 0.9 < actions[18, 0]
+
+
+def test_an_epoch_that_loses_everything_on_validation_is_never_kept() -> None:
+    model = quick(hidden_units=16, epochs=1, lr=1e-6, random_state=2)
+    model.fit(**squeezes(), validation_data=squeezes(100), hisso=SHORT_OR_LONG)
+    assert model.fit_result_.history[0].val_reward_mean == -np.inf
+    assert model.best_epoch_ == 0
+    assert model.evaluate_reward(**squeezes(100)) == 0.0  # all cash
+
+
 # ---------------------------------------------------------------- what epoch 0 is owed
 
 
@@ -410,6 +450,75 @@ def test_a_loss_must_fall_by_what_was_asked() -> None:
     assert usual.best_epoch_ > 0
     model = fit_hisso(quick(monitor="val_loss"), {"min_improvement": 2 * gain})
     assert model.best_epoch_ == 0
+
+
+WEAK = {**planted(400, rho=0.25), "validation_data": planted(60, rho=0.25, seed=1)}
+
+
+def errors_beyond_epoch_0(model: Any, rows: dict[str, Any], cost: float) -> float:
+    """Standard errors of the gain over 1/N, as of a normal number, from actions and prices."""
+    equal = np.full_like(rows["prices"], 1 / 3)
+    ours, theirs = (
+        net_growth(actions, rows["prices"], initial="cash")
+        for actions in (model.predict_actions(rows["X"]), equal)
+    )
+    gains = np.log(ours.gross / theirs.gross) - cost * (ours.traded - theirs.traded)
+    return -NormalDist().inv_cdf(mean_test(gains).p_value)
+
+
+def test_an_epoch_is_kept_if_its_gain_is_as_many_standard_errors_as_were_asked() -> None:
+    estimator = quick(epochs=1, lr=0.05)
+    usual = fit_hisso(estimator, {"transition_penalty": 0.001}, **WEAK)
+    reached = errors_beyond_epoch_0(usual, WEAK["validation_data"], 0.001)
+    assert usual.best_epoch_ == 1 and 0.3 < reached < 5
+    for asked, kept in ((0.999 * reached, 1), (1.001 * reached, 0)):
+        hisso = {"transition_penalty": 0.001, "min_significance": asked}
+        model = fit_hisso(quick(epochs=1, lr=0.05), hisso, **WEAK)
+        assert model.best_epoch_ == kept
+    assert f"{asked:.3g} standard errors beyond chance: kept" in (
+        model.fit_result_.decisions[-1].message
+    )
+
+
+def test_the_more_epochs_are_compared_the_more_is_asked_of_each() -> None:
+    def message(epochs: int) -> str:
+        model = fit_hisso(quick(epochs=epochs, lr=1e-9), {"min_significance": "auto"})
+        assert model.best_epoch_ == 0
+        return model.fit_result_.decisions[-1].message
+
+    # Quantiles of a normal number at 5 % and at 5 % / 60, one-sided.
+    assert "1.64 standard errors" in message(1) and "3.14 standard errors" in message(60)
+
+
+def test_every_seed_is_held_against_its_own_epoch_0() -> None:
+    rows = {**planted(), "validation_data": VALIDATION}
+    hisso = {**HISSO, "min_significance": 1.0}
+    models = fit_seeds(quick(epochs=4, lr=0.05), **rows, seeds=[0, 1, 2], hisso=hisso)
+    assert any(model.best_epoch_ for model in models)
+    for model in models:
+        alone = quick(epochs=4, lr=0.05, random_state=model.random_state).fit(**rows, hisso=hisso)
+        assert (alone.best_epoch_, alone.best_value_) == (model.best_epoch_, model.best_value_)
+
+
+def test_of_few_validation_rows_no_epoch_is_kept_however_well_it_did() -> None:
+    for n_rows, is_kept in ((12, False), (30, True)):
+        few = {"validation_data": planted(n_rows, seed=1)}
+        model = fit_hisso(quick(epochs=6, lr=0.05), {"min_significance": 1e-9}, **few)
+        assert (model.best_epoch_ > 0) == is_kept
+
+
+def test_significance_needs_a_reward_of_prices_and_a_monitor_of_validation() -> None:
+    with pytest.raises(ValueError, match=r"one of prices, such as portfolio; got negative_mse\."):
+        fit_hisso(quick(), {"reward": "negative_mse", "min_significance": 1.0}, **WITH_TARGETS)
+    with pytest.raises(ValueError, match=r"min_improvement [^\n]*\nhisso\.min_significance is"):
+        fit_hisso(quick(monitor="reward"), {"min_improvement": 0.1, "min_significance": "auto"})
+
+
+def test_a_softmax_over_one_asset_learns_nothing_and_says_so() -> None:
+    rows = planted(m=1)
+    model = quick().fit(rows["X"], prices=rows["prices"], hisso=HISSO)
+    assert model.fit_result_.never_moved
+    assert not fit_hisso(quick()).fit_result_.never_moved
 
 
 # ---------------------------------------------------------------- what is refused
@@ -533,6 +642,7 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "refit": True,
         "temperature_scaling": True,
         "min_improvement": 1.0,
+        "min_significance": 9.0,
         "mixed_precision": True,
         "amp_dtype": "bfloat16",
     },

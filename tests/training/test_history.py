@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,31 @@ def test_a_fit_can_be_written_as_strict_json() -> None:
     fit.decisions.append(Decision(phase="hisso", message="as configured", shuffle=True))
     text = json.dumps(dataclasses.asdict(fit), allow_nan=False)
     assert json.loads(text)["history"][0]["train_loss"] == -0.5
+
+
+def with_history(*records: dict[str, Any], **changes: Any) -> FitResult:
+    fit = dataclasses.replace(result(), **changes)
+    fit.history = [dataclasses.replace(RECORD, **record) for record in records]
+    return fit
+
+
+def test_a_best_epoch_that_is_the_last_planned_is_told() -> None:
+    assert result().is_best_the_last
+    assert not dataclasses.replace(result(), epochs_done=2).is_best_the_last
+    assert not dataclasses.replace(result(), stopped_early=True).is_best_the_last
+    assert not dataclasses.replace(result(), best_epoch=0, epochs_done=0).is_best_the_last
+
+
+def test_updates_that_changed_nothing_are_told() -> None:
+    assert with_history({"grad_norm": 0.0}, {"grad_norm": 0.0}).never_moved
+    assert not with_history({"grad_norm": 0.0}, {"grad_norm": 1e-12}).never_moved
+    assert not with_history({"grad_norm": None}).never_moved
+    assert not result().never_moved
+
+
+def test_epochs_of_a_single_update_are_told() -> None:
+    assert with_history({"epoch": 1, "update": 1}, {"epoch": 2, "update": 2}).has_single_updates
+    assert not with_history({"epoch": 1, "update": 2}, {"epoch": 2, "update": 4}).has_single_updates
 
 
 def test_a_record_cannot_be_changed() -> None:

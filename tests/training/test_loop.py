@@ -99,9 +99,26 @@ def test_the_best_epoch_is_the_earliest_with_the_highest_finite_reward(
         assert torch.equal(tensor, state.layout.unflatten(diary.weights[best - 1])[name])
 
 
+def test_an_epoch_that_may_not_be_kept_is_passed_over_whatever_its_monitor() -> None:
+    def at_most_2(seed: int, validation: Validation) -> bool:
+        return validation.reward is not None and validation.reward <= 2
+
+    state, _ = run(judged([1.0, 3.0, 2.0], may_keep=at_most_2))
+    assert (state.best_epoch, state.stale_epochs) == (3, 0)
+    with pytest.raises(DivergedError, match="Nothing can be kept"):
+        run(judged([4.0, 3.0], may_keep=at_most_2))
+
+
 def test_a_monitor_that_never_is_finite_is_a_divergence() -> None:
     with pytest.raises(DivergedError, match="val_reward was not finite in any of its 2 epochs"):
         run(judged([math.nan, math.nan]))
+
+
+def test_epochs_that_all_lost_everything_say_so_and_what_cannot() -> None:
+    with pytest.raises(DivergedError, match="each of its 2 epochs lost everything on the valid"):
+        run(judged([-math.inf, -math.inf]))
+    with pytest.raises(DivergedError, match="was not finite in any"):
+        run(judged([-math.inf, math.nan]))
 
 
 def test_without_a_monitor_nothing_is_chosen() -> None:

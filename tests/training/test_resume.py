@@ -48,6 +48,11 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"hidden_layers": 1, "hidden_units": 6, "lr": 0.3},
         {"temperature_scaling": True},
     ),
+    "significance": (
+        PSANNRegressor,
+        {"hidden_layers": 1, "hidden_units": 6, "lr": 0.05},
+        {"min_significance": 1.0},
+    ),
     "supervised": (PSANNRegressor, {"hidden_units": 6, "optimizer": "sgd"}, {"enabled": False}),
 }
 

@@ -243,6 +243,7 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
         "refit": ("trains anew on training and validation rows", "false"),
         "temperature_scaling": ("chooses the temperature on validation rows", "false"),
         "min_improvement": ("is a gain over epoch 0 on validation rows", "0"),
+        "min_significance": ("is that of a gain over epoch 0 on validation rows", "0"),
     }
     problems = [
         f"hisso.{name} {what}: there are no validation rows by which the reward can judge. Give "

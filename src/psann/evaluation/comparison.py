@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
-from psann.metrics import stationary_bootstrap_ci
+from psann.metrics.means import MeanTest, mean_test
+from psann.metrics.sharpe import luckiest, sharpe_test
 
 Floats = NDArray[np.float64]
 
 # Growth per year that arithmetic in float32 may put between two policies that are the same.
 _SAME_GROWTH = 1e-6
-_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,37 @@ class GrowthDifference:
     high: float
     """Upper end of the interval, per year."""
     is_distinguishable: bool
-    """Whether the interval excludes 0. Paths that are the same but for rounding are not."""
-    mean_block: float
-    """Mean block of the bootstrap in rows."""
-    n_resamples: int
-    """Resamples of the bootstrap."""
+    """Whether the interval excludes 0. Paths that are the same but for rounding are not, nor any of
+    fewer than `psann.metrics.means.MIN_STEPS` steps."""
+    standard_error: float
+    """Of the growth, per year, with what the steps have to do with each other."""
+    degrees: int
+    """Degrees of freedom of the interval's Student t."""
+    n_steps: int
+    """Steps compared."""
     confidence: float
     """Probability mass of the interval."""
+    annual_sharpe: float
+    """Sharpe ratio of the returns over those of the other path, per year; NaN where both are the
+    same but for rounding."""
+    annual_sharpe_se: float
+    """Its standard error, of returns that may depend on each other."""
+    psr: float
+    """Probability that the true ratio is above 0: that there is skill, whatever the market did."""
+
+    def deflated_sharpe(self, n_trials: int) -> float:
+        """Probability that the true ratio beats the best of so many candidates without skill.
+
+        Bailey & Lopez de Prado 2014, "The deflated Sharpe ratio",
+        https://doi.org/10.3905/jpm.2014.40.5.094
+        """
+        test = MeanTest(
+            mean=self.annual_sharpe,
+            standard_error=self.annual_sharpe_se,
+            degrees=self.degrees,
+            n_steps=self.n_steps,
+        )
+        return test.probability_above(self.annual_sharpe_se * luckiest(n_trials))
 
 
 def growth_difference(
@@ -44,15 +68,14 @@ def growth_difference(
     other: Any,
     *,
     periods_per_year: float,
-    mean_block: float | None = None,
-    n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> GrowthDifference:
     """Compare two wealth paths of the same rows, step by step.
 
     ``growth = P mean_t d_t`` with ``d_t = log(w_{t+1} / w_t) - log(v_{t+1} / v_t)`` and ``P`` rows
     per year. Moves of the market that both share cancel in ``d_t``, so that much less noise is left
-    than in either path. The interval is `psann.metrics.stationary_bootstrap_ci` of that mean.
+    than in either path. The interval is that of `psann.metrics.mean_test`, whose level holds for
+    dependent steps, for clusters of volatility and for few rows.
 
     Parameters
     ----------
@@ -60,22 +83,23 @@ def growth_difference(
         Wealth paths, not negative, as `psann.metrics.equity_curve` gives them.
     periods_per_year : float
         Rows per year, positive.
-    mean_block : float, optional
-        Mean block of the bootstrap in rows, at least 1; `optimal_block_length` of ``d`` by default.
-    n_resamples : int
-        Resamples, at least 1; the seed is fixed, so that the same paths give the same interval.
     confidence : float
         Probability mass of the interval, between 0 and 1.
 
     Returns
     -------
     GrowthDifference
-        NaN, and not distinguishable, if a path lost everything.
+        NaN, and not distinguishable, if a path lost everything; a single step has no interval.
 
     Raises
     ------
     DataError
         If the paths are not of one length of at least 2.
+
+    References
+    ----------
+    Sharpe 1994, "The Sharpe ratio", https://doi.org/10.3905/jpm.1994.409501, who defines it of
+    the return over a benchmark.
 
     Examples
     --------
@@ -90,89 +114,26 @@ def growth_difference(
             "`wealth` and `other` must be paths of the same rows, at least 2; got shapes "
             f"{paths[0].shape} and {paths[1].shape}."
         )
-    if not all((path > 0).all() and np.isfinite(path).all() for path in paths):
-        growth = low = high = block = math.nan
-    else:
+    test = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(paths[0]) - 1)
+    skill = test
+    if all((path > 0).all() and np.isfinite(path).all() for path in paths):
         ours, theirs = (np.diff(np.log(path)) for path in paths)
-        steps = ours - theirs
-        block = optimal_block_length(steps) if mean_block is None else mean_block
-        growth = float(steps.mean()) * periods_per_year
-        interval = stationary_bootstrap_ci(
-            steps, seed=_SEED, mean_block=block, n_resamples=n_resamples, confidence=confidence
-        )
-        low, high = (bound * periods_per_year for bound in interval)
+        test = mean_test(ours - theirs)
+        excess = np.expm1(ours) - np.expm1(theirs)
+        if np.std(excess) * math.sqrt(periods_per_year) > _SAME_GROWTH:
+            skill = sharpe_test(excess)
+    annual = math.sqrt(periods_per_year)
+    low, high = (bound * periods_per_year for bound in test.interval(confidence))
     return GrowthDifference(
-        growth=growth,
+        growth=test.mean * periods_per_year,
         low=low,
         high=high,
-        is_distinguishable=low > _SAME_GROWTH or high < -_SAME_GROWTH,
-        mean_block=block,
-        n_resamples=n_resamples,
+        is_distinguishable=test.may_claim and (low > _SAME_GROWTH or high < -_SAME_GROWTH),
+        standard_error=test.standard_error * periods_per_year,
+        degrees=test.degrees,
+        n_steps=test.n_steps,
         confidence=confidence,
+        annual_sharpe=skill.mean * annual,
+        annual_sharpe_se=skill.standard_error * annual,
+        psr=skill.probability_above(0.0),
     )
-
-
-def optimal_block_length(series: Any) -> float:
-    """Mean block length with which the stationary bootstrap of a mean errs least.
-
-    ``(G^2 / g^2)^(1/3) n^(1/3)`` with ``G = sum_k lambda(k / K) |k| R(k)`` and ``g = sum_k
-    lambda(k / K) R(k)`` over the autocovariances ``R`` from ``-K`` to ``K``, under the flat-top
-    window ``lambda(s) = min(1, 2 - 2 |s|)``. ``K`` is twice the first lag from which
-    ``max(5, log10 n)`` autocorrelations in a row are less than ``2 sqrt(log10(n) / n)`` in size.
-
-    Parameters
-    ----------
-    series : array-like of shape (n,)
-        Observations in time.
-
-    Returns
-    -------
-    float
-        From 1 (independent rows) to ``min(3 sqrt(n), n / 3)``, rounded up; 1 where nothing varies.
-
-    References
-    ----------
-    Politis & White 2004, "Automatic block-length selection for the dependent bootstrap",
-    https://doi.org/10.1081/ETC-120028836, with the correction of Patton, Politis & White 2009,
-    https://doi.org/10.1080/07474930802459016
-
-    Examples
-    --------
-    >>> optimal_block_length([0.0, 1.0] * 50) >= 1
-    True
-    """
-    values = np.asarray(series, dtype=np.float64)
-    n = len(values)
-    centred = values - values.mean() if n else values
-    if n < 8 or not centred.any():
-        return 1.0
-    covariances = _autocovariances(centred, min(n - 1, math.ceil(math.sqrt(n)) + _n_checked(n)))
-    lags = np.arange(1, 1 + _last_lag(covariances, n))
-    weights = np.minimum(1.0, 2 - 2 * lags / lags[-1]) * covariances[lags]
-    slope = 2 * float((weights * lags).sum())
-    spectrum = float(covariances[0] + 2 * weights.sum())
-    longest = math.ceil(min(3 * math.sqrt(n), n / 3))
-    if spectrum == 0:
-        return float(longest)
-    length = (slope**2 / spectrum**2) ** (1 / 3) * n ** (1 / 3)
-    return float(min(max(1.0, length), longest))
-
-
-def _n_checked(n: int) -> int:
-    """How many autocorrelations in a row must be small."""
-    return max(5, int(math.log10(n)))
-
-
-def _autocovariances(centred: Floats, last: int) -> Floats:
-    n = len(centred)
-    return np.array([centred[lag:] @ centred[: n - lag] for lag in range(last + 1)]) / n
-
-
-def _last_lag(covariances: Floats, n: int) -> int:
-    """``K``, at least 2 and at most the lags that there are."""
-    longest = len(covariances) - 1
-    small = np.abs(covariances / covariances[0]) < 2 * math.sqrt(math.log10(n) / n)
-    for lag in range(1, longest - _n_checked(n) + 2):
-        if small[lag : lag + _n_checked(n)].all():
-            return min(2 * lag, longest)
-    return longest

@@ -48,6 +48,12 @@ class Judgement:
     gross: Floats
     """The same without costs."""
 
+    @property
+    def ruined_at(self) -> int | None:
+        """The first row at which nothing was left of the wealth, after costs; None if never."""
+        lost = self.net <= 0
+        return int(lost.argmax()) if lost.any() else None
+
 
 def judge(
     actions: Any, prices: Any, *, terms: Terms, cash: bool = False, delay: int = 0
@@ -162,6 +168,8 @@ class PolicyVerdict:
     """The same for the delayed actions; 1/N then begins one row later too."""
     deflated_sharpe: float
     """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones."""
+    deflated_skill: float
+    """The same of the returns over 1/N, so that a market that rose does not count."""
 
 
 def judge_policy(
@@ -185,8 +193,8 @@ def judge_policy(
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
     n_trials : int, optional
-        Candidates from which this policy was chosen; None, unknown, leaves the deflated Sharpe
-        ratio undefined.
+        Candidates from which this policy was chosen; None, unknown, leaves the deflated figures
+        undefined.
 
     Returns
     -------
@@ -213,6 +221,7 @@ def judge_policy(
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
         deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
+        deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
 
 

@@ -1,4 +1,10 @@
-"""Placebo: the same training on moves in shuffled order, where nothing can be foretold."""
+"""Placebo: the same training on moves that no feature foretells.
+
+What it tests is one thing: whether the features of a row tell of the move that follows it. Moves
+change places in blocks of rows, all assets together, while the features stay; so everything else
+survives: the moves themselves, how assets move together, clusters of volatility and whatever
+else lies within a block, and the growth of every asset over the whole span.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +22,15 @@ Floats = NDArray[np.float64]
 Order = NDArray[np.intp]
 
 
+BLOCK_ROWS = 20
+"""Rows of a block: as long as volatility clusters, a month of days."""
+
+
 def shuffled_order(n_rows: int, *, seed: int, number: int, span: str = "") -> Order:
-    """Draw an order of the moves of a span of rows.
+    """Draw an order of the moves of a span of rows, in which blocks of moves stay together.
+
+    The moves, taken as a circle, are cut into blocks from a row that is drawn, so that hardly any
+    block comes to lie where it was.
 
     Parameters
     ----------
@@ -33,17 +46,26 @@ def shuffled_order(n_rows: int, *, seed: int, number: int, span: str = "") -> Or
     Returns
     -------
     ndarray of shape (T - 1,)
-        A permutation that depends on nothing but the arguments.
+        A permutation that depends on nothing but the arguments. Blocks have `BLOCK_ROWS` rows, or
+        a tenth of the moves where those are few.
+
+    References
+    ----------
+    Kuensch 1989, "The jackknife and the bootstrap for general stationary observations",
+    https://doi.org/10.1214/aos/1176347265, on why blocks.
     """
+    n = max(n_rows - 1, 0)
+    if not n:
+        return np.arange(0)
     draws = stream_generator(seed, f"placebo.{span}", epoch=number)
-    return draws.permutation(max(n_rows - 1, 0))
+    length = max(1, min(BLOCK_ROWS, n // 10))
+    circle = np.roll(np.arange(n), -int(draws.integers(n)))
+    blocks = np.split(circle, range(length, n, length))
+    return np.concatenate([blocks[place] for place in draws.permutation(len(blocks))])
 
 
 def shuffled_prices(prices: Any, order: Order) -> Floats:
     """Prices whose moves are the same in another order, all assets together.
-
-    Each row's moves stay together, so that correlations, volatility, and the growth of every asset
-    over the whole span stay as they are. What came before a move no longer tells of it.
 
     Parameters
     ----------

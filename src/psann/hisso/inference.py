@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from psann.accounting import Initial, growth_and_traded_weight, weight_changes
+from psann.accounting import Initial, gross_growth, growth_and_traded_weight, weight_changes
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
 from psann.training.engine import Forward
@@ -49,10 +51,11 @@ def judge_actions(
     Returns
     -------
     Validation
-        `loss` is minus the reward; `turnover` the mean of ``|a_{t+1} - a_t|_1``;
-        `traded_weight` the mean weight that is traded per row to get from what prices left to the
-        target, None where the reward is not of weights; `entropy` the mean of ``-sum a ln a`` in
-        nats, None where an action is negative.
+        `loss` is minus the reward, which is minus infinity if prices left nothing of the wealth:
+        no span goes on after that, whatever later rows would earn. `turnover` is the mean of
+        ``|a_{t+1} - a_t|_1``; `traded_weight` the mean weight that is traded per row to get from
+        what prices left to the target, None where the reward is not of weights; `entropy` the mean
+        of ``-sum a ln a`` in nats, None where an action is negative.
     """
     with torch.no_grad():
         # Copies: a user's reward that works in place must not change what comes after it.
@@ -65,11 +68,15 @@ def judge_actions(
                 cash=cash,
             )
         )
+        if reward.needs_prices and bool(
+            (gross_growth(actions, reward_context, cash=cash) <= 0).any()
+        ):
+            value = -math.inf
         entropy = None
         if bool((actions >= 0).all()):
             entropy = float(-torch.special.xlogy(actions, actions).sum(-1).mean())
         turnover, traded_weight = float(weight_changes(actions).mean()), None
-        if reward.needs_weights:
+        if reward.needs_weights and math.isfinite(value):
             _, traded = growth_and_traded_weight(
                 actions, reward_context, initial=initial, cash=cash
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NotRequired
 
@@ -78,6 +79,10 @@ class HISSOOptions(BaseModel):
     min_improvement: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """What an epoch must gain over epoch 0 on the validation rows to be kept, in units of the
     monitor; 0 keeps one that is better at all."""
+    min_significance: float | Literal["auto"] = 0.0
+    """How many standard errors, as of a normal number, an epoch must grow faster than epoch 0 on
+    the validation rows to be kept, at least 0; auto asks for so many that of trainings without a
+    signal 5 % pass at most, whatever the number of epochs. Needs a reward of prices."""
     mixed_precision: bool = False
     """Autocast of forward pass and reward; on a CPU this means float32, with a warning."""
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
@@ -87,6 +92,13 @@ class HISSOOptions(BaseModel):
     def _refit_begins_where_training_began(self) -> HISSOOptions:
         if self.refit and self.supervised is not False:
             raise ValueError("refit cannot be combined with supervised; remove one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _significance_is_not_negative(self) -> HISSOOptions:
+        asked = self.min_significance
+        if asked != "auto" and not 0 <= asked < math.inf:
+            raise ValueError(f"min_significance must be at least 0, or auto; got {asked}")
         return self
 
     @property

@@ -3,6 +3,11 @@
 Letters: ``B`` episodes, ``T`` steps, ``M`` actions. Rewards of prices have ``T - 1`` earning
 steps: ``g_t`` gross growth, ``c_t`` traded weight, lambda the transition penalty, and net simple
 returns ``r_t = g_t (1 - lambda c_t) - 1``; see `psann.accounting`.
+
+A step that leaves nothing, ``g_t <= 0``, has no logarithm. Below ``e = 0.01`` logarithms and
+returns therefore go on as straight lines of slope ``1 / e``: finite, the lower the more is lost,
+and so steep that a policy learns away from what ruined it. Nothing changes for steps that keep a
+hundredth of the wealth.
 """
 
 from __future__ import annotations
@@ -29,6 +34,9 @@ RewardFunction = Callable[..., Tensor]
 
 _VARIANCE_FLOOR = 1e-12
 _DRAWDOWN_TEMPERATURE = 0.01
+# Lower would be steeper: at 1 / 1000 one ruin is remembered for thousands of updates by the
+# optimiser's second moment, which holds every other step back.
+_LEAST_GROWTH = 0.01
 
 
 def portfolio(
@@ -60,8 +68,10 @@ def portfolio(
     torch.Tensor
         Reward per episode, ``(B,)``, per step.
     """
-    growth, traded = growth_and_traded_weight(actions, context, initial=initial, cash=cash)
-    return (growth.log() - transition_penalty * traded).mean(dim=-1)
+    growth, traded = growth_and_traded_weight(
+        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH
+    )
+    return (_log(growth) - transition_penalty * traded).mean(dim=-1)
 
 
 def portfolio_target_l1(
@@ -74,7 +84,7 @@ def portfolio_target_l1(
 ) -> Tensor:
     """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
     growth = gross_growth(actions, context, cash=cash)
-    return (growth.log() - transition_penalty * weight_changes(actions)).mean(dim=-1)
+    return (_log(growth) - transition_penalty * weight_changes(actions)).mean(dim=-1)
 
 
 def sharpe(
@@ -134,8 +144,8 @@ def max_drawdown(
 
     ``d_t`` is how far log wealth is below its peak so far, tau = 0.01.
     """
-    r = _net_returns(actions, context, transition_penalty, initial, cash)
-    wealth = torch.cumsum(torch.log1p(r), dim=-1)  # (B, T - 1)
+    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash)
+    wealth = torch.cumsum(_steeply(torch.log1p(r), lost), dim=-1)  # (B, T - 1)
     peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
     tau = _DRAWDOWN_TEMPERATURE
     return -tau * torch.logsumexp((peak - wealth) / tau, dim=-1)
@@ -156,8 +166,36 @@ def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: float)
 def _net_returns(
     actions: Tensor, context: Tensor, transition_penalty: float, initial: Initial, cash: bool
 ) -> Tensor:
-    growth, traded = growth_and_traded_weight(actions, context, initial=initial, cash=cash)
-    return growth * (1.0 - transition_penalty * traded) - 1.0
+    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash)
+    return _steeply(r, lost)
+
+
+def _kept_and_lost(
+    actions: Tensor, context: Tensor, transition_penalty: float, initial: Initial, cash: bool
+) -> tuple[Tensor, Tensor]:
+    """Net returns of at least ``e - 1``, and how far below that they would be."""
+    growth, traded = growth_and_traded_weight(
+        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH
+    )
+    # Two negative factors, a loss and a fee that both exceed the wealth, do not make a gain.
+    kept = growth.clamp_min(_LEAST_GROWTH)
+    net = kept * (1.0 - transition_penalty * traded)
+    return net.clamp_min(_LEAST_GROWTH) - 1.0, _beyond_ruin(growth) + _beyond_ruin(net)
+
+
+def _log(growth: Tensor) -> Tensor:
+    """``ln g``, and its tangent at ``e`` below it."""
+    return _steeply(growth.clamp_min(_LEAST_GROWTH).log(), _beyond_ruin(growth))
+
+
+def _beyond_ruin(growth: Tensor) -> Tensor:
+    """``g - e`` below ``e``; exactly 0 above it, and so is its gradient."""
+    return (growth - _LEAST_GROWTH).clamp_max(0.0)
+
+
+def _steeply(values: Tensor, lost: Tensor) -> Tensor:
+    """``v + l / e``."""
+    return torch.add(values, lost, alpha=1 / _LEAST_GROWTH)
 
 
 REWARDS: dict[str, RewardFunction] = {

@@ -15,6 +15,11 @@ from psann.training.state import Best
 TEMPERATURES = tuple(2.0 ** (step / 4) for step in sorted(range(-8, 9), key=abs))
 
 
+def is_at_the_edge(temperature: float) -> bool:
+    """Whether a temperature is the lowest or highest of the grid: the best may lie beyond it."""
+    return temperature in (min(TEMPERATURES), max(TEMPERATURES))
+
+
 def scaled_head(weights: Tensor, layout: WeightLayout, temperature: float) -> Tensor:
     """Weights ``(P,)`` of the network whose outputs are divided by a temperature."""
     tensors = layout.unflatten(weights)

@@ -16,6 +16,7 @@ from psann.hisso.inference import judge_actions, span_actions
 from psann.hisso.objective import EpisodeObjective, Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Reward
+from psann.hisso.significance import SignificanceGate, bound_of, net_log_growth
 from psann.hisso.temperature import scaled_head, with_temperature
 from psann.hisso.transforms import TRANSFORMS, Transform
 from psann.training.engine import EagerEngine, Forward
@@ -72,14 +73,22 @@ class HISSOTask:
     def validate(self, forward: Forward) -> Validation:
         """The whole validation span as a single episode."""
         assert self.validation is not None
-        return judge_actions(
-            span_actions(forward, self.validation.X, self.validation.context, self.transform),
-            self.validation.reward_context,
+        rows, initial, cash = self.validation, self.evaluation.initial, self.transform.holds_cash
+        actions = span_actions(forward, rows.X, rows.context, self.transform)
+        validation = judge_actions(
+            actions,
+            rows.reward_context,
             reward=self.reward,
             transition_penalty=self.deployed_cost,
-            initial=self.evaluation.initial,
-            cash=self.transform.holds_cash,
+            initial=initial,
+            cash=cash,
         )
+        if not self.hisso.min_significance:
+            return validation
+        steps = net_log_growth(
+            actions, rows.reward_context, trans_cost=self.deployed_cost, initial=initial, cash=cash
+        )
+        return replace(validation, net_log_growth=steps)
 
 
 def train_hisso(
@@ -121,7 +130,7 @@ def train_hisso(
     if task.validation is not None:
         monitors = ("val_reward", "val_loss", *monitors)
     monitor = resolve_monitor(task.training.monitor, monitors)
-    _check_improvement(task.hisso, monitor)
+    _check_what_is_asked_of_an_epoch(task, monitor)
     decisions = []
     warm: list[TrainState] = []
     if task.warm_start_rows is not None and not (saved and saved[0].phase == "hisso"):
@@ -145,13 +154,21 @@ def train_hisso(
     return [(state, _result(task, state, decisions, observers)) for state in group]
 
 
-def _check_improvement(hisso: HISSOOptions, monitor: MonitorName) -> None:
-    if hisso.min_improvement and not monitor.startswith("val_"):
-        raise ValueError(
-            "hisso.min_improvement is a gain over epoch 0 on validation rows; the monitor is "
-            f"{monitor}, which does not judge epoch 0. Use the monitor val_reward or val_loss, or "
-            "set hisso.min_improvement to 0."
+def _check_what_is_asked_of_an_epoch(task: HISSOTask, monitor: MonitorName) -> None:
+    problems = [
+        f"hisso.{name} is a gain over epoch 0 on validation rows; the monitor is {monitor}, which "
+        f"does not judge epoch 0. Use the monitor val_reward or val_loss, or set hisso.{name} to 0."
+        for name in ("min_improvement", "min_significance")
+        if getattr(task.hisso, name) and not monitor.startswith("val_")
+    ]
+    if task.hisso.min_significance and not task.reward.needs_prices:
+        problems.append(
+            "hisso.min_significance compares growth row by row, for which the reward must be one "
+            f"of prices, such as portfolio; got {task.reward.name}. Ask for a gain with "
+            "hisso.min_improvement, or set hisso.min_significance to 0."
         )
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def _result(
@@ -278,11 +295,25 @@ def _episode_phase(
             start.seed: _untrained_weights(engine, task, start) for start in starts
         },
         min_improvement=hisso.min_improvement,
+        may_keep=_gate(engine, task, starts) if hisso.min_significance and monitor else None,
         conclude=functools.partial(_tempered, engine, task) if hisso.temperature_scaling else None,
         patience=training.patience,
         reset_states_each_epoch=training.state_reset == "epoch",
         max_skipped_updates=training.max_skipped_updates,
     )
+
+
+def _gate(engine: EagerEngine, task: HISSOTask, starts: Sequence[SeedStart]) -> SignificanceGate:
+    """What an epoch of each seed must grow faster than, and how clearly."""
+    engine.set_epoch(0)
+    untrained = {}
+    for start in starts:
+        forward = engine.forward(_untrained_weights(engine, task, start), start.buffers)
+        steps = task.validate(forward).net_log_growth
+        assert steps is not None
+        untrained[start.seed] = steps
+    bound = bound_of(task.hisso.min_significance, n_epochs=task.training.epochs)
+    return SignificanceGate(bound=bound, untrained=untrained)
 
 
 def _tempered(engine: EagerEngine, task: HISSOTask, state: TrainState) -> Best | None:
@@ -359,6 +390,9 @@ def _untrained_decision(task: HISSOTask, seed: int) -> Decision:
     kept = "the weights as given" if task.keeps_first_weights else "a head of zeros, no opinion"
     margin = task.hisso.min_improvement
     by_margin = f" by more than {margin:g}" if margin else ""
+    if asked := task.hisso.min_significance:
+        bound = bound_of(asked, n_epochs=task.training.epochs)
+        by_margin += f", {bound:.3g} standard errors beyond chance"
     return Decision(
         phase="hisso",
         seed=seed,

@@ -71,6 +71,22 @@ class FitResult:
     decisions: list[Decision] = field(default_factory=list)
 
     @property
+    def is_best_the_last(self) -> bool:
+        """Whether the best epoch is the last that was planned: more might have been better."""
+        return self.best_epoch == self.epochs_done > 0 and not self.stopped_early
+
+    @property
+    def never_moved(self) -> bool:
+        """Whether no update changed a weight: every gradient was exactly 0."""
+        norms = [record.grad_norm for record in self.history if record.grad_norm is not None]
+        return bool(norms) and not any(norms)
+
+    @property
+    def has_single_updates(self) -> bool:
+        """Whether an epoch is a single update, so that epochs say little of what was learnt."""
+        return any(record.epoch == record.update == 2 for record in self.history)
+
+    @property
     def is_refitted(self) -> bool:
         """Whether the kept weights were trained on the validation rows too."""
         return any(record.phase == "refit" for record in self.history)

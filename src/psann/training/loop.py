@@ -36,6 +36,8 @@ class Validation:
     turnover: float | None = None
     traded_weight: float | None = None
     entropy: float | None = None
+    net_log_growth: NDArray[np.float64] | None = None
+    """Of each step ``(T - 1,)``, where a gate asks for it."""
 
 
 class IndexTable(Protocol):
@@ -71,6 +73,8 @@ class Phase:
     """Non-finite updates that may be skipped; 0 stops at the first."""
     min_improvement: float = 0.0
     """What an epoch must gain over epoch 0 to take its place, in units of the monitor."""
+    may_keep: Callable[[int, Validation], bool] | None = None
+    """Whether an epoch of a seed may be kept at all, by its validation; None asks nothing."""
     conclude: Callable[[TrainState], Best | None] | None = None
     """What to keep at the end, from where a seed stands then; None keeps the best weights. Done
     again where a phase that had ended is gone on with."""
@@ -215,12 +219,19 @@ def _goes_on(phase: Phase, state: TrainState) -> bool:
 
 
 def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
-    if phase.monitor is not None and state.best is None:
+    if phase.monitor is None or state.best is not None:
+        return
+    if all(record.val_reward_mean == -math.inf for record in state.history):
         raise DivergedError(
-            f"Nothing can be kept of {phase_name(state)}: {phase.monitor} was not finite in any "
-            f"of its {state.epoch} epochs. Check the reward or loss on the rows that it is taken "
-            "of."
+            f"Nothing can be kept of {phase_name(state)}: each of its {state.epoch} epochs lost "
+            "everything on the validation rows. Use the primary_transform softmax or softmax_cash, "
+            "which neither borrow nor sell short."
         )
+    raise DivergedError(
+        f"Nothing can be kept of {phase_name(state)}: {phase.monitor} was not finite in any "
+        f"of its {state.epoch} epochs. Check the reward or loss on the rows that it is taken "
+        "of."
+    )
 
 
 def _judge_untrained(phase: Phase, engine: EagerEngine, state: TrainState) -> None:
@@ -381,7 +392,11 @@ def _summarise(
         skipped_updates=state.skipped_updates,
     )
     value = _monitor_value(phase, record, validation)
-    return replace(record, monitor_value=value, is_best=_keep_if_best(phase, state, value))
+    may_keep = phase.may_keep is None or (
+        validation is not None and phase.may_keep(state.seed, validation)
+    )
+    is_best = _keep_if_best(phase, state, value if may_keep else None)
+    return replace(record, monitor_value=value, is_best=is_best)
 
 
 def _mean(numbers: Sequence[float]) -> float | None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from statistics import NormalDist
 from typing import Any, get_args
 
 import numpy as np
@@ -18,15 +16,25 @@ from numpy.typing import NDArray
 
 from psann.accounting import CostModel, Initial, NetGrowth, net_growth, weight_changes
 from psann.errors import DataError
+from psann.metrics.checks import float64_array, matrix_problems, series_of
+from psann.metrics.sharpe import (
+    ROUNDING,
+    quotient,
+    sharpe_probability,
+    sharpe_standard_error,
+    sharpe_test,
+    standard_deviation,
+)
 
 Floats = NDArray[np.float64]
 
-# Spread that arithmetic alone puts on growth factors near 1: a series that varies less is constant.
-_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+# What would weigh a gain against a risk that nobody survived.
+_NOT_OF_A_LOST_WEALTH = (
+    *("sharpe", "annual_sharpe", "sharpe_se", "annual_sharpe_se", "psr"),
+    *("sharpe_se_hac", "annual_sharpe_se_hac", "psr_hac", "sortino", "calmar"),
+)
 # Softmax in float32 over a thousand assets stays well inside.
 _SUM_TOLERANCE = 1e-5
-_EULER_MASCHERONI = 0.5772156649015329
-_NORMAL = NormalDist()
 
 
 def portfolio_metrics(
@@ -46,13 +54,17 @@ def portfolio_metrics(
     ``n = T - 1`` steps, that is ``n / periods_per_year`` years:
 
     ==================== =========================================================================
-    cum_return           final wealth - 1
+    final_wealth         wealth after the last step, from 1
+    cum_return           final_wealth - 1, which near total loss has no digits left
     log_return           sum of log(1 + r)
     sharpe               mean(r) / std(r, ddof=1), per period
     annual_sharpe        sharpe * sqrt(periods_per_year)
     sharpe_se            standard error of sharpe, per period
     annual_sharpe_se     sharpe_se * sqrt(periods_per_year)
     psr                  probability that the true sharpe is above 0
+    sharpe_se_hac        sharpe_se of returns that may depend on each other
+    annual_sharpe_se_hac sharpe_se_hac * sqrt(periods_per_year)
+    psr_hac              psr with sharpe_se_hac and Student's t; NaN for less than 12 steps
     max_drawdown         lowest wealth / highest wealth before it - 1, at most 0
     turnover             mean of ``|a_{t+1} - a_t|_1``
     turnover_traded      mean of ``c_t``
@@ -90,7 +102,8 @@ def portfolio_metrics(
     Returns
     -------
     dict of str to float
-        Every value finite or NaN. NaN means undefined: no variance, no drawdown, one step only.
+        Every value finite or NaN. NaN means undefined: no variance, no drawdown, one step only. A
+        lost wealth has neither ratios nor probabilities; row `n_steps` is that of the ruin.
 
     Raises
     ------
@@ -102,13 +115,14 @@ def portfolio_metrics(
     UserWarning
         Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands.
     RuntimeWarning
-        The wealth was lost; the figures then end with that step.
+        The wealth was lost; the figures then end with that row.
 
     Notes
     -----
     `sharpe_se` is ``sqrt((1 - g3 S + (g4 - 1) / 4 S^2) / (n - 1))`` and `psr` is
     ``Phi(S / sharpe_se)``, with ``S`` the Sharpe ratio per period, ``g3`` the biased skewness and
-    ``g4`` the biased Pearson kurtosis of ``r``.
+    ``g4`` the biased Pearson kurtosis of ``r``. Both take returns to be independent;
+    `sharpe_se_hac` and `psr_hac` are those of `sharpe_test`.
 
     References
     ----------
@@ -131,6 +145,7 @@ def portfolio_metrics(
         cash=cash,
     )
     # The steps after the one that lost everything have no meaning.
+    is_ruined = growth.ruined_at is not None
     n_steps = len(growth.net) if growth.ruined_at is None else growth.ruined_at + 1
     with np.errstate(over="ignore"):
         wealth = growth.wealth[: n_steps + 1]
@@ -140,22 +155,25 @@ def portfolio_metrics(
         | _trading_figures(targets, growth, n_steps)
         | _gross_figures(growth.gross[:n_steps], periods_per_year)
     )
-    values["calmar"] = _ratio(
-        values["annual_return"], abs(values["max_drawdown"]), _ROUNDING * n_steps
+    values["calmar"] = quotient(
+        values["annual_return"], abs(values["max_drawdown"]), ROUNDING * n_steps
     )
+    if is_ruined:
+        values |= dict.fromkeys(_NOT_OF_A_LOST_WEALTH, math.nan)
     return {name: _finite(value) for name, value in values.items()}
 
 
 def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dict[str, float]:
     n_years = len(net) / periods_per_year
-    # A lost wealth has no logarithm and a power may leave the range of floats: reported as NaN.
+    # A lost wealth has no logarithm and growth may leave the range of floats: reported as NaN.
     with np.errstate(divide="ignore", over="ignore"):
         log_return = np.log(net).sum()
-        annual_growth = np.power(wealth[-1], 1 / n_years)
+        annual_return = np.expm1(log_return / n_years)
     return {
+        "final_wealth": wealth[-1],
         "cum_return": wealth[-1] - 1,
         "log_return": log_return,
-        "annual_return": annual_growth - 1,
+        "annual_return": annual_return,
         "annual_log_growth": log_return / n_years,
         "max_drawdown": max_drawdown(wealth) if np.isfinite(wealth[-1]) else math.nan,
     }
@@ -163,18 +181,22 @@ def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dic
 
 def _return_figures(returns: Floats, periods_per_year: float) -> dict[str, float]:
     annual = math.sqrt(periods_per_year)
-    sharpe = sharpe_ratio(returns)
+    test = sharpe_test(returns)
+    sharpe = test.mean
     downside = math.sqrt(np.square(np.minimum(returns, 0)).mean())
     tail = np.quantile(returns, 0.05)
-    standard_error = _sharpe_standard_error(returns)
+    standard_error = sharpe_standard_error(returns)
     return {
         "sharpe": sharpe,
         "annual_sharpe": sharpe * annual,
         "sharpe_se": standard_error,
         "annual_sharpe_se": standard_error * annual,
-        "psr": _sharpe_probability(returns, benchmark=0.0),
-        "annual_volatility": _standard_deviation(returns) * annual,
-        "sortino": _ratio(returns.mean(), downside, _ROUNDING) * annual,
+        "psr": sharpe_probability(returns, benchmark=0.0),
+        "sharpe_se_hac": test.standard_error,
+        "annual_sharpe_se_hac": test.standard_error * annual,
+        "psr_hac": test.probability_above(0.0),
+        "annual_volatility": standard_deviation(returns) * annual,
+        "sortino": quotient(returns.mean(), downside, ROUNDING) * annual,
         "var_95": tail,
         "cvar_95": returns[returns <= tail].mean(),
         "hit_rate": (returns > 0).mean(),
@@ -240,27 +262,6 @@ def equity_curve(
     return growth.wealth
 
 
-def sharpe_ratio(returns: Any) -> float:
-    """Mean over standard deviation per period, ``mean(r) / std(r, ddof=1)``.
-
-    Parameters
-    ----------
-    returns : array-like of shape (n,)
-        Simple returns.
-
-    Returns
-    -------
-    float
-        NaN without variance or with fewer than two returns.
-
-    References
-    ----------
-    Sharpe 1994, "The Sharpe ratio", https://doi.org/10.3905/jpm.1994.409501
-    """
-    values = _series(returns, "returns")
-    return _ratio(float(values.mean()), _standard_deviation(values), 0.0)
-
-
 def max_drawdown(wealth: Any) -> float:
     """Deepest fall from an earlier peak, ``min_t(w_t / max_{s<=t} w_s) - 1``.
 
@@ -274,7 +275,7 @@ def max_drawdown(wealth: Any) -> float:
     float
         In [-1, 0].
     """
-    values = _series(wealth, "wealth")
+    values = series_of(wealth, "wealth")
     if values[0] <= 0 or values.min() < 0:
         raise DataError(
             "`wealth` must start above 0 and never be negative; got "
@@ -297,165 +298,11 @@ def turnover(allocations: Any) -> float:
     float
         0 for constant targets, 2 for a full switch at every row.
     """
-    targets = _float64(allocations, "allocations")
-    problems = _shape_problems(targets, "allocations")
+    targets = float64_array(allocations, "allocations")
+    problems = matrix_problems(targets, "allocations")
     if problems:
         raise DataError(problems)
     return float(weight_changes(targets).mean())
-
-
-def deflated_sharpe_ratio(
-    returns: Any, *, n_trials: int, trial_variance: float | None = None
-) -> float:
-    """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones.
-
-    ``Phi((S - S_0) / sharpe_se)`` with the expected maximum of `n_trials` Sharpe ratios without
-    skill, ``S_0 = sqrt(V) ((1 - e) Phi^-1(1 - 1 / n_trials) + e Phi^-1(1 - 1 / (n_trials exp 1)))``
-    and ``e`` the Euler-Mascheroni constant. One trial gives the probabilistic Sharpe ratio `psr`.
-
-    Parameters
-    ----------
-    returns : array-like of shape (n,)
-        Simple returns of the chosen trial.
-    n_trials : int
-        How many strategies were tried before this one was chosen, itself included; at least 1.
-    trial_variance : float, optional
-        ``V``, variance of the Sharpe ratios per period over the trials; the squared standard
-        error of this one when not given, as for trials that differ by chance alone.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN where the Sharpe ratio is undefined.
-
-    References
-    ----------
-    Bailey & Lopez de Prado 2014, "The deflated Sharpe ratio",
-    https://doi.org/10.3905/jpm.2014.40.5.094
-    """
-    values = _series(returns, "returns")
-    problems = []
-    if n_trials < 1:
-        problems.append(f"`n_trials` must be at least 1; got {n_trials}. Count the chosen one.")
-    if trial_variance is not None and not 0 <= trial_variance < math.inf:
-        problems.append(f"`trial_variance` must be finite and at least 0; got {trial_variance}.")
-    if problems:
-        raise DataError(problems)
-    if n_trials == 1:
-        return _sharpe_probability(values, benchmark=0.0)
-    if trial_variance is None:
-        trial_variance = _sharpe_standard_error(values) ** 2
-    expected_maximum = (1 - _EULER_MASCHERONI) * _NORMAL.inv_cdf(
-        1 - 1 / n_trials
-    ) + _EULER_MASCHERONI * _NORMAL.inv_cdf(1 - 1 / (n_trials * math.e))
-    return _sharpe_probability(values, benchmark=math.sqrt(trial_variance) * expected_maximum)
-
-
-def stationary_bootstrap_ci(
-    series: Any,
-    statistic: Callable[[Floats], float] = np.mean,
-    *,
-    seed: int,
-    mean_block: float = 10.0,
-    n_resamples: int = 2000,
-    confidence: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of a statistic of a dependent series.
-
-    Each resample strings together blocks of the series, taken as a circle, that start anywhere
-    and have geometric lengths, so that it is stationary and keeps the dependence inside blocks.
-
-    Parameters
-    ----------
-    series : array-like of shape (n,) or (n, k)
-        Observations in time; rows of several columns stay together.
-    statistic : callable
-        From a resample of the series' shape to a number.
-    seed : int
-        Seed of the resamples, at least 0.
-    mean_block : float
-        Mean length of a block in rows, at least 1 (independent rows).
-    n_resamples : int
-        Number of resamples, at least 1.
-    confidence : float
-        Probability mass of the interval, between 0 and 1.
-
-    Returns
-    -------
-    low, high : float
-        NaN when the statistic is NaN on some resample.
-
-    References
-    ----------
-    Politis & Romano 1994, "The stationary bootstrap",
-    https://doi.org/10.1080/01621459.1994.10476870
-
-    Examples
-    --------
-    >>> low, high = stationary_bootstrap_ci([0.01, -0.02, 0.03, 0.0] * 50, seed=0)
-    >>> low < 0.005 < high
-    True
-    """
-    values = _observations(series, "series")
-    problems = []
-    if not 1 <= mean_block < math.inf:
-        problems.append(f"`mean_block` must be at least 1 row; got {mean_block}.")
-    if n_resamples < 1:
-        problems.append(f"`n_resamples` must be at least 1; got {n_resamples}.")
-    if not 0 < confidence < 1:
-        problems.append(f"`confidence` must lie between 0 and 1; got {confidence}.")
-    if seed < 0:
-        problems.append(f"`seed` must be at least 0; got {seed}.")
-    if problems:
-        raise DataError(problems)
-    draws = np.random.Generator(np.random.Philox(key=seed))
-    estimates = [
-        statistic(values[_block_rows(draws, len(values), mean_block)]) for _ in range(n_resamples)
-    ]
-    outside = (1 - confidence) / 2
-    low, high = np.quantile(estimates, [outside, 1 - outside])
-    return float(low), float(high)
-
-
-def _block_rows(draws: np.random.Generator, n_rows: int, mean_block: float) -> NDArray[np.intp]:
-    rows = np.arange(n_rows)
-    starts_block = draws.random(n_rows) < 1 / mean_block
-    block_start = np.maximum.accumulate(np.where(starts_block, rows, 0))
-    origins = draws.integers(0, n_rows, size=n_rows)
-    return (origins[block_start] + rows - block_start) % n_rows
-
-
-def _standard_deviation(values: Floats) -> float:
-    """Sample standard deviation; 0 where only rounding makes the values differ."""
-    if len(values) < 2:
-        return math.nan
-    with np.errstate(over="ignore"):
-        deviation = float(values.std(ddof=1))
-    return deviation if deviation > _ROUNDING * (1 + float(abs(values).max())) else 0.0
-
-
-def _sharpe_standard_error(returns: Floats) -> float:
-    deviation = _standard_deviation(returns)
-    if not 0 < deviation < math.inf:
-        return math.nan
-    standardised = (returns - returns.mean()) / returns.std()
-    skewness = float((standardised**3).mean())
-    kurtosis = float((standardised**4).mean())
-    sharpe = float(returns.mean()) / deviation
-    # Not negative for any sample, since kurtosis >= 1 + skewness^2, but for rounding.
-    spread = max(0.0, 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2)
-    return math.sqrt(spread / (len(returns) - 1))
-
-
-def _sharpe_probability(returns: Floats, *, benchmark: float) -> float:
-    """Probability that the true Sharpe ratio per period lies above the benchmark."""
-    score = _ratio(sharpe_ratio(returns) - benchmark, _sharpe_standard_error(returns), _ROUNDING)
-    return math.nan if math.isnan(score) else _NORMAL.cdf(score)
-
-
-def _ratio(numerator: float, denominator: float, noise: float) -> float:
-    """Quotient; NaN where the denominator is nothing but rounding or out of range."""
-    return float(numerator) / denominator if noise < denominator < math.inf else math.nan
 
 
 def _finite(value: float) -> float:
@@ -473,9 +320,9 @@ def _accounts(
     periods_per_year: float = 1.0,
 ) -> tuple[Floats, NetGrowth]:
     """Check everything at once, warn, and do the accounts."""
-    targets = _float64(allocations, "allocations")
-    quotes = _float64(prices, "prices")
-    problems = _shape_problems(targets, "allocations") + _shape_problems(quotes, "prices")
+    targets = float64_array(allocations, "allocations")
+    quotes = float64_array(prices, "prices")
+    problems = matrix_problems(targets, "allocations") + matrix_problems(quotes, "prices")
     if not problems and targets.shape != quotes.shape:
         problems.append(
             f"`allocations` and `prices` must have the same shape; got {targets.shape} and "
@@ -492,7 +339,7 @@ def _accounts(
     )
     if growth.ruined_at is not None:
         warnings.warn(
-            f"The wealth was lost at step {growth.ruined_at}; the figures end there.",
+            f"The wealth was lost at row {growth.ruined_at + 1}; the figures end there.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -517,36 +364,6 @@ def _setting_problems(
         if value not in choices:
             problems.append(f"`{name}` must be one of {', '.join(choices)}; got {value!r}.")
     return problems
-
-
-def _float64(values: Any, name: str) -> Floats:
-    if not isinstance(values, np.ndarray) and hasattr(values, "detach"):
-        values = values.detach().cpu().double().numpy()
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"`{name}` must be an array of numbers; got {error}.") from error
-
-
-def _shape_problems(values: Floats, name: str) -> list[str]:
-    """Say what keeps an array from being one row per time and one column per asset."""
-    if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 1:
-        return [
-            f"`{name}` must have shape (rows, assets) with at least 2 rows and 1 asset; "
-            f"got {values.shape}. One asset is a single column: values.reshape(-1, 1)."
-        ]
-    return _finiteness_problems(values, name)
-
-
-def _finiteness_problems(values: Floats, name: str) -> list[str]:
-    bad = ~np.isfinite(values)
-    if not bad.any():
-        return []
-    first = tuple(int(place) for place in np.argwhere(bad)[0])
-    return [
-        f"`{name}` must be finite; got {values[first]} at index {first} "
-        f"and {int(bad.sum())} such values in all."
-    ]
 
 
 def _price_problems(quotes: Floats) -> list[str]:
@@ -578,22 +395,3 @@ def _warn_of_sums(targets: Floats) -> None:
             UserWarning,
             stacklevel=4,
         )
-
-
-def _observations(values: Any, name: str) -> Floats:
-    series = _float64(values, name)
-    problems = (
-        _finiteness_problems(series, name)
-        if series.ndim in (1, 2) and len(series) > 0
-        else [f"`{name}` must have shape (n,) or (n, k) with n of at least 1; got {series.shape}."]
-    )
-    if problems:
-        raise DataError(problems)
-    return series
-
-
-def _series(values: Any, name: str) -> Floats:
-    series = _float64(values, name)
-    if series.ndim != 1:
-        raise DataError(f"`{name}` must have shape (n,); got {series.shape}.")
-    return _observations(series, name)

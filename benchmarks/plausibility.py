@@ -1,0 +1,174 @@
+"""How often honest data are suspected, and how often dishonest data are.
+
+Run from the repository root::
+
+    python benchmarks/plausibility.py
+
+Honest are the markets that the loaders read, with their own features, and markets that are drawn:
+independent, GARCH and heavy-tailed moves, features of past returns and of noise. Then features are
+made that know what nobody could, and prices that are none; `found` is the share that is named.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from measuring import HERE, description, save
+from numpy.typing import NDArray
+
+from psann.datasets import load_french_12, load_olps, load_sp500_20
+from psann.plausibility.features import feature_findings, next_move_findings
+from psann.plausibility.finding import Finding
+from psann.plausibility.prices import price_findings
+from psann.plausibility.rows import overlap_findings
+
+sys.path.insert(0, str(HERE.parent / "tests"))  # the same noise as in the tests
+from noise import autoregressive, garch, independent
+
+Floats = NDArray[np.float64]
+
+OLPS = ("nyse_o", "nyse_n", "tse", "sp500", "msci", "djia")
+N_DRAWN = 200
+LAGS = (1, 2, 3, 5, 10, 20)
+
+
+def heavy_tailed(draws: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Student's t with three degrees of freedom."""
+    return draws.standard_t(3, shape) / np.sqrt(3)
+
+
+KINDS = (independent, garch, heavy_tailed, autoregressive)
+
+
+def market(number: int) -> tuple[Floats, Floats]:
+    """Features and prices of one drawn market; a function of its number."""
+    draws = np.random.Generator(np.random.Philox(key=number))
+    n, m = int(draws.integers(150, 1500)), int(draws.integers(1, 12))
+    own, common = (KINDS[number % 4](draws, (k, n + max(LAGS))).T for k in (m, 1))
+    logs = (0.01 * own + 0.01 * common).cumsum(axis=0)
+    past = [logs[max(LAGS) :] - logs[max(LAGS) - lag : -lag] for lag in LAGS]
+    noise = draws.standard_normal((n, 3))
+    noise[:, 2] = noise[:, 2].cumsum()
+    return np.concatenate([*past, noise], axis=1), np.exp(logs[max(LAGS) :])
+
+
+def centred_mean(prices: Floats, half: int) -> Floats:
+    """Mean of each price over the rows from `half` before to `half` after."""
+    window = np.ones(2 * half + 1) / (2 * half + 1)
+    padded = np.pad(prices, ((half, half), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, window, mode="valid") for column in padded.T], axis=1)
+
+
+def later(values: Floats, rows: int = 1) -> Floats:
+    """Values of so many rows later; the last ones stay."""
+    return np.concatenate([values[rows:], np.repeat(values[-1:], rows, axis=0)])
+
+
+def split(prices: Floats) -> Floats:
+    """A third of the price from the middle on, of the first asset."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2 :, 0] = 1 / 3
+    return prices * ratio
+
+
+def stale(prices: Floats) -> Floats:
+    """The first asset stands still for twelve rows."""
+    still = prices.copy()
+    still[40:53, 0] = still[40, 0]
+    return still
+
+
+CHEATS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "all returns one row late": lambda X, prices: later(X[:, :-3]),
+    "price one row late": lambda X, prices: later(prices),
+    "return over 20 rows, one row late": lambda X, prices: later(X[:, [-3 - prices.shape[1]]]),
+    "price, centred mean of 5 rows": lambda X, prices: centred_mean(prices, 2),
+    "price, centred mean of 15 rows": lambda X, prices: centred_mean(prices, 7),
+    "next return under as much noise": lambda X, prices: (
+        later(X[:, :1]) + X[:, :1].std() * X[:, -3:-2]
+    ),
+    "next return under three times the noise": lambda X, prices: (
+        later(X[:, :1]) + 3 * X[:, :1].std() * X[:, -3:-2]
+    ),
+    "z-score over all rows": lambda X, prices: (prices - prices.mean(0)) / prices.std(0),
+}
+WRONG_PRICES: dict[str, Callable[[Floats], Floats]] = {
+    "relatives": lambda prices: prices[1:] / prices[:-1],
+    "shuffled": lambda prices: 50 * np.random.default_rng(0).permutation(prices),
+    "split": split,
+    "stale": stale,
+    "copy": lambda prices: np.concatenate([prices, 7 * prices[:, :1]], axis=1),
+    "constant": lambda prices: np.concatenate([prices, np.ones_like(prices[:, :1])], axis=1),
+}
+
+
+def names_of(findings: list[Finding]) -> dict[str, int]:
+    """How many findings of each name there are."""
+    return dict(Counter(finding.name for finding in findings))
+
+
+def shipped() -> dict[str, dict[str, int]]:
+    """Findings by market, on training rows and between splits."""
+    found = {}
+    for name in (*OLPS, "sp500_20", "french_12"):
+        loaders = {"sp500_20": load_sp500_20, "french_12": load_french_12}
+        data = loaders[name]() if name in loaders else load_olps(name)
+        X, prices = data["X_train"], data["prices_train"]
+        splits = {split: data[f"X_{split}"] for split in ("train", "val", "test")}
+        found[name] = names_of(
+            [
+                *price_findings(prices),
+                *feature_findings(X),
+                *next_move_findings(X, prices),
+                *overlap_findings(splits),
+            ]
+        )
+    return found
+
+
+def drawn() -> dict[str, float]:
+    """Share of drawn honest markets with a finding, by name."""
+    counts: Counter[str] = Counter()
+    for number in range(N_DRAWN):
+        X, prices = market(number)
+        thirds = dict(zip("abc", np.array_split(X, 3), strict=True))
+        counts.update(names_of(price_findings(prices)).keys())
+        counts.update(names_of(next_move_findings(X, prices)).keys())
+        counts.update(names_of(overlap_findings(thirds)).keys())
+    return {name: count / N_DRAWN for name, count in sorted(counts.items())}
+
+
+def main() -> None:
+    """Print what was found and write it to `benchmarks/results/plausibility.json`."""
+    markets = [market(number) for number in range(N_DRAWN)]
+    report = {
+        **description("python benchmarks/plausibility.py"),
+        "n_drawn": N_DRAWN,
+        "shipped": shipped(),
+        "drawn": drawn(),
+        "features_found": {
+            name: float(np.mean([bool(next_move_findings(cheat(*one), one[1])) for one in markets]))
+            for name, cheat in CHEATS.items()
+        },
+        "time_runs_backwards_found": float(
+            np.mean([bool(next_move_findings(X[::-1], prices[::-1])) for X, prices in markets])
+        ),
+        "prices_found": {
+            name: float(
+                np.mean([name in names_of(price_findings(wrong(prices))) for _, prices in markets])
+            )
+            for name, wrong in WRONG_PRICES.items()
+        },
+    }
+    print(f"time runs backwards: {report['time_runs_backwards_found']}")
+    for part in ("shipped", "drawn", "features_found", "prices_found"):
+        for name, value in report[part].items():
+            print(f"{part}: {name}: {value}")
+    save("plausibility", report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Features that say nothing, drown the others, or know what nobody could."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.plausibility.finding import Finding, label_of
+
+Floats = NDArray[np.float64]
+
+MIN_ROWS = 100
+"""Rows below which `next_move_findings` claims nothing."""
+LEAST_CORRELATION = 0.25
+"""Correlation with a move to come from which on a feature is looked at."""
+_N_ERRORS = 7.0
+# Share of what it tells of moves that are over; noise makes equal correlations differ.
+_NEARLY = 0.85
+_MAGNITUDE = 1e3
+_N_AHEAD = 20
+_N_DIFFERENCES = 2
+
+
+def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Finding]:
+    """Say which features never change, and which are of another magnitude than the rest.
+
+    Parameters
+    ----------
+    X : array-like of shape (T, F)
+        Features, finite.
+    labels : sequence of F str, optional
+        Their names.
+
+    Returns
+    -------
+    list of Finding
+        `constant`, and `magnitude` where a root mean square is a thousand times the median one.
+    """
+    values = np.asarray(X, dtype=np.float64)
+    varies = np.ptp(values, axis=0) > 0
+    found = [
+        Finding(
+            name="constant",
+            message=f"Feature {label_of(c, labels)} never changes. Leave it out.",
+            column=c,
+        )
+        for c in map(int, np.flatnonzero(~varies))
+    ]
+    sizes = np.sqrt((values**2).mean(axis=0))
+    usual = float(np.median(sizes[varies])) if varies.any() else 0.0
+    for c in map(int, np.flatnonzero(varies & (sizes > _MAGNITUDE * usual))):
+        who = f"Feature {label_of(c, labels)}"
+        message = (
+            f"{who} is of the size {sizes[c]:.3g}, the others of {usual:.3g}: it will drown them. "
+            "Give a scaler, or its logarithm."
+        )
+        found.append(Finding(name="magnitude", message=message, column=c))
+    return found
+
+
+def next_move_findings(
+    X: Any, prices: Any, *, labels: Sequence[str] | None = None
+) -> list[Finding]:
+    r"""Say which features know moves that have yet to come.
+
+    .. math:: \rho_s = \max_{d \le 2,\ m}
+        |\operatorname{corr}(\Delta^d x_t,\ \log p_{t+1+s,m} / p_{t+s,m})|
+
+    A feature is suspected if it tells of a move to come, ``0 <= s < 20``, above `LEAST_CORRELATION`
+    and seven standard errors, and nearly as well as of any move that is over, ``-20 <= s < 0``:
+    what honest features tell of the next move is a shadow of the last one. Differences undo sums:
+    of a return over k rows that ends one row late the first difference is the next move less an
+    old one (correlation 0.7, whatever k), of a price that is one row late it is the next move
+    itself, of a centred mean over 2 w + 1 rows the second difference is the move ``s = w`` rows
+    ahead less an old one. Training rows only, please: this looks ahead.
+
+    Parameters
+    ----------
+    X : array-like of shape (T, F)
+        Features, each known at its row.
+    prices : array-like of shape (T, M)
+        Prices of the same rows, positive.
+    labels : sequence of F str, optional
+        Names of the features.
+
+    Returns
+    -------
+    list of Finding
+        One for each suspect; none for less than `MIN_ROWS` rows.
+
+    Notes
+    -----
+    It does not see what knows of the future as a whole (a z-score over all rows, an asset chosen
+    because it survived), nor a look-ahead under noise. A signal that is planted, or real and as
+    strong, is named too: it is a suspicion. Where every feature is suspected, time runs backwards.
+    """
+    values, quotes = (np.asarray(each, dtype=np.float64) for each in (X, prices))
+    if len(values) < MIN_ROWS:
+        return []
+    moves = _tamed(np.diff(np.log(quotes), axis=0))  # (T - 1, M); row t is the move after row t
+    bar = max(LEAST_CORRELATION, _N_ERRORS / math.sqrt(len(values)))
+    found: dict[int, tuple[float, Finding]] = {}
+    for d in range(_N_DIFFERENCES + 1):
+        known = _tamed(np.diff(values, n=d, axis=0))  # row t is of row t + d of X
+        to_come, place = _peak(known, moves, shifts=range(d, d + _N_AHEAD))
+        over, _ = _peak(known, moves, shifts=range(d - _N_AHEAD, d))
+        for c in map(int, np.flatnonzero((to_come > bar) & (to_come > _NEARLY * over))):
+            if to_come[c] > found.get(c, (0.0,))[0]:
+                finding = _knowing(c, to_come[c], (d, *place[c]), labels)
+                found[c] = (float(to_come[c]), finding)
+    return [found[column][1] for column in sorted(found)]
+
+
+def _peak(known: Floats, moves: Floats, *, shifts: range) -> tuple[Floats, NDArray[np.intp]]:
+    """Largest correlation of each feature ``(F,)``, and at which shift and asset ``(F, 2)``."""
+    best = np.zeros(known.shape[1])
+    places = np.zeros((known.shape[1], 2), dtype=np.intp)
+    for number, shift in enumerate(shifts):
+        first = max(0, -shift)
+        later = moves[first + shift :]
+        n = min(len(known) - first, len(later))
+        found = np.abs(_correlations(known[first : first + n], later[:n]))  # (F, M)
+        better = found.max(axis=1) > best
+        best[better] = found.max(axis=1)[better]
+        places[better] = np.stack([np.full(len(best), number), found.argmax(axis=1)], 1)[better]
+    return best, places
+
+
+def _knowing(
+    column: int, correlation: float, place: tuple[int, ...], labels: Sequence[str] | None
+) -> Finding:
+    d, ahead, asset = map(int, place)
+    what = ("", "the change of ", "the second difference of ")[d]
+    which = "the very next move" if ahead == 0 else f"the move {ahead + 1} rows ahead"
+    who = f"feature {label_of(column, labels)}"
+    return Finding(
+        name="knows_next_move",
+        message=(
+            f"{(what + who)[0].upper()}{(what + who)[1:]} has a correlation of {correlation:.2f} "
+            f"with {which} of asset {asset}, no less than with any that is over. Is it of a later "
+            "row, or from a window that is centred?"
+        ),
+        column=column,
+    )
+
+
+def _tamed(values: Floats) -> Floats:
+    """Centred on the median and cut at seven usual sizes, so that no single row decides."""
+    centred = values - np.median(values, axis=0)
+    usual = np.median(np.abs(centred), axis=0)
+    # Mostly unchanged columns have no usual size; their own spread stands for it.
+    usual = np.where(usual > 0, usual, centred.std(axis=0))
+    return np.clip(centred, -7 * usual, 7 * usual)
+
+
+def _correlations(left: Floats, right: Floats) -> Floats:
+    """Of each column ``(T, F)`` with each ``(T, M)``; 0 where one does not vary."""
+    standardised = []
+    for values in (left, right):
+        centred = values - values.mean(axis=0)
+        norm = np.sqrt((centred**2).sum(axis=0))
+        standardised.append(centred / np.where(norm > 0, norm, 1.0))
+    product: Floats = standardised[0].T @ standardised[1]
+    return product

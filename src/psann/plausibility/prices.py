@@ -1,0 +1,157 @@
+"""Prices that are none, or that hold moves which nobody earned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.plausibility.finding import Finding, label_of
+
+Floats = NDArray[np.float64]
+
+MIN_ROWS = 30
+"""Rows below which the shape of a path says nothing."""
+# Ratios of usual splits and reverse splits, and how near a move must be: prices move that day too.
+_SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
+_NEAR = 0.05
+# Sizes of an asset's usual move that a split must be, and of other assets' moves on that row.
+_OUTLYING, _ALONE = 10.0, 4.0
+# Chance at which a run of unchanged prices is taken for filled ones, over all rows of an asset.
+_RARE = 1e-3
+
+
+def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[Finding]:
+    """Say what is hard to believe of prices.
+
+    - `relatives`, `shuffled`: values forget the row before. A price path is a sum of moves, so that
+      the variance of its moves is small against that of its levels; of growth factors and of
+      shuffled rows it is twice as large (von Neumann's ratio above 1 for most assets).
+    - `split`: a move within 5 % of 1/10, 1/7, ..., 10 that is ten times what the asset usually
+      moves while the other assets move as usual; a crash to half the price looks the same.
+    - `stale`: a run of unchanged prices longer than the asset's other rows explain.
+    - `copy`: the moves of another asset; `constant`: no moves at all.
+
+    Parameters
+    ----------
+    prices : array-like of shape (T, M)
+        Positive and finite.
+    labels : sequence of M str, optional
+        Names of the assets.
+
+    Returns
+    -------
+    list of Finding
+        By asset in order; empty where nothing is odd.
+
+    References
+    ----------
+    von Neumann 1941, "Distribution of the ratio of the mean square successive difference to the
+    variance", https://doi.org/10.1214/aoms/1177731677
+    """
+    logs = np.log(np.asarray(prices, dtype=np.float64))
+    moves = np.diff(logs, axis=0)  # (T - 1, M)
+    forgets = _forgetful(logs, moves)
+    if forgets:
+        return [forgets]
+    found = [*_constant(moves, labels), *_copies(moves, labels), *_stale(moves, labels)]
+    return [*found, *_splits(moves, labels)]
+
+
+def _forgetful(logs: Floats, moves: Floats) -> Finding | None:
+    if len(logs) < MIN_ROWS:
+        return None
+    spread = logs.var(axis=0)
+    varies = spread > 0
+    if not varies.any():
+        return None
+    ratios = (moves**2).mean(axis=0)[varies] / spread[varies]
+    if np.median(ratios) <= 1:
+        return None
+    if np.median(np.abs(logs)) < 0.5:
+        return Finding(
+            name="relatives",
+            message=(
+                "The prices look like growth factors (price relatives): they stay near 1, and a "
+                "row says nothing of the next. Make prices of them with numpy.cumprod(relatives, "
+                "axis=0)."
+            ),
+        )
+    return Finding(
+        name="shuffled",
+        message=(
+            "The rows of the prices look shuffled: a row says nothing of the next. Put them in the "
+            "order of time."
+        ),
+    )
+
+
+def _constant(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
+    for column in np.flatnonzero(~moves.any(axis=0)):
+        who = label_of(int(column), labels)
+        message = f"The price of asset {who} never moves. Leave it out, or declare cash."
+        yield Finding(name="constant", message=message, column=int(column))
+
+
+def _copies(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
+    seen: dict[bytes, int] = {}
+    # Rounded, so that another scale of the same prices is still the same.
+    for column, key in enumerate(np.ascontiguousarray(np.round(moves, 9).T + 0.0)):
+        if not key.any():
+            continue
+        first = seen.setdefault(key.tobytes(), column)
+        if first != column:
+            pair = (label_of(each, labels) for each in (column, first))
+            message = (
+                f"The prices of asset {' are those of asset '.join(pair)}. Leave one of them out."
+            )
+            yield Finding(name="copy", message=message, column=column)
+
+
+def _stale(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
+    n = len(moves)
+    for column in range(moves.shape[1]):
+        stands = moves[:, column] == 0
+        if not stands.any() or stands.all():
+            continue
+        start, length = _longest_run(stands)
+        # How often such a run is expected if the rest of the rows is as it seems.
+        share = (int(stands.sum()) - length + 1) / (n - length + 2)
+        if length >= 5 and n * share**length < _RARE:
+            who = label_of(column, labels)
+            message = (
+                f"The price of asset {who} stands still for {length} moves from row {start} on, "
+                "which its other rows do not explain: filled or stale? Leave those rows out."
+            )
+            yield Finding(name="stale", message=message, row=start, column=column)
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
+    """Start and length of the longest run of true flags, the first of equals."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    starts, lengths = edges[::2], edges[1::2] - edges[::2]
+    longest = int(lengths.argmax())
+    return int(starts[longest]), int(lengths[longest])
+
+
+def _splits(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
+    sizes = np.abs(moves)
+    usual = np.array([np.median(size[size > 0]) if size.any() else math.inf for size in sizes.T])
+    n_assets = moves.shape[1]
+    for row, column in np.argwhere(sizes > np.maximum(_OUTLYING * usual, math.log(1.8))):
+        others = np.delete(sizes[row] / usual, column)
+        near = min(_SPLITS, key=lambda k: abs(math.log(k) - sizes[row, column]))
+        is_near = abs(math.log(near) - sizes[row, column]) < _NEAR
+        if not is_near or (n_assets > 1 and np.median(others) > _ALONE):
+            continue
+        ratio = f"{near:g}" if moves[row, column] > 0 else f"1/{near:g}"
+        who = label_of(int(column), labels)
+        message = (
+            f"The price of asset {who} moves by a factor of {math.exp(moves[row, column]):.3g} to "
+            f"row {row + 1}, near {ratio}: a split that was not adjusted? Adjust the prices before "
+            "it."
+        )
+        yield Finding(name="split", message=message, row=int(row) + 1, column=int(column))

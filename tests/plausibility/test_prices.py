@@ -1,0 +1,85 @@
+"""Prices that are none are named with row and asset; prices that are some are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from noise import NOISES
+from psann.plausibility.prices import price_findings
+
+
+def market(rows: int = 300, assets: int = 4, seed: int = 0) -> Any:
+    moves = 0.02 * np.random.default_rng(seed).standard_normal((rows, assets))
+    return 40 * np.exp(moves.cumsum(axis=0))
+
+
+def told(prices: Any, **arguments: Any) -> list[tuple[str, int | None, int | None]]:
+    return [(f.name, f.row, f.column) for f in price_findings(prices, **arguments)]
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_honest_prices_of_any_scale_are_not_suspected(noise: str) -> None:
+    draws = np.random.default_rng(1)
+    for _ in range(30):
+        prices = np.exp(0.02 * NOISES[noise](draws, (5, 200)).T.cumsum(axis=0))
+        assert told(prices) == []
+        assert told(1e-6 * prices) == []
+        assert told(prices[:, :1]) == []
+
+
+def test_growth_factors_are_told_from_prices_and_so_are_shuffled_rows() -> None:
+    prices = market()
+    assert told(prices[1:] / prices[:-1]) == [("relatives", None, None)]
+    assert told(np.random.default_rng(2).permutation(prices)) == [("shuffled", None, None)]
+    (finding,) = price_findings(prices[1:] / prices[:-1])
+    assert "numpy.cumprod" in finding.message
+    # The cure makes prices of them that nobody suspects.
+    assert told(np.cumprod(prices[1:] / prices[:-1], axis=0)) == []
+
+
+def test_thirty_rows_are_needed_to_tell_the_shape_of_a_path() -> None:
+    relatives = market(31)[1:] / market(31)[:-1]
+    assert [name for name, _, _ in told(relatives)] == ["relatives"]
+    assert told(relatives[:29]) == []
+
+
+@pytest.mark.parametrize("ratio", [2.0, 3.0, 10.0, 0.5, 0.25])
+def test_a_split_is_named_with_row_asset_and_ratio(ratio: float) -> None:
+    prices = market()
+    prices[120:, 2] *= ratio
+    ((finding),) = price_findings(prices, labels=["a", "b", "c", "d"])
+    assert (finding.name, finding.row, finding.column) == ("split", 120, 2)
+    near = f"{ratio:g}" if ratio > 1 else f"1/{1 / ratio:g}"
+    assert "asset 2 ('c')" in finding.message and f"near {near}:" in finding.message
+
+
+def test_a_move_of_all_assets_or_of_no_usual_ratio_is_no_split() -> None:
+    crash = market()
+    crash[120:] *= 0.5
+    assert told(crash) == []
+    odd = market()
+    odd[120:, 2] *= 2.5
+    assert told(odd) == []
+    wild = np.exp(0.3 * np.random.default_rng(3).standard_normal((300, 4)).cumsum(axis=0))
+    assert told(wild) == []
+
+
+def test_a_price_that_stands_still_is_stale_unless_it_often_does() -> None:
+    prices = market()
+    prices[40:53, 1] = prices[40, 1]
+    assert told(prices) == [("stale", 40, 1)]
+    (finding,) = price_findings(prices)
+    assert "stands still for 12 moves from row 40" in finding.message
+    # A stock that trades in large ticks: most of its moves are nothing.
+    moves = np.random.default_rng(4).choice([0.0, 0.0, 0.0, 0.0, 0.02, -0.02], size=(300, 2))
+    assert told(np.exp(moves.cumsum(axis=0))) == []
+
+
+def test_a_copy_at_another_scale_and_a_constant_are_named() -> None:
+    prices = market()
+    doubled = np.column_stack([prices, 7 * prices[:, 1], np.full(300, 3.0), np.full(300, 4.0)])
+    assert told(doubled) == [("constant", None, 5), ("constant", None, 6), ("copy", None, 4)]
+    assert "asset 4 are those of asset 1." in price_findings(doubled)[-1].message
