@@ -6,7 +6,6 @@ import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,25 +27,6 @@ def logger() -> Iterator[logging.Logger]:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _each_interval_is_drawn_once() -> Iterator[None]:
-    """Thousands of resamples are half the work of a small run, and most tests run the same one."""
-    from psann.evaluation import comparison
-
-    drawn: dict[Any, tuple[float, float]] = {}
-    draw = comparison.stationary_bootstrap_ci
-
-    def draw_once(series: Any, **options: Any) -> tuple[float, float]:
-        key = (series.tobytes(), *options.items())
-        if key not in drawn:
-            drawn[key] = draw(series, **options)
-        return drawn[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "stationary_bootstrap_ci", draw_once)
-        yield
 
 
 @pytest.fixture(autouse=True)
