@@ -1,8 +1,8 @@
 """Small runs of every kind, and what of them must be the same whenever they are repeated.
 
 `tests/golden/before.tar.gz` holds these runs as they were before `psann.run` had rooms, and one
-that was stopped on its way. Where results change on purpose, write them again, and say why in the
-commit:
+that was stopped on its way: they must stay of use. `now.tar.gz` holds them as they are made now,
+bit by bit. Where results change on purpose, write these again, and say why in the commit:
 
     PYTHONPATH=tests python -m golden_runs
 """
@@ -28,7 +28,7 @@ import yaml
 
 from psann.scripts.hisso_log_run import main
 
-STORE = Path(__file__).parent / "golden" / "before.tar.gz"
+BEFORE, NOW = (Path(__file__).parent / "golden" / f"{name}.tar.gz" for name in ("before", "now"))
 STOPPED = "stopped"
 ARITHMETIC = "arithmetic.txt"
 # Of a log row: when it was written and how long things took.
@@ -87,11 +87,6 @@ def make(runs: Path, *names: str) -> None:
         _execute(runs, name, _merged(_BASE, _KINDS[name]))
 
 
-def make_stopped(runs: Path) -> None:
-    """Begin a long run and stop it after its first commit."""
-    _execute(runs, STOPPED, _merged(_BASE, _LONG), "--max-time", "0.02", exit_code=143)
-
-
 def go_on(run: Path) -> None:
     """Resume the stopped run, or a copy of it, to its end."""
     _execute(run.parent, run.name, _merged(_BASE, _LONG), "--resume")
@@ -108,9 +103,9 @@ def arithmetic() -> str:
     return hashlib.sha256(weights.grad.numpy().tobytes() + doubles.tobytes()).hexdigest()
 
 
-def unpack(runs: Path) -> None:
+def unpack(runs: Path, store: Path = BEFORE) -> None:
     """Lay out the runs that were made before."""
-    with tarfile.open(STORE) as archive:
+    with tarfile.open(store) as archive:
         archive.extractall(runs, filter="data")
 
 
@@ -178,9 +173,8 @@ def _write() -> None:
     ):
         runs = Path(folder)
         make(runs)
-        make_stopped(runs)
         (runs / ARITHMETIC).write_text(arithmetic())
-        with tarfile.open(STORE, "w:gz", compresslevel=9) as archive:
+        with tarfile.open(NOW, "w:gz", compresslevel=9) as archive:
             for path in sorted(runs.rglob("*")):
                 if path.name != ".lock":
                     member = archive.gettarinfo(path, path.relative_to(runs).as_posix())

@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from planted import fit_hisso, planted, quick
-from psann import WaveResNetRegressor
+from psann import PSANNRegressor, WaveResNetRegressor
 from psann.accounting import net_growth
 
 ROWS = planted(120)
@@ -239,3 +239,25 @@ def test_a_reward_by_targets_takes_them_as_y() -> None:
     assert model.evaluate_reward(X, y=X) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match="judges actions by y, which is missing"):
         model.evaluate_reward(X, PRICES)
+
+
+def test_episodes_of_a_span_are_those_of_training_one_after_the_other() -> None:
+    data = planted(50, seed=2)
+    model = PSANNRegressor(hidden_layers=1, hidden_units=4, epochs=2, random_state=0)
+    model.fit(**planted(60), hisso={"window": 12, "transition_penalty": 0.01})
+    rewards = model.evaluate_episodes(data["X"], data["prices"])
+    assert rewards.shape == (5,)  # rows 0, 12, 24, 36 and, to the end, 38
+    actions = model.predict_actions(data["X"])
+    for reward, first in zip(rewards, (0, 12, 24, 36, 38), strict=True):
+        part = slice(first, first + 12)
+        growth = net_growth(actions[part], data["prices"][part], initial="invested")
+        expected = (np.log(growth.gross) - 0.01 * growth.traded).mean()
+        assert reward == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_span_shorter_than_an_episode_has_none() -> None:
+    model = PSANNRegressor(hidden_layers=1, hidden_units=4, epochs=1, random_state=0)
+    model.fit(**planted(60), hisso={"window": 12})
+    short = planted(8)
+    with pytest.raises(ValueError, match=r"hisso.window = 12 rows; X has 8"):
+        model.evaluate_episodes(short["X"], short["prices"])

@@ -24,6 +24,7 @@ from psann.hisso.reward_context import (
     reward_context,
     reward_source,
 )
+from psann.hisso.rewards import Reward
 from psann.hisso.transforms import TRANSFORMS
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
@@ -271,22 +272,14 @@ class PredictionMixin(ParametrisedEstimator):
         if evaluation is not None:
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         rows = self._prepared(X, y=y, prices=prices, context=context)
-        reward = resolve_reward_for(options, has_prices=prices is not None)
-        if len(rows.X) < reward.min_rows:
-            raise ValueError(
-                f"reward {reward.name} needs at least {reward.min_rows} rows; got {len(rows.X)}."
-            )
-        source = reward_source(reward, options, has_prices=prices is not None)
-        arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
-        judged = reward_context(arrays, source, reward=reward, hisso=options)
-        check_context_width(judged, self.n_outputs_)
+        reward, judged = self._judged(rows, has_prices=prices is not None)
         transform = TRANSFORMS[options.primary_transform]
         cost = judging.trans_cost
         validation = judge_actions(
             transform.function(self._outputs(rows))
             if actions is None
             else self._given(actions, rows, who="actions"),
-            torch.from_numpy(judged),
+            judged,
             reward=reward,
             transition_penalty=options.transition_penalty if cost is None else cost,
             initial=judging.initial,
@@ -294,3 +287,62 @@ class PredictionMixin(ParametrisedEstimator):
         )
         assert validation.reward is not None
         return validation.reward
+
+    def evaluate_episodes(
+        self,
+        X: ArrayLike,
+        prices: ArrayLike | None = None,
+        *,
+        y: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """Reward of each of the consecutive episodes that a span is cut into, on training's terms.
+
+        Episodes have ``hisso.window`` rows, begin invested and trade at
+        ``hisso.transition_penalty``; the last one ends at the last row and may overlap.
+
+        Parameters
+        ----------
+        X, prices, y, context
+            As for `evaluate_reward`; at least ``hisso.window`` rows.
+
+        Returns
+        -------
+        ndarray of shape (n_episodes,)
+            Reward per step of each.
+        """
+        options = self._fitted_hisso()
+        rows = self._prepared(X, y=y, prices=prices, context=context)
+        reward, judged = self._judged(rows, has_prices=prices is not None)
+        if len(rows.X) < options.window:
+            raise ValueError(
+                f"an episode has hisso.window = {options.window} rows; X has {len(rows.X)}."
+            )
+        transform = TRANSFORMS[options.primary_transform]
+        actions = transform.function(self._outputs(rows))  # (N, M)
+        last = len(actions) - options.window
+        first = torch.tensor([*range(0, last, options.window), last])
+        at = first[:, None] + torch.arange(options.window)  # (B, T)
+        with torch.no_grad():
+            rewards = reward(
+                actions[at],
+                judged.expand_as(actions)[at],
+                transition_penalty=options.transition_penalty,
+                initial="invested",
+                cash=transform.holds_cash,
+            )
+        return rewards.numpy()
+
+    def _judged(self, rows: PreparedSplit, *, has_prices: bool) -> tuple[Reward, Tensor]:
+        """The reward, and its context ``(N, M)`` or ``(N, 1)`` in float64."""
+        options = self._fitted_hisso()
+        reward = resolve_reward_for(options, has_prices=has_prices)
+        if len(rows.X) < reward.min_rows:
+            raise ValueError(
+                f"reward {reward.name} needs at least {reward.min_rows} rows; got {len(rows.X)}."
+            )
+        source = reward_source(reward, options, has_prices=has_prices)
+        arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
+        judged = reward_context(arrays, source, reward=reward, hisso=options)
+        check_context_width(judged, self.n_outputs_)
+        return reward, torch.from_numpy(judged)

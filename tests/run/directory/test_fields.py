@@ -9,11 +9,11 @@ from psann.run.directory.fields import (
     EPOCH_FIGURES,
     FIELDS,
     LOGGED_FIGURES,
-    SeedFigures,
     has_mean,
     is_of_its_kind,
     kinds_of,
 )
+from psann.run.directory.groups import SeedFigures
 
 CONTRACT = (
     "train_loss val_loss best_epoch reward_mean reward_std episodes transition_penalty device "
@@ -23,7 +23,8 @@ CONTRACT = (
     "resume_exact nonfinite baselines timing hardware parent config_sha256 data_sha256 per_seed "
     "artefacts trans_cost resume_differences portfolio_metrics_delay_1 versus_uniform "
     "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
-    "walk_forward placebo temperature min_improvement val_turnover"
+    "walk_forward placebo temperature min_improvement val_turnover "
+    "deflated_skill judged ruined_at train_figures_of cautions doubts"
 )
 
 

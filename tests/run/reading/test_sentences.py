@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from made_records import FIGURES, finished
-from psann.run.reading.sentences import result_sentences
+from psann.run.reading.sentences import result_sentences, rows_judged
 
 
 def test_nothing_is_held_against_a_complete_run_that_beats_one_over_n() -> None:
@@ -74,9 +74,12 @@ def test_the_sharpe_ratio_is_told_with_its_error_and_deflated_where_trials_are_k
 @pytest.mark.parametrize("growth", [0.124, 0.125, 0.1254])
 def test_policy_that_does_not_beat_one_over_n_is_called_no_edge(growth: float) -> None:
     record = finished(portfolio_metrics={**FIGURES, "annual_log_growth": growth})
-    (sentence,) = result_sentences(record.as_dict())
+    sentence, better = result_sentences(record.as_dict())
     assert sentence.startswith("No edge: ")
     assert "+0.125" in sentence
+    assert better.startswith(
+        "Better on the same rows, by log growth per year: buy and hold (+0.250)"
+    )
 
 
 def test_ruined_policy_without_a_growth_rate_is_not_praised_or_blamed() -> None:
@@ -96,7 +99,7 @@ def test_edge_that_is_gone_one_row_later_is_said(growth: float) -> None:
 def test_policy_without_an_edge_is_blamed_once() -> None:
     none = {**FIGURES, "annual_log_growth": 0.0}
     record = finished(portfolio_metrics=none, portfolio_metrics_delay_1=none)
-    (sentence,) = result_sentences(record.as_dict())
+    sentence, _ = result_sentences(record.as_dict())
     assert sentence.startswith("No edge: ")
 
 
@@ -126,3 +129,84 @@ def test_best_epoch_zero_is_said() -> None:
 def test_ending_that_is_not_completion_is_said(status: str, expected: str) -> None:
     (sentence,) = result_sentences(finished(status=status).as_dict())
     assert sentence.startswith(expected)
+
+
+VERSUS = {"growth": 0.31, "low": 0.05, "high": 0.66, "is_distinguishable": True}
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("test", "better than 1/N beyond chance."),
+        ("val", "better than 1/N on the very rows that chose it, which proves little."),
+        ("train", "better than 1/N on the very rows that it was trained on, which proves nothing."),
+    ],
+)
+def test_only_rows_that_training_has_not_seen_are_beyond_chance(split: str, words: str) -> None:
+    judged = {"split": split, "n_rows": 100}
+    (sentence,) = result_sentences(finished(versus_uniform=VERSUS, judged=judged).as_dict())
+    assert sentence.endswith(words)
+
+
+def test_doubts_of_the_data_stand_in_the_verdict_and_beside_it() -> None:
+    record = finished(versus_uniform=VERSUS, doubts=["prices_train: odd.", "X_train: late."])
+    verdict, doubt = result_sentences(record.as_dict())
+    assert verdict.endswith("better than 1/N beyond chance, if the data are right.")
+    assert doubt == (
+        "The data are in doubt, and the result with them. prices_train: odd. "
+        "(1 more doubts in events.csv.)"
+    )
+
+
+def test_ruin_is_the_first_sentence_and_nothing_is_claimed_beside_it() -> None:
+    figures = {**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.9}
+    record = finished(portfolio_metrics=figures, versus_uniform=VERSUS, ruined_at=37)
+    sentences = result_sentences(record.as_dict())
+    assert sentences[0] == "Ruin: nothing is left of the wealth at row 37 of the test rows."
+    assert not any("chance" in each or "probability" in each for each in sentences)
+
+
+def test_skill_over_one_over_n_stands_beside_the_sharpe_ratio_of_the_total() -> None:
+    versus = {**VERSUS, "annual_sharpe": 0.4, "annual_sharpe_se": 0.3, "psr": 0.91}
+    figures = {**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.999}
+    record = finished(
+        portfolio_metrics=figures, versus_uniform=versus, deflated_skill=0.2, n_trials=61
+    )
+    _, total, skill = result_sentences(record.as_dict())
+    assert total == "Sharpe ratio 1.50 +- 0.50 per year: above 0 with probability 0.999."
+    assert skill == (
+        "Of the return over 1/N 0.40 +- 0.30 per year: above 0 with probability 0.910, above the "
+        "luckiest of 61 candidates without skill with 0.200."
+    )
+
+
+def test_baselines_that_beat_the_policy_are_named_but_not_what_nobody_could_reach() -> None:
+    baselines = {
+        "uniform": {**FIGURES, "annual_log_growth": 0.1},
+        "olmar": {**FIGURES, "annual_log_growth": 0.9},
+        "bcrp_hindsight": {**FIGURES, "annual_log_growth": 2.0},
+    }
+    (sentence,) = result_sentences(finished(baselines=baselines).as_dict())
+    assert sentence == "Better on the same rows, by log growth per year: OLMAR-1 (+0.900)."
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("best_is_the_last", "more epochs may do better"),
+        ("never_moved", "every gradient was exactly 0"),
+        ("single_updates", "raise hisso.updates_per_epoch"),
+        ("edge_temperature", "the best may lie beyond it"),
+    ],
+)
+def test_a_caution_of_training_is_one_line_with_its_cure(name: str, words: str) -> None:
+    (sentence,) = result_sentences(finished(cautions=[name]).as_dict())
+    assert words in sentence
+    seeds = [{"seed": 1, "cautions": [name]}, {"seed": 2, "cautions": [name]}]
+    assert result_sentences(finished(per_seed=seeds).as_dict())[-1] == sentence
+
+
+def test_rows_are_called_what_they_are() -> None:
+    assert rows_judged(finished().as_dict()) == "Test rows"
+    judged = {"split": "train", "n_rows": 9}
+    assert rows_judged(finished(judged=judged).as_dict()) == "Training rows"

@@ -19,6 +19,9 @@ _RENAMED: dict[Path, Path] = {
     ("hisso", "episodes_per_batch"): ("hisso", "batch_episodes"),
 }
 
+LATER_KEYS: dict[str, object] = {"hisso.min_significance": 0.0}
+"""Keys that runs of earlier releases lack, and what those ran as."""
+
 _LOADERS = {
     f"psann.scripts.hisso_log_run{mark}toy_hisso_dataset": "psann.datasets.make_toy_hisso"
     for mark in ".:"

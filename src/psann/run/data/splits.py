@@ -16,6 +16,7 @@ from psann._mapped import is_mapped, memory_bytes
 from psann._npz import Array, NpzContent, read_npz
 from psann.errors import DataError
 from psann.run.data.checks import find_problems
+from psann.run.data.doubts import find_doubts
 from psann.run.data.oddities import find_oddities
 from psann.run.data.requirements import ASSET_NAMES, KINDS, DataRequirements, split_of
 
@@ -62,6 +63,8 @@ class DataSplits:
     """SHA-256 of the archive's bytes; None when a loader made the arrays."""
     warnings: tuple[str, ...]
     """What is allowed but odd, one sentence each."""
+    doubts: tuple[str, ...] = ()
+    """What is hard to believe, one sentence each: a verdict of these data carries them."""
 
     def split(self, name: Literal["train", "val", "test"]) -> dict[str, Array]:
         """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
@@ -132,6 +135,7 @@ def load_splits(
         sha256=sha256_of("".join(key_sha256.values()).encode()),
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
+        doubts=tuple(find_doubts(arrays)),
     )
 
 

@@ -14,6 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
+from psann.run.directory.groups import (
+    Figures,
+    Judged,
+    Placebo,
+    SeedFigures,
+    Spread,
+    Versus,
+    WalkForward,
+)
+
 SCHEMA_VERSION = 1
 STATUSES = (
     "running",
@@ -26,11 +36,6 @@ STATUSES = (
 )
 OVER = ("completed", "early_stopped")
 """Statuses of a run that got to its end."""
-
-Figures = Mapping[str, float | None]
-"""Numbers by name; null where one is not defined."""
-Spread = Mapping[str, float | Figures | None]
-"""Numbers by name, some in groups."""
 
 
 class Trait(enum.Flag):
@@ -75,51 +80,6 @@ class Field:
     traits: Trait = NONE
     shown: Shown | None = None
     """None for what no table of numbers has."""
-
-
-class Versus(TypedDict, total=False):
-    """A policy beside 1/N: the paired difference of log growth per year, and how sure it is."""
-
-    growth: float | None
-    low: float | None
-    high: float | None
-    is_distinguishable: bool
-    mean_block: float
-    n_resamples: float
-    confidence: float
-
-
-class SeedFigures(TypedDict, total=False):
-    """What one of several seeds came to: fields of the record under their own names."""
-
-    seed: int
-    epoch: int | None
-    stopped_early: bool
-    best_epoch: int | None
-    monitor_value: float | None
-    portfolio_metrics: Figures | None
-    portfolio_metrics_delay_1: Figures | None
-    versus_uniform: Versus | None
-
-
-class WalkForward(TypedDict, total=False):
-    """Figures of the folds' actions as one sequence."""
-
-    portfolio_metrics: Figures | None
-    portfolio_metrics_delay_1: Figures | None
-    versus_uniform: Versus | None
-    versus_uniform_delay_1: Versus | None
-    baselines: Mapping[str, Figures]
-    folds: list[Mapping[str, object]]
-
-
-class Placebo(TypedDict, total=False):
-    """Growth over 1/N of trainings on shuffled moves."""
-
-    n: int
-    growth: float | None
-    share_as_good: float | None
-    growths: list[float]
 
 
 def _loss(label: str, rank: int) -> Shown:
@@ -302,9 +262,37 @@ class Record(TypedDict):
     deflated_sharpe: Annotated[
         float | None, Field("probability that the true Sharpe ratio beats n_trials lucky ones")
     ]
+    deflated_skill: Annotated[
+        float | None,
+        Field("the same of the returns over those of 1/N, so that no market counts", LATER),
+    ]
+    judged: Annotated[Judged | None, Field("the rows that portfolio figures are of", LATER)]
+    ruined_at: Annotated[
+        int | None,
+        Field("row of those at which nothing was left of the wealth; null if never", LATER),
+    ]
     n_trials: Annotated[
         int | None,
         Field("candidates that this run compared to choose the policy; null in mode evaluate"),
+    ]
+    train_figures_of: Annotated[
+        str | None,
+        Field(
+            "what train_loss and rewards are of: best_epoch, its updates and episodes; or, where "
+            "that has none, kept_weights, over consecutive episodes of the training rows",
+            LATER,
+        ),
+    ]
+    cautions: Annotated[
+        list[str] | None,
+        Field(
+            "of the training, by name: best_is_the_last, never_moved, single_updates, "
+            "edge_temperature",
+            LATER,
+        ),
+    ]
+    doubts: Annotated[
+        list[str] | None, Field("what is hard to believe of the data, in sentences", LATER)
     ]
     walk_forward: Annotated[
         WalkForward | None,

@@ -10,15 +10,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import cast
 
-from psann.run.directory.fields import (
-    FIELDS,
-    LATER,
-    SCHEMA_VERSION,
-    STATUSES,
-    Record,
-    SeedFigures,
-)
+from psann.run.directory.fields import FIELDS, LATER, SCHEMA_VERSION, STATUSES, Record
 from psann.run.directory.files import read_json
+from psann.run.directory.groups import SeedFigures
 
 # Whatever else a mapping of figures holds: numbers and flags.
 _NUMBER = float | bool | None

@@ -31,7 +31,8 @@ from psann.training.state import TrainState
 
 PORTFOLIO_FIELDS = (
     *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines"),
-    *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "n_trials"),
+    *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "deflated_skill", "n_trials"),
+    *("judged", "ruined_at"),
 )
 
 Series = dict[str, Array]
@@ -65,6 +66,33 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
         figures[f"{name}_loss"] = loss
         figures[f"{name}_reward_mean"] = reward
     return figures
+
+
+def kept_figures(
+    estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
+) -> dict[str, object]:
+    """Training figures of the kept weights themselves, where no epoch's updates have made them.
+
+    Rewards are of consecutive episodes of the training rows on training's terms.
+    """
+    arrays = splits.split("train")
+    figures: dict[str, object] = {"train_figures_of": "kept_weights"}
+    given = {kind: arrays.get(kind) for kind in ("y", "context")}
+    if config.hisso.enabled:
+        if not _can_be_rewarded(arrays, splits, config) or len(arrays["X"]) < config.hisso.window:
+            return {}
+        rewards = estimator.evaluate_episodes(arrays["X"], arrays.get("prices"), **given)
+        mean = float(rewards.mean())
+        return {
+            **figures,
+            "train_loss": -mean,
+            "reward_mean": mean,
+            "reward_std": float(rewards.std()),
+        }
+    if "y" not in arrays:
+        return {}
+    loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=given["context"])
+    return {**figures, "train_loss": loss}
 
 
 def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunConfig) -> bool:
@@ -141,7 +169,11 @@ def portfolio_figures(
         baselines = judge_baselines(matrix, terms=terms, earlier=earlier)
         figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
-    figures["n_trials"] = n_trials
+    figures |= {
+        "n_trials": n_trials,
+        "judged": {"split": split, "n_rows": len(actions)},
+        "ruined_at": verdict.judgement.ruined_at,
+    }
     series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
     return figures, series, None
 
@@ -174,6 +206,7 @@ def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
         "versus_uniform": asdict(verdict.versus_uniform),
         "versus_uniform_delay_1": None if versus_late is None else asdict(versus_late),
         "deflated_sharpe": verdict.deflated_sharpe,
+        "deflated_skill": verdict.deflated_skill,
     }
 
 

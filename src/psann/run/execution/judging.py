@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psann._npz import npz_bytes
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
+from psann.hisso.temperature import is_at_the_edge
 from psann.run.config.model import RunConfig
 from psann.run.data.splits import DataSplits
 from psann.run.directory.log import log_event
@@ -23,6 +24,7 @@ from psann.run.execution.figures import (
     count_trials,
     epochs_of_last_phase,
     figures_over_seeds,
+    kept_figures,
     portfolio_figures,
     split_figures,
 )
@@ -30,7 +32,7 @@ from psann.training.history import FitResult
 
 _logger = logging.getLogger(__name__)
 
-_SHARED = ("baselines", "n_trials")
+_SHARED = ("baselines", "n_trials", "judged")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +67,10 @@ def judge(
         _verdict(estimator, splits, config, n_trials=n_trials, with_baselines=number == 0)
         for number, estimator in enumerate(estimators)
     ]
-    if results is not None:
-        for result, verdict in zip(results, verdicts, strict=True):
-            _keep_validation(result, verdict)
+    known: Sequence[FitResult | None] = results or [None] * len(verdicts)
+    for estimator, verdict, result in zip(estimators, verdicts, known, strict=True):
+        _keep_validation(result, verdict)
+        verdict.figures.update(_of_training(estimator, splits, config, result=result))
     first, n_seeds = verdicts[0], len(estimators)
     if first.why_not is not None:
         message = f"There are no portfolio metrics: {first.why_not}."
@@ -104,11 +107,38 @@ def _verdict(
     return _Verdict(figures={**figures, **portfolio}, series=series, why_not=why_not)
 
 
-def _keep_validation(result: FitResult, verdict: _Verdict) -> None:
+def _keep_validation(result: FitResult | None, verdict: _Verdict) -> None:
     """Let the chosen epoch's figures stand where the kept weights have seen those rows."""
-    if result.is_refitted:
+    if result is not None and result.is_refitted:
         kept = best_figures_of(result)
         verdict.figures.update(val_loss=kept["val_loss"], val_reward_mean=kept["val_reward_mean"])
+
+
+def _of_training(
+    estimator: BasePSANNRegressor,
+    splits: DataSplits,
+    config: RunConfig,
+    *,
+    result: FitResult | None,
+) -> dict[str, object]:
+    """What is known of training at its end: figures for weights that have none, and cautions."""
+    if result is None:
+        return {**kept_figures(estimator, splits, config), "cautions": []}
+    cautions = {"cautions": _cautions(result)}
+    if result.best_epoch == 0:
+        return {**kept_figures(estimator, splits, config), **cautions}
+    return {"train_figures_of": "best_epoch", **cautions}
+
+
+def _cautions(result: FitResult) -> list[str]:
+    """What a reader of a training should look at, by name; `reading/sentences.py` has the words."""
+    facts = {
+        "best_is_the_last": result.is_best_the_last,
+        "never_moved": result.never_moved,
+        "single_updates": result.has_single_updates,
+        "edge_temperature": result.temperature is not None and is_at_the_edge(result.temperature),
+    }
+    return [name for name, holds in facts.items() if holds]
 
 
 def _log(verdict: _Verdict, *, seed: int | None) -> None:

@@ -20,6 +20,7 @@ from psann._device import device_name, resolve_device
 from psann._tensor_file import decode, encode
 from psann._text import mask_secrets
 from psann.errors import ConfigError, DataError, FileFormatError
+from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.model import RunConfig
 from psann.run.directory.paths import RunPaths
 from psann.training.state import SavedState
@@ -197,11 +198,13 @@ def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = 
     DataError
         If the arrays are others.
     """
+    # An earlier release ran as if it had the keys that came later.
+    was = {**{key: json.dumps(value) for key, value in LATER_KEYS.items()}, **then.config}
     problems = [
-        f"{key} was {then.config.get(key, 'absent')} when this run began and is now "
+        f"{key} was {was.get(key, 'absent')} when this run began and is now "
         f"{now.config.get(key, 'absent')}; --resume goes on with the same configuration."
-        for key in sorted(then.config.keys() | now.config.keys())
-        if then.config.get(key) != now.config.get(key)
+        for key in sorted(was.keys() | now.config.keys())
+        if was.get(key) != now.config.get(key)
         and not any(key == free or key.startswith(f"{free}.") for free in _FREE_KEYS)
     ]
     if phase == "refit" and now.epochs != then.epochs:

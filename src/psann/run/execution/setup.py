@@ -63,7 +63,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
     if problems:
         raise DataError(problems)
-    for warning in (*splits.warnings, *find_jumps(config, splits)):
+    for warning in (*splits.warnings, *splits.doubts, *find_jumps(config, splits)):
         log_event(_logger, logging.WARNING, "data", warning)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     log_event(_logger, logging.INFO, "data", _extent(splits))
@@ -174,6 +174,7 @@ def write_setup(
         min_improvement=config.hisso.min_improvement if is_hisso else None,
         trans_cost=judging_cost(config) if is_hisso else None,
         data_sha256=splits.sha256,
+        doubts=list(splits.doubts),
     )
     context.record.flush(force=True)
 

@@ -254,7 +254,8 @@ def _walk_forward(
     series["fold"] = np.concatenate(numbers).astype(np.int64)
     context.storage.put(context.paths.walk_forward, npz_bytes(series))
     figures = policy_figures(verdict)
-    del figures["deflated_sharpe"]  # of how many trials nobody knows
+    for name in ("deflated_sharpe", "deflated_skill"):  # of how many trials nobody knows
+        del figures[name]
     baseline_figures = {name: judgement.figures for name, judgement in baselines.items()}
     return {**figures, "baselines": baseline_figures, "folds": told}
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from psann.errors import counted
-from psann.run.directory.fields import Record, SeedFigures, Versus
+from psann.run.directory.fields import Record
+from psann.run.directory.groups import SeedFigures, Versus
+from psann.run.reading.content import listed
+from psann.run.reading.strategies import strategy_name
+
+BEYOND_CHANCE = " beyond chance"
 
 
 def result_sentences(record: Record) -> list[str]:
@@ -20,7 +25,26 @@ def result_sentences(record: Record) -> list[str]:
     list of str
         No sentence when the run is complete and nothing has to be held against it.
     """
-    return [*_ending(record), *_kept_untrained(record), *_evidence(record), *_edge(record)]
+    return [
+        *_ruin(record),
+        *_ending(record),
+        *_kept_untrained(record),
+        *_evidence(record),
+        *_edge(record),
+        *_doubts(record),
+        *_cautions(record),
+    ]
+
+
+def rows_judged(record: Record) -> str:
+    """What the rows of the portfolio figures are called, such as `Test rows`."""
+    split = (record["judged"] or {}).get("split", "test")
+    return {"train": "Training rows", "val": "Validation rows"}.get(split, "Test rows")
+
+
+def _ruin(record: Record) -> Iterator[str]:
+    if (row := record["ruined_at"]) is not None:
+        yield f"Ruin: nothing is left of the wealth at row {row} of the {_rows(record)}."
 
 
 def _ending(record: Record) -> Iterator[str]:
@@ -55,21 +79,22 @@ def _kept_untrained(record: Record) -> Iterator[str]:
         )
 
 
+def _rows(record: Record) -> str:
+    return rows_judged(record).lower()
+
+
 def _evidence(record: Record) -> Iterator[str]:
     """How much of the policy's advantage chance alone could explain."""
+    if record["ruined_at"] is not None:
+        return
     yield from _advantage(record)
-    figures = record["portfolio_metrics"] or {}
-    sharpe, error, psr = (
-        figures.get(name) for name in ("annual_sharpe", "annual_sharpe_se", "psr")
-    )
-    if sharpe is not None and error is not None and psr is not None:
-        chance = f"above 0 with probability {psr:.3f}"
-        if record["deflated_sharpe"] is not None:
-            chance += (
-                f", above the luckiest of {record['n_trials']} candidates without skill with "
-                f"{record['deflated_sharpe']:.3f}"
-            )
-        yield f"Sharpe ratio {sharpe:.2f} +- {error:.2f} per year: {chance}."
+    figures: Mapping[str, float | None] = record["portfolio_metrics"] or {}
+    total = (figures.get("annual_sharpe"), figures.get("annual_sharpe_se"), figures.get("psr"))
+    versus: Versus = record["versus_uniform"] or {}
+    skill = (versus.get("annual_sharpe"), versus.get("annual_sharpe_se"), versus.get("psr"))
+    n_trials = record["n_trials"]
+    yield from _ratio("Sharpe ratio", total, record["deflated_sharpe"], n_trials)
+    yield from _ratio("Of the return over 1/N", skill, record["deflated_skill"], n_trials)
     if walk := record["walk_forward"]:
         folds = counted(len(walk.get("folds", ())), "fold")
         yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"))
@@ -82,35 +107,58 @@ def _evidence(record: Record) -> Iterator[str]:
         )
 
 
+def _ratio(
+    what: str,
+    told: tuple[float | None, float | None, float | None],
+    deflated: float | None,
+    n_trials: int | None,
+) -> Iterator[str]:
+    ratio, error, psr = told
+    if ratio is None or error is None or psr is None:
+        return
+    chance = f"above 0 with probability {psr:.3f}"
+    if deflated is not None and n_trials is not None:
+        chance += f", above the luckiest of {n_trials} candidates without skill with {deflated:.3f}"
+    yield f"{what} {ratio:.2f} +- {error:.2f} per year: {chance}."
+
+
 def _advantage(record: Record) -> Iterator[str]:
     """What the policy earned over 1/N; of several seeds, a mean of intervals would be none."""
-    versus, seeds = record["versus_uniform"], record["per_seed"]
+    versus, seeds, beyond = record["versus_uniform"], record["per_seed"], _beyond(record)
     growth = (versus or {}).get("growth")
     if seeds is None or growth is None:
-        yield from _difference("", versus)
+        yield from _difference("", versus, beyond)
         return
     n_apart = sum(_is_apart(entry) for entry in seeds)
     yield (
         f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which {n_apart} "
-        "differ from 1/N beyond chance."
+        f"differ from 1/N{beyond}."
     )
-    yield from _difference(
-        "The seeds' ensemble: ", (record["ensemble"] or {}).get("versus_uniform")
-    )
+    ensemble = record["ensemble"] or {}
+    yield from _difference("The seeds' ensemble: ", ensemble.get("versus_uniform"), beyond)
+
+
+def _beyond(record: Record) -> str:
+    """What may be said of a difference that noise does not explain."""
+    if (record["judged"] or {}).get("split") == "train":
+        return " on the very rows that it was trained on, which proves nothing"
+    if (record["judged"] or {}).get("split") == "val":
+        return " on the very rows that chose it, which proves little"
+    return f"{BEYOND_CHANCE}, if the data are right" if record["doubts"] else BEYOND_CHANCE
 
 
 def _is_apart(entry: SeedFigures) -> bool:
     return bool((entry.get("versus_uniform") or {}).get("is_distinguishable"))
 
 
-def _difference(what: str, versus: Versus | None) -> Iterator[str]:
+def _difference(what: str, versus: Versus | None, beyond: str = BEYOND_CHANCE) -> Iterator[str]:
     told = versus or {}
     growth, low, high = told.get("growth"), told.get("low"), told.get("high")
     if growth is None or low is None or high is None or "is_distinguishable" not in told:
         return
     verdict = "not distinguishable from 1/N"
     if told["is_distinguishable"]:
-        verdict = f"{'better' if growth > 0 else 'worse'} than 1/N beyond chance"
+        verdict = f"{'better' if growth > 0 else 'worse'} than 1/N{beyond}"
     yield (
         f"{what}{growth:+.3f} per year over 1/N, 95 % interval {low:+.3f} ... {high:+.3f}: "
         f"{verdict}."
@@ -131,6 +179,45 @@ def _edge(record: Record) -> Iterator[str]:
             "The edge needs trading at the very price that the features have seen: one row later, "
             f"log growth of {delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
         )
+    better = [
+        f"{strategy_name(name)} ({growth:+.3f})"
+        for name, figures in (record["baselines"] or {}).items()
+        if name not in ("uniform", "bcrp_hindsight")
+        and (growth := _annual_growth(figures)) is not None
+        and _beats(growth, policy)
+    ]
+    if better:
+        yield f"Better on the same rows, by log growth per year: {listed(better)}."
+
+
+def _doubts(record: Record) -> Iterator[str]:
+    doubts = record["doubts"] or []
+    if doubts:
+        more = f" ({len(doubts) - 1} more doubts in events.csv.)" if len(doubts) > 1 else ""
+        yield f"The data are in doubt, and the result with them. {doubts[0]}{more}"
+
+
+_CAUTIONS = {
+    "best_is_the_last": "The best epoch is the last one: more epochs may do better.",
+    "never_moved": (
+        "No update changed a weight: every gradient was exactly 0. A single asset under softmax is "
+        "always held whole; give it primary_transform tanh or softmax_cash."
+    ),
+    "single_updates": (
+        "An epoch is a single update: raise hisso.updates_per_epoch, or read epochs as updates."
+    ),
+    "edge_temperature": (
+        "The chosen temperature is the last of its grid (1/4 to 4): the best may lie beyond it."
+    ),
+}
+
+
+def _cautions(record: Record) -> Iterator[str]:
+    """What of the training deserves a look; of several seeds, of any of them."""
+    names = [*(record["cautions"] or [])]
+    for entry in record["per_seed"] or ():
+        names += entry.get("cautions") or []
+    yield from (_CAUTIONS[name] for name in dict.fromkeys(names) if name in _CAUTIONS)
 
 
 def _beats(growth: float, other: float) -> bool:

@@ -14,7 +14,8 @@ from psann.run.directory.columns import (
     columns_of,
     header_of,
 )
-from psann.run.directory.fields import LOGGED_FIGURES, Record, SeedFigures
+from psann.run.directory.fields import LOGGED_FIGURES, Record
+from psann.run.directory.groups import SeedFigures
 from psann.run.directory.rows import Cells, cells_of, split_log
 
 Tell = Callable[[str], None]

@@ -9,6 +9,7 @@ from typing import cast
 
 from psann._digest import sha256_of
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
+from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.load import dump_resolved, load_run_config
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.digests import is_entry
@@ -308,7 +309,7 @@ class _Inspection:
             else:
                 self.error(name, "cannot be fed back: " + "; ".join(problem.problems))
             return
-        if resolved.encode() != data:
+        if resolved != _with_later_keys(data.decode(errors="replace"), resolved):
             self.error(name, "must resolve to itself; fed back it gives another")
 
     def _check_provenance(self) -> None:
@@ -318,6 +319,17 @@ class _Inspection:
             return
         if content.get("schema_version") != 1 or not isinstance(content.get("starts"), list):
             self.error(name, "must be of schema version 1 and list the starts of the run")
+
+
+def _with_later_keys(text: str, resolved: str) -> str:
+    """A resolved configuration of an earlier release as this one would have written it."""
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(resolved.splitlines(keepends=True)):
+        key = line.strip().partition(":")[0]
+        is_later = any(later.rpartition(".")[2] == key for later in LATER_KEYS)
+        if is_later and number < len(lines) and lines[number] != line:
+            lines.insert(number, line)
+    return "".join(lines)
 
 
 def _is_tensor_file(name: str) -> bool:
