@@ -50,6 +50,12 @@ def test_plain_numbers_are_numbers_and_whole_ones_stay_as_written() -> None:
     np.testing.assert_array_equal(sheet.columns[2], [1.5, np.nan])
 
 
+def test_whole_numbers_of_a_field_are_numbers() -> None:
+    sheet, _ = cut("time,a,volume\n0001,1.5,700\n")
+    assert sheet.columns[0] == ["0001"]
+    np.testing.assert_array_equal(sheet.columns[2], [700.0])
+
+
 def test_a_number_that_needs_thought_far_below_makes_all_cells_text_again() -> None:
     rows = [f"x{n},1.5" for n in range(1500)]
     sheet, _ = cut("\n".join(["d,a", *rows, 'y,"1,234.5"']))
