@@ -19,6 +19,7 @@ from psann.market.sheet import Sheet
 Floats = NDArray[np.float64]
 
 _MEASURES = ("number", "integer", "percent")
+_NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividends", "stocksplits"}
 WIDE = "price"  # the field of a table that has but one
 
 
@@ -195,6 +196,14 @@ def _of_assets(
             {"assets": rest},
         )
     columns = [column for column in columns if column.kind != "text"]
+    if fields := [column.name for column in columns if plain(column.name) in _NO_TICKERS]:
+        rest = [column.name for column in columns if column.name and column.name not in fields]
+        findings.ask(
+            f"{sheet.source} must hold a column for each asset, or fields of one; got "
+            f"{listed(fields)} beside {listed(rest)}.",
+            {"assets": rest},
+        )
+        columns = [column for column in columns if column.name not in fields]
     nameless = [column for column in columns if not column.name and column.kind != "empty"]
     if nameless:
         findings.ask(
