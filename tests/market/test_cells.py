@@ -89,6 +89,11 @@ def test_a_torn_line_is_told_by_its_number_and_the_rest_is_read() -> None:
     ]
 
 
+def test_names_are_given_for_all_columns() -> None:
+    with pytest.raises(DataError, match=r"must name each of the 3 columns of t\.csv; got 2 names"):
+        cut("x,1.5,2.5\n", header=0, columns=("d", "a"))
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "d,a\n"])
 def test_a_file_without_a_table_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"must hold a table|must have rows below its header"):

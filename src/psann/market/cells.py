@@ -93,6 +93,11 @@ def read_text(
     if not head:
         raise DataError(f"{source} must hold a table; it has no line with text.")
     sep, width = _separator(head, format, source, findings)
+    if format.columns and len(format.columns) != width:
+        raise DataError(
+            f"format.columns must name each of the {width} columns of {source}; got "
+            f"{len(format.columns)} names. Line {head[0][0]} is {head[0][1][:60]!r}."
+        )
     plan = _plan(head, sep, width, format, set(texts))
     if plan.n_header == 0 and format.columns is None:
         _ask_for_names(head, plan, source, findings)
