@@ -50,6 +50,12 @@ def test_plain_numbers_are_numbers_and_whole_ones_stay_as_written() -> None:
     np.testing.assert_array_equal(sheet.columns[2], [1.5, np.nan])
 
 
+def test_whole_numbers_of_a_field_are_numbers() -> None:
+    sheet, _ = cut("time,a,volume\n0001,1.5,700\n")
+    assert sheet.columns[0] == ["0001"]
+    np.testing.assert_array_equal(sheet.columns[2], [700.0])
+
+
 def test_a_number_that_needs_thought_far_below_makes_all_cells_text_again() -> None:
     rows = [f"x{n},1.5" for n in range(1500)]
     sheet, _ = cut("\n".join(["d,a", *rows, 'y,"1,234.5"']))
@@ -81,6 +87,11 @@ def test_a_torn_line_is_told_by_its_number_and_the_rest_is_read() -> None:
         "t.csv, line 3: a row must have 2 cells as the header has; got 3 ('y,2.5,7'). Complete or "
         "delete the line."
     ]
+
+
+def test_names_are_given_for_all_columns() -> None:
+    with pytest.raises(DataError, match=r"must name each of the 3 columns of t\.csv; got 2 names"):
+        cut("x,1.5,2.5\n", header=0, columns=("d", "a"))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "d,a\n"])

@@ -112,6 +112,13 @@ def test_returns_in_percent_are_told_from_returns() -> None:
     assert "Say `format: {values: percent_returns}`" in problems(percent, values="returns")[0]
 
 
+@pytest.mark.parametrize("kind", ["returns", "log_returns", "relatives"])
+def test_prices_are_no_returns(kind: str) -> None:
+    told = problems(CALM * 1e4, values=kind)
+    assert "Say `format: {values: prices}`" in told[-1]
+    assert problems(CALM * 1e4, values="prices") == []
+
+
 def test_prices_near_one_with_memory_are_no_relatives() -> None:
     rates = 1.1 * np.exp(0.001 * np.sin(np.arange(N * 2.0) / 9).reshape(N, 2).cumsum(axis=0))
     assert problems(rates) == []

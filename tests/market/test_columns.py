@@ -71,6 +71,28 @@ def test_fields_and_assets_are_told_apart_whichever_stands_above(rows: list[int]
     assert [(c.name, c.asset) for c in named] == [("Date", None), ("Close", "A"), ("High", "A")]
 
 
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (
+            ["A.Open", "A.Adjusted", "BRK.B.Open"],
+            [("Open", "A"), ("Adjusted", "A"), ("Open", "BRK.B")],
+        ),
+        (["A Adj Close", "A Volume"], [("Adj Close", "A"), ("Volume", "A")]),
+        (["Close_A", "Adj_Close_B"], [("Close", "A"), ("Adj_Close", "B")]),
+        (["adj_open", "adj_close"], [("adj_open", None), ("adj_close", None)]),
+        (["BRK.B", "BF.A"], [("BRK.B", None), ("BF.A", None)]),
+        (["A.Close", "B"], [("A.Close", None), ("B", None)]),
+    ],
+)
+def test_fields_and_assets_in_one_name_are_taken_apart(
+    names: list[str], pairs: list[tuple[str, str | None]]
+) -> None:
+    columns: list[Column] = [["x"]] * (len(names) + 1)
+    named = name_columns(sheet([["Date", *names]], columns), Format(), ())
+    assert [(c.name, c.asset) for c in named[1:]] == pairs
+
+
 def test_a_name_over_merged_cells_holds_for_all_of_them() -> None:
     levels = [["", "Close", "", "Volume", ""], ["Date", "A", "B", "A", "B"]]
     named = name_columns(sheet(levels, [["x"]] * 5), Format(), ())

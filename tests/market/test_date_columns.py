@@ -80,6 +80,11 @@ def test_midnights_of_a_zone_written_in_utc_become_its_days(tmp_path: Path) -> N
     assert str(read.dates[5])[:16] == "2021-03-15T00:00"
 
 
+def test_a_zone_has_no_effect_on_days_and_that_is_said(tmp_path: Path) -> None:
+    read = read_prices(table(tmp_path, ["date"], ISO), format={"tz": "Europe/Berlin"})
+    assert "dates: these are days, on which format.tz has no effect." in read.notes
+
+
 def test_an_hour_that_the_clock_skips_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path, ["date"], [f"2021-03-28 0{n}:30" for n in range(6)])
     with pytest.raises(

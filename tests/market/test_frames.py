@@ -114,6 +114,18 @@ def test_parquet_and_feather_are_read_with_and_without_the_marks_of_pandas(
     np.testing.assert_array_equal(table.dates, INDEX.to_numpy())
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("sep", ";"), ("skip_rows", 1), ("max_rows", 5), ("columns", ["a"])]
+)
+def test_what_is_said_of_texts_is_refused_of_frames_and_binary_files(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    FRAME.to_parquet(tmp_path / "t.parquet")
+    for source in (FRAME, tmp_path / "t.parquet"):
+        with pytest.raises(DataError, match=rf"format\.{key} is for texts; .* Leave out {key}\."):
+            read_prices(source, format={key: value})
+
+
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     FRAME.to_parquet(path)

@@ -35,6 +35,21 @@ def test_assets_that_are_named_are_assets_though_they_look_like_fields(tmp_path:
     np.testing.assert_array_equal(table.prices, BARS[:, [2, 0]])
 
 
+def test_of_a_price_and_assets_that_are_columns_the_price_counts(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="assets must be in the table; got 'LOW', but there are t"):
+        read_prices(
+            bars(tmp_path, ["OPEN", "HIGH", "LOW", "CLOSE", "V"]), price="V", assets=["LOW"]
+        )
+
+
+def test_a_column_of_assets_is_refused_where_the_header_names_them(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["", "A", "A"]] + [[day, 1.5, 2.5] for day in ISO]
+    path = write(tmp_path / "t.csv", ["Date", "Close", "Open"], rows)
+    with pytest.raises(DataError, match=r"in t\.csv the header does\. Got 'A'\. Leave it out"):
+        read_prices(path, asset="A")
+    assert read_prices(path).assets == ("A",)
+
+
 def test_a_named_price_makes_a_table_of_fields(tmp_path: Path) -> None:
     table = read_prices(bars(tmp_path, ["a", "b", "c", "d", "e"]), price="d")
     assert (table.assets, list(table.fields)) == (("t",), ["a", "b", "c", "e"])

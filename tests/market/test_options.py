@@ -70,6 +70,10 @@ def test_what_is_said_is_kept() -> None:
         ({"format": {"price_sign": "any"}}, r"format\.price_sign must be one of strict, absolute"),
         ({"format": {"date": "%Y", "date_unit": "s"}}, "exclude each other"),
         ({"format": {"decimal": ",", "thousands": ","}}, "must differ; got ',' twice"),
+        (
+            {"format": {"values": "returns", "price_sign": "absolute"}},
+            r"format\.price_sign is for prices; format\.values says returns",
+        ),
         ({"format": {"columns": ["a"], "header": 1}}, "names a table without a header"),
     ],
 )

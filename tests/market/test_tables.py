@@ -173,6 +173,12 @@ def _separators_at_the_end(folder: Path) -> tuple[Path, object]:
     return write(folder / "y.csv", ["Date", *"XYZ"], rows), THREE
 
 
+def _quantmod(folder: Path) -> tuple[Path, object]:
+    header = ["", *(f"{name}.{field}" for name in "AB" for field in [*OHLCV, "Adjusted"])]
+    rows = dated([[*a, a[3] / 2, *a[:4], a[4] + 1, a[3] / 4] for a in BARS])
+    return write(folder / "q.csv", header, rows), np.column_stack([CLOSE / 2, CLOSE / 4])
+
+
 def _old_mac(folder: Path) -> tuple[Path, object]:
     return wide(folder / "cr.csv", THREE, end="\r"), THREE
 
@@ -463,6 +469,14 @@ REFUSED = {
     "fields without names": (
         lambda f: write(f / "t.csv", ["Date", *"wxyz"], dated([b[:4] for b in BARS])),
         "one always is the highest and one the lowest of w, x, y, z",
+    ),
+    "a volume beside assets": (
+        lambda f: write(
+            f / "t.csv",
+            ["Date", *"XYZ", "Volume"],
+            dated([[*row, 1000 + n] for n, row in enumerate(THREE.tolist())]),
+        ),
+        r"got Volume beside X, Y, Z\. Say `assets: \[X, Y, Z\]`",
     ),
     "comments": (
         lambda f: wide(f / "t.csv", THREE, above="# made up\n# twice\n"),

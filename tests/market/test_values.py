@@ -23,6 +23,12 @@ def test_one_column_with_a_certain_comma_settles_the_points_of_another(tmp_path:
     np.testing.assert_array_equal(table.prices, [[1234, 1.5], [2345, 2.5], [3456, 3.5]])
 
 
+def test_cells_that_no_reading_fits_together_are_asked_for(tmp_path: Path) -> None:
+    rows = [[d, a] for d, a in zip(ISO, ["1.2.3", "1,5", "2.5"], strict=True)]
+    with pytest.raises(DataError, match=r"'1,5' is no number or 1\.5"):
+        read_prices(write(tmp_path / "t.csv", ["Date", "A"], rows, sep=";"))
+
+
 def test_between_commas_a_point_is_a_decimal_one(tmp_path: Path) -> None:
     rows = [[d, f"{1.234 + n:.3f}", "0.5%"] for n, d in enumerate(ISO)]
     table = read_prices(write(tmp_path / "t.csv", ["Date", "Price", "Change %"], rows))

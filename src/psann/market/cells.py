@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
+from psann.market.columns import is_field, is_usual_date
 from psann.market.dates import possible_readings
 from psann.market.findings import Findings
 from psann.market.numerals import PLAIN, USUAL_MISSING, is_certain_point, is_numeral
@@ -26,7 +27,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 # Lines looked at before the table is read, and letters in them.
 _HEAD = 1000
 _HEAD_LETTERS = 2_000_000
-_BLOCK_ROWS = 128
+_BLOCK_CELLS = 50_000  # read together
 _FEW = 30  # only the first columns can be dates or names
 _COMMENTS = "#%/"
 
@@ -92,6 +93,11 @@ def read_text(
     if not head:
         raise DataError(f"{source} must hold a table; it has no line with text.")
     sep, width = _separator(head, format, source, findings)
+    if format.columns and len(format.columns) != width:
+        raise DataError(
+            f"format.columns must name each of the {width} columns of {source}; got "
+            f"{len(format.columns)} names. Line {head[0][0]} is {head[0][1][:60]!r}."
+        )
     plan = _plan(head, sep, width, format, set(texts))
     if plan.n_header == 0 and format.columns is None:
         _ask_for_names(head, plan, source, findings)
@@ -294,8 +300,13 @@ class _Reader:
             present = [cell for cell in cells if cell not in USUAL_MISSING]
             is_plain = all(map(PLAIN.fullmatch, present))
             # Whole numbers may be dates or names, of which zeros at the front are part.
-            is_measure = is_plain and (any("." in c for c in present) or place > _FEW)
-            if not is_measure or names[place] in self.plan.keep_text:
+            name = names[place]
+            is_measure = is_plain and (
+                any("." in cell for cell in present)
+                or place > _FEW
+                or (is_field(name) and not is_usual_date(name))
+            )
+            if not is_measure or name in self.plan.keep_text:
                 first = place + 1
             has_point = has_point or any(map(is_certain_point, present))
         return first if has_point and first < self.width else None
@@ -303,20 +314,19 @@ class _Reader:
     def _read_plain(self, lines: Iterator[str], first: int) -> list[Column] | None:
         """Read numbers as they come; None as soon as one cell needs thought."""
         texts: list[list[str]] = [[] for _ in range(first)]
-        rows: list[Floats] = []
+        n_numbers = self.width - first
         blocks: list[Floats] = []  # turned round in time, so that each column is one piece
-        for cells in self._rows(lines, first):
-            row = parse_row(cells[first], self.plan.sep)
-            if row is None or len(row) != self.width - first:  # a separator inside of quotes
+        rows = self._rows(lines, first)
+        while part := list(islice(rows, max(1, _BLOCK_CELLS // n_numbers))):
+            numbers = parse_row(self.plan.sep.join(cells[first] for cells in part), self.plan.sep)
+            # A separator inside of quotes makes more cells than there are columns.
+            if numbers is None or len(numbers) != len(part) * n_numbers:
                 return None
-            rows.append(row)
-            if len(rows) == _BLOCK_ROWS:
-                blocks.append(np.ascontiguousarray(np.array(rows).T))
-                rows.clear()
-            for column, cell in zip(texts, cells, strict=False):
-                column.append(cell.strip())
-        rest = np.array(rows).reshape(len(rows), self.width - first).T
-        return [*texts, *np.concatenate([*blocks, rest], axis=1)]
+            blocks.append(np.ascontiguousarray(numbers.reshape(len(part), n_numbers).T))
+            for place, column in enumerate(texts):
+                column += [cells[place].strip() for cells in part]
+        values = np.concatenate(blocks, axis=1) if blocks else np.zeros((n_numbers, 0))
+        return [*texts, *values]
 
     def _read_texts(self, lines: Iterator[str]) -> list[Column]:
         columns: list[list[str]] = [[] for _ in range(self.width)]

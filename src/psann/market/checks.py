@@ -61,6 +61,11 @@ def to_prices(
             "format.values says returns; half of them are larger than 15 %.",
             {"format": {"values": "percent_returns"}},
         )
+    return _compounded(growth, kind, findings)
+
+
+def _compounded(growth: Floats, kind: str, findings: Findings) -> Floats:
+    """Multiply growth factors up from 1; a missing one inside a series counts as none."""
     holes = np.isnan(growth)
     inner = holes & np.logical_or.accumulate(~holes) & np.logical_or.accumulate(~holes[::-1])[::-1]
     if inner.any():
@@ -68,7 +73,13 @@ def to_prices(
             f"prices: {int(inner.sum())} returns inside a series are missing; nothing was earned "
             "over them."
         )
-    prices = np.cumprod(np.where(holes, 1.0, growth), axis=0, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        prices = np.cumprod(np.where(holes, 1.0, growth), axis=0, dtype=np.float64)
+    if np.isinf(prices).any():
+        findings.ask(
+            f"format.values says {kind}; compounded they leave the range of numbers, as prices do.",
+            {"format": {"values": "prices"}},
+        )
     prices[holes] = np.nan
     findings.say(f"prices: {kind} compounded from 1; the first of each asset sets its level.")
     return prices
@@ -76,7 +87,8 @@ def to_prices(
 
 def _growth(values: Floats, kind: str) -> Floats:
     if kind == "log_returns":
-        return np.exp(values)
+        with np.errstate(over="ignore"):
+            return np.exp(values)
     if kind == "relatives":
         return values
     return 1.0 + (values / 100.0 if kind == "percent_returns" else values)

@@ -17,7 +17,8 @@ Kind = Literal["empty", "date", "time", "integer", "number", "percent", "text"]
 
 # fmt: off
 ADJUSTED = {
-    "adjclose", "adjustedclose", "closeadj", "closeadjusted", "adjprice", "adjustedprice",
+    "adjusted", "adjclose", "adjustedclose", "closeadj", "closeadjusted", "adjprice",
+    "adjustedprice",
 }
 CLOSES = {
     "close", "closelast", "closing", "closeprice", "closingprice", "price", "last", "lastprice",
@@ -117,11 +118,37 @@ def _levels(sheet: Sheet) -> tuple[list[str], list[str | None]]:
     rows = [level for level in levels if sum(map(bool, level)) > 1 or len(levels) == 1]
     if len(rows) < 2:
         only = rows[0] if rows else levels[0]
-        return [first[-1] if first and width > 1 else only[0], *only[1:]], [None] * width
+        date = first[-1] if first and width > 1 else only[0]
+        pairs = _pairs(only[1:])
+        if pairs:
+            return [date, *(field for field, _ in pairs)], [None, *(asset for _, asset in pairs)]
+        return [date, *only[1:]], [None] * width
     upper, lower = _filled(rows[0]), rows[1]
     if all(map(is_field, filter(None, lower[1:]))) and not all(map(is_field, upper[1:])):
         upper, lower = lower, upper
     return [first[-1] if first else "", *upper[1:]], [None, *lower[1:]]
+
+
+def _pairs(names: list[str]) -> list[tuple[str, str]]:
+    """Take names such as AAPL.Close or Close_AAPL apart; empty unless all are such."""
+    if all(map(is_field, names)):  # adj_close is a name of its own
+        return []
+    for is_field_first in (False, True):
+        pairs = [_pair(name, is_field_first) for name in names]
+        if len(pairs) > 1 and all(pairs):
+            return [pair for pair in pairs if pair]
+    return []
+
+
+def _pair(name: str, is_field_first: bool) -> tuple[str, str] | None:
+    """Split a name into field and asset, the field as long as it can be."""
+    cuts = [match.start() for match in re.finditer(r"[._ -]", name)]
+    for cut in reversed(cuts) if is_field_first else cuts:
+        left, right = name[:cut], name[cut + 1 :]
+        field, asset = (left, right) if is_field_first else (right, left)
+        if is_field(field) and asset:
+            return field, asset
+    return None
 
 
 def _filled(row: list[str]) -> list[str]:

@@ -250,6 +250,8 @@ def _in_zone(sheet: Sheet, reading: DateReading, options: ReadOptions, findings:
             values[good] = days
             return values
     if dates.are_days(values[good]):
+        if options.format.tz:
+            findings.say("dates: these are days, on which format.tz has no effect.")
         return values
     if reading.is_zoned:
         findings.say("dates: the stamps carry their offset and are UTC here.")

@@ -19,6 +19,7 @@ from psann.market.sheet import Sheet
 Floats = NDArray[np.float64]
 
 _MEASURES = ("number", "integer", "percent")
+_NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividends", "stocksplits"}
 WIDE = "price"  # the field of a table that has but one
 
 
@@ -58,6 +59,12 @@ def find_layout(
         findings.say(f"left out: {listed(times)} (further dates).")
     rest = [column for column in rest if column.kind not in ("date", "time")]
     if any(column.asset for column in rest):
+        if options.asset is not None:
+            findings.ask(
+                f"asset is for tables whose rows name the assets; in {sheet.source} the header "
+                f"does. Got {options.asset!r}.",
+                cure="Leave it out.",
+            )
         return _of_levels(sheet, rest, options, findings)
     repeated = [name for name, n in Counter(column.name for column in rest).items() if n > 1]
     if repeated:
@@ -69,7 +76,8 @@ def find_layout(
             cure="Rename or delete one of them.",
         )
         return None
-    if options.assets and set(options.assets) <= {column.name for column in rest}:
+    is_open = options.price is None and options.asset is None
+    if is_open and options.assets and set(options.assets) <= {column.name for column in rest}:
         return _wide([column for column in rest if column.name in options.assets])
     asset = _asset_column(sheet, rest, dates, options, findings)
     values = [column for column in rest if column is not asset and column.kind in _MEASURES]
@@ -195,6 +203,7 @@ def _of_assets(
             {"assets": rest},
         )
     columns = [column for column in columns if column.kind != "text"]
+    columns = _without_fields(sheet, columns, findings)
     nameless = [column for column in columns if not column.name and column.kind != "empty"]
     if nameless:
         findings.ask(
@@ -216,6 +225,19 @@ def _of_assets(
         )
         return None
     return _wide(columns)
+
+
+def _without_fields(sheet: Sheet, columns: list[Named], findings: Findings) -> list[Named]:
+    """Ask where a field that no ticker is called by stands beside assets."""
+    if fields := [column.name for column in columns if plain(column.name) in _NO_TICKERS]:
+        rest = [column.name for column in columns if column.name and column.name not in fields]
+        findings.ask(
+            f"{sheet.source} must hold a column for each asset, or fields of one; got "
+            f"{listed(fields)} beside {listed(rest)}.",
+            {"assets": rest},
+        )
+        columns = [column for column in columns if column.name not in fields]
+    return columns
 
 
 def _wide(columns: list[Named]) -> Layout:

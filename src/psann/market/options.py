@@ -243,6 +243,11 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"format.decimal and format.thousands must differ; got {settings['decimal']!r} twice."
         )
+    if "price_sign" in settings and settings.get("values", "prices") != "prices":
+        problems.append(
+            f"format.price_sign is for prices; format.values says {settings['values']}. Leave one "
+            "out."
+        )
     if "columns" in settings and settings.get("header", 0) != 0:
         problems.append(
             "format.columns names a table without a header; got it with format.header "

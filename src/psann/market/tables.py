@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ def read_prices(
     date: object = None,
     asset: str | None = None,
     price: str | None = None,
-    assets: Iterable[str] | None = None,
+    assets: Sequence[str] | None = None,
     start: object = None,
     end: object = None,
     format: object = None,
@@ -83,8 +83,6 @@ def read_prices(
     >>> table.assets, table.prices.tolist()
     (('A', 'B'), [[10.5, nan], [10.7, 3.1]])
     """
-    if isinstance(assets, tuple):
-        assets = list(assets)
     options = check_options(
         date=date, asset=asset, price=price, assets=assets, start=start, end=end, format=format
     )
@@ -131,6 +129,7 @@ class _Part:
 def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple[list[_Part], str]:
     """Read each file, or the frame; problems are told, and the parts that could be read kept."""
     if is_frame(source):
+        _refuse_text_options(options, "a frame")
         sheet = read_frame(source)
         part = _interpret(sheet, options, findings)
         return [part] if part else [], digest_of_sheet(sheet)
@@ -160,6 +159,7 @@ def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple
 
 def _read_file(file: Path, name: str, options: ReadOptions, findings: Findings) -> Sheet:
     if is_arrow(file):
+        _refuse_text_options(options, name)
         return read_arrow(file, name)
     return read_text(
         partial(lines_of, file, options.format.encoding),
@@ -169,6 +169,17 @@ def _read_file(file: Path, name: str, options: ReadOptions, findings: Findings) 
         texts=[*options.date, *filter(None, [options.asset])],
         findings=findings,
     )
+
+
+def _refuse_text_options(options: ReadOptions, source: str) -> None:
+    text_only = ("sep", "encoding", "skip_rows", "max_rows", "header", "columns", "comment")
+    defaults = Format()
+    given = [n for n in text_only if getattr(options.format, n) != getattr(defaults, n)]
+    if given:
+        raise DataError(
+            f"format.{given[0]} is for texts; {source} has its cells apart already. Leave out "
+            f"{listed(given)}."
+        )
 
 
 def _interpret(sheet: Sheet, options: ReadOptions, findings: Findings) -> _Part | None:

@@ -47,20 +47,20 @@ def read_values(
     named = [column for of_assets in layout.cells.values() for column in of_assets.values()]
     reading = _reading(sheet, named, missing, format, findings)
     values: Values = {}
-    odd: list[str] = []
+    odd: list[tuple[Named, int]] = []
     left_out: list[str] = []
     for field, of_assets in layout.cells.items():
         for asset, column in of_assets.items():
             numbers, strange = _numbers(column, reading, missing)
             if strange and field == layout.price:
-                odd += [_describe(sheet, column, row) for row in strange]
+                odd += [(column, row) for row in strange]
             elif strange or (field != layout.price and column.kind == "text"):
                 left_out.append(field)
                 continue
             values.setdefault(field, {})[asset] = without_sentinels(numbers, format.missing)
     if left_out:
         findings.say(f"left out: {listed(list(dict.fromkeys(left_out)))}, not all numbers.")
-    _ask_of_odd(odd, layout, missing, findings)
+    _ask_of_odd(sheet, odd, findings)
     return values, reading
 
 
@@ -81,11 +81,15 @@ def _reading(
         shown = next(cell for cell in sorted(numerals) if _differs(cell, readings))
         findings.ask(
             f"{sheet.source} must tell decimals from thousands; {shown!r} is "
-            + " or ".join(f"{reading.parse(shown):.15g}" for reading in readings)
+            + " or ".join(_words(reading.parse(shown)) for reading in readings)
             + ".",
             *({"format": reading.options()} for reading in readings),
         )
     return readings[0]
+
+
+def _words(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.15g}"
 
 
 def _differs(cell: str, readings: list[Reading]) -> bool:
@@ -101,24 +105,21 @@ def _numbers(column: Named, reading: Reading, missing: frozenset[str]) -> tuple[
     return values, np.flatnonzero(np.isinf(values)).tolist()
 
 
-def _describe(sheet: Sheet, column: Named, row: int) -> str:
-    name = column.name if column.asset is None else f"{column.name}, {column.asset}"
-    return (
-        f"{sheet.place(row)}, column {name!r}: a price must be a number; got {column.cells[row]!r}."
-    )
-
-
-def _ask_of_odd(
-    odd: list[str], layout: Layout, missing: frozenset[str], findings: Findings
-) -> None:
-    tokens = {problem.rsplit("got ", 1)[1][1:-2] for problem in odd}
-    if 0 < len(tokens) <= 3 and len(odd) >= 1 and all(len(token) <= 12 for token in tokens):
-        findings.ask_of_many(
-            odd,
-            {"format": {"missing": sorted(tokens)}},
-            cure="if it stands for no price; else correct the cell.",
-        )
+def _ask_of_odd(sheet: Sheet, odd: list[tuple[Named, int]], findings: Findings) -> None:
+    """Ask of cells that are no number; a few short ones may stand for no price."""
+    problems = [
+        f"{sheet.place(row)}, column {_name(column)!r}: a price must be a number; got "
+        f"{str(column.cells[row])!r}."
+        for column, row in odd
+    ]
+    tokens = sorted({str(column.cells[row]) for column, row in odd})
+    if len(tokens) <= 3 and all(len(token) <= 12 for token in tokens):
+        cure = "if it stands for no price; else correct the cell."
+        findings.ask_of_many(problems, {"format": {"missing": tokens}}, cure=cure)
     else:
-        findings.ask_of_many(
-            odd, cure="Correct the cells, or list what stands for no price in format.missing."
-        )
+        cure = "Correct the cells, or list what stands for no price in format.missing."
+        findings.ask_of_many(problems, cure=cure)
+
+
+def _name(column: Named) -> str:
+    return column.name if column.asset is None else f"{column.name}, {column.asset}"
