@@ -1,4 +1,4 @@
-# make run    environment, real prices, training, result table
+# make run    environment, real prices, training, result table; PRICES=prices.csv takes your own
 # make test   the fast suite
 # make bench  speed, beside the published package where it can be had
 # Everything lives in .venv; PYTHON picks the interpreter (3.11 or later).
@@ -25,12 +25,20 @@ $(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 
 install: $(VENV)/installed
 
+# With PRICES=prices.csv: look at the table, write a configuration for it, and train on it.
+ifdef PRICES
+run: install
+	$(BIN)/hisso-runs prices $(PRICES) --output-dir $(RUNS)/prices
+	$(BIN)/hisso-log-run --config $(RUNS)/prices/$(firstword $(subst ., ,$(notdir $(PRICES)))).yaml \
+	  --output-dir $(RUNS) --run-name prices --device cpu --overwrite
+else
 run: install
 	@for name in nyse_o sp500_20; do \
 	  echo; echo "== $$name"; \
 	  $(BIN)/python -m psann.scripts.hisso_log_run --config configs/hisso/$$name.yaml \
 	    --output-dir $(RUNS) --run-name $$name --device cpu --overwrite || exit $$?; \
 	done
+endif
 
 # Two workers of one thread each: on two cores that is the fastest, and nobody spins.
 test: install

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from made_tables import prices as made_prices
+from made_tables import wide
 from psann.scripts import commands
+from psann.scripts.hisso_log_run import main as log_run
+from psann.scripts.hisso_runs import main
 
 
 def test_messages_neither_draw_nor_leak(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,3 +38,35 @@ def test_a_run_that_is_unknown_is_a_finding(
     options = argparse.Namespace(run=tmp_path, watch=False, every=2.0)
     assert commands.status(options) == commands.EXIT_FINDINGS
     assert "unknown" in capsys.readouterr().out
+
+
+def test_a_table_of_prices_is_told_drawn_and_given_a_configuration_that_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = wide(tmp_path / "my.prices.csv", made_prices(200, 3), ["AAA", "BBB", "CCC"])
+    out = tmp_path / "out"
+    assert main(["prices", str(table), "--output-dir", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "layout   wide" in shown
+    assert "AAA, BBB, CCC" in shown
+    assert (out / "my.png").read_bytes().startswith(b"\x89PNG")
+    config = out / "my.yaml"
+    runs = ["--output-dir", str(tmp_path / "runs"), "--run-name", "own", "--quiet"]
+    few = ["--set", "training.epochs=2", "--set", "hisso.window=8"]
+    assert log_run(["--config", str(config), *runs, *few]) == 0
+    config.write_text("mine")
+    assert main(["prices", str(table), "--output-dir", str(out)]) == 0
+    assert config.read_text() == "mine"
+
+
+def test_a_table_that_can_be_read_in_two_ways_is_asked_about_and_the_answer_settles_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    rows = [f"2021-01-{day:02d},{day}.5,{day}.25" for day in range(4, 29)]
+    table.write_text("\n".join(["Date,Close,Settle", *rows]) + "\n")
+    assert main(["prices", str(table), "--output-dir", str(tmp_path / "out")]) == 1
+    assert "price: Close" in capsys.readouterr().err
+    settled = ["--set", "price=Close", "--output-dir", str(tmp_path / "out")]
+    assert main(["prices", str(table), *settled]) == 0
+    assert main(["prices", str(table), "--set", "price"]) == 2

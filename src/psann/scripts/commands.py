@@ -190,6 +190,42 @@ def _show_certificate(certificate: Certificate) -> None:
         tell(f"  {text}")
 
 
+def prices(options: argparse.Namespace) -> int:
+    """Look at a table of prices, draw it, and write a configuration to start from."""
+    from psann.errors import UsageError
+    from psann.market import read_prices
+    from psann.market.starter import describe, starter_config
+    from psann.run.config.file import parse_value
+
+    reading = {}
+    for option in options.set:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise UsageError(f"--set must be KEY=VALUE; got {option!r}.")
+        reading[key] = parse_value(value, source=f"--set {option}")
+    table = read_prices(options.file, **reading)
+    for line in describe(table).splitlines():
+        tell(line)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    name = options.file.name.partition(".")[0]
+    config = options.output_dir / f"{name}.yaml"
+    tell("")
+    if config.exists():
+        tell(f"left as it was  {config}")
+    else:
+        config.write_text(starter_config(table, str(options.file.absolute())), encoding="utf-8")
+        tell(f"wrote           {config}: hisso-log-run --config {config} --output-dir runs")
+    try:
+        from psann.market.drawing import draw
+    except ModuleNotFoundError as error:
+        tell(f"no picture: {error.name} is not installed (pip install 'psann[report]')")
+        return EXIT_CLEAN
+    picture = options.output_dir / f"{name}.png"
+    draw(table).savefig(picture)
+    tell(f"wrote           {picture}")
+    return EXIT_CLEAN
+
+
 def tell(text: str, *, file: TextIO | None = None) -> None:
     """Print a line or more; a file name may hold anything, and shall neither leak nor draw."""
     from psann._text import escape_controls, mask_secrets

@@ -10,6 +10,7 @@ python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
 python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
 python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
+python -m psann.scripts.hisso_runs prices FILE [--set KEY=VALUE ...] [--output-dir D]
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_unpack(subparsers)
     _add_export(subparsers)
     _add_torture(subparsers)
+    _add_prices(subparsers)
     return parser
 
 
@@ -249,6 +251,33 @@ def _add_report(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "--format", choices=("html", "markdown"), default="html", help="default: html"
     )
     parser.set_defaults(do=commands.report)
+
+
+def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = subparsers.add_parser(
+        "prices",
+        help="look at a table of prices, and write a configuration to start from",
+        description="Say what is understood of a table of prices, draw it, and write a "
+        "configuration that trains on it. What can be read in two ways is asked, with the option "
+        "that settles it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="csv, tsv (.gz), parquet, feather")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="how to read it, in YAML syntax, such as price='Adj Close'; repeatable",
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        default=Path(),
+        metavar="D",
+        help="where NAME.yaml and NAME.png go (default: here); a configuration that is there stays",
+    )
+    parser.set_defaults(do=commands.prices)
 
 
 def _count(text: str) -> int:
