@@ -222,7 +222,7 @@ def _cautions(record: Record) -> Iterator[str]:
 
 def _beats(growth: float, other: float) -> bool:
     """Whether the difference shows in what is printed."""
-    return round(growth - other, 3) > 0
+    return round(growth, 3) > round(other, 3)
 
 
 def _annual_growth(figures: Mapping[str, float | None] | None) -> float | None:
