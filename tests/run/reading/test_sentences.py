@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from made_records import FIGURES, finished
-from psann.run.reading.sentences import result_sentences, rows_judged
+from psann.metrics.means import MIN_STEPS
+from psann.run.reading.sentences import FEWEST_STEPS, result_sentences, rows_judged
 
 
 def test_nothing_is_held_against_a_complete_run_that_beats_one_over_n() -> None:
@@ -210,3 +211,17 @@ def test_rows_are_called_what_they_are() -> None:
     assert rows_judged(finished().as_dict()) == "Test rows"
     judged = {"split": "train", "n_rows": 9}
     assert rows_judged(finished(judged=judged).as_dict()) == "Training rows"
+
+
+def test_few_rows_claim_nothing() -> None:
+    assert FEWEST_STEPS == MIN_STEPS
+    few = {**VERSUS, "n_steps": MIN_STEPS - 1}
+    (sentence,) = result_sentences(finished(versus_uniform=few).as_dict())
+    assert sentence == "+0.310 per year over 1/N: too few rows to claim anything."
+    single = {"growth": 0.31, "low": None, "high": None, "is_distinguishable": False}
+    assert result_sentences(finished(versus_uniform=single).as_dict()) == [sentence]
+
+
+def test_a_gate_by_significance_is_named_where_it_kept_epoch_zero() -> None:
+    (sentence,) = result_sentences(finished(best_epoch=0, min_significance=3.144).as_dict())
+    assert "on validation and by 3.14 standard errors, so" in sentence

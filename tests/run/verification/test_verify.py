@@ -13,6 +13,7 @@ import pytest
 
 from psann.errors import TrainingInterrupted, UsageError
 from psann.run.directory.digests import describe_artefacts
+from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.execution.observer import RunObserver
@@ -423,3 +424,10 @@ def test_directories_nested_beyond_reason_are_a_finding(
     finally:
         os.chdir(here)
     assert "cannot be looked at: File name too long" in found
+
+
+def test_a_gate_by_significance_may_pass_over_a_better_epoch(tmp_path: Path) -> None:
+    paths = finished(tmp_path, "hisso.min_significance=50")
+    record = read_metrics(paths.metrics)[0]
+    assert (record["best_epoch"], record["min_significance"]) == (0, 50.0)
+    assert verify_run(paths.root).errors == ()

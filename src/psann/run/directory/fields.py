@@ -194,6 +194,12 @@ class Record(TypedDict):
     min_improvement: Annotated[
         float | None, Field("what an epoch had to gain over epoch 0 to be kept")
     ]
+    min_significance: Annotated[
+        float | None,
+        Field(
+            "standard errors by which an epoch had to beat epoch 0 to be kept; 0 for none", LATER
+        ),
+    ]
     trans_cost: Annotated[
         float | None, Field("cost per unit of traded weight in validation and test figures")
     ]
@@ -254,7 +260,7 @@ class Record(TypedDict):
         Field("the same figures by baseline, on the same dates at the same cost"),
     ]
     versus_uniform: Annotated[
-        Versus | None, Field("annual log growth over 1/N, with a 95 % bootstrap interval")
+        Versus | None, Field("annual log growth over 1/N, with a 95 % interval")
     ]
     versus_uniform_delay_1: Annotated[
         Versus | None, Field("the same for the actions executed one row later")

@@ -16,6 +16,7 @@ from psann._mapped import is_mapped
 from psann.errors import DataError, counted
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
+from psann.hisso.significance import bound_of
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
@@ -172,6 +173,9 @@ def write_setup(
         hardware=hardware,
         transition_penalty=config.hisso.transition_penalty if is_hisso else None,
         min_improvement=config.hisso.min_improvement if is_hisso else None,
+        min_significance=bound_of(config.hisso.min_significance, n_epochs=config.training.epochs)
+        if is_hisso
+        else None,
         trans_cost=judging_cost(config) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=list(splits.doubts),

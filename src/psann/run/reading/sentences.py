@@ -15,6 +15,8 @@ from psann.run.reading.content import listed
 from psann.run.reading.strategies import strategy_name
 
 BEYOND_CHANCE = " beyond chance"
+FEWEST_STEPS = 12
+"""Of `psann.metrics.means`, which needs NumPy: fewer say nothing. A test holds them equal."""
 
 
 def result_sentences(record: Record) -> list[str]:
@@ -65,8 +67,9 @@ def _kept_untrained(record: Record) -> Iterator[str]:
     if n == 0 and (seeds is not None or record["best_epoch"] != 0):
         return
     who = "Best epoch 0" if seeds is None else f"Best epoch 0 in {n} of {len(seeds)} seeds"
-    asked = record["min_improvement"]
+    asked, bound = record["min_improvement"], record["min_significance"]
     margin = f" by more than {asked:g}" if asked else ""
+    margin += f" and by {bound:.2f} standard errors" if bound else ""
     if record["mode"] == "fine_tune":
         yield (
             f"{who}: no epoch of fine-tuning beat the parent on validation{margin}, so the "
@@ -154,7 +157,11 @@ def _is_apart(entry: SeedFigures) -> bool:
 def _difference(what: str, versus: Versus | None, beyond: str = BEYOND_CHANCE) -> Iterator[str]:
     told = versus or {}
     growth, low, high = told.get("growth"), told.get("low"), told.get("high")
-    if growth is None or low is None or high is None or "is_distinguishable" not in told:
+    if growth is None or "is_distinguishable" not in told:
+        return
+    n_steps = told.get("n_steps")
+    if low is None or high is None or (n_steps is not None and n_steps < FEWEST_STEPS):
+        yield f"{what}{growth:+.3f} per year over 1/N: too few rows to claim anything."
         return
     verdict = "not distinguishable from 1/N"
     if told["is_distinguishable"]:
