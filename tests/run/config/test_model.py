@@ -166,6 +166,8 @@ def test_one_letter_typos_are_refused_with_the_right_suggestion(tmp_path: Path) 
         for path in _key_paths(values):
             if (path, target) in seen or (path, None) in seen:
                 continue
+            if path[:2] == ("data", "kwargs") and len(path) > 3:
+                continue  # what is inside an argument is its loader's to check
             seen.add((path, target if path[:1] == ("estimator",) else None))
             for typo in _typos(path[-1]):
                 file.write_text(json.dumps(_renamed(values, path, typo)))

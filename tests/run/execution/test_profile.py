@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import psann
+from psann.run.execution import profile
 from psann.run.execution.profile import TRACED_UPDATES, profile_table, update_shares
 from psann.scripts.hisso_log_run import main
 from trials import finished, metrics_of, rows_of, trial, write_config
@@ -22,7 +24,7 @@ def call(name: str, start: float, duration: float, thread: int = 1) -> dict[str,
 
 
 LAUNCH = "/x/psann/training/engine.py(214): launch"
-OBJECTIVE = "/x/psann/hisso/trainer.py(59): __call__"
+OBJECTIVE = "/x/psann/hisso/objective.py(59): __call__"
 FORWARD = "/x/psann/training/engine.py(197): call"
 STEP = "/x/psann/training/optimizer.py(60): step"
 
@@ -118,3 +120,9 @@ def test_the_table_fits_on_a_screen_and_its_shares_are_of_the_whole() -> None:
     assert len(table) == 11
     assert max(map(len, table)) <= 100
     assert all("10.0%" in line for line in table[1:])
+
+
+def test_each_part_is_a_function_that_is_there() -> None:
+    source = Path(psann.__file__).parent
+    for file, function in profile._PARTS:
+        assert f"def {function}(" in (source / file).read_text(), (file, function)

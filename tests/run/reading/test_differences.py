@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import statistics
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 
 from foreign import change
 from psann.run.config.dump import to_yaml
-from psann.run.directory.columns import COLUMNS
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.differences import (
     ABSENT,
@@ -177,53 +175,3 @@ def test_group_without_values_has_no_mean(tmp_path: Path) -> None:
 
 def test_many_keys_are_counted(runs: dict[str, RunView]) -> None:
     assert told(runs["first"], runs["lr"], runs["seed"]).startswith("The 3 runs differ in 2 keys.")
-
-
-@pytest.mark.parametrize("file", ["best", "warm_start", "epoch_000001", "fold_1", "placebo_1"])
-def test_estimators_of_each_kind_are_compared_byte_by_byte(
-    runs: dict[str, RunView], altered: Callable[..., RunView], file: str
-) -> None:
-    first, copy = RunPaths(runs["first"].path), RunPaths(altered().path)
-    assert bit_differences(first, copy) == []
-    path = copy.checkpoints / f"{file}.safetensors"
-    path.write_bytes(b"other")
-    assert bit_differences(first, copy) == [f"{path.name} differs"]
-    assert bit_differences(copy, first) == [f"{path.name} differs"]
-
-
-def test_series_rows_and_figures_are_compared_to_the_last_digit_and_times_are_not(
-    runs: dict[str, RunView], altered: Callable[..., RunView]
-) -> None:
-    first, again = RunPaths(runs["first"].path), RunPaths(runs["again"].path)
-    assert bit_differences(first, again) == []
-    copy = RunPaths(altered().path)
-    growth = math.nextafter(metrics_of(copy)["test_reward_mean"], math.inf)
-    change(copy, test_reward_mean=growth, run_id="another", duration_seconds=1e9)
-    log = copy.events.read_bytes()
-    copy.events.write_bytes(log.replace(b",DEBUG,epoch,hisso,42,,2,", b",DEBUG,epoch,hisso,42,,3,"))
-    assert copy.events.read_bytes() != log
-    copy.evaluation.write_bytes(b"other")
-    series, row, figure = bit_differences(first, copy)
-    assert series == "evaluation.npz differs"
-    assert row == "seed 42, phase hisso, epoch 2: epoch 2 / 3"
-    assert (
-        figure
-        == f"metrics.json: test_reward_mean {metrics_of(first)['test_reward_mean']!r} / {growth!r}"
-    )
-
-
-def test_of_many_rows_that_differ_five_are_shown(
-    runs: dict[str, RunView], altered: Callable[..., RunView]
-) -> None:
-    first, copy = (RunPaths(altered().path) for _ in range(2))
-    row = b"1,99,t,0.1,DEBUG,epoch,hisso,42,,%d,%d" + b"," * (len(COLUMNS) - 11) + b"\r\n"
-    for paths, update in ((first, 0), (copy, 1)):
-        with paths.events.open("ab") as log:
-            log.writelines(row % (epoch, update) for epoch in range(3, 11))
-    found = bit_differences(first, copy)
-    assert len(found) == 6
-    assert found[0] == "seed 42, phase hisso, epoch 3: update 0 / 1"
-    assert found[-1] == "3 more epoch rows differ"
-    with copy.events.open("ab") as log:
-        log.write(row % (11, 1))
-    assert bit_differences(first, copy)[-1] == "4 more epoch rows differ"

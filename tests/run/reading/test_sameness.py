@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -83,3 +84,50 @@ def test_a_column_that_a_release_did_not_know_is_no_difference(
         writer.writerows(rows)
     assert bit_differences(original, copy) == []
     assert metrics_of(copy) == metrics_of(original)
+
+
+@pytest.mark.parametrize("file", ["best", "warm_start", "epoch_000001", "fold_1", "placebo_1"])
+def test_estimators_of_each_kind_are_compared_byte_by_byte(
+    original: RunPaths, copy: RunPaths, file: str
+) -> None:
+    other = RunPaths(Path(shutil.copytree(copy.root, copy.root.with_name("other"))))
+    name = f"{file}.safetensors"
+    (copy.checkpoints / name).write_bytes(b"one")
+    (other.checkpoints / name).write_bytes(b"other")
+    assert bit_differences(copy, other) == [f"checkpoints/{name} differs"]
+    assert bit_differences(other, copy) == [f"checkpoints/{name} differs"]
+
+
+def test_what_was_kept_on_request_is_no_difference_where_one_lacks_it(
+    original: RunPaths, copy: RunPaths
+) -> None:
+    (copy.checkpoints / "epoch_000001.safetensors").write_bytes(b"one")
+    assert bit_differences(original, copy) == []
+    (copy.checkpoints / "fold_001.safetensors").write_bytes(b"one")
+    assert bit_differences(original, copy) == ["only one has checkpoints/fold_001.safetensors"]
+
+
+def test_figures_are_compared_to_the_last_digit(original: RunPaths, copy: RunPaths) -> None:
+    was = metrics_of(copy)["test_reward_mean"]
+    now = math.nextafter(was, math.inf)
+    change_record(copy, test_reward_mean=now)
+    copy.evaluation.write_bytes(b"other")
+    assert bit_differences(original, copy) == [
+        f"metrics.json: test_reward_mean {was!r} / {now!r}",
+        "evaluation.npz differs",
+    ]
+
+
+def test_of_many_rows_that_differ_five_are_shown(original: RunPaths, copy: RunPaths) -> None:
+    with copy.events.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["update"] = "99" if row["event"] == "epoch" else row["update"]
+    with copy.events.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    found = bit_differences(original, copy)
+    assert len(found) == 6
+    assert found[0].startswith("seed 3, phase warm_start, epoch 1: update ")
+    assert found[-1] == "1 more rows of epochs"

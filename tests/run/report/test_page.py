@@ -154,7 +154,10 @@ def test_packed_moved_and_unpacked_run_gives_the_same_report(tmp_path: Path) -> 
 def test_missing_extra_is_named_with_its_cure(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("psann.run.report.")]:
+    drawing = [
+        name for name in sys.modules if name.startswith(("psann.run.report.", "psann._draw"))
+    ]
+    for name in drawing:
         if not name.endswith(".page"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

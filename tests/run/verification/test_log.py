@@ -43,7 +43,10 @@ def test_whole_log_is_read_to_its_end() -> None:
         (b"", "must begin with the header"),
         (HEADER.replace(b"seed", b"sead"), "must begin with the header"),
         (HEADER + line(1)[:-2] + b"\n", "line 2 must end in CRLF"),
-        (HEADER + line(1)[:-2] + b",\r\n", "line 2 must have 34 cells; it has 35"),
+        (
+            HEADER + line(1)[:-2] + b",\r\n",
+            f"line 2 must have {len(COLUMNS)} cells; it has {len(COLUMNS) + 1}",
+        ),
         (HEADER + line(1) + line(1), "line 3: seq 1 must be above 1"),
         (HEADER + line(1, schema=2), "schema '2'"),
         (HEADER + line(1, event="party"), "event 'party'"),
@@ -92,7 +95,7 @@ def verdict_on(rows: list[Cells], *, is_over: bool = True, **fields: Any) -> lis
     metrics = {
         **{"mode": "train", "monitor": "val_loss", "best_epoch": 2, "monitor_value": 1.0},
         **{"epoch": 6, "train_loss": None, "reward_mean": None, "reward_std": None},
-        **{"per_seed": None, "min_improvement": 0.0},
+        **{"per_seed": None, "min_improvement": 0.0, "min_significance": None},
         **fields,
     }
     errors: list[str] = []
