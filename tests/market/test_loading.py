@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def test_the_arrays_are_those_of_the_three_steps(tmp_path: Path) -> None:
     for key, array in data.items():
         np.testing.assert_array_equal(array, steps[key])
     assert data["asset_names"].tolist() == ["A2", "A0"]
+
+
+def test_a_fifth_of_the_moves_each_is_the_default(tmp_path: Path) -> None:
+    path = wide(tmp_path / "p.csv", PRICES)
+    one, two = load_prices(path), load_prices(path, split=SHARES)
+    assert [len(one[f"X_{name}"]) for name in ("val", "test")] == [40, 41]
+    np.testing.assert_array_equal(one["X_test"], two["X_test"])
+
+
+def test_every_option_is_named_in_the_signature_that_a_config_is_checked_against() -> None:
+    names = list(inspect.signature(load_prices).parameters)
+    assert names == [
+        *("prices", "split", "gap", "features", "ended", "rows", "universe"),
+        *("date", "asset", "price", "assets", "start", "end", "format"),
+    ]
 
 
 def test_a_config_may_name_it_and_nothing_beside_it() -> None:
@@ -67,7 +83,7 @@ def test_assets_with_holes_are_refused_and_each_advice_loads_the_very_table(tmp_
     ("options", "message"),
     [
         ({"dates": "Date"}, r"dates is not known; there are prices, .*Did you mean 'date'\?"),
-        ({"split": None}, "split must give val and test"),
+        ({"split": 0.2}, "split must give val and test"),
         ({"split": {"val": 0.2}}, r"split must give val and test.*got \{'val': 0\.2\}"),
     ],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,13 @@ from psann.market.tables import read_prices
 
 _log = logging.getLogger(__name__)
 
-_READING = ("date", "asset", "price", "assets", "start", "end", "format")
 _ROWS_WORTH_IT = 60  # fewer rows without a hole are not offered
 
 
 def load_prices(
     prices: object,
     *,
-    split: Mapping[str, object],
+    split: Mapping[str, object] | None = None,
     gap: int = 0,
     features: object = "default",
     ended: object = "refuse",
@@ -43,8 +43,8 @@ def load_prices(
     ----------
     prices : path, list of paths, or frame
         As for `read_prices`; paths are relative to the working directory.
-    split : mapping
-        `val` and `test`: first date of each, or their shares of the moves.
+    split : mapping, optional
+        `val` and `test`: first date of each, or their shares of the moves; else 0.2 and 0.2.
     gap, features
         As for `splits`.
     ended, rows, universe
@@ -65,13 +65,14 @@ def load_prices(
     """
     unknown = [key for key in reading if key not in _READING]
     if unknown:
-        known = ("prices", "split", "gap", "features", "ended", "rows", "universe", *_READING)
+        known = tuple(_SIGNATURE.parameters)
         raise DataError(
             [
                 f"{key} is not known; there are {', '.join(known)}.{did_you_mean(key, known)}"
                 for key in unknown
             ]
         )
+    split = {"val": 0.2, "test": 0.2} if split is None else split
     if not isinstance(split, Mapping) or set(split) != {"val", "test"}:
         raise DataError(
             "split must give val and test, as in {val: 2018-01-02, test: 2020-01-02} or {val: 0.2, "
@@ -88,6 +89,18 @@ def load_prices(
         _log.info("%s: %d rows, %s to %s", name, len(data[f"time_{name}"]), first, last)
     # Nothing in a run reads the names of features yet; an array that is not read is warned of.
     return {key: array for key, array in data.items() if key != "feature_names"}
+
+
+def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:
+    """Name the options of the reader one by one, so that a config is checked for misspelt ones."""
+    own = list(inspect.signature(load_prices).parameters.values())[:-1]
+    read = list(inspect.signature(reader).parameters.values())[1:]
+    return inspect.Signature([*own, *read])
+
+
+_SIGNATURE = _with_options_of(read_prices)
+_READING = tuple(inspect.signature(read_prices).parameters)[1:]
+load_prices.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
 
 
 def _refuse_holes(panel: Panel) -> None:
