@@ -1,4 +1,4 @@
-"""What a user waits for around the updates: the first fit of a process, and predictions.
+"""What a user waits for around the updates: first fits, predictions, the best portfolio.
 
 Run from the repository root::
 
@@ -6,7 +6,8 @@ Run from the repository root::
 
 A first fit has 64 rows and one epoch, in a process that has imported psann and done nothing else
 (a fork of this one). Predictions are of 2 x 64 units, beside scikit-learn's tanh network of the
-same size; the contenders take turns. Seconds of CPU on one thread, medians.
+same size. The best constantly rebalanced portfolio of 1,000 rows is looked for as `bcrp` does, and
+among all assets at once. Contenders take turns. Seconds of CPU on one thread, medians.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from measuring import ONE_THREAD, description, median, save
 from sklearn.neural_network import MLPRegressor
 
 from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann.baselines import _interior_optimum, bcrp
 
 FIRST_FITS: dict[str, tuple[type, dict[str, Any]]] = {
     "PSANNRegressor": (PSANNRegressor, {}),
@@ -39,6 +41,7 @@ ROWS = (1, 1_000, 1_000_000)
 # Times scikit-learn's tanh network.
 PREDICT_GOALS = {"tanh": 1.0, "sine": 1.5}
 N_FEATURES = 8
+ASSETS = (36, 500, 2_000)
 
 
 def first_fit_s(cls: type, params: dict[str, Any], *, is_hisso: bool) -> float:
@@ -124,6 +127,28 @@ def predictions(repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
+def portfolios(repeats: int) -> list[dict[str, Any]]:
+    """Seconds of `psann.baselines.bcrp` by assets, and of its optimiser on all assets at once."""
+    print("\n3. best constantly rebalanced portfolio of 1,000 rows, CPU seconds: all at once, bcrp")
+    rows = []
+    for n_assets in ASSETS:
+        rng = np.random.default_rng(0)
+        growth = np.exp(rng.normal(0.0, 0.02, size=(999, n_assets)))
+        prices = np.vstack([np.ones(n_assets), np.cumprod(growth, axis=0)])
+        calls: dict[str, Callable[[], object]] = {
+            "all": lambda growth=growth: _interior_optimum(growth),
+            "bcrp": lambda prices=prices: bcrp(prices, fitted_on=prices),
+        }
+        found: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(min(3, repeats)):
+            for name, call in calls.items():
+                found[name].append(seconds_of(call, calls=1))
+        row = {f"{name}_cpu_s": median(values) for name, values in found.items()}
+        print(f"{n_assets:>9,} assets  {row['all_cpu_s']:.3f}  {row['bcrp_cpu_s']:.3f}", flush=True)
+        rows.append({"assets": n_assets, **row})
+    return rows
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write `benchmarks/results/waiting.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -135,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = description("OMP_NUM_THREADS=1 python benchmarks/waiting.py")
     report |= {"repeats": options.repeats, "first_fits": first_fits(options.repeats)}
     report["predictions"] = predictions(options.repeats)
+    report["portfolios"] = portfolios(options.repeats)
     report["load_at_the_end"] = round(os.getloadavg()[0], 2)
     if not options.no_save:
         save("waiting", report)

@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, eg, olmar, pamr, uniform
+from psann.baselines import (
+    BASELINES,
+    _interior_optimum,
+    bcrp,
+    best_asset,
+    buy_and_hold,
+    eg,
+    olmar,
+    pamr,
+    uniform,
+)
 from psann.datasets import load_olps_prices
 from psann.errors import DataError
 from psann.metrics import portfolio_metrics
@@ -152,6 +162,43 @@ def test_the_best_constant_portfolio_meets_its_optimality_conditions(
     slope = (growth / (growth @ weights)[:, None]).mean(0)
     assert slope.max() <= 1 + 1e-11
     assert weights @ (1 - slope) == pytest.approx(0, abs=1e-11)
+
+
+@pytest.mark.parametrize("rows", [2, 30, 300])
+@pytest.mark.parametrize("spread", [0.01, 0.3])
+def test_the_best_constant_portfolio_of_many_assets_is_optimal_among_all(
+    rows: int, spread: float
+) -> None:
+    growth = np.exp(np.random.default_rng(4).normal(0, spread, size=(rows - 1, 300)))
+    prices = np.vstack([np.ones(300), np.cumprod(growth, axis=0)])
+    weights = bcrp(prices, fitted_on=prices)[0]
+    slope = (growth / (growth @ weights)[:, None]).mean(0)
+    assert slope.max() <= 1 + 1e-11
+    assert weights @ (1 - slope) == pytest.approx(0, abs=1e-11)
+    whole = _interior_optimum(growth)
+    np.testing.assert_allclose(weights, whole, rtol=0, atol=1e-6)
+
+
+def test_assets_that_are_worth_holding_only_beside_others_are_found_among_many() -> None:
+    # A hundred of the steepest slope rise and fall together; a hundred others rise when they fall.
+    growth = np.exp(np.random.default_rng(5).normal(0, 1e-3, size=(40, 200)))
+    growth[::2] *= np.repeat([2.0, 0.6], 100)
+    growth[1::2] *= np.repeat([0.6, 1.9], 100)
+    prices = np.vstack([np.ones(200), np.cumprod(growth, axis=0)])
+    weights = bcrp(prices, fitted_on=prices)[0]
+    slope = (growth / (growth @ weights)[:, None]).mean(0)
+    assert weights[100:].sum() > 0.3 and slope.max() <= 1 + 1e-11
+
+
+def test_the_optimum_of_few_assets_is_looked_for_among_all_of_them_at_once() -> None:
+    prices = market(rows=50, assets=64)
+    whole = _interior_optimum(prices[1:] / prices[:-1])
+    np.testing.assert_array_equal(bcrp(prices, fitted_on=prices)[0], whole)
+
+
+def test_many_assets_that_move_as_one_are_held_in_equal_parts() -> None:
+    together = np.repeat(market(assets=1), 150, axis=1)
+    np.testing.assert_allclose(bcrp(together, fitted_on=together), 1 / 150, rtol=1e-12)
 
 
 def test_what_was_fitted_on_the_past_does_not_look_at_the_present() -> None:

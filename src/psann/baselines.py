@@ -20,6 +20,9 @@ from psann.errors import DataError
 
 Floats = NDArray[np.float64]
 
+# Few enough for Newton's method to cost nothing, more than optimal portfolios hold.
+_MOST_THAT_JOIN = 64
+
 
 def uniform(prices: Floats) -> Floats:
     """Hold 1/M of the wealth in every asset, rebalanced at every row.
@@ -253,7 +256,31 @@ def _project(point: Floats) -> Floats:
 
 
 def _log_optimal_weights(growth: Floats) -> Floats:
-    """Weights that maximise ``mean_t log(b . x_t)`` on the simplex, by an interior-point method.
+    """Weights that maximise ``mean_t log(b . x_t)`` on the simplex.
+
+    Of many assets the optimum holds a few, so it is looked for among some, which the best of the
+    others join as long as their slope ``s`` (see below) says that they could be held as well.
+    """
+    n_assets = growth.shape[1]
+    weights = np.full(n_assets, 1 / n_assets)
+    is_candidate = np.zeros(n_assets, dtype=bool)
+    least_slope = 0.0  # at first, of few assets all
+    while True:
+        slope = (growth / (growth @ weights)[:, None]).mean(0)
+        slope[is_candidate] = 0.0
+        best = np.argsort(-slope, kind="stable")[:_MOST_THAT_JOIN]
+        joining = best[slope[best] > least_slope]
+        if not len(joining):
+            return weights
+        is_candidate[joining] = True
+        weights = np.zeros(n_assets)
+        weights[is_candidate] = _interior_optimum(growth.compress(is_candidate, axis=1))
+        # Within rounding of 1, so that assets which move as one are held alike.
+        least_slope = 1 - 1e-9
+
+
+def _interior_optimum(growth: Floats) -> Floats:
+    """Weights of every asset that maximise ``mean_t log(b . x_t)``, by an interior-point method.
 
     With ``s(b) = mean_t x_t / (b . x_t)`` the optimum satisfies ``s <= 1``, with equality where
     ``b > 0``; then ``b`` sums to 1 of itself, since ``b . s(b) = 1`` for every ``b``. Newton's

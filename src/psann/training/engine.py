@@ -190,7 +190,7 @@ class EagerEngine:
         """The network as a function of a whole span, whose rows go through it in parts."""
         forward = self.forward(weights, buffers)
 
-        def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
+        def in_parts(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
             row_bytes = x.itemsize * self.network.width
             with torch.no_grad():
                 parts = [
@@ -199,7 +199,7 @@ class EagerEngine:
                 ]
                 return torch.cat(parts)
 
-        return call
+        return in_parts
 
     def reset_states(self, carry: Carry) -> Carry:
         """Let stateful layers forget."""
