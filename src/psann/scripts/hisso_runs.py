@@ -23,7 +23,7 @@ try:
     from pathlib import Path
     from typing import TYPE_CHECKING, TextIO
 
-    from psann.scripts.hisso_log_run import CommandParser
+    from psann.scripts.hisso_log_run import CommandParser, add_import_options
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.stderr.write("interrupted\n")
     sys.exit(130)
@@ -149,8 +149,9 @@ def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
         type=_count,
         metavar="K",
         help="train at least the last K epochs again in a scratch directory and compare bit by "
-        "bit; this imports and runs what the configuration names",
+        "bit; this runs what the configuration names, of psann or under --allow-import",
     )
+    add_import_options(parser, "allow")
     parser.set_defaults(do=_verify)
 
 
@@ -363,7 +364,9 @@ def _verify(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from psann.run.verification.replay import replay
 
-    repetition = replay(options.run_dir, last_epochs=options.replay)
+    repetition = replay(
+        options.run_dir, last_epochs=options.replay, allow_import=options.allow_import
+    )
     differences = repetition.differences
     for text in differences:
         _show(f"difference: {text}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from psann._imports import ImportPolicy
 from psann.errors import UsageError
 from psann.run.directory.files import MAX_LOG_BYTES, read_plain
 from psann.run.directory.paths import RunPaths
@@ -30,10 +32,10 @@ class Repetition:
     """Empty if everything is the same to the bit."""
 
 
-def replay(root: Path, *, last_epochs: int) -> Repetition:
+def replay(root: Path, *, last_epochs: int, allow_import: Sequence[str] = ()) -> Repetition:
     """Train the end of a finished run again in a scratch directory and compare.
 
-    This imports and runs the loader, the reward and whatever else the configuration names.
+    This runs the loader, the reward and whatever else the configuration names.
 
     Parameters
     ----------
@@ -42,6 +44,9 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
     last_epochs : int
         How many epochs before the end the repetition must begin at least. It begins at the newest
         resume state that `--keep-checkpoints` kept so early, without one at the start.
+    allow_import : sequence of str
+        Prefixes of modules that may be imported: the configuration is the run's, which may be a
+        stranger's, so that only psann's own are without being named.
 
     Raises
     ------
@@ -70,6 +75,7 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
                 run_name="replay",
                 keep_checkpoints=paths.last.exists(),
                 resume=epoch is not None,
+                imports=ImportPolicy(allow=tuple(allow_import), is_of_a_file=True),
                 argv=("hisso-runs", "verify", "--replay", str(last_epochs)),
             )
         )
