@@ -220,7 +220,7 @@ def test_packed_moved_and_unpacked_run_verifies_and_gives_the_same_report(
     assert main(["pack", str(paths.root), "-o", "best.tar.gz", "--best-only"]) == 0
     out, err = capsys.readouterr()
     assert "left out: checkpoints/epoch_000001.safetensors\n" in out
-    assert err == "not packed, as it is no plain file: link\n"
+    assert err == "not packed, as it is no file of a run: link\n"
 
 
 def test_export_says_what_it_made(

@@ -399,7 +399,7 @@ def _pack(options: argparse.Namespace) -> int:
     for name in done.left_out:
         _show(f"left out: {name}")
     for name in done.skipped:
-        _show(f"not packed, as it is no plain file: {name}", file=sys.stderr)
+        _show(f"not packed, as it is no file of a run: {name}", file=sys.stderr)
     return EXIT_CLEAN
 
 
