@@ -14,8 +14,8 @@ from pathlib import Path
 
 from psann._strict_json import parse_strict
 
-MAX_JSON_BYTES = 64 * 2**20
-MAX_LOG_BYTES = 2**30
+MAX_JSON_BYTES = 16 * 2**20
+MAX_LOG_BYTES = 2**27
 MAX_FILE_BYTES = 4 * 2**30
 MAX_ENTRIES = 100_000
 _LIMITS = {".json": MAX_JSON_BYTES, ".csv": MAX_LOG_BYTES, ".yaml": 2**20}
@@ -64,7 +64,7 @@ def read_plain(path: Path, max_bytes: int) -> bytes:
         n_bytes = os.fstat(file.fileno()).st_size
         if n_bytes > max_bytes:
             raise ValueError(f"it has {n_bytes:,} bytes, more than {max_bytes:,}")
-        return file.read(max_bytes)
+        return file.read(n_bytes)  # a log may grow meanwhile
 
 
 def limit_of(name: str) -> int:

@@ -147,6 +147,9 @@ def check(request: RunRequest) -> Outcome:
     except (RunLockedError, UsageError) as refusal:
         is_locked = isinstance(refusal, RunLockedError)
         return Outcome(exit_code=EXIT_LOCKED if is_locked else EXIT_USAGE, message=str(refusal))
+    except OSError as trouble:
+        message = f"The run directory cannot be read: {trouble}."
+        return Outcome(exit_code=EXIT_FAILED, message=message)
     resumes = request.resume and has_resume_state(paths)
     plans = []
 

@@ -26,9 +26,8 @@ from typing import IO
 
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.digests import Entry
-from psann.run.directory.files import files_below, limit_of, open_plain, read_plain
+from psann.run.directory.files import MAX_JSON_BYTES, files_below, limit_of, open_plain, read_plain
 from psann.run.directory.packing import (
-    MAX_LIST_BYTES,
     SCHEMA_VERSION,
     PackingList,
     left_out_of,
@@ -338,7 +337,7 @@ def _check_extracted(root: Path, found: dict[str, Entry]) -> PackingList:
     """The list of an unpacked run, held against every file."""
     if found.pop(list_name(), None) is None:
         raise ValueError("its list of files is missing: it was cut, or pack did not write it")
-    packed = parse_list(read_plain(RunPaths(root).packing_list, MAX_LIST_BYTES))
+    packed = parse_list(read_plain(RunPaths(root).packing_list, MAX_JSON_BYTES))
     for name in sorted(found.keys() | packed.files.keys()):
         if name not in found or name not in packed.files:
             raise ValueError(f"{name[:80]!r} is not both in it and in its list")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from psann._imports import ImportPolicy
 from psann.errors import UsageError
-from psann.run.directory.files import MAX_LOG_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES, read_plain
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import to_json
 from psann.run.directory.rows import cells_of, split_log
@@ -103,14 +103,14 @@ def _kept_epochs(paths: RunPaths) -> list[int]:
 def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
     """Make a run directory that is as the run's was when a killed process had kept that state."""
     state = paths.kept_state(epoch)
-    point = resume_point(state.read_bytes(), who=str(state))
+    point = resume_point(read_plain(state, MAX_FILE_BYTES), who=str(state))
     log = _log_until(paths, phase=point.furthest.phase, epoch=epoch)
     with Storage(target.root) as storage:
         storage.make_directory(target.checkpoints)
         for path in results_of(paths).values():
             if path == paths.evaluation or path.stem.startswith("best") or _epoch_of(path) > epoch:
                 continue
-            storage.put(target.checkpoints / path.name, path.read_bytes())
+            storage.put(target.checkpoints / path.name, read_plain(path, MAX_FILE_BYTES))
         storage.put(target.events, log)
         # The log of this directory: what was logged before that state may have been repeated.
         storage.put(target.last, resume_bytes(replace(point, log_bytes=len(log))))
@@ -119,7 +119,7 @@ def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
 
 def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
     """The log up to the row of one epoch, or all of it."""
-    header, lines, _ = split_log(read_plain(paths.events, MAX_LOG_BYTES))
+    header, lines, _ = split_log(read_plain(paths.events, MAX_FILE_BYTES))
     assert header is not None
     kept = [header + b"\r"]
     for line in lines:
