@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from psann._imports import import_object
+from psann._imports import (
+    OF_THE_USER,
+    ImportPolicy,
+    NamedInFile,
+    import_object,
+    named_in_file,
+)
 from psann.errors import ImportTargetError
+from psann.run.directory.paths import RunPaths
 
 STANDARD_LIBRARY = """
 os.system os:system os.execv os.path.join os.remove posix.system nt.system subprocess.run
@@ -67,7 +77,8 @@ def test_what_a_name_can_tell_is_refused_without_importing_anything() -> None:
         "    except ImportTargetError:\n"
         "        continue\n"
         "    raise SystemExit(target)\n"
-        "print(sorted(set(sys.modules) - before))\n"
+        "named = {target.replace(':', '.').split('.')[0] for target in sys.argv[1:]}\n"
+        "print(sorted(named & (set(sys.modules) - before)))\n"
     )
     inner = [name for name in THROUGH_PSANN if not name.startswith(("psann.d", "psann.h"))]
     done = subprocess.run(
@@ -183,13 +194,125 @@ def test_an_exception_of_the_users_module_passes_through() -> None:
 
 @pytest.mark.usefixtures("own_package")
 def test_only_import_narrows_to_its_prefixes_and_psann() -> None:
-    allowed = ["mine_xyz.deep"]
-    for target in ("mine_xyz.deep.data.load", "psann.datasets.make_toy_hisso"):
-        assert callable(import_object(target, who="data.loader", only_import=allowed))
-    for target in ("mine_xyz.data.load", "neighbour_xyz.borrowed", "mine_xyz.deeper.load"):
-        with pytest.raises(ImportTargetError, match=r"outside of --only-import mine_xyz\.deep"):
-            import_object(target, who="data.loader", only_import=allowed)
-    with pytest.raises(ImportTargetError, match="leads through neighbour_xyz"):
-        import_object(
-            "mine_xyz.deep.data.neighbour_xyz.borrowed", who="data.loader", only_import=allowed
-        )
+    with ImportPolicy(only=("mine_xyz.deep",)).in_force():
+        for target in ("mine_xyz.deep.data.load", "psann.datasets.make_toy_hisso"):
+            assert callable(import_object(target, who="data.loader"))
+        for target in ("mine_xyz.data.load", "neighbour_xyz.borrowed", "mine_xyz.deeper.load"):
+            with pytest.raises(ImportTargetError, match=r"outside of --only-import mine_xyz\.deep"):
+                import_object(target, who="data.loader")
+        with pytest.raises(ImportTargetError, match="leads through neighbour_xyz"):
+            import_object("mine_xyz.deep.data.neighbour_xyz.borrowed", who="data.loader")
+    assert callable(import_object("neighbour_xyz.borrowed", who="data.loader"))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, own_package: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A distribution below site-packages, one beside its records, and an editable one."""
+    for folder in ("site-packages", "target", "editable"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.syspath_prepend(str(tmp_path / folder))
+    (tmp_path / "site-packages" / "wheel_xyz").mkdir()
+    for place in ("site-packages/wheel_xyz/__init__", "target/aside_xyz", "editable/edited_xyz"):
+        (tmp_path / f"{place}.py").write_text("def run(**kwargs): return kwargs\n")
+    (tmp_path / "target" / "aside_xyz-1.0.dist-info").mkdir()
+    (tmp_path / "editable" / "edited_xyz.egg-info").mkdir()
+    (tmp_path / "borrowing_xyz.py").write_text("import wheel_xyz\nfrom wheel_xyz import run\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", ["wheel_xyz.run", "aside_xyz:run"])
+@pytest.mark.usefixtures("installed")
+def test_what_is_installed_needs_the_prefix_that_the_refusal_names(target: str) -> None:
+    root = target[:9]
+    with pytest.raises(ImportTargetError, match=f"the library {root}.*--allow-import {root} "):
+        import_object(target, who="data.loader")
+    assert root not in sys.modules
+    with ImportPolicy(allow=(root,)).in_force():
+        assert callable(import_object(target, who="data.loader"))
+
+
+@pytest.mark.parametrize("target", ["borrowing_xyz.run", "borrowing_xyz.wheel_xyz.run"])
+@pytest.mark.usefixtures("installed")
+def test_a_module_of_the_users_is_no_detour_to_what_is_installed(target: str) -> None:
+    with pytest.raises(ImportTargetError, match=r"library wheel_xyz.*--allow-import wheel_xyz "):
+        import_object(target, who="data.loader")
+    with ImportPolicy(allow=("wheel_xyz",)).in_force():
+        assert callable(import_object(target, who="data.loader"))
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_is_installed_editable_is_the_users_own() -> None:
+    assert callable(import_object("edited_xyz.run", who="data.loader"))
+
+
+@pytest.mark.parametrize("prefix", ["os", "subprocess", "builtins"])
+def test_no_prefix_opens_python_itself(prefix: str) -> None:
+    for policy in (ImportPolicy(allow=(prefix,)), ImportPolicy(only=(prefix,))):
+        with policy.in_force(), pytest.raises(ImportTargetError, match="belongs to Python itself"):
+            import_object(f"{prefix}.system", who="data.loader")
+
+
+OF_A_FILE = ImportPolicy(is_of_a_file=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "target"),
+    [
+        (OF_THE_USER, NamedInFile("mine_xyz.deep.data.load")),
+        (OF_THE_USER, NamedInFile("mine_xyz.deep.data.load", allow=["mine_xyz.deeper"])),
+        (OF_A_FILE, "mine_xyz.deep.data.load"),
+    ],
+)
+@pytest.mark.usefixtures("own_package")
+def test_what_a_file_names_is_not_imported_before_the_user_names_it_again(
+    policy: ImportPolicy, target: str
+) -> None:
+    message = r"named by a file.*--allow-import mine_xyz .*load\(\.\.\., allow=\('mine_xyz',\)\)"
+    with policy.in_force(), pytest.raises(ImportTargetError, match=message):
+        import_object(target, who="loss")
+    assert "mine_xyz" not in sys.modules
+    for prefixes in ({"allow": ("mine_xyz",)}, {"only": ("mine_xyz",)}):
+        with replace(policy, **prefixes).in_force():
+            assert callable(import_object(target, who="loss"))
+    allowed = NamedInFile(target, allow=["mine_xyz"])
+    with policy.in_force():
+        assert callable(import_object(allowed, who="loss"))
+
+
+def test_what_a_file_names_of_psann_needs_no_word() -> None:
+    assert callable(import_object(NamedInFile("psann.hisso.rewards:portfolio"), who="hisso.reward"))
+    with OF_A_FILE.in_force():
+        assert callable(import_object("psann.datasets.make_toy_hisso", who="data.loader"))
+
+
+def test_a_name_of_a_file_stays_one_however_it_is_handed_on() -> None:
+    name = NamedInFile("mine_xyz.loss", allow=["mine_xyz"])
+    for other in (copy.deepcopy(name), pickle.loads(pickle.dumps(name)), named_in_file([name])[0]):
+        assert isinstance(other, NamedInFile)
+    assert copy.deepcopy(name).allow == ("mine_xyz",)
+    plain = {"loss": "mse", "reward": {"target": "mine_xyz:f", "kwargs": {"p": 2}}, "n": [1, "a.b"]}
+    marked = named_in_file(plain)
+    assert marked == plain
+    kinds = (type(marked["loss"]), type(marked["reward"]["target"]), type(marked["n"][1]))
+    assert kinds == (str, NamedInFile, NamedInFile)
+
+
+@pytest.mark.parametrize("n_files", [1, 2])
+@pytest.mark.usefixtures("own_package")
+def test_nothing_is_imported_from_a_run_directory(
+    tmp_path: Path, n_files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "inner_xyz.py").write_text("def borrowed(): return 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "deeper"))
+    run = RunPaths(tmp_path)
+    for path in (run.metrics, run.events, run.config_resolved, run.provenance)[2 : 2 + n_files]:
+        path.touch()
+    with ImportPolicy(allow=("mine_xyz", "neighbour_xyz", "inner_xyz")).in_force():
+        if n_files == 1:  # a project may have one such file of its own
+            assert callable(import_object("neighbour_xyz.borrowed", who="loss"))
+            return
+        for target in ("neighbour_xyz.borrowed", "mine_xyz.deep.data.load", "inner_xyz:borrowed"):
+            with pytest.raises(ImportTargetError, match="lies in a run directory"):
+                import_object(target, who="loss")
+    assert "neighbour_xyz" not in sys.modules

@@ -12,12 +12,23 @@ def test_text_and_bytes_are_read_alike() -> None:
     assert parse_strict(b'{"a": {"b": true}}') == {"a": {"b": True}}
 
 
+def test_as_much_is_read_as_is_promised() -> None:
+    assert len(parse_strict('{"a": [' + "0," * 399_997 + "0]}")["a"]) == 399_998
+    assert parse_strict('{"a": ' + "[" * 63 + "]" * 63 + "}")
+    assert parse_strict(f'{{"a": {-(2**128)}}}') == {"a": -(2**128)}
+
+
 @pytest.mark.parametrize(
     "data",
     [
         *(b"", b"[]", b"3", b"\xff", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e999}'),
         *(b'{"a": 1, "a": 2}', b'{"a": {"b": 1, "b": 1}}', b"[" * 100_000, b'{"a": ' * 100_000),
-        b'{"a": ' + b"9" * 5000 + b"}",
+        *(b'{"a": ' + b"9" * n + b"}" for n in (41, 400, 5000)),
+        b'{"a":' * 65 + b"1" + b"}" * 65,
+        b'{"a": ' + b"[" * 64 + b"]" * 64 + b"}",
+        b'{"a": [' + b"[]," * 400_000 + b"[]]}",
+        b'{"a": [' + b"{}," * 400_000 + b"{}]}",
+        b'{"a": [' + b"0," * 400_000 + b"0]}",
     ],
 )
 def test_json_that_is_not_strict_is_refused(data: bytes) -> None:

@@ -1,50 +1,100 @@
-"""Import targets: from a name in a configuration to an object, with the dangerous ones refused.
+"""Import targets: from a name to an object, by one policy, with the dangerous ones refused.
 
-A configuration is code that its owner trusts: it may name classes and functions of the owner's
-own modules. It may never name (1) Python's standard library and builtins, (2) the libraries that
-psann stands on and the tools that install, run or unpickle things, (3) psann's inner modules,
-neither directly nor through a module that happens to import them. All that a name can tell is
-refused before anything is imported.
+Whoever may name a target runs code. psann's public parts are for everyone. A configuration may name
+its owner's modules: those outside installed distributions, or installed editable. All else that is
+installed, and every name that came from a file, must be named again by who gives the command. Never
+to be had are Python itself, psann's inner modules, and what lies in a run directory, neither
+directly nor through a module that happens to import them. All that a name can tell is refused
+before anything is imported.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import inspect
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from psann.errors import ImportTargetError, did_you_mean
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?", re.ASCII)
-
 _PYTHON = sys.stdlib_module_names | set(sys.builtin_module_names) | {"test"}
-
-# They all hold entry points that execute, compile, fetch or unpickle what they are given
-# (torch.load, torch.hub, numpy.f2py, joblib.load, sympy.sympify, pip), and none a reward or a
-# loader with psann's contract; a list of the harmless rest could never be complete.
-# fmt: off
-_TOOLS = frozenset((
-    "IPython", "_distutils_hack", "_pytest", "build", "cffi", "cloudpickle", "conda", "cython",
-    "dask", "dill", "distutils", "filelock", "fsspec", "functorch", "hypothesis", "ipykernel",
-    "jinja2", "joblib", "jsonpickle", "jupyter", "llvmlite", "matplotlib", "mpmath",
-    "narwhals", "networkx", "notebook", "numba", "numexpr", "numpy", "pandas", "pexpect",
-    "pip", "pkg_resources", "polars", "psutil", "pydantic", "pydantic_core", "pytest",
-    "requests", "rich", "ruamel", "safetensors", "scipy", "setuptools", "sh", "sklearn",
-    "sympy", "threadpoolctl", "torch", "torchgen", "typing_extensions", "urllib3", "wheel",
-    "yaml",
-))
-# fmt: on
-
+_PYTHON_FOLDER = Path(os.__file__).resolve().parent
 _OWN_MODULES = ("psann.datasets", "psann.estimators", "psann.hisso.rewards", "psann.market")
+# Two of these, so that a project may have a metrics.json of its own.
+_RUN_FILES = ("metrics.json", "events.csv", "config_resolved.yaml", "provenance.json")
 
 
-def import_object(target: str, *, who: str, only_import: Sequence[str] = ()) -> Any:
-    """Import the class or function that a configuration names.
+@dataclass(frozen=True, kw_only=True)
+class ImportPolicy:
+    """What may be imported by name, on whose word."""
+
+    only: tuple[str, ...] = ()
+    """Prefixes outside of which nothing is imported, psann's own aside; empty narrows nothing."""
+    allow: tuple[str, ...] = ()
+    """Prefixes of installed modules, and of those that files name, that may be imported too."""
+    is_of_a_file: bool = False
+    """Whether the configuration itself came from somewhere, as that of a run directory does."""
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Hold for every import by name until the end of the block."""
+        token = _IN_FORCE.set(self)
+        try:
+            yield
+        finally:
+            _IN_FORCE.reset(token)
+
+
+OF_THE_USER = ImportPolicy()
+_IN_FORCE = ContextVar("import policy", default=OF_THE_USER)
+
+
+class NamedInFile(str):
+    """A text that came from a file: as a target, it needs to be named again.
+
+    Parameters
+    ----------
+    allow : sequence of str
+        Prefixes that who read the file allowed.
+    """
+
+    allow: tuple[str, ...]
+
+    def __new__(cls, text: str, *, allow: Sequence[str] = ()) -> NamedInFile:
+        self = super().__new__(cls, text)
+        self.allow = tuple(allow)
+        return self
+
+
+def named_in_file(plain: Any, *, allow: Sequence[str] = ()) -> Any:
+    """Mark every text that could be a target, in anything made of mappings, lists and texts.
+
+    Examples
+    --------
+    >>> type(named_in_file({"loss": "mine.loss"})["loss"]).__name__
+    'NamedInFile'
+    """
+    if isinstance(plain, dict):
+        return {key: named_in_file(item, allow=allow) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [named_in_file(item, allow=allow) for item in plain]
+    is_target = isinstance(plain, str) and ("." in plain or ":" in plain)
+    return NamedInFile(plain, allow=allow) if is_target else plain
+
+
+def import_object(target: str, *, who: str) -> Any:
+    """Import the class or function that a name stands for, if the policy in force allows it.
 
     Parameters
     ----------
@@ -52,9 +102,6 @@ def import_object(target: str, *, who: str, only_import: Sequence[str] = ()) -> 
         `pkg.mod.Name`, `pkg.mod:Name`, or the bare name of a public class of psann.
     who : str
         What asks, as the user wrote it (`"data.loader"`); it begins every message.
-    only_import : sequence of str
-        Module prefixes outside of which nothing is imported, psann's own targets excepted;
-        empty allows every module of the user.
 
     Returns
     -------
@@ -82,10 +129,7 @@ def import_object(target: str, *, who: str, only_import: Sequence[str] = ()) -> 
         raise ImportTargetError(
             f"{who} must be an import path like pkg.mod.Name or pkg.mod:Name; got {target!r}."
         )
-    if "." not in target and ":" not in target:
-        target = f"psann.{target}"
-    _refuse_by_name(target, who=who, only_import=only_import)
-    found = _walk(target, who=who, only_import=only_import)
+    found = _Search(target, who=who).found()
     if not callable(found):
         raise ImportTargetError(
             f"{who} must name a class or a function; {target!r} is a {type(found).__name__}."
@@ -93,20 +137,118 @@ def import_object(target: str, *, who: str, only_import: Sequence[str] = ()) -> 
     return found
 
 
-def _refuse_by_name(target: str, *, who: str, only_import: Sequence[str]) -> None:
-    path = target.replace(":", ".")
-    if any(part.startswith("__") for part in path.split(".")):
-        raise ImportTargetError(
-            f"{who}: {target!r} reaches into Python's inner names (__...__); "
-            "name a class or a function."
-        )
-    _refuse_home(path, target=target, who=who)
-    if _is_under(path, ["psann"]):
-        _refuse_inner_psann(path, who=who)
-    elif only_import and not _is_under(path, only_import):
-        raise ImportTargetError(
-            f"{who}: {target!r} is outside of --only-import {' '.join(only_import)}."
-        )
+class _Search:
+    """The way from one target to its object, with the policy that holds for it."""
+
+    def __init__(self, target: str, *, who: str) -> None:
+        policy = _IN_FORCE.get()
+        self._is_of_a_file = policy.is_of_a_file or isinstance(target, NamedInFile)
+        self._only = policy.only
+        self._allowed = (*policy.only, *policy.allow, *getattr(target, "allow", ()))
+        self._target = str(target) if "." in target or ":" in target else f"psann.{target}"
+        self._path = self._target.replace(":", ".").split(".")
+        self._who = who
+
+    def found(self) -> Any:
+        """Follow the path from module to object, looking at what each step really is."""
+        self._check_name()
+        path, target = self._path, self._target
+        n_modules = len(target.split(":")[0].split(".")) if ":" in target else 1
+        found: Any = self._import(path[0])
+        for place, name in enumerate(path[1:], start=1):
+            self._check_step(found)
+            if place >= n_modules and hasattr(found, name):
+                found = getattr(found, name)
+            elif isinstance(found, ModuleType) and (place < n_modules or ":" not in target):
+                found = self._import(".".join(path[: place + 1]))
+            else:
+                self._refuse_missing(".".join(path[: place + 1]), holder=found)
+        home = _home(found)
+        if home is not None:
+            self._check_home(home)
+            if _is_under(home, ["psann"]) and not _is_under(home, _OWN_MODULES):
+                self._refuse(f"is an inner part of psann ({home}).")
+        return found
+
+    def _check_name(self) -> None:
+        path = ".".join(self._path)
+        if any(part.startswith("__") for part in self._path):
+            self._refuse("reaches into Python's inner names (__...__); name a class or a function.")
+        if _is_under(path, ["psann"]):
+            _refuse_inner_psann(path, who=self._who)
+            return
+        if not _is_under(path, self._allowed):
+            if self._only:
+                self._refuse(f"is outside of --only-import {' '.join(self._only)}.")
+            if self._is_of_a_file and self._path[0] not in _PYTHON:
+                self._refuse(
+                    "was named by a file, which is not enough to run it. If you trust it, name "
+                    f"it again: --allow-import {self._path[0]} for a command, "
+                    f"load(..., allow=({self._path[0]!r},)) in Python."
+                )
+        self._check_home(path)
+
+    def _check_home(self, home: str) -> None:
+        """Refuse what neither the user nor psann wrote, by the place it is imported from."""
+        root = home.split(".")[0]
+        if root == "psann":
+            return
+        places = () if root in _PYTHON else _places(root)
+        if root in _PYTHON or any(place.parent == _PYTHON_FOLDER for place in places):
+            self._refuse(
+                "belongs to Python itself, which no target may call. Write a function in a module "
+                "of your own and name that."
+            )
+        if any(map(_is_in_a_run, places)):
+            self._refuse(f"lies in a run directory ({places[0]}), which holds results, not code.")
+        if any(map(_is_installed, places)) and not _is_under(root, self._allowed_roots()):
+            self._refuse(
+                f"belongs to the library {root}. Write a function in a module of your own and name "
+                f"that, or add --allow-import {root} if it may be called."
+            )
+
+    def _allowed_roots(self) -> list[str]:
+        return [prefix.split(".")[0] for prefix in self._allowed]
+
+    def _check_step(self, step: Any) -> None:
+        """Refuse a path that leads through a foreign module or through anything but containers."""
+        if isinstance(step, ModuleType):
+            home = step.__name__
+            # A parent package of an allowed prefix is on the way, not a detour.
+            is_on_the_way = any(_is_under(prefix, [home]) for prefix in self._allowed)
+            if self._only and not (is_on_the_way or _is_under(home, [*self._allowed, "psann"])):
+                self._refuse(
+                    f"leads through {home}, outside of --only-import {' '.join(self._only)}."
+                )
+        elif isinstance(step, type):
+            home = step.__module__
+        else:
+            self._refuse(
+                f"leads through a {type(step).__name__}; a target is a class or a function of a "
+                "module."
+            )
+        self._check_home(home)
+
+    def _import(self, name: str) -> ModuleType:
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == name:
+                self._refuse_missing(name, holder=sys.modules.get(name.rpartition(".")[0]))
+            raise ImportTargetError(f"{self._who}: importing {name!r} failed: {error}.") from error
+
+    def _refuse_missing(self, name: str, *, holder: Any) -> NoReturn:
+        parent, _, last = name.rpartition(".")
+        if not parent:
+            raise ImportTargetError(
+                f"{self._who}: there is no module {name!r} for {self._target!r}. Start the command "
+                "with python -m from the folder that holds it, or put that folder on PYTHONPATH."
+            ) from None
+        known = [word for word in dir(holder) if not word.startswith("_")]
+        self._refuse(f"does not exist: {parent} has no {last!r}.{did_you_mean(last, known)}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ImportTargetError(f"{self._who}: {self._target!r} {what}") from None
 
 
 def _refuse_inner_psann(path: str, *, who: str) -> None:
@@ -121,43 +263,6 @@ def _refuse_inner_psann(path: str, *, who: str) -> None:
     )
 
 
-def _refuse_home(home: str, *, target: str, who: str) -> None:
-    root = home.split(".")[0]
-    if root in _PYTHON:
-        belongs = "Python itself"
-    elif root in _TOOLS:
-        belongs = f"the library {root}"
-    else:
-        return
-    raise ImportTargetError(
-        f"{who}: {target!r} belongs to {belongs}, which a configuration may not call. "
-        "Write a function in a module of your own and name that."
-    )
-
-
-def _walk(target: str, *, who: str, only_import: Sequence[str]) -> Any:
-    """Follow the path from module to object, looking at what each step really is."""
-    path = target.replace(":", ".").split(".")
-    n_modules = len(target.split(":")[0].split(".")) if ":" in target else 1
-    found: Any = _import_module(path[0], target=target, who=who)
-    for place, name in enumerate(path[1:], start=1):
-        _refuse_detour(found, target=target, who=who, only_import=only_import)
-        if place >= n_modules and hasattr(found, name):
-            found = getattr(found, name)
-        elif isinstance(found, ModuleType) and (place < n_modules or ":" not in target):
-            found = _import_module(".".join(path[: place + 1]), target=target, who=who)
-        else:
-            raise ImportTargetError(
-                _missing(".".join(path[: place + 1]), holder=found, target=target, who=who)
-            )
-    home = _home(found)
-    if home is not None:
-        _refuse_home(home, target=target, who=who)
-        if _is_under(home, ["psann"]) and not _is_under(home, _OWN_MODULES):
-            raise ImportTargetError(f"{who}: {target!r} is an inner part of psann ({home}).")
-    return found
-
-
 def _home(found: Any) -> str | None:
     """Return the module that defined a function or class; None for an instance."""
     if isinstance(found, ModuleType):
@@ -170,46 +275,28 @@ def _home(found: Any) -> str | None:
     return None
 
 
-def _refuse_detour(step: Any, *, target: str, who: str, only_import: Sequence[str]) -> None:
-    """Refuse a path that leads through a foreign module or through anything but containers."""
-    if isinstance(step, ModuleType):
-        home = step.__name__
-        # A parent package of an allowed prefix is on the way, not a detour.
-        is_on_the_way = any(_is_under(prefix, [home]) for prefix in only_import)
-        if only_import and not (is_on_the_way or _is_under(home, [*only_import, "psann"])):
-            raise ImportTargetError(
-                f"{who}: {target!r} leads through {home}, "
-                f"outside of --only-import {' '.join(only_import)}."
-            )
-    elif isinstance(step, type):
-        home = step.__module__
-    else:
-        raise ImportTargetError(
-            f"{who}: {target!r} leads through a {type(step).__name__}; "
-            "a target is a class or a function of a module."
-        )
-    _refuse_home(home, target=target, who=who)
-
-
-def _import_module(name: str, *, target: str, who: str) -> ModuleType:
+def _places(root: str) -> tuple[Path, ...]:
+    """Files or folders that a top-level module is, or would be, imported from; it is not yet."""
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == name:
-            holder = sys.modules.get(name.rpartition(".")[0])
-            raise ImportTargetError(_missing(name, holder=holder, target=target, who=who)) from None
-        raise ImportTargetError(f"{who}: importing {name!r} failed: {error}.") from error
+        spec = importlib.util.find_spec(root)
+    except ValueError:  # a module that some code has made in memory
+        return ()
+    if spec is None:
+        return ()
+    found = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+    return tuple(Path(place).resolve() for place in found)
 
 
-def _missing(name: str, *, holder: Any, target: str, who: str) -> str:
-    parent, _, last = name.rpartition(".")
-    if not parent:
-        return (
-            f"{who}: there is no module {name!r} for {target!r}. Start the command with "
-            "python -m from the folder that holds it, or put that folder on PYTHONPATH."
-        )
-    known = [word for word in dir(holder) if not word.startswith("_")]
-    return f"{who}: {target!r} does not exist: {parent} has no {last!r}.{did_you_mean(last, known)}"
+def _is_installed(place: Path) -> bool:
+    """Whether a distribution brought a module, editable ones aside: those stay where they are."""
+    is_in_site = not {"site-packages", "dist-packages"}.isdisjoint(place.parts)
+    # pip install --target leaves its records beside the modules.
+    return is_in_site or any(place.parent.glob("*.dist-info"))
+
+
+def _is_in_a_run(place: Path) -> bool:
+    folders = (place, *place.parents)
+    return any(sum((folder / name).is_file() for name in _RUN_FILES) > 1 for folder in folders)
 
 
 def _is_under(path: str, prefixes: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler
 
@@ -410,3 +411,25 @@ def test_functions_that_a_file_names_are_refused_when_asked_for_and_not_before(
         model.evaluate_reward(X, ROWS["prices"])
     with pytest.raises(ValueError, match="loss: "):
         model.fit(X, Y)
+
+
+def test_a_loss_or_reward_of_ones_own_is_had_from_a_file_once_it_is_allowed(tmp_path: Path) -> None:
+    supervised(loss=user_rewards.quartic).save(tmp_path / "loss")
+    options = {"reward": {"target": "user_rewards:scaled", "kwargs": {"scale": 2.0}}}
+    fitted = fit_hisso(quick(), options)
+    fitted.save(tmp_path / "reward")
+    for allow in ((), ("user_reward",), ("user_rewards.quartics",)):
+        theirs = PSANNRegressor.load(tmp_path / "loss", allow=allow)
+        for model in (theirs, clone(theirs), copy.deepcopy(theirs)):
+            with pytest.raises(ValueError, match=r"loss: .*quartic' was named by a file"):
+                model.fit(X, Y)
+        model = PSANNRegressor.load(tmp_path / "reward", allow=allow)
+        with pytest.raises(ImportTargetError, match=r"load\(\.\.\., allow=\('user_rewards',\)\)"):
+            model.evaluate_reward(X, ROWS["prices"])
+        with pytest.raises(ValueError, match=r"reward: .*scaled' was named by a file"):
+            fit_hisso(model, model.hisso_options_.model_dump())
+    model = PSANNRegressor.load(tmp_path / "loss", allow=("user_rewards",))
+    assert model.fit(X, Y).loss == "user_rewards:quartic"
+    model = PSANNRegressor.load(tmp_path / "reward", allow=("user_rewards",))
+    reward = model.evaluate_reward(X, ROWS["prices"])
+    assert reward == fitted.evaluate_reward(X, ROWS["prices"])

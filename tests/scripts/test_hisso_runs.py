@@ -220,7 +220,7 @@ def test_packed_moved_and_unpacked_run_verifies_and_gives_the_same_report(
     assert main(["pack", str(paths.root), "-o", "best.tar.gz", "--best-only"]) == 0
     out, err = capsys.readouterr()
     assert "left out: checkpoints/epoch_000001.safetensors\n" in out
-    assert err == "not packed, as it is no plain file: link\n"
+    assert err == "not packed, as it is no file of a run: link\n"
 
 
 def test_export_says_what_it_made(
@@ -260,11 +260,11 @@ def test_directory_that_is_none_is_a_usage_error(
 def test_replay_says_where_it_begins_and_what_it_found(
     paths: RunPaths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["verify", str(paths.root), "--replay", "2"]) == 0
+    assert main(["verify", str(paths.root), "--replay", "2", "--allow-import", "trials"]) == 0
     out = capsys.readouterr().out
     assert out.endswith("replay: trained again from the start: the same bits\n")
     repetition = replay.Repetition(begun_from="epoch 2", differences=["best differs"])
-    monkeypatch.setattr(replay, "replay", lambda root, last_epochs: repetition)
+    monkeypatch.setattr(replay, "replay", lambda root, **_: repetition)
     assert main(["verify", str(paths.root), "--replay", "2"]) == 1
     assert (
         "best differs\nreplay: trained again from epoch 2: 1 differences\n"

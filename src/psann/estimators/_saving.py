@@ -6,7 +6,7 @@ import math
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from psann._device import resolve_device
+from psann._imports import named_in_file
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
 from psann.estimators._fit_utils import network_outputs
@@ -171,7 +172,13 @@ class EstimatorFileMixin(ParametrisedEstimator):
                 temporary.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str | None = None,
+        allow: Sequence[str] = (),
+    ) -> Self:
         """Read a fitted estimator.
 
         Parameters
@@ -180,6 +187,9 @@ class EstimatorFileMixin(ParametrisedEstimator):
             A file that `save` wrote. Nothing in it is executed.
         device : str, optional
             Where its network goes, as for the parameter `device`; None is the CPU.
+        allow : sequence of str
+            Prefixes of modules (`"my_rewards"`) whose functions may be imported once training or
+            judging needs a loss, reward or extractor that the file names; psann's own always may.
 
         Returns
         -------
@@ -199,10 +209,17 @@ class EstimatorFileMixin(ParametrisedEstimator):
                 f"{path} must be a file of at most {MAX_FILE_BYTES} bytes; got "
                 f"{facts.st_size} bytes, mode {stat.filemode(facts.st_mode)}."
             )
-        return cls.from_bytes(path.read_bytes(), who=str(path), device=device)
+        return cls.from_bytes(path.read_bytes(), who=str(path), device=device, allow=allow)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, who: str = "the file", device: str | None = None) -> Self:
+    def from_bytes(
+        cls,
+        data: bytes,
+        *,
+        who: str = "the file",
+        device: str | None = None,
+        allow: Sequence[str] = (),
+    ) -> Self:
         """Read a fitted estimator from the bytes of a file; see `load`."""
         where = resolve_device(device or "cpu")
         document = read_document(data, who=who)
@@ -211,8 +228,9 @@ class EstimatorFileMixin(ParametrisedEstimator):
                 f"{who} holds a {document.class_name!r}; it must be read with that class's load."
             )
         try:
-            estimator = cls(**{k: parameter_value(v) for k, v in document.params.items()})
-            estimator._restore(document)
+            params = named_in_file(document.params, allow=allow)
+            estimator = cls(**{k: parameter_value(v) for k, v in params.items()})
+            estimator._restore(document, allow=allow)
             is_ours = estimator.to_bytes() == data
         except (
             ArithmeticError,
@@ -229,7 +247,7 @@ class EstimatorFileMixin(ParametrisedEstimator):
         estimator.device_ = str(where)
         return estimator
 
-    def _restore(self, document: EstimatorDocument) -> None:
+    def _restore(self, document: EstimatorDocument, *, allow: Sequence[str]) -> None:
         """Set the fitted attributes from a document, believing nothing it says."""
         problems = self.parameter_problems(imports=False)
         if problems:
@@ -241,7 +259,7 @@ class EstimatorFileMixin(ParametrisedEstimator):
             self.input_shape_ = tuple(fitted.input_shape_)
         if fitted.feature_names_in_ is not None:
             self.feature_names_in_ = np.array(fitted.feature_names_in_, dtype=object)
-        hisso = fitted.hisso_options_
+        hisso = named_in_file(fitted.hisso_options_, allow=allow)
         self.hisso_options_ = None if hisso is None else HISSOOptions.model_validate(hisso)
         self.evaluation_options_ = EvaluationOptions.model_validate(fitted.evaluation_options_)
         # The network first: its tensors prove that there are as many columns as said.

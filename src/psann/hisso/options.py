@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+    with_config,
+)
 from typing_extensions import TypedDict
 
+from psann._imports import NamedInFile
+
 PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
+
+
+def _keep_origin(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Pydantic would make a plain text of it, and nobody could tell that a file said so."""
+    return value if isinstance(value, NamedInFile) else validate(value)
+
+
+Target = Annotated[str, WrapValidator(_keep_origin)]
 
 
 @with_config(ConfigDict(extra="forbid"))
 class RewardTarget(TypedDict):
     """A reward with arguments of its own (`hisso.reward`)."""
 
-    target: str
+    target: Target
     """Name in the rewards table, or `pkg.mod:function`."""
     kwargs: NotRequired[dict[str, Any]]
     """Keyword arguments of every call, next to `transition_penalty`."""
@@ -56,10 +74,10 @@ class HISSOOptions(BaseModel):
     """Episodes per optimiser update, B."""
     updates_per_epoch: int | None = Field(default=None, ge=1, le=10_000_000)
     """Updates per epoch, U; null takes as many as cover the training rows once."""
-    reward: str | RewardTarget | Callable[..., Any] | None = None
+    reward: Target | RewardTarget | Callable[..., Any] | None = None
     """Name in the rewards table, `pkg.mod:function`, or `{target, kwargs}`; null takes portfolio,
     which needs prices."""
-    context_extractor: str | Callable[..., Any] | None = None
+    context_extractor: Target | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""

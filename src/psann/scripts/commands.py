@@ -85,7 +85,9 @@ def verify(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from psann.run.verification.replay import replay
 
-    repetition = replay(options.run_dir, last_epochs=options.replay)
+    repetition = replay(
+        options.run_dir, last_epochs=options.replay, allow_import=options.allow_import
+    )
     differences = repetition.differences
     for text in differences:
         tell(f"difference: {text}")

@@ -108,16 +108,24 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="exit code after SIGTERM, SIGHUP, SIGUSR1 or --max-time (default: 143)",
     )
-    add(
-        "--only-import",
-        action="append",
-        default=[],
-        metavar="PREFIX",
-        help="import nothing else than psann and modules under PREFIX (repeatable)",
-    )
+    add_import_options(parser, "only", "allow")
     add("--profile", action="store_true", help="trace a few updates, show where the time goes")
     add("--quiet", action="store_true", help="show warnings and the last line only")
     return parser
+
+
+_IMPORTS = {
+    "only": "import nothing else than psann and modules under PREFIX (repeatable)",
+    "allow": "import installed modules under PREFIX too, and those that files name (repeatable)",
+}
+
+
+def add_import_options(parser: argparse.ArgumentParser, *kinds: str) -> None:
+    """Add `--only-import` or `--allow-import`, by which a user says whose code may run."""
+    for kind in kinds:
+        parser.add_argument(
+            f"--{kind}-import", action="append", default=[], metavar="PREFIX", help=_IMPORTS[kind]
+        )
 
 
 def _seed(text: str) -> int:
@@ -165,6 +173,7 @@ def _main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.profile:  # torch's tracer would tell standard error when it starts and stops
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    from psann._imports import ImportPolicy
     from psann.run.execution.context import RunRequest
     from psann.run.execution.runner import check, execute
 
@@ -177,7 +186,7 @@ def _main(arguments: Sequence[str]) -> int:
         mode=options.mode,
         init_from=options.init_from,
         overrides=tuple(options.overrides),
-        only_import=tuple(options.only_import),
+        imports=ImportPolicy(only=tuple(options.only_import), allow=tuple(options.allow_import)),
         keep_checkpoints=options.keep_checkpoints,
         resume=options.resume,
         overwrite=options.overwrite,

@@ -23,7 +23,7 @@ try:
     from pathlib import Path
 
     from psann.scripts import commands
-    from psann.scripts.hisso_log_run import CommandParser
+    from psann.scripts.hisso_log_run import CommandParser, add_import_options
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.stderr.write("interrupted\n")
     sys.exit(130)
@@ -145,8 +145,9 @@ def _add_verify(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         type=_count,
         metavar="K",
         help="train at least the last K epochs again in a scratch directory and compare bit by "
-        "bit; this imports and runs what the configuration names",
+        "bit; this runs what the configuration names, of psann or under --allow-import",
     )
+    add_import_options(parser, "allow")
     parser.set_defaults(do=commands.verify)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from psann._imports import ImportPolicy
 from psann.errors import ConfigError
 from psann.hisso.rewards import REWARDS
 from psann.run.config.load import dump_resolved, load_run_config
@@ -180,8 +181,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_only_import_narrows_the_targets(tmp_path: Path) -> None:
-    assert _check(tmp_path, only_import=["own_targets"]).loader
-    (problem,) = _problems(tmp_path, only_import=["other"])
+    with ImportPolicy(only=("own_targets",)).in_force():
+        assert _check(tmp_path).loader
+    with ImportPolicy(only=("other",)).in_force():
+        (problem,) = _problems(tmp_path)
     assert problem == (
         "run.yaml line 5: data.loader: 'own_targets.load' is outside of --only-import other."
     )

@@ -1,57 +1,154 @@
-"""Files of a run are read as a stranger's: plain ones only, within limits, never waiting."""
+"""Files of a run are opened as a stranger's: plain, within limits, without waiting for anything."""
 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from psann.run.directory.files import open_plain, read_json, read_plain
+from limits import message_within_limits
+from psann.errors import RunLockedError, UsageError
+from psann.run.directory.files import files_below, limit_of, open_plain, read_plain
+from psann.run.directory.lock import check_lock
+from psann.run.directory.paths import RunPaths
+from psann.run.directory.storage import Storage
+from psann.run.reading.reading import read_run
+from psann.scripts.hisso_log_run import main as start
+from psann.scripts.hisso_runs import main
+
+NAMES = ("metrics.json", "events.csv", "config_resolved.yaml", "provenance.json", ".lock")
+KINDS = ("pipe", "link", "socket", "directory")
 
 
-def test_a_plain_file_is_read_whole(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"abc")
-    assert read_plain(file, 3) == b"abc"
-    with open_plain(file) as opened:
-        assert opened.read(2) == b"ab"
-
-
-def test_a_file_beyond_its_limit_is_refused_by_both_sizes(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    with file.open("wb") as sparse:
-        sparse.truncate(2**40)
-    with pytest.raises(ValueError, match=r"it has 1,099,511,627,776 bytes, more than 1,024"):
-        read_plain(file, 1024)
-
-
-@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "directory", "device"])
-def test_what_is_no_plain_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    if kind == "link":
-        (tmp_path / "file").write_bytes(b"x")
-        place.symlink_to(tmp_path / "file")
-    elif kind == "dangling link":
-        place.symlink_to(tmp_path / "nowhere")
-    elif kind == "pipe":
-        os.mkfifo(place)  # nobody writes: opening it in the usual way would wait for ever
+def make(kind: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
     elif kind == "directory":
-        place.mkdir()
+        path.mkdir()
     else:
-        place = Path("/dev/zero")
-    with pytest.raises(ValueError, match="it is no plain file"):
-        read_plain(place, 1024)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(path))  # absolute ones of pytest are too long for it
 
 
-def test_a_missing_file_is_the_systems_own_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_plain(tmp_path / "none", 1024)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_plain_file_is_not_opened(tmp_path: Path, kind: str) -> None:
+    make(kind, tmp_path / "x")
+    with pytest.raises((OSError, ValueError), match=r"no plain file|No such device"):
+        open_plain(tmp_path / "x")
+    with pytest.raises(OSError, match=r"no plain file|No such device"):
+        check_lock(tmp_path / "x")
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"a": NaN}', '{"a": 1, "a": 2}', "\ufeff{}"])
-def test_what_is_not_strict_json_is_called_so(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "file.json"
-    file.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"it is not strict JSON \("):
-        read_json(file)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_reader_waits_for_what_stands_in_place_of_a_file(
+    tmp_path: Path, kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    make(kind, run / name)
+    for other in NAMES:
+        if other != name:
+            (run / other).touch()
+    assert read_run(run).problems
+    for command in (["ls", str(tmp_path)], ["show", str(run)], ["compare", str(run), str(run)]):
+        assert main(command) in (0, 2)
+    for command in (["verify", str(run)], ["status", str(run)]):
+        assert main(command) == 1
+    main(["pack", str(run), "-o", str(tmp_path / "run.tar.gz")])
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("option", ["--check", "--resume", "--overwrite"])
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_no_start_waits_for_a_lock_that_is_no_file(
+    tmp_path: Path, kind: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(kind, tmp_path / "run" / ".lock")
+    config = tmp_path / "c.yaml"
+    config.write_text("data: {loader: psann.datasets.make_smoke_market}\n")
+    command = ["--config", str(config), "--output-dir", str(tmp_path), "--run-name", "run", option]
+    assert start(command) == 1
+    assert "it is no plain file" in capsys.readouterr().err
+
+
+def test_a_held_lock_is_seen_and_a_free_one_left(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "run")
+    with Storage(paths.root) as storage:
+        storage.lock(paths.lock)
+        with pytest.raises(RunLockedError):
+            check_lock(paths.lock)
+    check_lock(paths.lock)
+
+
+def test_files_are_read_up_to_their_limit(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert read_plain(tmp_path / "x", 3) == b"abc"
+    with pytest.raises(ValueError, match="it has 3 bytes, more than 2"):
+        read_plain(tmp_path / "x", 2)
+    assert (limit_of("a/metrics.json"), limit_of("config_resolved.yaml")) == (2**24, 2**20)
+    assert limit_of("a.npz") > limit_of("events.csv") > limit_of("metrics.json")
+
+
+def test_only_plain_files_of_a_runs_depth_are_listed(tmp_path: Path) -> None:
+    deep = tmp_path / "attempts" / "001" / "checkpoints"
+    (deep / "deeper" / "deepest").mkdir(parents=True)
+    (deep / "best.safetensors").touch()
+    (deep / "deeper" / "deepest" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    plain, others = files_below(tmp_path)
+    assert plain == ["attempts/001/checkpoints/best.safetensors"]
+    assert others == ["attempts/001/checkpoints/deeper/deepest", "link"]
+
+
+HOSTILE = {
+    "metrics.json": {
+        "lists": b'{"a": [' + b"[]," * 5_000_000 + b"[]]}",
+        "mappings": b'{"a": [' + b"{}," * 5_000_000 + b"{}]}",
+        "keys": b"{" + b",".join(b'"%d":0' % n for n in range(1_500_000)) + b"}",
+        "depth": b'{"a":' * 1_000_000,
+        "digits": b'{"seed": ' + b"9" * 10_000_000 + b"}",
+        "wide text": '{"a": "\U0001f600'.encode() + b"x" * 16_000_000 + b'"}',
+    },
+    "events.csv": {
+        "empty lines": b"event,epoch\n" + b"\n" * 60_000_000,
+        "bad rows": b"event,epoch\n" + b"a,b,c,d,e,f,g\n" * 5_000_000,
+        "columns": b"event,epoch" + b",x" * 30_000_000 + b"\n",
+        "one line": b"event,epoch\n" + b"," * 60_000_000 + b"\n",
+        "digits": b"event,epoch\n" + b"epoch," + b"9" * 100_000 + b"\n",
+        "quotes": b'event,epoch\n"' * 4_000_000,
+    },
+    "config_resolved.yaml": {
+        "depth": b"[" * 1_000_000,
+        "aliases": b"a: &a [1,1,1,1,1,1,1,1]\n"
+        + b"".join(b"%c: &%c [%s]\n" % (c, c, b"*%c," % (c - 1) * 8) for c in range(98, 120)),
+        "keys": b"\n".join(b"k%d: 1" % n for n in range(100_000)),
+        "digits": b"seed: " + b"9" * 1_000_000,
+        "anchors": b"&a " * 300_000,
+        "flow": b"{" * 200_000 + b"}" * 200_000,
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "what"), [(n, w) for n, each in HOSTILE.items() for w in each])
+def test_hostile_files_are_refused_within_2_s_of_cpu_and_200_mb(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    (tmp_path / name).write_bytes(HOSTILE[name][what])
+    message = message_within_limits(
+        "from psann.run.reading.reading import read_run; import psann.run.config.file",
+        f"run = read_run(sys.argv[1]); run.config; run.events; raise ValueError(\n"
+        f"'; '.join(text for text in run.problems if text.startswith('{name}')))",
+        str(tmp_path),
+        errors="ValueError",
+    )
+    assert f"ValueError {name}" in message or message.startswith(f"ValueError {name}"), message
+
+
+def test_a_directory_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        read_run(tmp_path / "none")

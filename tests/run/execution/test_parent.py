@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import trials
+from psann._imports import ImportPolicy
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from trials import finished, metrics_of, rows_of, tree_of, trial, write_config
@@ -327,3 +328,21 @@ def test_a_parent_s_identity_is_read_from_a_run_directory_only(tmp_path: Path) -
     child = finished(tmp_path, name="child", mode="fine_tune", init_from=str(parent.root))
     assert metrics_of(child)["parent"]["run_id"] is None
     assert RunPaths(parent.root).best.exists()
+
+
+def test_a_loss_that_only_the_parents_file_names_is_run_when_the_command_names_it_again(
+    tmp_path: Path,
+) -> None:
+    own = ("hisso.enabled=false", "training.epochs=1")
+    loss = "estimator.params.loss=user_rewards.quartic"
+    parent = finished(tmp_path, *own, loss, name="parent")
+    config = write_config(tmp_path, {**trials.CONFIG, "estimator": {"target": "PSANNRegressor"}})
+    child = {"config": config, "mode": "fine_tune", "init_from": str(parent.root), "name": "child"}
+    outcome = trial(tmp_path, *own, **child)
+    assert outcome.exit_code == 1
+    assert "'user_rewards.quartic' was named by a file" in str(outcome.message)
+    allowed = ImportPolicy(allow=("user_rewards",))
+    finished(tmp_path, *own, **child | {"name": "other"}, imports=allowed)
+    finished(
+        tmp_path, *own, "estimator.params.loss=user_rewards.quartic", **child | {"name": "own"}
+    )

@@ -10,6 +10,7 @@ import pytest
 
 import trials
 from faults import stopped_after
+from psann._imports import ImportPolicy
 from psann.estimators.dense import PSANNRegressor
 from psann.estimators.wave_resnet import WaveResNetRegressor
 from psann.run.directory.paths import RunPaths
@@ -111,10 +112,10 @@ def test_a_non_finite_update_can_be_skipped_and_is_counted(tmp_path: Path) -> No
 
 
 def test_nothing_outside_of_the_allowed_modules_is_imported(tmp_path: Path) -> None:
-    outcome = trial(tmp_path, only_import=("mine",))
+    outcome = trial(tmp_path, imports=ImportPolicy(only=("mine",)))
     assert outcome.exit_code == 1
     assert "'trials.market' is outside of --only-import mine" in str(outcome.message)
-    finished(tmp_path, "training.epochs=1", only_import=("trials",))
+    finished(tmp_path, "training.epochs=1", imports=ImportPolicy(only=("trials",)))
 
 
 def test_a_refit_leaves_its_weights_and_the_figures_of_the_choice(tmp_path: Path) -> None:

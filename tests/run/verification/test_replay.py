@@ -13,10 +13,14 @@ from psann.errors import UsageError
 from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.resume import resume_bytes, resume_point
-from psann.run.verification.replay import replay
+from psann.run.verification.replay import Repetition, replay
 from trials import change_log, change_record, finished, metrics_of, tree_of
 
 SETTINGS = ("hisso.supervised={epochs: 1}", "training.epochs=3")
+
+
+def again(root: Path, *, last_epochs: int) -> Repetition:
+    return replay(root, last_epochs=last_epochs, allow_import=["trials"])
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +35,23 @@ def copy(original: RunPaths, tmp_path: Path) -> RunPaths:
 
 def test_replayed_run_has_the_same_bits_and_is_left_alone(original: RunPaths) -> None:
     before = tree_of(original.root)
-    repetition = replay(original.root, last_epochs=3)
+    repetition = again(original.root, last_epochs=3)
     assert (repetition.begun_from, repetition.differences) == ("the start", [])
     assert tree_of(original.root) == before
+
+
+def test_what_the_configuration_of_a_run_names_is_not_run_unless_it_is_named_again(
+    original: RunPaths,
+) -> None:
+    (message,) = replay(original.root, last_epochs=1).differences
+    assert "'trials.market' was named by a file" in message
+    assert "--allow-import trials for a command" in message
 
 
 def test_run_that_was_not_trained_so_is_exposed_by_replay(copy: RunPaths) -> None:
     change_log(copy, "grad_norm", "0.125")
     change_record(copy, episodes=1, hardware={**metrics_of(copy)["hardware"], "threads": 99})
-    found = replay(copy.root, last_epochs=1).differences
+    found = again(copy.root, last_epochs=1).differences
     assert any("grad_norm 0.125 /" in text for text in found)
     assert any(text.startswith("metrics.json: episodes 1 /") for text in found)
     assert any("the run had threads 99" in text for text in found)
@@ -47,13 +59,13 @@ def test_run_that_was_not_trained_so_is_exposed_by_replay(copy: RunPaths) -> Non
 
 def test_replay_that_cannot_be_done_says_why(copy: RunPaths) -> None:
     with pytest.raises(UsageError, match=r"must be at most the 3 epochs of the run; got 4"):
-        replay(copy.root, last_epochs=4)
+        again(copy.root, last_epochs=4)
     copy.config_resolved.write_text(copy.config_resolved.read_text().replace("market", "raising"))
-    (message,) = replay(copy.root, last_epochs=1).differences
+    (message,) = again(copy.root, last_epochs=1).differences
     assert "exit code 1" in message
     change_record(copy, status="preempted")
     with pytest.raises(UsageError, match="trained to its end"):
-        replay(copy.root, last_epochs=1)
+        again(copy.root, last_epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +81,7 @@ def test_replay_begins_at_the_newest_state_that_is_early_enough(
     kept: RunPaths, last_epochs: int, begun_from: str
 ) -> None:
     before = tree_of(kept.root)
-    repetition = replay(kept.root, last_epochs=last_epochs)
+    repetition = again(kept.root, last_epochs=last_epochs)
     assert (repetition.begun_from, repetition.differences) == (begun_from, [])
     assert tree_of(kept.root) == before
 
@@ -82,8 +94,8 @@ def test_replay_goes_on_from_the_kept_state_and_not_from_the_start(
     point.saved[0].tensors["weights"] += 1.0
     copy.kept_state(2).write_bytes(resume_bytes(point))
     change_record(copy, artefacts=describe_artefacts(copy))
-    assert replay(copy.root, last_epochs=2).differences == []
-    found = replay(copy.root, last_epochs=1).differences
+    assert again(copy.root, last_epochs=2).differences == []
+    found = again(copy.root, last_epochs=1).differences
     assert "checkpoints/epoch_000003.safetensors differs" in found
     assert any(text.startswith("seed 42, phase hisso, epoch 3: ") for text in found)
     assert not any(text.startswith("seed 42, phase hisso, epoch 2: ") for text in found)
@@ -99,5 +111,5 @@ def test_replay_of_a_run_that_was_interrupted_finds_the_place_in_its_log(tmp_pat
     point = resume_point(paths.kept_state(1).read_bytes(), who="it")
     paths.kept_state(1).write_bytes(resume_bytes(replace(point, log_bytes=5)))
     change_record(paths, artefacts=describe_artefacts(paths))
-    repetition = replay(paths.root, last_epochs=2)
+    repetition = again(paths.root, last_epochs=2)
     assert (repetition.begun_from, repetition.differences) == ("the state kept after epoch 1", [])

@@ -42,7 +42,7 @@ class _Event(NamedTuple):
     anchor: str | None = None
 
 
-def read_config_file(path: str | os.PathLike[str]) -> ConfigTree:
+def read_config_file(path: str | os.PathLike[str], data: bytes | None = None) -> ConfigTree:
     """Read a configuration file.
 
     Parameters
@@ -50,6 +50,8 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigTree:
     path : str or path-like
         A file named `*.json` is JSON, any other YAML; UTF-8, at most 1 MiB, 10 000 values
         (those that aliases repeat counted) and 32 levels.
+    data : bytes, optional
+        Its content, where that has been read already.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigTree:
         If the file cannot be read, is no mapping, or breaks the syntax or the limits.
     """
     source = os.path.basename(os.fspath(path))
-    text = _read_text(os.fspath(path))
+    text = _text_of(os.fspath(path), _read(os.fspath(path)) if data is None else data)
     is_json = source.lower().endswith(".json")
     builder = _Builder(
         _json_events(text, source) if is_json else _yaml_events(text, source), source
@@ -116,15 +118,18 @@ def parse_value(text: str, *, source: str) -> Any:
     return value
 
 
-def _read_text(path: str) -> str:
+def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; --config takes a YAML or JSON file.") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{path} cannot be read: {reason}.") from None
+
+
+def _text_of(path: str, data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than 1 MiB, too large for a configuration.")
     try:

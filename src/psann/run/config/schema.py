@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -87,7 +87,7 @@ def _written_type(field: FieldInfo) -> Any:
 
 
 def _alternatives(annotation: object) -> list[Any]:
-    if get_origin(annotation) is NotRequired:
+    if get_origin(annotation) in (NotRequired, Annotated):
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [part for inner in get_args(annotation) for part in _alternatives(inner)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +43,8 @@ class ResolvedTargets:
     """The best estimator of each of several seeds, where a run's are evaluated."""
 
 
-def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> ResolvedTargets:
+def check_targets(config: RunConfig) -> ResolvedTargets:
     """Import what a configuration names and check the arguments given for it.
-
-    Parameters
-    ----------
-    only_import : sequence of str
-        Module prefixes outside of which nothing is imported; empty allows all of the user's.
 
     Raises
     ------
@@ -58,7 +53,7 @@ def check_targets(config: RunConfig, *, only_import: Sequence[str] = ()) -> Reso
         that their signatures do not have, files that are missing or have changed since their
         digest was recorded.
     """
-    search = _Search(config, tuple(only_import))
+    search = _Search(config)
     targets = ResolvedTargets(
         estimator_class=search.estimator_class(),
         loader=search.loader(),
@@ -97,10 +92,9 @@ def estimator_arguments(config: RunConfig) -> dict[str, Any]:
 class _Search:
     """Looks for one target after the other, and collects what is wrong."""
 
-    def __init__(self, config: RunConfig, only_import: tuple[str, ...]) -> None:
+    def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.problems: list[str] = []
-        self._only_import = only_import
 
     def estimator_class(self) -> Any:
         path = ("estimator", "target")
@@ -241,7 +235,7 @@ class _Search:
             return None
         who = f"{self.config.where(*path)}: {'.'.join(path)}"
         try:
-            return import_object(target, who=who, only_import=self._only_import)
+            return import_object(target, who=who)
         except ImportTargetError as error:
             self.problems.extend(error.problems)
             return None

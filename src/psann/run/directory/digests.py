@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypedDict, TypeGuard
 
 from psann._digest import sha256_of, sha256_of_file
-from psann.run.directory.files import open_plain
+from psann.run.directory.files import files_below, open_plain
 from psann.run.directory.paths import RunPaths
 
 
@@ -82,16 +81,13 @@ def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -
     dict
         By relative path; without `metrics.json` itself, the lock, and what earlier starts left.
     """
-    found = {}
-    for folder, _, names in os.walk(paths.root):
-        for name in names:
-            path = Path(folder) / name
-            if path in (paths.metrics, paths.lock, *leaving_out) or path.is_relative_to(
-                paths.attempts
-            ):
-                continue
-            found[path.relative_to(paths.root).as_posix()] = entry_of(path)
-    return dict(sorted(found.items()))
+    not_measured = {paths.metrics, paths.lock, *leaving_out}
+    kept = ((name, paths.root / name) for name in files_below(paths.root)[0])
+    return {
+        name: entry_of(path)
+        for name, path in kept
+        if path not in not_measured and not path.is_relative_to(paths.attempts)
+    }
 
 
 def is_vouched_for(paths: RunPaths, artefacts: Mapping[str, object]) -> bool:

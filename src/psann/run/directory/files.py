@@ -14,9 +14,12 @@ from pathlib import Path
 
 from psann._strict_json import parse_strict
 
-MAX_JSON_BYTES = 64 * 2**20
-MAX_LOG_BYTES = 2**30
+MAX_JSON_BYTES = 16 * 2**20
+MAX_LOG_BYTES = 2**27
 MAX_FILE_BYTES = 4 * 2**30
+MAX_ENTRIES = 100_000
+_LIMITS = {".json": MAX_JSON_BYTES, ".csv": MAX_LOG_BYTES, ".yaml": 2**20}
+_MAX_DEPTH = 4  # attempts/001/checkpoints holds the deepest
 
 
 def open_plain(path: Path) -> BufferedReader:
@@ -61,7 +64,47 @@ def read_plain(path: Path, max_bytes: int) -> bytes:
         n_bytes = os.fstat(file.fileno()).st_size
         if n_bytes > max_bytes:
             raise ValueError(f"it has {n_bytes:,} bytes, more than {max_bytes:,}")
-        return file.read(max_bytes)
+        return file.read(n_bytes)  # a log may grow meanwhile
+
+
+def limit_of(name: str) -> int:
+    """Bytes that a file of a run may have, by the end of its name."""
+    return _LIMITS.get(os.path.splitext(name)[1], MAX_FILE_BYTES)
+
+
+def files_below(root: Path) -> tuple[list[str], list[str]]:
+    """List the plain files of a directory, and what else there is but plain directories.
+
+    Returns
+    -------
+    tuple of list of str
+        Paths from the directory, sorted. A directory deeper than a run has any is of the others,
+        and is not entered.
+
+    Raises
+    ------
+    OSError
+        If a directory cannot be listed.
+    ValueError
+        If it holds more files than any run.
+    """
+    plain: list[str] = []
+    others: list[str] = []
+    folders = [""]
+    while folders:
+        above = folders.pop()
+        with os.scandir(root / above) as entries:
+            for entry in entries:
+                name = above + entry.name
+                if entry.is_file(follow_symlinks=False):
+                    plain.append(name)
+                elif entry.is_dir(follow_symlinks=False) and name.count("/") < _MAX_DEPTH:
+                    folders.append(f"{name}/")
+                else:
+                    others.append(name)
+        if len(plain) + len(others) + len(folders) > MAX_ENTRIES:
+            raise ValueError(f"it holds more than {MAX_ENTRIES:,} files")
+    return sorted(plain), sorted(others)
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import os
 from pathlib import Path
 
 from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
-from psann.run.directory.files import read_plain
+from psann.run.directory.files import open_plain, read_plain
 
 _MAX_BYTES = 4096
 
@@ -25,17 +25,18 @@ def check_lock(path: Path) -> None:
     ------
     RunLockedError
         If a live process holds the lock.
+    OSError
+        If it cannot be opened, or is no plain file.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        with open_plain(path) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         raise locked_error(path) from None
-    finally:
-        os.close(fd)
+    except ValueError as problem:
+        raise OSError(errno.EINVAL, str(problem), str(path)) from None
 
 
 def locked_error(path: Path) -> RunLockedError:

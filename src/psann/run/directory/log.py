@@ -31,7 +31,7 @@ from psann.run.directory.columns import (
     header_of,
     kind_of,
 )
-from psann.run.directory.files import MAX_LOG_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES, read_plain
 from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 
@@ -156,7 +156,7 @@ class EventsHandler(logging.Handler):
 
     def rows_after(self, size_bytes: int) -> bytes:
         """Read what `cut_back` would take away."""
-        return read_plain(self._file.path, MAX_LOG_BYTES)[size_bytes:]
+        return read_plain(self._file.path, MAX_FILE_BYTES)[size_bytes:]
 
     def cut_back(self, size_bytes: int) -> None:
         """Take back rows that tell of lost work; the numbers of the rows go on from there.
@@ -213,7 +213,7 @@ class EventsHandler(logging.Handler):
         self.setFormatter(formatter)
 
     def _read(self) -> tuple[bytes | None, list[bytes], bytes]:
-        return split_log(read_plain(self._file.path, MAX_LOG_BYTES))
+        return split_log(read_plain(self._file.path, MAX_FILE_BYTES))
 
 
 def _is_non_finite(value: Any) -> bool:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from psann._strict_json import parse_strict
 from psann.run.directory.digests import Entry, is_entry
-from psann.run.directory.files import read_plain
+from psann.run.directory.files import MAX_JSON_BYTES, read_plain
 from psann.run.directory.paths import RunPaths
 
 SCHEMA_VERSION = 1
-MAX_LIST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def left_out_of(packing_list: Path) -> list[str]:
         The `packed.json` of a run; none are left out of a run that has none.
     """
     try:
-        return list(parse_list(read_plain(packing_list, MAX_LIST_BYTES)).left_out)
+        return list(parse_list(read_plain(packing_list, MAX_JSON_BYTES)).left_out)
     except (OSError, ValueError):
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import stat
@@ -14,11 +15,14 @@ from psann.errors import UsageError
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # The time and the random part take 24 characters of the 100; the stem keeps the rest readable.
 _STEM_LENGTH = 60
-_SEED = r"(_seed[0-9]+)?"
+_SEED = r"(_seed[0-9]{1,10})?"
 _CHECKPOINT = re.compile(
-    rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,}}|(fold|placebo)_[0-9]{{3}}){_SEED}"
-    r"|state_[0-9]{6,})\.safetensors"
+    rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,9}}|(fold|placebo)_[0-9]{{3}}){_SEED}"
+    r"|state_[0-9]{6,9})\.safetensors"
 )
+
+
+_ATTEMPT = re.compile(r"attempts/[0-9]{3,9}/")
 
 
 @dataclass(frozen=True)
@@ -194,12 +198,19 @@ class RunPaths:
         >>> paths.is_of_a_run("events.csv"), paths.is_of_a_run("checkpoints/evil.so")
         (True, False)
         """
-        files = (
-            *(self.metrics, self.events, self.config_resolved, self.provenance, self.profile),
-            *(self.evaluation, self.walk_forward, self.manifest, *self.resume_states),
-        )
-        known = {path.relative_to(self.root).as_posix() for path in files}
-        return name in known or _CHECKPOINT.fullmatch(name) is not None
+        return name in _fixed_names() or _CHECKPOINT.fullmatch(name) is not None
+
+    def may_be_packed(self, name: str) -> bool:
+        """Whether an archive of a run may hold a path: its own files, and those of earlier starts.
+
+        Examples
+        --------
+        >>> paths = RunPaths(Path("runs/first"))
+        >>> paths.may_be_packed("attempts/001/metrics.json"), paths.may_be_packed("setup.py")
+        (True, False)
+        """
+        inner = _ATTEMPT.sub("", name, count=1) if _ATTEMPT.match(name) else name
+        return self.is_of_a_run(inner) or inner == self.packing_list.name
 
     def contents(self) -> list[Path]:
         """List what one start left, the way it must be archived.
@@ -215,6 +226,21 @@ class RunPaths:
         return sorted(entries, key=lambda path: path != self.metrics)
 
 
+@functools.cache
+def _fixed_names() -> frozenset[str]:
+    own = RunPaths(Path())
+    files = (
+        *(own.metrics, own.events, own.config_resolved, own.provenance, own.profile),
+        *(own.evaluation, own.walk_forward, own.manifest, *own.resume_states),
+    )
+    return frozenset(path.as_posix() for path in files)
+
+
+def is_run_name(name: str) -> bool:
+    """Whether a run may be called so: 1 to 100 of ``A-Za-z0-9._-``, a letter or digit first."""
+    return _RUN_NAME.fullmatch(name) is not None
+
+
 def check_run_name(run_name: str) -> None:
     """Refuse a run name that could leave the output directory or confuse a shell.
 
@@ -228,7 +254,7 @@ def check_run_name(run_name: str) -> None:
     UsageError
         If the name is anything else.
     """
-    if not _RUN_NAME.fullmatch(run_name):
+    if not is_run_name(run_name):
         raise UsageError(
             "--run-name must be 1 to 100 ASCII letters, digits, '.', '_' or '-', the first one a "
             f"letter or digit; got {run_name[:120]!r}."

@@ -7,10 +7,17 @@ that cannot be read is the caller's to say.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 
 from psann.errors import counted
 from psann.run.directory.columns import COLUMNS, columns_of, kind_of
+
+# Far beyond any log of ours, and what is made of more would take seconds and gigabytes.
+_MAX_BAD_ROWS = 1000
+_MAX_COLUMNS = 256
+_MAX_ROW_BYTES = 2**20
+_MAX_DIGITS = 32  # no number of 64 bits needs more
 
 Cells = dict[str, str]
 Row = dict[str, str | int | float | bool | None]
@@ -53,6 +60,8 @@ def cells_of(line: bytes | str, columns: Sequence[str] = COLUMNS) -> Cells:
     ValueError
         If it is not UTF-8, no row of RFC 4180, or has another number of cells.
     """
+    if len(line) > _MAX_ROW_BYTES:
+        raise ValueError(f"is longer than {_MAX_ROW_BYTES:,} bytes")
     text = line.decode() if isinstance(line, bytes) else line
     try:
         (cells,) = csv.reader([text.removesuffix("\n").removesuffix("\r")], strict=True)
@@ -82,6 +91,8 @@ def _value(name: str, cell: str) -> str | int | float | bool | None:
         return cell == "true"
     if kind == "text":
         return cell
+    if len(cell) > _MAX_DIGITS:
+        raise ValueError(f"{cell[:_MAX_DIGITS]}... has too many digits")
     return int(cell) if kind == "whole" else float(cell)
 
 
@@ -99,23 +110,35 @@ def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
         Every column of this version (None where the file lacks it), then unknown ones as text.
     problems : list of str
         One sentence for all rows that cannot be read, one for a foreign header.
+
+    Raises
+    ------
+    ValueError
+        If more than 1000 rows cannot be read.
     """
-    first, lines, _ = split_log(data)
-    if first is None:
+    lines = io.BytesIO(data)  # one at a time: a list of them would be larger than the file
+    first = lines.readline(_MAX_ROW_BYTES)
+    if not first.endswith(b"\n") and len(first) < _MAX_ROW_BYTES:
         return [], []
-    header = first.decode("utf-8", "replace").split(",")
-    if "event" not in header or "epoch" not in header or len(set(header)) != len(header):
+    first = first.rstrip(b"\r\n")
+    header = first.decode("utf-8", "replace").split(",", _MAX_COLUMNS)
+    is_ours = {"event", "epoch"} <= set(header) and len(set(header)) == len(header)
+    if len(header) > _MAX_COLUMNS or not is_ours:
         return [], ["events.csv cannot be read: its first line is not the header of a run's log."]
     problems = []
     if columns_of(first) is None:
         problems.append("events.csv has the columns of another version: those in common are read.")
     rows, bad = [], []
     for number, line in enumerate(lines, start=2):
+        if not line.endswith(b"\n"):
+            break
         try:
             read = values_of(cells_of(line.decode("utf-8", "replace"), header))
             rows.append({**dict.fromkeys(COLUMNS), **read})
         except ValueError:
             bad.append(number)
+            if len(bad) > _MAX_BAD_ROWS:
+                raise ValueError(f"more than {_MAX_BAD_ROWS:,} rows are none") from None
     if bad:
         n_bad = counted(len(bad), "row")
         problems.append(f"events.csv: {n_bad} cannot be read, the first in line {bad[0]}.")

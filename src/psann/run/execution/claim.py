@@ -45,8 +45,8 @@ def claim_directory(
         If it holds a run; nothing is touched then.
     """
     may_enter = overwrite or resume
+    check_lock(paths.lock)
     if not (may_enter or is_free(paths)):
-        check_lock(paths.lock)
         raise existing_run(paths)
     with ExitStack() as until_claimed:
         storage = until_claimed.enter_context(Storage(paths.root))

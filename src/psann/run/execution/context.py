@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from psann._imports import OF_THE_USER, ImportPolicy
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.fields import Record
@@ -31,7 +32,7 @@ class RunRequest:
     mode: str | None = None
     init_from: str | None = None
     overrides: tuple[str, ...] = ()
-    only_import: tuple[str, ...] = ()
+    imports: ImportPolicy = OF_THE_USER
     keep_checkpoints: bool = False
     resume: bool = False
     overwrite: bool = False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from psann._device import device_name, resolve_device
 from psann.errors import TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
@@ -24,24 +22,20 @@ from psann.training.observers import Observer
 from psann.training.state import TrainState
 
 
-def describe_plan(
-    config: RunConfig, paths: RunPaths, *, resumes: bool = False, only_import: Sequence[str] = ()
-) -> str:
+def describe_plan(config: RunConfig, paths: RunPaths, *, resumes: bool = False) -> str:
     """Check imports, data, device and model, and say what training would do.
 
     Parameters
     ----------
     resumes : bool
         Whether it would go on from the resume state there.
-    only_import : sequence of str
-        Module prefixes outside of which nothing is imported.
 
     Raises
     ------
     PsannError, ValueError
         With everything that stands in the way.
     """
-    targets = check_targets(config, only_import=only_import)
+    targets = check_targets(config)
     device = resolve_device(config.device)
     splits = read_data(config, targets)
     (estimator, *_), _ = first_estimators(config, targets, splits)

@@ -22,6 +22,7 @@ from psann._text import mask_secrets
 from psann.errors import ConfigError, DataError, FileFormatError
 from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.model import RunConfig
+from psann.run.directory.files import MAX_FILE_BYTES, read_plain
 from psann.run.directory.paths import RunPaths
 from psann.training.state import SavedState
 
@@ -142,11 +143,13 @@ def read_resume_point(paths: RunPaths) -> tuple[ResumePoint, str]:
     problems: list[str] = []
     for path in paths.resume_states:
         try:
-            return resume_point(path.read_bytes(), who=str(path)), path.name
+            return resume_point(read_plain(path, MAX_FILE_BYTES), who=str(path)), path.name
         except FileNotFoundError:
             continue
         except FileFormatError as error:
             problems += error.problems
+        except ValueError as error:
+            problems.append(f"{path} cannot be read: {error}.")
     raise FileFormatError(
         [*problems, "No resume state can be read; --overwrite sets the run aside for a new start."]
     )

@@ -147,6 +147,9 @@ def check(request: RunRequest) -> Outcome:
     except (RunLockedError, UsageError) as refusal:
         is_locked = isinstance(refusal, RunLockedError)
         return Outcome(exit_code=EXIT_LOCKED if is_locked else EXIT_USAGE, message=str(refusal))
+    except OSError as trouble:
+        message = f"The run directory cannot be read: {trouble}."
+        return Outcome(exit_code=EXIT_FAILED, message=message)
     resumes = request.resume and has_resume_state(paths)
     plans = []
 
@@ -155,10 +158,10 @@ def check(request: RunRequest) -> Outcome:
 
         from psann.run.execution.plan import describe_plan
 
-        plan = describe_plan(config, paths, resumes=resumes, only_import=request.only_import)
+        plan = describe_plan(config, paths, resumes=resumes)
         plans.append(plan)
 
-    with _warnings_as_log():
+    with _warnings_as_log(), request.imports.in_force():
         error = _guarded(make_plan)
     if error is None:
         return Outcome(exit_code=EXIT_DONE, plan=plans[0])
@@ -177,7 +180,8 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
         size_bytes = events.size_bytes
         if note is not None:
             _logger.info("%s", note)
-        error = _guarded(lambda: run(replace(context, events=events)))
+        with context.request.imports.in_force():
+            error = _guarded(lambda: run(replace(context, events=events)))
         record_ending(context, error)
         status = record.as_dict()["status"]
         end = f"{status}, exit code {exit_code_of(error)}"
@@ -294,7 +298,7 @@ def run(context: RunContext) -> None:
         from psann.run.execution.studies import run_studies
         from psann.run.execution.training import forget_training, train
 
-        targets = check_targets(config, only_import=context.request.only_import)
+        targets = check_targets(config)
         splits = read_data(config, targets)
     estimators, parent = first_estimators(config, targets, splits)
     record.update(parent=parent)

@@ -3,8 +3,8 @@
 The archive is a tar of plain files under one directory, compressed by gzip; order, times, owners
 and modes carry nothing of the machine. Its last member, `packed.json`, lists every other one with
 size and SHA-256, so that an archive that was cut ends without it. Unpacking trusts nothing: it
-writes plain files only, below a directory that did not exist, and keeps none of them unless all
-are what the list says.
+writes only files that a run has, below a directory of a run's name that did not exist, and keeps
+none of them unless all are what the list says.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ import io
 import json
 import os
 import shutil
-import stat
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from psann._digest import new_digest
 from psann.errors import FileFormatError, UsageError
-from psann.run.directory.digests import Entry, is_what
-from psann.run.directory.files import open_plain, read_plain
+from psann.run.directory.digests import Entry
+from psann.run.directory.files import MAX_JSON_BYTES, files_below, limit_of, open_plain, read_plain
 from psann.run.directory.packing import (
-    MAX_LIST_BYTES,
     SCHEMA_VERSION,
     PackingList,
     left_out_of,
     list_name,
     parse_list,
 )
-from psann.run.directory.paths import RunPaths
+from psann.run.directory.paths import RunPaths, is_run_name
 from psann.run.directory.storage import is_temporary
 
 # As for the arrays of a run: honest files compress twofold to tenfold, a bomb a thousandfold.
 _FREE_BYTES = 64 * 2**20
 _MAX_EXPANSION = 50
-_MAX_MEMBERS = 100_000
+# A file costs its header and its digest in the list, which nothing compresses to less.
+_FREE_FILES = 256
+_MIN_BYTES = 64
 _CHUNK_BYTES = 2**20
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, UnicodeError, ValueError)
 
@@ -59,7 +59,7 @@ class Packed:
     left_out: tuple[str, ...]
     """Files of the run that are not in the archive, by `--best-only`."""
     skipped: tuple[str, ...] = ()
-    """Links and the like, which no archive of ours holds."""
+    """Links and the like, and files that are none of a run's: no archive of ours holds them."""
 
 
 def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
@@ -91,7 +91,7 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
         _new_file(output) as file,
         # No name and no time in the header: nothing that is not the run's.
         gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=9, mtime=0) as packed,
-        tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
+        tarfile.open(mode="w", fileobj=packed, format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name in kept:
             entry = _add_file(archive, root / name, f"{top}/{name}")
@@ -137,8 +137,8 @@ def unpack(archive: Path, folder: Path) -> Packed:
     scratch = Path(tempfile.mkdtemp(prefix=".unpack-", suffix=".tmp", dir=folder))
     try:
         try:
-            top = _extract(archive, scratch)
-            packed = _check_extracted(scratch / top)
+            top, found = _extract(archive, scratch)
+            packed = _check_extracted(scratch / top, found)
         except _DAMAGE as error:
             raise FileFormatError(
                 f"{archive} must be an archive that pack wrote, whole: {error}. Nothing was kept; "
@@ -168,8 +168,11 @@ def _check_places(root: Path, output: Path) -> None:
     if not root.is_dir():
         raise UsageError(f"RUN must be a run directory; {root} is none.")
     name = root.resolve().name
-    if not name or not _is_text(name):
-        raise UsageError(f"RUN must have a name of its own; {str(root)!r} has none. Rename it.")
+    if not is_run_name(name):
+        raise UsageError(
+            "RUN must have a name that a run may have, letters, digits, '.', '_' and '-' after a "
+            f"letter or digit; got {name[:120]!r}. Rename the directory."
+        )
     if output.exists() or output.is_symlink():
         raise UsageError(f"-o must be a new file; {output} exists.")
     if output.resolve().is_relative_to(root.resolve()):
@@ -177,29 +180,15 @@ def _check_places(root: Path, output: Path) -> None:
 
 
 def _files_of(root: Path) -> tuple[list[str], list[str]]:
-    """Plain files by relative path, and what else there is."""
-    paths = RunPaths(root)
-    not_packed = {paths.lock, paths.packing_list}
-    names, skipped = [], []
-    for folder, folders, files in os.walk(root):
-        for name in [*folders, *files]:
-            path = Path(folder) / name
-            kind = path.lstat().st_mode
-            if stat.S_ISREG(kind) and _is_text(name):
-                if path not in not_packed and not is_temporary(name):
-                    names.append(path.relative_to(root).as_posix())
-            elif not stat.S_ISDIR(kind):
-                skipped.append(path.relative_to(root).as_posix())
-    return sorted(names), sorted(skipped)
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file name is text: one of other bytes has no name in JSON."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    """The files of a run by relative path, and what else there is."""
+    paths, names = RunPaths(root), []
+    plain, skipped = files_below(root)
+    for name in plain:
+        if paths.may_be_packed(name):
+            names.append(name)
+        elif not is_temporary(name.rpartition("/")[2]) and root / name != paths.lock:
+            skipped.append(name)
+    return [name for name in names if name != list_name()], sorted(skipped)
 
 
 def _is_essential(name: str) -> bool:
@@ -262,75 +251,96 @@ class _Digesting(io.RawIOBase):
 # --- unpacking -----------------------------------------------------------------------------------
 
 
-def _extract(path: Path, scratch: Path) -> str:
-    """Write the members below `scratch`; the name of their one directory."""
-    allowed = _FREE_BYTES + _MAX_EXPANSION * path.stat().st_size
-    tops: set[str] = set()
-    n_members = n_bytes = 0
-    # Not r|gz, by which tarfile stops at the last member and never sees the checksum behind it.
-    with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
-        for member in archive:
-            n_members += 1
-            n_bytes += member.size
-            if n_members > _MAX_MEMBERS:
-                raise ValueError(f"it holds more than {_MAX_MEMBERS:,} files")
+def _extract(path: Path, scratch: Path) -> tuple[str, dict[str, Entry]]:
+    """Write the members below `scratch`; the name of their one directory, and what they are.
+
+    Read block by block, as `pack` writes only the plainest of headers: none that extends another,
+    maps holes, or takes more than its 512 bytes. `tarfile` would follow them as far as they lead.
+    """
+    top, found, n_bytes = "", dict[str, Entry](), 0
+    with open_plain(path) as file, gzip.GzipFile(fileobj=file, mode="rb") as packed:
+        n_packed = os.fstat(file.fileno()).st_size
+        allowed = _FREE_BYTES + _MAX_EXPANSION * n_packed
+        while (member := _next_member(packed)) is not None:
+            name, n_bytes = _checked_name(member, top), n_bytes + member.size
+            if len(found) >= _FREE_FILES + n_packed // _MIN_BYTES:
+                raise ValueError(f"it holds more than {len(found):,} files")
             if n_bytes > allowed:
                 raise ValueError(
                     f"it expands to more than {allowed:,} bytes (64 MiB plus {_MAX_EXPANSION} "
                     "times its size)"
                 )
-            parts = _safe_parts(member)
-            tops.add(parts[0])
-            if len(tops) > 1:
-                raise ValueError("it holds more than one run")
-            _write(archive, member, scratch.joinpath(*parts))
-        if len(packed.read(tarfile.RECORDSIZE)) == tarfile.RECORDSIZE:
-            raise ValueError("it goes on after its last file")
-    if not tops:
+            if name in found:
+                raise ValueError(f"{name!r} is in it twice")
+            top = member.name.partition("/")[0]
+            found[name] = _write(packed, member.size, scratch / top / name)
+        _check_end(packed)
+    if not found:
         raise ValueError("it is empty")
-    return tops.pop()
+    return top, found
 
 
-def _safe_parts(member: tarfile.TarInfo) -> tuple[str, ...]:
-    """Path of a plain file below one directory; anything else is refused."""
-    name = member.name
-    if not member.isreg():
-        raise ValueError(f"{name[:80]!r} is no plain file")
-    parts = PurePosixPath(name).parts
-    is_plain = (
-        len(parts) >= 2
-        and name == "/".join(parts)
-        and all(part not in (".", "..") and "\0" not in part for part in parts)
-        and not name.startswith("/")
-        and len(name.encode()) < 4096
-    )
-    if not is_plain:
-        raise ValueError(f"the name {name[:80]!r} leads elsewhere")
-    return parts
+def _next_member(packed: gzip.GzipFile) -> tarfile.TarInfo | None:
+    """The next header, None where a block of zeros ends the archive."""
+    block = _exactly(packed, tarfile.BLOCKSIZE)
+    if not any(block):
+        return None
+    member = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+    if member.type != tarfile.REGTYPE or member.size < 0:
+        raise ValueError(f"{member.name[:80]!r} is no plain file")
+    return member
 
 
-def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    source = archive.extractfile(member)
-    if source is None:
-        raise ValueError(f"{member.name[:80]!r} has no content")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with source, target.open("xb") as file:
-            shutil.copyfileobj(source, file, _CHUNK_BYTES)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise ValueError(f"{member.name[:80]!r} is in it twice") from None
+def _checked_name(member: tarfile.TarInfo, top: str) -> str:
+    """Path of a member from the run directory; only what a run has is written anywhere."""
+    first, _, name = member.name.partition("/")
+    if not is_run_name(first) or not RunPaths(Path()).may_be_packed(name):
+        raise ValueError(f"{member.name[:120]!r} is no file of a run")
+    if top not in ("", first):
+        raise ValueError("it holds more than one run")
+    if member.size > limit_of(name):
+        raise ValueError(f"{name!r} has {member.size:,} bytes, more than {limit_of(name):,}")
+    return name
 
 
-def _check_extracted(root: Path) -> PackingList:
-    """The list of an unpacked run, after every file has been held against it."""
-    path = RunPaths(root).packing_list
-    if not path.is_file():
+def _write(packed: gzip.GzipFile, n_bytes: int, target: Path) -> Entry:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sha256, rest = new_digest(), n_bytes
+    with target.open("xb") as file:
+        while rest:
+            data = _exactly(packed, min(rest, _CHUNK_BYTES))
+            sha256.update(data)
+            file.write(data)
+            rest -= len(data)
+    if any(_exactly(packed, -n_bytes % tarfile.BLOCKSIZE)):
+        raise ValueError("there is something between its files")
+    return {"bytes": n_bytes, "sha256": sha256.hexdigest()}
+
+
+def _check_end(packed: gzip.GzipFile) -> None:
+    """Refuse what follows the end: two blocks of zeros, and more up to a whole record."""
+    n_least = packed.tell() + tarfile.BLOCKSIZE
+    n_whole = n_least + -n_least % tarfile.RECORDSIZE
+    rest = packed.read(n_whole - packed.tell() + 1)
+    if any(rest) or packed.tell() != n_whole:
+        raise ValueError("it goes on after its last file, or ends before its end")
+
+
+def _exactly(packed: gzip.GzipFile, n_bytes: int) -> bytes:
+    data = packed.read(n_bytes)
+    if len(data) != n_bytes:
+        raise ValueError("it was cut")
+    return data
+
+
+def _check_extracted(root: Path, found: dict[str, Entry]) -> PackingList:
+    """The list of an unpacked run, held against every file."""
+    if found.pop(list_name(), None) is None:
         raise ValueError("its list of files is missing: it was cut, or pack did not write it")
-    packed = parse_list(read_plain(path, MAX_LIST_BYTES))
-    others = sorted(set(_files_of(root)[0]) ^ packed.files.keys())
-    if others:
-        raise ValueError(f"{others[0][:80]!r} is not both in it and in its list")
-    for name, entry in packed.files.items():
-        if not is_what(entry, root / name):
+    packed = parse_list(read_plain(RunPaths(root).packing_list, MAX_JSON_BYTES))
+    for name in sorted(found.keys() | packed.files.keys()):
+        if name not in found or name not in packed.files:
+            raise ValueError(f"{name[:80]!r} is not both in it and in its list")
+        if found[name] != packed.files[name]:
             raise ValueError(f"{name[:80]!r} is not what its list says")
     return packed

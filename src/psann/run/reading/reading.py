@@ -88,8 +88,8 @@ class RunView:
         path = RunPaths(self.path).config_resolved
 
         def read() -> dict[str, Any]:
-            read_plain(path, MAX_BYTES)  # a user's own may come by a pipe; this may not
-            tree = read_config_file(path)
+            # A user's own may come by a pipe; this may not.
+            tree = read_config_file(path, data=read_plain(path, MAX_BYTES))
             self._found.setdefault(path.name, []).extend(tree.problems)
             return tree.values
 

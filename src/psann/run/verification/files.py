@@ -13,7 +13,7 @@ from pathlib import Path
 
 from psann._strict_json import parse_strict
 from psann.run.directory.digests import departure
-from psann.run.directory.files import MAX_FILE_BYTES, MAX_JSON_BYTES, read_plain
+from psann.run.directory.files import limit_of, read_plain
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.findings import Finding
 
@@ -47,12 +47,12 @@ class RunFiles:
         """Path from the run directory."""
         return path.relative_to(self.paths.root).as_posix()
 
-    def read(self, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
+    def read(self, name: str) -> bytes | None:
         """A file's content, None where that is missing or told as an error."""
         if name not in self.sizes:
             return None
         try:
-            return read_plain(self.paths.root / name, max_bytes)
+            return read_plain(self.paths.root / name, limit_of(name))
         except FileNotFoundError:
             return None  # a live process has just replaced it
         except (OSError, ValueError, MemoryError) as problem:
@@ -61,7 +61,7 @@ class RunFiles:
 
     def json(self, name: str) -> dict[str, object] | None:
         """The object that a file holds, None where it is missing or told as an error."""
-        data = self.read(name, MAX_JSON_BYTES)
+        data = self.read(name)
         if data is None:
             return None
         try:

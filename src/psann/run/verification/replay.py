@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from psann._imports import ImportPolicy
 from psann.errors import UsageError
-from psann.run.directory.files import MAX_LOG_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES, read_plain
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import to_json
 from psann.run.directory.rows import cells_of, split_log
@@ -30,10 +32,10 @@ class Repetition:
     """Empty if everything is the same to the bit."""
 
 
-def replay(root: Path, *, last_epochs: int) -> Repetition:
+def replay(root: Path, *, last_epochs: int, allow_import: Sequence[str] = ()) -> Repetition:
     """Train the end of a finished run again in a scratch directory and compare.
 
-    This imports and runs the loader, the reward and whatever else the configuration names.
+    This runs the loader, the reward and whatever else the configuration names.
 
     Parameters
     ----------
@@ -42,6 +44,9 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
     last_epochs : int
         How many epochs before the end the repetition must begin at least. It begins at the newest
         resume state that `--keep-checkpoints` kept so early, without one at the start.
+    allow_import : sequence of str
+        Prefixes of modules that may be imported: the configuration is the run's, which may be a
+        stranger's, so that only psann's own are without being named.
 
     Raises
     ------
@@ -70,6 +75,7 @@ def replay(root: Path, *, last_epochs: int) -> Repetition:
                 run_name="replay",
                 keep_checkpoints=paths.last.exists(),
                 resume=epoch is not None,
+                imports=ImportPolicy(allow=tuple(allow_import), is_of_a_file=True),
                 argv=("hisso-runs", "verify", "--replay", str(last_epochs)),
             )
         )
@@ -97,14 +103,14 @@ def _kept_epochs(paths: RunPaths) -> list[int]:
 def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
     """Make a run directory that is as the run's was when a killed process had kept that state."""
     state = paths.kept_state(epoch)
-    point = resume_point(state.read_bytes(), who=str(state))
+    point = resume_point(read_plain(state, MAX_FILE_BYTES), who=str(state))
     log = _log_until(paths, phase=point.furthest.phase, epoch=epoch)
     with Storage(target.root) as storage:
         storage.make_directory(target.checkpoints)
         for path in results_of(paths).values():
             if path == paths.evaluation or path.stem.startswith("best") or _epoch_of(path) > epoch:
                 continue
-            storage.put(target.checkpoints / path.name, path.read_bytes())
+            storage.put(target.checkpoints / path.name, read_plain(path, MAX_FILE_BYTES))
         storage.put(target.events, log)
         # The log of this directory: what was logged before that state may have been repeated.
         storage.put(target.last, resume_bytes(replace(point, log_bytes=len(log))))
@@ -113,7 +119,7 @@ def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
 
 def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
     """The log up to the row of one epoch, or all of it."""
-    header, lines, _ = split_log(read_plain(paths.events, MAX_LOG_BYTES))
+    header, lines, _ = split_log(read_plain(paths.events, MAX_FILE_BYTES))
     assert header is not None
     kept = [header + b"\r"]
     for line in lines:

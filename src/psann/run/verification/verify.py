@@ -15,15 +15,13 @@ from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.digests import is_entry
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
-from psann.run.directory.packing import MAX_LIST_BYTES, parse_list
+from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles, Tell
 from psann.run.verification.findings import Verdict
 from psann.run.verification.log import check_best, check_log
 from psann.run.verification.record import problems_of_record
-
-_MAX_CONFIG_BYTES = 2**20
 
 
 def verify_run(root: Path | str) -> Verdict:
@@ -118,7 +116,7 @@ class _Inspection:
     def _check_packing(self) -> None:
         """Every file of a run that came by archive is the one that was packed."""
         name = self.files.name(self.paths.packing_list)
-        data = self.files.read(name, MAX_LIST_BYTES)
+        data = self.files.read(name)
         if data is None:
             return
         try:
@@ -298,7 +296,7 @@ class _Inspection:
     def _check_config(self) -> None:
         """The resolved configuration says everything: feeding it back gives it again."""
         name = "config_resolved.yaml"
-        data = self.files.read(name, _MAX_CONFIG_BYTES)
+        data = self.files.read(name)
         if data is None:
             return
         try:
