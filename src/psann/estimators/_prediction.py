@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from psann._device import thread_count
 from psann._mapped import PASS_ROWS
+from psann._numerics import pinned_numbers
 from psann.estimators._arrays import flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
@@ -125,6 +126,7 @@ class PredictionMixin(ParametrisedEstimator):
         """Parameters and buffers in float64."""
         return {name: t.double() for name, t in self.network_.state_dict().items()}
 
+    @pinned_numbers()
     def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
         """Raw outputs, in the units of the targets.
 
@@ -147,6 +149,7 @@ class PredictionMixin(ParametrisedEstimator):
             values = self.target_scaler_.inverse_transform(values)
         return values[:, 0] if self.y_ndim_ == 1 else values
 
+    @pinned_numbers()
     def predict_actions(
         self, X: ArrayLike, *, context: ArrayLike | None = None
     ) -> NDArray[np.float64]:
@@ -180,6 +183,7 @@ class PredictionMixin(ParametrisedEstimator):
             )
         return options
 
+    @pinned_numbers()
     def evaluate_loss(
         self,
         X: ArrayLike,
@@ -224,6 +228,7 @@ class PredictionMixin(ParametrisedEstimator):
             )
         return torch.from_numpy(matrix)
 
+    @pinned_numbers()
     def evaluate_reward(
         self,
         X: ArrayLike,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from psann._numerics import FOREIGN
+from psann._process import put_back
 from psann.accounting import Initial, weight_changes
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
@@ -55,15 +57,16 @@ def judge_actions(
     """
     with torch.no_grad():
         # Copies: a user's reward that works in place must not change what comes after it.
-        value = float(
-            reward(
-                actions.clone()[None],
-                reward_context.expand_as(actions).clone()[None],
-                transition_penalty=transition_penalty,
-                initial=initial,
-                cash=cash,
+        with put_back(FOREIGN, who=f"the reward {reward.name}"):
+            value = float(
+                reward(
+                    actions.clone()[None],
+                    reward_context.expand_as(actions).clone()[None],
+                    transition_penalty=transition_penalty,
+                    initial=initial,
+                    cash=cash,
+                )
             )
-        )
         entropy = None
         if bool((actions >= 0).all()):
             entropy = float(-torch.special.xlogy(actions, actions).sum(-1).mean())

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._mapped import PASS_ROWS
+from psann._numerics import FOREIGN
+from psann._process import put_back
 from psann._seed import hashed_normal, stream_generator
 from psann.losses import Loss
 from psann.training.engine import EagerEngine, Forward
@@ -128,7 +130,7 @@ def span_outputs(forward: Forward, X: Tensor, context: Tensor | None) -> Tensor:
 
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
     """Mean loss over all rows without gradient."""
-    with torch.no_grad():
+    with torch.no_grad(), put_back(FOREIGN, who="the loss"):
         outputs = span_outputs(forward, rows.X, rows.context)
         return float(_row_losses(outputs, rows.y, loss).mean())
 
