@@ -7,16 +7,16 @@ import logging
 from pathlib import Path
 
 from psann.run.directory.columns import COLUMNS
-from psann.run.directory.log import EventsHandler
+from psann.run.directory.log import EventLog, Forwarder
 from psann.run.directory.storage import Storage, SystemCalls
 
 
-def attach(logger: logging.Logger, path: Path, calls: SystemCalls | None = None) -> EventsHandler:
+def attach(logger: logging.Logger, path: Path, calls: SystemCalls | None = None) -> EventLog:
     storage = Storage(path.parent, calls)
-    handler = EventsHandler(storage, path)
+    log = EventLog(storage, path)
     storage.close()
-    logger.addHandler(handler)
-    return handler
+    logger.addHandler(Forwarder(log.take))
+    return log
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

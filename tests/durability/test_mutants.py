@@ -24,7 +24,7 @@ from faults import (
 )
 from power_loss import Journal, assert_survives_power_loss, journal_of
 from psann.errors import FileFormatError
-from psann.run.directory.log import EventsHandler
+from psann.run.directory.log import EventLog
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.training.state import SavedState, TrainState
@@ -81,7 +81,7 @@ def test_without_rename_a_kill_is_not_survived(
 def test_without_cutting_the_log_back_a_kill_is_not_survived(
     tmp_path: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EventsHandler, "cut_back", lambda handler, size_bytes: None)
+    monkeypatch.setattr(EventLog, "cut_back", lambda handler, size_bytes: None)
     assert_kills_are_missed(tmp_path, expected)
 
 

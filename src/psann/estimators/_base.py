@@ -14,6 +14,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_random_state
 
 from psann._device import choose_threads, resolve_device, thread_count
+from psann._numerics import pinned_numbers
 from psann._seed import stream_generator
 from psann.estimators._arrays import validation_mapping
 from psann.estimators._fit_utils import (
@@ -130,6 +131,7 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         )
         return self
 
+    @pinned_numbers()
     def _fit_group(
         self,
         twins: Sequence[BasePSANNRegressor],
@@ -207,7 +209,7 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         saved: Sequence[SavedState],
     ) -> list[tuple[TrainState, FitResult]]:
         """Train every seed on episodes or on targets."""
-        with thread_count(self.threads_):
+        with pinned_numbers(), thread_count(self.threads_):
             trained = maybe_run_hisso(
                 engine,
                 prepared,

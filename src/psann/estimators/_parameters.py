@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import (
 )
 
 from psann._imports import import_object
+from psann._numerics import guarded
 from psann.estimators._arrays import DataFormat
 from psann.estimators._options import read_options, read_schedule
 from psann.estimators._scaling import SCALERS
@@ -184,8 +185,7 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
     def _loss(self) -> Loss:
         """The loss by name, import path, or as given."""
         if callable(self.loss):
-            function: Loss = self.loss
-            return function
+            return guarded(self.loss, who="loss")
         if self.loss in LOSSES:
             return LOSSES[self.loss]
         if "." not in self.loss and ":" not in self.loss:
@@ -194,4 +194,4 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
                 f"{self.loss!r}."
             )
         imported: Loss = import_object(self.loss, who="loss")
-        return imported
+        return guarded(imported, who=f"loss {self.loss}")

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from psann._device import thread_count
+from psann._numerics import pinned_numbers
 from psann.estimators._arrays import flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
@@ -131,6 +132,7 @@ class PredictionMixin(ParametrisedEstimator):
     def _device(self) -> torch.device:
         return next(self.network_.parameters()).device
 
+    @pinned_numbers()
     def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
         """Raw outputs, in the units of the targets.
 
@@ -153,6 +155,7 @@ class PredictionMixin(ParametrisedEstimator):
             values = self.target_scaler_.inverse_transform(values)
         return values[:, 0] if self.y_ndim_ == 1 else values
 
+    @pinned_numbers()
     def predict_actions(
         self, X: ArrayLike, *, context: ArrayLike | None = None
     ) -> NDArray[np.float64]:
@@ -186,6 +189,7 @@ class PredictionMixin(ParametrisedEstimator):
             )
         return options
 
+    @pinned_numbers()
     def evaluate_loss(
         self,
         X: ArrayLike,
@@ -230,6 +234,7 @@ class PredictionMixin(ParametrisedEstimator):
             )
         return torch.from_numpy(matrix)
 
+    @pinned_numbers()
     def evaluate_reward(
         self,
         X: ArrayLike,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._imports import import_object
+from psann._numerics import FOREIGN
+from psann._process import put_back
 from psann.hisso.options import HISSOOptions
 from psann.hisso.rewards import Reward, resolve_reward
 
@@ -99,7 +101,8 @@ def _extracted(X: Floats | None, hisso: HISSOOptions) -> NDArray[np.float64]:
     if isinstance(extractor, str):
         extractor = import_object(extractor, who="hisso.context_extractor")
     assert extractor is not None and X is not None
-    result = extractor(torch.tensor(X)[None])
+    with put_back(FOREIGN, who="hisso.context_extractor"):
+        result = extractor(torch.tensor(X)[None])
     array = np.asarray(result.detach().cpu() if isinstance(result, Tensor) else result)
     if array.ndim != 3 or array.shape[:2] != (1, len(X)):
         raise ValueError(

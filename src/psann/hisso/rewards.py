@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from psann._imports import import_object
+from psann._numerics import guarded
 from psann.accounting import (
     Initial,
     gross_growth,
@@ -293,9 +294,10 @@ def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Rew
         target, kwargs = spec["target"], dict(spec.get("kwargs") or {})
     name, function = _named_function(target)
     parameters = _checked_signature(name, function, kwargs)
+    bound = functools.partial(function, **kwargs) if kwargs else function
     return Reward(
         name=name,
-        function=functools.partial(function, **kwargs) if kwargs else function,
+        function=bound if name in REWARDS else guarded(bound, who=f"hisso.reward {name}"),
         needs_targets=function is negative_mse,
         needs_prices=function in REWARDS.values() and function is not negative_mse,
         needs_weights="cash" in parameters,

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from psann._numerics import FOREIGN
+from psann._process import put_back
 from psann._seed import update_keys
 from psann.errors import DivergedError
 from psann.training.divergence import count_refused, phase_name
@@ -320,13 +322,14 @@ def _run_launches(
     while (first := group[0].updates_in_epoch) < n_updates:
         part = draws.part(first, per_launch)
         started = time.perf_counter()
-        launched = engine.launch_group(
-            [state.carry for state in group],
-            phase.objective,
-            indices=part.indices,
-            keys=part.keys,
-            lr=lr,
-        )
+        with put_back(FOREIGN, who="the reward, the loss or the network"):
+            launched = engine.launch_group(
+                [state.carry for state in group],
+                phase.objective,
+                indices=part.indices,
+                keys=part.keys,
+                lr=lr,
+            )
         step_s += time.perf_counter() - started
         for s, (state, (carry, statistics)) in enumerate(zip(group, launched, strict=True)):
             state.carry = carry

@@ -20,7 +20,7 @@ from foreign import FORMULAS
 from psann.errors import FileFormatError
 from psann.run import directory
 from psann.run.directory.columns import COLUMNS, EVENTS
-from psann.run.directory.log import EventsHandler, log_event
+from psann.run.directory.log import EventLog, Forwarder, log_event
 from psann.run.directory.storage import Storage, SystemCalls
 
 HOSTILE = [
@@ -161,12 +161,12 @@ def test_seq_rises_by_one_and_elapsed_time_by_the_clock(tmp_path: Path) -> None:
     time_s = [50.0]
     logger = logging.Logger("alone")
     with Storage(tmp_path) as storage:
-        handler = EventsHandler(storage, tmp_path / "events.csv", clock=lambda: time_s[0])
-    logger.addHandler(handler)
+        log = EventLog(storage, tmp_path / "events.csv", clock=lambda: time_s[0])
+    logger.addHandler(Forwarder(log.take))
     for _ in range(3):
         time_s[0] += 1.5
         logger.info("x")
-    handler.close()
+    log.close()
     rows = read_rows(tmp_path / "events.csv")
     assert [row["seq"] for row in rows] == ["1", "2", "3"]
     assert [row["elapsed_s"] for row in rows] == ["1.5", "3.0", "4.5"]
@@ -174,11 +174,11 @@ def test_seq_rises_by_one_and_elapsed_time_by_the_clock(tmp_path: Path) -> None:
 
 def test_existing_file_is_continued_under_its_header(logger: logging.Logger, path: Path) -> None:
     for text in ("one", "two"):
-        handler = attach(logger, path)
+        log = attach(logger, path)
         logger.info(text)
-        assert handler.size_bytes == path.stat().st_size
-        logger.removeHandler(handler)
-        handler.close()
+        assert log.size_bytes == path.stat().st_size
+        logger.handlers.clear()
+        log.close()
     assert [(row["seq"], row["message"]) for row in read_rows(path)] == [("1", "one"), ("2", "two")]
 
 
@@ -186,11 +186,11 @@ def test_existing_file_is_continued_under_its_header(logger: logging.Logger, pat
 def test_torn_last_row_is_cut_when_the_file_is_continued(
     keep: int, logger: logging.Logger, path: Path
 ) -> None:
-    handler = attach(logger, path)
+    log = attach(logger, path)
     logger.info("one")
     logger.info("two")
-    logger.removeHandler(handler)
-    handler.close()
+    logger.handlers.clear()
+    log.close()
     path.write_bytes(path.read_bytes()[:keep])
     n_whole = max(0, path.read_bytes().count(b"\n") - 1)
     attach(logger, path)
@@ -203,7 +203,7 @@ def test_torn_last_row_is_cut_when_the_file_is_continued(
 def test_file_with_other_columns_is_refused_and_kept(path: Path) -> None:
     path.write_bytes(b"a,b\r\n1,2\r\n")
     with Storage(path.parent) as storage, pytest.raises(FileFormatError, match=r"events\.csv"):
-        EventsHandler(storage, path)
+        EventLog(storage, path)
     assert path.read_bytes() == b"a,b\r\n1,2\r\n"
 
 
@@ -225,15 +225,15 @@ def test_full_disk_stops_whoever_logs_and_leaves_whole_rows(
     assert [row["message"] for row in read_rows(path)] == ["one"]
 
 
-def test_flush_waits_for_the_disk(logger: logging.Logger, path: Path) -> None:
+def test_sync_waits_for_the_disk(logger: logging.Logger, path: Path) -> None:
     calls = SystemCalls()
     synced = []
     calls.fsync = lambda fd: synced.append(fd)
-    handler = attach(logger, path, calls)
+    log = attach(logger, path, calls)
     synced.clear()
     logger.info("one")
     assert synced == []
-    handler.flush()
+    log.sync()
     assert len(synced) == 1
 
 

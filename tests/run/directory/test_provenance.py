@@ -15,15 +15,14 @@ from psann.run.directory.storage import Storage
 SECRET = "hunter2"
 
 
-def test_a_start_says_versions_machine_process_and_facts() -> None:
-    entry = describe_start(["hisso-log-run", "--seed", "1"], {"device": "cpu", "threads": 1})
+def test_a_start_says_versions_machine_and_process() -> None:
+    entry = describe_start(["hisso-log-run", "--seed", "1"])
     assert entry["argv"] == ["hisso-log-run", "--seed", "1"]
     assert entry["versions"]["python"] == sys.version.split()[0]
     assert {"psann", "torch", "numpy", "scikit-learn"} <= entry["versions"].keys()
     assert None not in entry["versions"].values()
     assert entry["machine"]["host"] == os.uname().nodename
     assert entry["process"] == {"pid": os.getpid(), "boot_id": boot_id()}
-    assert (entry["device"], entry["threads"]) == ("cpu", 1)
     json.dumps(entry, allow_nan=False)
 
 
@@ -32,15 +31,15 @@ def test_only_allowed_environment_variables_are_recorded(monkeypatch: pytest.Mon
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     monkeypatch.setenv("MY_PRIVATE_THING", SECRET)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    entry = describe_start([], {})
+    entry = describe_start([])
     assert entry["environment"]["OMP_NUM_THREADS"] == "3"
     assert entry["environment"]["SLURM_JOB_ID"] == "77"
     assert "CUDA_VISIBLE_DEVICES" not in entry["environment"]
     assert SECRET not in json.dumps(entry)
 
 
-def test_argument_list_and_facts_are_masked() -> None:
-    entry = describe_start([f"--set=data.kwargs.token={SECRET}"], {"dsn": SECRET})
+def test_argument_list_is_masked() -> None:
+    entry = describe_start([f"--set=data.kwargs.token={SECRET}"])
     assert SECRET not in json.dumps(entry)
 
 
@@ -58,9 +57,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_commit_and_changes_of_the_repository_are_recorded(repository: Path) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     (repository / "untracked").touch()
-    assert describe_start([], {})["git"] == {"commit": commit.strip(), "dirty": False}
+    assert describe_start([])["git"] == {"commit": commit.strip(), "dirty": False}
     (repository / "a.txt").write_text("two")
-    assert describe_start([], {})["git"] == {"commit": commit.strip(), "dirty": True}
+    assert describe_start([])["git"] == {"commit": commit.strip(), "dirty": True}
 
 
 def test_looking_at_a_repository_runs_nothing_that_it_names(repository: Path) -> None:
@@ -68,7 +67,7 @@ def test_looking_at_a_repository_runs_nothing_that_it_names(repository: Path) ->
     trap.write_text(f"#!/bin/sh\ntouch {repository}/sprung\n")
     trap.chmod(0o755)
     subprocess.run(["git", "config", "core.fsmonitor", str(trap)], check=True)
-    assert describe_start([], {})["git"] is not None
+    assert describe_start([])["git"] is not None
     assert not (repository / "sprung").exists()
 
 
@@ -90,7 +89,7 @@ def test_missing_git_is_recorded_as_nothing(
         monkeypatch.chdir(gone)
         gone.rmdir()
     try:
-        assert describe_start([], {})["git"] == expected
+        assert describe_start([])["git"] == expected
     finally:
         monkeypatch.chdir(tmp_path)
 

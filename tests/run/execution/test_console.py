@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from psann.run.directory.log import Forwarder
 from psann.run.execution.console import ConsoleProgress
 from psann.training.history import Decision, EpochRecord
 
@@ -220,7 +221,7 @@ def test_bar_ends_when_training_breaks_off() -> None:
 def test_log_lines_appear_above_the_bar(logger: logging.Logger) -> None:
     stream = Terminal()
     console = ConsoleProgress(stream)
-    logger.addHandler(console.handler)
+    logger.addHandler(Forwarder(console.take))
     console.on_phase_start(Phase())
     console.on_epoch(epoch(1), Phase())
     logger.info("a line with [bold]brackets[/bold]")
@@ -235,7 +236,7 @@ def test_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_log_records_from_info_up_are_shown(logger: logging.Logger) -> None:
     stream = io.StringIO()
-    logger.addHandler(ConsoleProgress(stream).handler)
+    logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.debug("hidden")
     logger.info("shown %d", 1)
     logger.warning("two\nlines")
@@ -253,7 +254,7 @@ def test_decision_is_left_to_the_log_record() -> None:
 def test_quiet_shows_warnings_only(logger: logging.Logger) -> None:
     for stream in (io.StringIO(), Terminal()):
         console = ConsoleProgress(stream, quiet=True)
-        logger.addHandler(console.handler)
+        logger.addHandler(Forwarder(console.take))
         logger.info("hidden")
         assert train(stream, quiet=True) == ""
         logger.warning("shown")
@@ -265,20 +266,20 @@ def test_colour_only_on_a_terminal_that_wants_it(
     logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = Terminal()
-    logger.addHandler(ConsoleProgress(stream).handler)
+    logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.warning("careful")
     assert stream.getvalue().startswith("\x1b[33m")
     logger.handlers.clear()
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-    logger.addHandler(ConsoleProgress(stream).handler)
+    logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.warning("careful")
     assert "\x1b" not in stream.getvalue()
 
 
 def test_message_can_neither_command_the_terminal_nor_leak_a_secret(logger: logging.Logger) -> None:
     stream = Terminal()
-    logger.addHandler(ConsoleProgress(stream).handler)
+    logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.info("\x1b]0;title\x07 \x9b2J \r token=hunter2")
     assert stream.getvalue()[8:] == " INFO \\x1b]0;title\\x07 \\x9b2J \\r token=***\n"
 
@@ -295,7 +296,7 @@ class Broken(io.StringIO):
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "EIO"), ValueError("closed")])
 def test_console_that_is_gone_never_ends_a_run(error: Exception, logger: logging.Logger) -> None:
     stream = Broken(error)
-    logger.addHandler(ConsoleProgress(stream).handler)
+    logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.info("x")
     train(stream)
 
@@ -308,14 +309,14 @@ def test_closed_or_missing_console_is_silence(
     ConsoleProgress(closed).on_epoch(epoch(1), Phase())
     monkeypatch.setattr(sys, "stderr", None)
     monkeypatch.setattr(sys, "stdout", None)
-    logger.addHandler(ConsoleProgress().handler)
+    logger.addHandler(Forwarder(ConsoleProgress().take))
     logger.info("x")
 
 
 def test_ascii_console_gets_escapes_for_what_it_cannot_show(logger: logging.Logger) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    logger.addHandler(ConsoleProgress(stream).handler)
+    logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.info("größe")
     stream.flush()
     assert raw.getvalue().endswith(b"INFO gr\\xf6\\xdfe\n")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from psann._digest import sha256_of_file
 from psann._imports import import_object
+from psann._process import put_back
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
 from psann.run.config.errors import in_order_of_the_file
 from psann.run.config.model import RunConfig
@@ -233,9 +234,12 @@ class _Search:
     def _import(self, target: str | None, path: tuple[str, ...]) -> Any:
         if target is None:
             return None
+        from psann._numerics import FOREIGN
+
         who = f"{self.config.where(*path)}: {'.'.join(path)}"
         try:
-            return import_object(target, who=who)
+            with put_back(FOREIGN, who=f"importing {target}"):
+                return import_object(target, who=who)
         except ImportTargetError as error:
             self.problems.extend(error.problems)
             return None

@@ -14,6 +14,7 @@ import numpy as np
 from psann._digest import new_digest, sha256_of
 from psann._mapped import is_mapped, memory_bytes
 from psann._npz import Array, NpzContent, read_npz
+from psann._process import put_back
 from psann.errors import DataError
 from psann.run.data.checks import find_problems
 from psann.run.data.doubts import find_doubts
@@ -158,7 +159,10 @@ def _read(data: DataSource) -> NpzContent:
 
 
 def _call(load_function: Callable[..., object], data: DataSource) -> dict[str, object]:
-    result = load_function(**data.kwargs)
+    from psann._numerics import FOREIGN
+
+    with put_back(FOREIGN, who=f"data.loader {data.loader}"):
+        result = load_function(**data.kwargs)
     if not isinstance(result, Mapping):
         size = f" of {len(result)} items" if isinstance(result, (tuple, list)) else ""
         raise DataError(

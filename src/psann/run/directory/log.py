@@ -6,6 +6,9 @@ where needed; UTF-8. Text is made safe in three steps: control characters become
 spreadsheet would run as a formula gets a leading apostrophe. Numbers are written so that reading
 them back gives the same bits. None is an empty cell; NaN and infinities are too, and the message
 names them.
+
+Rows do not travel through the loggers of the standard library, which any code may silence or close:
+`log_event` hands them to whoever listens by `listening`.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ import csv
 import itertools
 import logging
 import math
+import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -36,6 +41,53 @@ from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
+# Not the record's own: `logging.addLevelName` may have put colours into it.
+_LEVELS = {
+    number: logging.getLevelName(number)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+}
+
+Listener = Callable[[logging.LogRecord], None]
+_listeners: list[Listener] = []
+# A process that user code forks off has no part in the run.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_listeners.clear)
+
+
+@contextmanager
+def listening(*listeners: Listener) -> Iterator[None]:
+    """Hand every record of a run, and what others log below `psann`, to listeners."""
+    logger, handler = logging.getLogger("psann"), Forwarder(*listeners)
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(handler)
+    _listeners.extend(listeners)
+    try:
+        yield
+    finally:
+        del _listeners[-len(listeners) :]
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+class Forwarder(logging.Handler):
+    """Hands the records of a logger on; it has nothing that `logging.shutdown` could close."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        super().__init__(logging.DEBUG)
+        self._listeners = listeners
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record to every listener; the errors of a listener propagate."""
+        for listener in self._listeners:
+            listener(record)
+
+
+def level_name(record: logging.LogRecord) -> str:
+    """Name of the level, whatever the process calls it."""
+    return _LEVELS.get(record.levelno, record.levelname)
 
 
 def log_event(logger: logging.Logger, level: int, event: str, message: str, **columns: Any) -> None:
@@ -57,12 +109,12 @@ def log_event(logger: logging.Logger, level: int, event: str, message: str, **co
     unknown = [name for name in columns if name not in COLUMNS or name in _OWN]
     if event not in EVENTS or unknown:
         raise KeyError(f"events.csv has no event {event!r} or no columns {unknown}")
-    if logger.isEnabledFor(level):
-        # Not `logger.log`, which walks up the stack to find this very line.
-        extra = {"event": {"event": event, **columns}}
-        record = logger.makeRecord(
-            logger.name, level, __file__, 0, "%s", (message,), None, extra=extra
-        )
+    # Not by the logger, which may be switched off, and would walk up the stack to find this line.
+    record = logging.LogRecord(logger.name, level, __file__, 0, "%s", (message,), None)
+    record.event = {"event": event, **columns}
+    for listener in _listeners:
+        listener(record)
+    if not _listeners and logger.isEnabledFor(level):
         logger.handle(record)
 
 
@@ -73,7 +125,7 @@ class _Echo:
         return row
 
 
-class CsvFormatter(logging.Formatter):
+class CsvFormatter:
     """Turns a log record into one row; numbers the rows and times them.
 
     Parameters
@@ -91,7 +143,6 @@ class CsvFormatter(logging.Formatter):
         first_seq: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__()
         self._columns = columns
         self._seq = itertools.count(first_seq)
         self._clock = clock
@@ -110,7 +161,7 @@ class CsvFormatter(logging.Formatter):
             "seq": str(next(self._seq)),
             "time_utc": utc_text(record.created),
             "elapsed_s": repr(round(self._clock() - self._start_s, 6)),
-            "level": safe_cell(record.levelname),
+            "level": safe_cell(level_name(record)),
             "event": values["event"],
             "message": safe_cell(message),
         }
@@ -120,12 +171,12 @@ class CsvFormatter(logging.Formatter):
     def _message(self, record: logging.LogRecord) -> str:
         message = message_of(record)
         if record.exc_info:
-            message += "\n" + self.formatException(record.exc_info)
+            message += "\n" + logging.Formatter().formatException(record.exc_info)
         return message
 
 
-class EventsHandler(logging.Handler):
-    """Appends every record to `events.csv`; attach it to the logger `psann` at DEBUG.
+class EventLog:
+    """Appends every record to `events.csv`.
 
     An existing file is continued: its header is kept, a last row that a killed process tore is
     cut, and `seq` goes on.
@@ -142,14 +193,14 @@ class EventsHandler(logging.Handler):
 
     Notes
     -----
-    The standard library prints the errors of its handlers and goes on. Here they propagate to
-    whoever logs: a run whose log cannot be written must not look like one that can.
+    The standard library prints the errors of its handlers and goes on, and closes them when asked
+    by anyone. Here errors propagate to whoever logs, and only the run closes its log: a run whose
+    log cannot be written must not look like one that can.
     """
 
     def __init__(
         self, storage: Storage, path: Path, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        super().__init__(logging.DEBUG)
         self._file = storage.append(path)
         self._clock = clock
         self._prepare()
@@ -180,17 +231,16 @@ class EventsHandler(logging.Handler):
         """Length of the file: all rows so far."""
         return self._file.size_bytes
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def take(self, record: logging.LogRecord) -> None:
         """Append the record's row in one write."""
-        self._file.write(self.format(record).encode())
+        self._file.write(self._formatter.format(record).encode())
 
-    def flush(self) -> None:
+    def sync(self) -> None:
         """Wait until the disk holds every row."""
         self._file.sync()
 
     def close(self) -> None:
         """Sync and close the file."""
-        super().close()
         self._file.close()
 
     def _prepare(self) -> None:
@@ -209,8 +259,7 @@ class EventsHandler(logging.Handler):
                 "line is another. Move the run directory away and start anew."
             )
         self._columns = columns
-        formatter = CsvFormatter(columns=columns, first_seq=len(lines) + 1, clock=self._clock)
-        self.setFormatter(formatter)
+        self._formatter = CsvFormatter(columns=columns, first_seq=len(lines) + 1, clock=self._clock)
 
     def _read(self) -> tuple[bytes | None, list[bytes], bytes]:
         return split_log(read_plain(self._file.path, MAX_FILE_BYTES))

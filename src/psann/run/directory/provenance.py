@@ -34,19 +34,14 @@ _ENVIRONMENT = (
 _GIT_TIMEOUT_S = 2.0
 
 
-def describe_start(argv: Sequence[str], facts: Mapping[str, object]) -> dict[str, object]:
+def describe_start(argv: Sequence[str]) -> dict[str, object]:
     """Describe one start of a run; nothing in here can make the run fail.
-
-    Parameters
-    ----------
-    facts : mapping
-        What only the runner knows: device, threads, deterministic flags, digests of the data.
 
     Returns
     -------
     dict
-        Argument list, versions, code, machine, process, the allowed environment variables, and
-        the facts; secrets masked.
+        Argument list, versions, code, machine, process and the allowed environment variables;
+        secrets masked.
     """
     entry = {
         "started_utc": utc_text(time.time()),
@@ -61,7 +56,6 @@ def describe_start(argv: Sequence[str], facts: Mapping[str, object]) -> dict[str
         },
         "process": {"pid": os.getpid(), "boot_id": boot_id()},
         "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-        **facts,
     }
     masked: dict[str, object] = mask_secrets(entry)
     return masked

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from psann._text import clock_text, escape_controls, labelled, mask_secrets, message_of
+from psann.run.directory.log import level_name
 from psann.run.terminal import CarefulStream, is_terminal, rich_console
 from psann.training.history import Decision, EpochRecord
 
@@ -48,17 +49,12 @@ class PhaseState(Protocol):
 
 
 class ConsoleProgress:
-    """Observer and log handler of a run's console.
+    """Observer of a run's console, which also shows its log.
 
     Parameters
     ----------
     clock : callable
         Monotonic seconds.
-
-    Attributes
-    ----------
-    handler : logging.Handler
-        Shows records from INFO up (quiet: WARNING) above the bar; attach it to `psann`.
     """
 
     def __init__(
@@ -71,8 +67,7 @@ class ConsoleProgress:
         self._stream = CarefulStream(sys.stderr if stream is None else stream)
         self._quiet = quiet
         self._clock = clock
-        self.handler: logging.Handler = _LineHandler(self._write_line, is_tty=self._is_tty)
-        self.handler.setLevel(logging.WARNING if quiet else logging.INFO)
+        self._has_colour = self._is_tty and not os.environ.get("NO_COLOR")
         self._bar: _Bar | None = None
         self._started_s = clock()
         self._first_epoch = 0
@@ -145,7 +140,7 @@ class ConsoleProgress:
             self._bar.move(record.epoch, figures)
         elif not self._quiet:
             parts = [f"{record.phase} {record.epoch}/{record.epochs_total}", *figures]
-            self._write_line(f"{time.strftime('%H:%M:%S')} INFO {_GAP.join(parts)}")
+            self._write_line(f"{_clock(time.time())} INFO {_GAP.join(parts)}")
         self._shown_s, self._shown_epoch, self._hidden = time_s, record.epoch, []
 
     def _figures(self, records: Sequence[EpochRecord], time_s: float) -> list[str]:
@@ -172,6 +167,19 @@ class ConsoleProgress:
             parts.append(f"{record.episodes_per_s:,.0f} episodes/s")
         parts.append(f"lr {record.lr:.2g}")
         return [part for part in parts if part]
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Show a record from INFO up (quiet: WARNING): `HH:MM:SS LEVEL message`, above the bar."""
+        if record.levelno < (logging.WARNING if self._quiet else logging.INFO):
+            return
+        text = f"{_clock(record.created)} {level_name(record)} {message_of(record)}"
+        if record.exc_info:
+            text += "\n" + logging.Formatter().formatException(record.exc_info)
+        # A message may hold anything; only line ends reach the terminal as they are.
+        text = "\n".join(escape_controls(line) for line in mask_secrets(text).split("\n"))
+        if self._has_colour and record.levelno in _COLOURS:
+            text = f"{_COLOURS[record.levelno]}{text}\x1b[0m"
+        self._write_line(text)
 
     def _write_line(self, line: str) -> None:
         if self._bar is not None:
@@ -234,23 +242,8 @@ class _Bar:
         self._progress.stop()
 
 
-class _LineHandler(logging.Handler):
-    """Writes `HH:MM:SS LEVEL message`, coloured on a terminal."""
-
-    def __init__(self, write_line: Callable[[str], None], *, is_tty: bool) -> None:
-        super().__init__()
-        self._write_line = write_line
-        self._has_colour = is_tty and not os.environ.get("NO_COLOR")
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        whole = {**record.__dict__, "msg": message_of(record), "args": None}
-        lines = mask_secrets(self.format(logging.makeLogRecord(whole))).split("\n")
-        # A message may hold anything; only line ends reach the terminal as they are.
-        text = "\n".join(escape_controls(line) for line in lines)
-        if self._has_colour and record.levelno in _COLOURS:
-            text = f"{_COLOURS[record.levelno]}{text}\x1b[0m"
-        self._write_line(text)
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def _mean_and_range(label: str, values: Sequence[float | None]) -> str:

@@ -9,7 +9,7 @@ from psann._imports import OF_THE_USER, ImportPolicy
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.fields import Record
-from psann.run.directory.log import EventsHandler
+from psann.run.directory.log import EventLog
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
@@ -66,7 +66,7 @@ class RunContext:
     console: ConsoleProgress
     resumes: bool
     """Whether there is a resume state to go on from."""
-    events: EventsHandler | None = None
+    events: EventLog | None = None
     """The log, while it is open."""
 
 

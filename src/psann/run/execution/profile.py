@@ -100,9 +100,8 @@ class ProfileObserver(Observer):
             self._recording.close()
             self._recording = None
         if not self.shares:
-            _logger.warning(
-                "--profile recorded nothing: training ended within its first two launches"
-            )
+            told = "--profile recorded nothing: training ended within its first two launches"
+            log_event(_logger, logging.WARNING, "log", told)
 
     def timing(self, timing: Mapping[str, float]) -> dict[str, Any]:
         """Seconds of training by part, for the field `profile` of `timing`.

@@ -9,11 +9,12 @@ import logging
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from psann._process import LENT, put_back
 from psann.errors import (
     ConfigError,
     RunLockedError,
@@ -21,12 +22,14 @@ from psann.errors import (
     UsageError,
 )
 from psann.run.config.load import config_sha256
+from psann.run.config.model import RunConfig
 from psann.run.directory.checkpoints import remove_leftovers
 from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.lock import check_lock
-from psann.run.directory.log import EventsHandler, log_event
+from psann.run.directory.log import EventLog, listening, log_event
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths, default_run_name
+from psann.run.directory.provenance import describe_start
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import (
@@ -179,7 +182,7 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     with _logging_to(context.console, context.storage, paths) as events:
         size_bytes = events.size_bytes
         if note is not None:
-            _logger.info("%s", note)
+            log_event(_logger, logging.INFO, "log", note)
         with context.request.imports.in_force():
             error = _guarded(lambda: run(replace(context, events=events)))
         record_ending(context, error)
@@ -216,28 +219,20 @@ def _guarded(action: Callable[[], None]) -> BaseException | None:
 
 
 @contextmanager
-def _logging_to(
-    console: ConsoleProgress, storage: Storage, paths: RunPaths
-) -> Iterator[EventsHandler]:
+def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> Iterator[EventLog]:
     """Send the log of psann, and Python's warnings, to the console and to `events.csv`."""
-    events = EventsHandler(storage, paths.events)
-    console.handler.addFilter(_is_news)
-    logger = logging.getLogger("psann")
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.addHandler(console.handler)
-    logger.addHandler(events)
-    try:
-        with _warnings_as_log():
-            yield events
-    finally:
-        logger.removeHandler(console.handler)
-        logger.removeHandler(events)
-        logger.setLevel(level)
-        logger.propagate = propagate
-        console.close()
-        events.close()
+
+    def show(record: logging.LogRecord) -> None:
+        if _is_news(record):
+            console.take(record)
+
+    with ExitStack() as until_done:
+        events = EventLog(storage, paths.events)
+        until_done.callback(events.close)
+        until_done.callback(console.close)
+        until_done.enter_context(listening(show, events.take))
+        until_done.enter_context(_warnings_as_log())
+        yield events
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -250,7 +245,7 @@ def _warnings_as_log() -> Iterator[None]:
     """Log Python's warnings by what they say; where in our code they arose helps no user."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        _logger.warning("%s", message)
+        log_event(_logger, logging.WARNING, "log", str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
@@ -274,7 +269,7 @@ def run(context: RunContext) -> None:
     TrainingInterrupted
         If a signal or the time limit asked for it; the best epoch so far is kept.
     """
-    record, stop = context.record, context.stop
+    record = context.record
     record.update(phase="setup")
     config = context.request.load_config()
     record.update(
@@ -282,22 +277,32 @@ def run(context: RunContext) -> None:
         seed=config.seed,
         config_sha256=config_sha256(config),
     )
-    start = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
-    log_event(_logger, logging.INFO, "run_start", start, seed=config.seed)
+    what = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
+    log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)
     for note in config.recorded.notes:
         log_event(_logger, logging.INFO, "config", note)
-
-    with stop.at_once():
+    # Before code of the user's may change what it tells.
+    start = describe_start(context.request.argv)
+    with context.stop.at_once():
         # The configuration is valid: from here on torch is worth its seconds.
-        _logger.info("loading torch and scikit-learn")
-        from psann.run.config.targets import check_targets
-        from psann.run.execution.judging import judge
-        from psann.run.execution.parent import first_estimators
-        from psann.run.execution.resume import run_identity
-        from psann.run.execution.setup import read_data, take_up, write_setup
-        from psann.run.execution.studies import run_studies
-        from psann.run.execution.training import forget_training, train
+        log_event(_logger, logging.INFO, "log", "loading torch and scikit-learn")
+        import psann.run.execution.studies  # noqa: F401 (brings all of them)
+    with put_back(LENT, who="code that the configuration names"):
+        _work(context, config, start)
 
+
+def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> None:
+    """Import, load, train and judge."""
+    from psann.run.config.targets import check_targets
+    from psann.run.execution.judging import judge
+    from psann.run.execution.parent import first_estimators
+    from psann.run.execution.resume import run_identity
+    from psann.run.execution.setup import read_data, take_up, write_setup
+    from psann.run.execution.studies import run_studies
+    from psann.run.execution.training import forget_training, train
+
+    record = context.record
+    with context.stop.at_once():
         targets = check_targets(config)
         splits = read_data(config, targets)
     estimators, parent = first_estimators(config, targets, splits)
@@ -306,13 +311,14 @@ def run(context: RunContext) -> None:
         config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
     )
     point = take_up(context, identity) if context.resumes else None
-    write_setup(context, config, targets, splits)
+    write_setup(context, config, targets, splits, start=start)
     status, results = "completed", None
     if config.mode != "evaluate":
         results = train(context, config, estimators, splits, identity=identity, point=point)
         status = "early_stopped" if all(result.stopped_early for result in results) else status
     elif context.request.profile:
-        _logger.warning("--profile has no effect: mode evaluate does not train")
+        told = "--profile has no effect: mode evaluate does not train"
+        log_event(_logger, logging.WARNING, "log", told)
     record.update(phase="evaluation")
     record.update(**judge(context, config, estimators, splits, results=results))
     judged = record.as_dict()

@@ -7,6 +7,7 @@ import math
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from psann.run.config.targets import ResolvedTargets
 from psann.run.data.requirements import SPLITS, DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
-from psann.run.directory.provenance import describe_start, save_start
+from psann.run.directory.provenance import save_start
 from psann.run.execution.context import RunContext
 from psann.run.execution.figures import judging_cost
 from psann.run.execution.resume import (
@@ -151,9 +152,20 @@ def _problems_of_training(
 
 
 def write_setup(
-    context: RunContext, config: RunConfig, targets: ResolvedTargets, splits: DataSplits
+    context: RunContext,
+    config: RunConfig,
+    targets: ResolvedTargets,
+    splits: DataSplits,
+    *,
+    start: Mapping[str, Any],
 ) -> None:
-    """Write, before training, what the run is and where it runs."""
+    """Write, before training, what the run is and where it runs.
+
+    Parameters
+    ----------
+    start : mapping
+        What `describe_start` told before any code of the user's was called.
+    """
     hardware = hardware_facts(resolve_device(config.device))
     resolved = dump_resolved(
         config,
@@ -165,8 +177,7 @@ def write_setup(
         "device": hardware,
         "data": {"sha256": splits.sha256, "keys": dict(splits.key_sha256)},
     }
-    start = describe_start(context.request.argv, facts)
-    save_start(context.storage, context.paths.provenance, start)
+    save_start(context.storage, context.paths.provenance, {**start, **facts})
     is_hisso = config.hisso.enabled
     context.record.update(
         device=hardware["device"],

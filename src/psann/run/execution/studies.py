@@ -144,7 +144,7 @@ class StudyRoom:
         """Write down that a study is done, and how long the log is by now."""
         events = self._context.events
         assert events is not None
-        events.flush()  # the log first: the state vouches for its length
+        events.sync()  # the log first: the state vouches for its length
         done = tuple(dict.fromkeys((*self._point.done, name)))
         self._point = replace(self._point, done=done, log_bytes=events.size_bytes)
         self._checkpoints.save_last(resume_bytes(self._point), epoch=self._epoch)

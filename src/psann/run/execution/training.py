@@ -14,7 +14,7 @@ from psann.estimators.seeds import fit_together
 from psann.run.config.model import RunConfig
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
-from psann.run.directory.log import EventsHandler
+from psann.run.directory.log import EventLog
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
 from psann.run.execution.figures import best_figures_of
@@ -94,11 +94,11 @@ def _resume_state(
     group: Sequence[TrainState],
     *,
     identity: RunIdentity,
-    events: EventsHandler,
+    events: EventLog,
     done: tuple[str, ...],
 ) -> bytes:
     """The file from which all seeds can go on."""
-    events.flush()  # the log first: the state vouches for its length
+    events.sync()  # the log first: the state vouches for its length
     saved = tuple(state.state_dict() for state in group)
     return resume_bytes(
         ResumePoint(saved=saved, identity=identity, log_bytes=events.size_bytes, done=done)

@@ -1,0 +1,131 @@
+"""Settings of torch, NumPy and scikit-learn that numbers depend on: pinned while we compute.
+
+Whatever a caller, a loader or a reward has set, `fit` and `predict` give the same bits, and leave
+the settings as they were.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import sklearn
+import torch
+
+from psann._process import RELIED_ON, Setting, put_back
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_SMALLEST = 2.2250738585072014e-308  # half of it is a number only where denormals are kept
+_SKLEARN = {"assume_finite": False, "transform_output": "default", "array_api_dispatch": False}
+_NUMPY = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
+def _autocasts() -> tuple[bool, ...]:
+    return tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda"))
+
+
+def _set_autocasts(are_enabled: tuple[bool, ...]) -> None:
+    for kind, is_enabled in zip(("cpu", "cuda"), are_enabled, strict=True):
+        torch.set_autocast_enabled(kind, is_enabled)
+
+
+def _sklearn() -> dict[str, object]:
+    config = sklearn.get_config()
+    return {name: config[name] for name in _SKLEARN}
+
+
+# With the value that is in force while we compute. The device is pinned by a block of its own.
+_PINNED_TORCH = (
+    (
+        Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
+        torch.float32,
+    ),
+    (Setting("torch's grad mode", torch.is_grad_enabled, torch.set_grad_enabled), True),
+    (
+        Setting(
+            "torch's matmul precision",
+            torch.get_float32_matmul_precision,
+            torch.set_float32_matmul_precision,
+        ),
+        "highest",
+    ),
+    (Setting("torch's autocast", _autocasts, _set_autocasts), (False, False)),
+    (
+        Setting(
+            "torch's anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly
+        ),
+        False,
+    ),
+    (
+        Setting(
+            "the flushing of denormals", lambda: _SMALLEST / 2.0 == 0.0, torch.set_flush_denormal
+        ),
+        False,
+    ),
+)
+_PINNED = (
+    *_PINNED_TORCH,
+    (
+        Setting(
+            "scikit-learn's configuration", _sklearn, lambda values: sklearn.set_config(**values)
+        ),
+        _SKLEARN,
+    ),
+    (Setting("NumPy's error handling", np.geterr, lambda values: np.seterr(**values)), _NUMPY),
+)
+OF_TORCH = (
+    *(setting for setting, _ in _PINNED_TORCH),
+    Setting("torch's default device", lambda: torch.empty(()).device, torch.set_default_device),
+    Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
+    Setting(
+        "torch's choice of deterministic algorithms",
+        torch.get_deterministic_debug_mode,
+        torch.set_deterministic_debug_mode,
+    ),
+)
+"""Settings that the next operation depends on."""
+FOREIGN = (*RELIED_ON, *OF_TORCH, *(setting for setting, _ in _PINNED[len(_PINNED_TORCH) :]))
+"""Settings that foreign code may leave changed."""
+
+
+@contextmanager
+def pinned_numbers() -> Iterator[None]:
+    """Compute as in a fresh process inside of the block; afterwards all is as it was."""
+    before = [setting.get() for setting, _ in _PINNED]
+    with ExitStack() as until_done:
+        if torch.is_inference_mode_enabled():
+            until_done.enter_context(torch.inference_mode(False))
+        if torch.empty(()).device.type != "cpu":
+            until_done.enter_context(torch.device("cpu"))
+        try:
+            for (setting, value), was in zip(_PINNED, before, strict=True):
+                if was != value:
+                    setting.set(value)
+            yield
+        finally:
+            for (setting, _), was in zip(_PINNED, before, strict=True):
+                if setting.get() != was:
+                    setting.set(was)
+
+
+def guarded(function: Callable[_P, _T], *, who: str) -> Callable[_P, _T]:
+    """A function of the user's that changes no setting of torch.
+
+    Parameters
+    ----------
+    who : str
+        Whose function it is, for the one warning of each setting that it changes.
+    """
+    told: set[str] = set()
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with put_back(OF_TORCH, who=who, told=told):
+            return function(*args, **kwargs)
+
+    return call
