@@ -154,8 +154,14 @@ def _set_cwd(folder: str | None) -> None:
             os.chdir(folder)
 
 
+def _environment() -> dict[str, str]:
+    # torch's compiler, which its profiler loads too, keeps the folder of its cache in there.
+    own = ("TORCHINDUCTOR_", "TRITON_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
+
+
 def _set_environment(variables: dict[str, str]) -> None:
-    for name in os.environ.keys() - variables.keys():
+    for name in _environment().keys() - variables.keys():
         del os.environ[name]
     os.environ.update(variables)
 
@@ -202,7 +208,7 @@ RELIED_ON = (
 )
 LENT = (
     Setting("the current directory", _cwd, _set_cwd),
-    Setting("environment variables", lambda: dict(os.environ), _set_environment),
+    Setting("environment variables", _environment, _set_environment),
     Setting(
         "the locale",
         lambda: locale.setlocale(locale.LC_ALL),

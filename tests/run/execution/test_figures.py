@@ -148,7 +148,8 @@ def test_where_no_epoch_helps_the_untrained_policy_is_kept_and_judged(tmp_path: 
     paths = finished(tmp_path, "hisso.transition_penalty=0.5", "hisso.primary_transform=softmax")
     metrics = metrics_of(paths)
     assert (metrics["best_epoch"], metrics["epoch"]) == (0, 4)
-    assert (metrics["train_loss"], metrics["reward_mean"]) == (None, None)
+    assert metrics["train_figures_of"] == "kept_weights"
+    assert metrics["train_loss"] == -metrics["reward_mean"]
     assert metrics["val_loss"] == -metrics["val_reward_mean"] == -metrics["monitor_value"]
     assert metrics["portfolio_metrics"] == metrics["baselines"]["uniform"]
     assert kept(paths).predict_actions(trials.market()["X_test"]) == pytest.approx(0.5)

@@ -232,7 +232,8 @@ def test_an_evaluation_gives_the_parent_s_figures_and_writes_no_estimator(
     assert ours["portfolio_metrics"] == pytest.approx(theirs["portfolio_metrics"], abs=1e-12)
     assert (ours["status"], ours["mode"], ours["phase"]) == ("completed", "evaluate", "evaluation")
     assert ours["parent"]["run_id"] == theirs["run_id"]
-    nothing = ("best", "best_epoch", "epoch", "episodes", "train_loss", "throughput_eps_per_sec")
+    assert ours["train_figures_of"] == "kept_weights"
+    nothing = ("best", "best_epoch", "epoch", "episodes", "throughput_eps_per_sec")
     assert {ours[name] for name in nothing} == {None}
 
 

@@ -54,7 +54,7 @@ def test_a_reward_of_the_user_s_gets_its_arguments(tmp_path: Path) -> None:
         "hisso.reward={target: trials.log_growth, kwargs: {scale: 10.0}}",
         name="scaled",
     )
-    judged = PSANNRegressor.load(scaled.best)
+    judged = PSANNRegressor.load(scaled.best, allow=("trials",))
     data = trials.market()
     reward = judged.evaluate_reward(data["X_test"], data["prices_test"])
     assert metrics_of(scaled)["test_reward_mean"] == pytest.approx(reward)

@@ -202,7 +202,8 @@ def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = 
         If the arrays are others.
     """
     # An earlier release ran as if it had the keys that came later.
-    was = {**{key: json.dumps(value) for key, value in LATER_KEYS.items()}, **then.config}
+    later = {key: json.dumps(LATER_KEYS[key]) for key in LATER_KEYS if key in now.config}
+    was = {**later, **then.config}
     problems = [
         f"{key} was {was.get(key, 'absent')} when this run began and is now "
         f"{now.config.get(key, 'absent')}; --resume goes on with the same configuration."

@@ -1,0 +1,46 @@
+"""Groups of figures: the names that are written down are those of a run's record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import golden_runs
+from psann.run.directory import groups
+from psann.run.directory.metrics import read_metrics
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Any]]:
+    folder = tmp_path_factory.mktemp("records")
+    golden_runs.unpack(folder, golden_runs.NOW)
+    return {
+        name: read_metrics(folder / name / "metrics.json")[0]
+        for name in ("seeds", "walk_forward", "dense")
+    }
+
+
+def test_a_run_writes_every_figure_of_a_policy_beside_uniform_and_no_other(
+    records: Mapping[str, Mapping[str, Any]],
+) -> None:
+    assert records["dense"]["versus_uniform"].keys() == groups.Versus.__annotations__.keys()
+
+
+def test_a_run_of_several_seeds_writes_every_figure_of_a_seed(
+    records: Mapping[str, Mapping[str, Any]],
+) -> None:
+    for entry in records["seeds"]["per_seed"]:
+        assert groups.SeedFigures.__annotations__.keys() <= entry.keys()
+
+
+def test_a_walk_forward_writes_every_figure_of_its_folds_together(
+    records: Mapping[str, Mapping[str, Any]],
+) -> None:
+    found = records["walk_forward"]["walk_forward"]
+    assert groups.WalkForward.__annotations__.keys() <= found.keys()
+
+
+def test_a_record_tells_which_rows_it_judged(records: Mapping[str, Mapping[str, Any]]) -> None:
+    assert records["dense"]["judged"].keys() == groups.Judged.__annotations__.keys()
