@@ -74,9 +74,9 @@ def test_what_foreign_code_changes_is_put_back_and_told(
 ) -> None:
     settings = (*RELIED_ON, *LENT)
     before = {setting.name: setting.get() for setting in settings}
-    with pytest.warns(UserWarning, match=f"the loader changed {name}: put back"):
-        with put_back(settings, who="the loader"):
-            change()
+    told = pytest.warns(UserWarning, match=f"the loader changed {name}: put back")
+    with told, put_back(settings, who="the loader"):
+        change()
     assert {setting.name: setting.get() for setting in settings} == before
 
 
@@ -88,10 +88,10 @@ def test_what_foreign_code_leaves_alone_is_not_told(recwarn: pytest.WarningsReco
 
 def test_settings_are_put_back_when_foreign_code_fails() -> None:
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="of the user"):
-        with put_back(RELIED_ON, who="the loader"):
-            _ignore_ctrl_c()
-            raise ValueError("of the user")
+    told, raised = pytest.warns(UserWarning), pytest.raises(ValueError, match="of the user")
+    with told, raised, put_back(RELIED_ON, who="the loader"):
+        _ignore_ctrl_c()
+        raise ValueError("of the user")
     assert signal.getsignal(signal.SIGINT) is handler
 
 
