@@ -13,7 +13,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 # Top-level module or package of psann -> floor. A module imports only lower floors; within a
 # floor, packages see themselves and the names written before them in the same row.
 FLOORS: list[list[str]] = [
-    ["errors", "_imports", "_strict_json", "_mapped", "_text", "_conditions", "_npz"],
+    ["errors", "_imports", "_strict_json", "_mapped", "_text", "_conditions", "_npz", "_git"],
     ["_seed", "_device", "_tensor_file", "losses", "accounting"],
     ["metrics", "baselines", "datasets", "nn"],
     ["training"],
