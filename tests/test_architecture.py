@@ -25,6 +25,7 @@ FLOORS: list[list[str]] = [
         "_series",
         "_drawing",
         "_process",
+        "_git",
     ],
     ["_numerics", "_seed", "_device", "_tensor_file", "losses", "accounting"],
     ["metrics", "baselines", "market", "datasets", "plausibility", "nn"],

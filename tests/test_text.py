@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import random
+import string
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +83,101 @@ def test_secrets_are_masked_wherever_they_hide(value: Any) -> None:
 @pytest.mark.parametrize("value", HARMLESS, ids=str)
 def test_what_is_no_secret_stays_as_it_is(value: Any) -> None:
     assert mask_secrets(value) == value
+
+
+# --- rates over corpora --------------------------------------------------------------------------
+
+BASE62 = string.ascii_letters + string.digits
+# How services make them: a form, the alphabet and the length of what is drawn.
+FORMS = [
+    ("AKIA{}", string.ascii_uppercase + string.digits, 16),
+    ("ghp_{}", BASE62, 36),
+    ("github_pat_{}", BASE62 + "_", 82),
+    ("glpat-{}", BASE62 + "-_", 20),
+    ("xoxb-{}", string.digits + "-" + BASE62, 50),
+    ("hf_{}", BASE62, 34),
+    ("npm_{}", BASE62, 36),
+    ("pypi-AgEIcHlwaS5vcmc{}", BASE62 + "-_", 120),
+    ("sk-{}", BASE62, 48),
+    ("sk-ant-api03-{}", BASE62, 90),
+    ("sk_live_{}", BASE62, 24),
+    ("AIza{}", BASE62 + "-_", 35),
+    ("ya29.{}", BASE62 + "-_", 100),
+    ("SG.abcdefghijklmnop.{}", BASE62 + "-_", 43),
+    ("dapi{}", "0123456789abcdef", 32),
+    ("hvs.{}", BASE62, 90),
+    ("12345678:AA{}", BASE62 + "-_", 33),
+    ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}", BASE62 + "-_", 43),
+    ("Bearer {}", BASE62, 40),
+    ("Authorization: Basic {}=", BASE62, 24),
+    ("https://x.blob.core.windows.net/c/a.npz?sv=2022&sig={}%3D", BASE62, 43),
+    ("https://b.s3.amazonaws.com/a?X-Amz-Expires=60&X-Amz-Signature={}", "0123456789abcdef", 64),
+    ("https://hooks.slack.com/services/T00/B00/{}", BASE62, 24),
+    ("AccountName=a;AccountKey={}==;EndpointSuffix=x", BASE62 + "+/", 86),
+    ("Server=db;Uid=me;Pwd={};Port=1", BASE62, 12),
+    ("mysql://me:{}@db/prices", BASE62, 12),
+    ("{{'session_key': '{}'}}", BASE62, 32),
+    ("auth={}", "0123456789abcdef", 32),
+    ("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----", BASE62 + "+/\n", 800),
+    ("-----BEGIN OPENSSH PRIVATE KEY-----\n{}", BASE62 + "+/\n", 400),
+]
+AROUND = ["{}", "loader failed: {} was refused", "x\n{}\ny", '{{"a": "{}"}}']
+
+
+def secret_corpus() -> Iterator[tuple[str, str]]:
+    """Texts with a secret, and the part of each that is one."""
+    draw = random.Random(0)
+    for form, alphabet, length in FORMS:
+        for k in range(40):
+            secret = "".join(draw.choices(alphabet, k=length))
+            yield AROUND[k % len(AROUND)].format(form.format(secret)), secret
+
+
+def ordinary_corpus() -> Iterator[str]:
+    """What a run, a message and the documentation say."""
+    root = Path(__file__).resolve().parents[1]
+    for folder, kinds in (("docs", "*.md"), ("configs", "*.yaml"), ("src", "*.py")):
+        for path in sorted((root / folder).rglob(kinds)):
+            yield from path.read_text().splitlines()
+    draw = random.Random(1)
+    for k in range(2000):
+        digest = hashlib.sha256(bytes([k % 256, k // 256])).hexdigest()
+        yield [
+            f"sha256 {digest}",
+            f'{{"config_sha256": "{digest}", "bytes": {k}}}',
+            f"commit {digest[:40]}",
+            f"run_id: {digest[:32]}",
+            f"/data/prices/NYSE_{k}/Closing-2024-0{k % 9 + 1}.csv?adjusted=1",
+            f"epoch {k}: val_reward_mean {draw.gauss(0, 1e-3)!r}",
+            f"2025-10-28T09:05:{k % 60:02d}.250Z nyse_o-20251028T090507Z-{digest[:6]}",
+            f"hisso.supervised.y_key: y_train_{k}, portfolio_prices_key: prices_test_2024",
+            f"key={k}, keys: [a, b], monkey business, certainly, author: Smith, session 3 of 12",
+            f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}",
+        ][k % 10]
+
+
+def test_at_most_one_in_a_hundred_secrets_comes_through() -> None:
+    through = [(text, secret) for text, secret in secret_corpus() if secret in clean(text)]
+    through += [(t, s) for t, s in secret_corpus() if s.split()[0] in json.dumps(mask_secrets([t]))]
+    assert len(through) <= 0.01 * len(list(secret_corpus())), through[:5]
+
+
+def test_at_most_one_in_two_hundred_ordinary_values_is_masked() -> None:
+    texts = list(ordinary_corpus())
+    assert len(texts) > 20_000
+    masked = [text for text in texts if mask_secrets(text) != text]
+    assert len(masked) <= 0.005 * len(texts), masked[:20]
+    generated = [text for text in texts[-2000:] if mask_secrets(text) != text]
+    assert generated == []
+
+
+def test_a_private_key_is_masked_to_its_last_line_however_it_is_cut() -> None:
+    key = ["-----BEGIN EC PRIVATE KEY-----", SECRET, SECRET + "x", "-----END EC PRIVATE KEY-----"]
+    for value in ("\n".join(key), "\r\n".join(key[:3]), "\\n".join(key), key, key[:3]):
+        assert SECRET not in json.dumps(mask_secrets(value))
+    assert mask_secrets([*key, "after"])[-1] == "after"
+    public = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"
+    assert mask_secrets(public) == public
 
 
 def test_what_stands_around_a_secret_stays_readable() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,7 +91,7 @@ MASK = "***"
 # Every repetition has a bound: a text of 100 kB must not cost quadratic time.
 _WORDS = (
     r"(?:pass(?:word|wd|phrase)|token|secret|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|credential|authorization|(?<![a-z])dsn)"
+    r"|account[_-]?key|credential|authorization|(?<![a-z])dsn|(?<![a-z])pwd(?==))"
 )
 _SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 _SECRET_FLAG = re.compile(rf"--?[\w.-]{{0,200}}?{_WORDS}[\w.-]{{0,64}}", re.IGNORECASE)
@@ -110,6 +111,43 @@ _URL = re.compile(
     r"""(?:[^\s/@:"'<>]{0,256}:[^\s"'<>]{0,512}|[^\s/@:"'<>]{1,256})@""",
     re.IGNORECASE,
 )
+# What gives a secret away by itself: the forms of tokens that services document, and their like.
+_SHAPES = re.compile(
+    r"""(?<![A-Za-z0-9])(?:"""
+    r"""(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"""  # Amazon
+    r"""|gh[opsru]_[A-Za-z0-9]{30,255}|github_pat_\w{22,255}|gl(?:pat|ptt|dt|rt)-[\w-]{20,255}"""
+    r"""|xox[abeoprs]-[\w-]{10,255}|hf_[A-Za-z0-9]{30,255}|npm_[A-Za-z0-9]{36}|pypi-[\w-]{40,400}"""
+    r"""|sk-[A-Za-z0-9_-]{0,16}[A-Za-z0-9]{20,255}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,255}"""
+    r"""|AIza[\w-]{35}|ya29\.[\w-]{20,400}|SG\.[\w-]{16,64}\.[\w-]{16,64}|dop_v1_[a-f0-9]{64}"""
+    r"""|dapi[a-f0-9]{32}|hv[bs]\.[\w-]{20,255}|dckr_pat_[\w-]{20,255}|\d{8,10}:AA[\w-]{32,35}"""
+    r"""|AGE-SECRET-KEY-1[0-9A-Z]{50,64}|eyJ[\w-]{8,4000}\.eyJ[\w-]{8,4000}\.[\w-]{0,4000}"""
+    r""")"""
+    r"""|-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"""
+    r"""(?:.{0,100000}?-----END [A-Z0-9 ]{0,40}-----|.{0,100000})""",
+    re.DOTALL,
+)
+# `Bearer 1a2b...`, `?sig=...`, and the path of a web hook: what goes before them stays.
+_AFTER = re.compile(
+    r"""(\b(?:bearer|basic)\s{1,8}(?=[^\s,;"']{0,255}[\d=]))[^\s,;"']{8,4000}"""
+    r"""|([?&](?:sig|signature|hmac|auth|x-(?:amz|goog)-(?:signature|credential|security-token))=)"""
+    r"""[^&\s"'#]{1,4000}"""
+    r"""|(https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/)[\w/-]{8,255}""",
+    re.IGNORECASE,
+)
+# Names that say little, whose values are secrets where they look drawn at random.
+_WEAK_WORDS = r"(?:key|auth|cert|salt|session|cookie|signature|cred|jwt|(?<![a-z])pat(?![a-z]))"
+_WEAK_KEY = re.compile(_WEAK_WORDS, re.IGNORECASE)
+_WEAK_ASSIGNMENT = re.compile(
+    rf"""({_WEAK_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}[=:]\s{{0,8}}["']?)([\w+/=.~-]{{16,4000}})""",
+    re.IGNORECASE,
+)
+
+
+def _looks_random(text: str) -> bool:
+    """Whether capitals, small letters and digits follow each other as if they were drawn."""
+    kinds = [(letter.isdigit(), letter.isupper()) for letter in text]
+    n_changes = sum(left != right for left, right in itertools.pairwise(kinds))
+    return len(text) >= 16 and " " not in text and n_changes >= len(text) / 4
 
 
 def mask_secrets(value: Any) -> Any:
@@ -117,7 +155,10 @@ def mask_secrets(value: Any) -> Any:
 
     Masked are values under keys, and after `key=`, `key:` or a command-line flag, whose name
     contains password, passwd, passphrase, token, secret, api key, access key, private key,
-    credential, authorization or dsn, and the user part of `scheme://user:password@host`.
+    account key, credential, authorization or dsn; what looks drawn at random under a name with key,
+    auth, cert, salt, session, cookie or signature; the user part of `scheme://user:password@host`;
+    and wherever they stand the tokens of the usual services, what follows `Bearer`, signatures in
+    addresses, and private keys with all their lines.
 
     Parameters
     ----------
@@ -147,22 +188,40 @@ def mask_secrets(value: Any) -> Any:
         ]
         return [
             MASK if is_value and isinstance(item, str) else mask_secrets(item)
-            for is_value, item in zip(follows, value, strict=False)
+            for is_value, item in zip(follows, _whole_keys(value), strict=False)
         ]
     return value
 
 
+def _whole_keys(items: Sequence[Any]) -> Iterator[Any]:
+    """The items, where one begins a private key with all to its end as part of it."""
+    is_inside = False
+    for item in items:
+        begins = isinstance(item, str) and "PRIVATE KEY" in item and "-----BEGIN" in item
+        yield MASK if is_inside and isinstance(item, str) else item
+        is_inside = (is_inside or begins) and not (isinstance(item, str) and "-----END" in item)
+
+
 def _is_secret(key: Any, item: Any) -> bool:
-    has_value = item is not None and not isinstance(item, bool) and item != ""
-    return has_value and _SECRET_KEY.search(str(key)) is not None
+    if item is None or isinstance(item, bool) or item == "":
+        return False
+    if isinstance(item, str) and _looks_random(item) and _WEAK_KEY.search(str(key)):
+        return True
+    return _SECRET_KEY.search(str(key)) is not None
 
 
 def _mask_text(text: str) -> str:
-    text = _URL.sub(rf"\1{MASK}@", text)
+    text = _SHAPES.sub(MASK, _URL.sub(rf"\1{MASK}@", text))
+    text = _AFTER.sub(lambda found: f"{next(filter(None, found.groups()))}{MASK}", text)
+    text = _WEAK_ASSIGNMENT.sub(_mask_random, text)
     if _SECRET_KEY.search(text) is None:
         return text
     text = _ARGUMENT.sub(rf"\1{MASK}", text)
     return _ASSIGNMENT.sub(_mask_assignment, text)
+
+
+def _mask_random(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}" if _looks_random(match[2]) else match[0]
 
 
 def _mask_assignment(match: re.Match[str]) -> str:

@@ -232,5 +232,5 @@ def tell(text: str, *, file: TextIO | None = None) -> None:
     """Print a line or more; a file name may hold anything, and shall neither leak nor draw."""
     from psann._text import escape_controls, mask_secrets
 
-    for line in text.split("\n"):
-        print(escape_controls(mask_secrets(line)), file=file, flush=True)
+    for line in mask_secrets(text).split("\n"):  # a private key has many lines
+        print(escape_controls(line), file=file, flush=True)

@@ -236,7 +236,7 @@ def _complain(message: str) -> None:
     """Write to stderr; a message may quote anything, and shall neither leak nor draw."""
     from psann._text import escape_controls, mask_secrets
 
-    lines = [escape_controls(mask_secrets(line)) for line in message.split("\n")]
+    lines = [escape_controls(line) for line in mask_secrets(message).split("\n")]
     separator = " " if len(lines) == 1 else "\n  "
     print("hisso-log-run:", *lines, sep=separator, file=sys.stderr)
 

@@ -31,7 +31,6 @@ _ENVIRONMENT = (
     "SLURM_JOB_NODELIST",
     "SLURM_RESTART_COUNT",
 )
-_GIT_TIMEOUT_S = 2.0
 
 
 def describe_start(argv: Sequence[str]) -> dict[str, object]:
@@ -43,11 +42,14 @@ def describe_start(argv: Sequence[str]) -> dict[str, object]:
         Argument list, versions, code, machine, process and the allowed environment variables;
         secrets masked.
     """
+    # This import costs more than the rest of the module, which every command loads.
+    from psann._git import git_state
+
     entry = {
         "started_utc": utc_text(time.time()),
         "argv": list(argv),
         "versions": _versions(),
-        "git": _git_state(),
+        "git": git_state(),
         "machine": {
             "host": platform.node(),
             "system": f"{platform.system()} {platform.release()}",
@@ -117,7 +119,7 @@ def _cores() -> int | None:
 
 
 def _versions() -> dict[str, str | None]:
-    # This import and the next cost more than the rest of the module, which every command loads.
+    # As the import above.
     from importlib import metadata
 
     versions: dict[str, str | None] = {"python": platform.python_version()}
@@ -127,27 +129,3 @@ def _versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             versions[name] = None
     return versions
-
-
-def _git_state() -> dict[str, object] | None:
-    """Commit and cleanliness of the working directory's repository, None without one."""
-    import subprocess
-
-    command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch"]
-    try:
-        # Only looking: no lock is taken, no watcher that the repository names is started.
-        done = subprocess.run(
-            [*command, "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_GIT_TIMEOUT_S,
-            check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    lines = done.stdout.splitlines()
-    heads = [line.removeprefix("# branch.oid ") for line in lines if "branch.oid" in line]
-    commit = heads[0] if heads and heads[0] != "(initial)" else None
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
