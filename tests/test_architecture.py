@@ -17,6 +17,8 @@ FLOORS: list[list[str]] = [
         "errors",
         "_imports",
         "_strict_json",
+        "_tree",
+        "_strict_yaml",
         "_mapped",
         "_text",
         "_digest",
@@ -51,7 +53,7 @@ READERS = {
     "csv.reader": {"run/directory/rows.py"},
     "csv.DictReader": set(),
     "json.loads": {
-        *("_strict_json.py", "run/config/file.py", "run/execution/resume.py"),
+        *("_strict_json.py", "_strict_yaml.py", "run/execution/resume.py"),
         *("run/execution/profile.py", "run/report/run_sections.py"),  # of our own making
     },
     "yaml.load": set(),

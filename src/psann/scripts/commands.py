@@ -194,10 +194,10 @@ def _show_certificate(certificate: Certificate) -> None:
 
 def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
+    from psann._strict_yaml import parse_value
     from psann.errors import UsageError
     from psann.market import read_prices
     from psann.market.starter import describe, starter_config
-    from psann.run.config.file import parse_value
 
     reading = {}
     for option in options.set:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import MINIMAL, SAMPLE, loaded
+from psann._strict_yaml import read_config_file
 from psann.errors import ConfigError
-from psann.run.config.file import read_config_file
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from configs import BAD, MINIMAL, SAMPLE, TEMPLATES, loaded
+from psann._strict_yaml import read_config_file
 from psann.errors import ConfigError, PsannError
 from psann.hisso.options import HISSOOptions
-from psann.run.config.file import read_config_file
 from psann.run.config.load import load_run_config
 from psann.run.config.model import DataConfig, EstimatorConfig, RunConfig
 from psann.run.config.targets import check_targets

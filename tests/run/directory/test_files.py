@@ -140,7 +140,7 @@ def test_hostile_files_are_refused_within_2_s_of_cpu_and_200_mb(
 ) -> None:
     (tmp_path / name).write_bytes(HOSTILE[name][what])
     message = message_within_limits(
-        "from psann.run.reading.reading import read_run; import psann.run.config.file",
+        "from psann.run.reading.reading import read_run; import psann._strict_yaml",
         f"run = read_run(sys.argv[1]); run.config; run.events; raise ValueError(\n"
         f"'; '.join(text for text in run.problems if text.startswith('{name}')))",
         str(tmp_path),

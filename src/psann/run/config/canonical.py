@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from psann._tree import MISSING, ConfigTree, Path
 from psann.run.config.errors import show
-from psann.run.config.tree import MISSING, ConfigTree, Path
 
 _PARAMS: Path = ("estimator", "params")
 

@@ -1,4 +1,4 @@
-"""Writing plain values as YAML that `psann.run.config.file` reads back unchanged."""
+"""Writing plain values as YAML that `psann._strict_yaml` reads back unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from psann.run.config.file import FLOAT, INTEGER, NOT_FINITE, WORDS
+from psann._strict_yaml import FLOAT, INTEGER, NOT_FINITE, WORDS
 
 
 class _Dumper(yaml.SafeDumper):

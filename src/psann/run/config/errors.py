@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from psann._tree import MISSING, ConfigTree, Path
 from psann.errors import did_you_mean, nearest
 from psann.run.config.schema import ConfigKey, config_keys, keys_below
-from psann.run.config.tree import MISSING, ConfigTree, Path
 
 Keys = dict[Path, ConfigKey]
 

@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from psann._digest import sha256_of
+from psann._strict_yaml import parse_value, read_config_file
 from psann._text import mask_secrets
+from psann._tree import MISSING, ConfigTree, Origins, Path
 from psann.errors import ConfigError
 from psann.run.config.canonical import make_canonical
 from psann.run.config.dump import to_yaml
 from psann.run.config.errors import in_order_of_the_file, readable_problems
-from psann.run.config.file import parse_value, read_config_file
 from psann.run.config.model import RunConfig
-from psann.run.config.tree import MISSING, ConfigTree, Origins, Path
 
 # Written out, so that pydantic need not build a schema for each section by itself (20 ms).
 _OPTIONAL_SECTIONS: tuple[Path, ...] = (

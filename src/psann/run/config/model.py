@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
-from psann.run.config.tree import Origins
 from psann.training.schedules import LRScheduleOptions, ScheduleName
 
 _SECTION = ConfigDict(extra="forbid", frozen=True, defer_build=True)

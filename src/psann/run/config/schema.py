@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
-from psann.run.config.tree import Path
+from psann._tree import Path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from psann._strict_yaml import MAX_BYTES, read_config_file
 from psann.errors import PsannError, UsageError
-from psann.run.config.file import MAX_BYTES, read_config_file
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import Record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psann.run.config.tree import MISSING, ConfigTree, Origins
+from psann._tree import MISSING, ConfigTree, Origins
 
 
 def _tree() -> ConfigTree:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psann._strict_yaml import parse_value, read_config_file
 from psann.errors import ConfigError
 from psann.run.config.dump import to_yaml
-from psann.run.config.file import parse_value, read_config_file
 
 PLAIN = st.recursive(
     st.none()

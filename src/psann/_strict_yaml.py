@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
+from psann._tree import ConfigTree, Origins, Path
 from psann.errors import ConfigError
-from psann.run.config.tree import ConfigTree, Origins, Path
 
 MAX_BYTES = 2**20
 MAX_NODES = 10_000
