@@ -13,7 +13,18 @@ MODULES = sorted(SRC.rglob("*.py"))
 # Top-level module or package of psann -> floor. A module imports only lower floors; within a
 # floor, packages see themselves and the names written before them in the same row.
 FLOORS: list[list[str]] = [
-    ["errors", "_imports", "_strict_json", "_mapped", "_text", "_conditions", "_npz", "_process"],
+    [
+        "errors",
+        "_descriptor",
+        "_imports",
+        "_strict_json",
+        "_mapped",
+        "_text",
+        "_conditions",
+        "_npz",
+        "_paths",
+        "_process",
+    ],
     ["_numerics", "_seed", "_device", "_tensor_file", "losses", "accounting"],
     ["metrics", "baselines", "datasets", "nn"],
     ["training"],

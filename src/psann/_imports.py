@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -91,6 +92,21 @@ def import_object(target: str, *, who: str, only_import: Sequence[str] = ()) -> 
             f"{who} must name a class or a function; {target!r} is a {type(found).__name__}."
         )
     return found
+
+
+def check_is_there(target: str, *, who: str) -> None:
+    """Look whether there is a module for a target, and import nothing; what else is wrong can wait.
+
+    Raises
+    ------
+    ImportTargetError
+        If there is none of the name that it begins with.
+    """
+    root = re.split("[.:]", target)[0]
+    if root == target or not _FORM.fullmatch(target) or root in sys.modules:
+        return
+    if importlib.util.find_spec(root) is None:
+        raise ImportTargetError(_missing(root, holder=None, target=target, who=who))
 
 
 def _refuse_by_name(target: str, *, who: str, only_import: Sequence[str]) -> None:

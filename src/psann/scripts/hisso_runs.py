@@ -23,7 +23,7 @@ try:
     from pathlib import Path
     from typing import TYPE_CHECKING, TextIO
 
-    from psann.scripts.hisso_log_run import CommandParser
+    from psann.scripts.hisso_log_run import CommandParser, a_path, written_whole
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.stderr.write("interrupted\n")
     sys.exit(130)
@@ -70,7 +70,7 @@ def _add_ls(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "says it is running, and is not, is shown as dead (killed) or stale (an old copy).",
         allow_abbrev=False,
     )
-    parser.add_argument("path", type=Path, nargs="?", default=Path(), metavar="DIR")
+    parser.add_argument("path", type=a_path, nargs="?", default=Path(), metavar="DIR")
     parser.add_argument(
         "--where",
         metavar="CONDITION",
@@ -92,7 +92,7 @@ def _add_show(commands: argparse._SubParsersAction[CommandParser]) -> None:
         description="Show what is known of a run, and what is missing or damaged.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument("--json", action="store_true", help="write JSON")
     parser.set_defaults(do=_show_run)
 
@@ -105,7 +105,7 @@ def _add_status(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "was killed, or has no readable record.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument(
         "--watch",
         action="store_true",
@@ -131,7 +131,9 @@ def _add_compare(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "into mean and standard deviation.",
         allow_abbrev=False,
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="or a directory of runs")
+    parser.add_argument(
+        "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
+    )
     parser.set_defaults(do=_compare)
 
 
@@ -143,7 +145,7 @@ def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "changed, unless --replay asks to train again.",
         allow_abbrev=False,
     )
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", type=a_path, metavar="RUN_DIR")
     parser.add_argument(
         "--replay",
         type=_count,
@@ -161,9 +163,9 @@ def _add_pack(commands: argparse._SubParsersAction[CommandParser]) -> None:
         description="Write a run as one archive with checksums, the same bytes for the same run.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="default: RUN.tar.gz, here"
+        "-o", "--output", type=a_path, metavar="FILE", help="default: RUN.tar.gz, here"
     )
     parser.add_argument(
         "--best-only",
@@ -181,9 +183,13 @@ def _add_unpack(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "its list of checksums says. Nothing is written outside the new directory.",
         allow_abbrev=False,
     )
-    parser.add_argument("archive", type=Path, metavar="ARCHIVE")
+    parser.add_argument("archive", type=a_path, metavar="ARCHIVE")
     parser.add_argument(
-        "--output-dir", type=Path, default=Path(), metavar="D", help="default: this directory"
+        "--output-dir",
+        type=a_path,
+        default=Path(),
+        metavar="D",
+        help="default: this directory",
     )
     parser.set_defaults(do=_unpack)
 
@@ -196,7 +202,9 @@ def _add_export(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "libraries (pip install 'psann[export]'; CSV needs none).",
         allow_abbrev=False,
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="or a directory of runs")
+    parser.add_argument(
+        "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
+    )
     # Written out: the module that has them loads what --help must not wait for.
     parser.add_argument("--to", required=True, choices=("csv", "mlflow", "parquet", "tensorboard"))
     parser.add_argument(
@@ -217,7 +225,7 @@ def _add_torture(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "verified after each and resumed; at the end both must be the same to the bit.",
         allow_abbrev=False,
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser.add_argument("config", type=a_path, metavar="CONFIG")
     parser.add_argument(
         "--kills", type=_count, required=True, metavar="N", help="kills that must land"
     )
@@ -226,7 +234,7 @@ def _add_torture(commands: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.add_argument(
         "--output-dir",
-        type=Path,
+        type=a_path,
         metavar="D",
         help="new directory that keeps the runs and certificate.json (default: none are kept)",
     )
@@ -242,12 +250,16 @@ def _add_report(commands: argparse._SubParsersAction[CommandParser]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="RUN", help="a run directory, or one of runs"
+        "paths",
+        type=a_path,
+        nargs="+",
+        metavar="RUN",
+        help="a run directory, or one of runs",
     )
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="the file (default: report.html or report.md); replaced if it is there",
     )
@@ -287,8 +299,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from psann.errors import PsannError, UsageError
 
     try:
-        code: int = options.do(options)
-        return code
+        return written_whole("hisso-runs", lambda: options.do(options))
     except UsageError as error:
         _show(f"hisso-runs: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -305,7 +316,7 @@ def _ls(options: argparse.Namespace) -> int:
     listing = list_runs(
         read_runs(options.path), where=options.where, sort=options.sort, reverse=options.reverse
     )
-    terminal = Terminal()
+    terminal = Terminal(is_product=True)
     if options.json:
         terminal.raw(to_json_text(listing))
     elif options.csv:
@@ -320,7 +331,7 @@ def _show_run(options: argparse.Namespace) -> int:
     from psann.run.reading.showing import show_run, to_json_text
     from psann.run.terminal import Terminal
 
-    run, terminal = read_run(options.run), Terminal()
+    run, terminal = read_run(options.run), Terminal(is_product=True)
     if options.json:
         terminal.raw(to_json_text(run))
     else:
@@ -333,7 +344,7 @@ def _status(options: argparse.Namespace) -> int:
     from psann.run.terminal import Terminal
 
     every_s = options.every if options.watch else None
-    run = show_status(options.run, Terminal(), every_s=every_s)
+    run = show_status(options.run, Terminal(is_product=True), every_s=every_s)
     return EXIT_FINDINGS if run.status in BAD_ENDINGS else EXIT_CLEAN
 
 
@@ -341,7 +352,7 @@ def _compare(options: argparse.Namespace) -> int:
     from psann.run.reading.compare import chosen_runs, show_comparison
     from psann.run.terminal import Terminal
 
-    show_comparison(chosen_runs(options.paths), Terminal())
+    show_comparison(chosen_runs(options.paths), Terminal(is_product=True))
     return EXIT_CLEAN
 
 

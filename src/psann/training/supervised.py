@@ -130,7 +130,7 @@ def span_outputs(forward: Forward, X: Tensor, context: Tensor | None) -> Tensor:
 
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
     """Mean loss over all rows without gradient."""
-    with torch.no_grad(), put_back(FOREIGN, who="the loss"):
+    with torch.no_grad(), put_back(FOREIGN, who="the reward, the loss or the network"):
         outputs = span_outputs(forward, rows.X, rows.context)
         return float(_row_losses(outputs, rows.y, loss).mean())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypedDict, TypeGuard
@@ -85,17 +84,14 @@ def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -
     Returns
     -------
     dict
-        By relative path; without `metrics.json` itself, the lock, and what earlier starts left.
+        By relative path; without `metrics.json` itself, the lock, what earlier starts left, and
+        what others have put there.
     """
     found = {}
-    for folder, _, names in os.walk(paths.root):
-        for name in names:
-            path = Path(folder) / name
-            if path in (paths.metrics, paths.lock, *leaving_out) or path.is_relative_to(
-                paths.attempts
-            ):
-                continue
-            found[path.relative_to(paths.root).as_posix()] = entry_of(path)
+    for path in sorted((*paths.root.iterdir(), *paths.checkpoints.glob("*"))):
+        name = path.relative_to(paths.root).as_posix()
+        if paths.is_of_a_run(name) and path not in (paths.metrics, *leaving_out):
+            found[name] = entry_of(path)
     return dict(sorted(found.items()))
 
 
