@@ -4,7 +4,7 @@
 that was stopped on its way: they must stay of use. `now.tar.gz` holds them as they are made now,
 bit by bit. Where results change on purpose, write these again, and say why in the commit:
 
-    PYTHONPATH=tests python -m golden_runs
+    OMP_NUM_THREADS=1 PYTHONPATH=tests python -m golden_runs
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 FLOORS: list[list[str]] = [
     [
         "errors",
+        "_descriptor",
         "_imports",
         "_strict_json",
         "_tree",
@@ -26,6 +27,7 @@ FLOORS: list[list[str]] = [
         "_npz",
         "_series",
         "_drawing",
+        "_paths",
         "_process",
         "_git",
     ],

@@ -1,99 +1,116 @@
-"""Settings of torch, NumPy and scikit-learn: results do not depend on a caller's."""
+"""`fit` and `predict` give the same bits whatever a caller or reward has set, and leave it so."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
-import sklearn
 import torch
+from torch import Tensor
 
+import meddling
+import trials
 from psann import PSANNRegressor
-from psann._numerics import FOREIGN, guarded, pinned_numbers
+from psann._numerics import FOREIGN, pinned_numbers
+from psann._process import put_back
+
+RNG = np.random.default_rng(0)
+X, PRICES = RNG.normal(size=(40, 3)), np.exp(RNG.normal(scale=0.1, size=(40, 2)).cumsum(0))
+Y = X[:, 0] ** 2
+PLACES = ("before", "between", "reward", "loss")
+BLOCKS: dict[str, Callable[[], Any]] = {
+    "inference mode": torch.inference_mode,
+    "device block": lambda: torch.device("meta"),
+    "autocast block": lambda: torch.autocast("cpu"),
+    "no_grad block": torch.no_grad,
+}
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    before = [setting.get() for setting in FOREIGN]
-    yield
-    for setting, value in zip(FOREIGN, before, strict=True):
-        if setting.get() != value:
-            setting.set(value)
+def fitted(place: str, meddle: Callable[[], object]) -> Any:
+    """A fit, with meddling in its reward or loss."""
+
+    def meddling_reward(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+        rewards = trials.log_growth(actions, context, transition_penalty=transition_penalty)
+        meddle()
+        return rewards
+
+    def meddling_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        losses = (outputs - targets).square()
+        meddle()
+        return losses
+
+    sizes: Any = {"hidden_layers": 1, "hidden_units": 4, "scaler": "standard", "random_state": 1}
+    if place == "loss":
+        return PSANNRegressor(**sizes, epochs=3, threads=1, loss=meddling_loss).fit(X, Y)
+    hisso = {"window": 6, "batch_episodes": 2, "updates_per_epoch": 3, "reward": meddling_reward}
+    rows = {"X": X[:30], "prices": PRICES[:30]}
+    later = {"X": X[30:], "prices": PRICES[30:]}
+    return PSANNRegressor(**sizes, epochs=3, threads=1).fit(
+        **rows, validation_data=later, hisso=hisso
+    )
 
 
-def _double() -> None:
-    torch.set_default_dtype(torch.float64)
+def bits_of(estimator: Any) -> list[bytes]:
+    tensors = [t.numpy().tobytes() for t in estimator.network_.state_dict().values()]
+    return [*tensors, estimator.predict(X).tobytes()]
 
 
-def _no_grad() -> None:
-    torch.set_grad_enabled(False)
-
-
-def _coarse() -> None:
-    torch.set_float32_matmul_precision("medium")
-
-
-def _autocast() -> None:
-    torch.set_autocast_enabled("cpu", True)
-
-
-def _flush() -> None:
-    torch.set_flush_denormal(True)
-
-
-def _pandas_out() -> None:
-    sklearn.set_config(transform_output="pandas")
-
-
-def _raise_at_nan() -> None:
-    np.seterr(all="raise")
-
-
-SETTINGS = [_double, _no_grad, _coarse, _autocast, _flush, _pandas_out, _raise_at_nan]
-
-
-def _fitted() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(40, 3))
-    model = PSANNRegressor(hidden_layers=1, hidden_units=4, epochs=2, random_state=1)
-    return np.asarray(model.fit(X, X[:, 0]).predict(X))
+@contextmanager
+def restored() -> Iterator[None]:
+    """Undo in silence what a test changes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with put_back(FOREIGN, who="the test"):
+            yield
 
 
 @pytest.fixture(scope="module")
-def expected() -> np.ndarray:
-    return _fitted()
+def plain() -> dict[str, list[bytes]]:
+    return {place: bits_of(fitted(place, lambda: None)) for place in PLACES}
 
 
-@pytest.mark.parametrize("change", SETTINGS)
-def test_fit_and_predict_give_the_same_bits_whatever_is_set_and_leave_it_set(
-    change: Callable[[], None], expected: np.ndarray
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", meddling.OF_NUMBERS)
+def test_fit_and_predict_depend_on_no_setting_and_leave_it(
+    name: str, place: str, plain: dict[str, list[bytes]]
 ) -> None:
-    change()
-    there = [setting.get() for setting in FOREIGN]
-    assert np.array_equal(_fitted(), expected)
-    assert [setting.get() for setting in FOREIGN] == there
+    meddle = meddling.MEDDLERS[name]
+    with restored():
+        if place == "between":
+            fitted(place, lambda: None)
+        if place in ("before", "between"):
+            meddle()
+        was = [setting.get() for setting in FOREIGN]
+        bits = bits_of(fitted(place, meddle if place in ("reward", "loss") else lambda: None))
+        assert [setting.get() for setting in FOREIGN] == was
+    assert bits == plain[place]
 
 
-def test_inference_mode_does_not_reach_into_training(expected: np.ndarray) -> None:
-    with torch.inference_mode():
-        assert np.array_equal(_fitted(), expected)
+@pytest.mark.parametrize("name", BLOCKS)
+def test_fit_and_predict_work_inside_of_blocks_of_torch(
+    name: str, plain: dict[str, list[bytes]]
+) -> None:
+    with BLOCKS[name]():
+        estimator = fitted("before", lambda: None)
+        assert estimator.predict(X).tobytes() == plain["before"][-1]
+    assert bits_of(estimator) == plain["before"]
 
 
-@pytest.mark.parametrize("change", SETTINGS)
-def test_what_is_pinned_comes_back_after_an_error(change: Callable[[], None]) -> None:
-    change()
-    there = [setting.get() for setting in FOREIGN]
-    with pytest.raises(ValueError, match="inside"), pinned_numbers():
-        raise ValueError("inside")
-    assert [setting.get() for setting in FOREIGN] == there
+def test_a_reward_that_changes_a_setting_is_told_once_by_name() -> None:
+    with pytest.warns(UserWarning, match=r"meddling_reward changed torch's default dtype") as seen:
+        fitted("reward", lambda: torch.set_default_dtype(torch.float64))
+    assert torch.get_default_dtype() is torch.float32
+    assert len(seen) == 1
 
 
-def test_a_guarded_function_gives_its_result_and_changes_nothing() -> None:
-    def double(x: float) -> float:
-        _no_grad()
-        return 2 * x
-
-    with pytest.warns(UserWarning, match="the loss changed torch's grad mode: put back"):
-        assert guarded(double, who="the loss")(1.5) == 3.0
-    assert torch.is_grad_enabled()
+def test_settings_come_back_when_the_block_fails() -> None:
+    with restored():
+        torch.set_default_dtype(torch.float64)
+        with pytest.raises(KeyError), pinned_numbers():
+            assert torch.get_default_dtype() is torch.float32
+            raise KeyError
+        assert torch.get_default_dtype() is torch.float64

@@ -227,3 +227,10 @@ def test_a_bad_value_on_the_command_line_names_the_option() -> None:
         ConfigError, match=r"^--set a=\.inf: the configuration must be a finite number"
     ):
         parse_value(".inf", source="--set a=.inf")
+
+
+def test_a_text_that_looks_like_a_number_beyond_all_range_is_told_how_to_quote() -> None:
+    with pytest.raises(ConfigError, match="must be a finite number; text that looks") as caught:
+        parse_value("12e4567", source="--set data.kwargs.sha=12e4567")
+    cure = str(caught.value).partition("'...=")[2].partition("'")[0]
+    assert parse_value(cure, source="--set") == "12e4567"

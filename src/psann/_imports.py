@@ -162,7 +162,7 @@ class _Search:
             elif isinstance(found, ModuleType) and (place < n_modules or ":" not in target):
                 found = self._import(".".join(path[: place + 1]))
             else:
-                self._refuse_missing(".".join(path[: place + 1]), holder=found)
+                self.refuse_missing(".".join(path[: place + 1]), holder=found)
         home = _home(found)
         if home is not None:
             self._check_home(home)
@@ -234,10 +234,11 @@ class _Search:
             return importlib.import_module(name)
         except ImportError as error:
             if isinstance(error, ModuleNotFoundError) and error.name == name:
-                self._refuse_missing(name, holder=sys.modules.get(name.rpartition(".")[0]))
+                self.refuse_missing(name, holder=sys.modules.get(name.rpartition(".")[0]))
             raise ImportTargetError(f"{self._who}: importing {name!r} failed: {error}.") from error
 
-    def _refuse_missing(self, name: str, *, holder: Any) -> NoReturn:
+    def refuse_missing(self, name: str, *, holder: Any) -> NoReturn:
+        """Say that there is no such module, or nothing of this name in what holds it."""
         parent, _, last = name.rpartition(".")
         if not parent:
             raise ImportTargetError(
@@ -249,6 +250,21 @@ class _Search:
 
     def _refuse(self, what: str) -> NoReturn:
         raise ImportTargetError(f"{self._who}: {self._target!r} {what}") from None
+
+
+def check_is_there(target: str, *, who: str) -> None:
+    """Look whether there is a module for a target, and import nothing; what else is wrong can wait.
+
+    Raises
+    ------
+    ImportTargetError
+        If there is none of the name that it begins with.
+    """
+    root = re.split("[.:]", target)[0]
+    if root == target or not _FORM.fullmatch(target) or root in sys.modules:
+        return
+    if importlib.util.find_spec(root) is None:
+        _Search(target, who=who).refuse_missing(root, holder=None)
 
 
 def _refuse_inner_psann(path: str, *, who: str) -> None:

@@ -7,12 +7,12 @@ the settings as they were.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import ParamSpec, TypeVar
 
 import numpy as np
-import sklearn
 import torch
 
 from psann._process import RELIED_ON, Setting, put_back
@@ -35,8 +35,15 @@ def _set_autocasts(are_enabled: tuple[bool, ...]) -> None:
 
 
 def _sklearn() -> dict[str, object]:
+    # What lies below the estimators does without it; not loaded, it is as it comes.
+    if (sklearn := sys.modules.get("sklearn")) is None:
+        return dict(_SKLEARN)
     config = sklearn.get_config()
     return {name: config[name] for name in _SKLEARN}
+
+
+def _set_sklearn(values: dict[str, object]) -> None:
+    sys.modules["sklearn"].set_config(**values)
 
 
 # With the value that is in force while we compute. The device is pinned by a block of its own.
@@ -71,9 +78,7 @@ _PINNED_TORCH = (
 _PINNED = (
     *_PINNED_TORCH,
     (
-        Setting(
-            "scikit-learn's configuration", _sklearn, lambda values: sklearn.set_config(**values)
-        ),
+        Setting("scikit-learn's configuration", _sklearn, _set_sklearn),
         _SKLEARN,
     ),
     (Setting("NumPy's error handling", np.geterr, lambda values: np.seterr(**values)), _NUMPY),

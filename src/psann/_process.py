@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-SIGNALS = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
-    if hasattr(signal, name)  # Windows, where runs are only read, has two of them
+PREEMPT_SIGNALS = tuple(
+    signal.Signals[name]
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)  # Windows, where runs are only read, has one of them
 )
-"""Signals by which a run is asked to stop."""
+"""Signals by which schedulers ask a run to stop."""
 
 
 class Setting(NamedTuple):
@@ -114,7 +114,7 @@ def _umask() -> int:
 def _handlers() -> dict[int, Any]:
     if threading.current_thread() is not threading.main_thread():
         return {}  # Python takes signals in the main thread only
-    return {number: signal.getsignal(number) for number in SIGNALS}
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, *PREEMPT_SIGNALS)}
 
 
 def _set_handlers(handlers: dict[int, Any]) -> None:
@@ -123,22 +123,19 @@ def _set_handlers(handlers: dict[int, Any]) -> None:
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
+def _catches_any(entry: tuple[Any, ...]) -> bool:
+    return issubclass(UserWarning, entry[2]) and not entry[1] and not entry[3]
+
+
 def _filters() -> tuple[Any, ...]:
     """Who shows a warning, and the filters that catch any; libraries add narrow ones at import."""
-    return warnings.showwarning, [
-        each
-        for each in warnings.filters
-        if issubclass(UserWarning, each[2]) and not any(each[1::2])
-    ]
+    return warnings.showwarning, list(filter(_catches_any, warnings.filters))
 
 
 def _set_filters(state: tuple[Any, ...]) -> None:
-    now = _filters()[1]
     warnings.showwarning, before = state
-    warnings.filters[:] = [  # type: ignore[index]
-        *(each for each in before if each not in now),
-        *(each for each in warnings.filters if each not in now or each in before),
-    ]
+    narrow = [entry for entry in warnings.filters if not _catches_any(entry)]
+    warnings.filters[:] = [*narrow, *before]  # type: ignore[index]
 
 
 def _cwd() -> str | None:

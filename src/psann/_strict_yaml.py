@@ -224,7 +224,11 @@ class _Builder:
 
     def _checked(self, event: _Event, path: Path) -> Any:
         if isinstance(event.value, float) and not math.isfinite(event.value):
-            self._problem(event.line, f"{_name(path)} must be a finite number")
+            self._problem(
+                event.line,
+                f"{_name(path)} must be a finite number; text that looks like one goes between "
+                "quotation marks, which a shell must be kept from: '...=\"12e4567\"'",
+            )
         elif isinstance(event.value, str):
             self._check_text(event.value, event.line)
         return event.value

@@ -660,3 +660,56 @@ def test_a_console_that_is_gone_never_ends_a_run(
     )
     assert done.returncode == 0
     assert metrics_of(paths)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("text", "signals"),
+    [
+        ("TERM", ("SIGTERM",)),
+        ("sigusr2,XCPU,XCPU", ("SIGUSR2", "SIGXCPU")),
+        ("none", ()),
+    ],
+)
+def test_the_signals_of_preemption_can_be_narrowed(text: str, signals: tuple[str, ...]) -> None:
+    options = build_parser().parse_args(
+        ["--config", "c", "--output-dir", "d", "--preempt-signals", text]
+    )
+    assert tuple(each.name for each in options.preempt_signals) == signals
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--preempt-signals", "TERM,KILL"], "got 'KILL' in 'TERM,KILL'"),
+        (["--config="], "--config: must be a path; got an empty one"),
+        (["--output-dir=$NOWHERE/runs"], r"leave $NOWHERE as it is"),
+        (["--config=~nobody-here/c.yaml"], "nobody is called 'nobody-here' here"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_bad_command_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        build_parser().parse_args(["--config", "c", "--output-dir", "d", *words])
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_tilde_behind_an_equals_sign_is_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    options = build_parser().parse_args(["--config=~/c.yaml", "--output-dir=~/runs"])
+    assert (options.config, options.output_dir) == (Path("/home/me/c.yaml"), Path("/home/me/runs"))
+
+
+def test_a_plan_that_cannot_be_written_whole_is_an_error_of_one_line(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "psann.scripts.hisso_log_run", *command, "--check"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+    assert done.returncode == 1
+    told = "hisso-log-run: Standard output takes no more: No space left on device."
+    assert done.stderr.splitlines()[-1] == told

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -48,10 +50,10 @@ def test_clean_run_is_one_line_and_exit_code_0(
 def test_findings_are_shown_without_drawing_and_exit_code_is_1(
     paths: RunPaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (paths.root / "\x1b[31mred").touch()
+    (paths.root / "\x1b[31mred").symlink_to("metrics.json")
     assert main(["verify", str(paths.root), "--replay", "1"]) == 1
     out = capsys.readouterr().out
-    assert "error: \\x1b[31mred: is no file of this run" in out
+    assert "error: \\x1b[31mred: is a symbolic link" in out
     assert "1 errors, 0 notes" in out
     assert "replay" not in out
 
@@ -348,3 +350,50 @@ def test_help_loads_neither_torch_nor_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--replay K" in done.stdout
+
+
+READING = (["ls"], ["ls", "--json"], ["ls", "--csv"], ["show"], ["status"], ["verify"])
+
+
+def hisso_runs(words: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "psann.scripts.hisso_runs", *words]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, **how)
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
+    words: list[str], whole: RunPaths
+) -> None:
+    with open("/dev/full", "w") as full:
+        done = hisso_runs([*words, str(whole.root)], stdout=full)
+    assert done.returncode == 1
+    expected = "hisso-runs: Standard output takes no more: No space left on device.\n"
+    assert done.stderr == expected
+
+
+def test_output_beyond_the_limit_of_a_file_is_an_error_of_one_line(
+    whole: RunPaths, tmp_path: Path
+) -> None:
+    with (tmp_path / "out.json").open("w") as file:
+        limit = (100, 100)
+        done = hisso_runs(
+            ["show", "--json", str(whole.root)],
+            stdout=file,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+        )
+    assert done.returncode == 1
+    assert done.stderr == "hisso-runs: Standard output takes no more: File too large.\n"
+
+
+def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        done = hisso_runs(["ls", "--json", str(whole.root)], stdout=pipe)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_standard_output_that_is_closed_is_an_error(whole: RunPaths) -> None:
+    done = hisso_runs(["ls", str(whole.root)], preexec_fn=lambda: os.close(1))
+    assert done.returncode == 1
+    assert done.stderr == "hisso-runs: Standard output takes no more: it is closed.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -27,6 +28,7 @@ from psann.estimators._fit_utils import (
     supervised_rows,
 )
 from psann.estimators._idle_parameters import idle_options, idle_parameters
+from psann.estimators._interruption import OnInterrupt, train_or_keep, transaction
 from psann.estimators._options import read_options
 from psann.estimators._prediction import PredictionMixin
 from psann.estimators._saving import EstimatorFileMixin
@@ -81,6 +83,7 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
         observers: Sequence[Observer] = (),
         resume: SavedState | None = None,
+        on_interrupt: OnInterrupt = "keep",
     ) -> Self:
         """Train on targets, or on the reward of episodes when `hisso` is given.
 
@@ -105,6 +108,9 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         resume : SavedState, optional
             Where an interrupted fit of the same estimator on the same data left off: what an
             observer took by ``state.state_dict()``. The result is then that of one fit.
+        on_interrupt : {"keep", "raise"}
+            What Ctrl-C does after the first epoch: keep the best weights so far and warn, or
+            raise.
 
         Returns
         -------
@@ -117,18 +123,23 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         DeviceError
             If the device is not there.
         DivergedError
-            If a loss, reward or gradient is not finite; nothing is fitted then, and with
-            `warm_start` the weights stay what they were.
+            If a loss, reward or gradient is not finite.
+
+        Notes
+        -----
+        A fit that raises leaves the estimator exactly as it was before the call.
         """
-        self._fit_group(
-            (),
-            {"X": X, "y": y, "prices": prices, "context": context},
-            validation_data=validation_data,
-            hisso=hisso,
-            evaluation=evaluation,
-            observers=observers,
-            resume=() if resume is None else (resume,),
-        )
+        with transaction(self):
+            self._fit_group(
+                (),
+                {"X": X, "y": y, "prices": prices, "context": context},
+                validation_data=validation_data,
+                hisso=hisso,
+                evaluation=evaluation,
+                observers=observers,
+                resume=() if resume is None else (resume,),
+                on_interrupt=on_interrupt,
+            )
         return self
 
     @pinned_numbers()
@@ -142,13 +153,13 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         evaluation: EvaluationOptions | Mapping[str, Any] | None,
         observers: Sequence[Observer],
         resume: Sequence[SavedState],
+        on_interrupt: OnInterrupt,
     ) -> None:
         """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
 
         `rows` are ``X y prices context``; `resume` has one state for each, this one first.
         """
-        problems = self.parameter_problems()
-        if problems:
+        if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
         options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
@@ -170,9 +181,8 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         choice = choose_engine(self.engine, networks[0], work, device=device, resumed=resumed)
         decisions.append(choice.decision(self.threads_, is_asked=bool(self.threads)))
         decisions += self._idle_decisions(options, prepared)
-        for decision in decisions:
-            for observer in observers:
-                observer.on_decision(decision)
+        for decision, observer in itertools.product(decisions, observers):
+            observer.on_decision(decision)
         self.hisso_options_, self.evaluation_options_ = options, judging
         for twin in twins:
             twin._take_fitted(self)
@@ -182,14 +192,12 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
             SeedStart.of(network, seed=member.seed_, engine=engine)
             for member, network in zip(members, networks, strict=True)
         ]
-        trained = self._trained(
-            engine,
-            prepared,
-            starts,
-            training=training,
-            continues=continues,
-            observers=observers,
-            saved=resume,
+        how: Any = {"training": training, "continues": continues, "saved": resume}
+        trained = train_or_keep(
+            lambda *more: self._trained(
+                engine, prepared, starts, observers=(*observers, *more), **how
+            ),
+            on_interrupt=on_interrupt,
         )
         for member, network, (state, result) in zip(members, networks, trained, strict=True):
             result.decisions[:0] = decisions
@@ -273,9 +281,6 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
             _take_over(network, self.network_)
             self._epoch_offset = self.schedule_epoch_
             return network
-        # Should training fail, nothing is left of an earlier fit that would not fit together.
-        if hasattr(self, "network_"):
-            del self.network_
         self.scaler_, self.target_scaler_ = prepared.scaler, prepared.target_scaler
         self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
         self._epoch_offset = 0

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._interruption import OnInterrupt
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.training.observers import Observer
 from psann.training.state import SavedState
@@ -62,7 +63,7 @@ def fit_seeds(
     [0, 1, 2]
     """
     members = seeded(estimator, seeds)
-    fit_together(members, X, y, **how)
+    fit_together(members, X, y, **{"on_interrupt": "keep", **how})
     return members
 
 
@@ -153,6 +154,7 @@ def fit_together(
     evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
     observers: Sequence[Observer] = (),
     resume: Sequence[SavedState] = (),
+    on_interrupt: OnInterrupt = "raise",
 ) -> None:
     """Fit what `seeded` made, in place; `fit_seeds` does both.
 
@@ -161,8 +163,8 @@ def fit_together(
     members : sequence of estimator
         As from `seeded`. Observers can turn a state of one of them into a file with its
         `to_bytes`, while training goes on.
-    X, y, prices, context, validation_data, hisso, evaluation, observers
-        As for `fit`.
+    X, y, prices, context, validation_data, hisso, evaluation, observers, on_interrupt
+        As for `fit`; but what raises leaves members that are half fitted, for observers to save.
     resume : sequence of SavedState
         One per seed, in their order: where an interrupted fit of the same left off.
     """
@@ -174,4 +176,5 @@ def fit_together(
         evaluation=evaluation,
         observers=observers,
         resume=resume,
+        on_interrupt=on_interrupt,
     )

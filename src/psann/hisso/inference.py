@@ -61,7 +61,7 @@ def judge_actions(
     """
     with torch.no_grad():
         # Copies: a user's reward that works in place must not change what comes after it.
-        with put_back(FOREIGN, who=f"the reward {reward.name}"):
+        with put_back(FOREIGN, who="the reward, the loss or the network"):
             value = float(
                 reward(
                     actions.clone()[None],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from psann._text import clean
@@ -28,10 +29,18 @@ _STATUS_COLOURS = {
 
 
 class Terminal:
-    """Where a command writes: a terminal, a pipe, a file, or one that has gone away."""
+    """Where a command writes: a terminal, a pipe, a file, or one that has gone away.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = CarefulStream(sys.stdout if stream is None else stream)
+    Parameters
+    ----------
+    is_product : bool
+        Whether what is written is what the command is for: an `OSError` passes then, where a
+        console would fall silent.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, is_product: bool = False) -> None:
+        target = sys.stdout if stream is None else stream
+        self._stream = CarefulStream(target, is_product=is_product)
         self._n_redrawn = 0
 
     @property
@@ -218,15 +227,19 @@ _PLAIN_WIDTH = 100
 
 
 class CarefulStream(io.TextIOBase):
-    """A console that may be missing, closed, dropped, or unable to encode what it is given."""
+    """A console that may be missing, closed, dropped, or unable to encode what it is given.
 
-    def __init__(self, stream: TextIO | None) -> None:
+    Whatever has `write` will do.
+    """
+
+    def __init__(self, stream: TextIO | None, *, is_product: bool = False) -> None:
         self._stream = stream
+        self._is_product = is_product
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """Encoding of the stream; UTF-8 of one that has none."""
-        return (self._stream.encoding if self._stream is not None else None) or "utf-8"
+        return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
         """Whether a person looks on."""
@@ -236,24 +249,32 @@ class CarefulStream(io.TextIOBase):
         """Write as well as it goes; what cannot be encoded becomes an escape."""
         if self._stream is not None:
             printable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
-            try:
+            with self._falling_silent():
                 self._stream.write(printable)
-            except (OSError, ValueError):
-                self._stream = None
         return len(text)
 
     def flush(self) -> None:
         """Pass on what was written, if anyone still listens."""
-        if self._stream is not None:
-            try:
+        if self._stream is not None and hasattr(self._stream, "flush"):
+            with self._falling_silent():
                 self._stream.flush()
-            except (OSError, ValueError):
-                self._stream = None
+
+    @contextmanager
+    def _falling_silent(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            if self._is_product:
+                raise
+            self._stream = None
+        except (AttributeError, ValueError):  # closed, or a copy of one that was
+            self._stream = None
 
 
-def is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: object) -> bool:
     """Whether somebody may be looking."""
-    return stream is not None and not stream.closed and stream.isatty()
+    isatty = getattr(stream, "isatty", None)
+    return isatty is not None and not getattr(stream, "closed", False) and bool(isatty())
 
 
 def rich_console(stream: CarefulStream) -> Console:

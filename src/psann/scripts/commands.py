@@ -23,7 +23,7 @@ def ls(options: argparse.Namespace) -> int:
     listing = list_runs(
         read_runs(options.path), where=options.where, sort=options.sort, reverse=options.reverse
     )
-    terminal = Terminal()
+    terminal = Terminal(is_product=True)
     if options.json:
         terminal.raw(to_json_text(listing))
     elif options.csv:
@@ -39,7 +39,7 @@ def show(options: argparse.Namespace) -> int:
     from psann.run.reading.showing import show_run, to_json_text
     from psann.run.terminal import Terminal
 
-    run, terminal = read_run(options.run), Terminal()
+    run, terminal = read_run(options.run), Terminal(is_product=True)
     if options.json:
         terminal.raw(to_json_text(run))
     else:
@@ -53,7 +53,7 @@ def status(options: argparse.Namespace) -> int:
     from psann.run.terminal import Terminal
 
     every_s = options.every if options.watch else None
-    run = show_status(options.run, Terminal(), every_s=every_s)
+    run = show_status(options.run, Terminal(is_product=True), every_s=every_s)
     return EXIT_FINDINGS if run.status in BAD_ENDINGS else EXIT_CLEAN
 
 
@@ -62,7 +62,7 @@ def compare(options: argparse.Namespace) -> int:
     from psann.run.reading.compare import chosen_runs, show_comparison
     from psann.run.terminal import Terminal
 
-    show_comparison(chosen_runs(options.paths), Terminal())
+    show_comparison(chosen_runs(options.paths), Terminal(is_product=True))
     return EXIT_CLEAN
 
 
@@ -122,7 +122,7 @@ def pack(options: argparse.Namespace) -> int:
     for name in done.left_out:
         tell(f"left out: {name}")
     for name in done.skipped:
-        tell(f"not packed, as it is no plain file: {name}", file=sys.stderr)
+        tell(f"not packed, as it is no file of a run: {name}", file=sys.stderr)
     return EXIT_CLEAN
 
 

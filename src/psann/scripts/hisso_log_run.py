@@ -12,11 +12,15 @@ _EXIT_INTERRUPTED = 130
 
 try:
     import argparse
+    import errno
     import os
-    from collections.abc import Sequence
+    import signal
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TYPE_CHECKING, NoReturn
 
+    from psann._paths import given_path
+    from psann._process import PREEMPT_SIGNALS, fill_standard_descriptors
     from psann.errors import did_you_mean
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.stderr.write("interrupted\n")
@@ -67,16 +71,12 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", required=True, type=Path, metavar="FILE", help="YAML or JSON configuration")
-    add("--output-dir", required=True, type=Path, metavar="DIR", help="where run directories go")
+    add("--config", required=True, type=a_path, metavar="FILE", help="YAML or JSON configuration")
+    add("--output-dir", required=True, type=a_path, metavar="DIR", help="where run directories go")
     add("--run-name", metavar="NAME", help="name of the run directory (default: config and time)")
     add("--device", metavar="DEV", help="cpu, cuda, cuda:N or auto; wins over the configuration")
     add("--seed", type=_seed, metavar="S", help="wins over the configuration (default there: 42)")
-    add(
-        "--keep-checkpoints",
-        action="store_true",
-        help="keep about ten epochs, for verify --replay",
-    )
+    add("--keep-checkpoints", action="store_true", help="keep about ten epochs, for --replay")
     add(
         "--set",
         action="append",
@@ -106,7 +106,15 @@ def build_parser() -> argparse.ArgumentParser:
         type=_exit_code,
         default=143,
         metavar="N",
-        help="exit code after SIGTERM, SIGHUP, SIGUSR1 or --max-time (default: 143)",
+        help="exit code after one of these signals or --max-time (default: 143)",
+    )
+    names = ",".join(each.name[3:] for each in PREEMPT_SIGNALS)
+    add(
+        "--preempt-signals",
+        type=_signals,
+        default=PREEMPT_SIGNALS,
+        metavar="LIST",
+        help=f"signals that stop a run for --resume (default: {names}); none is allowed",
     )
     add_import_options(parser, "only", "allow")
     add("--profile", action="store_true", help="trace a few updates, show where the time goes")
@@ -128,6 +136,14 @@ def add_import_options(parser: argparse.ArgumentParser, *kinds: str) -> None:
         )
 
 
+def a_path(text: str) -> Path:
+    """A path of the command line; `--config=~/c.yaml` is one that no shell has filled in."""
+    try:
+        return given_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _seed(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(
@@ -146,6 +162,16 @@ def _minutes(text: str) -> float:
     return minutes
 
 
+def _signals(text: str) -> tuple[signal.Signals, ...]:
+    known = {each.name[3:]: each for each in PREEMPT_SIGNALS}
+    words = [] if text == "none" else text.upper().replace("SIG", "").split(",")
+    if unknown := [word for word in words if word not in known]:
+        raise argparse.ArgumentTypeError(
+            f"must be none, or a list from {','.join(known)}; got {unknown[0]!r} in {text!r}"
+        )
+    return tuple(known[word] for word in dict.fromkeys(words))
+
+
 def _exit_code(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) > 255:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 255; got {text!r}")
@@ -154,6 +180,7 @@ def _exit_code(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    fill_standard_descriptors()
     try:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:  # before or after the run, which has its own way with signals
@@ -192,6 +219,7 @@ def _main(arguments: Sequence[str]) -> int:
         overwrite=options.overwrite,
         max_time_minutes=options.max_time,
         preempt_exit_code=options.preempt_exit_code,
+        preempt_signals=options.preempt_signals,
         profile=options.profile,
         quiet=options.quiet,
         argv=(parser.prog, *arguments),
@@ -213,8 +241,8 @@ def _check_current_directory(parser: argparse.ArgumentParser) -> None:
 
 def _report(outcome: Outcome, *, quiet: bool) -> int:
     """Show how the command ended: the plan or the result on stdout, the trouble on stderr."""
-    if outcome.plan is not None:
-        print(outcome.plan)
+    if (plan := outcome.plan) is not None:
+        return written_whole("hisso-log-run", lambda: print(plan) or outcome.exit_code)
     record, paths = outcome.record, outcome.paths
     if outcome.message is not None:
         where = str(paths.metrics) if paths and record and record["error"] else ""
@@ -230,6 +258,31 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
 
             print(f"\n{profile_table(parts)}\n  trace: {paths.profile}")
     return outcome.exit_code
+
+
+def written_whole(prog: str, write: Callable[[], int]) -> int:
+    """Exit code of what writes a result to standard output: 1 if it cannot be written whole.
+
+    A reader that has closed its end of a pipe, as head does, has all that it wants: 0.
+    """
+    try:
+        code = write()
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        code = 0
+    except OSError as error:
+        if error.filename is not None:  # of a file, not of the output
+            raise
+        code = 1
+        print(f"{prog}: Standard output takes no more: {error.strerror}.", file=sys.stderr)
+    # What is left in the buffer, Python would try again when it ends.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    return code
 
 
 def _complain(message: str) -> None:

@@ -23,7 +23,12 @@ try:
     from pathlib import Path
 
     from psann.scripts import commands
-    from psann.scripts.hisso_log_run import CommandParser, add_import_options
+    from psann.scripts.hisso_log_run import (
+        CommandParser,
+        a_path,
+        add_import_options,
+        written_whole,
+    )
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.stderr.write("interrupted\n")
     sys.exit(130)
@@ -66,7 +71,7 @@ def _add_ls(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "says it is running, and is not, is shown as dead (killed) or stale (an old copy).",
         allow_abbrev=False,
     )
-    parser.add_argument("path", type=Path, nargs="?", default=Path(), metavar="DIR")
+    parser.add_argument("path", type=a_path, nargs="?", default=Path(), metavar="DIR")
     parser.add_argument(
         "--where",
         metavar="CONDITION",
@@ -88,7 +93,7 @@ def _add_show(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         description="Show what is known of a run, and what is missing or damaged.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument("--json", action="store_true", help="write JSON")
     parser.set_defaults(do=commands.show)
 
@@ -101,7 +106,7 @@ def _add_status(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "was killed, or has no readable record.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument(
         "--watch",
         action="store_true",
@@ -127,7 +132,9 @@ def _add_compare(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "into mean and standard deviation.",
         allow_abbrev=False,
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="or a directory of runs")
+    parser.add_argument(
+        "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
+    )
     parser.set_defaults(do=commands.compare)
 
 
@@ -139,7 +146,7 @@ def _add_verify(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "changed, unless --replay asks to train again.",
         allow_abbrev=False,
     )
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", type=a_path, metavar="RUN_DIR")
     parser.add_argument(
         "--replay",
         type=_count,
@@ -158,9 +165,9 @@ def _add_pack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         description="Write a run as one archive with checksums, the same bytes for the same run.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="default: RUN.tar.gz, here"
+        "-o", "--output", type=a_path, metavar="FILE", help="default: RUN.tar.gz, here"
     )
     parser.add_argument(
         "--best-only",
@@ -178,9 +185,13 @@ def _add_unpack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "its list of checksums says. Nothing is written outside the new directory.",
         allow_abbrev=False,
     )
-    parser.add_argument("archive", type=Path, metavar="ARCHIVE")
+    parser.add_argument("archive", type=a_path, metavar="ARCHIVE")
     parser.add_argument(
-        "--output-dir", type=Path, default=Path(), metavar="D", help="default: this directory"
+        "--output-dir",
+        type=a_path,
+        default=Path(),
+        metavar="D",
+        help="default: this directory",
     )
     parser.set_defaults(do=commands.unpack)
 
@@ -193,7 +204,9 @@ def _add_export(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "libraries (pip install 'psann[export]'; CSV needs none).",
         allow_abbrev=False,
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="or a directory of runs")
+    parser.add_argument(
+        "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
+    )
     # Written out: the module that has them loads what --help must not wait for.
     parser.add_argument("--to", required=True, choices=("csv", "mlflow", "parquet", "tensorboard"))
     parser.add_argument(
@@ -214,7 +227,7 @@ def _add_torture(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "verified after each and resumed; at the end both must be the same to the bit.",
         allow_abbrev=False,
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser.add_argument("config", type=a_path, metavar="CONFIG")
     parser.add_argument(
         "--kills", type=_count, required=True, metavar="N", help="kills that must land"
     )
@@ -223,7 +236,7 @@ def _add_torture(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.add_argument(
         "--output-dir",
-        type=Path,
+        type=a_path,
         metavar="D",
         help="new directory that keeps the runs and certificate.json (default: none are kept)",
     )
@@ -239,12 +252,16 @@ def _add_report(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="RUN", help="a run directory, or one of runs"
+        "paths",
+        type=a_path,
+        nargs="+",
+        metavar="RUN",
+        help="a run directory, or one of runs",
     )
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="the file (default: report.html or report.md); replaced if it is there",
     )
@@ -263,7 +280,9 @@ def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "that settles it.",
         allow_abbrev=False,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="csv, tsv (.gz), parquet, feather")
+    parser.add_argument(
+        "file", type=a_path, metavar="FILE", help="csv, tsv (.gz), parquet, feather"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -273,7 +292,7 @@ def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.add_argument(
         "--output-dir",
-        type=Path,
+        type=a_path,
         default=Path(),
         metavar="D",
         help="where NAME.yaml and NAME.png go (default: here); a configuration that is there stays",
@@ -311,8 +330,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from psann.errors import PsannError, UsageError
 
     try:
-        code: int = options.do(options)
-        return code
+        return written_whole("hisso-runs", lambda: options.do(options))
     except UsageError as error:
         commands.tell(f"hisso-runs: {error}", file=sys.stderr)
         return commands.EXIT_USAGE

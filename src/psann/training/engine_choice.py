@@ -60,10 +60,10 @@ class EngineChoice:
     def decision(self, threads: int, *, is_asked: bool) -> Decision:
         """The choice for the log, with that of the threads."""
         why = "as asked" if is_asked else "chosen by the size of an update"
-        return Decision(
-            phase="setup",
-            message=f"engine {self.name} ({self.reason}), {counted(threads, 'thread')} ({why})",
-        )
+        message = f"engine {self.name} ({self.reason}), {counted(threads, 'thread')} ({why})"
+        if self.name == "compiled":
+            message += "; compiling the update takes about 60 s, once"
+        return Decision(phase="setup", message=message)
 
 
 def compiler_problem(device: torch.device) -> str | None:

@@ -119,7 +119,7 @@ def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> 
 
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
     """Mean loss over all rows without gradient."""
-    with torch.no_grad(), put_back(FOREIGN, who="the loss"):
+    with torch.no_grad(), put_back(FOREIGN, who="the reward, the loss or the network"):
         outputs = forward(rows.X, rows.context, None)
         return float(_row_losses(outputs, rows.y, loss).mean())
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
+from psann.run.config.file import read_config_file
 
 from psann.run.config.dump import to_yaml
 
@@ -16,7 +20,7 @@ from psann.run.config.dump import to_yaml
         (True, "true"),
         (None, "null"),
         ("cosine", "cosine"),
-        ("no", "no"),
+        ("no", "'no'"),
         ("1e-3", "'1e-3'"),
         ("0o17", "'0o17'"),
         ("true", "'true'"),
@@ -24,7 +28,7 @@ from psann.run.config.dump import to_yaml
         ("", "''"),
         (".inf", "'.inf'"),
         ("<<", "'<<'"),
-        ("2020-01-01", "2020-01-01"),
+        ("2020-01-01", "'2020-01-01'"),
         ("a\u2028b", '"a\\Lb"'),
         ("é", "é"),
         ({}, "{}"),
@@ -37,3 +41,22 @@ def test_text_stands_in_quotation_marks_only_where_it_must(value: object, text: 
 
 def test_the_order_of_the_keys_is_kept() -> None:
     assert to_yaml({"b": {"z": 1, "a": 2}, "a": [1]}) == "b:\n  z: 1\n  a: 2\na:\n- 1\n"
+
+
+TEXTS = (
+    *("12:30", "1_000", "0b11", "0o17", "017", "0x1F", "1e3", "12e4567", "+12", ".5", ".inf"),
+    *("yes", "no", "On", "off", "y", "N", "true", "null", "~", "", "=", "<<", "-", "2020-01-01"),
+    *("- a", "a: b", "#", "é", "two\nlines", " padded ", "2001-12-14t21:59:43.10-05:00"),
+)
+
+
+def test_readers_of_yaml_1_1_and_1_2_read_every_text_and_number_the_same(tmp_path: Path) -> None:
+    numbers = [1e-5, 0.1, 1e22, 1.0, 3, -2, 10**30, 1e-300, True, None]
+    values = {"texts": list(TEXTS), "numbers": numbers, "keys": dict.fromkeys(TEXTS, 1)}
+    text = to_yaml(values)
+    assert repr(yaml.safe_load(text)) == repr(values)
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    assert repr(read_config_file(file).values) == repr(values)
+    # To YAML 1.1 these are flags, though PyYAML does not know it.
+    assert [each for each in ("y", "N") if f"- {each}\n" in text] == []

@@ -301,7 +301,8 @@ def assert_feeds_back(tmp_path: Path, values: dict[str, Any]) -> None:
     try:
         config = load_run_config(file)
     except ConfigError as error:  # drawn parameters may have the name of a training key
-        assert "estimator.params" in str(error) or "psann 0.12" in str(error)
+        told = ("estimator.params", "psann 0.12", "must be a path")
+        assert any(text in str(error) for text in told)
         return
     text = dump_resolved(config)
     again = loaded(tmp_path, text)
@@ -331,3 +332,22 @@ def test_a_bad_configuration_is_refused_without_the_heavy_libraries(tmp_path: Pa
         "run.yaml line 7: hisso.windw is no known key. Did you mean 'window'?",
         "[]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ('""', "data.npz must be a path; got an empty one"),
+        ("$DATA/a.npz", r"data.npz must be a path with every variable filled in"),
+        ("~nobody-here/a.npz", "nobody is called 'nobody-here' here"),
+    ],
+)
+def test_a_path_that_nothing_has_filled_in_is_refused(
+    tmp_path: Path, path: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as in_file:
+        loaded(tmp_path, MINIMAL.replace("a.npz", path))
+    with pytest.raises(ConfigError) as in_option:
+        loaded(tmp_path, MINIMAL, overrides=[f"data.npz={path}"])
+    assert message in str(in_file.value)
+    assert message in str(in_option.value)

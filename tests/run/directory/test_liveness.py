@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from psann._text import utc_text
-from psann.run.directory.liveness import STALE_AFTER_S, judge
+from psann.run.directory.liveness import judge
+from psann.run.directory.lock import STALE_AFTER_S
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.provenance import boot_id
 from psann.run.directory.storage import Storage
@@ -145,3 +146,14 @@ def test_record_without_a_time_is_stale(paths: RunPaths, heartbeat: str | None) 
 
 def test_record_without_a_status_is_unknown(paths: RunPaths) -> None:
     assert judge(paths, {"status": None, "heartbeat": None}, []).status == "unknown"
+
+
+def test_a_heartbeat_from_the_future_proves_nothing_but_a_difference(
+    paths: RunPaths,
+) -> None:
+    metrics: Any = {"status": "running", "heartbeat": utc_text(NOW + 600)}
+    verdict = judge(paths, metrics, starts(1, host="elsewhere"), now=NOW)
+    assert verdict.status == "stale"
+    assert "elsewhere, whose clock was 10 min ahead of this one" in verdict.reason
+    barely: Any = {"status": "running", "heartbeat": utc_text(NOW + 2)}
+    assert judge(paths, barely, starts(1, host="elsewhere"), now=NOW).status == "running"

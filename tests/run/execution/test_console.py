@@ -118,7 +118,7 @@ def test_several_seeds_share_a_line_with_mean_and_range() -> None:
     (line,) = stream.getvalue().splitlines()
     assert line[8:] == (
         " INFO hisso 1/60  reward 0.3 (0.1 ... 0.6)  val 0.0625 (0.0625 ... 0.0625)  best 1"
-        "  3 of 3 seeds  00:59 left  5,230 episodes/s  lr 0.0005"
+        "  3 of 3 seeds  5,230 episodes/s  lr 0.0005"
     )
 
 
@@ -155,13 +155,47 @@ def test_each_phase_begins_anew() -> None:
     assert "best" not in text.splitlines()[2]
 
 
-def test_resumed_phase_counts_its_own_epochs_for_the_time_left() -> None:
+def test_time_left_counts_this_process_s_epochs_but_not_the_first_which_may_compile() -> None:
     stream, clock = io.StringIO(), Time()
     console = ConsoleProgress(stream, clock=clock)
     console.on_phase_start(Phase(epoch=50))
-    clock.s = 2.0
+    clock.s = 60.0
     console.on_epoch(epoch(51), Phase())
-    assert "00:18 left" in stream.getvalue()
+    assert "left" not in stream.getvalue()
+    clock.s = 62.0
+    console.on_epoch(epoch(52), Phase())
+    console.close()
+    assert "00:16 left" in stream.getvalue()
+
+
+class Tee:
+    """A stream as many a script has one: `write`, and nothing else."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def getvalue(self) -> str:
+        return self.text
+
+
+def test_a_stream_is_whatever_has_write() -> None:
+    stream: Any = Tee()
+    train(stream)
+    assert "hisso 60/60" in stream.text
+    console = ConsoleProgress(stream)
+    console.take(logging.LogRecord("psann", logging.INFO, "", 0, "über", None, None))
+    assert stream.text.endswith("INFO über\n")
+
+
+def test_a_bar_is_drawn_while_standard_output_has_nothing_but_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Tee())
+    monkeypatch.setattr(sys, "stderr", Tee())
+    assert "60/60" in train(Terminal())
 
 
 def test_supervised_epochs_show_losses() -> None:

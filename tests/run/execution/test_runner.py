@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -550,3 +552,45 @@ def test_the_record_of_a_run_exists_before_its_configuration_is_read(
     assert trial(tmp_path).exit_code == 1
     assert seen == ["running"]
     assert RunRecord().as_dict()["status"] == "running"
+
+
+# --- told early ----------------------------------------------------------------------------------
+
+
+def test_resuming_a_completed_run_with_other_values_says_that_they_do_nothing_and_what_does(
+    tmp_path: Path,
+) -> None:
+    paths = finished(tmp_path)
+    before = tree_of(paths.root)
+    same = trial(tmp_path, resume=True)
+    assert same.message == "The run run is already complete: completed."
+    other = trial(tmp_path, "training.lr=0.01", resume=True)
+    assert other.exit_code == 0
+    assert other.message is not None
+    assert "other values than are given now, which have no effect" in other.message
+    assert tree_of(paths.root) == before
+    # The cure, on the very run.
+    cure = {"mode": "fine_tune", "init_from": str(paths.root), "name": "more"}
+    assert trial(tmp_path, "training.lr=0.01", **cure).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["execute", "check"])
+def test_a_module_that_is_not_there_is_told_before_torch_is_loaded(
+    tmp_path: Path, command: str
+) -> None:
+    write_config(tmp_path)
+    code = f"""
+import sys
+from pathlib import Path
+from psann.run.execution.context import RunRequest
+from psann.run.execution.runner import check, execute
+outcome = {command}(RunRequest(
+    config=Path({str(tmp_path / "trial.yaml")!r}), output_dir=Path({str(tmp_path)!r}),
+    overrides=("data.loader=not_there.load", "hisso.reward=nor_here:reward"), quiet=True,
+))
+print(outcome.exit_code, "torch" in sys.modules, outcome.message)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("1 False ")
+    for name in ("not_there", "nor_here"):
+        assert f"there is no module '{name}'" in done.stdout

@@ -10,6 +10,7 @@ from psann.errors import TrainingInterrupted
 from psann.run.execution.signals import StopRequest, stop_requests
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
+SIGNALS += [signal.SIGUSR2, signal.SIGXCPU]
 
 
 def send(number: signal.Signals) -> None:
@@ -142,3 +143,19 @@ def test_outside_the_main_thread_only_the_time_limit_works() -> None:
     thread.start()
     thread.join()
     assert seen == [before, "preempted"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGXCPU])
+def test_signals_that_are_left_out_keep_their_meaning(number: signal.Signals) -> None:
+    seen = []
+    before = signal.signal(number, lambda number, frame: seen.append(number))
+    try:
+        with stop_requests(preempt_signals=[signal.SIGTERM]) as request:
+            send(number)
+            request.check()
+            send(signal.SIGTERM)
+            with pytest.raises(TrainingInterrupted, match="SIGTERM"):
+                request.check()
+    finally:
+        signal.signal(number, before)
+    assert seen == [number]

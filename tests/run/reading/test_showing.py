@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from foreign import change
+from psann._text import utc_text
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import read_run
 from psann.run.reading.showing import show_run, show_status, to_json_text, watch_run
@@ -112,7 +113,7 @@ def test_watching_ends_with_the_run_and_reads_only_what_is_new(paths: RunPaths) 
     data = paths.events.read_bytes()
     whole = metrics_of(paths)
     rows = data.splitlines(keepends=True)
-    change(paths, status="running", finished_utc=None, heartbeat="2999-01-01T00:00:00.000Z")
+    change(paths, status="running", finished_utc=None, heartbeat=utc_text(time.time()))
     first_epoch = next(n for n, line in enumerate(rows) if b"epoch 1 of 3" in line)
     stages = [
         b"".join(rows[:first_epoch]),
@@ -150,7 +151,7 @@ def test_watching_waits_for_a_record_that_is_not_there_yet(paths: RunPaths) -> N
 
 def test_log_that_a_resume_rewrote_meanwhile_is_read_anew(paths: RunPaths) -> None:
     data = paths.events.read_bytes()
-    change(paths, status="running", finished_utc=None, heartbeat="2999-01-01T00:00:00.000Z")
+    change(paths, status="running", finished_utc=None, heartbeat=utc_text(time.time()))
     watching = watch_run(paths.root, every_s=0.0)
     assert len(next(watching)[1]) == 3
     # As long as before, then longer: only its end tells that it is another.
@@ -169,7 +170,7 @@ def test_terminal_is_drawn_anew_and_a_pipe_gets_news_only(
     whole = metrics_of(paths)
     streams = (Tty(), io.StringIO())
     for stream in streams:
-        change(paths, status="running", finished_utc=None, heartbeat="2999-01-01T00:00:00.000Z")
+        change(paths, status="running", finished_utc=None, heartbeat=utc_text(time.time()))
         pauses = iter(range(5))
 
         def pause(seconds: float, pauses: Iterator[int] = pauses) -> None:

@@ -20,7 +20,7 @@ from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import read_resume_point
 from psann.run.verification.findings import Verdict
 from psann.run.verification.verify import verify_run
-from trials import finished, metrics_of, tree_of, trial
+from trials import TROUBLE, TROUBLED, finished, metrics_of, tree_of, trial
 
 SETTINGS = ("hisso.supervised={epochs: 2}", "training.epochs=4")
 
@@ -238,7 +238,6 @@ SEALED: dict[str, tuple[Damage, str]] = {
         "provenance.json: is not the file that metrics.json lists: it has",
     ),
     "a missing file": (lambda p: p.warm_start.unlink(), "metrics.json lists it"),
-    "a stranger": (lambda p: (p.root / "x.sh").write_text("x"), "x.sh: is no file of this run"),
     "an unlisted epoch": (
         lambda p: shutil.copy(p.best, p.epoch(1)),
         "epoch_000001.safetensors: is not in the manifest",
@@ -334,7 +333,6 @@ def test_damage_that_the_digests_were_made_to_fit_is_found(
         (lambda p: _flip(p.last), "last.safetensors: it "),
         (lambda p: shutil.copy(p.best, p.last), "last.safetensors: it is no resume state"),
         (lambda p: change(p.events, b"decision,", b"decision\n"), "must end in CRLF"),
-        (lambda p: (p.checkpoints / "x").touch(), "checkpoints/x: is no file of this run"),
     ],
 )
 def test_damage_to_a_killed_run_is_found(
@@ -430,4 +428,40 @@ def test_a_gate_by_significance_may_pass_over_a_better_epoch(tmp_path: Path) -> 
     paths = finished(tmp_path, "hisso.min_significance=50")
     record = read_metrics(paths.metrics)[0]
     assert (record["best_epoch"], record["min_significance"]) == (0, 50.0)
+    assert verify_run(paths.root).errors == ()
+
+
+FOREIGN = (
+    *(".DS_Store", "._metrics.json", "x.sh", "nohup.out", ".~lock.events.csv#", "metrics.json~"),
+    *("checkpoints/evil.so", ".ipynb_checkpoints/events-checkpoint.csv", "attempts.txt"),
+)
+
+
+@pytest.mark.parametrize("kind", ["finished", "killed"])
+def test_files_of_others_are_listed_as_not_ours_and_are_no_damage(
+    kind: str, copy_of: Callable[[str], RunPaths]
+) -> None:
+    paths = copy_of(kind)
+    before = verify_run(paths.root)
+    for name in FOREIGN:
+        (paths.root / name).parent.mkdir(exist_ok=True)
+        (paths.root / name).write_text("x")
+    (paths.root / ".#events.csv").symlink_to("me@here.1234")
+    verdict = verify_run(paths.root)
+    assert verdict.errors == before.errors
+    told = {finding.file for finding in verdict.findings if "not ours" in finding.message}
+    assert told == {*FOREIGN, ".#events.csv"}
+
+
+def test_a_run_never_vouches_for_a_file_that_another_writes_meanwhile(tmp_path: Path) -> None:
+    console = tmp_path / "out" / "run" / "console.log"
+
+    def print_to_it(rewards: Any) -> Any:
+        console.write_text("still growing")
+        return rewards
+
+    TROUBLE.plan(1, print_to_it)
+    paths = finished(tmp_path, TROUBLED)
+    assert "console.log" not in metrics_of(paths)["artefacts"]
+    console.write_text("grown")
     assert verify_run(paths.root).errors == ()

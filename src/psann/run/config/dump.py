@@ -11,9 +11,7 @@ from psann._strict_yaml import FLOAT, INTEGER, NOT_FINITE, WORDS
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer with our reader's rules for what must stand in quotation marks."""
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012 - filled below, by PyYAML's own class method
+    """PyYAML's writer: its own rules (YAML 1.1) and ours (1.2) for what text must be quoted."""
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
@@ -31,6 +29,7 @@ def _anchored(pattern: str) -> re.Pattern[str]:
 
 for _tag, _pattern in (
     ("bool", _anchored("|".join(word for word, value in WORDS.items() if value is not None))),
+    ("bool", _anchored("[yYnN]")),  # to YAML 1.1, though not to PyYAML
     (
         "null",
         _anchored("|".join(re.escape(word) for word, value in WORDS.items() if value is None)),

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from psann._digest import sha256_of
+from psann._paths import given_path
 from psann._strict_yaml import parse_value, read_config_file
 from psann._text import mask_secrets
 from psann._tree import MISSING, ConfigTree, Origins, Path
@@ -127,8 +128,12 @@ def _make_paths_absolute(tree: ConfigTree, folder: str) -> None:
     for path in _DIGESTS:
         value = tree.get(path)
         if isinstance(value, str):
-            absolute = os.path.abspath(os.path.join(folder, os.path.expanduser(value)))
-            tree.set(path, absolute, origin=tree.where(path))
+            try:
+                absolute = os.path.abspath(os.path.join(folder, given_path(value)))
+            except ValueError as error:
+                tree.refuse(path, str(error))
+            else:
+                tree.set(path, absolute, origin=tree.where(path))
 
 
 def _record(tree: ConfigTree) -> None:

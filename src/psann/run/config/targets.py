@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psann._digest import sha256_of_file
-from psann._imports import import_object
+from psann._imports import check_is_there, import_object
 from psann._process import put_back
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
 from psann.run.config.errors import in_order_of_the_file
@@ -68,6 +68,33 @@ def check_targets(config: RunConfig) -> ResolvedTargets:
     if search.problems:
         raise ConfigError(in_order_of_the_file(search.problems))
     return targets
+
+
+def check_modules(config: RunConfig) -> None:
+    """Look whether there are modules for the targets, before anything as slow as torch is loaded.
+
+    Raises
+    ------
+    ConfigError
+        With every target whose module cannot be found.
+    """
+    reward = config.hisso.reward
+    targets = {
+        ("estimator", "target"): config.estimator.target,
+        ("data", "loader"): config.data.loader,
+        ("hisso", "reward"): reward["target"] if isinstance(reward, dict) else reward,
+        ("hisso", "context_extractor"): config.hisso.context_extractor,
+    }
+    problems: list[str] = []
+    for path, target in targets.items():
+        try:
+            if isinstance(target, str):
+                who = f"{config.where(*path)}: {'.'.join(path)}"
+                check_is_there(target, who=who)
+        except ImportTargetError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(in_order_of_the_file(problems))
 
 
 def estimator_arguments(config: RunConfig) -> dict[str, Any]:

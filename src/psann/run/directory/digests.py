@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict, TypeGuard
 
 from psann._digest import sha256_of, sha256_of_file
-from psann.run.directory.files import files_below, open_plain
+from psann.run.directory.files import open_plain
 from psann.run.directory.paths import RunPaths
 
 
@@ -79,15 +79,15 @@ def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -
     Returns
     -------
     dict
-        By relative path; without `metrics.json` itself, the lock, and what earlier starts left.
+        By relative path; without `metrics.json` itself, the lock, what earlier starts left, and
+        what others have put there.
     """
-    not_measured = {paths.metrics, paths.lock, *leaving_out}
-    kept = ((name, paths.root / name) for name in files_below(paths.root)[0])
-    return {
-        name: entry_of(path)
-        for name, path in kept
-        if path not in not_measured and not path.is_relative_to(paths.attempts)
-    }
+    found = {}
+    for path in sorted((*paths.root.iterdir(), *paths.checkpoints.glob("*"))):
+        name = path.relative_to(paths.root).as_posix()
+        if paths.is_of_a_run(name) and path not in (paths.metrics, *leaving_out):
+            found[name] = entry_of(path)
+    return dict(sorted(found.items()))
 
 
 def is_vouched_for(paths: RunPaths, artefacts: Mapping[str, object]) -> bool:

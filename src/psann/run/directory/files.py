@@ -14,6 +14,8 @@ from pathlib import Path
 
 from psann._strict_json import parse_strict
 
+# Windows, where runs are only read, has neither.
+NO_FOLLOW, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 MAX_JSON_BYTES = 16 * 2**20
 MAX_LOG_BYTES = 2**27
 MAX_FILE_BYTES = 4 * 2**30
@@ -34,7 +36,7 @@ def open_plain(path: Path) -> BufferedReader:
     """
     try:
         # Non-blocking, so that a pipe with no writer does not hold us for ever.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0))
     except OSError:
         if path.is_symlink():
             raise ValueError("it is no plain file") from None

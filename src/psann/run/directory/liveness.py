@@ -7,6 +7,7 @@ told from facts in the run directory and on this machine; nothing is written.
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psann.errors import RunLockedError
 from psann.run.directory.fields import Record
-from psann.run.directory.lock import check_lock, read_holder
+from psann.run.directory.lock import (
+    STALE_AFTER_S,
+    answers,
+    boot_id,
+    is_locked,
+    read_holder,
+)
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.provenance import boot_id
 
-STALE_AFTER_S = 300.0
-"""A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,
-but not while data are loaded or within one long update."""
+CLOCKS_DIFFER_S = 10.0
+"""A heartbeat that is this far in the future was written by another clock."""
 DEAD, STALE, UNKNOWN = "dead", "stale", "unknown"
 
 
@@ -68,18 +72,28 @@ def judge(
         return Liveness("running", "A live process holds the lock.")
     if status != "running":
         return Liveness(status, "The run has ended.")
-    now = time.time() if now is None else now
     heartbeat_s = _timestamp(metrics["heartbeat"])
     pid, host, boot = _owner(paths.lock, starts)
-    if host is not None and host == os.uname().nodename:
+    if host is not None and host == platform.node():
         if pid is not None and boot in (None, boot_id()) and not _is_alive(pid, heartbeat_s):
             return Liveness(DEAD, f"Its process {pid} is gone from this machine: it was killed.")
         if heartbeat_s is not None and heartbeat_s < _booted_at():
             return Liveness(DEAD, "This machine has been started anew since: the run was killed.")
     where = "an unknown machine" if host is None else host
+    return _by_heartbeat(heartbeat_s, time.time() if now is None else now, where)
+
+
+def _by_heartbeat(heartbeat_s: float | None, now: float, where: str) -> Liveness:
+    """What is known of a run on another machine, or of a copy."""
     if heartbeat_s is None:
         return Liveness(STALE, f"It was running on {where}; the record does not say when.")
     age_s = now - heartbeat_s
+    if age_s < -CLOCKS_DIFFER_S:
+        return Liveness(
+            STALE,
+            f"It was running on {where}, whose clock was {_age(-age_s)} ahead of this one: its "
+            "heartbeat, from the future, proves nothing.",
+        )
     if age_s <= STALE_AFTER_S:
         return Liveness("running", f"It ran on {where} {_age(age_s)} ago.")
     return Liveness(
@@ -91,12 +105,9 @@ def judge(
 
 def _is_locked(lock: Path) -> bool:
     try:
-        check_lock(lock)
-    except RunLockedError:
-        return True
-    except OSError:  # no right to open it, or a file system without locks
+        return is_locked(lock)
+    except OSError:  # no right to open it
         return False
-    return False
 
 
 def _owner(
@@ -129,23 +140,13 @@ def _is_alive(pid: int, heartbeat_s: float | None) -> bool:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return _answers(pid)
+        return answers(pid)
     # The name in brackets may hold anything; after it: state, then from field 4 on numbers.
     fields = text.rpartition(")")[2].split()
     if fields[0] in "ZX":
         return False
     started_s = _booted_at() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return heartbeat_s is None or started_s <= heartbeat_s + 1.0
-
-
-def _answers(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _booted_at() -> float:

@@ -1,16 +1,86 @@
-"""The lock of a run directory."""
+"""The lock of a run directory: taken by the run, only looked at by everybody else.
+
+A lock of the kernel on `.lock`, freed by any death of the process. Where the file system has none
+(Lustre, some NFS) the file `.lock.held` stands for it, made by the holder alone and aged out.
+"""
 
 from __future__ import annotations
 
 import errno
-import fcntl
+import json
+import os
+import platform
+import struct
+import time
 from pathlib import Path
 
 from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
 from psann.run.directory.files import open_plain, read_plain
 
+STALE_AFTER_S = 300.0
+"""A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,
+but not while data are loaded or within one long update."""
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""What a file system without locks answers."""
 _MAX_BYTES = 4096
+
+
+def take_lock(fd: int) -> None:
+    """Lock an open file for this process, at once or not at all.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it.
+    OSError
+        If the file system has no locks; the number is one of `NO_LOCKS`.
+    """
+    import fcntl  # not on Windows, where runs are only read
+
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        # Of the open file, as flock's; unlike those it can be looked at without taking it.
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
+    else:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a live process holds the lock of a lock file; nothing is taken for the look.
+
+    Raises
+    ------
+    OSError
+        If the file may not be opened.
+    """
+    if (held := held_file(path)).exists() and not is_left_over(held):
+        return True
+    try:
+        import fcntl
+
+        file = open_plain(path)
+    except (ImportError, FileNotFoundError):
+        return False
+    except ValueError as problem:
+        raise OSError(errno.EINVAL, str(problem), str(path)) from None
+    fd = file.fileno()
+    try:
+        if hasattr(fcntl, "F_OFD_GETLK"):
+            found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_RDLCK))
+            return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    finally:
+        file.close()
+    return False
+
+
+def _whole_file(kind: int) -> bytes:
+    return struct.pack("hhqqi0q", kind, os.SEEK_SET, 0, 0, 0)
 
 
 def check_lock(path: Path) -> None:
@@ -28,23 +98,56 @@ def check_lock(path: Path) -> None:
     OSError
         If it cannot be opened, or is no plain file.
     """
+    if is_locked(path):
+        raise locked_error(path)
+
+
+def held_file(lock: Path) -> Path:
+    """The file that stands for the lock where the kernel has none."""
+    return lock.with_name(f"{lock.name}.held")
+
+
+def holder() -> bytes:
+    """What the holder writes of itself."""
+    who = {"pid": os.getpid(), "host": platform.node(), "boot_id": boot_id()}
+    return json.dumps(who).encode() + b"\n"
+
+
+def is_left_over(held: Path) -> bool:
+    """Whether who made the file that stands for a lock is gone: by its process, else by its age."""
+    who = read_holder(held)
+    pid = who.get("pid")
+    if who.get("host") == platform.node() and type(pid) is int and pid > 0:
+        return who.get("boot_id") != boot_id() or not answers(pid)
     try:
-        with open_plain(path) as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return time.time() - held.stat().st_mtime > STALE_AFTER_S
     except FileNotFoundError:
-        return
-    except BlockingIOError:
-        raise locked_error(path) from None
-    except ValueError as problem:
-        raise OSError(errno.EINVAL, str(problem), str(path)) from None
+        return True
+
+
+def answers(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def boot_id() -> str | None:
+    """Identity of this boot of the machine: with host and pid it tells a dead process."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
 
 
 def locked_error(path: Path) -> RunLockedError:
     """The refusal to enter a directory that is in use, naming who uses it."""
-    holder = read_holder(path)
-    who = (
-        f" (process {holder['pid']} on {holder['host']})" if {"pid", "host"} <= set(holder) else ""
-    )
+    known = read_holder(path)
+    who = f" (process {known['pid']} on {known['host']})" if {"pid", "host"} <= set(known) else ""
     return RunLockedError(
         f"The run directory {path.parent} belongs to a live process{who}. Wait until "
         "it ends or choose another --run-name."

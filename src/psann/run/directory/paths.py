@@ -185,6 +185,11 @@ class RunPaths:
         return self.root / ".lock"
 
     @property
+    def lock_by_file(self) -> Path:
+        """The file that stands for the lock where the file system has none."""
+        return self.root / ".lock.held"
+
+    @property
     def packing_list(self) -> Path:
         """What `pack` wrote of the files of a run that came by archive."""
         return self.root / "packed.json"
@@ -221,7 +226,7 @@ class RunPaths:
             Everything but the lock and the archive. `metrics.json` comes first: once it has
             moved, no instant of the move shows a finished run that is no longer whole.
         """
-        kept = {self.lock, self.attempts}
+        kept = {self.lock, self.lock_by_file, self.attempts}
         entries = [path for path in sorted(self.root.iterdir()) if path not in kept]
         return sorted(entries, key=lambda path: path != self.metrics)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
 from psann.run.directory.files import read_json
+from psann.run.directory.lock import boot_id
 from psann.run.directory.storage import Storage
 
 SCHEMA_VERSION = 1
@@ -80,14 +81,6 @@ def save_start(storage: Storage, path: Path, entry: Mapping[str, object]) -> Non
         ) from None
     content = {"schema_version": SCHEMA_VERSION, "starts": [*starts, dict(entry)]}
     storage.put(path, json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
-
-
-def boot_id() -> str | None:
-    """Identity of this boot of the machine: with host and pid it tells a dead process."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
 
 
 def read_starts(path: Path) -> list[dict[str, object]]:

@@ -7,8 +7,6 @@ time from the open root. Every `OSError` propagates and names the full path.
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -17,12 +15,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from psann.run.directory.lock import locked_error
+from psann._descriptor import Descriptor, open_high
+from psann.run.directory.files import NO_FOLLOW
+from psann.run.directory.lock import (
+    NO_LOCKS,
+    held_file,
+    holder,
+    is_left_over,
+    locked_error,
+    take_lock,
+)
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-_LOG_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+_ANY_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)  # not on Windows, which only reads
+_DIRECTORY = _ANY_DIRECTORY | NO_FOLLOW
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW
+_LOG_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | NO_FOLLOW
+# What some file systems (CIFS, FUSE) answer to the fsync of a directory.
+_NO_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 # What is set aside must still be an allowed run name: 100 characters with its suffix.
 _NAME_LENGTH = 60
 _TRIES = 10
@@ -32,7 +42,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 class SystemCalls:
     """The calls that change a disk, in one place, so that a test can make each of them fail."""
 
-    open = staticmethod(os.open)
+    open = staticmethod(open_high)
     close = staticmethod(os.close)
     write = staticmethod(os.write)
     fsync = staticmethod(os.fsync)
@@ -53,15 +63,23 @@ class Storage:
     Notes
     -----
     The root stays open, so that a run goes on when its directory is moved on the same disk.
-    Use it as a context manager, or call `close`; both release the lock.
+    Use it as a context manager, or call `close`; both release the lock. A process that is forked
+    off has no part in it.
+
+    Attributes
+    ----------
+    weaker : list of str
+        What this file system cannot do, and what that costs.
     """
 
     def __init__(self, root: Path, calls: SystemCalls | None = None) -> None:
         self.root = root
         self._calls = calls or SystemCalls()
-        self._lock_fd = -1
+        self.weaker: list[str] = []
+        self._lock = Descriptor()
+        self._held: Path | None = None
         with _naming(root):
-            self._root_fd = self._open_root()
+            self._folder = Descriptor(self._open_root())
 
     def __enter__(self) -> Storage:
         return self
@@ -76,11 +94,14 @@ class Storage:
 
     def close(self) -> None:
         """Release the lock and the directory; a second call does nothing."""
-        held, self._lock_fd, self._root_fd = (self._lock_fd, self._root_fd), -1, -1
         with _naming(self.root), ExitStack() as closing:
-            for fd in held:
+            folder = self._folder.let_go()
+            for fd in (self._lock.let_go(), folder):
                 if fd >= 0:
                     closing.callback(self._calls.close, fd)
+            if self._held is not None and folder >= 0:
+                closing.callback(self._calls.unlink, self._held.name, dir_fd=folder)
+            self._held = None
 
     def put(self, path: Path, data: bytes) -> None:
         """Write a file so that every instant shows the old content or the new, whole.
@@ -112,7 +133,9 @@ class Storage:
                     # The first error is the story; `clean` takes what this cannot remove.
                     with suppress(OSError):
                         self._calls.unlink(temporary, dir_fd=directory)
-            self._calls.fsync(directory)
+            self._sync(directory)
+        if self._held is not None:  # a sign of life, for who waits for the lock
+            os.utime(self._held.name, dir_fd=self._folder.fd, follow_symlinks=False)
 
     def append(self, path: Path) -> AppendFile:
         """Open a file for appending, made when missing.
@@ -124,7 +147,7 @@ class Storage:
         """
         with self._parent(path) as (directory, name):
             fd = self._calls.open(name, _LOG_FILE, 0o666, dir_fd=directory)
-            self._calls.fsync(directory)
+            self._sync(directory)
         return AppendFile(path, fd, self._calls)
 
     def make_directory(self, path: Path) -> None:
@@ -136,7 +159,7 @@ class Storage:
                 # A link or a file under this name fails here, before anything is written.
                 self._calls.close(self._calls.open(name, _DIRECTORY, dir_fd=directory))
                 return
-            self._calls.fsync(directory)
+            self._sync(directory)
 
     def remove(self, path: Path) -> None:
         """Remove one file.
@@ -148,7 +171,7 @@ class Storage:
         """
         with self._parent(path) as (directory, name):
             self._calls.unlink(name, dir_fd=directory)
-            self._calls.fsync(directory)
+            self._sync(directory)
 
     def rename(self, source: Path, target: Path) -> None:
         """Move a file or directory inside the run directory.
@@ -163,8 +186,8 @@ class Storage:
             self._parent(source) as (directory, name),
         ):
             self._calls.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=new_directory)
-            self._calls.fsync(new_directory)
-            self._calls.fsync(directory)
+            self._sync(new_directory)
+            self._sync(directory)
 
     def archive(self, entries: Iterable[Path], attempts: Path) -> Path:
         """Move what an earlier start left into a new numbered directory.
@@ -194,9 +217,9 @@ class Storage:
         target = self.root.with_name(f"{self.root.name[:_NAME_LENGTH]}.replaced-{stamp}")
         with _naming(self.root):
             self._calls.rename(self.root, target)
-            parent = self._calls.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            parent = self._calls.open(target.parent, _ANY_DIRECTORY)
             try:
-                self._calls.fsync(parent)
+                self._sync(parent)
             finally:
                 self._calls.close(parent)
         return target
@@ -234,17 +257,57 @@ class Storage:
             fd = self._calls.open(name, _LOCK_FILE, 0o666, dir_fd=directory)
             until_held.callback(self._calls.close, fd)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                take_lock(fd)
             except BlockingIOError:
                 raise locked_error(path) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                self._lock_by_file(directory, path)
             if not _is_at(path, fd):
                 # Another starter has just set this directory aside and makes a new one.
                 raise locked_error(path)
-            holder = {"pid": os.getpid(), "host": os.uname().nodename}
             self._calls.ftruncate(fd, 0)
-            _write_all(self._calls, fd, json.dumps(holder).encode() + b"\n")
+            _write_all(self._calls, fd, holder())
             until_held.pop_all()
-            self._lock_fd = fd
+            self._lock = Descriptor(fd)
+
+    def _lock_by_file(self, directory: int, path: Path) -> None:
+        """Claim the run directory by a file that only one process can make."""
+        held = held_file(path)
+        with suppress(FileNotFoundError):
+            # One process moves it away; another may have made its own since we looked.
+            if is_left_over(held):
+                aside = f".{held.name}.{os.urandom(4).hex()}.tmp"
+                self._calls.rename(held.name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+                if not is_left_over(held.with_name(aside)):
+                    self._calls.rename(aside, held.name, src_dir_fd=directory, dst_dir_fd=directory)
+                    raise locked_error(path)
+                self._calls.unlink(aside, dir_fd=directory)
+        try:
+            fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
+        except FileExistsError:
+            raise locked_error(path) from None
+        try:
+            _write_all(self._calls, fd, holder())
+        finally:
+            self._calls.close(fd)
+        self._held = held
+        self.weaker.append(
+            f"the file system has no locks: {held.name} stands for one, and of a run on a machine "
+            "that died it keeps the next start out for minutes"
+        )
+
+    def _sync(self, directory: int) -> None:
+        """Make the names in a directory durable, where the file system can."""
+        try:
+            self._calls.fsync(directory)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+            told = "the file system cannot sync directories: a power loss may take the newest files"
+            if told not in self.weaker:
+                self.weaker.append(told)
 
     @contextmanager
     def _parent(self, path: Path) -> Iterator[tuple[int, str]]:
@@ -253,7 +316,7 @@ class Storage:
         if not parts or ".." in parts:
             raise ValueError(f"{path} is not below {self.root}")
         with _naming(path), ExitStack() as stack:
-            directory = self._root_fd
+            directory = self._folder.fd
             for part in parts[:-1]:
                 directory = self._calls.open(part, _DIRECTORY, dir_fd=directory)
                 stack.callback(self._calls.close, directory)
@@ -276,9 +339,9 @@ class Storage:
         # Two starters may race to here; the lock settles which of them has the run.
         with suppress(FileExistsError):
             self._calls.mkdir(path)
-        fd = self._calls.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        fd = self._calls.open(path.parent, _ANY_DIRECTORY)
         try:
-            self._calls.fsync(fd)
+            self._sync(fd)
         finally:
             self._calls.close(fd)
 
@@ -295,7 +358,7 @@ class AppendFile:
     def __init__(self, path: Path, fd: int, calls: SystemCalls) -> None:
         self.path = path
         self.size_bytes = os.fstat(fd).st_size
-        self._fd = fd
+        self._file = Descriptor(fd)
         self._calls = calls
 
     def write(self, row: bytes) -> None:
@@ -309,13 +372,13 @@ class AppendFile:
         is_whole = False
         with _naming(self.path):
             try:
-                _write_all(self._calls, self._fd, row)
+                _write_all(self._calls, self._file.fd, row)
                 is_whole = True
             finally:
                 if not is_whole:
                     # The first error is the story; a torn row that stays is cut at the next start.
                     with suppress(OSError):
-                        self._calls.ftruncate(self._fd, self.size_bytes)
+                        self._calls.ftruncate(self._file.fd, self.size_bytes)
         self.size_bytes += len(row)
 
     def cut(self, size_bytes: int) -> None:
@@ -327,19 +390,19 @@ class AppendFile:
             Length to keep, at most the present one.
         """
         with _naming(self.path):
-            self._calls.ftruncate(self._fd, size_bytes)
+            self._calls.ftruncate(self._file.fd, size_bytes)
         self.size_bytes = size_bytes
 
     def sync(self) -> None:
         """Wait until the disk holds every row."""
         with _naming(self.path):
-            self._calls.fsync(self._fd)
+            self._calls.fsync(self._file.fd)
 
     def close(self) -> None:
         """Sync and close; a second call does nothing."""
-        if self._fd < 0:
+        fd = self._file.let_go()
+        if fd < 0:
             return
-        fd, self._fd = self._fd, -1
         with _naming(self.path):
             try:
                 self._calls.fsync(fd)

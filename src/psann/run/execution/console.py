@@ -69,8 +69,8 @@ class ConsoleProgress:
         self._clock = clock
         self._has_colour = self._is_tty and not os.environ.get("NO_COLOR")
         self._bar: _Bar | None = None
-        self._started_s = clock()
-        self._first_epoch = 0
+        self._started_s = 0.0
+        self._first_epoch = -1  # none yet
         self._n_seeds = 1
         self._best_epochs: dict[int, int] = {}
         self._shown_s = -math.inf
@@ -87,8 +87,8 @@ class ConsoleProgress:
         if state is not state.group[-1]:
             return
         self.close()
-        self._started_s = self._clock()
-        self._first_epoch = self._shown_epoch = state.epoch
+        self._shown_epoch = state.epoch
+        self._first_epoch = -1
         self._n_seeds = len(state.group)
         self._best_epochs = {}
         self._shown_s = -math.inf
@@ -111,6 +111,8 @@ class ConsoleProgress:
         records, self._records = self._records, []
         self._hidden = records
         time_s = self._clock()
+        if self._first_epoch < 0:  # it may have been compiled in, which no later one is
+            self._first_epoch, self._started_s = record.epoch, time_s
         since_s = time_s - self._shown_s
         is_last = record.epoch >= record.epochs_total
         if self._bar is not None:

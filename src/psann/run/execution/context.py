@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from psann._imports import OF_THE_USER, ImportPolicy
+from psann._process import PREEMPT_SIGNALS
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.fields import Record
@@ -38,6 +40,7 @@ class RunRequest:
     overwrite: bool = False
     max_time_minutes: float | None = None
     preempt_exit_code: int = PREEMPTED_EXIT_CODE
+    preempt_signals: tuple[signal.Signals, ...] = PREEMPT_SIGNALS
     profile: bool = False
     quiet: bool = False
     argv: tuple[str, ...] = ()

@@ -23,8 +23,10 @@ from psann.errors import (
 )
 from psann.run.config.load import config_sha256
 from psann.run.config.model import RunConfig
+from psann.run.config.targets import check_modules, check_targets
 from psann.run.directory.checkpoints import remove_leftovers
 from psann.run.directory.digests import describe_artefacts
+from psann.run.directory.fields import Record
 from psann.run.directory.lock import check_lock
 from psann.run.directory.log import EventLog, listening, log_event
 from psann.run.directory.metrics import read_metrics
@@ -81,7 +83,7 @@ def execute(request: RunRequest) -> Outcome:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
             remove_leftovers(paths, done)
-            message = f"The run {run_name} is already complete: {done['status']}."
+            message = _already_complete(request, done)
             return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
         if request.overwrite and not is_free(paths):
             check_before_overwriting(request, paths)
@@ -100,6 +102,7 @@ def execute(request: RunRequest) -> Outcome:
             stop_requests(
                 max_time_minutes=request.max_time_minutes,
                 preempt_exit_code=request.preempt_exit_code,
+                preempt_signals=request.preempt_signals,
             ) as stop,
         ):
             context = RunContext(
@@ -142,8 +145,7 @@ def check(request: RunRequest) -> Outcome:
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
-            message = f"The run {run_name} is already complete: {done['status']}."
-            return Outcome(exit_code=EXIT_DONE, message=message)
+            return Outcome(exit_code=EXIT_DONE, message=_already_complete(request, done))
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)
@@ -158,6 +160,7 @@ def check(request: RunRequest) -> Outcome:
 
     def make_plan() -> None:
         config = request.load_config()
+        check_modules(config)
 
         from psann.run.execution.plan import describe_plan
 
@@ -172,6 +175,19 @@ def check(request: RunRequest) -> Outcome:
     whole = "".join(traceback.format_exception(error)).rstrip()
     story = story_of(error) if is_a_message(error) else whole
     return Outcome(exit_code=exit_code_of(error), message=story)
+
+
+def _already_complete(request: RunRequest, done: Record) -> str:
+    """Why there is nothing to go on with, and what does train on."""
+    message = f"The run {done['run_name']} is already complete: {done['status']}."
+    with suppress(ConfigError):  # whatever has become of the file, the run is complete
+        if config_sha256(request.load_config()) != done["config_sha256"]:
+            message += (
+                " It was made with other values than are given now, which have no effect: to train "
+                "on from it give --mode fine_tune --init-from, its directory, and another "
+                "--run-name."
+            )
+    return message
 
 
 def _recorded(context: RunContext, note: str | None) -> Outcome:
@@ -242,10 +258,13 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _warnings_as_log() -> Iterator[None]:
-    """Log Python's warnings by what they say; where in our code they arose helps no user."""
+    """Log Python's warnings by what they say, each once; where in our code helps no user."""
+    told: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        log_event(_logger, logging.WARNING, "log", str(message))
+        if str(message) not in told:
+            told.add(str(message))
+            log_event(_logger, logging.WARNING, "log", str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
@@ -281,6 +300,7 @@ def run(context: RunContext) -> None:
     log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)
     for note in config.recorded.notes:
         log_event(_logger, logging.INFO, "config", note)
+    check_modules(config)
     # Before code of the user's may change what it tells.
     start = describe_start(context.request.argv)
     with context.stop.at_once():
@@ -293,7 +313,6 @@ def run(context: RunContext) -> None:
 
 def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> None:
     """Import, load, train and judge."""
-    from psann.run.config.targets import check_targets
     from psann.run.execution.judging import judge
     from psann.run.execution.parent import first_estimators
     from psann.run.execution.resume import run_identity

@@ -173,10 +173,13 @@ def write_setup(
         init_from_sha256=targets.estimator_file_sha256,
     )
     context.storage.put(context.paths.config_resolved, resolved.encode())
-    facts = {
+    facts: dict[str, Any] = {
+        "weaker": context.storage.weaker,
         "device": hardware,
         "data": {"sha256": splits.sha256, "keys": dict(splits.key_sha256)},
     }
+    for told in context.storage.weaker:
+        log_event(_logger, logging.WARNING, "log", told)
     save_start(context.storage, context.paths.provenance, {**start, **facts})
     is_hisso = config.hisso.enabled
     context.record.update(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from psann._process import PREEMPT_SIGNALS
 from psann.errors import TrainingInterrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _INTERRUPTED_EXIT_CODE = 130
 PREEMPTED_EXIT_CODE = 143
 
@@ -103,9 +103,10 @@ def stop_requests(
     *,
     max_time_minutes: float | None = None,
     preempt_exit_code: int = PREEMPTED_EXIT_CODE,
+    preempt_signals: Sequence[signal.Signals] = PREEMPT_SIGNALS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[StopRequest]:
-    """Turn SIGINT, SIGTERM, SIGHUP, SIGUSR1 and a time limit into requests to stop.
+    """Turn SIGINT, the signals of schedulers and a time limit into requests to stop.
 
     A signal that the process was started to ignore stays ignored: `nohup` keeps its meaning.
     Outside the main thread, where Python takes no signals, only the time limit works.
@@ -128,8 +129,9 @@ def stop_requests(
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    taken = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+    heeded = (signal.SIGINT, *preempt_signals)
+    before = {number: signal.getsignal(number) for number in heeded}
+    taken = [number for number in heeded if before[number] is not signal.SIG_IGN]
     try:
         for number in taken:
             signal.signal(number, request.receive)

@@ -86,6 +86,8 @@ def show_table(listing: Listing, terminal: Terminal) -> None:
         rows = (_cells(values) for values in listing.values)
         terminal.table(heads, rows, n_texts=len(_TEXT_COLUMNS), spare=_SPARE)
     terminal.line(_summary(listing))
+    for folder in listing.runs.unreadable:
+        terminal.line(f"{folder}: may not be looked into; what runs it holds is not known")
     for run in listing.runs:
         for problem in run.metrics_problems:
             terminal.line(f"{listing.runs.name_of(run)}: {problem}")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _T = TypeVar("_T")
+_TRASH = ("$RECYCLE.BIN", "System Volume Information", "Trash", "__MACOSX", "lost+found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +156,8 @@ class Runs:
     root: Path
     """The directory below which they were found."""
     views: tuple[RunView, ...]
+    unreadable: tuple[Path, ...] = ()
+    """Directories that could not be looked into."""
 
     def __iter__(self) -> Iterator[RunView]:
         return iter(self.views)
@@ -203,7 +206,7 @@ def read_run(path: Path | str) -> RunView:
     UsageError
         If there is no such directory.
     """
-    path = Path(path)
+    path = Path(path).expanduser().absolute()
     if not path.is_dir():
         raise UsageError(f"RUN must be a run directory; {path} is none.")
     metrics, problems = read_metrics(RunPaths(path).metrics)
@@ -246,10 +249,11 @@ def read_runs(path: Path | str) -> Runs:
     >>> len(read_runs(tempfile.mkdtemp()))
     0
     """
-    root = Path(path)
+    root = Path(path).expanduser().absolute()
     if not root.is_dir():
         raise UsageError(f"PATH must be a directory of runs; {root} is none.")
-    return Runs(root, tuple(read_run(found) for found in _find(root)))
+    found, unreadable = _find(root)
+    return Runs(root, tuple(read_run(each) for each in found), unreadable)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -275,35 +279,45 @@ def flat_metrics(run: RunView) -> dict[str, Any]:
     return {"status": run.status, **flat({**fields, "status": run.status})}
 
 
-def _find(root: Path) -> list[Path]:
-    """Run directories at or below a directory; what a run directory holds is not looked into."""
-    found, waiting = [], [root]
+def _find(root: Path) -> tuple[list[Path], tuple[Path, ...]]:
+    """Run directories at or below a directory, and what may not be looked into.
+
+    What a run directory holds is not looked into; hidden folders and trash are passed over.
+    """
+    found, unreadable, waiting = [], [], [root]
     while waiting:
         folder = waiting.pop()
         try:
             entries = list(os.scandir(folder))
+        except FileNotFoundError:
+            continue  # it has just been moved
         except OSError:
+            unreadable.append(folder)
             continue
-        if folder == root and _is_run(folder, entries):
-            return [root]
         if _is_run(folder, entries):
             found.append(folder)
         else:
-            waiting += [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
-    return sorted(found)
+            waiting += [
+                Path(entry.path)
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False)
+                and not entry.name.startswith(".")
+                and entry.name not in _TRASH
+            ]
+    return sorted(found), tuple(sorted(unreadable))
 
 
 def _is_run(folder: Path, entries: list[os.DirEntry[str]]) -> bool:
-    names = {entry.name for entry in entries}
+    # One alone may be another tool's metrics.json, or a configuration that somebody has copied.
     paths = RunPaths(folder)
-    own = {path.name for path in (paths.config_resolved, paths.provenance)}
-    # Many tools write a metrics.json; what begins a run beside it is the lock or the log.
-    others = {paths.lock.name, paths.events.name}
-    return bool(names & own) or (paths.metrics.name in names and bool(names & others))
+    own = (paths.metrics, paths.events, paths.config_resolved, paths.provenance, paths.lock)
+    return len({path.name for path in own} & {entry.name for entry in entries}) > 1
 
 
 def _missing(path: Path, metrics: Record) -> list[str]:
     """Files that the last record names and that are not there as it says, as in half a copy."""
+    if not path.is_dir():
+        return [f"{path} is no longer there: it was moved, or its file system is not mounted."]
     texts = []
     left_out = left_out_of(RunPaths(path).packing_list)
     for name, entry in (metrics["artefacts"] or {}).items():

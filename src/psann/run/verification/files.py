@@ -118,6 +118,8 @@ class RunFiles:
             self.sizes[name] = status.st_size
         elif stat.S_ISDIR(status.st_mode):
             folders.append(path)
+        elif path.name.startswith(".") and path != self.paths.lock:
+            self.note(name, "is not ours, and no plain file")  # such as the lock of an editor
         else:
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no file"
             self.error(name, f"is {kind}; a run directory holds plain files only")

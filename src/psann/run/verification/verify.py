@@ -23,6 +23,9 @@ from psann.run.verification.findings import Verdict
 from psann.run.verification.log import check_best, check_log
 from psann.run.verification.record import problems_of_record
 
+# What no version of `metrics.json` can vouch for.
+_UNLISTED = frozenset({"metrics.json", ".lock", ".lock.held", "packed.json"})
+
 
 def verify_run(root: Path | str) -> Verdict:
     """Check everything that a run directory promises.
@@ -181,13 +184,15 @@ class _Inspection:
 
     def _check_unlisted(self, name: str, *, is_over: bool) -> None:
         states = {self.files.name(path) for path in self.paths.resume_states}
-        if name in ("metrics.json", ".lock", "packed.json") or name.startswith("attempts/"):
+        if name in _UNLISTED or name.startswith("attempts/"):
             return
         if is_temporary(name.rpartition("/")[2]):
             self.note(name, "is a temporary file of a killed process; --resume removes it")
         elif is_over and name in states:
             self.note(name, "is left over: the run ended, and was killed before it could remove it")
-        elif is_over or not self.paths.is_of_a_run(name):
+        elif not self.paths.is_of_a_run(name):
+            self.note(name, "is not ours: psann has not written it, and nothing vouches for it")
+        elif is_over:
             self.error(name, "is no file of this run: metrics.json does not list it")
 
     def _check_manifest(self, metrics: Record, *, is_over: bool) -> None:

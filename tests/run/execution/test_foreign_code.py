@@ -1,0 +1,96 @@
+"""Code of the user's may leave anything of the process changed: the run is the same to the bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import meddling
+import trials
+from faults import exit_code_of, in_child
+from psann.run.directory.paths import RunPaths
+from psann.run.verification.verify import verify_run
+from trials import bit_differences, metrics_of, rows_of, write_config
+
+PLACES = {
+    "import": "data.loader=meddling_at_import.market",
+    "loader": "data.loader=meddling.market",
+    "reward": "hisso.reward=meddling.log_growth",
+}
+# Of these a run need not tell: nothing that a process has one of is changed.
+UNTOLD = ("fork", "thread", "level names", "log record factory", "logging.shutdown")
+
+
+def in_a_process(folder: Path, place: str, name: str) -> RunPaths:
+    """A run in a process of its own, whose whole life is its own; it must end with exit code 0."""
+    folder.mkdir(exist_ok=True)
+    write_config(folder)
+
+    def work() -> int:
+        os.environ[meddling.WITH] = name
+        warnings.resetwarnings()  # of the suite, in which each is an error
+        outcome = trials.trial(folder, "training.threads=1", PLACES[place])
+        return outcome.exit_code
+
+    assert exit_code_of(in_child(work)) == 0
+    return RunPaths(folder / "out" / "run")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunPaths]:
+    """By place, the run without meddling."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return {place: in_a_process(folder / place, place, "nothing") for place in PLACES}
+
+
+def rows_but_for_told(paths: RunPaths) -> list[tuple[str, ...]]:
+    kept = ("level", "event", "phase", "epoch", "message")
+    rows = [tuple(row[name] for name in kept) for row in rows_of(paths)]
+    return [row for row in rows if "put back" not in row[-1] and "sha256" not in row[-1]]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", [*meddling.MEDDLERS, "everything"])
+def test_a_run_is_the_same_to_the_bit_whatever_foreign_code_changes(
+    name: str, place: str, tmp_path: Path, undisturbed: dict[str, RunPaths]
+) -> None:
+    paths = in_a_process(tmp_path, place, name)
+    plain = undisturbed[place]
+    assert rows_but_for_told(paths)[1:] == rows_but_for_told(plain)[1:]
+    assert bit_differences(plain, paths) == []
+    assert [finding for finding in verify_run(paths.root).findings if finding.is_error] == []
+    assert {oct(path.stat().st_mode & 0o777) for path in paths.root.glob("*.json")} == {"0o644"}
+    told = [row["message"] for row in rows_of(paths) if "put back" in row["message"]]
+    assert bool(told) == (name not in UNTOLD)
+    assert len(set(told)) == len(told)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_signals_are_heeded_after_foreign_code_took_them(place: str, tmp_path: Path) -> None:
+    write_config(tmp_path)
+
+    def work() -> int:
+        os.environ[meddling.WITH] = "signals"
+        warnings.resetwarnings()
+        endless = ("training.epochs=100000", "training.engine=eager")
+        return trials.trial(tmp_path, *endless, PLACES[place]).exit_code
+
+    child = in_child(work)
+    wait_for(lambda: len(rows_of(RunPaths(tmp_path / "out" / "run"), "epoch")) > 5)
+    os.kill(child, signal.SIGTERM)
+    assert exit_code_of(child) == 143
+    assert metrics_of(RunPaths(tmp_path / "out" / "run"))["status"] == "preempted"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    while True:
+        try:
+            if condition():
+                return
+        except FileNotFoundError:
+            continue
