@@ -36,7 +36,11 @@ class Setting(NamedTuple):
 
 @contextmanager
 def put_back(
-    settings: Sequence[Setting], *, who: str, told: set[str] | None = None
+    settings: Sequence[Setting],
+    *,
+    who: str,
+    told: set[str] | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> Iterator[None]:
     """Undo what a block of foreign code changes, and warn of it.
 
@@ -46,6 +50,8 @@ def put_back(
         Whose code it is; the warning begins with it.
     told : set of str, optional
         Names of settings that need no further warning; those that are told join it.
+    tell : callable, optional
+        Takes the warning in place of `warnings.warn`, which may be told to raise.
 
     Examples
     --------
@@ -70,10 +76,11 @@ def put_back(
         if told is not None:
             told.update(news)
         if news:
-            warnings.warn(
-                f"{who} changed {', '.join(news)}: put back, so that no result depends on it.",
-                stacklevel=3,
-            )
+            text = f"{who} changed {', '.join(news)}: put back, so that no result depends on it."
+            if tell is None:
+                warnings.warn(text, stacklevel=3)
+            else:
+                tell(text)
 
 
 def fill_standard_descriptors() -> None:
@@ -151,8 +158,17 @@ def _set_cwd(folder: str | None) -> None:
             os.chdir(folder)
 
 
+def _environment() -> dict[str, str]:
+    # Without those by which torch tells its own compiler where to work.
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TORCH", "TRITON"))
+    }
+
+
 def _set_environment(variables: dict[str, str]) -> None:
-    for name in os.environ.keys() - variables.keys():
+    for name in _environment().keys() - variables.keys():
         del os.environ[name]
     os.environ.update(variables)
 
@@ -199,7 +215,7 @@ RELIED_ON = (
 )
 LENT = (
     Setting("the current directory", _cwd, _set_cwd),
-    Setting("environment variables", lambda: dict(os.environ), _set_environment),
+    Setting("environment variables", _environment, _set_environment),
     Setting(
         "the locale",
         lambda: locale.setlocale(locale.LC_ALL),

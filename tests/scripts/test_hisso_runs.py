@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -372,20 +371,6 @@ def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
     assert done.returncode == 1
     expected = "hisso-runs: Standard output takes no more: No space left on device.\n"
     assert done.stderr == expected
-
-
-def test_output_beyond_the_limit_of_a_file_is_an_error_of_one_line(
-    whole: RunPaths, tmp_path: Path
-) -> None:
-    with (tmp_path / "out.json").open("w") as file:
-        limit = (100, 100)
-        done = hisso_runs(
-            ["show", "--json", str(whole.root)],
-            stdout=file,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-        )
-    assert done.returncode == 1
-    assert done.stderr == "hisso-runs: Standard output takes no more: File too large.\n"
 
 
 def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> None:

@@ -99,6 +99,21 @@ def build_parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="set an existing run of this name aside"
     )
     add("--check", action="store_true", help="validate everything, print the plan, write nothing")
+    _add_ways_to_stop(parser)
+    add(
+        "--only-import",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="import nothing else than psann and modules under PREFIX (repeatable)",
+    )
+    add("--profile", action="store_true", help="trace a few updates, show where the time goes")
+    add("--quiet", action="store_true", help="show warnings and the last line only")
+    return parser
+
+
+def _add_ways_to_stop(parser: CommandParser) -> None:
+    add = parser.add_argument
     add(
         "--max-time",
         type=_minutes,
@@ -120,16 +135,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="LIST",
         help=f"signals that stop a run for --resume (default: {names}); none is allowed",
     )
-    add(
-        "--only-import",
-        action="append",
-        default=[],
-        metavar="PREFIX",
-        help="import nothing else than psann and modules under PREFIX (repeatable)",
-    )
-    add("--profile", action="store_true", help="trace a few updates, show where the time goes")
-    add("--quiet", action="store_true", help="show warnings and the last line only")
-    return parser
 
 
 def a_path(text: str) -> Path:
