@@ -36,7 +36,11 @@ class Setting(NamedTuple):
 
 @contextmanager
 def put_back(
-    settings: Sequence[Setting], *, who: str, told: set[str] | None = None
+    settings: Sequence[Setting],
+    *,
+    who: str,
+    told: set[str] | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> Iterator[None]:
     """Undo what a block of foreign code changes, and warn of it.
 
@@ -46,6 +50,8 @@ def put_back(
         Whose code it is; the warning begins with it.
     told : set of str, optional
         Names of settings that need no further warning; those that are told join it.
+    tell : callable, optional
+        Takes the warning in place of `warnings.warn`, which may be told to raise.
 
     Examples
     --------
@@ -70,10 +76,11 @@ def put_back(
         if told is not None:
             told.update(news)
         if news:
-            warnings.warn(
-                f"{who} changed {', '.join(news)}: put back, so that no result depends on it.",
-                stacklevel=3,
-            )
+            text = f"{who} changed {', '.join(news)}: put back, so that no result depends on it."
+            if tell is None:
+                warnings.warn(text, stacklevel=3)
+            else:
+                tell(text)
 
 
 def fill_standard_descriptors() -> None:

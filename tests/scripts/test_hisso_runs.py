@@ -352,7 +352,7 @@ def test_help_loads_neither_torch_nor_pydantic() -> None:
     assert "--replay K" in done.stdout
 
 
-READING = (["ls"], ["ls", "--json"], ["ls", "--csv"], ["show"], ["status"], ["verify"])
+WRITING = (["ls"], ["ls", "--json"], ["ls", "--csv"], ["show"], ["status"], ["verify"])
 
 
 def hisso_runs(words: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
@@ -360,7 +360,7 @@ def hisso_runs(words: list[str], **how: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, **how)
 
 
-@pytest.mark.parametrize("words", READING, ids=" ".join)
+@pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
     words: list[str], whole: RunPaths
 ) -> None:
@@ -371,9 +371,11 @@ def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
     assert done.stderr == expected
 
 
+@pytest.mark.parametrize("is_unbuffered", [True, False])
 def test_output_beyond_the_limit_of_a_file_is_an_error_of_one_line(
-    whole: RunPaths, tmp_path: Path
+    whole: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_unbuffered: bool
 ) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1" if is_unbuffered else "")
     with (tmp_path / "out.json").open("w") as file:
         limit = (100, 100)
         done = hisso_runs(

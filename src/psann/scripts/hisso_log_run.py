@@ -13,6 +13,7 @@ _EXIT_INTERRUPTED = 130
 try:
     import argparse
     import errno
+    import io
     import os
     import signal
     from collections.abc import Callable, Sequence
@@ -95,6 +96,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="set an existing run of this name aside"
     )
     add("--check", action="store_true", help="validate everything, print the plan, write nothing")
+    _add_ways_to_stop(parser)
+    add_import_options(parser, "only", "allow")
+    add("--profile", action="store_true", help="trace a few updates, show where the time goes")
+    add("--quiet", action="store_true", help="show warnings and the last line only")
+    return parser
+
+
+def _add_ways_to_stop(parser: CommandParser) -> None:
+    add = parser.add_argument
     add(
         "--max-time",
         type=_minutes,
@@ -116,10 +126,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="LIST",
         help=f"signals that stop a run for --resume (default: {names}); none is allowed",
     )
-    add_import_options(parser, "only", "allow")
-    add("--profile", action="store_true", help="trace a few updates, show where the time goes")
-    add("--quiet", action="store_true", help="show warnings and the last line only")
-    return parser
 
 
 _IMPORTS = {
@@ -265,6 +271,13 @@ def written_whole(prog: str, write: Callable[[], int]) -> int:
 
     A reader that has closed its end of a pipe, as head does, has all that it wants: 0.
     """
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        # Python unbuffered (PYTHONUNBUFFERED, as many images have it) takes a write that the
+        # system did in part for done.
+        stream = sys.stdout
+        sys.stdout = open(  # noqa: SIM115 (open to the end of the process)
+            stream.fileno(), "w", 1, encoding=stream.encoding, errors=stream.errors, closefd=False
+        )
     try:
         code = write()
         if sys.stdout is None:

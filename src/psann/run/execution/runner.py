@@ -307,7 +307,11 @@ def run(context: RunContext) -> None:
         # The configuration is valid: from here on torch is worth its seconds.
         log_event(_logger, logging.INFO, "log", "loading torch and scikit-learn")
         import psann.run.execution.studies  # noqa: F401 (brings all of them)
-    with put_back(LENT, who="code that the configuration names"):
+
+    def tell(text: str) -> None:
+        log_event(_logger, logging.WARNING, "log", text)
+
+    with put_back(LENT, who="code that the configuration names", tell=tell):
         _work(context, config, start)
 
 
