@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
 from psann.run.config.load import dump_resolved, load_run_config
 from psann.run.directory.digests import is_entry, sha256_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
+from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import is_temporary
@@ -87,10 +87,14 @@ class _Inspection:
         metrics = self.files.json(name)
         if metrics is None:
             return None
-        problems = problems_of_record(metrics)
+        if problems := problems_of_record(metrics):
+            for problem in problems:
+                self.error(name, problem)
+            return None
+        record, problems = conformed(metrics)  # from here on every nested value is of its kind
         for problem in problems:
-            self.error(name, problem)
-        return None if problems else cast(Record, metrics)
+            self.error(name, problem.removeprefix(f"{name} ").rstrip("."))
+        return record
 
     def _check_liveness(self, metrics: Record) -> None:
         is_alive = False
