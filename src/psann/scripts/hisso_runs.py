@@ -4,7 +4,8 @@ python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [-
 python -m psann.scripts.hisso_runs show RUN [--json]
 python -m psann.scripts.hisso_runs status RUN [--watch]
 python -m psann.scripts.hisso_runs compare RUN RUN ...
-python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
+python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K] [--key FILE]
+python -m psann.scripts.hisso_runs seal RUN [--key FILE]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
 python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_compare(commands)
     _add_verify(commands)
+    _add_seal(commands)
     _add_report(commands)
     _add_pack(commands)
     _add_unpack(commands)
@@ -152,7 +154,23 @@ def _add_verify(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "bit; this runs what the configuration names, of psann or under --allow-import",
     )
     add_import_options(parser, "allow")
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="the run must be sealed with the key in this file"
+    )
     parser.set_defaults(do=_verify)
+
+
+def _add_seal(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = commands.add_parser(
+        "seal",
+        help="write a digest of the record, by which verify notices every change",
+        description="Write seal.json: a digest of metrics.json, which has those of all other "
+        "files. It shows damage and slips; with a key, also that nobody without it wrote them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="a secret of 16 bytes or more")
+    parser.set_defaults(do=_seal)
 
 
 def _add_pack(commands: argparse._SubParsersAction[CommandParser]) -> None:
@@ -347,18 +365,30 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from psann.run.verification.seal import problem_of_seal, read_key
     from psann.run.verification.verify import verify_run
 
+    key = read_key(options.key)
     verdict = verify_run(options.run_dir)
     for finding in verdict.findings:
         _show(str(finding))
     n_errors, n_notes = len(verdict.errors), len(verdict.findings) - len(verdict.errors)
+    if problem := problem_of_seal(options.run_dir, key=key):
+        _show(f"error: seal.json: {problem}")
+        n_errors += 1
     status = "no readable status" if verdict.status is None else verdict.status
     counts = f"{verdict.n_files} files, {n_errors} errors, {n_notes} notes"
     _show(f"{options.run_dir}: {status}, {counts}")
     if n_errors:
         return EXIT_FINDINGS
     return EXIT_CLEAN if options.replay is None else _replay(options)
+
+
+def _seal(options: argparse.Namespace) -> int:
+    from psann.run.verification.seal import read_key, seal
+
+    _show(f"{seal(options.run, key=read_key(options.key))}: sealed")
+    return EXIT_CLEAN
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -233,7 +233,7 @@ def _line(axes: Axes, curve: Curve, y: Floats, points: int) -> None:
 
 
 def _draw_mark(column: list[Axes], mark: Mark) -> None:
-    label = named(mark.label if mark.y is None else None)
+    label = mark.label if mark.y is None else None
     for axes in column:
         axes.axvline(
             mark.x, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label=named(label)

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
-from psann.run.config.load import dump_resolved, load_run_config
+from psann.run.config.load import config_sha256, dump_resolved, load_run_config
+from psann.run.config.model import RunConfig
 from psann.run.directory.digests import is_entry, sha256_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
@@ -68,8 +69,9 @@ class _Inspection:
             log = self.files.read("events.csv")
             self._check_artefacts(metrics, log, is_over=is_over)
             self._check_log(metrics, log, is_over=is_over)
-            self._check_evaluation(metrics, is_over=is_over)
-            self._check_config()
+            config = self._check_config()
+            self._check_settings(metrics, config)
+            self._check_evaluation(metrics, config, is_over=is_over)
             self._check_provenance()
         status = None if metrics is None else metrics["status"]
         return Verdict(
@@ -182,7 +184,8 @@ class _Inspection:
 
     def _check_unlisted(self, name: str, *, is_over: bool) -> None:
         states = {self.files.name(path) for path in self.paths.resume_states}
-        if name in ("metrics.json", ".lock", "packed.json") or name.startswith("attempts/"):
+        known = {"metrics.json", ".lock", "packed.json", "seal.json"}
+        if name in known or name.startswith("attempts/"):
             return
         if is_temporary(name.rpartition("/")[2]):
             self.note(name, "is a temporary file of a killed process; --resume removes it")
@@ -276,12 +279,40 @@ class _Inspection:
         )
         check_best(rows, metrics, error=error, note=note, is_over=is_over)
 
-    def _check_evaluation(self, metrics: Record, *, is_over: bool) -> None:
-        """The series of a finished run end where its figures say."""
-        self._check_series(self.paths.evaluation, metrics, is_over=is_over)
-        self._check_series(self.paths.walk_forward, metrics["walk_forward"] or {}, is_over=is_over)
+    def _check_settings(self, metrics: Record, config: RunConfig | None) -> None:
+        """What the record repeats of the configuration is what that says."""
+        if config is None:
+            return
+        cost, hisso = config.evaluation.trans_cost, config.hisso
+        told = {
+            "mode": config.mode,
+            "seed": config.seed,
+            "config_sha256": config_sha256(config),
+            "transition_penalty": hisso.transition_penalty,
+            "min_improvement": hisso.min_improvement,
+            "trans_cost": hisso.transition_penalty if cost is None else cost,
+            "epochs_total": config.training.epochs,
+        }
+        for name, value in told.items():
+            if metrics.get(name) not in (None, value):
+                self.error("metrics.json", f"{name} is {metrics.get(name)!r}, not {value!r}")
 
-    def _check_series(self, path: Path, figures: Mapping[str, object], *, is_over: bool) -> None:
+    def _check_evaluation(
+        self, metrics: Record, config: RunConfig | None, *, is_over: bool
+    ) -> None:
+        """The series of a finished run give the figures that its record says."""
+        studies = metrics["walk_forward"] or {}
+        for path, figures in ((self.paths.evaluation, metrics), (self.paths.walk_forward, studies)):
+            self._check_series(path, figures, config, is_over=is_over)
+
+    def _check_series(
+        self,
+        path: Path,
+        figures: Mapping[str, object],
+        config: RunConfig | None,
+        *,
+        is_over: bool,
+    ) -> None:
         name = self.files.name(path)
         has_figures = figures.get("portfolio_metrics") is not None
         if name not in self.files.sizes:
@@ -291,25 +322,27 @@ class _Inspection:
         # Only here: most directories are refused before NumPy is needed.
         from psann.run.verification.series import problems_of_evaluation
 
-        for problem in problems_of_evaluation(path, figures, is_over=is_over):
+        for problem in problems_of_evaluation(path, figures, is_over=is_over, config=config):
             self.error(name, problem)
 
-    def _check_config(self) -> None:
+    def _check_config(self) -> RunConfig | None:
         """The resolved configuration says everything: feeding it back gives it again."""
         name = "config_resolved.yaml"
         data = self.files.read(name)
         if data is None:
-            return
+            return None
         try:
-            resolved = dump_resolved(load_run_config(self.paths.root / name))
+            config = load_run_config(self.paths.root / name)
+            resolved = dump_resolved(config)
         except ConfigError as problem:
             if all("holds a masked secret" in text for text in problem.problems):
                 self.note(name, "has masked secrets, so that it cannot be fed back as it is")
             else:
                 self.error(name, "cannot be fed back: " + "; ".join(problem.problems))
-            return
+            return None
         if resolved.encode() != data:
             self.error(name, "must resolve to itself; fed back it gives another")
+        return config
 
     def _check_provenance(self) -> None:
         name = "provenance.json"
