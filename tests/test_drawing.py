@@ -9,15 +9,26 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from psann._drawing import COLOURS, WIDTH_IN, add_legend, drawing_style, new_figure, to_png, to_svg
+from psann._drawing import (
+    COLOURS,
+    WIDTH_IN,
+    add_legend,
+    drawing_style,
+    named,
+    new_figure,
+    to_png,
+    to_svg,
+)
 
 
 def figure(label: str = "a line", n: int = 100) -> Figure:
     with drawing_style():
         made = new_figure(2.0)
         axes = made.subplots()
-        axes.plot(np.sin(np.arange(n)), color=COLOURS["blue"], label=label)
-        axes.fill_between([0, 9], [1, 1], color=COLOURS["orange"], hatch="//", label="filled")
+        axes.plot(np.sin(np.arange(n)), color=COLOURS["blue"], label=named(label))
+        axes.fill_between(
+            [0, 9], [1, 1], color=COLOURS["orange"], hatch="//", label=named("filled")
+        )
         add_legend(made)
     return made
 
@@ -86,7 +97,7 @@ def test_legend_stays_within_the_figure(length: int) -> None:
         made = new_figure(3.0)
         axes = made.subplots()
         for i in range(10):
-            axes.plot([0, 1], [0, i], label=("run and more w" * 2)[: length - 1] + str(i))
+            axes.plot([0, 1], [0, i], label=f" {'run and more w' * 2}"[:length] + str(i))
         add_legend(made)
         made.draw_without_rendering()
         (legend,) = made.legends

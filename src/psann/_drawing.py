@@ -96,6 +96,11 @@ def new_figure(height_in: float) -> Figure:
     return Figure(figsize=(WIDTH_IN, height_in))
 
 
+def named(label: str | None) -> str | None:
+    """A label as an artist takes it until `add_legend`: a leading `_` would hide it."""
+    return f" {label}" if label is not None and label.startswith(("_", " ")) else label
+
+
 def add_legend(figure: Figure) -> None:
     """Put one legend for all panels above them, where it hides nothing.
 
@@ -107,11 +112,14 @@ def add_legend(figure: Figure) -> None:
     found: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
+            found.setdefault(label.removeprefix(" "), handle)
     columns = _columns_that_fit(list(found))
     n_rows = -(-len(found) // columns)
     figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * n_rows)
-    figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)
+    keys = [f" {label}" for label in found]
+    legend = figure.legend(list(found.values()), keys, loc="outside upper left", ncols=columns)
+    for text, label in zip(legend.get_texts(), found, strict=True):
+        text.set_text(label)
 
 
 def _columns_that_fit(labels: Sequence[str]) -> int:

@@ -224,11 +224,13 @@ class _Builder:
 
     def _checked(self, event: _Event, path: Path) -> Any:
         if isinstance(event.value, float) and not math.isfinite(event.value):
-            self._problem(
-                event.line,
-                f"{_name(path)} must be a finite number; text that looks like one goes between "
-                "quotation marks, which a shell must be kept from: '...=\"12e4567\"'",
-            )
+            cure = ""
+            if math.isinf(event.value):  # too large, so that text may have been meant
+                cure = (
+                    "; text that looks like one goes between quotation marks, which a shell must "
+                    "be kept from: '...=\"12e4567\"'"
+                )
+            self._problem(event.line, f"{_name(path)} must be a finite number{cure}")
         elif isinstance(event.value, str):
             self._check_text(event.value, event.line)
         return event.value

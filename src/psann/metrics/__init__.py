@@ -2,7 +2,13 @@
 
 from psann.metrics.bootstrap import optimal_block_length, stationary_bootstrap_ci
 from psann.metrics.means import MeanTest, mean_test
-from psann.metrics.portfolio import equity_curve, max_drawdown, portfolio_metrics, turnover
+from psann.metrics.portfolio import (
+    equity_curve,
+    max_drawdown,
+    portfolio_metrics,
+    turnover,
+    wealth_figures,
+)
 from psann.metrics.sharpe import deflated_sharpe_ratio, sharpe_ratio, sharpe_test
 
 __all__ = [
@@ -17,4 +23,5 @@ __all__ = [
     "sharpe_test",
     "stationary_bootstrap_ci",
     "turnover",
+    "wealth_figures",
 ]

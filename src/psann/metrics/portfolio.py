@@ -225,6 +225,47 @@ def _gross_figures(gross: Floats, periods_per_year: float) -> dict[str, float]:
     }
 
 
+def wealth_figures(
+    net: Any, gross: Any, *, periods_per_year: float, trans_cost: float
+) -> dict[str, float]:
+    """Those of `portfolio_metrics` that follow from the wealth paths: all but `turnover`.
+
+    Parameters
+    ----------
+    net, gross : array-like of shape (T,)
+        Wealth after and before costs, positive, from 1 on; T is at least 2.
+    periods_per_year : float
+        Rows per year.
+    trans_cost : float
+        Cost per unit traded; without one, nothing tells what was traded.
+
+    Returns
+    -------
+    dict of str to float
+        By the names of `portfolio_metrics`, in the cost model ``drift``.
+
+    Examples
+    --------
+    >>> figures = wealth_figures([1, 1.1, 1.21], [1, 1.1, 1.21], periods_per_year=2, trans_cost=0.0)
+    >>> round(figures["annual_return"], 6), figures["n_steps"]
+    (0.21, 2.0)
+    """
+    wealth, earned = series_of(net, "net"), series_of(gross, "gross")
+    kept, grown = wealth[1:] / wealth[:-1], earned[1:] / earned[:-1]
+    values = (
+        _growth_figures(wealth, kept, periods_per_year)
+        | _return_figures(kept - 1, periods_per_year)
+        | _gross_figures(grown, periods_per_year)
+    )
+    values["cost_paid"] = (np.log(grown) - np.log(kept)).sum()
+    if trans_cost > 0:
+        values["turnover_traded"] = (1 - kept / grown).mean() / trans_cost
+    values["calmar"] = quotient(
+        values["annual_return"], abs(values["max_drawdown"]), ROUNDING * len(kept)
+    )
+    return {name: _finite(value) for name, value in values.items()}
+
+
 def equity_curve(
     allocations: Any,
     prices: Any,

@@ -68,18 +68,31 @@ def compare(options: argparse.Namespace) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Check what a run promises, and train its end again if asked."""
+    from psann.run.verification.seal import problem_of_seal, read_key
     from psann.run.verification.verify import verify_run
 
+    key = read_key(options.key)
     verdict = verify_run(options.run_dir)
     for finding in verdict.findings:
         tell(str(finding))
     n_errors, n_notes = len(verdict.errors), len(verdict.findings) - len(verdict.errors)
+    if problem := problem_of_seal(options.run_dir, key=key):
+        tell(f"error: seal.json: {problem}")
+        n_errors += 1
     status = "no readable status" if verdict.status is None else verdict.status
     counts = f"{verdict.n_files} files, {n_errors} errors, {n_notes} notes"
     tell(f"{options.run_dir}: {status}, {counts}")
     if n_errors:
         return EXIT_FINDINGS
     return EXIT_CLEAN if options.replay is None else _replay(options)
+
+
+def seal(options: argparse.Namespace) -> int:
+    """Write a digest of a run's record, by which `verify` notices every change."""
+    from psann.run.verification.seal import read_key, seal
+
+    tell(f"{seal(options.run, key=read_key(options.key))}: sealed")
+    return EXIT_CLEAN
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -4,7 +4,8 @@ python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [-
 python -m psann.scripts.hisso_runs show RUN [--json]
 python -m psann.scripts.hisso_runs status RUN [--watch]
 python -m psann.scripts.hisso_runs compare RUN RUN ...
-python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K]
+python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K] [--key FILE]
+python -m psann.scripts.hisso_runs seal RUN [--key FILE]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
 python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(subparsers)
     _add_compare(subparsers)
     _add_verify(subparsers)
+    _add_seal(subparsers)
     _add_report(subparsers)
     _add_pack(subparsers)
     _add_unpack(subparsers)
@@ -155,7 +157,26 @@ def _add_verify(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "bit; this runs what the configuration names, of psann or under --allow-import",
     )
     add_import_options(parser, "allow")
+    parser.add_argument(
+        "--key",
+        type=a_path,
+        metavar="FILE",
+        help="the run must be sealed with this key",
+    )
     parser.set_defaults(do=commands.verify)
+
+
+def _add_seal(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
+    parser = subparsers.add_parser(
+        "seal",
+        help="write a digest of the record, by which verify notices every change",
+        description="Write seal.json: a digest of metrics.json, which has those of all other "
+        "files. It shows damage and slips; with a key, also that nobody without it wrote them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=a_path, metavar="RUN")
+    parser.add_argument("--key", type=a_path, metavar="FILE", help="a secret of 16 bytes or more")
+    parser.set_defaults(do=commands.seal)
 
 
 def _add_pack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from psann.run.config.file import read_config_file
 
+from psann._strict_yaml import read_config_file
 from psann.run.config.dump import to_yaml
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from psann._drawing import COLOURS, drawing_style
+from psann._drawing import COLOURS, drawing_style, to_svg
 from psann.run.report.figures import (
     Curve,
     Mark,
@@ -102,6 +104,26 @@ def test_extremes_within_a_stretch_are_drawn_though_the_layers_average_them() ->
     assert largest.get_ydata().max() == 1.0
     assert change.get_ydata().max() == 1.0
     assert figure.axes[0].get_ylabel() == "weight, mean of 50 rows"
+
+
+COMMANDS = ["_x", "__y", "$\\frac$", "a%s", "{0}", "\\textbf{b}"]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_names_of_assets_are_shown_as_they_are(sign: float) -> None:
+    weights = np.full((10, len(COMMANDS)), sign / len(COMMANDS))
+    figure = allocation_figure(weights, COMMANDS, x=np.arange(10), x_label="row", points=100)
+    assert set(COMMANDS) <= set(texts_of(figure))
+    with drawing_style():
+        svg = to_svg(figure, key="a", label="x")
+    shown = {text.strip() for text in ElementTree.fromstring(svg).itertext()}
+    assert set(COMMANDS) <= shown
+
+
+def test_names_of_runs_are_shown_as_they_are() -> None:
+    curves = [curve([1.0, 2.0], name, is_main=False) for name in COMMANDS]
+    figure = wealth_figure([curve([1.0, 1.5]), *curves], x_label="date", points=100)
+    assert set(COMMANDS) <= set(texts_of(figure))
 
 
 def test_weights_below_zero_are_lines() -> None:

@@ -15,7 +15,7 @@ from psann._strict_yaml import parse_value, read_config_file
 from psann._text import mask_secrets
 from psann._tree import MISSING, ConfigTree, Origins, Path
 from psann.errors import ConfigError
-from psann.run.config.canonical import make_canonical
+from psann.run.config.canonical import LATER_KEYS, make_canonical
 from psann.run.config.dump import to_yaml
 from psann.run.config.errors import in_order_of_the_file, readable_problems
 from psann.run.config.model import RunConfig
@@ -179,8 +179,9 @@ def dump_resolved(
 def config_sha256(config: RunConfig) -> str:
     """Digest of what determines the result of training.
 
-    Left out are what is recorded, the device, the commit interval, how a file is read, and the two
-    file names: their contents have digests of their own.
+    Left out are what is recorded, the device, the commit interval, how a file is read, the two
+    file names, whose contents have digests of their own, and keys of later releases that do what
+    an earlier one did without them.
 
     Returns
     -------
@@ -197,5 +198,9 @@ def config_sha256(config: RunConfig) -> str:
             "training": {"checkpoint_every_s"},
         },
     )
+    for key, value in LATER_KEYS.items():
+        section, name = key.split(".")
+        if values[section].get(name) == value:
+            del values[section][name]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return sha256_of(text.encode())

@@ -36,17 +36,24 @@ def read_metrics(path: Path) -> tuple[Record, list[str]]:
         What is wrong with the file, one sentence each.
     """
     try:
-        return _fields(read_json(path))
+        return conformed(read_json(path))
     except FileNotFoundError:
         problem = "metrics.json is missing: the run never began, or its copy is not complete."
     except OSError as error:
         problem = f"metrics.json cannot be read: {error.strerror or error}."
     except ValueError as error:
         problem = f"metrics.json cannot be read: {error}."
-    return _fields({"schema_version": SCHEMA_VERSION})[0], [problem]
+    return conformed({"schema_version": SCHEMA_VERSION})[0], [problem]
 
 
-def _fields(content: Mapping[str, object]) -> tuple[Record, list[str]]:
+def conformed(content: Mapping[str, object]) -> tuple[Record, list[str]]:
+    """A record as far as it is of its kinds, to the last nested value; what `read_metrics` returns.
+
+    Parameters
+    ----------
+    content : mapping
+        What strict JSON holds.
+    """
     problems = []
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -84,6 +91,8 @@ def _conform(value: object, kind: object, name: str, wrong: list[str]) -> object
         if typing.is_typeddict(option) and isinstance(value, dict):
             return _mapping(value, _hints(option), _NUMBER, name, wrong)
         if origin is object or (origin in _SCALARS and type(value) in _SCALARS[origin]):
+            if type(value) is int and abs(value) >= 2**63:
+                break  # no table, array or picture holds it
             return value
     wrong.append(name)
     return None

@@ -194,6 +194,11 @@ class RunPaths:
         """What `pack` wrote of the files of a run that came by archive."""
         return self.root / "packed.json"
 
+    @property
+    def seal(self) -> Path:
+        """What `hisso-runs seal` wrote of the record."""
+        return self.root / "seal.json"
+
     def is_of_a_run(self, name: str) -> bool:
         """Whether a path from the run directory is one that this version writes.
 
@@ -215,7 +220,7 @@ class RunPaths:
         (True, False)
         """
         inner = _ATTEMPT.sub("", name, count=1) if _ATTEMPT.match(name) else name
-        return self.is_of_a_run(inner) or inner == self.packing_list.name
+        return self.is_of_a_run(inner) or inner in (self.packing_list.name, self.seal.name)
 
     def contents(self) -> list[Path]:
         """List what one start left, the way it must be archived.

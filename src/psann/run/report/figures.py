@@ -21,7 +21,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
-from psann._drawing import COLOURS, add_legend, drawing_style, new_figure
+from psann._drawing import COLOURS, add_legend, drawing_style, named, new_figure
 from psann._npz import Array
 from psann._series import bin_means, drawdown, thin
 from psann.accounting import weight_changes
@@ -227,7 +227,7 @@ def _line(axes: Axes, curve: Curve, y: Floats, points: int) -> None:
         color=look.colour,
         linestyle=look.dashes,
         linewidth=look.width,
-        label=curve.label,
+        label=named(curve.label),
         marker="o" if is_dot else "",
         markersize=4,
     )
@@ -236,7 +236,9 @@ def _line(axes: Axes, curve: Curve, y: Floats, points: int) -> None:
 def _draw_mark(column: list[Axes], mark: Mark) -> None:
     label = mark.label if mark.y is None else None
     for axes in column:
-        axes.axvline(mark.x, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label=label)
+        axes.axvline(
+            mark.x, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label=named(label)
+        )
     if mark.y is None:
         return
     column[0].plot(
@@ -246,7 +248,7 @@ def _draw_mark(column: list[Axes], mark: Mark) -> None:
         marker="*",
         markersize=11,
         color=COLOURS["vermillion"],
-        label=mark.label,
+        label=named(mark.label),
         zorder=5,
         clip_on=False,
     )
@@ -267,7 +269,7 @@ def _stack(axes: Axes, edges: Array, means: Floats, labels: Sequence[str]) -> No
             hatch="" if is_rest else _HATCHES[place % len(_HATCHES)],
             edgecolor=COLOURS["paper"],
             linewidth=0.0,
-            label=label,
+            label=named(label),
         )
         base = base + layer
     axes.set_ylim(0, max(1.0, float(base.max())))
@@ -283,7 +285,7 @@ def _steps(axes: Axes, edges: Array, means: Floats, labels: Sequence[str]) -> No
             color=COLOURS[_LAYERS[place % len(_LAYERS)]],
             linestyle=("-", "--", "-.", ":")[place % 4],
             linewidth=1.0,
-            label=label,
+            label=named(label),
         )
 
 

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from psann.accounting import weight_changes
+from psann.evaluation.comparison import growth_difference
+from psann.metrics import deflated_sharpe_ratio, wealth_figures
+from psann.run.config.model import RunConfig
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 
+# Sums in another order, and weights kept in float32.
+_CLOSE, _ROUGH = 1e-7, 1e-4
+Figures = Mapping[str, Any]
 
-def problems_of_evaluation(path: Path, figures: Mapping[str, Any], *, is_over: bool) -> list[str]:
+
+def problems_of_evaluation(
+    path: Path, figures: Figures, *, is_over: bool, config: RunConfig | None = None
+) -> list[str]:
     """What is wrong with the series of a run.
 
     Parameters
@@ -21,6 +35,8 @@ def problems_of_evaluation(path: Path, figures: Mapping[str, Any], *, is_over: b
         `metrics.json` or its `walk_forward`, already checked by itself.
     is_over : bool
         Whether the record tells of the end, so that its figures are those of the series.
+    config : RunConfig, optional
+        On what terms it was judged; None computes no figure again.
 
     Returns
     -------
@@ -31,19 +47,23 @@ def problems_of_evaluation(path: Path, figures: Mapping[str, Any], *, is_over: b
         series = read_evaluation(path)
     except (OSError, ValueError) as error:
         return [str(error)]
-    return list(_problems_of_figures(series, figures)) if is_over else []
+    if not is_over:
+        return []
+    problems = list(_problems_of_ends(series, figures))
+    return problems or ([] if config is None else list(_Again(series, config).problems(figures)))
 
 
-def _problems_of_figures(series: Evaluation, told: Mapping[str, Any]) -> Iterator[str]:
-    figures = {
-        "policy": told.get("portfolio_metrics"),
-        "policy_delay_1": told.get("portfolio_metrics_delay_1"),
-        **(told.get("baselines") or {}),
-    }
-    several = {f"seed_{entry['seed']}": entry for entry in told.get("per_seed") or ()}
-    if (ensemble := told.get("ensemble")) is not None:
-        several["ensemble"] = ensemble
-    for name, entry in several.items():
+def _owners(told: Figures) -> dict[str, Figures]:
+    """What has figures of a policy of its own, by the name of its series."""
+    if not told.get("per_seed"):
+        return {"policy": told}
+    owners = {f"seed_{entry.get('seed')}": entry for entry in told["per_seed"]}
+    return owners | ({"ensemble": told["ensemble"]} if told.get("ensemble") else {})
+
+
+def _problems_of_ends(series: Evaluation, told: Figures) -> Iterator[str]:
+    figures = dict(told.get("baselines") or {})
+    for name, entry in {"policy": told, **_owners(told)}.items():
         figures[name] = entry.get("portfolio_metrics")
         figures[f"{name}_delay_1"] = entry.get("portfolio_metrics_delay_1")
     for name, net in zip(series.names, series.net, strict=True):
@@ -52,6 +72,87 @@ def _problems_of_figures(series: Evaluation, told: Mapping[str, Any]) -> Iterato
             continue
         if not math.isclose(net[-1], 1 + growth, rel_tol=1e-9, abs_tol=1e-12):
             yield f"{name} ends at {net[-1]:.6g}, but metrics.json says {1 + growth:.6g}"
+    if (judged := told.get("judged")) is not None and not told.get("per_seed"):
+        lost = series.net[list(series.names).index("policy")] <= 0
+        yield from _others(
+            ("ruined_at", told.get("ruined_at"), int(lost.argmax()) if lost.any() else None),
+            ("judged.n_rows", judged.get("n_rows"), len(series.allocations)),
+        )
     known = {name for name, values in figures.items() if values is not None}
     if missing := sorted(known - set(series.names)):
         yield f"has no series of {', '.join(missing)}"
+
+
+def _others(*figures: tuple[str, object, object]) -> Iterator[str]:
+    for name, said, found in figures:
+        if said != found:
+            yield f"gives {name} {found}, but metrics.json says {said}"
+
+
+class _Again:
+    """Every figure that follows from the series, computed again."""
+
+    def __init__(self, series: Evaluation, config: RunConfig) -> None:
+        self._paths = {
+            name: (net, gross)
+            for name, net, gross in zip(series.names, series.net, series.gross, strict=True)
+            if np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0
+        }
+        self._allocations = series.allocations
+        self._periods = config.evaluation.periods_per_year
+        cost = config.evaluation.trans_cost
+        self._cost = config.hisso.transition_penalty if cost is None else cost
+
+    def problems(self, told: Figures) -> Iterator[str]:
+        """One phrase per figure of the record that is another."""
+        for name, figures in (told.get("baselines") or {}).items():
+            yield from self._compare(f"baselines.{name}", figures, self._of_path(name, delay=0))
+        owners = _owners(told)
+        for name, entry in owners.items():
+            where = "" if entry is told else f"{name}."
+            for suffix, delay in (("", 0), ("_delay_1", 1)):
+                again = self._of_path(f"{name}{suffix}", delay=delay)
+                if delay == 0 and name in ("policy", "ensemble") and again:
+                    again["turnover"] = weight_changes(self._allocations.astype(np.float64)).mean()
+                figures = entry.get(f"portfolio_metrics{suffix}")
+                yield from self._compare(f"{where}portfolio_metrics{suffix}", figures, again)
+                versus = self._versus(f"{name}{suffix}", delay=delay)
+                told_versus = entry.get(f"versus_uniform{suffix}")
+                yield from self._compare(f"{where}versus_uniform{suffix}", told_versus, versus)
+            yield from self._compare(where[:-1] or "metrics.json", entry, self._luck(name, entry))
+
+    def _of_path(self, name: str, *, delay: int) -> dict[str, Any]:
+        if name not in self._paths:
+            return {}
+        net, gross = (path[delay:] for path in self._paths[name])
+        return dict(
+            wealth_figures(net, gross, periods_per_year=self._periods, trans_cost=self._cost)
+        )
+
+    def _versus(self, name: str, *, delay: int) -> dict[str, Any]:
+        if name not in self._paths or "uniform" not in self._paths or delay:
+            return {}  # beside a delayed policy 1/N begins later too, and is not kept
+        net, other = self._paths[name][0], self._paths["uniform"][0]
+        return asdict(growth_difference(net, other, periods_per_year=self._periods))
+
+    def _luck(self, name: str, entry: Figures) -> dict[str, Any]:
+        n_trials = entry.get("n_trials")
+        if name not in self._paths or not isinstance(n_trials, int) or n_trials < 1:
+            return {}
+        net: NDArray[np.float64] = self._paths[name][0]
+        ratio = deflated_sharpe_ratio(net[1:] / net[:-1] - 1, n_trials=n_trials)
+        if "uniform" not in self._paths:
+            return {"deflated_sharpe": ratio}
+        beside = growth_difference(net, self._paths["uniform"][0], periods_per_year=self._periods)
+        return {"deflated_sharpe": ratio, "deflated_skill": beside.deflated_sharpe(n_trials)}
+
+    def _compare(self, where: str, told: Figures | None, again: Figures) -> Iterator[str]:
+        for name, value in again.items():
+            said = None if told is None else told.get(name)
+            if said is None:
+                if told is not None and name in told and math.isfinite(value):
+                    yield f"gives {where}.{name} {value:.9g}, which metrics.json lacks"
+            elif not math.isclose(
+                said, value, rel_tol=_ROUGH if name == "turnover" else _CLOSE, abs_tol=1e-10
+            ):
+                yield f"gives {where}.{name} {value:.9g}, but metrics.json says {said:.9g}"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from psann._digest import sha256_of
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
 from psann.run.config.canonical import LATER_KEYS
-from psann.run.config.load import dump_resolved, load_run_config
+from psann.run.config.load import config_sha256, dump_resolved, load_run_config
+from psann.run.config.model import RunConfig
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.digests import is_entry
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import check_lock
+from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import is_temporary
@@ -24,7 +25,7 @@ from psann.run.verification.log import check_best, check_log
 from psann.run.verification.record import problems_of_record
 
 # What no version of `metrics.json` can vouch for.
-_UNLISTED = frozenset({"metrics.json", ".lock", ".lock.held", "packed.json"})
+_UNLISTED = frozenset({"metrics.json", ".lock", ".lock.held", "packed.json", "seal.json"})
 
 
 def verify_run(root: Path | str) -> Verdict:
@@ -74,8 +75,9 @@ class _Inspection:
             log = self.files.read("events.csv")
             self._check_artefacts(metrics, log, is_over=is_over)
             self._check_log(metrics, log, is_over=is_over)
-            self._check_evaluation(metrics, is_over=is_over)
-            self._check_config()
+            config = self._check_config()
+            self._check_settings(metrics, config)
+            self._check_evaluation(metrics, config, is_over=is_over)
             self._check_provenance()
         status = None if metrics is None else metrics["status"]
         return Verdict(
@@ -93,10 +95,14 @@ class _Inspection:
         metrics = self.files.json(name)
         if metrics is None:
             return None
-        problems = problems_of_record(metrics)
+        if problems := problems_of_record(metrics):
+            for problem in problems:
+                self.error(name, problem)
+            return None
+        record, problems = conformed(metrics)  # from here on every nested value is of its kind
         for problem in problems:
-            self.error(name, problem)
-        return None if problems else cast(Record, metrics)
+            self.error(name, problem.removeprefix(f"{name} ").rstrip("."))
+        return record
 
     def _check_liveness(self, metrics: Record) -> None:
         is_alive = False
@@ -280,12 +286,42 @@ class _Inspection:
         )
         check_best(rows, metrics, error=error, note=note, is_over=is_over)
 
-    def _check_evaluation(self, metrics: Record, *, is_over: bool) -> None:
-        """The series of a finished run end where its figures say."""
-        self._check_series(self.paths.evaluation, metrics, is_over=is_over)
-        self._check_series(self.paths.walk_forward, metrics["walk_forward"] or {}, is_over=is_over)
+    def _check_settings(self, metrics: Record, config: RunConfig | None) -> None:
+        """What the record repeats of the configuration is what that says."""
+        if config is None:
+            return
+        cost, hisso = config.evaluation.trans_cost, config.hisso
+        told = {
+            "mode": config.mode,
+            "seed": config.seed,
+            "config_sha256": config_sha256(config),
+            "transition_penalty": hisso.transition_penalty,
+            "min_improvement": hisso.min_improvement,
+            "trans_cost": hisso.transition_penalty if cost is None else cost,
+            "epochs_total": config.training.epochs,
+        }
+        for name, value in told.items():
+            if metrics.get(name) not in (None, value):
+                self.error("metrics.json", f"{name} is {metrics.get(name)!r}, not {value!r}")
 
-    def _check_series(self, path: Path, figures: Mapping[str, object], *, is_over: bool) -> None:
+    def _check_evaluation(
+        self, metrics: Record, config: RunConfig | None, *, is_over: bool
+    ) -> None:
+        """The series of a finished run give the figures that its record says."""
+        studies = metrics["walk_forward"] or {}
+        if metrics["judged"] is None:
+            config = None  # of an earlier release, whose statistics were others
+        for path, figures in ((self.paths.evaluation, metrics), (self.paths.walk_forward, studies)):
+            self._check_series(path, figures, config, is_over=is_over)
+
+    def _check_series(
+        self,
+        path: Path,
+        figures: Mapping[str, object],
+        config: RunConfig | None,
+        *,
+        is_over: bool,
+    ) -> None:
         name = self.files.name(path)
         has_figures = figures.get("portfolio_metrics") is not None
         if name not in self.files.sizes:
@@ -295,25 +331,27 @@ class _Inspection:
         # Only here: most directories are refused before NumPy is needed.
         from psann.run.verification.series import problems_of_evaluation
 
-        for problem in problems_of_evaluation(path, figures, is_over=is_over):
+        for problem in problems_of_evaluation(path, figures, is_over=is_over, config=config):
             self.error(name, problem)
 
-    def _check_config(self) -> None:
+    def _check_config(self) -> RunConfig | None:
         """The resolved configuration says everything: feeding it back gives it again."""
         name = "config_resolved.yaml"
         data = self.files.read(name)
         if data is None:
-            return
+            return None
         try:
-            resolved = dump_resolved(load_run_config(self.paths.root / name))
+            config = load_run_config(self.paths.root / name)
+            resolved = dump_resolved(config)
         except ConfigError as problem:
             if all("holds a masked secret" in text for text in problem.problems):
                 self.note(name, "has masked secrets, so that it cannot be fed back as it is")
             else:
                 self.error(name, "cannot be fed back: " + "; ".join(problem.problems))
-            return
+            return None
         if resolved != _with_later_keys(data.decode(errors="replace"), resolved):
             self.error(name, "must resolve to itself; fed back it gives another")
+        return config
 
     def _check_provenance(self) -> None:
         name = "provenance.json"

@@ -1,0 +1,244 @@
+"""Whatever a file of one run holds, every command shows the others and says what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import golden_runs
+from psann.run.reading.reading import read_runs
+from psann.scripts.hisso_runs import main
+
+SOUND = "evaluated"
+BAD = ("dense", "seeds", "walk_forward", "stopped")
+FILES = ("metrics.json", "events.csv", "config_resolved.yaml", "provenance.json", "evaluation.npz")
+INNER = ("checkpoints/manifest.json", "checkpoints/best.safetensors", "packed.json", ".lock")
+NASTY: list[Any] = [
+    *(
+        1e308,
+        -1e308,
+        5e-324,
+        -0.0,
+        10**18,
+        2**63,
+        -(2**63) - 1,
+        10**38,
+        1e17,
+        0.1,
+        -1,
+        0,
+        True,
+        None,
+    ),
+    *(
+        "",
+        "\0",
+        "\ud800",
+        "\U0010ffff",
+        "\u202e",
+        "NaT",
+        "nan",
+        "inf",
+        "=1+1",
+        "_x",
+        "$x$",
+        "%s%d%n",
+    ),
+    *(
+        "{}",
+        "{x!r}",
+        "[red]",
+        "\x1b[2J",
+        "../../x",
+        "a" * 5000,
+        "2025-13-45T99:99:99Z",
+        "9999-12-31",
+    ),
+    *(
+        [],
+        {},
+        [[]],
+        {"": None},
+        {"\0": 1},
+        {"a": {"b": {"c": [1, "x"]}}},
+        [None] * 300,
+        [1e308] * 3,
+    ),
+]
+TOKENS: list[bytes] = [
+    *(
+        b"\0",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\n",
+        b"\r\n",
+        b'"',
+        b",",
+        b"{",
+        b"}",
+        b"[" * 200,
+        b":",
+        b"'",
+    ),
+    *(
+        b"NaN",
+        b"1e999",
+        b"-1e999",
+        b"9" * 400,
+        b"9" * 5000,
+        b"Infinity",
+        b"\\ud800",
+        b"\\u0000",
+        b"&a *a",
+    ),
+    *(
+        b"!!python/object/apply:os.system [x]",
+        b"- ",
+        b"  ",
+        b"%YAML 9.9\n---\n",
+        b"\x1b[2J",
+        b"?" * 70,
+    ),
+]
+
+
+def json_places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in pairs:
+            yield from json_places(item, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy, (key, *rest) = value.copy(), path
+    copy[key] = replaced(value[key], tuple(rest), new)
+    return copy
+
+
+@st.composite
+def mutations(draw: Any) -> tuple[str, str, Callable[[bytes], bytes | None], str]:
+    """A run, a file of it, and what becomes of the file."""
+    run, name = draw(st.sampled_from(BAD)), draw(st.sampled_from(FILES * 3 + INNER))
+    kind = draw(st.sampled_from(["value", "value", "value", "bytes", "bytes", "cut", "gone"]))
+    place = draw(st.floats(0, 1, exclude_max=True))
+    new = draw(st.sampled_from(NASTY))
+    token = draw(st.sampled_from(TOKENS))
+
+    def change(data: bytes) -> bytes | None:
+        at = int(place * len(data))
+        if kind == "gone":
+            return None
+        if kind == "cut":
+            return data[:at]
+        if kind == "value" and name.endswith(".json") and data:
+            content = json.loads(data)
+            places = list(json_places(content))
+            where = places[int(place * len(places))]
+            return json.dumps(replaced(content, where, new)).encode()
+        if kind == "value" and name.endswith(".csv"):
+            cells = data.split(b",")
+            cells[int(place * len(cells))] = json.dumps(new).encode()
+            return b",".join(cells)
+        return data[:at] + token + data[at + len(token) * (kind == "bytes") :]
+
+    return run, name, change, f"{run}/{name} {kind} at {place} {new!r:.80} {token[:40]!r}"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of each run that will be hurt a directory, with one beside it that will not."""
+    folder, homes = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("homes")
+    golden_runs.unpack(folder)
+    for name in BAD:
+        for each in (name, SOUND):
+            shutil.copytree(folder / each, homes / name / each)
+    return homes
+
+
+def output_of(*command: str) -> str:
+    """What a command says; it may complain, and may not fall over."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(command)
+    assert code in (0, 1, 2), command
+    assert "Traceback" not in err.getvalue(), command
+    return out.getvalue() + err.getvalue()
+
+
+def check_every_reader(runs: Path, bad: Path, scratch: Path, *, whole: bool) -> None:
+    both = [str(bad), str(runs / SOUND)]
+    for form in ((), ("--csv",), ("--json",)):
+        assert SOUND in output_of("ls", *form, str(runs))
+    assert SOUND in output_of("compare", *both)
+    for command in (["show"], ["show", "--json"], ["status"], ["verify"]):
+        assert output_of(*command, str(bad))
+    found = {run.name: run for run in read_runs(runs)}
+    assert not found[SOUND].problems
+    for run in found.values():
+        _ = run.problems, run.evaluation, run.epochs
+    output_of("export", "--to", "csv", *both, "-o", str(scratch / "tables"))
+    assert SOUND in (scratch / "tables" / "runs.csv").read_text(encoding="utf-8")
+    output_of("pack", str(bad), "-o", str(scratch / "run.tar.gz"))
+    if whole:
+        output_of("report", *both, "-o", str(scratch / "page.html"))
+        assert SOUND in (scratch / "page.html").read_text(encoding="utf-8")
+        for to in ("parquet", "tensorboard"):
+            output_of("export", "--to", to, *both, "-o", str(scratch / to))
+
+
+def try_mutation(runs: Path, folder: Path, mutation: Any, *, whole: bool) -> None:
+    name, file, change, _ = mutation
+    path, scratch = runs / name / name / file, folder / "scratch"
+    before = path.read_bytes() if path.exists() else None
+    after = change(before or b"")
+    try:
+        path.unlink(missing_ok=True)
+        if after is not None:
+            path.write_bytes(after)
+        scratch.mkdir()
+        check_every_reader(runs / name, runs / name / name, scratch, whole=whole)
+    finally:
+        path.unlink(missing_ok=True)
+        if before is not None:
+            path.write_bytes(before)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@given(mutation=mutations())
+def test_no_file_of_one_run_keeps_a_reader_from_the_others(
+    runs: Path, tmp_path: Path, mutation: Any
+) -> None:
+    try_mutation(runs, tmp_path, mutation, whole=False)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@given(mutation=mutations())
+def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
+    runs: Path, tmp_path: Path, mutation: Any
+) -> None:
+    try_mutation(runs, tmp_path, mutation, whole=True)
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None, suppress_health_check=QUIET)
+@given(mutation=mutations())
+def test_no_file_of_one_run_keeps_any_reader_from_the_others_in_5000_cases(
+    runs: Path, tmp_path: Path, mutation: Any
+) -> None:
+    try_mutation(runs, tmp_path, mutation, whole=False)

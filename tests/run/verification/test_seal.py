@@ -1,0 +1,159 @@
+"""A sealed record cannot be changed unnoticed; an unsealed one hardly."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import golden_runs
+from psann.errors import UsageError
+from psann.run.directory.paths import RunPaths
+from psann.run.reading.archive import pack, unpack
+from psann.run.verification.seal import digest_of, problem_of_seal, read_key, seal
+from psann.run.verification.verify import verify_run
+from psann.scripts.hisso_runs import main
+
+KEY = b"0123456789abcdef"
+# What no other file tells: times, the machine, and what needs the data, a split or a series that
+# the run does not keep. `docs/security.md` lists them with the reasons.
+UNTOLD = (
+    *("phase", "run_id", "run_name", "temperature", "val_loss", "test_loss", "val_reward_mean"),
+    *("test_reward_mean", "episodes", "throughput_eps_per_sec", "device", "duration_seconds"),
+    *("started_utc", "updated_utc", "finished_utc", "heartbeat", "resumes", "data_sha256"),
+    *("min_significance", "train_figures_of", "judged.split", "cautions"),
+    *("portfolio_metrics_delay_1.turnover", "versus_uniform_delay_1.", "timing.", "hardware."),
+)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("before")
+    golden_runs.unpack(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def now(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("now")
+    golden_runs.unpack(folder, golden_runs.NOW)
+    return folder
+
+
+@pytest.fixture
+def run(now: Path, tmp_path: Path) -> RunPaths:
+    return RunPaths(Path(shutil.copytree(now / "dense", tmp_path / "dense")))
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, dict | list) and value:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, key))
+    else:
+        yield path
+
+
+def other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 1.001 if value else 0.001
+    if isinstance(value, str):
+        return value[:-1] + ("c" if value.endswith("b") else "b")
+    return 1
+
+
+def changes(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every record that differs in a single value, with the dotted name of that."""
+    for path in leaves(metrics):
+        changed = holder = copy.deepcopy(metrics)
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = other(holder[path[-1]])
+        yield ".".join(map(str, path)), changed
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_every_single_change_of_a_sealed_record_is_noticed(
+    run: RunPaths, key: bytes | None
+) -> None:
+    seal(run.root, key=key)
+    assert problem_of_seal(run.root, key=key) is None
+    for name, changed in changes(json.loads(run.metrics.read_bytes())):
+        run.metrics.write_text(json.dumps(changed))
+        assert problem_of_seal(run.root, key=key) == "metrics.json is not what was sealed", name
+
+
+def test_an_unsealed_record_gives_most_changes_away_by_itself(run: RunPaths) -> None:
+    whole = json.loads(run.metrics.read_bytes())
+    assert verify_run(run.root).errors == ()
+    unnoticed = []
+    for name, changed in changes(whole):
+        run.metrics.write_text(json.dumps(changed))
+        if not verify_run(run.root).errors:
+            unnoticed.append(name)
+    turnovers = [f"baselines.{name}.turnover" for name in whole["baselines"]]
+    assert [name for name in unnoticed if not name.startswith(UNTOLD)] == turnovers, unnoticed
+    assert len(unnoticed) < 0.16 * len(list(leaves(whole)))
+
+
+def test_what_means_the_same_keeps_the_seal(run: RunPaths) -> None:
+    seal(run.root)
+    metrics = json.loads(run.metrics.read_bytes())
+    run.metrics.write_text(json.dumps(metrics, sort_keys=True))
+    assert problem_of_seal(run.root) is None
+    assert digest_of({"a": 1.0}) != digest_of({"a": 1})
+
+
+def test_a_key_cannot_be_done_without(run: RunPaths) -> None:
+    seal(run.root, key=KEY)
+    wrong = problem_of_seal(run.root, key=b"0123456789abcdeg")
+    assert wrong == "metrics.json is not what was sealed"
+    assert "of kind 'hmac-sha256', not 'sha256'" in str(problem_of_seal(run.root))
+    seal(run.root)  # by somebody without the key
+    assert "of kind 'sha256', not 'hmac-sha256'" in str(problem_of_seal(run.root, key=KEY))
+    run.seal.write_text("[]")
+    assert "cannot be read" in str(problem_of_seal(run.root, key=KEY))
+    run.seal.unlink()
+    assert "there is no seal" in str(problem_of_seal(run.root, key=KEY))
+
+
+def test_a_seal_travels_with_the_run_and_breaks_no_promise(run: RunPaths, tmp_path: Path) -> None:
+    seal(run.root, key=KEY)
+    assert verify_run(run.root).findings == ()
+    home = unpack(pack(run.root, tmp_path / "run.tar.gz").path, tmp_path / "home").path
+    assert problem_of_seal(home, key=KEY) is None
+    assert verify_run(home).findings == ()
+
+
+def test_only_a_run_that_has_ended_and_verifies_is_sealed(before: Path, run: RunPaths) -> None:
+    with pytest.raises(UsageError, match="its status is preempted"):
+        seal(before / "stopped")
+    run.events.unlink()
+    with pytest.raises(UsageError, match=r"is none: .*events.csv"):
+        seal(run.root)
+
+
+def test_the_commands_seal_and_check(
+    run: RunPaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(KEY + b"\n")
+    assert read_key(key) == KEY
+    command = ["verify", str(run.root)]
+    assert main([*command, "--key", str(key)]) == 1
+    assert "seal.json: there is no seal" in capsys.readouterr().out
+    assert main(["seal", str(run.root), "--key", str(key)]) == 0
+    assert main([*command, "--key", str(key)]) == 0
+    assert main(command) == 1  # a seal is never passed over
+    capsys.readouterr()
+    key.write_bytes(b"short")
+    assert main([*command, "--key", str(key)]) == 2
+    assert "openssl rand -hex 32" in capsys.readouterr().err
