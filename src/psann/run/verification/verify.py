@@ -298,8 +298,9 @@ class _Inspection:
             "transition_penalty": hisso.transition_penalty,
             "min_improvement": hisso.min_improvement,
             "trans_cost": hisso.transition_penalty if cost is None else cost,
-            "epochs_total": config.training.epochs,
         }
+        if metrics["status"] == "completed" and not hisso.refit:
+            told["epochs_total"] = config.training.epochs  # else of the phase in which it was
         for name, value in told.items():
             if metrics.get(name) not in (None, value):
                 self.error("metrics.json", f"{name} is {metrics.get(name)!r}, not {value!r}")
