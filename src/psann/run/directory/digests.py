@@ -58,7 +58,9 @@ def departure(entry: Mapping[str, object], n_bytes: int, read: Callable[[], byte
     'it has 2 bytes, not 3'
     """
     if entry.get("bytes") not in (None, n_bytes):
-        return f"it has {n_bytes:,} bytes, not {entry['bytes']:,}"
+        said = entry["bytes"]  # by a list that may be a stranger's
+        told = f"{said:,}" if isinstance(said, int) else repr(said)[:40]
+        return f"it has {n_bytes:,} bytes, not {told}"
     if entry.get("sha256") is None or (data := read()) is None:
         return ""
     return "" if sha256_of(data) == entry["sha256"] else "another sha256"

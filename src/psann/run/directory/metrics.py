@@ -91,8 +91,6 @@ def _conform(value: object, kind: object, name: str, wrong: list[str]) -> object
         if typing.is_typeddict(option) and isinstance(value, dict):
             return _mapping(value, _hints(option), _NUMBER, name, wrong)
         if origin is object or (origin in _SCALARS and type(value) in _SCALARS[origin]):
-            if type(value) is int and abs(value) >= 2**63:
-                break  # no table, array or picture holds it
             return value
     wrong.append(name)
     return None
