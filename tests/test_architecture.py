@@ -27,12 +27,13 @@ FLOORS: list[list[str]] = [
         "_npz",
         "_series",
         "_drawing",
+        "_terminal",
         "_paths",
         "_process",
         "_git",
     ],
     ["_numerics", "_seed", "_device", "_tensor_file", "losses", "accounting"],
-    ["metrics", "baselines", "market", "datasets", "plausibility", "nn"],
+    ["_charts", "metrics", "baselines", "market", "datasets", "plausibility", "nn"],
     ["training"],
     ["hisso"],
     ["estimators"],
@@ -42,7 +43,7 @@ FLOORS: list[list[str]] = [
 RANK = {name: (floor, place) for floor, row in enumerate(FLOORS) for place, name in enumerate(row)}
 # Rooms of psann.run, by floor: a room sees lower floors and, within its own, only itself.
 ROOMS: list[list[str]] = [
-    ["directory", "terminal"],
+    ["directory"],
     ["config", "data"],
     ["execution", "reading"],
     ["report", "verification"],

@@ -16,9 +16,9 @@ EXIT_CLEAN, EXIT_FINDINGS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 def ls(options: argparse.Namespace) -> int:
     """List runs."""
+    from psann._terminal import Terminal
     from psann.run.reading.listing import list_runs, show_table, to_csv_text, to_json_text
     from psann.run.reading.reading import read_runs
-    from psann.run.terminal import Terminal
 
     listing = list_runs(
         read_runs(options.path), where=options.where, sort=options.sort, reverse=options.reverse
@@ -35,9 +35,9 @@ def ls(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Show one run."""
+    from psann._terminal import Terminal
     from psann.run.reading.reading import read_run
     from psann.run.reading.showing import show_run, to_json_text
-    from psann.run.terminal import Terminal
 
     run, terminal = read_run(options.run), Terminal(is_product=True)
     if options.json:
@@ -49,8 +49,8 @@ def show(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Say how a run is doing."""
+    from psann._terminal import Terminal
     from psann.run.reading.showing import BAD_ENDINGS, show_status
-    from psann.run.terminal import Terminal
 
     every_s = options.every if options.watch else None
     run = show_status(options.run, Terminal(is_product=True), every_s=every_s)
@@ -59,8 +59,8 @@ def status(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
+    from psann._terminal import Terminal
     from psann.run.reading.compare import chosen_runs, show_comparison
-    from psann.run.terminal import Terminal
 
     show_comparison(chosen_runs(options.paths), Terminal(is_product=True))
     return EXIT_CLEAN

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from psann._terminal import Terminal
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.compare import chosen_runs, show_comparison
 from psann.run.reading.comparison import names_of
 from psann.run.reading.reading import read_run
-from psann.run.terminal import Terminal
 from trials import finished
 
 

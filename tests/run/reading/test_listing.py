@@ -15,11 +15,11 @@ import pytest
 
 from foreign import DRAWING, HOSTILE_NAME, change, hostile, of_another_version
 from made_runs import made_run
+from psann._terminal import Terminal
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import Listing, list_runs, show_table, to_csv_text, to_json_text
 from psann.run.reading.reading import read_runs
-from psann.run.terminal import Terminal
 from trials import TROUBLE, finished, metrics_of, trial
 
 

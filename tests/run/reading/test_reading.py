@@ -19,12 +19,12 @@ import psann.run
 from faults import killed_runs
 from foreign import change
 from forked import loading_run
+from psann._terminal import Terminal
 from psann.errors import UsageError
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import list_runs, show_table
 from psann.run.reading.reading import flat, read_run, read_runs
-from psann.run.terminal import Terminal
 from trials import TROUBLE, finished, metrics_of, rows_of, trial
 
 

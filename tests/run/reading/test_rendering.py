@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
+from psann._terminal import Terminal
 from psann.run.reading.content import NOTHING, Section, Table
 from psann.run.reading.rendering import draw, show
-from psann.run.terminal import Terminal
 
 TABLE = Table(
     columns=("strategy", "wide column", "growth"),

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from foreign import change
+from psann._terminal import Terminal
 from psann._text import utc_text
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import read_run
 from psann.run.reading.showing import show_run, show_status, to_json_text, watch_run
-from psann.run.terminal import Terminal
 from trials import TROUBLE, finished, metrics_of, trial
 
 

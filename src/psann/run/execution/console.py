@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from psann._terminal import CarefulStream, is_terminal, rich_console
 from psann._text import clock_text, escape_controls, labelled, mask_secrets, message_of
 from psann.run.directory.log import level_name
-from psann.run.terminal import CarefulStream, is_terminal, rich_console
 from psann.training.history import Decision, EpochRecord
 
 if TYPE_CHECKING:

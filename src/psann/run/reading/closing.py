@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from psann._terminal import Terminal
 from psann._text import clock_text, labelled
 from psann.run.directory.fields import Record
 from psann.run.directory.paths import RunPaths
@@ -11,7 +12,6 @@ from psann.run.reading.reading import RunView
 from psann.run.reading.rendering import draw
 from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import result_table
-from psann.run.terminal import Terminal
 
 _WIDTH = 80
 

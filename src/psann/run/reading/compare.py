@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from psann._terminal import Terminal
 from psann.errors import UsageError
 from psann.run.reading.comparison import Name, comparison_sections, monitor_curves, names_of
 from psann.run.reading.reading import RunView, read_runs
 from psann.run.reading.rendering import show
-from psann.run.terminal import Terminal
 
 _CURVE_WIDTH = 50
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from psann._conditions import parse_condition
+from psann._terminal import NOTHING, Terminal
 from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
 from psann.errors import UsageError, did_you_mean
 from psann.run.directory.fields import FIELDS
 from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
 from psann.run.reading.reading import Runs, RunView, flat, flat_metrics
-from psann.run.terminal import NOTHING, Terminal
 
 _TEXT_COLUMNS = {"run": "run", "status": "status", "mode": "mode", "monitor": "monitor"}
 _NUMBER_COLUMNS = tuple(each for each in QUANTITIES if each.shown.head)

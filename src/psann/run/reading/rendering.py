@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
+from psann._terminal import NOTHING as PLAIN_NOTHING
+from psann._terminal import Terminal
 from psann.run.reading.content import NOTHING, Section, Table
-from psann.run.terminal import NOTHING as PLAIN_NOTHING
-from psann.run.terminal import Terminal
 
 _LINE = 100
 

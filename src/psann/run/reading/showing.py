@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
+from psann._terminal import Terminal
 from psann._text import clock_text
 from psann.run.directory.columns import MONITOR_COLUMNS
 from psann.run.directory.fields import Record
@@ -25,7 +26,6 @@ from psann.run.reading.tables import (
     origin_tables,
     result_table,
 )
-from psann.run.terminal import Terminal
 
 _LAST_LINES = 30
 BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})

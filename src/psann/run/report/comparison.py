@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from psann._charts import Curve, Look, Panel, epochs_figure, wealth_figure
 from psann.run.reading.comparison import (
     Name,
     comparison_sections,
@@ -18,10 +19,9 @@ from psann.run.reading.content import Picture, Report, Section, printable
 from psann.run.reading.differences import Group, group_by_config
 from psann.run.reading.quantities import quantity
 from psann.run.reading.reading import RunView
-from psann.run.report.figures import Curve, Panel, epochs_figure, wealth_figure
 from psann.run.report.run_pictures import short, time_axis
 from psann.run.report.run_sections import run_sections
-from psann.run.report.strategies import Look, run_look, strategy_look
+from psann.run.report.strategies import run_look, strategy_look
 
 _MOST_DRAWDOWNS = 5
 

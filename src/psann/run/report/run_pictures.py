@@ -8,15 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from psann._drawing import COLOURS
-from psann._npz import Array
-from psann.run.directory.evaluation import Evaluation
-from psann.run.directory.rows import Row
-from psann.run.reading.content import Picture, clock, printable
-from psann.run.reading.reading import RunView
-from psann.run.reading.strategies import is_seed, strategy_name
-from psann.run.report.figures import (
+from psann._charts import (
     Curve,
+    Look,
     Mark,
     Panel,
     allocation_figure,
@@ -24,7 +18,14 @@ from psann.run.report.figures import (
     timing_figure,
     wealth_figure,
 )
-from psann.run.report.strategies import Look, strategy_look
+from psann._drawing import COLOURS
+from psann._npz import Array
+from psann.run.directory.evaluation import Evaluation
+from psann.run.directory.rows import Row
+from psann.run.reading.content import Picture, clock, printable
+from psann.run.reading.reading import RunView
+from psann.run.reading.strategies import is_seed, strategy_name
+from psann.run.report.strategies import strategy_look
 
 _LONGEST_LABEL = 28
 _MAIN = ("policy", "policy_delay_1", "uniform")

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from psann._charts import Look
 from psann._drawing import COLOURS
 from psann.run.reading.strategies import is_seed
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a line is drawn: told apart by colour, and without colour by its style."""
-
-    colour: str
-    dashes: str | tuple[int, tuple[int, ...]] = "-"
-    width: float = 1.2
-
 
 _DASH_DOT_DOT = (0, (5, 1, 1, 1, 1, 1))
 _LONG_DASH = (0, (9, 3))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from foreign import DRAWING, HOSTILE
+from psann._terminal import CarefulStream, Terminal, curve, rich_console
 from psann._text import clean
-from psann.run.terminal import CarefulStream, Terminal, curve, rich_console
 
 
 class Tty(io.StringIO):

@@ -1,6 +1,6 @@
-"""The pictures of a report: arrays in, matplotlib figures out; no file, no state.
+"""Charts of wealth, epochs, weights and seconds: arrays in, matplotlib figures out.
 
-Every axis says what it shows and in which unit. Lines are thinned with their extremes kept.
+They touch no file and keep no state. Every axis says what it shows and in which unit. Lines are thinned with their extremes kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from psann._drawing import COLOURS, add_legend, drawing_style, named, new_figure
 from psann._npz import Array
 from psann._series import bin_means, drawdown, thin
 from psann.accounting import weight_changes
-from psann.run.report.strategies import Look
 
 _MAX_ASSETS = 8
 _MAX_BINS = 120
@@ -35,6 +34,15 @@ _REST = COLOURS["rule"]
 
 Floats = NDArray[np.float64]
 _Draw = TypeVar("_Draw", bound=Callable[..., Figure])
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a line is drawn: told apart by colour, and without colour by its style."""
+
+    colour: str
+    dashes: str | tuple[int, tuple[int, ...]] = "-"
+    width: float = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from psann._drawing import COLOURS, drawing_style, to_svg
-from psann.run.report.figures import (
+from psann._charts import (
     Curve,
+    Look,
     Mark,
     Panel,
     allocation_figure,
@@ -19,7 +19,7 @@ from psann.run.report.figures import (
     timing_figure,
     wealth_figure,
 )
-from psann.run.report.strategies import Look
+from psann._drawing import COLOURS, drawing_style, to_svg
 
 LOOK = Look(COLOURS["blue"])
 
