@@ -1,6 +1,7 @@
 """Charts of wealth, epochs, weights and seconds: arrays in, matplotlib figures out.
 
-They touch no file and keep no state. Every axis says what it shows and in which unit. Lines are thinned with their extremes kept.
+They touch no file and keep no state. Every axis says what it shows and in which unit. Lines are
+thinned with their extremes kept.
 """
 
 from __future__ import annotations
