@@ -9,4 +9,5 @@ from trials import market
 
 __all__ = ["market"]
 
-meddling.meddle(os.environ[meddling.WITH])
+if meddling.WITH in os.environ:  # not where its doctests are looked for
+    meddling.meddle(os.environ[meddling.WITH])

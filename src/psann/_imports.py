@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -263,7 +264,7 @@ def check_is_there(target: str, *, who: str) -> None:
     root = re.split("[.:]", target)[0]
     if root == target or not _FORM.fullmatch(target) or root in sys.modules:
         return
-    if importlib.util.find_spec(root) is None:
+    if _spec_of(root) is None:
         _Search(target, who=who).refuse_missing(root, holder=None)
 
 
@@ -291,10 +292,17 @@ def _home(found: Any) -> str | None:
     return None
 
 
+def _spec_of(root: str) -> ModuleSpec | None:
+    """Where a top-level module would come from."""
+    # The path first: finders that others have put in may act on a mere question, as that of
+    # setuptools does, which takes one for pip as a sign to leave distutils alone.
+    return PathFinder.find_spec(root) or importlib.util.find_spec(root)
+
+
 def _places(root: str) -> tuple[Path, ...]:
     """Files or folders that a top-level module is, or would be, imported from; it is not yet."""
     try:
-        spec = importlib.util.find_spec(root)
+        spec = _spec_of(root)
     except ValueError:  # a module that some code has made in memory
         return ()
     if spec is None:

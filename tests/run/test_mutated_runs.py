@@ -219,7 +219,7 @@ def try_mutation(runs: Path, folder: Path, mutation: Any, *, whole: bool) -> Non
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=QUIET, derandomize=True)
 @given(mutation=mutations())
 def test_no_file_of_one_run_keeps_a_reader_from_the_others(
     runs: Path, tmp_path: Path, mutation: Any
@@ -227,7 +227,7 @@ def test_no_file_of_one_run_keeps_a_reader_from_the_others(
     try_mutation(runs, tmp_path, mutation, whole=False)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@settings(max_examples=3, deadline=None, suppress_health_check=QUIET, derandomize=True)
 @given(mutation=mutations())
 def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
     runs: Path, tmp_path: Path, mutation: Any
@@ -236,9 +236,9 @@ def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=1000, deadline=None, suppress_health_check=QUIET)
 @given(mutation=mutations())
-def test_no_file_of_one_run_keeps_any_reader_from_the_others_in_5000_cases(
+def test_no_file_of_one_run_keeps_any_reader_from_the_others_in_1000_cases(
     runs: Path, tmp_path: Path, mutation: Any
 ) -> None:
     try_mutation(runs, tmp_path, mutation, whole=False)

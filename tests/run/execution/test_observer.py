@@ -143,11 +143,11 @@ def test_a_stop_request_is_heeded_after_the_launch_that_brings_it(scene: Scene) 
 def test_the_untrained_candidate_is_committed_before_the_first_epoch_ends(scene: Scene) -> None:
     class Stop(Observer):
         def on_launch(self, state: TrainState) -> None:
+            scene.observer.commit()
             raise TrainingInterrupted("a test", status="preempted", exit_code=0)
 
     with pytest.raises(TrainingInterrupted):
         scene.fit(Stop())
-    scene.observer.commit()
     metrics = metrics_of(scene.paths)
     assert (metrics["best_epoch"], metrics["best"]["epoch"], metrics["epoch"]) == (0, 0, 0)
     assert (metrics["train_loss"], metrics["reward_mean"]) == (None, None)

@@ -362,16 +362,19 @@ def test_directories_that_may_not_be_read_are_named(
     assert f"{tmp_path / 'closed'}: may not be looked into" in stream.getvalue()
 
 
-def test_runs_are_read_where_there_is_no_fcntl(whole: RunPaths) -> None:
+def test_runs_are_read_where_there_is_no_fcntl(whole: RunPaths, tmp_path: Path) -> None:
+    other = shutil.copytree(whole.root, tmp_path / "other")
     code = f"""
 import sys
 sys.modules["fcntl"] = sys.modules["resource"] = None
 from psann.scripts.hisso_runs import main
 run = {str(whole.root)!r}
-codes = [main([word, run]) for word in ("ls", "show", "status", "verify")]
-codes.append(main(["compare", run, run]))
+codes = [main([word, run]) for word in ("ls", "show", "status")]
+codes.append(main(["compare", run, {str(other)!r}]))
 from psann.run import read_runs
-print(codes, len(read_runs(run)), [m for m in ("torch",) if m in sys.modules])
+heavy = [name for name in ("torch",) if name in sys.modules]
+codes.append(main(["verify", run]))  # which computes figures again
+print(codes, len(read_runs(run)), heavy)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
