@@ -3,8 +3,22 @@
 Configurations name the loader here as `bad_data.load`.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
+from psann.run.data.requirements import DataRequirements
+from psann.run.data.splits import load_splits
+
+# What a run on a market asks for.
+NEEDS = DataRequirements(
+    window=8,
+    needs_targets=False,
+    needs_prices=True,
+    y_key=None,
+    portfolio_prices_key="prices_test",
+    mode="train",
+)
 KINDS = ("X", "y", "prices", "time")
 ROWS = {"train": 30, "val": 10, "test": 12}
 STARTS = {"train": 0, "val": 30, "test": 40}
@@ -300,3 +314,9 @@ def load(*, case):
     """One of the bad data sets."""
     make, _ = BAD[case]
     return make()
+
+
+def loaded(data, needs=NEEDS):
+    """The splits of a data set, as the loader of a run gave it."""
+    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
+    return load_splits(source, load_function=lambda: data, requirements=needs)

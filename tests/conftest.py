@@ -43,3 +43,23 @@ def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     folder = tmp_path_factory.mktemp("own")
     monkeypatch.chdir(folder)
     return wide(folder / "prices.csv", prices(750, 5), ["AAA", "BBB", "CCC", "DDD", "EEE"])
+
+
+@pytest.fixture(scope="session")
+def runs_of_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the golden runs of before the rooms; to be read only."""
+    import golden_runs
+
+    folder = tmp_path_factory.mktemp("before")
+    golden_runs.unpack(folder, golden_runs.BEFORE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runs_of_now(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the golden runs as they are made now; to be read only."""
+    import golden_runs
+
+    folder = tmp_path_factory.mktemp("now")
+    golden_runs.unpack(folder, golden_runs.NOW)
+    return folder

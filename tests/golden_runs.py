@@ -103,8 +103,8 @@ def arithmetic() -> str:
     return hashlib.sha256(weights.grad.numpy().tobytes() + doubles.tobytes()).hexdigest()
 
 
-def unpack(runs: Path, store: Path = BEFORE) -> None:
-    """Lay out the runs that were made before."""
+def unpack(runs: Path, store: Path) -> None:
+    """Lay out the runs of a store."""
     with tarfile.open(store) as archive:
         archive.extractall(runs, filter="data")
 

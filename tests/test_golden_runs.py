@@ -13,20 +13,6 @@ from psann.scripts.hisso_runs import main
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("before")
-    golden_runs.unpack(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("golden")
-    golden_runs.unpack(folder, golden_runs.NOW)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def now(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("now")
     golden_runs.make(folder)
@@ -35,26 +21,28 @@ def now(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", golden_runs.NAMES)
 def test_a_run_gives_the_same_bytes_as_it_did_its_times_aside(
-    name: str, golden: Path, now: Path
+    name: str, runs_of_now: Path, now: Path
 ) -> None:
-    then, found = golden_runs.facts(golden / name), golden_runs.facts(now / name)
+    then, found = golden_runs.facts(runs_of_now / name), golden_runs.facts(now / name)
     assert then.keys() == found.keys()
-    if (golden / golden_runs.ARITHMETIC).read_text() != golden_runs.arithmetic():
+    if (runs_of_now / golden_runs.ARITHMETIC).read_text() != golden_runs.arithmetic():
         pytest.skip("this machine rounds otherwise than the one that made the runs")
     assert {place: found[place] for place in then} == then
 
 
 @pytest.mark.parametrize("name", [*golden_runs.NAMES, golden_runs.STOPPED])
 def test_a_run_of_before_is_verified_without_an_error(
-    name: str, before: Path, capsys: pytest.CaptureFixture[str]
+    name: str, runs_of_before: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["verify", str(before / name)]) == 0, capsys.readouterr().out
+    assert main(["verify", str(runs_of_before / name)]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", golden_runs.NAMES)
-def test_weights_and_epochs_are_what_they_were_before(name: str, before: Path, now: Path) -> None:
-    then, found = golden_runs.facts(before / name), golden_runs.facts(now / name)
-    if (before / golden_runs.ARITHMETIC).read_text() != golden_runs.arithmetic():
+def test_weights_and_epochs_are_what_they_were_before(
+    name: str, runs_of_before: Path, now: Path
+) -> None:
+    then, found = golden_runs.facts(runs_of_before / name), golden_runs.facts(now / name)
+    if (runs_of_before / golden_runs.ARITHMETIC).read_text() != golden_runs.arithmetic():
         pytest.skip("this machine rounds otherwise than the one that made the runs")
     rows = ("train_loss", "val_loss", "reward_mean", "val_reward_mean", "turnover", "grad_norm")
     same = [
@@ -71,9 +59,9 @@ def test_weights_and_epochs_are_what_they_were_before(name: str, before: Path, n
     assert found["metrics.json best_epoch"] == then["metrics.json best_epoch"]
 
 
-def test_a_run_that_was_stopped_before_goes_on(before: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_before_goes_on(runs_of_before: Path, tmp_path: Path) -> None:
     run = tmp_path / golden_runs.STOPPED
-    shutil.copytree(before / golden_runs.STOPPED, run)
+    shutil.copytree(runs_of_before / golden_runs.STOPPED, run)
     then = read_run(run)
     assert then.metrics["epoch"] < then.metrics["epochs_total"]
     golden_runs.go_on(run)
@@ -85,13 +73,13 @@ def test_a_run_that_was_stopped_before_goes_on(before: Path, tmp_path: Path) -> 
 
 
 def test_runs_of_before_are_listed_compared_and_reported(
-    before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs_of_before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not [problem for run in read_runs(before) for problem in run.problems]
-    assert main(["ls", str(before)]) == 0
+    assert not [problem for run in read_runs(runs_of_before) for problem in run.problems]
+    assert main(["ls", str(runs_of_before)]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in [*golden_runs.NAMES, golden_runs.STOPPED])
-    two = [str(before / "dense"), str(before / "seeds")]
+    two = [str(runs_of_before / "dense"), str(runs_of_before / "seeds")]
     assert main(["compare", *two]) == 0
     assert "training.seeds" in capsys.readouterr().out
     assert main(["report", *two, "-o", str(tmp_path / "report.html")]) == 0

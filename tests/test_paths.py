@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from psann._paths import given_path
 def test_a_tilde_is_a_home_and_other_paths_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert given_path("~/runs") == Path("/home/me/runs")
-    assert given_path("~root/runs") == Path("/root/runs")
+    me = pwd.getpwuid(os.getuid())
+    assert given_path(f"~{me.pw_name}/runs") == Path(me.pw_dir, "runs")
     assert given_path("a/~b") == Path("a/~b")
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-import golden_runs
 from psann.run.reading.reading import read_runs
 from psann.scripts.hisso_runs import main
 
@@ -157,13 +156,12 @@ def mutations(draw: Any) -> tuple[str, str, Callable[[bytes], bytes | None], str
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(runs_of_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of each run that will be hurt a directory, with one beside it that will not."""
-    folder, homes = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("homes")
-    golden_runs.unpack(folder)
+    homes = tmp_path_factory.mktemp("homes")
     for name in BAD:
         for each in (name, SOUND):
-            shutil.copytree(folder / each, homes / name / each)
+            shutil.copytree(runs_of_before / each, homes / name / each)
     return homes
 
 
@@ -219,7 +217,7 @@ def try_mutation(runs: Path, folder: Path, mutation: Any, *, whole: bool) -> Non
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@settings(max_examples=300, deadline=None, suppress_health_check=QUIET, derandomize=True)
 @given(mutation=mutations())
 def test_no_file_of_one_run_keeps_a_reader_from_the_others(
     runs: Path, tmp_path: Path, mutation: Any
@@ -227,7 +225,7 @@ def test_no_file_of_one_run_keeps_a_reader_from_the_others(
     try_mutation(runs, tmp_path, mutation, whole=False)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=QUIET, derandomize=True)
 @given(mutation=mutations())
 def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
     runs: Path, tmp_path: Path, mutation: Any
@@ -236,9 +234,14 @@ def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, suppress_health_check=QUIET)
-@given(mutation=mutations())
-def test_no_file_of_one_run_keeps_any_reader_from_the_others_in_1000_cases(
-    runs: Path, tmp_path: Path, mutation: Any
+@pytest.mark.parametrize("part", range(4))
+def test_no_file_of_one_run_keeps_any_reader_from_the_others_in_5000_cases(
+    runs: Path, tmp_path: Path, part: int
 ) -> None:
-    try_mutation(runs, tmp_path, mutation, whole=False)
+    @seed(part)
+    @settings(max_examples=1250, deadline=None, suppress_health_check=QUIET)
+    @given(mutation=mutations())
+    def try_all(mutation: Any) -> None:
+        try_mutation(runs, tmp_path, mutation, whole=False)
+
+    try_all()

@@ -308,7 +308,7 @@ def _gate(engine: EagerEngine, task: HISSOTask, starts: Sequence[SeedStart]) -> 
     engine.set_epoch(0)
     untrained = {}
     for start in starts:
-        forward = engine.forward(_untrained_weights(engine, task, start), start.buffers)
+        forward = engine.span_forward(_untrained_weights(engine, task, start), start.buffers)
         steps = task.validate(forward).net_log_growth
         assert steps is not None
         untrained[start.seed] = steps

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,11 @@ from hypothesis import strategies as st
 from bad_data import (
     BAD,
     KINDS,
+    NEEDS,
     ROWS,
     good_data,
     inf,
+    loaded,
     nan,
     replaced,
     shortened,
@@ -23,22 +24,6 @@ from bad_data import (
 from psann.errors import DataError
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_oddities
-from psann.run.data.requirements import DataRequirements
-from psann.run.data.splits import load_splits
-
-NEEDS = DataRequirements(
-    window=8,
-    needs_targets=False,
-    needs_prices=True,
-    y_key=None,
-    portfolio_prices_key="prices_test",
-    mode="train",
-)
-
-
-def load(data, needs=NEEDS):
-    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
-    return load_splits(source, load_function=lambda: data, requirements=needs)
 
 
 def needs(**changes):
@@ -139,7 +124,7 @@ CASES = [pytest.param(make, NEEDS, text, id=name) for name, (make, text) in BAD.
 @pytest.mark.parametrize(("make", "requirements", "fragment"), CASES)
 def test_bad_data_are_refused_with_key_count_place_and_cure(make, requirements, fragment):
     with pytest.raises(DataError, match=re.escape(fragment)) as caught:
-        load(make(), requirements)
+        loaded(make(), requirements)
     assert all(problem[-1] in ".?" for problem in caught.value.problems)
 
 
@@ -148,7 +133,7 @@ def test_at_least_forty_kinds_of_bad_data_are_known():
 
 
 def test_good_data_raise_no_problem_and_no_warning():
-    assert load(good_data()).warnings == ()
+    assert loaded(good_data()).warnings == ()
 
 
 def test_every_problem_is_reported_at_once():
@@ -160,7 +145,7 @@ def test_every_problem_is_reported_at_once():
     data["X_test"] = np.full((12, 4), "a")
     del data["prices_val"]
     with pytest.raises(DataError) as caught:
-        load(data)
+        loaded(data)
     # A broken X_test is not also reported as missing.
     starts = [problem.split()[0] for problem in caught.value.problems]
     assert starts == ["X_test", "prices_val", "y_val", "X_train", "prices_test", "time_val"]
@@ -169,41 +154,41 @@ def test_every_problem_is_reported_at_once():
 def test_a_wrong_rank_does_not_hide_wrong_values():
     data = good_data() | {"X_train": np.full(30, nan)}
     with pytest.raises(DataError) as caught:
-        load(data)
+        loaded(data)
     assert len(caught.value.problems) == 2
 
 
 def test_validation_and_test_are_optional():
     data = {key: array for key, array in good_data().items() if key.endswith("_train")}
-    splits = load(data, needs(portfolio_prices_key=None))
+    splits = loaded(data, needs(portfolio_prices_key=None))
     assert splits.split("val") == splits.split("test") == {}
     assert splits.warnings == ()
 
 
 def test_targets_may_be_absent_when_nothing_needs_them():
-    load(replaced(y_train=None, y_val=None, y_test=None)())
+    loaded(replaced(y_train=None, y_val=None, y_test=None)())
 
 
 def test_evaluation_needs_no_training_rows():
     data = {key: array for key, array in good_data().items() if key.endswith("_test")}
-    assert set(load(data, needs(mode="evaluate")).split("test")) == {"X", "y", "prices", "time"}
+    assert set(loaded(data, needs(mode="evaluate")).split("test")) == {"X", "y", "prices", "time"}
 
 
 def test_evaluation_takes_training_rows_shorter_than_a_window():
     data = good_data()
     for kind in KINDS:
         data[f"{kind}_train"] = data[f"{kind}_train"][:3]
-    load(data, needs(mode="evaluate"))
+    loaded(data, needs(mode="evaluate"))
 
 
 def test_exactly_window_plus_one_rows_are_enough():
-    load(good_data(), needs(window=29))
+    loaded(good_data(), needs(window=29))
     with pytest.raises(DataError, match="at least 31 rows"):
-        load(good_data(), needs(window=30))
+        loaded(good_data(), needs(window=30))
 
 
 def test_times_between_the_splits_may_have_gaps():
-    load(replaced(time_val=np.arange(1000.0, 1010.0), time_test=np.arange(2000.0, 2012.0))())
+    loaded(replaced(time_val=np.arange(1000.0, 1010.0), time_test=np.arange(2000.0, 2012.0))())
 
 
 @given(

@@ -1,28 +1,9 @@
 """What is allowed in data and seldom meant is told, with its place."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from bad_data import ROWS, changed, good_data, put, replaced
-from psann.run.data.requirements import DataRequirements
-from psann.run.data.splits import load_splits
-
-NEEDS = DataRequirements(
-    window=8,
-    needs_targets=False,
-    needs_prices=True,
-    y_key=None,
-    portfolio_prices_key="prices_test",
-    mode="train",
-)
-
-
-def load(data, needs=NEEDS):
-    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
-    return load_splits(source, load_function=lambda: data, requirements=needs)
-
+from bad_data import ROWS, changed, good_data, loaded, put, replaced
 
 WARNED = {
     "a constant column": (
@@ -63,7 +44,7 @@ WARNED = {
 
 @pytest.mark.parametrize(("make", "fragment"), WARNED.values(), ids=WARNED.keys())
 def test_odd_data_are_taken_with_a_warning(make, fragment):
-    warnings = load(make()).warnings
+    warnings = loaded(make()).warnings
     assert any(fragment in warning for warning in warnings), warnings
 
 
@@ -71,19 +52,19 @@ def test_shared_rows_of_data_that_repeat_by_nature_are_no_overlap():
     data = {key: array for key, array in good_data().items() if not key.startswith("time")}
     for split, rows in ROWS.items():
         data[f"X_{split}"] = np.random.default_rng(rows).integers(0, 2, (rows, 2))
-    assert load(data).warnings == ()
+    assert loaded(data).warnings == ()
 
 
 def test_rows_of_the_same_numbers_in_another_order_are_not_shared():
     data = {key: array for key, array in good_data().items() if not key.startswith("time")}
     data["X_val"] = data["X_train"][:10, ::-1]
-    assert load(data).warnings == ()
+    assert loaded(data).warnings == ()
 
 
 def test_one_shared_row_among_many_is_found_and_placed():
     data = {key: array for key, array in good_data().items() if not key.startswith("time")}
     data["X_test"][7] = data["X_val"][3]
-    (warning,) = load(data).warnings
+    (warning,) = loaded(data).warnings
     assert warning.startswith("X_test has 1 of 12 rows in common with X_val, first row 7")
 
 
@@ -92,6 +73,6 @@ def test_a_move_by_more_than_a_factor_of_ten_is_a_jump(factor, n_told):
     data = good_data()
     data["prices_val"] = 5.0 * np.ones((10, 2))
     data["prices_val"][4:, 1] *= factor
-    told = [text for text in load(data).warnings if "moves by more than a factor" in text]
+    told = [text for text in loaded(data).warnings if "moves by more than a factor" in text]
     assert len(told) == n_told
     assert all("has 1 moves" in text and "from row 3 to 4, column 1" in text for text in told)

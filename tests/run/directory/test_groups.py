@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-import golden_runs
 from psann.run.directory import groups
 from psann.run.directory.metrics import read_metrics
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Any]]:
-    folder = tmp_path_factory.mktemp("records")
-    golden_runs.unpack(folder, golden_runs.NOW)
+def records(runs_of_now: Path) -> Mapping[str, Mapping[str, Any]]:
     return {
-        name: read_metrics(folder / name / "metrics.json")[0]
+        name: read_metrics(runs_of_now / name / "metrics.json")[0]
         for name in ("seeds", "walk_forward", "dense")
     }
 

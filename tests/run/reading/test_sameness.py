@@ -10,18 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import golden_runs
 from psann.run.directory.columns import LATER_COLUMNS
 from psann.run.directory.paths import RunPaths
 from trials import bit_differences, change_log, change_record, metrics_of
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+@pytest.fixture
+def original(runs_of_before: Path) -> RunPaths:
     """A run with a warm start, as an earlier release made it."""
-    folder = tmp_path_factory.mktemp("golden")
-    golden_runs.unpack(folder)
-    return RunPaths(folder / "wave")
+    return RunPaths(runs_of_before / "wave")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import golden_runs
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.archive import pack, unpack
@@ -31,23 +30,9 @@ UNTOLD = (
 )
 
 
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("before")
-    golden_runs.unpack(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def now(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("now")
-    golden_runs.unpack(folder, golden_runs.NOW)
-    return folder
-
-
 @pytest.fixture
-def run(now: Path, tmp_path: Path) -> RunPaths:
-    return RunPaths(Path(shutil.copytree(now / "dense", tmp_path / "dense")))
+def run(runs_of_now: Path, tmp_path: Path) -> RunPaths:
+    return RunPaths(Path(shutil.copytree(runs_of_now / "dense", tmp_path / "dense")))
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -133,9 +118,11 @@ def test_a_seal_travels_with_the_run_and_breaks_no_promise(run: RunPaths, tmp_pa
     assert verify_run(home).findings == ()
 
 
-def test_only_a_run_that_has_ended_and_verifies_is_sealed(before: Path, run: RunPaths) -> None:
+def test_only_a_run_that_has_ended_and_verifies_is_sealed(
+    runs_of_before: Path, run: RunPaths
+) -> None:
     with pytest.raises(UsageError, match="its status is preempted"):
-        seal(before / "stopped")
+        seal(runs_of_before / "stopped")
     run.events.unlink()
     with pytest.raises(UsageError, match=r"is none: .*events.csv"):
         seal(run.root)

@@ -205,7 +205,7 @@ def _check_best(
         _check_untrained(scores, metrics, sign, error)
         return
     # A gate by significance may pass over a better epoch whose gain could be chance.
-    first_best = best_epoch if metrics.get("min_significance") else scores.index(max(scores)) + 1
+    first_best = best_epoch if metrics["min_significance"] else scores.index(max(scores)) + 1
     if first_best != best_epoch or values[best_epoch - 1] != metrics["monitor_value"]:
         error(
             f"best_epoch is {best_epoch} with {metrics['monitor']} {metrics['monitor_value']}; by "
@@ -222,7 +222,7 @@ def _check_untrained(scores: list[float], metrics: Record, sign: float, error: T
     value = metrics["monitor_value"]
     if value is None:
         error("monitor_value must be known where best_epoch is 0")
-    elif metrics.get("min_significance"):
+    elif metrics["min_significance"]:
         return
     elif max(scores, default=-math.inf) > sign * value + (metrics["min_improvement"] or 0.0):
         error(
