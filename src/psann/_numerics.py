@@ -83,7 +83,7 @@ _PINNED = (
     ),
     (Setting("NumPy's error handling", np.geterr, lambda values: np.seterr(**values)), _NUMPY),
 )
-OF_TORCH = (
+_OF_TORCH = (
     *(setting for setting, _ in _PINNED_TORCH),
     Setting("torch's default device", lambda: torch.empty(()).device, torch.set_default_device),
     Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
@@ -93,8 +93,7 @@ OF_TORCH = (
         torch.set_deterministic_debug_mode,
     ),
 )
-"""Settings that the next operation depends on."""
-FOREIGN = (*RELIED_ON, *OF_TORCH, *(setting for setting, _ in _PINNED[len(_PINNED_TORCH) :]))
+FOREIGN = (*RELIED_ON, *_OF_TORCH, *(setting for setting, _ in _PINNED[len(_PINNED_TORCH) :]))
 """Settings that foreign code may leave changed."""
 
 
@@ -119,7 +118,7 @@ def pinned_numbers() -> Iterator[None]:
 
 
 def guarded(function: Callable[_P, _T], *, who: str) -> Callable[_P, _T]:
-    """A function of the user's that changes no setting of torch.
+    """A function of the user's that leaves every setting as it was.
 
     Parameters
     ----------
@@ -130,7 +129,7 @@ def guarded(function: Callable[_P, _T], *, who: str) -> Callable[_P, _T]:
 
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with put_back(OF_TORCH, who=who, told=told):
+        with put_back(FOREIGN, who=who, told=told):
             return function(*args, **kwargs)
 
     return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -450,3 +451,33 @@ def test_an_epoch_without_a_single_finite_loss_has_no_training_loss() -> None:
         run(task, engine(stop_on_nonfinite=False), diary)
     assert {record.train_loss for record in diary.records} == {None}
     assert {record.grad_norm for record in diary.records} == {None}
+
+
+class Meddling(torch.nn.Linear):
+    """A layer that psann has not written, and that lets nobody read what is written later."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        os.umask(0o777)
+        return super().forward(X)
+
+
+def test_what_a_layer_of_the_user_s_changes_is_put_back_before_anybody_writes() -> None:
+    network = dense()
+    network.head = Meddling(network.head.in_features, network.head.out_features)
+    umask = os.umask(0o022)
+    seen = []
+
+    class Watch(Diary):
+        def on_launch(self, state: Any) -> None:
+            seen.append(os.umask(0o022))
+
+    try:
+        with pytest.warns(UserWarning, match="the network changed the umask: put back"):
+            run(phase(epochs=1), engine(network), Watch())
+    finally:
+        os.umask(umask)
+    assert set(seen) == {0o022}
+
+
+def test_of_layers_of_our_own_nothing_is_at_risk() -> None:
+    assert engine(dense()).at_risk == ()

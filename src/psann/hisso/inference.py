@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from psann._numerics import FOREIGN
-from psann._process import put_back
 from psann.accounting import Initial, gross_growth, growth_and_traded_weight, weight_changes
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
@@ -61,16 +59,15 @@ def judge_actions(
     """
     with torch.no_grad():
         # Copies: a user's reward that works in place must not change what comes after it.
-        with put_back(FOREIGN, who="the reward, the loss or the network"):
-            value = float(
-                reward(
-                    actions.clone()[None],
-                    reward_context.expand_as(actions).clone()[None],
-                    transition_penalty=transition_penalty,
-                    initial=initial,
-                    cash=cash,
-                )
+        value = float(
+            reward(
+                actions.clone()[None],
+                reward_context.expand_as(actions).clone()[None],
+                transition_penalty=transition_penalty,
+                initial=initial,
+                cash=cash,
             )
+        )
         if reward.needs_prices and bool(
             (gross_growth(actions, reward_context, cash=cash) <= 0).any()
         ):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from psann._numerics import FOREIGN
 from psann.nn.network import Network
 from psann.nn.passes import row_passes
 from psann.nn.state import initial_states, take_staged_states
@@ -73,6 +74,12 @@ def work_s(n_parameters: int, rows_per_update: int) -> float:
     return 3 * n_parameters * rows_per_update / _MULTIPLY_ADDS_PER_S
 
 
+def _is_ours(network: Network) -> bool:
+    """Whether psann and torch have written every layer."""
+    roots = {type(layer).__module__.partition(".")[0] for layer in network.modules()}
+    return roots <= {"psann", "torch"}
+
+
 class EagerEngine:
     """Runs updates one after the other, operation by operation: the reference for all others.
 
@@ -108,6 +115,8 @@ class EagerEngine:
         device: torch.device,
     ) -> None:
         self.network = network.to(device)
+        self.at_risk = () if _is_ours(network) else FOREIGN
+        """Settings that the network may change; losses and rewards of the user's are guarded."""
         self.layout = WeightLayout.of(network)
         self.optimizer = optimizer
         self.precision = precision

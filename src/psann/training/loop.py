@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psann._numerics import FOREIGN
 from psann._process import put_back
 from psann._seed import update_keys
 from psann.errors import DivergedError
@@ -282,9 +281,10 @@ def _run_epoch(
         started = time.perf_counter()
         validation = None
         if phase.validate is not None:
-            validation = phase.validate(
-                engine.span_forward(state.carry.weights, state.carry.buffers)
-            )
+            with put_back(engine.at_risk, who="the network"):
+                validation = phase.validate(
+                    engine.span_forward(state.carry.weights, state.carry.buffers)
+                )
         val_s = time.perf_counter() - started
         record = _summarise(phase, engine, state, validation, lr)
         records.append(
@@ -322,7 +322,7 @@ def _run_launches(
     while (first := group[0].updates_in_epoch) < n_updates:
         part = draws.part(first, per_launch)
         started = time.perf_counter()
-        with put_back(FOREIGN, who="the reward, the loss or the network"):
+        with put_back(engine.at_risk, who="the network"):
             launched = engine.launch_group(
                 [state.carry for state in group],
                 phase.objective,

@@ -10,8 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psann._numerics import FOREIGN
-from psann._process import put_back
 from psann._seed import hashed_normal, stream_generator
 from psann.losses import Loss
 from psann.training.engine import EagerEngine, Forward
@@ -119,7 +117,7 @@ def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> 
 
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
     """Mean loss over all rows without gradient."""
-    with torch.no_grad(), put_back(FOREIGN, who="the reward, the loss or the network"):
+    with torch.no_grad():
         outputs = forward(rows.X, rows.context, None)
         return float(_row_losses(outputs, rows.y, loss).mean())
 

@@ -373,9 +373,14 @@ codes = [main([word, run]) for word in ("ls", "show", "status")]
 codes.append(main(["compare", run, {str(other)!r}]))
 from psann.run import read_runs
 heavy = [name for name in ("torch",) if name in sys.modules]
-codes.append(main(["verify", run]))  # which computes figures again
+codes.append(main(["verify", run]))  # which reads tensors
+home = {str(tmp_path)!r}
+codes.append(main(["report", run, "-o", home + "/page.html"]))
+codes.append(main(["export", "--to", "csv", run, "-o", home + "/tables"]))
+codes.append(main(["pack", run, "-o", home + "/run.tar.gz"]))
+codes.append(main(["unpack", home + "/run.tar.gz", "--output-dir", home + "/unpacked"]))
 print(codes, len(read_runs(run)), heavy)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0] 1 []"
+    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0, 0, 0, 0, 0] 1 []"
