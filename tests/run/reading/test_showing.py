@@ -100,6 +100,17 @@ def test_json_is_strict_and_whole(paths: RunPaths) -> None:
     assert content["starts"][-1]["versions"]["python"]
 
 
+def test_number_beyond_range_in_a_configuration_is_told_and_kept_out_of_json(
+    paths: RunPaths,
+) -> None:
+    text = paths.config_resolved.read_text()
+    paths.config_resolved.write_text(text.replace(" epochs: ", " epochs: 1e999 #"))
+    content = json.loads(to_json_text(read_run(paths.root)))
+    assert content["config"]["training"]["epochs"] == "Infinity"
+    [problem] = content["problems"]
+    assert "training.epochs must be a finite number" in problem
+
+
 def test_status_is_a_few_lines(paths: RunPaths) -> None:
     stream = io.StringIO()
     run = show_status(paths.root, Terminal(stream))

@@ -7,13 +7,14 @@ imported, and numpy and pandas only where arrays and tables are asked for.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from psann._strict_yaml import MAX_BYTES, read_config_file
 from psann.errors import PsannError, UsageError
@@ -92,7 +93,8 @@ class RunView:
             # A user's own may come by a pipe; this may not.
             tree = read_config_file(path, data=read_plain(path, MAX_BYTES))
             self._found.setdefault(path.name, []).extend(tree.problems)
-            return tree.values
+            # A number that is not finite as text: JSON holds no such number.
+            return cast(dict[str, Any], json.loads(json.dumps(tree.values), parse_constant=str))
 
         return self._careful(path, read, {})
 
