@@ -42,8 +42,8 @@ def assert_refused(outcome: Any, text: str, paths: RunPaths) -> None:
 @pytest.mark.parametrize(
     ("stride", "part", "lasting"),
     [
-        (89, 7, False),
-        (89, 40, True),
+        (178, 7, False),
+        (178, 96, True),
         # Every call, with one to three of the errors each; and a disk that stays full from it on.
         *(pytest.param(7, part, False, marks=pytest.mark.chaos) for part in range(3)),
         pytest.param(5, 0, True, marks=pytest.mark.chaos),

@@ -91,7 +91,7 @@ def test_sigkill_at_random_instants_loses_nothing(
 
 @pytest.mark.parametrize(
     ("every", "part"),
-    [(27, 3), (27, 16)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
+    [(54, 3), (54, 30)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
 )
 def test_kill_before_or_within_any_call_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], every: int, part: int
@@ -125,7 +125,7 @@ def test_kill_within_a_resumed_start_loses_nothing(
         assert_survives(folder, expected, *SETTINGS)
 
 
-@pytest.mark.parametrize("every", [37, pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("every", [74, pytest.param(2, marks=pytest.mark.chaos)])
 def test_kill_of_an_overwriting_run_never_shows_the_old_one_as_the_new(
     tmp_path: Path, expected: dict[str, Any], every: int
 ) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from psann.run.reading import reading
 from psann.run.reading.reading import read_runs
+from psann.scripts import hisso_runs
 from psann.scripts.hisso_runs import main
 
 SOUND = "evaluated"
@@ -165,6 +168,15 @@ def runs(runs_of_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return homes
 
 
+@pytest.fixture(scope="module", autouse=True)
+def each_thing_is_built_once() -> Iterator[None]:
+    """Equal bytes are an equal configuration; parsing them, and the options, was most of a case."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "read_config_file", cache(reading.read_config_file))
+        patch.setattr(hisso_runs, "build_parser", cache(hisso_runs.build_parser))
+        yield
+
+
 def output_of(*command: str) -> str:
     """What a command says; it may complain, and may not fall over."""
     out, err = io.StringIO(), io.StringIO()
@@ -225,12 +237,16 @@ def test_no_file_of_one_run_keeps_a_reader_from_the_others(
     try_mutation(runs, tmp_path, mutation, whole=False)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=QUIET, derandomize=True)
-@given(mutation=mutations())
+@pytest.mark.parametrize("n", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
-    runs: Path, tmp_path: Path, mutation: Any
+    runs: Path, tmp_path: Path, n: int
 ) -> None:
-    try_mutation(runs, tmp_path, mutation, whole=True)
+    @settings(max_examples=n, deadline=None, suppress_health_check=QUIET, derandomize=True)
+    @given(mutation=mutations())
+    def try_all(mutation: Any) -> None:
+        try_mutation(runs, tmp_path, mutation, whole=True)
+
+    try_all()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,31 +106,31 @@ def test_only_plain_files_of_a_runs_depth_are_listed(tmp_path: Path) -> None:
     assert others == ["attempts/001/checkpoints/deeper/deepest", "link"]
 
 
-HOSTILE = {
+HOSTILE: dict[str, dict[str, Callable[[], bytes]]] = {
     "metrics.json": {
-        "lists": b'{"a": [' + b"[]," * 5_000_000 + b"[]]}",
-        "mappings": b'{"a": [' + b"{}," * 5_000_000 + b"{}]}",
-        "keys": b"{" + b",".join(b'"%d":0' % n for n in range(1_500_000)) + b"}",
-        "depth": b'{"a":' * 1_000_000,
-        "digits": b'{"seed": ' + b"9" * 10_000_000 + b"}",
-        "wide text": '{"a": "\U0001f600'.encode() + b"x" * 16_000_000 + b'"}',
+        "lists": lambda: b'{"a": [' + b"[]," * 5_000_000 + b"[]]}",
+        "mappings": lambda: b'{"a": [' + b"{}," * 5_000_000 + b"{}]}",
+        "keys": lambda: b"{" + b",".join(b'"%d":0' % n for n in range(1_500_000)) + b"}",
+        "depth": lambda: b'{"a":' * 1_000_000,
+        "digits": lambda: b'{"seed": ' + b"9" * 10_000_000 + b"}",
+        "wide text": lambda: '{"a": "\U0001f600'.encode() + b"x" * 16_000_000 + b'"}',
     },
     "events.csv": {
-        "empty lines": b"event,epoch\n" + b"\n" * 60_000_000,
-        "bad rows": b"event,epoch\n" + b"a,b,c,d,e,f,g\n" * 5_000_000,
-        "columns": b"event,epoch" + b",x" * 30_000_000 + b"\n",
-        "one line": b"event,epoch\n" + b"," * 60_000_000 + b"\n",
-        "digits": b"event,epoch\n" + b"epoch," + b"9" * 100_000 + b"\n",
-        "quotes": b'event,epoch\n"' * 4_000_000,
+        "empty lines": lambda: b"event,epoch\n" + b"\n" * 60_000_000,
+        "bad rows": lambda: b"event,epoch\n" + b"a,b,c,d,e,f,g\n" * 5_000_000,
+        "columns": lambda: b"event,epoch" + b",x" * 30_000_000 + b"\n",
+        "one line": lambda: b"event,epoch\n" + b"," * 60_000_000 + b"\n",
+        "digits": lambda: b"event,epoch\n" + b"epoch," + b"9" * 100_000 + b"\n",
+        "quotes": lambda: b'event,epoch\n"' * 4_000_000,
     },
     "config_resolved.yaml": {
-        "depth": b"[" * 1_000_000,
-        "aliases": b"a: &a [1,1,1,1,1,1,1,1]\n"
+        "depth": lambda: b"[" * 1_000_000,
+        "aliases": lambda: b"a: &a [1,1,1,1,1,1,1,1]\n"
         + b"".join(b"%c: &%c [%s]\n" % (c, c, b"*%c," % (c - 1) * 8) for c in range(98, 120)),
-        "keys": b"\n".join(b"k%d: 1" % n for n in range(100_000)),
-        "digits": b"seed: " + b"9" * 1_000_000,
-        "anchors": b"&a " * 300_000,
-        "flow": b"{" * 200_000 + b"}" * 200_000,
+        "keys": lambda: b"\n".join(b"k%d: 1" % n for n in range(100_000)),
+        "digits": lambda: b"seed: " + b"9" * 1_000_000,
+        "anchors": lambda: b"&a " * 300_000,
+        "flow": lambda: b"{" * 200_000 + b"}" * 200_000,
     },
 }
 
@@ -138,7 +139,7 @@ HOSTILE = {
 def test_hostile_files_are_refused_within_2_s_of_cpu_and_200_mb(
     tmp_path: Path, name: str, what: str
 ) -> None:
-    (tmp_path / name).write_bytes(HOSTILE[name][what])
+    (tmp_path / name).write_bytes(HOSTILE[name][what]())
     message = message_within_limits(
         "from psann.run.reading.reading import read_run; import psann._strict_yaml",
         f"run = read_run(sys.argv[1]); run.config; run.events; raise ValueError(\n"

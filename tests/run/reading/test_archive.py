@@ -10,7 +10,7 @@ import os
 import random
 import shutil
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -326,25 +326,25 @@ def block(name: str, n_bytes: int = 0, **changes: Any) -> bytes:
 
 
 HUGE = 2**40
-BOMBS = {
-    "a size beyond all disks": block(E, HUGE) + bytes(2**20),
-    "a size below zero": block(E, -512) + bytes(2**20),
-    "an extension of a terabyte": block("x", HUGE, type=tarfile.XHDTYPE) + bytes(2**26),
-    "chains of extensions": block("x", 0, type=tarfile.XHDTYPE) * 200_000,
-    "chains of long names": block("x", 0, type=tarfile.GNUTYPE_LONGNAME) * 200_000,
-    "maps of holes": block(E, HUGE, type=tarfile.GNUTYPE_SPARSE) + b"\xff" * 2**20,
-    "many files": b"".join(
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "a size beyond all disks": lambda: block(E, HUGE) + bytes(2**20),
+    "a size below zero": lambda: block(E, -512) + bytes(2**20),
+    "an extension of a terabyte": lambda: block("x", HUGE, type=tarfile.XHDTYPE) + bytes(2**26),
+    "chains of extensions": lambda: block("x", type=tarfile.XHDTYPE) * 200_000,
+    "chains of long names": lambda: block("x", type=tarfile.GNUTYPE_LONGNAME) * 200_000,
+    "maps of holes": lambda: block(E, HUGE, type=tarfile.GNUTYPE_SPARSE) + b"\xff" * 2**20,
+    "many files": lambda: b"".join(
         block(f"run/checkpoints/epoch_{n:06d}.safetensors") for n in range(100_000)
     ),
-    "zeros": bytes(2**28),
-    "a long last file": block(E, 2**27) + bytes(2**27),
+    "zeros": lambda: bytes(2**28),
+    "a long last file": lambda: block(E, 2**27) + bytes(2**27),
 }
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_within_2_s_of_cpu_and_200_mb(tmp_path: Path, name: str) -> None:
     bomb = tmp_path / "bomb.tar.gz"
-    bomb.write_bytes(gzip.compress(BOMBS[name], compresslevel=6))
+    bomb.write_bytes(gzip.compress(BOMBS[name](), compresslevel=6))
     message = message_within_limits(
         "from pathlib import Path; from psann.run.reading.archive import unpack",
         "unpack(Path(sys.argv[1]), Path(sys.argv[1] + '.home'))",

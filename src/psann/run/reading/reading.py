@@ -7,14 +7,14 @@ imported, and numpy and pandas only where arrays and tables are asked for.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psann._strict_yaml import MAX_BYTES, read_config_file
 from psann.errors import PsannError, UsageError
@@ -93,8 +93,7 @@ class RunView:
             # A user's own may come by a pipe; this may not.
             tree = read_config_file(path, data=read_plain(path, MAX_BYTES))
             self._found.setdefault(path.name, []).extend(tree.problems)
-            # A number that is not finite as text: JSON holds no such number.
-            return cast(dict[str, Any], json.loads(json.dumps(tree.values), parse_constant=str))
+            return {key: _finite(value) for key, value in tree.values.items()}
 
         return self._careful(path, read, {})
 
@@ -193,6 +192,15 @@ class Runs:
 
         rows = [{"run": self.name_of(run), **row} for run in self.views for row in run.epochs]
         return pd.DataFrame(rows, columns=["run", *COLUMNS] if not rows else None)
+
+
+def _finite(value: Any) -> Any:
+    # As text where it is not: JSON holds no such number, and the value was told of as a problem.
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_run(path: Path | str) -> RunView:
