@@ -44,10 +44,10 @@ endif
 
 # Two workers of one thread each: on two cores that is the fastest, and nobody spins.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2
 
 test-slow: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "slow and not gpu and not chaos"
+	$(BIN)/python -m pytest -q -n 2 -m "slow and not gpu and not chaos"
 
 # Tens of minutes; best on a machine that does nothing else.
 bench: install

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from made_tables import prices, wide
+
+# Two workers on two cores need no threads of their own; and a forked child of a process that has
+# some would wait for them for ever.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Started under nohup or in the background of a script, the suite would inherit an ignored SIGHUP or
 # SIGINT, which the command rightly leaves ignored; the tests of signals mean a process that was

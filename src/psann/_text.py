@@ -205,11 +205,17 @@ def _whole_keys(items: Sequence[Any]) -> Iterator[Any]:
 def _is_secret(key: Any, item: Any) -> bool:
     if item is None or isinstance(item, bool) or item == "":
         return False
-    if isinstance(item, str) and _looks_random(item) and _WEAK_KEY.search(str(key)):
-        return True
-    return _SECRET_KEY.search(str(key)) is not None
+    names_one, may_name_one = _names_secret(str(key))
+    return names_one or (may_name_one and isinstance(item, str) and _looks_random(item))
 
 
+# A record is written again and again: the same names, and mostly the same texts.
+@functools.lru_cache(maxsize=4096)
+def _names_secret(key: str) -> tuple[bool, bool]:
+    return _SECRET_KEY.search(key) is not None, _WEAK_KEY.search(key) is not None
+
+
+@functools.lru_cache(maxsize=256)
 def _mask_text(text: str) -> str:
     text = _SHAPES.sub(MASK, _URL.sub(rf"\1{MASK}@", text))
     text = _AFTER.sub(lambda found: f"{next(filter(None, found.groups()))}{MASK}", text)

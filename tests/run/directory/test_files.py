@@ -125,8 +125,10 @@ HOSTILE: dict[str, dict[str, Callable[[], bytes]]] = {
     },
     "config_resolved.yaml": {
         "depth": lambda: b"[" * 1_000_000,
-        "aliases": lambda: b"a: &a [1,1,1,1,1,1,1,1]\n"
-        + b"".join(b"%c: &%c [%s]\n" % (c, c, b"*%c," % (c - 1) * 8) for c in range(98, 120)),
+        "aliases": lambda: (
+            b"a: &a [1,1,1,1,1,1,1,1]\n"
+            + b"".join(b"%c: &%c [%s]\n" % (c, c, b"*%c," % (c - 1) * 8) for c in range(98, 120))
+        ),
         "keys": lambda: b"\n".join(b"k%d: 1" % n for n in range(100_000)),
         "digits": lambda: b"seed: " + b"9" * 1_000_000,
         "anchors": lambda: b"&a " * 300_000,

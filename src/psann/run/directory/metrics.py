@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from psann.run.directory.fields import FIELDS, LATER, SCHEMA_VERSION, STATUSES, Record
 from psann.run.directory.files import read_json
@@ -81,19 +81,31 @@ def _conform(value: object, kind: object, name: str, wrong: list[str]) -> object
     """A value as far as it is of its declared kind; what is not is named and left out."""
     if value is None:
         return None
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    for option in options:
-        origin = typing.get_origin(option) or option
+    for origin, of_items, hints in _options(kind):
         if origin is list and isinstance(value, list):
-            return _list(value, typing.get_args(option)[0], name, wrong)
+            return _list(value, of_items, name, wrong)
         if origin is Mapping and isinstance(value, dict):
-            return _mapping(value, {}, typing.get_args(option)[1], name, wrong)
-        if typing.is_typeddict(option) and isinstance(value, dict):
-            return _mapping(value, _hints(option), _NUMBER, name, wrong)
+            return _mapping(value, hints, of_items, name, wrong)
         if origin is object or (origin in _SCALARS and type(value) in _SCALARS[origin]):
             return value
     wrong.append(name)
     return None
+
+
+@cache
+def _options(kind: Any) -> list[tuple[object, object, Mapping[str, object]]]:
+    """What a kind allows: list, mapping or scalar; the kind of its items; that of known keys."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return [
+        (Mapping, _NUMBER, _hints(option))
+        if typing.is_typeddict(option)
+        else (
+            typing.get_origin(option) or option,
+            next(reversed(typing.get_args(option)), None),
+            {},
+        )
+        for option in options
+    ]
 
 
 def _list(value: list[object], kind: object, name: str, wrong: list[str]) -> list[object] | None:

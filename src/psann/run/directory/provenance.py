@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from psann._text import mask_secrets, utc_text
@@ -111,6 +112,7 @@ def _cores() -> int | None:
     return os.cpu_count()
 
 
+@cache
 def _versions() -> dict[str, str | None]:
     # As the import above.
     from importlib import metadata

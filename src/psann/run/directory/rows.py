@@ -84,9 +84,9 @@ def values_of(cells: Mapping[str, str]) -> Row:
 
 
 def _value(name: str, cell: str) -> str | int | float | bool | None:
-    kind = kind_of(name)
     if not cell:
         return None
+    kind = kind_of(name)
     if kind == "flag":
         return cell == "true"
     if kind == "text":
