@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -130,9 +131,9 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 @st.composite
-def mutations(draw: Any) -> tuple[str, str, Callable[[bytes], bytes | None], str]:
-    """A run, a file of it, and what becomes of the file."""
-    run, name = draw(st.sampled_from(BAD)), draw(st.sampled_from(FILES * 3 + INNER))
+def mutations(draw: Any, run: str) -> tuple[Path, Callable[[bytes], bytes | None], str]:
+    """A file of a run, and what becomes of it."""
+    name = draw(st.sampled_from(FILES * 3 + INNER))
     kind = draw(st.sampled_from(["value", "value", "value", "bytes", "bytes", "cut", "gone"]))
     place = draw(st.floats(0, 1, exclude_max=True))
     new = draw(st.sampled_from(NASTY))
@@ -155,17 +156,17 @@ def mutations(draw: Any) -> tuple[str, str, Callable[[bytes], bytes | None], str
             return b",".join(cells)
         return data[:at] + token + data[at + len(token) * (kind == "bytes") :]
 
-    return run, name, change, f"{run}/{name} {kind} at {place} {new!r:.80} {token[:40]!r}"
+    said = f"{run}/{name} {kind} at {place} {new!r:.80} {token[:40]!r}"
+    return Path(run, name), change, said
 
 
 @pytest.fixture(scope="module")
 def runs(runs_of_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of each run that will be hurt a directory, with one beside it that will not."""
-    homes = tmp_path_factory.mktemp("homes")
-    for name in BAD:
-        for each in (name, SOUND):
-            shutil.copytree(runs_of_before / each, homes / name / each)
-    return homes
+    """Runs that will be hurt, with one beside them that will not."""
+    runs = tmp_path_factory.mktemp("runs")
+    for name in (*BAD, SOUND):
+        shutil.copytree(runs_of_before / name, runs / name)
+    return runs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -187,66 +188,72 @@ def output_of(*command: str) -> str:
     return out.getvalue() + err.getvalue()
 
 
-def check_every_reader(runs: Path, bad: Path, scratch: Path, *, whole: bool) -> None:
-    both = [str(bad), str(runs / SOUND)]
+def check_every_reader(runs: Path, scratch: Path, *, whole: bool) -> None:
+    bad = [str(runs / name) for name in BAD]
+    everything = [*bad, str(runs / SOUND)]
     for form in ((), ("--csv",), ("--json",)):
         assert SOUND in output_of("ls", *form, str(runs))
-    assert SOUND in output_of("compare", *both)
-    for command in (["show"], ["show", "--json"], ["status"], ["verify"]):
-        assert output_of(*command, str(bad))
+    assert SOUND in output_of("compare", *everything)
+    for path in bad:
+        for command in (["show"], ["show", "--json"], ["status"], ["verify"]):
+            assert output_of(*command, path)
+        output_of("pack", path, "-o", str(scratch / f"{Path(path).name}.tar.gz"))
     found = {run.name: run for run in read_runs(runs)}
     assert not found[SOUND].problems
     for run in found.values():
         _ = run.problems, run.evaluation, run.epochs
-    output_of("export", "--to", "csv", *both, "-o", str(scratch / "tables"))
+    output_of("export", "--to", "csv", *everything, "-o", str(scratch / "tables"))
     assert SOUND in (scratch / "tables" / "runs.csv").read_text(encoding="utf-8")
-    output_of("pack", str(bad), "-o", str(scratch / "run.tar.gz"))
     if whole:
-        output_of("report", *both, "-o", str(scratch / "page.html"))
+        output_of("report", *everything, "-o", str(scratch / "page.html"))
         assert SOUND in (scratch / "page.html").read_text(encoding="utf-8")
         for to in ("parquet", "tensorboard"):
-            output_of("export", "--to", to, *both, "-o", str(scratch / to))
+            output_of("export", "--to", to, *everything, "-o", str(scratch / to))
 
 
-def try_mutation(runs: Path, folder: Path, mutation: Any, *, whole: bool) -> None:
-    name, file, change, _ = mutation
-    path, scratch = runs / name / name / file, folder / "scratch"
+@contextlib.contextmanager
+def changed(path: Path, change: Callable[[bytes], bytes | None]) -> Iterator[None]:
     before = path.read_bytes() if path.exists() else None
     after = change(before or b"")
+    path.unlink(missing_ok=True)
+    if after is not None:
+        path.write_bytes(after)
     try:
-        path.unlink(missing_ok=True)
-        if after is not None:
-            path.write_bytes(after)
-        scratch.mkdir()
-        check_every_reader(runs / name, runs / name / name, scratch, whole=whole)
+        yield
     finally:
         path.unlink(missing_ok=True)
         if before is not None:
             path.write_bytes(before)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
-QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=QUIET, derandomize=True)
-@given(mutation=mutations())
-def test_no_file_of_one_run_keeps_a_reader_from_the_others(
-    runs: Path, tmp_path: Path, mutation: Any
-) -> None:
-    try_mutation(runs, tmp_path, mutation, whole=False)
+def try_mutations(runs: Path, folder: Path, n: int, *, part: int = 0, whole: bool = False) -> None:
+    """Hurt a file of each run, n times, and read all of them."""
+
+    @seed(part)
+    @settings(max_examples=n, deadline=None, database=None, suppress_health_check=QUIET)
+    @given(hurts=st.tuples(*(mutations(name) for name in BAD)))
+    def try_all(hurts: Any) -> None:
+        with contextlib.ExitStack() as stack:
+            for path, change, _ in hurts:
+                stack.enter_context(changed(runs / path, change))
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+            check_every_reader(runs, scratch, whole=whole)
+
+    try_all()
 
 
-@pytest.mark.parametrize("n", [4, pytest.param(100, marks=pytest.mark.slow)])
+def test_no_file_of_one_run_keeps_a_reader_from_the_others(runs: Path, tmp_path: Path) -> None:
+    try_mutations(runs, tmp_path, 75)
+
+
+@pytest.mark.parametrize("n", [2, pytest.param(25, marks=pytest.mark.slow)])
 def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
     runs: Path, tmp_path: Path, n: int
 ) -> None:
-    @settings(max_examples=n, deadline=None, suppress_health_check=QUIET, derandomize=True)
-    @given(mutation=mutations())
-    def try_all(mutation: Any) -> None:
-        try_mutation(runs, tmp_path, mutation, whole=True)
-
-    try_all()
+    try_mutations(runs, tmp_path, n, whole=True)
 
 
 @pytest.mark.slow
@@ -254,10 +261,4 @@ def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
 def test_no_file_of_one_run_keeps_any_reader_from_the_others_in_5000_cases(
     runs: Path, tmp_path: Path, part: int
 ) -> None:
-    @seed(part)
-    @settings(max_examples=1250, deadline=None, suppress_health_check=QUIET)
-    @given(mutation=mutations())
-    def try_all(mutation: Any) -> None:
-        try_mutation(runs, tmp_path, mutation, whole=False)
-
-    try_all()
+    try_mutations(runs, tmp_path, 313, part=1 + part)
