@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -107,6 +108,12 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
     device: str
     warm_start: bool
     random_state: Any
+
+    @classmethod
+    @functools.cache  # scikit-learn asks for the signature at every get_params
+    def _get_param_names(cls) -> list[str]:
+        names: list[str] = super()._get_param_names()
+        return names
 
     def _store(self, arguments: Mapping[str, Any]) -> None:
         """Set the constructor's arguments as attributes: all that a constructor may do."""
