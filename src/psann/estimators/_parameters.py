@@ -25,7 +25,7 @@ from psann.estimators._arrays import DataFormat
 from psann.estimators._options import read_options, read_schedule
 from psann.estimators._scaling import SCALERS
 from psann.losses import LOSSES, Loss
-from psann.nn.network import Network
+from psann.nn.network import Network, NetworkShape
 from psann.nn.sine import SineOptions
 from psann.training.engine_choice import ENGINES, EngineName
 from psann.training.loop import MonitorName
@@ -121,10 +121,8 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
             setattr(self, name, arguments[name])
 
     @abstractmethod
-    def _build_network(
-        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
-    ) -> Network:
-        """The body for these widths; without `rng` only its shape, on torch's meta device."""
+    def _build_network(self, shape: NetworkShape, rng: np.random.Generator | None) -> Network:
+        """The body of this shape; without `rng` only its shape, on torch's meta device."""
 
     def parameter_problems(self, *, imports: bool = True) -> list[str]:
         """Every constructor parameter that `fit` would refuse, one sentence each.
@@ -179,7 +177,7 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
         # One layer is as right or wrong as all of them.
         small = type(self)(**{**self.get_params(deep=False), "hidden_layers": 1})
         with torch.device("meta"):
-            small._build_network(1, 1, 0, None)
+            small._build_network(NetworkShape(n_in=1, n_out=1), None)
 
     def _schedule(self) -> LRScheduleOptions:
         """The learning-rate schedule; a bare name takes its defaults."""

@@ -21,7 +21,7 @@ from psann._device import resolve_device
 from psann._imports import named_in_file
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
-from psann.estimators._fit_utils import network_outputs
+from psann.estimators._fit_utils import network_shape
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
     EstimatorDocument,
@@ -265,7 +265,7 @@ class EstimatorFileMixin(ParametrisedEstimator):
         # The network first: its tensors prove that there are as many columns as said.
         self.network_ = self._restored_network(document.tensors)
         self.network_.set_epoch(self.schedule_epoch_)
-        widths = {"scaler": self.n_features_in_, "target_scaler": self.n_outputs_}
+        widths = {"scaler": self._n_scaled, "target_scaler": self.n_outputs_}
         for key, width in widths.items():
             plain = getattr(fitted, key)
             scaler = restored_scaler(plain, document.tensors, prefix=key, n_columns=width)
@@ -279,12 +279,10 @@ class EstimatorFileMixin(ParametrisedEstimator):
             if name.startswith("network.")
         }
         with torch.device("meta"):
-            network = self._build_network(
-                self.n_features_in_,
-                network_outputs(self.n_outputs_, self.hisso_options_),
-                self.n_context_,
-                None,
+            shape = network_shape(
+                self.n_features_in_, self.n_outputs_, self.hisso_options_, n_context=self.n_context_
             )
+            network = self._build_network(shape, None)
         wanted = {name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()}
         found = {name: (tuple(t.shape), t.dtype) for name, t in given.items()}
         if wanted != found:

@@ -87,10 +87,10 @@ def updates_that_pay(network: Network, work: PlannedWork) -> int:
     ``(25 s + 0.3 s per weight tensor) / (1 ms + 2 % of the arithmetic)``, once per structure that a
     progressive network takes on.
     """
-    sizes = [p.numel() for p in network.parameters()]
-    cost_s = network.n_stages * (_COMPILE_S + _COMPILE_S_PER_TENSOR * len(sizes))
+    n_tensors = len(list(network.parameters()))
+    cost_s = network.n_stages * (_COMPILE_S + _COMPILE_S_PER_TENSOR * n_tensors)
     rows = work.rows_per_update * work.n_seeds
-    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(sum(sizes), rows)))
+    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(network.n_products, rows)))
 
 
 def choose_engine(
