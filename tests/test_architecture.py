@@ -23,6 +23,7 @@ FLOORS: list[list[str]] = [
         "_mapped",
         "_text",
         "_digest",
+        "_plain_files",
         "_conditions",
         "_npz",
         "_series",

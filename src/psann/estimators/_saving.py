@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from psann._device import resolve_device
 from psann._imports import named_in_file
+from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
 from psann.estimators._fit_utils import network_shape
@@ -201,15 +201,11 @@ class EstimatorFileMixin(ParametrisedEstimator):
         FileFormatError
             If the file is not an estimator of this class, is damaged, or does not fit together.
         """
-        path = Path(path)
-        facts = path.stat()
-        # A pipe or a device would block, or never end.
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE_BYTES:
-            raise FileFormatError(
-                f"{path} must be a file of at most {MAX_FILE_BYTES} bytes; got "
-                f"{facts.st_size} bytes, mode {stat.filemode(facts.st_mode)}."
-            )
-        return cls.from_bytes(path.read_bytes(), who=str(path), device=device, allow=allow)
+        try:
+            data = read_plain(Path(path), MAX_FILE_BYTES, follow=True)
+        except ValueError as error:
+            raise FileFormatError(f"{path} must be the file of an estimator; {error}.") from None
+        return cls.from_bytes(data, who=str(path), device=device, allow=allow)
 
     @classmethod
     def from_bytes(
