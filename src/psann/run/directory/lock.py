@@ -24,6 +24,7 @@ but not while data are loaded or within one long update."""
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 """What a file system without locks answers."""
 _MAX_BYTES = 4096
+_BSD_LOCK = "qqihhq"  # start, length, process, kind, whence, system
 
 
 def take_lock(fd: int) -> None:
@@ -68,9 +69,10 @@ def is_locked(path: Path) -> bool:
         if hasattr(fcntl, "F_OFD_GETLK"):
             found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_RDLCK))
             return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        # macOS and the BSDs, which have none of those, tell of flock's here, as Linux does not.
+        asked = struct.pack(_BSD_LOCK, 0, 0, 0, fcntl.F_RDLCK, os.SEEK_SET, 0)
+        found = fcntl.fcntl(fd, fcntl.F_GETLK, asked)
+        return bool(struct.unpack(_BSD_LOCK, found)[3] != fcntl.F_UNLCK)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
