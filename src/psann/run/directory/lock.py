@@ -14,6 +14,7 @@ import struct
 import time
 from pathlib import Path
 
+from psann._machine import boot_id, is_alive
 from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
 from psann.run.directory.files import open_plain, read_plain
@@ -120,30 +121,11 @@ def is_left_over(held: Path) -> bool:
     who = read_holder(held)
     pid = who.get("pid")
     if who.get("host") == platform.node() and type(pid) is int and pid > 0:
-        return who.get("boot_id") != boot_id() or not answers(pid)
+        return who.get("boot_id") != boot_id() or not is_alive(pid)
     try:
         return time.time() - held.stat().st_mtime > STALE_AFTER_S
     except FileNotFoundError:
         return True
-
-
-def answers(pid: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def boot_id() -> str | None:
-    """Identity of this boot of the machine: with host and pid it tells a dead process."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
 
 
 def locked_error(path: Path) -> RunLockedError:
