@@ -31,6 +31,7 @@ FLOORS: list[list[str]] = [
         "_terminal",
         "_paths",
         "_process",
+        "_machine",
         "_git",
     ],
     ["_numerics", "_seed", "_device", "_tensor_file", "losses", "accounting"],

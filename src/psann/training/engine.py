@@ -127,6 +127,8 @@ class EagerEngine:
         self.initial_states = initial_states(network)
         self.decayed = torch.zeros(self.n_parameters, device=device)
         self.notes: list[Decision] = []
+        self.tell: Callable[[Decision], object] = lambda decision: None
+        """Takes what the user should know at once: notes, and what will be silent for long."""
         self.set_epoch(0)
 
     def begin(self, work: PhaseWork) -> None:
