@@ -21,6 +21,8 @@ FLOORS: list[list[str]] = [
         "_tree",
         "_strict_yaml",
         "_mapped",
+        "_inputs",
+        "_labels",
         "_text",
         "_digest",
         "_conditions",

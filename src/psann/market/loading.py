@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError, did_you_mean
-from psann.market.dates import show
 from psann.market.findings import Findings, listed
 from psann.market.membership import align
 from psann.market.panel import Panel

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError
-from psann.market.dates import show
 from psann.market.features import compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
