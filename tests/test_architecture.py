@@ -23,6 +23,7 @@ FLOORS: list[list[str]] = [
         "_mapped",
         "_inputs",
         "_labels",
+        "_frames",
         "_text",
         "_digest",
         "_conditions",

@@ -96,6 +96,8 @@ def array_of(value: object, who: str) -> Array:
     """Numbers, dates or texts as they are, in NumPy's own form; missing ones are NaN or NaT."""
     if isinstance(value, np.ma.MaskedArray):
         return _unmasked(value)
+    if value is None:
+        raise DataError(f"{who} must be an array of numbers; got None. Give one, or leave it out.")
     given: Any = value
     if not isinstance(given, np.ndarray) and hasattr(given, "detach"):
         given = _from_tensor(given)

@@ -30,6 +30,11 @@ class Labels:
     """Dates as datetime64[us], else numbers or texts."""
 
     @property
+    def are_none(self) -> bool:
+        """Whether nothing is said."""
+        return self.columns is None and self.rows is None
+
+    @property
     def are_dates(self) -> bool:
         """Whether the rows have times."""
         return self.rows is not None and self.rows.dtype.kind == "M"

@@ -23,7 +23,7 @@ from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of,
     [
         ("raising", "RuntimeError: the database is down", "RuntimeError: the database is down"),
         ("exiting", "ended Python: sys.exit(0)", "SystemExit: 0"),
-        ("not_finite", "X_train (training) must be finite; got 1 NaN", "DataError"),
+        ("not_finite", "X_train (training) must be finite; got 1 missing (NaN)", "DataError"),
     ],
 )
 def test_a_loader_that_fails_ends_the_run_before_training(

@@ -11,10 +11,10 @@ from psann._npz import Array
 
 SPLITS = ("train", "val", "test")
 KINDS = ("X", "y", "prices", "context", "time")
-ASSET_NAMES = "asset_names"
+ASSET_NAMES, FEATURE_NAMES = "asset_names", "feature_names"
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
-KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES)
+KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES, FEATURE_NAMES)
 
 
 def split_of(key: str) -> tuple[str, str] | None:

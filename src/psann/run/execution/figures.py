@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from psann._inputs import show
 from psann._npz import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
@@ -171,11 +172,18 @@ def portfolio_figures(
     figures |= policy_figures(verdict)
     figures |= {
         "n_trials": n_trials,
-        "judged": {"split": split, "n_rows": len(actions)},
+        "judged": {"split": split, "n_rows": len(actions), **_span(arrays.get("time"))},
         "ruined_at": verdict.judgement.ruined_at,
     }
     series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
     return figures, series, None
+
+
+def _span(time: Array | None) -> dict[str, str]:
+    """First and last date of rows, where they have dates."""
+    if time is None or time.dtype.kind != "M":
+        return {}
+    return {"first": show(time[0]), "last": show(time[-1])}
 
 
 def drawn_series(

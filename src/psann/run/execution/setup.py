@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from psann._device import device_name, resolve_device
+from psann._inputs import show
 from psann._mapped import is_mapped
+from psann._npz import Array
 from psann.errors import DataError, counted
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
@@ -67,6 +69,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         raise DataError(problems)
     for warning in (*splits.warnings, *splits.doubts, *find_jumps(config, splits)):
         log_event(_logger, logging.WARNING, "data", warning)
+    if splits.untested is not None:
+        log_event(_logger, logging.INFO, "data", splits.untested)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     log_event(_logger, logging.INFO, "data", _extent(splits))
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
@@ -78,7 +82,11 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
 def _extent(splits: DataSplits) -> str:
     """Rows of each split, features, and assets or targets."""
     arrays = {name: splits.split(name) for name in SPLITS}  # type: ignore[arg-type]
-    rows = [f"{len(split['X'])} {name}" for name, split in arrays.items() if "X" in split]
+    rows = [
+        f"{len(split['X'])} {name}{_dates(split.get('time'))}"
+        for name, split in arrays.items()
+        if "X" in split
+    ]
     first = next(split for split in arrays.values() if "X" in split)
     parts = [f"rows: {', '.join(rows)}", counted(math.prod(first["X"].shape[1:]), "feature")]
     for kind, noun in (("prices", "asset"), ("y", "target")):
@@ -86,6 +94,12 @@ def _extent(splits: DataSplits) -> str:
             parts.append(counted(math.prod(first[kind].shape[1:]), noun))
             break
     return "; ".join(parts)
+
+
+def _dates(time: Array | None) -> str:
+    """From when to when, where rows have dates."""
+    is_dated = time is not None and time.dtype.kind == "M"
+    return f" ({show(time[0])} ... {show(time[-1])})" if time is not None and is_dated else ""
 
 
 def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from psann.errors import counted
 from psann.run.directory.fields import Record
-from psann.run.directory.groups import SeedFigures, Versus
+from psann.run.directory.groups import Judged, SeedFigures, Versus
 from psann.run.reading.content import listed
 from psann.run.reading.strategies import strategy_name
 
@@ -39,9 +39,12 @@ def result_sentences(record: Record) -> list[str]:
 
 
 def rows_judged(record: Record) -> str:
-    """What the rows of the portfolio figures are called, such as `Test rows`."""
-    split = (record["judged"] or {}).get("split", "test")
-    return {"train": "Training rows", "val": "Validation rows"}.get(split, "Test rows")
+    """What the rows of the portfolio figures are called: `Test rows 1998-06-01 ... 2004-05-28`."""
+    judged: Judged = record["judged"] or {}
+    split = judged.get("split", "test")
+    name = {"train": "Training rows", "val": "Validation rows"}.get(split, "Test rows")
+    first, last = judged.get("first"), judged.get("last")
+    return f"{name} {first} ... {last}" if first and last else name
 
 
 def _ruin(record: Record) -> Iterator[str]:
@@ -83,7 +86,8 @@ def _kept_untrained(record: Record) -> Iterator[str]:
 
 
 def _rows(record: Record) -> str:
-    return rows_judged(record).lower()
+    name = rows_judged(record)
+    return name[0].lower() + name[1:]
 
 
 def _evidence(record: Record) -> Iterator[str]:
@@ -100,7 +104,8 @@ def _evidence(record: Record) -> Iterator[str]:
     yield from _ratio("Of the return over 1/N", skill, record["deflated_skill"], n_trials)
     if walk := record["walk_forward"]:
         folds = counted(len(walk.get("folds", ())), "fold")
-        yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"))
+        beyond = _doubted(record)
+        yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"), beyond)
     placebo = record["placebo"] or {}
     share, n_placebos = placebo.get("share_as_good"), placebo.get("n")
     if share is not None and n_placebos is not None:
@@ -147,6 +152,10 @@ def _beyond(record: Record) -> str:
         return " on the very rows that it was trained on, which proves nothing"
     if (record["judged"] or {}).get("split") == "val":
         return " on the very rows that chose it, which proves little"
+    return _doubted(record)
+
+
+def _doubted(record: Record) -> str:
     return f"{BEYOND_CHANCE}, if the data are right" if record["doubts"] else BEYOND_CHANCE
 
 
@@ -154,7 +163,7 @@ def _is_apart(entry: SeedFigures) -> bool:
     return bool((entry.get("versus_uniform") or {}).get("is_distinguishable"))
 
 
-def _difference(what: str, versus: Versus | None, beyond: str = BEYOND_CHANCE) -> Iterator[str]:
+def _difference(what: str, versus: Versus | None, beyond: str) -> Iterator[str]:
     told = versus or {}
     growth, low, high = told.get("growth"), told.get("low"), told.get("high")
     if growth is None or "is_distinguishable" not in told:
