@@ -11,7 +11,8 @@ from psann._inputs import Array, array_of, times
 from psann._labels import Labels, in_order_of, labels_of, same_rows
 from psann.errors import DataError
 
-ASSETS, FEATURES = "asset_names", "feature_names"
+SPLITS = ("train", "val", "test")
+ASSET_NAMES, FEATURE_NAMES = "asset_names", "feature_names"
 
 Split = Callable[[str], tuple[str, str] | None]
 
@@ -54,7 +55,7 @@ def frames_as_arrays(
         problems += _align_columns(arrays, labels, keys)
         names = next((labels[key].columns for key in keys), None)
         if kind == "X" and names is not None:
-            arrays.setdefault(FEATURES, np.array(names, dtype=np.str_))
+            arrays.setdefault(FEATURE_NAMES, np.array(names, dtype=np.str_))
     problems += _align_assets(arrays, labels, roles)
     for split in dict.fromkeys(split for _, split in roles.values()):
         problems += _align_rows(arrays, labels, split)
@@ -90,13 +91,13 @@ def _align_assets(
     keys = [key for kind in ("prices", "y") for key in roles if roles[key][0] == kind]
     # The name of a single target is its own, and no asset's.
     keys = [k for k in keys if roles[k][0] == "prices" or len(labels[k].columns or ()) != 1]
-    if ASSETS in arrays:
-        names = tuple(str(name) for name in array_of(arrays[ASSETS], ASSETS).flat)
-        return _align_columns(arrays, labels, keys, names=names, whose=ASSETS)
+    if ASSET_NAMES in arrays:
+        names = tuple(str(name) for name in array_of(arrays[ASSET_NAMES], ASSET_NAMES).flat)
+        return _align_columns(arrays, labels, keys, names=names, whose=ASSET_NAMES)
     named = [key for key in keys if labels[key].columns is not None and arrays[key].ndim == 2]
     problems = _align_columns(arrays, labels, keys)
     if named and not problems:
-        arrays[ASSETS] = np.array(labels[named[0]].columns, dtype=np.str_)
+        arrays[ASSET_NAMES] = np.array(labels[named[0]].columns, dtype=np.str_)
     return problems
 
 

@@ -15,19 +15,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import finiteness_problems, place_text, show
 from psann._mapped import count_where
 from psann._npz import Array
-from psann.run.data.requirements import (
-    ASSET_NAMES,
-    KINDS,
-    NAMES,
-    SPLITS,
-    DataRequirements,
-    label,
-    roles_of,
-    split_of,
-)
+from psann.run.data.requirements import KINDS, NAMES, DataRequirements, label, roles_of, split_of
 
 _DEFAULT_PORTFOLIO_KEY = "prices_test"
 # Fewest and most dimensions (numpy itself allows no more than 64), and how to say it.

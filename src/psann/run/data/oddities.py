@@ -7,17 +7,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._npz import Array
 from psann.run.data.checks import first_place
-from psann.run.data.requirements import (
-    ASSET_NAMES,
-    FEATURE_NAMES,
-    KEYS,
-    SPLITS,
-    DataRequirements,
-    label,
-    roles_of,
-)
+from psann.run.data.requirements import KEYS, DataRequirements, label, roles_of
 
 _JUMP = 10.0
 

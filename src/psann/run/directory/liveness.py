@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psann.run.directory.fields import Record
+from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import (
     STALE_AFTER_S,
     answers,
@@ -66,7 +66,7 @@ def judge(
     status = metrics["status"]
     if status is None:
         return Liveness(UNKNOWN, "metrics.json tells no status.")
-    if status in ("completed", "early_stopped"):
+    if status in OVER:
         return Liveness(status, "The run has ended.")
     if _is_locked(paths.lock):
         return Liveness("running", "A live process holds the lock.")

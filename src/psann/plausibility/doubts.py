@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._inputs import show
 from psann._mapped import is_mapped
 from psann._npz import Array
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.prices import price_findings
 from psann.plausibility.rows import gap_findings, overlap_findings
-from psann.run.data.requirements import ASSET_NAMES, FEATURE_NAMES, SPLITS
 
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
