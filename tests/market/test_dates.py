@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psann._inputs import show
 from psann.market import dates
 from psann.market.dates import (
     guess_of_numbers,
@@ -16,7 +17,6 @@ from psann.market.dates import (
     possible_readings,
     read_by_format,
     read_numbers,
-    show,
     to_utc,
 )
 
@@ -92,7 +92,10 @@ def test_an_offset_is_taken_off_unless_all_are_midnights() -> None:
 
 def test_hours_of_the_afternoon_are_read() -> None:
     (reading,) = possible_readings(["1/13/2020 4:00 PM", "1/14/2020 9:30 AM"])
-    assert [show(moment) for moment in reading.values] == ["2020-01-13T16:00", "2020-01-14T09:30"]
+    assert [show(moment) for moment in reading.values] == [
+        "2020-01-13T16:00",
+        "2020-01-14T09:30",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from psann._device import thread_count
+from psann._inputs import numbers
 from psann._numerics import pinned_numbers
-from psann.estimators._arrays import flatten_rows
+from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
@@ -40,6 +41,7 @@ class PredictionMixin(ParametrisedEstimator):
     y_ndim_: int
     n_outputs_: int
     n_context_: int
+    asset_names_: tuple[str, ...] | None
     scaler_: Any
     target_scaler_: Any
     threads_: int
@@ -47,14 +49,17 @@ class PredictionMixin(ParametrisedEstimator):
     evaluation_options_: EvaluationOptions
 
     def _checked_split(
-        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool
+        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
     ) -> dict[str, Any]:
-        """Validated X and y of a split in scikit-learn's manner, with the rest as given."""
+        """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
+        known = None if reset else self.asset_names_
+        split, names = converted_split(split, prefix=prefix, assets=known)
+        if reset:
+            self.asset_names_ = names
         X, y = split["X"], split.get("y")
         if not (reset or requires_y) and y is None and self._needs_no_validation(X):
             return {**split}
-        rank = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-        shape = None
+        rank, shape = np.ndim(X), None
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
             X = flatten_rows(X, self.data_format)
@@ -95,9 +100,9 @@ class PredictionMixin(ParametrisedEstimator):
     ) -> PreparedSplit:
         """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
-        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=requires_y)
+        given = {"X": X, "y": y, "prices": prices, "context": context}
         prepared = prepare_inputs_and_scaler(
-            {**split, "prices": prices, "context": context},
+            self._checked_split(given, reset=False, requires_y=requires_y),
             None,
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
@@ -236,7 +241,7 @@ class PredictionMixin(ParametrisedEstimator):
 
     def _given(self, array: ArrayLike, rows: PreparedSplit, *, who: str) -> Tensor:
         """Outputs or actions that a caller gave, as a matrix ``(N, M)``."""
-        given = np.asarray(array, dtype=np.float64)
+        given = numbers(array, who).astype(np.float64)
         matrix = given[:, None] if given.ndim == 1 else given
         wanted = (len(rows.X), self._n_outputs_of(rows.X))
         if matrix.shape != wanted or not np.isfinite(matrix).all():

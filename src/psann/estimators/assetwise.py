@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from psann.estimators._arrays import flatten_rows
+from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import POSITIVE
 from psann.nn.assetwise import AssetwiseNetwork, Pooling
@@ -126,16 +126,17 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         return int(X.shape[1]) // self._n_scaled
 
     def _checked_split(
-        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool
+        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
     ) -> dict[str, Any]:
         """As of every estimator, with rows that hold one asset after the other."""
         if not reset and self._has_other_assets(split["X"]):
             # The network is the same for every asset, so it does for any number of them.
+            split, _ = converted_split(split, prefix=prefix, assets=None)
             checks: Any = {"dtype": [np.float64, np.float32]}
             X = check_array(flatten_rows(split["X"], self.data_format), **checks)
             y = split.get("y")
             return {**split, "X": X, "y": y if y is None else check_array(y, ensure_2d=False)}
-        checked = super()._checked_split(split, reset=reset, requires_y=requires_y)
+        checked = super()._checked_split(split, reset=reset, requires_y=requires_y, prefix=prefix)
         X = checked["X"]
         if reset:
             self.n_outputs_ = self._count_assets(checked)

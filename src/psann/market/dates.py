@@ -8,7 +8,6 @@ import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,19 +169,6 @@ def midnights_of(dates: Dates, zone: str) -> Dates | None:
 def are_days(dates: Dates) -> bool:
     """Say whether all are midnights."""
     return bool((dates == dates.astype("datetime64[D]")).all())
-
-
-def show(moment: Any) -> str:
-    """Write a date, with its time of day only where it has one.
-
-    Examples
-    --------
-    >>> show(np.datetime64("2020-01-02T00:00", "us")), show(np.datetime64("2020-01-02T15:30", "us"))
-    ('2020-01-02', '2020-01-02T15:30')
-    """
-    if moment == moment.astype("datetime64[D]"):
-        return str(moment.astype("datetime64[D]"))
-    return str(moment.astype("datetime64[us]")).removesuffix(".000000").removesuffix(":00")
 
 
 def _formats_that_fit_some(days: set[str]) -> Iterator[str]:

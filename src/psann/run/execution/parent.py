@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from psann._device import resolve_device
+from psann._frames import ASSET_NAMES, SPLITS
 from psann.errors import ConfigError, FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import seeded
@@ -14,7 +15,6 @@ from psann.hisso.options import HISSOOptions
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
-from psann.run.data.requirements import SPLITS
 from psann.run.data.splits import DataSplits
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
@@ -42,7 +42,7 @@ def first_estimators(
     estimator = _loaded(targets.estimator_file, config, targets, splits)
     parent = {
         "sha256": targets.estimator_file_sha256,
-        "run_id": _run_id(targets.estimator_file),
+        **_told_of_run(targets.estimator_file),
         "best_epoch": estimator.best_epoch_,
     }
     if targets.seed_files:
@@ -103,6 +103,12 @@ def _check_against_parent(
         problems.append(
             f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
         )
+    held, names = estimator.asset_names_, splits.arrays.get(ASSET_NAMES)
+    if not problems and held is not None and names is not None and list(held) != names.tolist():
+        problems.append(
+            f"{config.where('init_from')}: init_from holds {', '.join(held)}; asset_names are "
+            f"{', '.join(names)}. Give the same assets in the same order."
+        )
     if problems:
         raise ConfigError(problems)
 
@@ -150,10 +156,9 @@ def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: st
     ]
 
 
-def _run_id(estimator_file: Path) -> str | None:
-    """Identity of the run that an estimator file lies in, None for a file on its own."""
+def _told_of_run(estimator_file: Path) -> dict[str, object]:
+    """Identity and trials of the run that an estimator file lies in, None for one on its own."""
     paths = RunPaths(estimator_file.parent.parent)
-    if paths.checkpoints != estimator_file.parent:
-        return None
     record, _ = read_metrics(paths.metrics)
-    return record["run_id"]
+    is_of_a_run = paths.checkpoints == estimator_file.parent
+    return {name: record[name] if is_of_a_run else None for name in ("run_id", "n_trials")}
