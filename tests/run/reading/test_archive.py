@@ -385,6 +385,24 @@ def test_an_archive_is_checked_to_its_last_byte(packed: Path, tmp_path: Path, pl
             unpack(damaged, tmp_path / "home")
 
 
+def test_nothing_may_follow_the_stream_not_even_what_gzip_passes_over(
+    packed: Path, tmp_path: Path
+) -> None:
+    whole, longer = packed.read_bytes(), tmp_path / "longer.tar.gz"
+    tar = gzip.decompress(whole)
+    zeros = [bytes(n) for n in (*range(1, 40), 511, 512, 513, 8192, 2**17)]
+    split = [gzip.compress(tar[n:]) for n in (len(tar) - 1, len(tar) - 512, 10_240)]
+    for rest in (*zeros, gzip.compress(b""), gzip.compress(b"x"), whole):
+        longer.write_bytes(whole + rest)
+        with pytest.raises(FileFormatError, match=r"it goes on after its (end|last file)"):
+            unpack(longer, tmp_path / "home")
+    for second in split:
+        n_bytes = len(tar) - len(gzip.decompress(second))
+        longer.write_bytes(gzip.compress(tar[:n_bytes]) + second)
+        with pytest.raises(FileFormatError, match="it goes on after its end"):
+            unpack(longer, tmp_path / "home")
+
+
 def test_damaged_archives_are_refused_wherever_they_are_damaged(
     packed: Path, tmp_path: Path
 ) -> None:
