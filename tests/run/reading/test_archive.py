@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from limits import message_within_limits
+from limits import messages_within_limits
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading import archive as archiving
@@ -345,9 +345,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 def test_bombs_are_refused_within_2_s_of_cpu_and_200_mb(tmp_path: Path, name: str) -> None:
     bomb = tmp_path / "bomb.tar.gz"
     bomb.write_bytes(gzip.compress(BOMBS[name](), compresslevel=6))
-    message = message_within_limits(
+    (message,) = messages_within_limits(
         "from pathlib import Path; from psann.run.reading.archive import unpack",
-        "unpack(Path(sys.argv[1]), Path(sys.argv[1] + '.home'))",
+        "unpack(Path(argument), Path(argument + '.home'))",
         str(bomb),
         errors="ValueError",
     )
