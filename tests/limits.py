@@ -8,22 +8,33 @@ import sys
 _LIMITED = """
 import resource, signal, sys
 {imports}
+{warm}
 with open("/proc/self/statm") as file:
     n_bytes = int(file.read().split()[0]) * resource.getpagesize() + 200 * 10**6
 resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
-signal.setitimer(signal.ITIMER_PROF, 2.0)
-try:
-    {call}
-except ({errors}) as error:
-    print(type(error).__name__, str(error).encode("ascii", "backslashreplace").decode())
+for argument in sys.argv[1:]:
+    signal.setitimer(signal.ITIMER_PROF, 2.0)
+    try:
+        {call}
+    except ({errors}) as error:
+        told = type(error).__name__ + " " + str(error)
+        print(told[:500].encode("unicode_escape").decode())
 """
 
 
-def message_within_limits(imports: str, call: str, *arguments: str, errors: str) -> str:
-    """Do something with `sys.argv[1:]` in a process of its own; what error it ended with."""
-    script = _LIMITED.format(imports=imports, call=call, errors=errors)
+def messages_within_limits(
+    imports: str, call: str, *arguments: str, errors: str, warm: str = ""
+) -> list[str]:
+    """Do something with each `argument` in one process; what error each ended with.
+
+    `warm` is done before there are limits, so that what is imported late counts for none.
+    """
+    script = _LIMITED.format(imports=imports, warm=warm, call=call, errors=errors)
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-2000:]}"
-    return done.stdout
+    told = done.stdout.splitlines()
+    where = f"at {arguments[len(told)]}" if len(told) < len(arguments) else ""
+    assert done.returncode == 0, f"exit code {done.returncode} {where}: {done.stderr[-2000:]}"
+    assert len(told) == len(arguments), f"{arguments} gave {told}"
+    return told

@@ -34,3 +34,26 @@ def test_as_much_is_read_as_is_promised() -> None:
 def test_json_that_is_not_strict_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_strict(data)
+
+
+@pytest.mark.parametrize("n_letters", [*range(18), 510, 511, 512, 4095, 4096, 8191, 65_535, 65_536])
+def test_nothing_but_blanks_may_follow_an_object(n_letters: int) -> None:
+    """At every alignment, and about the sizes in which files are read."""
+    whole = b'{"a":"' + b"x" * n_letters + b'"}'
+    assert parse_strict(whole + b" \r\n\t") == {"a": "x" * n_letters}
+    for rest in (
+        b"x",
+        b"{}",
+        b"}",
+        b",",
+        b"\0",
+        b"\0" * 512,
+        b"\n{}",
+        b" 0",
+        b"\x0b",
+        b"\xc2\xa0",
+        whole,
+    ):
+        for blanks in range(9):
+            with pytest.raises(ValueError, match=r"Extra data|it must hold one object"):
+                parse_strict(whole + b" " * blanks + rest)

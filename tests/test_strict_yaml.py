@@ -234,3 +234,15 @@ def test_a_text_that_looks_like_a_number_beyond_all_range_is_told_how_to_quote()
         parse_value("12e4567", source="--set data.kwargs.sha=12e4567")
     cure = str(caught.value).partition("'...=")[2].partition("'")[0]
     assert parse_value(cure, source="--set") == "12e4567"
+
+
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+@pytest.mark.parametrize("n_letters", [*range(10), 510, 4095, 4096, 8192, 16_384])
+def test_nothing_may_follow_the_one_document(name: str, n_letters: int) -> None:
+    """At every alignment, and about the sizes in which texts are read."""
+    whole = b'{"a": "' + b"x" * n_letters + b'"}\n'
+    assert read_config_file(name, whole + b"\n \n").values == {"a": "x" * n_letters}
+    for rest in (b"---\nb: 1\n", b"{}", b'{"b": 1}', b"...\n---\n", b"]", b"b: 1\n", b"x"):
+        for blanks in range(5):
+            with pytest.raises(ConfigError):
+                read_config_file(name, whole + b"\n" * blanks + rest)

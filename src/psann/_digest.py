@@ -21,7 +21,7 @@ def new_digest(data: bytes = b"") -> Digest:
     return hashlib.sha256(data)
 
 
-def sha256_of(data: bytes) -> str:
+def sha256_of(data: bytes | memoryview) -> str:
     """Digest of a content, as 64 hexadecimal digits.
 
     Examples

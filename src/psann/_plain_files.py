@@ -12,11 +12,13 @@ NO_FOLLOW, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-def open_plain(path: Path, *, follow: bool = False) -> BufferedReader:
+def open_plain(path: Path, *, max_bytes: int | None = None, follow: bool = False) -> BufferedReader:
     """Open a file that is there and plain.
 
     Parameters
     ----------
+    max_bytes : int, optional
+        What it may have at most.
     follow : bool
         Whether a link is followed: where a user named the file, not where a run holds it.
 
@@ -25,7 +27,7 @@ def open_plain(path: Path, *, follow: bool = False) -> BufferedReader:
     OSError
         If it is not there, or may not be read.
     ValueError
-        If it is anything but a plain file.
+        If it is anything but a plain file, or too large.
     """
     try:
         # Non-blocking, so that a pipe with no writer does not hold us for ever.
@@ -34,31 +36,18 @@ def open_plain(path: Path, *, follow: bool = False) -> BufferedReader:
         if path.is_symlink():
             raise ValueError("it is no plain file") from None
         raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    status, problem = os.fstat(fd), ""
+    if not stat.S_ISREG(status.st_mode):
+        problem = "it is no plain file"
+    elif max_bytes is not None and status.st_size > max_bytes:
+        problem = f"it has {status.st_size:,} bytes, more than {max_bytes:,}"
+    if problem:
         os.close(fd)
-        raise ValueError("it is no plain file")
+        raise ValueError(problem)
     return open(fd, "rb")
 
 
 def read_plain(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
-    """Read a whole file.
-
-    Parameters
-    ----------
-    max_bytes : int
-        What it may have at most.
-    follow : bool
-        As in `open_plain`.
-
-    Raises
-    ------
-    OSError
-        If it is not there, or cannot be read.
-    ValueError
-        If it is no plain file, or too large.
-    """
-    with open_plain(path, follow=follow) as file:
-        n_bytes = os.fstat(file.fileno()).st_size
-        if n_bytes > max_bytes:
-            raise ValueError(f"it has {n_bytes:,} bytes, more than {max_bytes:,}")
-        return file.read(n_bytes)  # a log may grow meanwhile
+    """Read a whole file; parameters and errors are those of `open_plain`."""
+    with open_plain(path, max_bytes=max_bytes, follow=follow) as file:
+        return file.read(os.fstat(file.fileno()).st_size)  # a log may grow meanwhile

@@ -43,7 +43,7 @@ def test_clean_run_is_one_line_and_exit_code_0(
 ) -> None:
     assert main(["verify", str(paths.root)]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{paths.root}: completed, 8 files, 0 errors, 0 notes\n"
+    assert out == f"{paths.root}: completed, 9 files, 0 errors, 0 notes\n"
     assert err == ""
 
 
@@ -208,7 +208,7 @@ def test_packed_moved_and_unpacked_run_verifies_and_gives_the_same_report(
     assert main(["report", str(paths.root), "-o", "before.html"]) == 0
     capsys.readouterr()
     assert main(["pack", str(paths.root)]) == 0
-    assert capsys.readouterr().out.startswith("run.tar.gz: 7 files of ")
+    assert capsys.readouterr().out.startswith("run.tar.gz: 8 files of ")
     assert main(["unpack", "run.tar.gz", "--output-dir", "home"]) == 0
     assert capsys.readouterr().out.endswith(" bytes, all as they were packed\n")
     assert main(["verify", "home/run"]) == 0

@@ -30,6 +30,8 @@ _HEAD_LETTERS = 2_000_000
 _BLOCK_CELLS = 50_000  # read together
 _FEW = 30  # only the first columns can be dates or names
 _COMMENTS = "#%/"
+_MAX_CELLS = 50_000  # of a line
+_MAX_STRAYS = 10_000  # of so many lines that do not fit, no more are looked at
 
 
 @dataclass
@@ -93,6 +95,10 @@ def read_text(
     if not head:
         raise DataError(f"{source} must hold a table; it has no line with text.")
     sep, width = _separator(head, format, source, findings)
+    if width > _MAX_CELLS:
+        raise DataError(
+            f"{source} must have at most {_MAX_CELLS:,} columns; it has {width:,}. Leave some out."
+        )
     if format.columns and len(format.columns) != width:
         raise DataError(
             f"format.columns must name each of the {width} columns of {source}; got "
@@ -134,7 +140,10 @@ def _split(line: str, sep: str) -> list[str]:
         return line.split()
     if '"' not in line:
         return line.split(sep)
-    return next(csv.reader([line], delimiter=sep, skipinitialspace=True))
+    try:
+        return next(csv.reader([line], delimiter=sep, skipinitialspace=True))
+    except csv.Error:  # of a quotation that is longer than any cell
+        return [line]
 
 
 def _separator(
@@ -281,6 +290,8 @@ class _Reader:
                 width += 1
             if width != self.width:
                 self.strays.append(_Stray(number, width, line.strip(), len(self.lines)))
+                if len(self.strays) == _MAX_STRAYS:
+                    return
             elif n_header > 0:
                 n_header -= 1
             elif line.strip(f"{sep} "):  # not a row of separators only, as spreadsheets leave them

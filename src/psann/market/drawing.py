@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from psann.market.panel import PriceTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 _WIDTH_IN, _PRICES_IN, _MOST_IN = 8.0, 4.0, 6.0
 _MOST_LINES = 40  # more are drawn as a spread
@@ -51,10 +53,15 @@ def draw(table: PriceTable) -> Figure:
     days = table.dates.astype("datetime64[s]").astype(object)
     growth = table.prices / _first_prices(table.prices)
     if n_assets <= _MOST_LINES:
-        for name, column in zip(table.assets, growth.T, strict=True):
-            above.plot(days, column, linewidth=0.8, label=name)
+        for column in growth.T:
+            above.plot(days, column, linewidth=0.8)
         if n_assets <= 10:
-            above.legend(fontsize=8, frameon=False, ncols=min(n_assets, 5))
+            # By number: a name that begins with "_" would be left out.
+            numbers, columns = [str(place) for place in range(n_assets)], min(n_assets, 5)
+            legend = above.legend(
+                above.get_lines(), numbers, fontsize=8, frameon=False, ncols=columns
+            )
+            _show_as_they_are(legend.get_texts(), table.assets)
     else:
         _draw_spread(above, days, growth)
     above.set_yscale("log")
@@ -98,5 +105,14 @@ def _draw_bars(axes: object, table: PriceTable) -> None:
     axes.set_ylim(len(table.assets) - 0.5, -0.5)  # type: ignore[attr-defined]
     step = -(-len(table.assets) // _MOST_NAMES)
     shown = range(0, len(table.assets), step)
-    axes.set_yticks(shown, [table.assets[place] for place in shown], fontsize=7)  # type: ignore[attr-defined]
+    names = [table.assets[place] for place in shown]
+    axes.set_yticks(shown, names, fontsize=7)  # type: ignore[attr-defined]
+    _show_as_they_are(axes.get_yticklabels(), names)  # type: ignore[attr-defined]
     axes.xaxis_date()  # type: ignore[attr-defined]
+
+
+def _show_as_they_are(texts: Sequence[Text], names: Sequence[str]) -> None:
+    """Show names that are no formulas, whatever signs they hold."""
+    for text, name in zip(texts, names, strict=True):
+        text.set_parse_math(False)  # type: ignore[no-untyped-call]
+        text.set_text(name)  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from psann.errors import DataError
@@ -15,6 +16,9 @@ from psann.market.findings import listed, paste
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 ARROW_SUFFIXES = (".parquet", ".pq", ".feather", ".arrow")
+# Wider than any table, emptier than any, and far more than texts of numbers can be packed.
+_MAX_LINE_LETTERS, _MAX_EMPTY_LINES = 2**20, 100_000
+_FREE_LETTERS, _MAX_EXPANSION = 4 * 2**20, 20
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
@@ -82,7 +86,8 @@ def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
     Raises
     ------
     DataError
-        If the bytes are not of the encoding, or the archive is damaged.
+        If the bytes are not of the encoding, the archive is damaged, or what it unpacks to, a line,
+        or the number of empty ones is beyond any table.
     """
     open_file = gzip.open if path.suffix.lower() == ".gz" else open
     try:
@@ -92,8 +97,7 @@ def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
             guess = next((name for bom, name in _BOMS.items() if mark.startswith(bom)), "utf-8")
             # newline=None ends lines at \n, \r\n and \r, and nowhere else.
             with io.TextIOWrapper(raw, encoding=encoding or guess, newline=None) as text:
-                for line in text:
-                    yield line.rstrip("\n")
+                yield from _within_limits(text, path)
     except UnicodeError as error:
         other = "cp1252" if (encoding or guess).startswith("utf") else "utf-8"
         raise DataError(
@@ -105,6 +109,26 @@ def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
             f"{path} must be a whole gzip archive; got one that is damaged ({error}). "
             "Fetch or pack it again."
         ) from error
+
+
+def _within_limits(text: io.TextIOWrapper, path: Path) -> Iterator[str]:
+    n_letters = n_empty = 0
+    allowed = _FREE_LETTERS + _MAX_EXPANSION * path.stat().st_size
+    for number, line in enumerate(iter(partial(text.readline, _MAX_LINE_LETTERS + 1), ""), 1):
+        n_letters += len(line)
+        n_empty += line == "\n"
+        if len(line) > _MAX_LINE_LETTERS:
+            problem = (
+                f"have lines of at most {_MAX_LINE_LETTERS:,} letters; line {number} is longer"
+            )
+        elif n_letters > allowed:
+            problem = f"unpack to at most {allowed:,} letters; it goes on"
+        elif n_empty > _MAX_EMPTY_LINES:
+            problem = f"have at most {_MAX_EMPTY_LINES:,} empty lines; line {number} is one more"
+        else:
+            yield line.rstrip("\n")
+            continue
+        raise DataError(f"{path} must {problem}. Is this a table of prices? Save it anew as CSV.")
 
 
 def _unknown_kind(path: Path) -> str:

@@ -62,9 +62,10 @@ def test_a_run_leaves_the_files_of_the_contract_and_vouches_for_each(tmp_path: P
         "events.csv",
         "metrics.json",
         "provenance.json",
+        "seal.json",
     }
     artefacts = metrics_of(paths)["artefacts"]
-    assert set(artefacts) == files - {".lock", "metrics.json"}
+    assert set(artefacts) == files - {".lock", "metrics.json", "seal.json"}
     for name, entry in artefacts.items():
         assert entry["sha256"] == tree_of(paths.root)[name]
         assert entry["bytes"] == (paths.root / name).stat().st_size

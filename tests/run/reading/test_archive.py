@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from limits import message_within_limits
+from limits import messages_within_limits
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading import archive as archiving
@@ -345,9 +345,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 def test_bombs_are_refused_within_2_s_of_cpu_and_200_mb(tmp_path: Path, name: str) -> None:
     bomb = tmp_path / "bomb.tar.gz"
     bomb.write_bytes(gzip.compress(BOMBS[name](), compresslevel=6))
-    message = message_within_limits(
+    (message,) = messages_within_limits(
         "from pathlib import Path; from psann.run.reading.archive import unpack",
-        "unpack(Path(sys.argv[1]), Path(sys.argv[1] + '.home'))",
+        "unpack(Path(argument), Path(argument + '.home'))",
         str(bomb),
         errors="ValueError",
     )
@@ -383,6 +383,24 @@ def test_an_archive_is_checked_to_its_last_byte(packed: Path, tmp_path: Path, pl
         damaged.write_bytes(data)
         with pytest.raises(FileFormatError, match="must be an archive that pack wrote"):
             unpack(damaged, tmp_path / "home")
+
+
+def test_nothing_may_follow_the_stream_not_even_what_gzip_passes_over(
+    packed: Path, tmp_path: Path
+) -> None:
+    whole, longer = packed.read_bytes(), tmp_path / "longer.tar.gz"
+    tar = gzip.decompress(whole)
+    zeros = [bytes(n) for n in (*range(1, 40), 511, 512, 513, 8192, 2**17)]
+    split = [gzip.compress(tar[n:]) for n in (len(tar) - 1, len(tar) - 512, 10_240)]
+    for rest in (*zeros, gzip.compress(b""), gzip.compress(b"x"), whole):
+        longer.write_bytes(whole + rest)
+        with pytest.raises(FileFormatError, match=r"it goes on after its (end|last file)"):
+            unpack(longer, tmp_path / "home")
+    for second in split:
+        n_bytes = len(tar) - len(gzip.decompress(second))
+        longer.write_bytes(gzip.compress(tar[:n_bytes]) + second)
+        with pytest.raises(FileFormatError, match="it goes on after its end"):
+            unpack(longer, tmp_path / "home")
 
 
 def test_damaged_archives_are_refused_wherever_they_are_damaged(

@@ -13,11 +13,14 @@ import pytest
 
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.record import seal_of
+from psann.run.execution.claim import claim_directory
 from psann.run.reading.archive import pack, unpack
 from psann.run.verification import verify
-from psann.run.verification.seal import digest_of, problem_of_seal, read_key, seal
+from psann.run.verification.seal import problem_of_seal, read_key, seal
 from psann.run.verification.verify import verify_run
 from psann.scripts.hisso_runs import main
+from trials import finished, metrics_of
 
 KEY = b"0123456789abcdef"
 # What no other file tells: times, the machine, and what needs the data, a split or a series that
@@ -77,6 +80,29 @@ def test_every_single_change_of_a_sealed_record_is_noticed(
         assert problem_of_seal(run.root, key=key) == "metrics.json is not what was sealed", name
 
 
+def test_a_run_that_gets_to_its_end_seals_itself_so_that_verify_notices_every_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = finished(tmp_path)
+    assert main(["verify", str(paths.root)]) == 0
+    for name, changed in changes(metrics_of(paths)):
+        paths.metrics.write_text(json.dumps(changed))
+        assert problem_of_seal(paths.root) == "metrics.json is not what was sealed", name
+    assert main(["verify", str(paths.root)]) == 1
+    assert "seal.json: metrics.json is not what was sealed" in capsys.readouterr().out
+
+
+def test_a_run_that_was_stopped_is_not_sealed_and_a_resume_breaks_the_seal_of_a_torn_copy(
+    runs_of_before: Path, tmp_path: Path
+) -> None:
+    paths = RunPaths(Path(shutil.copytree(runs_of_before / "stopped", tmp_path / "stopped")))
+    assert not paths.seal.exists()
+    paths.seal.write_text("{}")  # as a copy has it that was made while the run ended
+    storage, _ = claim_directory(paths, overwrite=False, resume=True)
+    storage.close()
+    assert not paths.seal.exists()
+
+
 def test_an_unsealed_record_gives_most_changes_away_by_itself(
     run: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +128,7 @@ def test_what_means_the_same_keeps_the_seal(run: RunPaths) -> None:
     metrics = json.loads(run.metrics.read_bytes())
     run.metrics.write_text(json.dumps(metrics, sort_keys=True))
     assert problem_of_seal(run.root) is None
-    assert digest_of({"a": 1.0}) != digest_of({"a": 1})
+    assert seal_of({"a": 1.0}) != seal_of({"a": 1})
 
 
 def test_a_key_cannot_be_done_without(run: RunPaths) -> None:

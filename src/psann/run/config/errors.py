@@ -15,6 +15,7 @@ from psann.errors import did_you_mean, nearest
 from psann.run.config.schema import ConfigKey, config_keys, keys_below
 
 Keys = dict[Path, ConfigKey]
+_MAX_GUESSES = 100  # of more misspelt keys nobody reads what was meant
 
 
 def readable_problems(
@@ -36,15 +37,15 @@ def readable_problems(
     }
     # Where a key has several forms, one of them is refused as a whole and another for a key
     # below; the one that got further is the one that was meant.
+    above = {path[:n] for path in found for n in range(len(path))}
     found = {
         path: finding
         for path, finding in found.items()
-        if not (_has_below(path, found) or _is_not_finite(tree.get(path)))
+        if path not in above and not _is_not_finite(tree.get(path))
     }
+    unknown = [path for path, finding in found.items() if finding["type"] == "extra_forbidden"]
     guesses = {
-        path: _guess(path, keys)
-        for path, finding in found.items()
-        if finding["type"] == "extra_forbidden"
+        path: _guess(path, keys) if k < _MAX_GUESSES else None for k, path in enumerate(unknown)
     }
     problems = []
     for path, finding in found.items():
@@ -78,10 +79,6 @@ def _path_in_file(location: tuple[int | str, ...], tree: ConfigTree, keys: Keys)
         if longer in keys or tree.get(longer) is not MISSING:
             path = longer
     return path
-
-
-def _has_below(path: Path, paths: dict[Path, Any]) -> bool:
-    return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
 
 
 def _is_not_finite(value: Any) -> bool:

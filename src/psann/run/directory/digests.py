@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypedDict, TypeGuard
 
-from psann._digest import sha256_of, sha256_of_file
+from psann._digest import sha256_of_file
 from psann._plain_files import open_plain
 from psann.run.directory.paths import RunPaths
 
@@ -18,15 +18,9 @@ class Entry(TypedDict):
     sha256: str
 
 
-def entry_of(path: Path) -> Entry:
-    """Measure a file.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it is not there, cannot be read, or is no plain file.
-    """
-    with open_plain(path) as file:
+def entry_of(path: Path, *, max_bytes: int | None = None) -> Entry:
+    """Measure a file; parameters and errors are those of `open_plain`."""
+    with open_plain(path, max_bytes=max_bytes) as file:
         sha256 = sha256_of_file(file)
         return {"bytes": file.tell(), "sha256": sha256}
 
@@ -41,29 +35,29 @@ def is_entry(value: object) -> TypeGuard[Entry]:
     )
 
 
-def departure(entry: Mapping[str, object], n_bytes: int, read: Callable[[], bytes | None]) -> str:
+def departure(entry: Mapping[str, object], n_bytes: int, digest: Callable[[], str | None]) -> str:
     """How a file departs from its entry, in words; empty if it does not.
 
     Parameters
     ----------
     entry : mapping
         `bytes` and `sha256`; one that it lacks says nothing.
-    read : callable
-        Its content, asked for only where the size is right; None if it cannot be read, which has
+    digest : callable
+        Its SHA-256, asked for only where the size is right; None if it cannot be read, which has
         been told then.
 
     Examples
     --------
-    >>> departure({"bytes": 3}, 2, lambda: b"ab")
+    >>> departure({"bytes": 3}, 2, lambda: None)
     'it has 2 bytes, not 3'
     """
     if entry.get("bytes") not in (None, n_bytes):
         said = entry["bytes"]  # by a list that may be a stranger's
         told = f"{said:,}" if isinstance(said, int) else repr(said)[:40]
         return f"it has {n_bytes:,} bytes, not {told}"
-    if entry.get("sha256") is None or (data := read()) is None:
+    if entry.get("sha256") is None or (found := digest()) is None:
         return ""
-    return "" if sha256_of(data) == entry["sha256"] else "another sha256"
+    return "" if found == entry["sha256"] else "another sha256"
 
 
 def is_what(entry: Mapping[str, object], path: Path) -> bool:

@@ -246,9 +246,9 @@ class EventLog:
 
     def _prepare(self) -> None:
         """Go on with a file, cut to its last whole row; begin a new one with the header."""
-        header, lines, torn = self._read()
-        if torn:
-            self._file.cut(self._file.size_bytes - len(torn))
+        header, lines, n_torn = self._read()
+        if n_torn:
+            self._file.cut(self._file.size_bytes - n_torn)
         if header is None:
             header = header_of(COLUMNS)
             self._file.write(header + b"\r\n")
@@ -259,10 +259,10 @@ class EventLog:
                 f"{self._file.path} must have the columns of version {SCHEMA_VERSION}; its first "
                 "line is another. Move the run directory away and start anew."
             )
-        self._columns = columns
-        self._formatter = CsvFormatter(columns=columns, first_seq=len(lines) + 1, clock=self._clock)
+        self._columns, n_rows = columns, sum(1 for _ in lines)
+        self._formatter = CsvFormatter(columns=columns, first_seq=n_rows + 1, clock=self._clock)
 
-    def _read(self) -> tuple[bytes | None, list[bytes], bytes]:
+    def _read(self) -> tuple[bytes | None, Iterator[bytes], int]:
         return split_log(read_plain(self._file.path, MAX_FILE_BYTES))
 
 

@@ -196,7 +196,7 @@ class RunPaths:
 
     @property
     def seal(self) -> Path:
-        """What `hisso-runs seal` wrote of the record."""
+        """Digest of the record of a run that got to its end."""
         return self.root / "seal.json"
 
     def is_of_a_run(self, name: str) -> bool:

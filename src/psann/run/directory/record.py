@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
 import time
@@ -11,6 +12,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast
 
+from psann._digest import sha256_of
 from psann._text import mask_secrets, utc_text
 from psann.run.directory.fields import FIELDS, SCHEMA_VERSION, STATUSES, Record
 from psann.run.directory.storage import Storage
@@ -190,6 +192,20 @@ def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def to_json(content: Mapping[str, Any]) -> bytes:
     """Encode as JSON for a person to read; NaN is an error."""
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
+def seal_of(metrics: Mapping[str, object], *, key: bytes | None = None) -> dict[str, Any]:
+    """The content of `seal.json`: a digest of a record, or an HMAC; the order of keys is nothing.
+
+    Examples
+    --------
+    >>> seal_of({"a": 1, "b": 2}) == seal_of({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(metrics, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    digest = sha256_of(text) if key is None else hmac.digest(key, text, "sha256").hex()
+    kind = "sha256" if key is None else "hmac-sha256"
+    return {"schema_version": SCHEMA_VERSION, "kind": kind, "digest": digest}
 
 
 def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from psann.errors import counted
 from psann.run.directory.columns import COLUMNS, columns_of, kind_of
@@ -23,7 +23,7 @@ Cells = dict[str, str]
 Row = dict[str, str | int | float | bool | None]
 
 
-def split_log(data: bytes) -> tuple[bytes | None, list[bytes], bytes]:
+def split_log(data: bytes) -> tuple[bytes | None, Iterator[bytes], int]:
     r"""Cut a log into its first line, its whole further lines, and a torn rest.
 
     Parameters
@@ -35,21 +35,30 @@ def split_log(data: bytes) -> tuple[bytes | None, list[bytes], bytes]:
     -------
     header : bytes or None
         Without its line end; None while there is no whole line.
-    lines : list of bytes
-        Each without its line feed; every row of ours ends in a carriage return then.
-    torn : bytes
-        What follows the last line feed.
+    lines : iterator of bytes
+        Each without its line feed; every row of ours ends in a carriage return then. Of what is
+        longer than any row of ours only the beginning.
+    n_torn : int
+        Bytes that follow the last line feed.
 
     Examples
     --------
-    >>> split_log(b"a,b\r\n1,2\r\n3")
-    (b'a,b', [b'1,2\r'], b'3')
+    >>> header, lines, n_torn = split_log(b"a,b\r\n1,2\r\n3")
+    >>> header, list(lines), n_torn
+    (b'a,b', [b'1,2\r'], 1)
     """
-    whole, newline, torn = data.rpartition(b"\n")
-    if not newline:
-        return None, [], torn
-    header, *lines = whole.split(b"\n")
-    return header.removesuffix(b"\r"), lines, torn
+    lines = _whole_lines(data)
+    header = next(lines, None)
+    n_torn = len(data) - data.rfind(b"\n") - 1
+    return None if header is None else header.removesuffix(b"\r"), lines, n_torn
+
+
+def _whole_lines(data: bytes) -> Iterator[bytes]:
+    # One at a time: a list of them may be a hundred times as large as the file.
+    start = 0
+    while (stop := data.find(b"\n", start)) >= 0:
+        yield data[start : min(stop, start + _MAX_ROW_BYTES + 1)]
+        start = stop + 1
 
 
 def cells_of(line: bytes | str, columns: Sequence[str] = COLUMNS) -> Cells:

@@ -66,8 +66,9 @@ def claim_directory(
                 return storage, f"the old run is now in {name}"
             home = storage.archive(contents, paths.attempts)
             note = f"an earlier start that never trained is now in attempts/{home.name}"
-        elif paths.packing_list.exists():
-            storage.remove(paths.packing_list)  # its files are about to change
+        else:  # what these tell of is about to change
+            for path in {paths.packing_list, paths.seal} & set(contents):
+                storage.remove(path)
         until_claimed.pop_all()
     return storage, note
 

@@ -27,13 +27,14 @@ from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_modules, check_targets
 from psann.run.directory.checkpoints import remove_leftovers
 from psann.run.directory.digests import describe_artefacts
-from psann.run.directory.fields import Record
+from psann.run.directory.fields import OVER, Record
+from psann.run.directory.files import read_json
 from psann.run.directory.lock import check_lock
 from psann.run.directory.log import EventLog, listening, log_event
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths, default_run_name
 from psann.run.directory.provenance import describe_start
-from psann.run.directory.record import RunRecord
+from psann.run.directory.record import RunRecord, seal_of, to_json
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import (
     check_before_overwriting,
@@ -222,6 +223,10 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     for path in leaving:
         if path.exists():
             context.storage.remove(path)
+    if status in OVER:
+        # At the very end: nothing changes the record any more.
+        with suppress(ValueError):  # one beyond what readers take is as good without
+            context.storage.put(paths.seal, to_json(seal_of(read_json(paths.metrics))))
     story = None if error is None else story_of(error)
     if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and has_resume_state(paths):
         story = f"{story} {how_to_go_on(context.request, paths)}"

@@ -276,6 +276,10 @@ def _extract(path: Path, scratch: Path) -> tuple[str, dict[str, Entry]]:
             top = member.name.partition("/")[0]
             found[name] = _write(packed, member.size, scratch / top / name)
         _check_end(packed)
+        # Of the one stream that is the file: other streams or zeros behind it end otherwise.
+        file.seek(-4, os.SEEK_END)
+        if int.from_bytes(file.read(4), "little") != packed.tell() % 2**32:
+            raise ValueError("it goes on after its end")
     if not found:
         raise ValueError("it is empty")
     return top, found

@@ -10,15 +10,17 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
-from psann.run.directory.digests import departure
+from psann.run.directory.digests import departure, entry_of
 from psann.run.directory.files import limit_of
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.findings import Finding
 
-_MAX_ENTRIES = 100_000
+_MAX_ENTRIES, MAX_FINDINGS = 100_000, 1000
+_T = TypeVar("_T")
 
 Tell = Callable[[str, str], None]
 """Takes the name of a file and the rest of a sentence about it."""
@@ -38,11 +40,17 @@ class RunFiles:
 
     def error(self, file: str, message: str) -> None:
         """Note a broken promise."""
-        self.findings.append(Finding(file, message, True))
+        self._tell(Finding(file, message, True))
 
     def note(self, file: str, message: str) -> None:
         """Note what is worth knowing and breaks none."""
-        self.findings.append(Finding(file, message, False))
+        self._tell(Finding(file, message, False))
+
+    def _tell(self, finding: Finding) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding)
+        elif len(self.findings) == MAX_FINDINGS:
+            self.findings.append(Finding(".", "has more findings, which are not told", True))
 
     def name(self, path: Path) -> str:
         """Path from the run directory."""
@@ -50,10 +58,13 @@ class RunFiles:
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where that is missing or told as an error."""
+        return self._careful(name, lambda: read_plain(self.paths.root / name, limit_of(name)))
+
+    def _careful(self, name: str, read: Callable[[], _T]) -> _T | None:
         if name not in self.sizes:
             return None
         try:
-            return read_plain(self.paths.root / name, limit_of(name))
+            return read()
         except FileNotFoundError:
             return None  # a live process has just replaced it
         except (OSError, ValueError, MemoryError) as problem:
@@ -86,8 +97,12 @@ class RunFiles:
         if name not in self.sizes:
             if name not in self.left_out:
                 tell(name, f"is missing; {by} lists it")
-        elif how := departure(entry, self.sizes[name], lambda: self.read(name)):
+        elif how := departure(entry, self.sizes[name], lambda: self._digest(name)):
             tell(name, f"is not the file that {by} lists: {how}")
+
+    def _digest(self, name: str) -> str | None:
+        path, limit = self.paths.root / name, limit_of(name)
+        return self._careful(name, lambda: entry_of(path, max_bytes=limit)["sha256"])
 
     def _scan(self) -> None:
         """List plain files; everything else but plain directories is an error."""

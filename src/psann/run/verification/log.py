@@ -36,17 +36,17 @@ def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Ce
     list of dict
         The rows by column, up to the first that cannot be read.
     """
-    header, lines, torn = split_log(data)
-    if header is None and (header_of(COLUMNS) + b"\r").startswith(torn) and not is_over:
+    header, lines, n_torn = split_log(data)
+    if header is None and (header_of(COLUMNS) + b"\r").startswith(data) and not is_over:
         note("holds no row yet; the process was stopped as it began")
         return []
     columns = None if header is None else columns_of(header)
     if columns is None:
         error(f"must begin with the header of version {SCHEMA_VERSION}; its first line is another")
         return []
-    if torn:
+    if n_torn:
         tell = error if is_over else note
-        tell(f"the last row is torn after {len(torn)} bytes")
+        tell(f"the last row is torn after {n_torn} bytes")
     rows: list[Cells] = []
     for number, line in enumerate(lines, start=2):
         row = _row(line, columns)

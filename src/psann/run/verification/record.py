@@ -14,6 +14,8 @@ from psann.run.directory.fields import (
     kinds_of,
 )
 
+_MAX_ITEMS = 10_000  # ten times as many as there may be seeds
+
 
 def problems_of_record(metrics: Mapping[str, object]) -> list[str]:
     """What is wrong with the fields of `metrics.json`, each by itself and together.
@@ -25,7 +27,7 @@ def problems_of_record(metrics: Mapping[str, object]) -> list[str]:
     """
     if metrics.get("schema_version") != SCHEMA_VERSION:
         version = metrics.get("schema_version")
-        return [f"must be of schema version {SCHEMA_VERSION}; it has {version!r}"]
+        return [f"must be of schema version {SCHEMA_VERSION}; it has {version!r:.80}"]
     problems = [
         f"lacks the field {name}"
         for name, each in FIELDS.items()
@@ -34,6 +36,11 @@ def problems_of_record(metrics: Mapping[str, object]) -> list[str]:
     problems += [f"has the unknown field {name!r}" for name in metrics if name not in FIELDS]
     if problems:
         return problems
+    problems += [
+        f"{name} must have at most {_MAX_ITEMS:,} items; it has {len(value):,}"
+        for name, value in metrics.items()
+        if name != "artefacts" and isinstance(value, dict | list) and len(value) > _MAX_ITEMS
+    ]
     never_null = [name for name, each in FIELDS.items() if NEVER_NULL in each.traits]
     problems += [f"{name} must not be null" for name in never_null if metrics[name] is None]
     problems += _problems_of_kind(metrics)

@@ -182,7 +182,9 @@ class _Inspection:
         if log is None or not is_entry(entry):
             return False
         n_bytes = entry["bytes"]
-        has_grown = 0 <= n_bytes < len(log) and sha256_of(log[:n_bytes]) == entry["sha256"]
+        has_grown = (
+            0 <= n_bytes < len(log) and sha256_of(memoryview(log)[:n_bytes]) == entry["sha256"]
+        )
         is_cut_back = len(log) < n_bytes and len(log) in self.log_lengths.values()
         if has_grown or is_cut_back:
             self.note("events.csv", "a resume had begun to work on it when it was killed")
@@ -278,7 +280,7 @@ class _Inspection:
         for state, n_bytes in self.log_lengths.items():
             if len(log) < n_bytes and not is_over:
                 note(f"is shorter than {state} says, as in a copy; --resume writes the rest again")
-            elif not log[:n_bytes].endswith(b"\n"):
+            elif not log.endswith(b"\n", 0, n_bytes):
                 error(f"must have whole rows up to byte {n_bytes}, as {state} says")
         error, note = (
             partial(self.error, "metrics.json"),
