@@ -134,7 +134,7 @@ def test_every_command_reads_runs_that_were_killed_at_random_instants(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = finished(tmp_path / "whole", "training.epochs=2")
-    for killed in killed_runs(tmp_path, 5):
+    for killed in killed_runs(tmp_path, 3):
         before = tree_of(killed.root)
         found = run_all(killed.root, whole.root, capsys)
         status = json.loads(found["show --json"][1])["status"]

@@ -113,7 +113,9 @@ class CompiledEngine(EagerEngine):
 
     def _updates_per_call(self, rows_per_update: int) -> int:
         return (
-            _UPDATES_PER_CALL if work_s(self.n_parameters, rows_per_update) < _SMALL_UPDATE_S else 1
+            _UPDATES_PER_CALL
+            if work_s(self.network.n_products, rows_per_update) < _SMALL_UPDATE_S
+            else 1
         )
 
     def _run(

@@ -84,10 +84,9 @@ def updates_that_pay(network: Network, work: PlannedWork) -> int:
     ``(25 s + 0.3 s per weight tensor) / (1 ms + 2 % of the arithmetic)``, once per structure that a
     progressive network takes on.
     """
-    sizes = [p.numel() for p in network.parameters()]
     cost_s = network.n_stages * compile_s(network)
     rows = work.rows_per_update * work.n_seeds
-    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(sum(sizes), rows)))
+    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(network.n_products, rows)))
 
 
 def choose_engine(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from psann._process import put_back
 from psann._seed import update_keys
-from psann.errors import DivergedError
+from psann.errors import DivergedError, RuinedError
 from psann.training.divergence import count_refused, phase_name
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine, Forward, Objective, PhaseWork
@@ -222,7 +222,7 @@ def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
     if phase.monitor is None or state.best is not None:
         return
     if all(record.val_reward_mean == -math.inf for record in state.history):
-        raise DivergedError(
+        raise RuinedError(
             f"Nothing can be kept of {phase_name(state)}: each of its {state.epoch} epochs lost "
             "everything on the validation rows. Use the primary_transform softmax or softmax_cash, "
             "which neither borrow nor sell short."

@@ -136,7 +136,7 @@ class _Search:
             self._refuse(
                 path,
                 "must name an estimator class: psann.PSANNRegressor, psann.ResPSANNRegressor, "
-                "psann.WaveResNetRegressor, or a subclass of one",
+                "psann.WaveResNetRegressor, psann.AssetwiseRegressor, or a subclass of one",
             )
             return None
         params = self.config.estimator.params

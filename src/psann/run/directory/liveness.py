@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from psann._machine import boot_id, booted_at, is_alive
-from psann.run.directory.fields import Record
+from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import STALE_AFTER_S, is_locked, read_holder
 from psann.run.directory.paths import RunPaths
 
@@ -60,7 +60,7 @@ def judge(
     status = metrics["status"]
     if status is None:
         return Liveness(UNKNOWN, "metrics.json tells no status.")
-    if status in ("completed", "early_stopped"):
+    if status in OVER:
         return Liveness(status, "The run has ended.")
     if _is_locked(paths.lock):
         return Liveness("running", "A live process holds the lock.")

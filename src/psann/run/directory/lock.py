@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from psann._machine import boot_id, is_alive
+from psann._plain_files import open_plain, read_plain
 from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
-from psann.run.directory.files import open_plain, read_plain
 
 STALE_AFTER_S = 300.0
 """A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from psann._descriptor import Descriptor, open_high
-from psann.run.directory.files import NO_FOLLOW
+from psann._plain_files import NO_FOLLOW
 from psann.run.directory.lock import (
     NO_LOCKS,
     held_file,

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from psann._device import device_name, resolve_device
+from psann._plain_files import read_plain
 from psann._tensor_file import decode, encode
 from psann.errors import ConfigError, DataError, FileFormatError
 from psann.run.config.changes import config_keys, problems_of_change
 from psann.run.config.model import RunConfig
-from psann.run.directory.files import MAX_FILE_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES
 from psann.run.directory.paths import RunPaths
 from psann.training.state import SavedState
 

@@ -72,8 +72,8 @@ def execute(request: RunRequest) -> Outcome:
     Returns
     -------
     Outcome
-        Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 75 locked by
-        a live process, 130 interrupted, 143 (or as asked) preempted.
+        Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 4 ruined, 75
+        locked by a live process, 130 interrupted, 143 (or as asked) preempted.
     """
     record = RunRecord()
     run_name = request.run_name
@@ -206,13 +206,14 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
             error = _guarded(lambda: run(replace(context, events=events)))
         record_ending(context, error)
         status = record.as_dict()["status"]
-        end = f"{status}, exit code {exit_code_of(error)}"
+        exit_code = exit_code_of(error, status=status)
+        end = f"{status}, exit code {exit_code}"
         log_event(_logger, logging.DEBUG, "run_end", end)
         if not record.is_attached:
             events.cut_back(size_bytes)  # a resume that was refused leaves no trace
     if not record.is_attached:
         message = None if error is None else story_of(error)
-        return Outcome(exit_code=exit_code_of(error), message=message, paths=paths)
+        return Outcome(exit_code=exit_code, message=message, paths=paths)
     # Last, when no row of the log can follow: the final version vouches for every other file.
     leaving = () if error or context.request.keep_checkpoints else paths.resume_states
     record.update(artefacts=describe_artefacts(paths, leaving_out=leaving))
@@ -224,7 +225,6 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     story = None if error is None else story_of(error)
     if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and has_resume_state(paths):
         story = f"{story} {how_to_go_on(context.request, paths)}"
-    exit_code = exit_code_of(error)
     return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
 
 
@@ -322,7 +322,7 @@ def run(context: RunContext) -> None:
 
 def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> None:
     """Import, load, train and judge."""
-    from psann.run.execution.judging import judge
+    from psann.run.execution.judging import is_ruined, judge
     from psann.run.execution.parent import first_estimators
     from psann.run.execution.resume import run_identity
     from psann.run.execution.setup import read_data, take_up, write_setup
@@ -350,6 +350,7 @@ def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> N
     record.update(phase="evaluation")
     record.update(**judge(context, config, estimators, splits, results=results))
     judged = record.as_dict()
+    status = "ruined" if is_ruined(judged) else status
     # Of several seeds it is their ensemble that folds and placebos are beside.
     versus = (judged["ensemble"] or judged)["versus_uniform"] or {}
     studies = run_studies(context, config, targets, splits, growth=versus.get("growth"))
