@@ -261,9 +261,8 @@ class CarefulStream(io.TextIOBase):
 
     def flush(self) -> None:
         """Pass on what was written, if anyone still listens."""
-        if self._stream is not None and hasattr(self._stream, "flush"):
-            with self._falling_silent():
-                self._stream.flush()
+        with self._falling_silent():
+            flush(self._stream)
 
     @contextmanager
     def _falling_silent(self) -> Iterator[None]:
@@ -275,6 +274,12 @@ class CarefulStream(io.TextIOBase):
             self._stream = None
         except (AttributeError, ValueError):  # closed, or a copy of one that was
             self._stream = None
+
+
+def flush(stream: object) -> None:
+    """Pass on what a stream keeps; one that is missing, or only has `write`, keeps nothing."""
+    if (pass_on := getattr(stream, "flush", None)) is not None:
+        pass_on()
 
 
 def is_terminal(stream: object) -> bool:

@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import pytest
 
+import without_locks.sitecustomize
 from faults import (
     SETTINGS,
     assert_sound,
@@ -138,8 +139,9 @@ if len(sys.argv) == 2:
     subprocess.run([sys.executable, "-c", code, str(root), "child"])
 """
     tmp_path.joinpath("code").write_text(code)
-    environment = {**os.environ, FORCED: error, "PYTHONPATH": str(TESTS / "without_locks")}
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    environment = {**os.environ, FORCED: error, "PYTHONPATH": ""}
+    as_conftest = f"import runpy; runpy.run_path({without_locks.sitecustomize.__file__!r})"
+    command = [sys.executable, "-c", as_conftest + code, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]
 

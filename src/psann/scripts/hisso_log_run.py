@@ -271,6 +271,8 @@ def written_whole(prog: str, write: Callable[[], int]) -> int:
 
     A reader that has closed its end of a pipe, as head does, has all that it wants: 0.
     """
+    from psann._terminal import flush
+
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # Python unbuffered (PYTHONUNBUFFERED, as many images have it) takes a write that the
         # system did in part for done.
@@ -282,7 +284,7 @@ def written_whole(prog: str, write: Callable[[], int]) -> int:
         code = write()
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed")
-        sys.stdout.flush()
+        flush(sys.stdout)
         return code
     except BrokenPipeError:
         code = 0
