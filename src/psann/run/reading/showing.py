@@ -28,7 +28,7 @@ from psann.run.reading.tables import (
 )
 
 _LAST_LINES = 30
-BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})
+BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged", "ruined"})
 """Statuses that a script should not go on from."""
 
 
