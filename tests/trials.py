@@ -205,11 +205,14 @@ def narrow_context(X: Tensor) -> Tensor:
 # --- runs ----------------------------------------------------------------------------------------
 
 
+_CONFIG_TEXT = yaml.safe_dump(CONFIG)
+
+
 def write_config(folder: Path, content: Mapping[str, Any] | None = None) -> Path:
     """Write a configuration; `CONFIG` by default."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "trial.yaml"
-    file.write_text(yaml.safe_dump(dict(CONFIG if content is None else content)))
+    file.write_text(_CONFIG_TEXT if content is None else yaml.safe_dump(dict(content)))
     return file
 
 

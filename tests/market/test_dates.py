@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psann._inputs import show
+from psann.market import dates
 from psann.market.dates import (
     guess_of_numbers,
     midnights_of,
@@ -50,6 +51,14 @@ def test_what_a_format_writes_is_read_back(
     assert any(np.array_equal(reading.values, wanted) for reading in readings)
     # Only where day, month and short year can be exchanged is there more than one.
     assert len(readings) == 1 or form in ("%d.%m.%Y",)
+
+
+@pytest.mark.parametrize("form", dates._DAY_FORMATS)
+def test_the_shape_of_a_text_rules_no_format_out_that_reads_it(form: str) -> None:
+    plain = datetime.datetime(2021, 5, 4, 3, 2, 1).strftime(form)
+    for text in (plain, plain.replace("0", " "), plain.replace("0", ""), plain.replace(" ", "  ")):
+        if dates._strptime(text, form):
+            assert dates._shape(text) == dates._shape_of_format(form)
 
 
 @pytest.mark.parametrize(

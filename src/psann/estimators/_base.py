@@ -24,7 +24,7 @@ from psann.estimators._fit_utils import (
     PreparedInputs,
     action_width,
     maybe_run_hisso,
-    network_outputs,
+    network_shape,
     planned_work,
     prepare_inputs_and_scaler,
     supervised_rows,
@@ -270,6 +270,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             scaler=self.scaler_ if continues else self.scaler,
             target_scaler=self.target_scaler_ if continues else self.target_scaler,
             fitted=continues,
+            n_scaled=self._n_scaled,
         )
 
     def _first_network(
@@ -278,12 +279,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         """The network to train, and the fitted attributes that describe its inputs."""
         n_outputs = action_width(prepared, options)
         self.seed_ = _seed(self.random_state)
-        network = self._build_network(
-            prepared.n_features,
-            network_outputs(n_outputs, options),
-            prepared.n_context,
-            stream_generator(self.seed_, "weights"),
-        )
+        shape = network_shape(prepared.n_features, n_outputs, options, n_context=prepared.n_context)
+        network = self._build_network(shape, stream_generator(self.seed_, "weights"))
         if continues:
             _take_over(network, self.network_)
             self._epoch_offset = self.schedule_epoch_
@@ -314,7 +311,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         if options is not None and options.enabled:
             rows = options.window * options.batch_episodes
         self.threads_ = self.threads or choose_threads(
-            n_parameters=sum(p.numel() for p in network.parameters()),
+            n_products=network.n_products,
             rows_per_update=min(rows, len(prepared.train.X)),
             available=torch.get_num_threads(),
         )

@@ -108,6 +108,7 @@ class PredictionMixin(ParametrisedEstimator):
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
             fitted=True,
+            n_scaled=self._n_scaled,
         )
         rows = prepared.train
         if prepared.n_context != self.n_context_:
@@ -115,11 +116,11 @@ class PredictionMixin(ParametrisedEstimator):
                 f"context must have the {self.n_context_} columns of that in fit; got "
                 f"{prepared.n_context}."
             )
+        n_outputs = self._n_outputs_of(rows.X)
         for name, array in (("y", rows.y), ("prices", rows.prices)):
-            if array is not None and array.shape[1] != self.n_outputs_:
+            if array is not None and array.shape[1] != n_outputs:
                 raise ValueError(
-                    f"{name} must have {self.n_outputs_} columns, one per output; got "
-                    f"{array.shape[1]}."
+                    f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
                 )
         return rows
 
@@ -146,6 +147,15 @@ class PredictionMixin(ParametrisedEstimator):
         return outputs
 
     @property
+    def _n_scaled(self) -> int:
+        """Columns that the scaler of X knows."""
+        return self.n_features_in_
+
+    def _n_outputs_of(self, X: NDArray[Any]) -> int:
+        """Outputs for such rows, M."""
+        return self.n_outputs_
+
+    @property
     def _device(self) -> torch.device:
         return next(self.network_.parameters()).device
 
@@ -164,10 +174,11 @@ class PredictionMixin(ParametrisedEstimator):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._in_target_units(self._outputs(self._prepared(X, context=context)))
+        rows = self._prepared(X, context=context)
+        return self._in_target_units(rows.X, self._outputs(rows))
 
-    def _in_target_units(self, outputs: Tensor) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = outputs[:, : self.n_outputs_].numpy()
+    def _in_target_units(self, X: NDArray[Any], outputs: Tensor) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = outputs[:, : self._n_outputs_of(X)].numpy()
         if self.target_scaler_ is not None:
             scaler = self.target_scaler_
             unscaled = transformed(values, scaler, who="target_scaler", inverse=True)
@@ -235,7 +246,7 @@ class PredictionMixin(ParametrisedEstimator):
         """
         rows = self._prepared(X, y=y, context=context, requires_y=True)
         if outputs is None:
-            judged = self._outputs(rows)[:, : self.n_outputs_]
+            judged = self._outputs(rows)[:, : self._n_outputs_of(rows.X)]
         else:
             judged = self._given(outputs, rows, who="outputs")
             if self.target_scaler_ is not None:
@@ -247,9 +258,10 @@ class PredictionMixin(ParametrisedEstimator):
         """Outputs or actions that a caller gave, as a matrix ``(N, M)``."""
         given = numbers(array, who).astype(np.float64)
         matrix = given[:, None] if given.ndim == 1 else given
-        if matrix.shape != (len(rows.X), self.n_outputs_) or not np.isfinite(matrix).all():
+        wanted = (len(rows.X), self._n_outputs_of(rows.X))
+        if matrix.shape != wanted or not np.isfinite(matrix).all():
             raise ValueError(
-                f"{who} must be finite and have shape {(len(rows.X), self.n_outputs_)}, a row for "
+                f"{who} must be finite and have shape {wanted}, a row for "
                 f"each of X; got shape {given.shape}."
             )
         return torch.from_numpy(matrix)
@@ -369,5 +381,5 @@ class PredictionMixin(ParametrisedEstimator):
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        check_context_width(judged, self.n_outputs_)
+        check_context_width(judged, self._n_outputs_of(rows.X))
         return reward, torch.from_numpy(judged)

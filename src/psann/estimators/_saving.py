@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,10 @@ from torch import Tensor
 
 from psann._device import resolve_device
 from psann._imports import named_in_file
+from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
-from psann.estimators._fit_utils import network_outputs
+from psann.estimators._fit_utils import network_shape
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
     EstimatorDocument,
@@ -211,15 +211,11 @@ class EstimatorFileMixin(ParametrisedEstimator):
         FileFormatError
             If the file is not an estimator of this class, is damaged, or does not fit together.
         """
-        path = Path(path)
-        facts = path.stat()
-        # A pipe or a device would block, or never end.
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE_BYTES:
-            raise FileFormatError(
-                f"{path} must be a file of at most {MAX_FILE_BYTES} bytes; got "
-                f"{facts.st_size} bytes, mode {stat.filemode(facts.st_mode)}."
-            )
-        return cls.from_bytes(path.read_bytes(), who=str(path), device=device, allow=allow)
+        try:
+            data = read_plain(Path(path), MAX_FILE_BYTES, follow=True)
+        except ValueError as error:
+            raise FileFormatError(f"{path} must be the file of an estimator; {error}.") from None
+        return cls.from_bytes(data, who=str(path), device=device, allow=allow)
 
     @classmethod
     def from_bytes(
@@ -277,7 +273,7 @@ class EstimatorFileMixin(ParametrisedEstimator):
         # The network first: its tensors prove that there are as many columns as said.
         self.network_ = self._restored_network(document.tensors)
         self.network_.set_epoch(self.schedule_epoch_)
-        widths = {"scaler": self.n_features_in_, "target_scaler": self.n_outputs_}
+        widths = {"scaler": self._n_scaled, "target_scaler": self.n_outputs_}
         for key, width in widths.items():
             plain = getattr(fitted, key)
             scaler = restored_scaler(plain, document.tensors, prefix=key, n_columns=width)
@@ -291,12 +287,10 @@ class EstimatorFileMixin(ParametrisedEstimator):
             if name.startswith("network.")
         }
         with torch.device("meta"):
-            network = self._build_network(
-                self.n_features_in_,
-                network_outputs(self.n_outputs_, self.hisso_options_),
-                self.n_context_,
-                None,
+            shape = network_shape(
+                self.n_features_in_, self.n_outputs_, self.hisso_options_, n_context=self.n_context_
             )
+            network = self._build_network(shape, None)
         wanted = {name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()}
         found = {name: (tuple(t.shape), t.dtype) for name, t in given.items()}
         if wanted != found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
@@ -172,9 +173,28 @@ def are_days(dates: Dates) -> bool:
 
 def _formats_that_fit_some(days: set[str]) -> Iterator[str]:
     some = sorted(days)[:: max(1, len(days) // 20)]
+    shapes = {_shape(day) for day in some}
     for format_ in _DAY_FORMATS:
-        if any(_strptime(day, format_) for day in some):
+        if _shape_of_format(format_) in shapes and any(_strptime(day, format_) for day in some):
             yield format_
+
+
+def _shape(text: str) -> str:
+    """Where a text has numbers and words: most formats are out of question before they are tried.
+
+    Without spaces, as a day of one digit may have one before it.
+
+    Examples
+    --------
+    >>> _shape("Jan  5, 2020"), _shape("12/ 5/2020")
+    ('a9,9', '9/9/9')
+    """
+    return re.sub(r"\s", "", re.sub(r"[^\W\d_]+\.?", "a", re.sub(r"\d+", "9", text)))
+
+
+@functools.cache
+def _shape_of_format(format_: str) -> str:
+    return _shape(re.sub("%[abAB]", "a", re.sub("%[YymdHMS]", "9", format_)))
 
 
 def _strptime(text: str, format_: str) -> datetime.datetime | None:

@@ -10,9 +10,9 @@ from psann._device import resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
 from psann.errors import ConfigError, FileFormatError
 from psann.estimators._base import BasePSANNRegressor
-from psann.estimators._fit_utils import network_outputs
 from psann.estimators.seeds import seeded
 from psann.hisso.options import HISSOOptions
+from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
 from psann.run.data.splits import DataSplits
@@ -119,14 +119,14 @@ def _problem_of_the_head(config: RunConfig, parent: HISSOOptions | None) -> list
     was_hisso = parent is not None and parent.enabled
     if config.mode != "fine_tune" or was_hisso == hisso.enabled:
         return []
-    if parent is not None and was_hisso and network_outputs(0, parent):
+    if parent is not None and was_hisso and TRANSFORMS[parent.primary_transform].extra_outputs:
         return [
             f"{config.where('hisso', 'enabled')}: hisso.enabled is false, but the policy in "
             f"init_from has primary_transform {parent.primary_transform!r}, whose network has an "
             "output for cash that no target goes with. Write hisso: {enabled: true, "
             f"primary_transform: {parent.primary_transform}}}, or mode: train without init_from."
         ]
-    if network_outputs(0, hisso):
+    if TRANSFORMS[hisso.primary_transform].extra_outputs:
         return [
             f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
             f"{hisso.primary_transform!r}, which needs an output for cash, but the estimator in "

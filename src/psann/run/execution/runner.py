@@ -21,6 +21,7 @@ from psann.errors import (
     TrainingInterrupted,
     UsageError,
 )
+from psann.run.config.changes import changes_since, check_resolved
 from psann.run.config.load import config_sha256
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_modules, check_targets
@@ -83,7 +84,7 @@ def execute(request: RunRequest) -> Outcome:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
             remove_leftovers(paths, done)
-            message = _already_complete(request, done)
+            message = _already_complete(request, done, paths)
             return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
         if request.overwrite and not is_free(paths):
             check_before_overwriting(request, paths)
@@ -145,7 +146,7 @@ def check(request: RunRequest) -> Outcome:
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
-            return Outcome(exit_code=EXIT_DONE, message=_already_complete(request, done))
+            return Outcome(exit_code=EXIT_DONE, message=_already_complete(request, done, paths))
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)
@@ -160,6 +161,8 @@ def check(request: RunRequest) -> Outcome:
 
     def make_plan() -> None:
         config = request.load_config()
+        if resumes:
+            check_resolved(paths.config_resolved, config)
         check_modules(config)
 
         from psann.run.execution.plan import describe_plan
@@ -177,15 +180,15 @@ def check(request: RunRequest) -> Outcome:
     return Outcome(exit_code=exit_code_of(error), message=story)
 
 
-def _already_complete(request: RunRequest, done: Record) -> str:
+def _already_complete(request: RunRequest, done: Record, paths: RunPaths) -> str:
     """Why there is nothing to go on with, and what does train on."""
     message = f"The run {done['run_name']} is already complete: {done['status']}."
     with suppress(ConfigError):  # whatever has become of the file, the run is complete
-        if config_sha256(request.load_config()) != done["config_sha256"]:
+        if found := changes_since(paths.config_resolved, request.load_config()):
             message += (
-                " It was made with other values than are given now, which have no effect: to train "
-                "on from it give --mode fine_tune --init-from, its directory, and another "
-                "--run-name."
+                " It was made with other values than are given now, which have no effect: "
+                f"{', '.join(found)}. To train on from it give --mode fine_tune --init-from "
+                f"{paths.root} and another --run-name."
             )
     return message
 
@@ -300,6 +303,8 @@ def run(context: RunContext) -> None:
     log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)
     for note in config.recorded.notes:
         log_event(_logger, logging.INFO, "config", note)
+    if context.resumes:
+        check_resolved(context.paths.config_resolved, config)
     check_modules(config)
     # Before code of the user's may change what it tells.
     start = describe_start(context.request.argv)
