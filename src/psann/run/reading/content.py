@@ -136,14 +136,15 @@ def number(value: float | None, form: str = ".4g") -> str:
 
 
 def wealth(value: float | None) -> str:
-    """Write what 1.00 became.
+    """Write what 1.00 became, with its digits also where next to nothing is left.
 
     Examples
     --------
-    >>> wealth(14.321), wealth(4.1e8)
-    ('14.32', '4.10e+08')
+    >>> wealth(14.321), wealth(4.1e8), wealth(3.25e-13), wealth(0.0)
+    ('14.32', '4.10e+08', '3.25e-13', '0.00')
     """
-    return number(value, ",.2f" if value is None or value < 1e6 else ".2e")
+    is_usual = value is None or value == 0 or 5e-3 <= value < 1e6
+    return number(value, ",.2f" if is_usual else ".2e")
 
 
 def clock(seconds: float | None) -> str:
