@@ -124,15 +124,23 @@ def printable_block(text: str) -> str:
     return "\n".join(lead + [printable(line) for line in cut.split("\n")]).rstrip()
 
 
+# From here on a number of so many digits says less than its size.
+_HUGE = 1e9
+
+
 def number(value: float | None, form: str = ".4g") -> str:
-    """Write a number, or a dash where there is none.
+    """Write a number, or a dash where there is none; a huge one by its size, not by its digits.
 
     Examples
     --------
-    >>> number(0.1234567), number(None), number(-0.05, "+.1%")
-    ('0.1235', '–', '-5.0%')
+    >>> number(0.1234567), number(None), number(-0.05, "+.1%"), number(1.5e92, ".2%")
+    ('0.1235', '–', '-5.0%', '1.50e+92')
     """
-    return NOTHING if value is None else format(value, form)
+    if value is None:
+        return NOTHING
+    if abs(value) < _HUGE or form[-1] not in "f%":
+        return format(value, form)
+    return format(value, "+.2e" if form.startswith("+") else ".2e")
 
 
 def wealth(value: float | None) -> str:
