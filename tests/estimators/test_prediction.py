@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 
 from planted import fit_hisso, planted, quick
@@ -68,6 +69,24 @@ def test_rows_that_are_plain_numbers_already_are_not_validated_again(
     for other in (X[:, :2], X[:0], X[0]):
         with pytest.raises(AssertionError, match="validated"):
             model.predict(other)
+
+
+@pytest.mark.parametrize("transform", ["softmax", "softmax_cash", "tanh", "long_short"])
+def test_weights_are_finite_and_in_range_or_there_are_none(transform: str) -> None:
+    model = quick()
+    prices = np.exp(np.cumsum(np.full((len(X), 2), 0.01), axis=0))
+    model.fit(X, prices=prices, hisso={"window": 4, "primary_transform": transform})
+    for scale in (1.0, 1e6, 1e30):  # far beyond anything seen in training
+        actions = model.predict_actions(X * scale)
+        assert np.isfinite(actions).all() and (np.abs(actions) <= 1).all()
+        if transform != "tanh":
+            assert (np.abs(actions).sum(axis=1) <= 1 + 1e-12).all()
+        if transform.startswith("softmax"):
+            assert (actions >= 0).all()
+    with torch.no_grad():
+        model.network_.head.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"outputs are not finite for \d+ of \d+ rows, the first"):
+        model.predict_actions(X)
 
 
 def test_rows_without_the_names_of_fit_are_told_of() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import StandardScaler
 
 from psann._npz import Array
 from psann.datasets import make_smoke_market
@@ -114,3 +116,98 @@ def test_what_cannot_be_tested_is_said_in_one_line() -> None:
 def test_few_rows_say_nothing(n_rows: int) -> None:
     data = {key: array[:n_rows] for key, array in market().items()}
     assert [doubt for doubt in find_doubts(data) if "X_train" in doubt] == []
+
+
+def spoilt(key: str, change: Any) -> dict[str, Array]:
+    data = market()
+    return {**data, key: change(data[key].copy())}
+
+
+def stale(prices: Array) -> Array:
+    prices[100:120, 1] = prices[100, 1]
+    return prices
+
+
+def split(prices: Array) -> Array:
+    prices[150:, 1] /= 3.0
+    return prices
+
+
+def without_column(data: dict[str, Array], key: str, column: int) -> dict[str, Array]:
+    kind = key.partition("_")[0]
+    return {k: np.delete(a, column, 1) if k.startswith(f"{kind}_") else a for k, a in data.items()}
+
+
+def put_in(rows: Array, column: int, factor: float) -> Array:
+    rows[:, column] = rows[:, column] * factor
+    return rows
+
+
+def next_moves() -> Array:
+    return np.vstack([np.diff(np.log(market()["prices_train"]), axis=0), np.zeros((1, 3))])
+
+
+# The word of the message, the data that it is of, and what it says to do.
+CURES: dict[str, tuple[dict[str, Array], Any]] = {
+    "growth factors": (
+        spoilt("prices_train", lambda p: p / np.vstack([p[:1], p[:-1]])),
+        lambda d: {**d, "prices_train": np.cumprod(d["prices_train"], axis=0)},
+    ),
+    "shuffled": (
+        spoilt("prices_train", lambda p: 50 * p[np.random.default_rng(0).permutation(len(p))]),
+        lambda d: {**d, "prices_train": market()["prices_train"]},
+    ),
+    "never moves": (
+        spoilt("prices_train", lambda p: np.hstack([p, np.ones((len(p), 1))])),
+        lambda d: {**d, "prices_train": d["prices_train"][:, :-1]},
+    ),
+    "are those of asset": (
+        spoilt("prices_train", lambda p: np.hstack([p, 7 * p[:, :1]])),
+        lambda d: {**d, "prices_train": d["prices_train"][:, :-1]},
+    ),
+    "stands still": (
+        spoilt("prices_train", stale),
+        lambda d: {
+            k: np.delete(a, np.s_[100:120], 0) if "_train" in k else a for k, a in d.items()
+        },
+    ),
+    "a split that was not adjusted": (
+        spoilt("prices_train", split),
+        lambda d: {
+            **d,
+            "prices_train": np.vstack(
+                [d["prices_train"][:150] / [1, 3, 1], d["prices_train"][150:]]
+            ),
+        },
+    ),
+    "never changes": (
+        spoilt("X_train", lambda X: put_in(X, 0, 0.0)),
+        lambda d: without_column(d, "X_train", 0),
+    ),
+    "it will drown them": (
+        spoilt("X_train", lambda X: put_in(X, 0, 1e6)),
+        lambda d: {**d, "X_train": StandardScaler().fit_transform(d["X_train"])},
+    ),
+    "overlap": (
+        spoilt("X_val", lambda X: np.vstack([market()["X_train"][-5:], X[5:]])),
+        lambda d: {k: a[5:] if k.endswith("_val") else a for k, a in d.items()},
+    ),
+    "Nothing is there": (
+        spoilt("time_train", lambda t: np.where(np.arange(len(t)) < 40, t - 200, t)),
+        lambda d: {k: a[40:] if k.endswith("_train") else a for k, a in d.items()},
+    ),
+    "the very next move": (
+        spoilt("X_train", lambda X: np.hstack([X, next_moves()])),
+        lambda d: (
+            {**d, "X_train": np.hstack([d["X_train"][1:, :-3], d["X_train"][:-1, -3:]])}
+            | {k: d[k][1:] for k in ("prices_train", "y_train", "time_train")}
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("word", CURES)
+def test_what_a_doubt_says_to_do_ends_it(word: str) -> None:
+    data, cure = CURES[word]
+    assert any(word in doubt for doubt in find_doubts(data))
+    assert [doubt for doubt in find_doubts(cure(data)) if word in doubt] == []

@@ -63,6 +63,7 @@ def minutes() -> np.ndarray:
     {
         "weekdays": WEEKDAYS,
         "without a week, as after 2001-09-11": np.delete(WEEKDAYS, np.s_[300:305]),
+        "a holiday of twelve days": np.delete(WEEKDAYS[:200], np.s_[102:110]),
         "months": np.arange("1990-01", "2020-01", dtype="datetime64[M]"),
         "five minutes": minutes(),
         "row numbers": np.arange(500.0),

@@ -32,8 +32,8 @@ from psann.estimators._fit_utils import (
 from psann.estimators._idle_parameters import idle_options, idle_parameters
 from psann.estimators._interruption import OnInterrupt, train_or_keep, transaction
 from psann.estimators._options import read_options
-from psann.estimators._prediction import PredictionMixin
 from psann.estimators._saving import EstimatorFileMixin
+from psann.estimators._scoring import ScoringMixin
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.nn.network import Network
 from psann.nn.state import initial_states
@@ -48,7 +48,7 @@ from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import fit_supervised
 
 
-class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  # type: ignore[misc]
+class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type: ignore[misc]
     """Base of the estimators: a subclass lists its parameters and builds its network.
 
     Notes

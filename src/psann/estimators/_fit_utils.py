@@ -18,7 +18,7 @@ from torch import Tensor
 
 from psann._mapped import is_mapped
 from psann.estimators._arrays import Floats, checked_matrices
-from psann.estimators._scaling import fitted_scaler, scale_rows, writable_float32
+from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -130,7 +130,7 @@ def _prepare(
 ) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
     if y is not None:
-        y = y if target_scaler is None else target_scaler.transform(y)
+        y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
         X=scale_rows(_folded(split["X"], n_scaled), scaler).reshape(split["X"].shape),
         X_raw=split["X"],

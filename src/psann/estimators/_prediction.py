@@ -18,6 +18,7 @@ from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
+from psann.estimators._scaling import transformed
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
@@ -132,7 +133,18 @@ class PredictionMixin(ParametrisedEstimator):
                 network(*(torch.from_numpy(a[part].astype(np.float64)).to(device) for a in inputs))
                 for part in row_passes(len(rows.X), row_bytes=8 * network.width, device=device)
             ]
-            return torch.cat(parts).cpu()
+            return self._finite(torch.cat(parts).cpu())
+
+    def _finite(self, outputs: Tensor) -> Tensor:
+        """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
+        is_bad = ~outputs.isfinite().all(dim=1)
+        if bool(is_bad.any()):
+            raise ValueError(
+                f"the network's outputs are not finite for {int(is_bad.sum())} of {len(outputs)} "
+                f"rows, the first of them row {int(is_bad.int().argmax())}. Give rows within the "
+                "range of those in fit, or a scaler to fit."
+            )
+        return outputs
 
     @property
     def _n_scaled(self) -> int:
@@ -168,7 +180,9 @@ class PredictionMixin(ParametrisedEstimator):
     def _in_target_units(self, X: NDArray[Any], outputs: Tensor) -> NDArray[np.float64]:
         values: NDArray[np.float64] = outputs[:, : self._n_outputs_of(X)].numpy()
         if self.target_scaler_ is not None:
-            values = self.target_scaler_.inverse_transform(values)
+            scaler = self.target_scaler_
+            unscaled = transformed(values, scaler, who="target_scaler", inverse=True)
+            values = unscaled.astype(np.float64, copy=False)
         return values[:, 0] if self.y_ndim_ == 1 else values
 
     @pinned_numbers()
@@ -236,7 +250,8 @@ class PredictionMixin(ParametrisedEstimator):
         else:
             judged = self._given(outputs, rows, who="outputs")
             if self.target_scaler_ is not None:
-                judged = torch.from_numpy(self.target_scaler_.transform(judged.numpy()))
+                scaled = transformed(judged.numpy(), self.target_scaler_, who="target_scaler")
+                judged = torch.from_numpy(scaled)
         return float(self._loss()(judged, torch.from_numpy(rows.y).double()).mean())
 
     def _given(self, array: ArrayLike, rows: PreparedSplit, *, who: str) -> Tensor:

@@ -78,9 +78,7 @@ def test_a_plan_says_what_it_counts_in_the_singular_too(tmp_path: Path) -> None:
 
 def test_a_plan_says_what_an_epoch_must_beat_to_be_kept(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "hisso.min_significance=auto", "hisso.min_improvement=0.001")
-    assert (
-        "kept        what beats epoch 0 on validation by 0.001 and 2.24 standard errors\n" in plan
-    )
+    assert "kept        what beats epoch 0 on validation by 0.001 and 2.24 standard errors" in plan
     assert "kept  " not in plan_of(tmp_path)
 
 

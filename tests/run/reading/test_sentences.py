@@ -177,7 +177,7 @@ def test_doubts_of_the_data_stand_in_the_verdict_and_beside_it() -> None:
     assert verdict.endswith("better than 1/N beyond chance, if the data are right.")
     assert doubt == (
         "The data are in doubt, and the result with them. prices_train: odd. "
-        "(1 more doubts in events.csv.)"
+        "(1 more doubt in events.csv.)"
     )
 
 

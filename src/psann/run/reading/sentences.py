@@ -225,7 +225,8 @@ def _edge(record: Record) -> Iterator[str]:
 def _doubts(record: Record) -> Iterator[str]:
     doubts = record["doubts"] or []
     if doubts:
-        more = f" ({len(doubts) - 1} more doubts in events.csv.)" if len(doubts) > 1 else ""
+        n_more = counted(len(doubts) - 1, "more doubt")
+        more = f" ({n_more} in events.csv.)" if len(doubts) > 1 else ""
         yield f"The data are in doubt, and the result with them. {doubts[0]}{more}"
 
 

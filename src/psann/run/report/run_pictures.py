@@ -24,6 +24,7 @@ from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
 from psann.run.reading.content import Picture, clock, printable
 from psann.run.reading.reading import RunView
+from psann.run.reading.sentences import rows_judged
 from psann.run.reading.strategies import is_seed, strategy_name
 from psann.run.report.strategies import strategy_look
 
@@ -97,8 +98,8 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
         name="wealth",
         title="Wealth and drawdown",
         figure=wealth_figure(curves, x_label=x_label, points=points),
-        caption="What 1.00 becomes, net of costs, beside the baselines on the same rows. Below, "
-        "how far the policy and 1/N fall from their highest value. "
+        caption=f"{rows_judged(run.metrics)}. What 1.00 becomes, net of costs, beside baselines "
+        "on the same rows. Below, how far the policy and 1/N fall from their highest value. "
         "(*) chosen on these very rows: unattainable.",
     )
 
