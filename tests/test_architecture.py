@@ -61,7 +61,7 @@ READERS = {
     "csv.reader": {"run/directory/rows.py"},
     "csv.DictReader": set(),
     "json.loads": {
-        *("_strict_json.py", "_strict_yaml.py", "run/execution/resume.py"),
+        *("_strict_json.py", "_strict_yaml.py", "run/directory/resume_state.py"),
         *("run/execution/profile.py", "run/report/run_sections.py"),  # of our own making
     },
     "yaml.load": set(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,3 +81,14 @@ def test_work_imports_next_to_nothing_that_was_not_there_before(told: Any) -> No
     for step, names in told.items():
         assert {name.split(".")[0] for name in names} <= packages, step
         assert len(names - before) <= 5, (step, names - before)
+
+
+def test_a_run_with_resume_states_is_verified_without_torch(runs_of_before: Path) -> None:
+    told = modules_after(f"""
+import contextlib, io
+from psann.scripts.hisso_runs import main
+with contextlib.redirect_stdout(io.StringIO()) as out:
+    assert main(["verify", {str(runs_of_before / "stopped")!r}]) == 0, out.getvalue()
+tell("verified")
+""")
+    assert told["verified"] & {"torch", *SCIENCE} == set()

@@ -17,9 +17,10 @@ from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
+from psann.run.directory.resume_state import RunIdentity
 from psann.run.directory.storage import Storage
 from psann.run.execution.observer import RunObserver
-from psann.run.execution.resume import ResumePoint, RunIdentity, resume_bytes
+from psann.run.execution.resume import ResumePoint, resume_bytes
 from psann.run.execution.signals import StopRequest
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer

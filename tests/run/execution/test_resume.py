@@ -12,9 +12,9 @@ import pytest
 
 from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import (
-    RunIdentity,
     check_resumable,
     differences,
     read_resume_point,

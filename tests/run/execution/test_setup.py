@@ -15,7 +15,8 @@ from psann._npz import read_npz
 from psann.estimators.dense import PSANNRegressor
 from psann.run.config.load import load_run_config
 from psann.run.config.targets import check_targets
-from psann.run.execution.resume import RunIdentity, run_identity
+from psann.run.directory.resume_state import RunIdentity
+from psann.run.execution.resume import run_identity
 from psann.run.execution.setup import read_data, training_rows
 from trials import finished, metrics_of, rows_of, trial, write_config
 

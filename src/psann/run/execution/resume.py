@@ -8,40 +8,21 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from psann._device import device_name, resolve_device
 from psann._plain_files import read_plain
-from psann._tensor_file import decode, encode
+from psann._tensor_file import encode
 from psann.errors import ConfigError, DataError, FileFormatError
 from psann.run.config.changes import config_keys, problems_of_change
 from psann.run.config.model import RunConfig
 from psann.run.directory.files import MAX_FILE_BYTES
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.resume_state import RunIdentity, read_state
 from psann.training.state import SavedState
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunIdentity:
-    """What makes a run this run: to go on with it, all of this must be as it was."""
-
-    config: dict[str, str]
-    """Every key of the configuration, dotted, as JSON with secrets masked."""
-    data_sha256: str
-    init_from_sha256: str | None
-    environment: dict[str, Any]
-    """What a bit of the result may depend on besides; it may differ, at that price."""
-
-    @property
-    def epochs(self) -> int:
-        """Planned epochs."""
-        return int(self.config["training.epochs"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,34 +116,15 @@ def read_resume_point(paths: RunPaths) -> tuple[ResumePoint, str]:
 
 
 def resume_point(data: bytes, *, who: str) -> ResumePoint:
-    """What the file of a resume point says.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is damaged, or no resume state; `who` names it.
-    """
-    description, tensors = decode(data, who=who)
-    try:
-        facts = description["resume"]
-        every_value = json.loads(bytes(tensors.pop("values").tolist()))
-        return ResumePoint(
-            saved=tuple(
-                SavedState(values=values, tensors=_of_seed(k, tensors))
-                for k, values in enumerate(every_value)
-            ),
-            identity=RunIdentity(**facts["identity"]),
-            log_bytes=int(facts["log_bytes"]),
-            done=tuple(str(name) for name in facts["done"]),
-        )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FileFormatError(f"{who} is no resume state.") from error
-
-
-def _of_seed(k: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of the k-th seed, without its prefix."""
-    own = ((name.partition("."), tensor) for name, tensor in tensors.items())
-    return {name: tensor for (number, _, name), tensor in own if number == str(k)}
+    """What the file of a resume point says; raises as `read_state`, which reads it."""
+    state = read_state(data, who=who)
+    saved = (
+        SavedState(values=values, tensors={k: torch.from_numpy(a) for k, a in arrays.items()})
+        for values, arrays in zip(state.values, state.arrays, strict=True)
+    )
+    return ResumePoint(
+        saved=tuple(saved), identity=state.identity, log_bytes=state.log_bytes, done=state.done
+    )
 
 
 def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = None) -> None:

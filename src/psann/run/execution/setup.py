@@ -29,11 +29,11 @@ from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
+from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
 from psann.run.execution.figures import judging_cost
 from psann.run.execution.resume import (
     ResumePoint,
-    RunIdentity,
     check_resumable,
     differences,
     read_resume_point,

@@ -15,6 +15,7 @@ from psann.run.config.model import RunConfig
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import EventLog
+from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
 from psann.run.execution.figures import best_figures_of
@@ -22,7 +23,6 @@ from psann.run.execution.observer import RunObserver
 from psann.run.execution.profile import ProfileObserver
 from psann.run.execution.resume import (
     ResumePoint,
-    RunIdentity,
     resume_bytes,
 )
 from psann.run.execution.setup import hardware_facts, training_rows

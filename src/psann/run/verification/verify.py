@@ -250,9 +250,9 @@ class _Inspection:
         names = [name for name in self.files.sizes if _is_tensor_file(name)]
         if not names:
             return
-        # Only here: torch takes seconds, and most directories are refused before.
-        from psann._tensor_file import decode
-        from psann.run.execution.resume import resume_point
+        # Only here: most directories are refused before NumPy is needed.
+        from psann._tensor_file import decode_arrays
+        from psann.run.directory.resume_state import read_state
 
         states = {self.files.name(path) for path in self.paths.resume_states}
         for name in names:
@@ -261,9 +261,9 @@ class _Inspection:
                 continue
             try:
                 if name in states:
-                    self.log_lengths[name] = resume_point(data, who="it").log_bytes
+                    self.log_lengths[name] = read_state(data, who="it").log_bytes
                 else:
-                    decode(data, who="it")
+                    decode_arrays(data, who="it")
             except FileFormatError as problem:
                 self.error(name, str(problem).rstrip("."))
 
