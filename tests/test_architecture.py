@@ -62,7 +62,8 @@ READERS = {
     "csv.DictReader": set(),
     "json.loads": {
         *("_strict_json.py", "_strict_yaml.py", "run/directory/resume_state.py"),
-        *("run/execution/profile.py", "run/report/run_sections.py"),  # of our own making
+        # Of our own making.
+        *("run/execution/profile.py", "run/execution/resume.py", "run/report/run_sections.py"),
     },
     "yaml.load": set(),
     "zipfile.ZipFile": {"_npz.py"},
