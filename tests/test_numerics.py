@@ -120,7 +120,12 @@ def lent() -> list[Any]:
 
 @pytest.mark.parametrize("place", ["before", "reward"])
 @pytest.mark.parametrize(
-    "name", [*(name for name in meddling.MEDDLERS if name not in meddling.OF_NUMBERS), "everything"]
+    "name",
+    [
+        *(name for name in meddling.MEDDLERS if name not in meddling.OF_NUMBERS),
+        # Deterministic algorithms bring torch's compiler, some seconds of a core.
+        pytest.param("everything", marks=pytest.mark.slow),
+    ],
 )
 def test_fit_and_predict_depend_on_nothing_that_a_process_has_one_of_and_leave_it(
     name: str, place: str, plain: dict[str, list[bytes]]

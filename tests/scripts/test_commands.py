@@ -28,19 +28,26 @@ class Tee:
         self.text += text
 
 
+@pytest.fixture(scope="module")
+def folder_of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With `out/run`, its copy `twin`, and the configuration `trial.yaml`."""
+    folder = tmp_path_factory.mktemp("two")
+    shutil.copytree(finished(folder, "training.epochs=1").root, folder / "twin")
+    return folder
+
+
 @pytest.mark.parametrize("command", ["train", "check", "ls", "show", "compare", "help", "mistake"])
 def test_streams_that_have_nothing_but_write_do_from_the_start(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, folder_of_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths, twin = finished(tmp_path, "training.epochs=1"), tmp_path / "twin"
-    shutil.copytree(paths.root, twin)
-    config = ["--config", str(tmp_path / "trial.yaml"), "--output-dir", str(tmp_path)]
-    run, words, expected = {
+    run, twin = str(folder_of_two / "out" / "run"), str(folder_of_two / "twin")
+    config = ["--config", str(folder_of_two / "trial.yaml"), "--output-dir", str(tmp_path)]
+    do, words, expected = {
         "train": (log_run, [*config, "--run-name", "again"], "policy"),
         "check": (log_run, [*config, "--check"], "estimator   PSANNRegressor"),
-        "ls": (main, ["ls", str(tmp_path)], "completed"),
-        "show": (main, ["show", str(paths.root)], "policy"),
-        "compare": (main, ["compare", str(paths.root), str(twin)], "copies of one run"),
+        "ls": (main, ["ls", str(folder_of_two)], "completed"),
+        "show": (main, ["show", run], "policy"),
+        "compare": (main, ["compare", run, twin], "copies of one run"),
         "help": (main, ["ls", "--help"], "usage"),
         "mistake": (log_run, ["--confg", "x"], "usage"),
     }[command]
@@ -48,7 +55,7 @@ def test_streams_that_have_nothing_but_write_do_from_the_start(
     monkeypatch.setattr(sys, "stdout", both)
     monkeypatch.setattr(sys, "stderr", both)
     try:
-        code = run(words)
+        code = do(words)
     except SystemExit as left:
         code = left.code
     assert (code, expected in both.text) == (2 if command == "mistake" else 0, True), both.text
@@ -71,7 +78,7 @@ def test_a_directory_without_runs_is_listed_as_such(
     assert capsys.readouterr().out == "no runs\n"
 
 
-def test_a_run_that_is_unknown_is_a_finding(
+def test_a_runthat_is_unknown_is_a_finding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = argparse.Namespace(run=tmp_path, watch=False, every=2.0)

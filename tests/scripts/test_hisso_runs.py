@@ -398,7 +398,8 @@ def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> Non
 @pytest.mark.parametrize(
     "words",
     [
-        *(["report", "RUN", "-o", "OUT/page.html"], ["pack", "RUN", "-o", "OUT/run.tar.gz"]),
+        pytest.param(["report", "RUN", "-o", "OUT/page.html"], marks=pytest.mark.slow),
+        ["pack", "RUN", "-o", "OUT/run.tar.gz"],
         *(["export", "RUN", "--to", "csv", "-o", "OUT/tables"], ["seal", "RUN"], ["ls", "RUN"]),
     ],
     ids=lambda words: words[0],

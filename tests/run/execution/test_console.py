@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rich.progress  # noqa: F401 (here, and not in each of the children)
 
 from forked import Forked
 from psann._terminal import Terminal as Table

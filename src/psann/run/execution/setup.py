@@ -52,6 +52,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         With every problem of the arrays, or of what the configuration wants of them.
     """
     hisso = config.hisso
+    source = config.data.loader or os.path.basename(str(config.data.npz))
+    log_event(_logger, logging.INFO, "log", f"loading data: {source}")
     reward = resolve_reward(hisso.reward) if hisso.enabled else None
     warm_start = hisso.warm_start if hisso.enabled and config.mode != "evaluate" else None
     splits = load_splits(
