@@ -153,8 +153,9 @@ DAMAGES: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("metrics.json", record_with(per_seed=[{"seed": k} for k in range(190_000)])),
     ("metrics.json", record_with(status="x" * 15 * MIB)),
     ("config_resolved.yaml", lambda _: b"\n".join(b"k%d: 1" % k for k in range(9000))),
+    ("config_resolved.yaml", lambda _: b"mode: " + b"x" * (MIB - 6)),
 ]
-FEW = [DAMAGES[0], DAMAGES[9]]
+FEW = [DAMAGES[0], DAMAGES[-1]]
 
 
 @pytest.mark.parametrize("damages", [FEW, pytest.param(DAMAGES, marks=pytest.mark.slow)])
