@@ -23,7 +23,7 @@ from psann.datasets import load_french_12, load_olps, load_sp500_20
 from psann.plausibility.features import feature_findings, next_move_findings
 from psann.plausibility.finding import Finding
 from psann.plausibility.prices import price_findings
-from psann.plausibility.rows import overlap_findings
+from psann.plausibility.rows import gap_findings, overlap_findings
 
 sys.path.insert(0, str(HERE.parent / "tests"))  # the same noise as in the tests
 from noise import autoregressive, garch, independent
@@ -105,6 +105,32 @@ WRONG_PRICES: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+def weekdays(n: int) -> NDArray[np.datetime64]:
+    """Days from Monday to Friday."""
+    days = np.arange(2 * n + 7) + np.datetime64("2000-01-03")
+    return days[np.is_busday(days)][:n]
+
+
+def five_minutes(n: int) -> NDArray[np.datetime64]:
+    """78 bars on each weekday."""
+    clock = np.timedelta64(570, "m") + np.arange(78) * np.timedelta64(5, "m")
+    return (weekdays(n // 78 + 1).astype("datetime64[m]")[:, None] + clock).ravel()[:n]
+
+
+def months(n: int) -> NDArray[np.datetime64]:
+    """First days of months."""
+    return (np.datetime64("1900-01") + np.arange(n)).astype("datetime64[D]")
+
+
+TIMES = (weekdays, five_minutes, months)
+
+
+def without(times: NDArray[np.datetime64], n: int) -> NDArray[np.datetime64]:
+    """So many rows in the middle are missing."""
+    middle = len(times) // 2
+    return np.delete(times, np.s_[middle : middle + n])
+
+
 def names_of(findings: list[Finding]) -> dict[str, int]:
     """How many findings of each name there are."""
     return dict(Counter(finding.name for finding in findings))
@@ -123,7 +149,8 @@ def shipped() -> dict[str, dict[str, int]]:
                 *price_findings(prices),
                 *feature_findings(X),
                 *next_move_findings(X, prices),
-                *overlap_findings(splits),
+                *overlap_findings(splits, least=1),
+                *(gap for split in splits for gap in gap_findings(data[f"time_{split}"])),
             ]
         )
     return found
@@ -137,7 +164,8 @@ def drawn() -> dict[str, float]:
         thirds = dict(zip("abc", np.array_split(X, 3), strict=True))
         counts.update(names_of(price_findings(prices)).keys())
         counts.update(names_of(next_move_findings(X, prices)).keys())
-        counts.update(names_of(overlap_findings(thirds)).keys())
+        counts.update(names_of(overlap_findings(thirds, least=1)).keys())
+        counts.update(names_of(gap_findings(TIMES[number % 3](len(X)))).keys())
     return {name: count / N_DRAWN for name, count in sorted(counts.items())}
 
 
@@ -156,6 +184,12 @@ def main() -> None:
         "time_runs_backwards_found": float(
             np.mean([bool(next_move_findings(X[::-1], prices[::-1])) for X, prices in markets])
         ),
+        "gaps_found": {
+            f"{n} weekdays": float(
+                np.mean([bool(gap_findings(without(weekdays(len(X)), n))) for X, _ in markets])
+            )
+            for n in (5, 10, 20, 60)
+        },
         "prices_found": {
             name: float(
                 np.mean([name in names_of(price_findings(wrong(prices))) for _, prices in markets])
@@ -164,7 +198,7 @@ def main() -> None:
         },
     }
     print(f"time runs backwards: {report['time_runs_backwards_found']}")
-    for part in ("shipped", "drawn", "features_found", "prices_found"):
+    for part in ("shipped", "drawn", "features_found", "gaps_found", "prices_found"):
         for name, value in report[part].items():
             print(f"{part}: {name}: {value}")
     save("plausibility", report)

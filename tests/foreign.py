@@ -15,6 +15,14 @@ FORMULAS = [
     *("=1+1", "+1", "-1+2", "@SUM(A1)", "=cmd|' /C calc'!A0", '=HYPERLINK("http://x","y")'),
     *(" =1+1", "\t=1+1", "\r=1+1", "\n=1+1", "＝1+1", "＋1", "－1", "＠x", "--=1", '="a,b"'),
 ]
+# Texts that some reader takes for a number, a time, a flag, nothing, a delimiter or markup.
+LOOKALIKES = [
+    *("12:30", "1_000", "0b11", "0o17", "0x1f", "1e5", "12e4567", "007", "1,5", "1;5", "1|5"),
+    *("NA", "nan", "None", "null", "~", "true", "No", "y", "inf", ".inf", "2026-01-01", "1.0"),
+    *('"', '""', "'", '"a","b"', "a,b", "a\\tb", "\\", "a\\", "  a  ", "#a", "# a", "1. a"),
+    *("*a*", "_a_", "`a`", "[a](b)", "![a](b)", "<b>", "&amp;", "&lt;", "a | b", "$x$", "~~a~~"),
+    *("%", "{a: b}", "[a, b]", "...", "日本", "größe", "🙂", "a\u00a0b", "http://x/y?z=1"),
+]
 # Rich's markup, terminal escapes (7 and 8 bit, a title, a clear), HTML, quotes, a line end of
 # Unicode, text turned round, a formula, a form feed.
 HOSTILE = (

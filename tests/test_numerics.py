@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import locale
+import logging
+import multiprocessing
+import os
+import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from torch import Tensor
 
 import meddling
 import trials
+from faults import exit_code_of, in_child
 from psann import PSANNRegressor
 from psann._numerics import FOREIGN, pinned_numbers
 from psann._process import put_back
@@ -88,6 +97,52 @@ def test_fit_and_predict_depend_on_no_setting_and_leave_it(
         bits = bits_of(fitted(place, meddle if place in ("reward", "loss") else lambda: None))
         assert [setting.get() for setting in FOREIGN] == was
     assert bits == plain[place]
+
+
+def relied_on() -> list[Any]:
+    """What the next line of a caller relies on, seen by other means than psann's."""
+    os.umask(umask := os.umask(0))
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+    are_open = [Path(f"/proc/self/fd/{number}").exists() for number in range(3)]
+    filters = [each for each in warnings.filters if each[2] is Warning]
+    numbers = [torch.get_default_dtype(), torch.get_num_threads(), sklearn.get_config()]
+    return [umask, *map(signal.getsignal, signals), are_open, filters, *numbers, np.geterr()]
+
+
+def lent() -> list[Any]:
+    """What is a caller's own to arrange."""
+    root = logging.getLogger()
+    log = [root.level, root.handlers[:], logging.root.manager.disable, logging.getLevelName(10)]
+    streams = [sys.stdin, sys.stdout, sys.stderr]
+    places = [os.getcwd(), dict(os.environ), locale.setlocale(locale.LC_ALL)]
+    return [*log, *streams, *places, multiprocessing.get_start_method(allow_none=True)]
+
+
+@pytest.mark.parametrize("place", ["before", "reward"])
+@pytest.mark.parametrize(
+    "name", [*(name for name in meddling.MEDDLERS if name not in meddling.OF_NUMBERS), "everything"]
+)
+def test_fit_and_predict_depend_on_nothing_that_a_process_has_one_of_and_leave_it(
+    name: str, place: str, plain: dict[str, list[bytes]]
+) -> None:
+    """Of a reward's own changes only those are left that the next line may rely on."""
+    is_before = place == "before"
+    meddlers = iter([lambda: meddling.meddle(name)])
+
+    def once() -> None:
+        next(meddlers, lambda: None)()
+
+    def work() -> int:
+        warnings.resetwarnings()  # of the suite, in which each is an error
+        warnings.simplefilter("ignore")
+        if is_before:
+            once()
+        was = [*relied_on(), *(lent() if is_before else [])]
+        bits = bits_of(fitted(place, once))
+        is_left = [*relied_on(), *(lent() if is_before else [])] == was
+        return 2 * (bits != plain[place]) + (not is_left)
+
+    assert exit_code_of(in_child(work)) == 0
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
-import safetensors.torch
+import safetensors.numpy
 from numpy.typing import NDArray
-from torch import Tensor
 
 from psann._digest import new_digest
 from psann._strict_json import parse_strict
 from psann.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 4 * 2**30
@@ -91,7 +93,15 @@ def _digest(*pieces: bytes | memoryview) -> str:
 
 
 def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read and verify a file.
+    """Read and verify a file, as `decode_arrays` does, into tensors on the CPU."""
+    import torch
+
+    description, arrays = decode_arrays(data, who=who)
+    return description, {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def decode_arrays(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read and verify a file; torch, which takes seconds to import, is not needed.
 
     Parameters
     ----------
@@ -104,8 +114,8 @@ def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]
     -------
     description : dict
         As it was given to `encode`.
-    tensors : dict of str to torch.Tensor
-        On the CPU, all numbers finite.
+    arrays : dict of str to ndarray
+        All numbers finite.
 
     Raises
     ------
@@ -120,14 +130,14 @@ def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]
     if _header(whole, kinds) != data[:n_header_bytes]:
         raise FileFormatError(f"{who} is damaged: it is not laid out as psann writes it.")
     try:
-        tensors = safetensors.torch.load(data)
+        arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise FileFormatError(f"{who} is not a valid safetensors file: {error}.") from error
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
             raise FileFormatError(f"{who}: tensor {name} holds numbers that are not finite.")
     del description["format_version"]
-    return description, tensors
+    return description, arrays
 
 
 def _parts(data: bytes, who: str) -> tuple[dict[str, Any], Kinds, int]:

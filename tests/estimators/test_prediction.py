@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 
 from planted import fit_hisso, planted, quick
@@ -63,10 +64,29 @@ def test_rows_that_are_plain_numbers_already_are_not_validated_again(
 
     monkeypatch.setattr("psann.estimators._prediction.validate_data", refuse)
     np.testing.assert_array_equal(model.predict(X), expected)
-    model.predict(X.astype(np.float32))
-    for other in (X.tolist(), X.astype(">f8"), X.astype(int), X[:, :2], X[:0], X * np.nan, X[0]):
+    for same in (X.astype(np.float32), X.tolist(), X.astype(">f8"), X.astype(int)):
+        model.predict(same)
+    for other in (X[:, :2], X[:0], X[0]):
         with pytest.raises(AssertionError, match="validated"):
             model.predict(other)
+
+
+@pytest.mark.parametrize("transform", ["softmax", "softmax_cash", "tanh", "long_short"])
+def test_weights_are_finite_and_in_range_or_there_are_none(transform: str) -> None:
+    model = quick()
+    prices = np.exp(np.cumsum(np.full((len(X), 2), 0.01), axis=0))
+    model.fit(X, prices=prices, hisso={"window": 4, "primary_transform": transform})
+    for scale in (1.0, 1e6, 1e30):  # far beyond anything seen in training
+        actions = model.predict_actions(X * scale)
+        assert np.isfinite(actions).all() and (np.abs(actions) <= 1).all()
+        if transform != "tanh":
+            assert (np.abs(actions).sum(axis=1) <= 1 + 1e-12).all()
+        if transform.startswith("softmax"):
+            assert (actions >= 0).all()
+    with torch.no_grad():
+        model.network_.head.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"outputs are not finite for \d+ of \d+ rows, the first"):
+        model.predict_actions(X)
 
 
 def test_rows_without_the_names_of_fit_are_told_of() -> None:
@@ -143,7 +163,7 @@ def test_images_of_another_shape_are_refused() -> None:
         (X[:, :2], "must have the 1 columns of that in fit; got 2"),
         (X[:5, :1], "context must have the 120 rows of X; got 5"),
         (X[:, :1] * np.inf, "context must be finite"),
-        ([["a"]] * 120, "context must be numeric"),
+        ([["a"]] * 120, "context must hold numbers"),
     ],
 )
 def test_a_context_unlike_that_of_fit_is_refused(context: Any, message: str) -> None:

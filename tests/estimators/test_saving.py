@@ -18,7 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler
 
 import user_rewards
 from planted import Recorder, fit_hisso, planted, quick
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.errors import DeviceError, FileFormatError, ImportTargetError
 from psann.estimators._persistence import EstimatorDocument, document_bytes, read_document
 
@@ -49,6 +49,9 @@ CASES: dict[str, Callable[[], Any]] = {
         WaveResNetRegressor, w0_warmup_epochs=20, hidden_layers=3, progressive_depth_initial=1
     ),
     "wave, context": lambda: quick(WaveResNetRegressor).fit(X, Y, context=X[:, :1]),
+    "assetwise": lambda: fit_hisso(
+        quick(AssetwiseRegressor, scaler="minmax", layout="asset_major")
+    ),
     "hisso": lambda: fit_hisso(quick(), {"supervised": {"epochs": 1}}, y=X),
     "hisso, own reward": lambda: fit_hisso(quick(), {"reward": user_rewards.mean_first}),
     "hisso, cash": lambda: fit_hisso(quick(), {"primary_transform": "softmax_cash"}),

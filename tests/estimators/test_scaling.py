@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import PowerTransformer
+from sklearn.preprocessing import FunctionTransformer, PowerTransformer
 from sklearn.utils.validation import check_is_fitted
 
+from psann import PSANNRegressor
 from psann.estimators._scaling import fitted_scaler, scale_rows, writable_float32
 
 X = np.random.default_rng(0).normal(3.0, 2.0, size=(20, 4))
@@ -44,3 +46,41 @@ def test_rows_are_copied_only_where_torch_could_not_have_them() -> None:
         made = writable_float32(other)
         assert made.flags.writeable and made.flags.c_contiguous and made.dtype == np.float32
         assert_array_equal(made, rows)
+
+
+def logarithm() -> FunctionTransformer:
+    return FunctionTransformer(np.log, np.exp, check_inverse=False)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:divide by zero encountered in log:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning")
+def test_what_a_scaler_makes_is_checked_where_it_is_made_and_the_scaler_is_named() -> None:
+    X, y = np.linspace(1, 2, 40).reshape(20, 2), np.linspace(1, 2, 20)
+    said = r"FunctionTransformer.transform must give finite numbers that float32 can hold; got 1 "
+    bad = X.copy()
+    bad[3, 1] = -1.0
+    how = {"hidden_units": 2, "epochs": 1, "random_state": 0}
+    for params in ({"scaler": logarithm()}, {"target_scaler": logarithm()}):
+        (who,) = params
+        model = PSANNRegressor(**how, **params)
+        with pytest.raises(ValueError, match=f"^{who}: {said}.*row 3.*another scaler"):
+            model.fit(bad if who == "scaler" else X, np.where(np.arange(20) == 3, 0, y))
+        PSANNRegressor(**how, **{who: "standard"}).fit(bad, y)  # the cure
+    model = PSANNRegressor(**how, scaler=logarithm()).fit(X, y)
+    with pytest.raises(
+        ValueError,
+        match=f"^scaler: {said}of 40 that are none, first at row 3, col",
+    ):
+        model.predict(bad)
+    model = PSANNRegressor(**how, target_scaler=logarithm()).fit(X, y)
+    with torch.no_grad():
+        model.network_.head.bias += 1000.0
+    with pytest.raises(ValueError, match=r"^target_scaler: FunctionTransformer.inverse_transform"):
+        model.predict(X)
+
+
+def test_a_scaler_that_drops_rows_is_named() -> None:
+    dropping = FunctionTransformer(lambda rows: rows[1:])
+    with pytest.raises(ValueError, match=r"scaler: FunctionTransformer.* must give 20 rows"):
+        PSANNRegressor(epochs=1, scaler=dropping).fit(np.ones((20, 2)), np.arange(20.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -265,6 +266,21 @@ def test_what_is_done_is_said(tmp_path: Path) -> None:
     hours = read_prices(_metatrader(tmp_path)[0])
     assert any("time zone of the stamps is unknown" in note for note in hours.notes)
     assert hours.dates[1] - hours.dates[0] == np.timedelta64(1, "h")
+
+
+def test_a_tilde_is_a_home_and_what_nothing_has_filled_in_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wide(tmp_path / "mine.csv", prices(60, 2))
+    assert read_prices("~/mine.csv").sha256 == read_prices(tmp_path / "mine.csv").sha256
+    for path, message in (
+        ("", "prices must be a path; got an empty one"),
+        ("$DATA/a.csv", "prices must be a path with every variable filled in"),
+        ("~nobody-here/a.csv", "nobody is called 'nobody-here' here"),
+    ):
+        with pytest.raises(DataError, match=re.escape(message)):
+            read_prices(path)
 
 
 def test_a_file_is_known_by_the_digest_of_its_bytes(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,43 @@ from made_tables import wide
 from psann.scripts import commands
 from psann.scripts.hisso_log_run import main as log_run
 from psann.scripts.hisso_runs import main
+from trials import finished
+
+
+class Tee:
+    """A stream as many a script has one: `write`, and nothing else."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+
+@pytest.mark.parametrize("command", ["train", "check", "ls", "show", "compare", "help", "mistake"])
+def test_streams_that_have_nothing_but_write_do_from_the_start(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, twin = finished(tmp_path, "training.epochs=1"), tmp_path / "twin"
+    shutil.copytree(paths.root, twin)
+    config = ["--config", str(tmp_path / "trial.yaml"), "--output-dir", str(tmp_path)]
+    run, words, expected = {
+        "train": (log_run, [*config, "--run-name", "again"], "policy"),
+        "check": (log_run, [*config, "--check"], "estimator   PSANNRegressor"),
+        "ls": (main, ["ls", str(tmp_path)], "completed"),
+        "show": (main, ["show", str(paths.root)], "policy"),
+        "compare": (main, ["compare", str(paths.root), str(twin)], "copies of one run"),
+        "help": (main, ["ls", "--help"], "usage"),
+        "mistake": (log_run, ["--confg", "x"], "usage"),
+    }[command]
+    both = Tee()
+    monkeypatch.setattr(sys, "stdout", both)
+    monkeypatch.setattr(sys, "stderr", both)
+    try:
+        code = run(words)
+    except SystemExit as left:
+        code = left.code
+    assert (code, expected in both.text) == (2 if command == "mistake" else 0, True), both.text
 
 
 def test_messages_neither_draw_nor_leak(capsys: pytest.CaptureFixture[str]) -> None:

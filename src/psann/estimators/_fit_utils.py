@@ -18,7 +18,7 @@ from torch import Tensor
 
 from psann._mapped import is_mapped
 from psann.estimators._arrays import Floats, checked_matrices
-from psann.estimators._scaling import fitted_scaler, scale_rows, writable_float32
+from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -32,6 +32,7 @@ from psann.hisso.reward_context import (
 from psann.hisso.rewards import Reward
 from psann.hisso.trainer import HISSOTask, train_hisso
 from psann.hisso.transforms import TRANSFORMS
+from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
@@ -79,6 +80,7 @@ def prepare_inputs_and_scaler(
     scaler: Any = None,
     target_scaler: Any = None,
     fitted: bool = False,
+    n_scaled: int | None = None,
 ) -> PreparedInputs:
     """Check that the arrays fit together, fit the scalers on the training rows, scale.
 
@@ -91,6 +93,9 @@ def prepare_inputs_and_scaler(
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
         The scalers are fitted already: use them as they are (fine-tuning).
+    n_scaled : int, optional
+        Columns of X that the scaler knows, where fewer than there are: every so many columns are
+        scaled alike.
 
     Returns
     -------
@@ -104,22 +109,30 @@ def prepare_inputs_and_scaler(
     """
     train, validation = checked_matrices(train, validation)
     if not fitted:
-        scaler = fitted_scaler(scaler, train["X"])
+        scaler = fitted_scaler(scaler, _folded(train["X"], n_scaled))
         target_scaler = fitted_scaler(target_scaler, train.get("y"))
     return PreparedInputs(
-        train=_prepare(train, scaler, target_scaler),
-        validation=None if validation is None else _prepare(validation, scaler, target_scaler),
+        train=_prepare(train, scaler, target_scaler, n_scaled),
+        validation=(
+            None if validation is None else _prepare(validation, scaler, target_scaler, n_scaled)
+        ),
         scaler=scaler,
         target_scaler=target_scaler,
     )
 
 
-def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> PreparedSplit:
+def _folded(X: Floats, n_columns: int | None) -> Floats:
+    return X if n_columns is None else X.reshape(-1, n_columns)
+
+
+def _prepare(
+    split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
+) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
     if y is not None:
-        y = y if target_scaler is None else target_scaler.transform(y)
+        y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
-        X=scale_rows(split["X"], scaler),
+        X=scale_rows(_folded(split["X"], n_scaled), scaler).reshape(split["X"].shape),
         X_raw=split["X"],
         y=None if y is None else writable_float32(y),
         prices=None if prices is None else prices.astype(np.float64),
@@ -347,8 +360,16 @@ def planned_work(
     )
 
 
-def network_outputs(n_actions: int, hisso: HISSOOptions | None) -> int:
-    """Outputs of the network: the actions, and what the transform needs besides."""
-    if hisso is None or not hisso.enabled:
-        return n_actions
-    return n_actions + TRANSFORMS[hisso.primary_transform].extra_outputs
+def network_shape(
+    n_in: int, n_actions: int, hisso: HISSOOptions | None, *, n_context: int = 0
+) -> NetworkShape:
+    """The network for so many actions: outputs for these, and what the transform needs besides."""
+    name = "identity" if hisso is None or not hisso.enabled else hisso.primary_transform
+    transform = TRANSFORMS[name]
+    return NetworkShape(
+        n_in=n_in,
+        n_out=n_actions + transform.extra_outputs,
+        n_context=n_context,
+        n_extra=transform.extra_outputs,
+        ignores_shift=transform.ignores_shift,
+    )

@@ -12,11 +12,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from psann._device import thread_count
+from psann._inputs import numbers
 from psann._numerics import pinned_numbers
-from psann.estimators._arrays import flatten_rows
+from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
+from psann.estimators._scaling import transformed
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
@@ -40,6 +42,7 @@ class PredictionMixin(ParametrisedEstimator):
     y_ndim_: int
     n_outputs_: int
     n_context_: int
+    asset_names_: tuple[str, ...] | None
     scaler_: Any
     target_scaler_: Any
     threads_: int
@@ -47,14 +50,17 @@ class PredictionMixin(ParametrisedEstimator):
     evaluation_options_: EvaluationOptions
 
     def _checked_split(
-        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool
+        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
     ) -> dict[str, Any]:
-        """Validated X and y of a split in scikit-learn's manner, with the rest as given."""
+        """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
+        known = None if reset else self.asset_names_
+        split, names = converted_split(split, prefix=prefix, assets=known)
+        if reset:
+            self.asset_names_ = names
         X, y = split["X"], split.get("y")
         if not (reset or requires_y) and y is None and self._needs_no_validation(X):
             return {**split}
-        rank = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-        shape = None
+        rank, shape = np.ndim(X), None
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
             X = flatten_rows(X, self.data_format)
@@ -95,13 +101,14 @@ class PredictionMixin(ParametrisedEstimator):
     ) -> PreparedSplit:
         """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
-        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=requires_y)
+        given = {"X": X, "y": y, "prices": prices, "context": context}
         prepared = prepare_inputs_and_scaler(
-            {**split, "prices": prices, "context": context},
+            self._checked_split(given, reset=False, requires_y=requires_y),
             None,
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
             fitted=True,
+            n_scaled=self._n_scaled,
         )
         rows = prepared.train
         if prepared.n_context != self.n_context_:
@@ -109,11 +116,11 @@ class PredictionMixin(ParametrisedEstimator):
                 f"context must have the {self.n_context_} columns of that in fit; got "
                 f"{prepared.n_context}."
             )
+        n_outputs = self._n_outputs_of(rows.X)
         for name, array in (("y", rows.y), ("prices", rows.prices)):
-            if array is not None and array.shape[1] != self.n_outputs_:
+            if array is not None and array.shape[1] != n_outputs:
                 raise ValueError(
-                    f"{name} must have {self.n_outputs_} columns, one per output; got "
-                    f"{array.shape[1]}."
+                    f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
                 )
         return rows
 
@@ -126,7 +133,27 @@ class PredictionMixin(ParametrisedEstimator):
                 network(*(torch.from_numpy(a[part].astype(np.float64)).to(device) for a in inputs))
                 for part in row_passes(len(rows.X), row_bytes=8 * network.width, device=device)
             ]
-            return torch.cat(parts).cpu()
+            return self._finite(torch.cat(parts).cpu())
+
+    def _finite(self, outputs: Tensor) -> Tensor:
+        """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
+        is_bad = ~outputs.isfinite().all(dim=1)
+        if bool(is_bad.any()):
+            raise ValueError(
+                f"the network's outputs are not finite for {int(is_bad.sum())} of {len(outputs)} "
+                f"rows, the first of them row {int(is_bad.int().argmax())}. Give rows within the "
+                "range of those in fit, or a scaler to fit."
+            )
+        return outputs
+
+    @property
+    def _n_scaled(self) -> int:
+        """Columns that the scaler of X knows."""
+        return self.n_features_in_
+
+    def _n_outputs_of(self, X: NDArray[Any]) -> int:
+        """Outputs for such rows, M."""
+        return self.n_outputs_
 
     @property
     def _device(self) -> torch.device:
@@ -147,12 +174,15 @@ class PredictionMixin(ParametrisedEstimator):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._in_target_units(self._outputs(self._prepared(X, context=context)))
+        rows = self._prepared(X, context=context)
+        return self._in_target_units(rows.X, self._outputs(rows))
 
-    def _in_target_units(self, outputs: Tensor) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = outputs[:, : self.n_outputs_].numpy()
+    def _in_target_units(self, X: NDArray[Any], outputs: Tensor) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = outputs[:, : self._n_outputs_of(X)].numpy()
         if self.target_scaler_ is not None:
-            values = self.target_scaler_.inverse_transform(values)
+            scaler = self.target_scaler_
+            unscaled = transformed(values, scaler, who="target_scaler", inverse=True)
+            values = unscaled.astype(np.float64, copy=False)
         return values[:, 0] if self.y_ndim_ == 1 else values
 
     @pinned_numbers()
@@ -216,20 +246,22 @@ class PredictionMixin(ParametrisedEstimator):
         """
         rows = self._prepared(X, y=y, context=context, requires_y=True)
         if outputs is None:
-            judged = self._outputs(rows)[:, : self.n_outputs_]
+            judged = self._outputs(rows)[:, : self._n_outputs_of(rows.X)]
         else:
             judged = self._given(outputs, rows, who="outputs")
             if self.target_scaler_ is not None:
-                judged = torch.from_numpy(self.target_scaler_.transform(judged.numpy()))
+                scaled = transformed(judged.numpy(), self.target_scaler_, who="target_scaler")
+                judged = torch.from_numpy(scaled)
         return float(self._loss()(judged, torch.from_numpy(rows.y).double()).mean())
 
     def _given(self, array: ArrayLike, rows: PreparedSplit, *, who: str) -> Tensor:
         """Outputs or actions that a caller gave, as a matrix ``(N, M)``."""
-        given = np.asarray(array, dtype=np.float64)
+        given = numbers(array, who).astype(np.float64)
         matrix = given[:, None] if given.ndim == 1 else given
-        if matrix.shape != (len(rows.X), self.n_outputs_) or not np.isfinite(matrix).all():
+        wanted = (len(rows.X), self._n_outputs_of(rows.X))
+        if matrix.shape != wanted or not np.isfinite(matrix).all():
             raise ValueError(
-                f"{who} must be finite and have shape {(len(rows.X), self.n_outputs_)}, a row for "
+                f"{who} must be finite and have shape {wanted}, a row for "
                 f"each of X; got shape {given.shape}."
             )
         return torch.from_numpy(matrix)
@@ -349,5 +381,5 @@ class PredictionMixin(ParametrisedEstimator):
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        check_context_width(judged, self.n_outputs_)
+        check_context_width(judged, self._n_outputs_of(rows.X))
         return reward, torch.from_numpy(judged)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from psann._mapped import is_mapped, row_blocks, scratch_array
+from psann._inputs import numbers, place_text
+from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
+from psann.errors import DataError
 from psann.estimators._arrays import Floats
 
 SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
@@ -32,18 +34,50 @@ def fitted_scaler(scaler: Any, array: Floats | None) -> Any:
 def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
     """Scaled rows in float32; those of a file stay in it, or go to a scratch file."""
     if not is_mapped(X):
-        return writable_float32(X if scaler is None else scaler.transform(X))
+        return writable_float32(X if scaler is None else transformed(X, scaler, who="scaler"))
     is_usable = X.dtype == np.float32 and X.flags.c_contiguous and X.flags.aligned
     if scaler is None and is_usable:
         return X
     scaled: NDArray[np.float32] | None = None
     for block in row_blocks(X):
-        rows = X[block] if scaler is None else scaler.transform(X[block])
+        rows = X[block] if scaler is None else transformed(X[block], scaler, who="scaler")
         if scaled is None:
             scaled = scratch_array((len(X), rows.shape[1]), np.float32)
         scaled[block] = rows
     assert scaled is not None
     return scaled
+
+
+def transformed(array: Floats, scaler: Any, *, who: str, inverse: bool = False) -> Floats:
+    """What a scaler makes of finite numbers, which must be finite numbers too.
+
+    Parameters
+    ----------
+    who : str
+        ``scaler`` or ``target_scaler``, for messages.
+    inverse : bool
+        Take scaled numbers back.
+
+    Raises
+    ------
+    DataError
+        If it gives NaN, infinity, or a number beyond float32, or another number of rows.
+    """
+    step = "inverse_transform" if inverse else "transform"
+    result = numbers(getattr(scaler, step)(array), f"{who} {type(scaler).__name__}")
+    called = f"{who}: {type(scaler).__name__}.{step}"
+    if result.ndim != 2 or len(result) != len(array):
+        raise DataError(f"{called} must give {len(array)} rows; got shape {result.shape}.")
+    n_bad, first = count_where(result, lambda rows: ~(np.abs(rows) <= np.finfo(np.float32).max))
+    if n_bad:
+        given = array[first] if result.shape == array.shape else array[first[0]]
+        raise DataError(
+            f"{called} must give finite numbers that float32 can hold; got {n_bad} of "
+            f"{result.size} that are none, first at {place_text(first)}: {result[first]:g} of "
+            f"{given}. Its own steps must be defined there: give rows within its range, or "
+            "another scaler."
+        )
+    return result
 
 
 def writable_float32(array: Floats) -> NDArray[np.float32]:

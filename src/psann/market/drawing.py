@@ -114,5 +114,5 @@ def _draw_bars(axes: object, table: PriceTable) -> None:
 def _show_as_they_are(texts: Sequence[Text], names: Sequence[str]) -> None:
     """Show names that are no formulas, whatever signs they hold."""
     for text, name in zip(texts, names, strict=True):
-        text.set_parse_math(False)  # type: ignore[no-untyped-call]
-        text.set_text(name)  # type: ignore[no-untyped-call]
+        text.set_parse_math(False)
+        text.set_text(name)

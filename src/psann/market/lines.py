@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from psann._paths import given_path
 from psann.errors import DataError
 from psann.market.findings import listed, paste
 
@@ -25,6 +26,20 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+def given_file(name: str, path: str | Path) -> Path:
+    """The path of an option, with `~` as a home.
+
+    Raises
+    ------
+    DataError
+        If it is empty, or holds what nothing has filled in.
+    """
+    try:
+        return given_path(str(path))
+    except ValueError as error:
+        raise DataError(f"{name} {error}.") from None
 
 
 def files_of(paths: list[Path]) -> list[Path]:

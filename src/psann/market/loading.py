@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError, did_you_mean
-from psann.market.dates import show
 from psann.market.findings import Findings, listed
 from psann.market.membership import align
 from psann.market.panel import Panel
@@ -55,7 +55,7 @@ def load_prices(
     Returns
     -------
     dict of str to ndarray
-        `X_* y_* prices_* time_*` and `asset_names`, as of `splits`.
+        `X_* y_* prices_* time_*`, `asset_names` and `feature_names`, as of `splits`.
 
     Raises
     ------
@@ -85,10 +85,9 @@ def load_prices(
     _refuse_holes(panel)
     data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
     for name in ("train", "val", "test"):
-        first, last = (np.datetime64(int(d), "D") for d in data[f"time_{name}"][[0, -1]])
+        first, last = (show(moment) for moment in data[f"time_{name}"][[0, -1]])
         _log.info("%s: %d rows, %s to %s", name, len(data[f"time_{name}"]), first, last)
-    # Nothing in a run reads the names of features yet; an array that is not read is warned of.
-    return {key: array for key, array in data.items() if key != "feature_names"}
+    return data
 
 
 def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:

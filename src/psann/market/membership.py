@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError, counted, did_you_mean
 from psann.market.columns import plain
-from psann.market.dates import show
 from psann.market.findings import Findings, listed
-from psann.market.lines import files_of, lines_of
+from psann.market.lines import files_of, given_file, lines_of
 from psann.market.panel import Panel, PriceTable
 
 Floats = NDArray[np.float64]
@@ -223,7 +223,7 @@ def _universe(
     if universe is None:
         return np.ones(shape, dtype=bool)
     if isinstance(universe, str | Path):
-        universe = _spans_in(Path(universe))
+        universe = _spans_in(given_file("universe", universe))
     if isinstance(universe, Mapping) and "top" in universe:
         return _largest(table, universe, kept, findings)
     if isinstance(universe, Mapping) and universe:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError
-from psann.market.dates import show
 from psann.market.features import compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
@@ -50,8 +50,8 @@ def splits(
     Returns
     -------
     dict of str to ndarray
-        For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, days
-        since 1970-01-01; `asset_names (M,)` and `feature_names (columns,)`. Where the panel has
+        For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, dates;
+        `asset_names (M,)` and `feature_names (columns,)`. Where the panel has
         holes also `active_*`, `halted_*` and `ended_* (n, M)`, bool, as in `Panel`; `y` of those
         who are no members is 0.
 
@@ -64,8 +64,7 @@ def splits(
     made = compute(panel, features, train=slice(0, first_val - gap))
     starts = (made.history, first_val, first_test)
     _check_lengths(panel, starts, gap)
-    days = panel.dates.astype("datetime64[us]").astype(np.int64) / 86_400e6
-    data = assemble(made.values, panel.prices, days, starts, gap=gap)
+    data = assemble(made.values, panel.prices, panel.dates, starts, gap=gap)
     data |= {"asset_names": np.array(panel.assets), "feature_names": np.array(made.names)}
     if panel.has_holes:
         for name, rows in spans(len(panel.dates), starts, gap).items():
@@ -86,8 +85,8 @@ def spans(n_rows: int, starts: tuple[int, int, int], gap: int = 0) -> dict[str, 
 
 
 def assemble(
-    X: Floats, prices: Floats, time: Floats, starts: tuple[int, int, int], *, gap: int = 0
-) -> dict[str, Floats]:
+    X: Floats, prices: Floats, time: NDArray[Any], starts: tuple[int, int, int], *, gap: int = 0
+) -> Data:
     """Cut rows into splits and add the returns earned inside each.
 
     Parameters
@@ -105,7 +104,7 @@ def assemble(
     dict of str to ndarray
         `X_*`, `y_*`, `prices_*`, `time_*`.
     """
-    data: dict[str, Floats] = {}
+    data: Data = {}
     for name, rows in spans(len(prices), starts, gap).items():
         held = prices[rows]
         y = np.zeros_like(held)

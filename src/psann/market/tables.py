@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError, counted, did_you_mean
 from psann.market.arrangement import arrange
 from psann.market.cells import read_text
 from psann.market.checks import note_oddities, to_prices
 from psann.market.columns import name_columns
 from psann.market.date_columns import Dated, read_dates
-from psann.market.dates import Dates, show
+from psann.market.dates import Dates
 from psann.market.findings import Findings, listed
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.layout import WIDE, Layout, ask_of_fields, find_layout
-from psann.market.lines import digest_of, files_of, is_arrow, lines_of, stem_of
+from psann.market.lines import digest_of, files_of, given_file, is_arrow, lines_of, stem_of
 from psann.market.numerals import Reading
 from psann.market.options import Format, ReadOptions, check_options
 from psann.market.panel import PriceTable
@@ -139,7 +140,7 @@ def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple
             "prices must be a path, a list of paths, or a frame of pandas or polars; got "
             f"{type(source).__name__}. Give the file's name."
         )
-    files = files_of([Path(path).expanduser() for path in given])
+    files = files_of([given_file("prices", path) for path in given])
     parts = []
     for file in files:
         name = str(file) if len({f.name for f in files}) < len(files) else file.name

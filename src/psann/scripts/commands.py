@@ -243,7 +243,9 @@ def prices(options: argparse.Namespace) -> int:
 
 def tell(text: str, *, file: TextIO | None = None) -> None:
     """Print a line or more; a file name may hold anything, and shall neither leak nor draw."""
+    from psann._terminal import flush
     from psann._text import escape_controls, mask_secrets
 
     for line in mask_secrets(text).split("\n"):  # a private key has many lines
-        print(escape_controls(line), file=file, flush=True)
+        print(escape_controls(line), file=file)
+    flush(sys.stdout if file is None else file)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 exit codes:
-  0 finished   1 failed   2 bad command line or existing run   3 diverged
+  0 finished   1 failed   2 bad command line or existing run   3 diverged   4 ruined
   75 locked by a live process   130 interrupted   143 preempted (see --preempt-exit-code)
 
 docs: docs/config.md has every key of a configuration, docs/artefacts.md every file of a run
@@ -271,6 +271,8 @@ def written_whole(prog: str, write: Callable[[], int]) -> int:
 
     A reader that has closed its end of a pipe, as head does, has all that it wants: 0.
     """
+    from psann._terminal import flush
+
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # Python unbuffered (PYTHONUNBUFFERED, as many images have it) takes a write that the
         # system did in part for done.
@@ -282,7 +284,7 @@ def written_whole(prog: str, write: Callable[[], int]) -> int:
         code = write()
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed")
-        sys.stdout.flush()
+        flush(sys.stdout)
         return code
     except BrokenPipeError:
         code = 0

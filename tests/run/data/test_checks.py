@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +14,13 @@ from bad_data import (
     KINDS,
     NEEDS,
     ROWS,
+    changed,
+    everywhere,
     good_data,
     inf,
     loaded,
     nan,
+    put,
     replaced,
     shortened,
     without,
@@ -55,7 +59,7 @@ BAD_FOR_NEEDS = {
     "warm-start targets with NaN": (
         replaced(labels=np.full((30, 2), nan)),
         needs(y_key="labels"),
-        "labels (training) must be finite; got 60 NaN",
+        "labels (training) must be finite; got 60 missing (NaN)",
     ),
     "warm-start targets of other width": (
         replaced(labels=np.ones((30, 3))),
@@ -214,3 +218,92 @@ def test_the_checks_change_nothing():
     find_oddities(data, NEEDS)
     fresh = good_data()
     assert all(np.array_equal(data[key], fresh[key]) for key in fresh)
+
+
+def sorted_rows(data):
+    order = np.unique(data["time_train"], return_index=True)[1]
+    return {k: a[order] if k.endswith("_train") else a for k, a in data.items()}
+
+
+YEARS = {"time_train": -20, "time_val": 10, "time_test": 20}
+# What a message says to do, done to the very data that it is of.
+CURES = {
+    "missing values: drop those rows": (
+        changed("X_train", put((5, 2), nan)),
+        lambda d: {k: np.delete(a, 5, 0) if k.endswith("_train") else a for k, a in d.items()},
+    ),
+    "missing values: fill them": (
+        changed("prices_test", put((3, 1), nan)),
+        lambda d: d | {"prices_test": np.where(np.isnan(d["prices_test"]), 100, d["prices_test"])},
+    ),
+    "too large: rescale the column": (
+        changed("X_train", put((3, 1), 1e39)),
+        lambda d: d | {"X_train": d["X_train"] * [1, 1e-30, 1, 1]},
+    ),
+    "a vector: X.reshape(-1, 1)": (
+        everywhere("X", np.ones),
+        lambda d: {k: a.reshape(-1, 1) if k[0] == "X" else a for k, a in d.items()},
+    ),
+    "few rows: give more": (
+        shortened("train", 8),
+        lambda d: d | {k: a for k, a in good_data().items() if k.endswith("_train")},
+    ),
+    "other rows: cut both at the same rows": (
+        replaced(time_test=np.arange(40.0, 53.0)),
+        lambda d: d | {"time_test": d["time_test"][: len(d["X_test"])]},
+    ),
+    "other columns: the same in every split": (
+        replaced(X_val=np.ones((10, 3))),
+        lambda d: {k: a[:, :3] if k.startswith("X_") else a for k, a in d.items()},
+    ),
+    "prices at or below 0: no returns": (
+        changed("prices_train", put((2, 0), -0.5)),
+        lambda d: d | {"prices_train": np.abs(d["prices_train"])},
+    ),
+    "out of order: sort and drop duplicates": (changed("time_train", put(5, 4.0)), sorted_rows),
+    "overlapping: cut so that they follow each other": (
+        replaced(time_val=np.arange(25.0, 35.0)),
+        lambda d: {k: a[5:] if k.endswith("_val") else a for k, a in d.items()},
+    ),
+    "texts: .astype(float)": (
+        replaced(X_train=np.full((30, 4), "1.5")),
+        lambda d: d | {"X_train": d["X_train"].astype(float)},
+    ),
+    "dates as features: days": (
+        everywhere("X", lambda n: np.arange(4 * n).reshape(n, 4).astype("datetime64[D]")),
+        lambda d: {
+            k: np.asarray(a, dtype="datetime64[D]").astype(float) if k.startswith("X_") else a
+            for k, a in d.items()
+        },
+    ),
+    "dates in one split only: the same in every split": (
+        replaced(time_train=np.arange(30).astype("datetime64[D]")),
+        lambda d: {
+            k: a.astype(float).astype("datetime64[D]") if k.startswith("time_") else a
+            for k, a in d.items()
+        },
+    ),
+    "times that are no dates: pandas.to_datetime": (
+        everywhere("time", lambda n: [f"{1 + k:02d}/01/{2000 + n}" for k in range(n)]),
+        lambda d: {
+            k: pd.to_datetime(a, dayfirst=True) + pd.DateOffset(years=YEARS[k]) if k in YEARS else a
+            for k, a in d.items()
+        },
+    ),
+    "an array without rows of its own: add X, or leave it out": (
+        replaced(X_test=None),
+        lambda d: {k: a for k, a in d.items() if not k.endswith("_test")},
+    ),
+    "None: leave it out": (
+        lambda: good_data() | {"y_val": None},
+        lambda d: {k: a for k, a in d.items() if a is not None},
+    ),
+}
+
+
+@pytest.mark.parametrize("make_and_cure", CURES.values(), ids=CURES.keys())
+def test_what_a_message_says_to_do_makes_data_of_what_it_told_of(make_and_cure):
+    make, cure = make_and_cure
+    with pytest.raises(DataError):
+        loaded(make())
+    loaded(cure(make()))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 import meddling
 import trials
@@ -63,11 +64,45 @@ def test_a_run_is_the_same_to_the_bit_whatever_foreign_code_changes(
     plain = undisturbed[place]
     assert rows_but_for_told(paths)[1:] == rows_but_for_told(plain)[1:]
     assert bit_differences(plain, paths) == []
-    assert [finding for finding in verify_run(paths.root).findings if finding.is_error] == []
+    assert verify_run(paths.root).findings == ()
     assert {oct(path.stat().st_mode & 0o777) for path in paths.root.glob("*.json")} == {"0o644"}
     told = [row["message"] for row in rows_of(paths) if "put back" in row["message"]]
     assert bool(told) == (name not in UNTOLD)
     assert len(set(told)) == len(told)
+
+
+def test_code_that_closes_descriptors_of_others_ends_the_run_and_spoils_no_other_file(
+    tmp_path: Path,
+) -> None:
+    """As code that makes itself a daemon does; what it opens then has the numbers of our files."""
+    write_config(tmp_path)
+    told, tell = os.pipe()
+
+    def work() -> int:
+        def close_all(rewards: Tensor) -> Tensor:
+            held = os.dup2(tell, 1000)
+            os.closerange(3, 500)
+            for number in range(40):
+                os.open(tmp_path / f"theirs-{number}", os.O_RDWR | os.O_CREAT)
+            assert held == 1000
+            trials.TROUBLE.plan(0)
+            return rewards
+
+        trials.TROUBLE.plan(3, close_all)
+        outcome = trials.trial(tmp_path, "training.checkpoint_every_s=1e-6", trials.TROUBLED)
+        os.write(1000, str(outcome.message).encode())
+        return outcome.exit_code
+
+    child = in_child(work)
+    os.close(tell)
+    message = os.read(told, 10_000).decode()
+    os.close(told)
+    assert exit_code_of(child) == 1
+    assert "code that the run called has closed descriptors that it did not open" in message
+    theirs = list(tmp_path.glob("theirs-*"))
+    assert len(theirs) == 40
+    assert {path.stat().st_size for path in theirs} == {0}
+    assert verify_run(tmp_path / "out" / "run").errors == ()
 
 
 @pytest.mark.parametrize("place", PLACES)

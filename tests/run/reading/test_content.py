@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from made_runs import HOSTILE
-from psann.run.reading.content import Section, printable, printable_block, setting
+from psann.run.reading.content import Section, number, printable, printable_block, setting
 
 
 def test_any_character_becomes_printable() -> None:
@@ -44,3 +44,11 @@ def test_settings_are_written_as_in_the_file(value: object, written: str) -> Non
 def test_section_of_nothing_is_empty() -> None:
     assert Section(title="x").is_empty
     assert not Section(title="x", warnings=("y",)).is_empty
+
+
+@pytest.mark.parametrize("form", [".2%", "+.4f", ",.2f", ".4g", "+.3f"])
+@pytest.mark.parametrize("value", [1.5e92, -1.5e92, 1e9, 1e300])
+def test_a_number_of_many_digits_is_written_by_its_size(form: str, value: float) -> None:
+    text = number(value, form)
+    assert len(text) <= 10
+    assert float(text) == pytest.approx(value, rel=1e-2)

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from foreign import DRAWING, change, hostile, of_another_version
+from foreign import DRAWING, LOOKALIKES, change, hostile, of_another_version
 from psann.errors import UsageError
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.export import VALUE_COLUMNS, export
@@ -75,6 +75,20 @@ def test_csv_holds_every_epoch_value_to_the_bit(
     text = Path(made[0]).read_bytes().decode().replace("\r\n", "")
     assert not [part for part in DRAWING if part in text]
     assert not [cell for row in rows for cell in row.values() if cell.startswith("=")]
+
+
+def test_every_text_comes_back_from_csv_and_parquet_as_it_was(
+    whole: RunPaths, tmp_path: Path
+) -> None:
+    view = read_run(whole.root)
+    named = [(text, view) for text in LOOKALIKES]
+    export(named, to="csv", output=str(tmp_path))
+    export(named, to="parquet", output=str(tmp_path))
+    with (tmp_path / "runs.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["run"] for row in csv.DictReader(file)] == LOOKALIKES
+    as_text = pd.read_csv(tmp_path / "runs.csv", dtype=str, keep_default_na=False)
+    assert list(as_text["run"]) == LOOKALIKES
+    assert list(pd.read_parquet(tmp_path / "runs.parquet")["run"]) == LOOKALIKES
 
 
 def test_parquet_holds_every_epoch_value_with_its_type(

@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from foreign import DRAWING, HOSTILE_NAME, change, hostile, of_another_version
+from foreign import DRAWING, HOSTILE_NAME, LOOKALIKES, change, hostile, of_another_version
 from made_runs import made_run
+from psann._strict_yaml import read_config_file
 from psann._terminal import Terminal
 from psann.errors import UsageError
+from psann.run.config.dump import to_yaml
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import Listing, list_runs, show_table, to_csv_text, to_json_text
 from psann.run.reading.reading import read_runs
@@ -125,6 +128,24 @@ def test_csv_reads_back_to_the_same_bits(folder: Path) -> None:
     assert float(rows[0]["portfolio_metrics.sharpe"]) == metrics["portfolio_metrics"]["sharpe"]
     assert rows[1]["portfolio_metrics.sharpe"] == rows[2]["val_reward_mean"] == ""
     assert text.count("\r\n") == 4
+
+
+def test_every_text_comes_back_from_json_and_csv_as_it_was(folder: Path, tmp_path: Path) -> None:
+    copy = RunPaths(tmp_path / "runs" / "12e4567")
+    shutil.copytree(folder / "a", copy.root)
+    keys = {f"k{number}": text for number, text in enumerate(LOOKALIKES)}
+    config = read_config_file(copy.config_resolved).values
+    copy.config_resolved.write_text(to_yaml({**config, "data": {"kwargs": keys}}))
+    change(copy, error="0b11", phase="12:30")
+    listing = list_runs(read_runs(tmp_path / "runs"), where="config.data.kwargs.k0 != 1")
+    (row,) = csv.DictReader(io.StringIO(to_csv_text(listing), newline=""))
+    as_text = pd.read_csv(io.StringIO(to_csv_text(listing)), dtype=str, keep_default_na=False)
+    for name, text in keys.items():
+        assert row[f"config.data.kwargs.{name}"] == text
+        assert as_text[f"config.data.kwargs.{name}"][0] == text
+    assert (row["run"], row["error"], row["phase"]) == ("12e4567", "0b11", "12:30")
+    (entry,) = json.loads(to_json_text(listing))
+    assert (entry["run"], entry["metrics"]["error"]) == ("12e4567", "0b11")
 
 
 def test_hostile_run_is_listed_harmless_in_every_form(folder: Path, tmp_path: Path) -> None:

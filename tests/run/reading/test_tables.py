@@ -110,3 +110,10 @@ def test_files_are_listed_with_their_digests(tmp_path: Path) -> None:
     table = files_table(read_run(made_run(tmp_path / "run", artefacts=artefacts)))
     assert table is not None
     assert table.rows == (("events.csv", "3", "a" * 64),)
+
+
+def test_a_wealth_near_total_loss_keeps_its_digits(tmp_path: Path) -> None:
+    lost = {"final_wealth": 3.25e-13, "cum_return": -1.0}
+    table = result_table(read_run(made_run(tmp_path / "run", portfolio_metrics=lost)))
+    assert table is not None
+    assert table.rows[0][1] == "3.25e-13"

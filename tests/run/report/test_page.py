@@ -10,7 +10,9 @@ from pathlib import Path
 
 import html5lib
 import pytest
+from markdown_it import MarkdownIt
 
+from foreign import LOOKALIKES
 from made_runs import HOSTILE, made_run
 from psann.errors import PsannError, UsageError
 from psann.run.reading.archive import pack, unpack
@@ -125,6 +127,18 @@ def test_markdown_is_the_same_every_time(plain: Path, tmp_path: Path) -> None:
     before = [path.read_bytes() for path in first]
     second = write_report([read_run(plain)], tmp_path / "report.md", format="markdown")
     assert [path.read_bytes() for path in second] == before
+
+
+@pytest.mark.parametrize("text", [*LOOKALIKES, "- a", "+ a", "---"])
+def test_every_text_comes_back_from_a_table_of_markdown_as_it_was(text: str) -> None:
+    cell = markdown_text(text)
+    table = f"| {cell} | b |\n|---|---|\n| {cell} | {cell} |\n"
+    cells = [each for each in MarkdownIt().enable("table").parse(table) if each.type == "inline"]
+    assert len(cells) == 4
+    for place in (0, 2, 3):
+        parts = cells[place].children or []
+        assert {part.type for part in parts} <= {"text", "text_special"}
+        assert "".join(part.content for part in parts) == text.strip(" ")
 
 
 @pytest.mark.parametrize(

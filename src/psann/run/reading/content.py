@@ -124,26 +124,35 @@ def printable_block(text: str) -> str:
     return "\n".join(lead + [printable(line) for line in cut.split("\n")]).rstrip()
 
 
+# From here on a number of so many digits says less than its size.
+_HUGE = 1e9
+
+
 def number(value: float | None, form: str = ".4g") -> str:
-    """Write a number, or a dash where there is none.
+    """Write a number, or a dash where there is none; a huge one by its size, not by its digits.
 
     Examples
     --------
-    >>> number(0.1234567), number(None), number(-0.05, "+.1%")
-    ('0.1235', '–', '-5.0%')
+    >>> number(0.1234567), number(None), number(-0.05, "+.1%"), number(1.5e92, ".2%")
+    ('0.1235', '–', '-5.0%', '1.50e+92')
     """
-    return NOTHING if value is None else format(value, form)
+    if value is None:
+        return NOTHING
+    if abs(value) < _HUGE or form[-1] not in "f%":
+        return format(value, form)
+    return format(value, "+.2e" if form.startswith("+") else ".2e")
 
 
 def wealth(value: float | None) -> str:
-    """Write what 1.00 became.
+    """Write what 1.00 became, with its digits also where next to nothing is left.
 
     Examples
     --------
-    >>> wealth(14.321), wealth(4.1e8)
-    ('14.32', '4.10e+08')
+    >>> wealth(14.321), wealth(4.1e8), wealth(3.25e-13), wealth(0.0)
+    ('14.32', '4.10e+08', '3.25e-13', '0.00')
     """
-    return number(value, ",.2f" if value is None or value < 1e6 else ".2e")
+    is_usual = value is None or value == 0 or 5e-3 <= value < 1e6
+    return number(value, ",.2f" if is_usual else ".2e")
 
 
 def clock(seconds: float | None) -> str:

@@ -51,11 +51,11 @@ class Quantity:
 _PORTFOLIO = (
     Quantity(
         f"{_POLICY}.{_GROWTH}",
-        Shown("test log growth", "per year", "higher", "+.4f", head="growth/year", rank=10),
+        Shown("log growth", "per year", "higher", "+.4f", head="growth/year", rank=10),
     ),
     Quantity(
         "excess_growth",
-        Shown("test log growth over 1/N", "per year", "higher", "+.4f", head="over 1/N", rank=11),
+        Shown("log growth over 1/N", "per year", "higher", "+.4f", head="over 1/N", rank=11),
     ),
     Quantity(
         "excess_growth_delay_1",

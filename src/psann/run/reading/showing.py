@@ -19,7 +19,7 @@ from psann.run.reading.content import Table
 from psann.run.reading.growing_log import GrowingLog
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.rendering import draw
-from psann.run.reading.sentences import result_sentences
+from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import (
     config_table,
     key_figures_table,
@@ -28,7 +28,7 @@ from psann.run.reading.tables import (
 )
 
 _LAST_LINES = 30
-BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged"})
+BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged", "ruined"})
 """Statuses that a script should not go on from."""
 
 
@@ -37,7 +37,10 @@ def show_run(run: RunView, terminal: Terminal) -> None:
     terminal.lines(status_lines(run))
     if run.status not in ("running", UNKNOWN):
         terminal.lines(result_sentences(cast(Record, {**run.metrics, "status": run.status})))
-    _show_tables([key_figures_table(run), result_table(run)], terminal)
+    _show_tables([key_figures_table(run)], terminal)
+    if (result := result_table(run)) is not None:
+        terminal.lines(["", rows_judged(run.metrics)])
+        _show_tables([result], terminal)
     _show_curve(run, terminal)
     origin = origin_tables(run)[-1:]
     _show_tables([config_table(run), *origin], terminal)

@@ -66,7 +66,13 @@ def result_table(run: RunView) -> Table | None:
 def _result_cells(run: RunView, field: str) -> Iterator[str]:
     for _, name, form in _RESULT_COLUMNS:
         value = run.figure(f"{field}.{name}")
-        yield number(value, form) if form else wealth(None if value is None else 1 + value)
+        yield number(value, form) if form else wealth(_final_wealth(run, field, value))
+
+
+def _final_wealth(run: RunView, field: str, cum_return: float | None) -> float | None:
+    """The wealth itself, which has its digits also near total loss; earlier runs lack it."""
+    told = run.figure(f"{field}.final_wealth")
+    return told if told is not None or cum_return is None else 1 + cum_return
 
 
 def _spread_cells(run: RunView) -> Iterator[str]:

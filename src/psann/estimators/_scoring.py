@@ -1,0 +1,91 @@
+"""What `GridSearchCV`, `cross_val_score` and `Pipeline` choose by."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from psann.estimators._prediction import PredictionMixin
+from psann.hisso.options import HISSOOptions
+from psann.hisso.rewards import resolve_reward
+
+_ROUTING = (
+    "In GridSearchCV, cross_val_score and Pipeline: sklearn.set_config(enable_metadata_routing="
+    "True), estimator.set_fit_request(prices=True, hisso=True).set_score_request(prices=True), and "
+    "prices beside X."
+)
+
+
+class ScoringMixin(PredictionMixin):
+    """The score of an estimator: its reward over a policy, R2 over targets."""
+
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        prices: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+    ) -> float:
+        """Reward of the policy over the rows as one episode; of an estimator of targets, R2.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows like those of `fit`, of a policy in time order.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+            Targets; a policy needs them for the reward ``negative_mse`` only.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of rows; none for a policy, whose rows are one episode.
+        prices : array-like of shape (n_samples, n_outputs), optional
+            What a policy earns; for scikit-learn's tools by metadata routing.
+        context : array-like of shape (n_samples, n_context), optional
+            Needed where `fit` had one.
+
+        Returns
+        -------
+        float
+            Higher is better; `evaluate_reward`, per step, of a policy.
+
+        Raises
+        ------
+        ValueError
+            If what the score needs is missing, or something is given that plays no part in it.
+        """
+        check_is_fitted(self, "network_")
+        options: HISSOOptions | None = self.hisso_options_
+        if options is None or not options.enabled:
+            return self._determination(X, y, sample_weight, prices=prices, context=context)
+        if sample_weight is not None:
+            raise ValueError(
+                "score of a policy is the reward of one episode and takes no sample_weight. Leave "
+                "it out."
+            )
+        if resolve_reward(options.reward).needs_targets:
+            if y is None:
+                raise ValueError("score by the reward negative_mse needs y. Give score(X, y).")
+        elif prices is None and options.context_extractor is None:
+            raise ValueError(
+                "score of a policy is its reward, which needs prices: score(X, prices=prices). "
+                + _ROUTING
+            )
+        return self.evaluate_reward(X, prices, y=y, context=context)
+
+    def _determination(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        *,
+        prices: ArrayLike | None,
+        context: ArrayLike | None,
+    ) -> float:
+        """R2 of the outputs over targets."""
+        if y is None or prices is not None:
+            raise ValueError(
+                "score of an estimator that was trained on targets is R2 and needs y: score(X, y). "
+                "Prices are scored by a policy, trained with hisso= in fit."
+            )
+        return float(r2_score(y, self.predict(X, context=context), sample_weight=sample_weight))
