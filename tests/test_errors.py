@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,12 @@ def test_an_interruption_knows_what_it_owes() -> None:
 def test_the_nearest_word_is_found_if_it_is_near(word: str, guess: str | None) -> None:
     assert nearest(word, WORDS) == guess
     assert did_you_mean(word, WORDS) == (f" Did you mean {guess!r}?" if guess else "")
+
+
+def test_a_long_text_is_compared_with_no_word() -> None:
+    begun = time.process_time()
+    assert nearest("x" * 10**6, ["window", "reward"]) is None  # letter by letter: 10 s
+    assert time.process_time() - begun < 1.0
 
 
 def test_of_two_near_words_the_one_with_the_same_first_letter_wins() -> None:

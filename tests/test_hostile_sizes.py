@@ -153,8 +153,9 @@ DAMAGES: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("metrics.json", record_with(per_seed=[{"seed": k} for k in range(190_000)])),
     ("metrics.json", record_with(status="x" * 15 * MIB)),
     ("config_resolved.yaml", lambda _: b"\n".join(b"k%d: 1" % k for k in range(9000))),
+    ("config_resolved.yaml", lambda _: b"mode: " + b"x" * (MIB - 6)),
 ]
-FEW = [DAMAGES[0], DAMAGES[9]]
+FEW = [DAMAGES[0], DAMAGES[-1]]
 
 
 @pytest.mark.parametrize("damages", [FEW, pytest.param(DAMAGES, marks=pytest.mark.slow)])
@@ -184,6 +185,8 @@ TABLES: dict[str, Callable[[], bytes]] = {
     "cells.csv": lambda: NAMES + b"," * MIB,
     "quotes.csv": lambda: NAMES + b'"' * (MIB - 1) + b"\n2020-01-01,1,1\n",
     "columns.csv": lambda: b"Date" + b",A" * 100_000 + b"\n2020-01-01" + b",1" * 100_000,
+    "digits.csv": lambda: b"Date,A\n2020-01-01," + b"9" * (MIB - 20) + b"x\n",
+    "blanks.csv": lambda: b"Date,A\n1/1/1" + b" " * (MIB - 20) + b"x,1\n",
     "comments.csv": lambda: NAMES + b"# x\n" * MIB,
     "nul.csv": lambda: NAMES + b"\0" * (4 * MIB),
     "line.csv.gz": lambda: gzip.compress(b"x" * (256 * MIB), 1),

@@ -128,10 +128,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     >>> nearest("windw", ["window", "reward"])
     'window'
     """
+    most = max(1, len(word) // 3)
     ranked = sorted(
-        (_edits(word.lower(), other.lower()), word[:1] != other[:1], other) for other in set(known)
+        (_edits(word.lower(), other.lower()), word[:1] != other[:1], other)
+        for other in set(known)
+        if abs(len(word) - len(other)) <= most  # so many letters are missing; a word may be a text
     )
-    if not ranked or ranked[0][0] > max(1, len(word) // 3):
+    if not ranked or ranked[0][0] > most:
         return None
     return ranked[0][2]
 

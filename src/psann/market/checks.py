@@ -156,6 +156,7 @@ def _ask_of_ruin(
     )
 
 
+@np.errstate(all="ignore")  # numbers may be as large as a file says
 def _ask_of_relatives(values: Floats, assets: Sequence[str], findings: Findings) -> None:
     """Relatives lie around 1 and forget where they were; prices near 1 do not."""
     if len(values) < 20:
@@ -265,6 +266,7 @@ def _note_presence(dates: Dates, assets: Sequence[str], prices: Floats, findings
             findings.say(f"{what}: {listed(names)}.")
 
 
+@np.errstate(all="ignore")  # numbers may be as large as a file says
 def _note_splits(
     dates: Dates,
     assets: Sequence[str],

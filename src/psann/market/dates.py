@@ -35,6 +35,7 @@ _STAMP = re.compile(
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
 )
 _MAYBE = re.compile(r"(?=.*[-/., ])(.*\d){3}")
+_MAX_LETTERS = 100  # of a longer one the search would take for ever
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
 _INTEGER_FORMATS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}
 _UNITS = {10: "s", 13: "ms", 16: "us"}
@@ -73,7 +74,10 @@ def possible_readings(cells: Sequence[str]) -> list[DateReading]:
         format fits most of the cells.
     """
     distinct = list(dict.fromkeys(cells))
-    parts = {cell: _MAYBE.match(cell) and _STAMP.fullmatch(cell) for cell in distinct}
+    parts = {
+        cell: _MAYBE.match(cell) and _STAMP.fullmatch(cell) if len(cell) <= _MAX_LETTERS else None
+        for cell in distinct
+    }
     days = {match["day"].strip() for match in parts.values() if match}
     best: list[DateReading] = []
     fewest = len(cells) // 2

@@ -23,7 +23,7 @@ _SIGNS = "$€£¥"
 _NUMERAL = re.compile(
     rf"[+\-−]?[{_SIGNS}]?\s?(\d[\d.,'’ \u00a0\u202f]*|[.,]\d+)([eE][+-]?\d+)?\s?[%{_SIGNS}]?"
 )
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?[1-9]\d?\d?(\.\d{3})+", re.ASCII)
 _SEPARATORS = (",", ".", "'", "’", " ", "\u00a0", "\u202f")
 

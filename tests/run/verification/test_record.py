@@ -52,6 +52,7 @@ def test_every_record_that_is_written_is_accepted() -> None:
         ({"status": ["running"]}, "status must be str"),
         ({"status": "completed"}, "finished_utc must be null exactly while"),
         ({"finished_utc": "2025"}, "finished_utc must be null exactly while"),
+        ({"cautions": [""] * 10_001}, "cautions must have at most 10,000 items; it has 10,001"),
         ({"error": "Traceback"}, "error must be given exactly for a run that failed"),
     ],
 )

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psann._text import clean, csv_cell, safe_cell
+from psann._text import clean, csv_cell, mask_secrets, safe_cell
 from psann.errors import UsageError
 from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
 from psann.run.directory.fields import OVER
@@ -120,7 +120,7 @@ def _tables(
     )
     for rows in tables:
         names = list(dict.fromkeys(name for row in rows for name in row))
-        yield names or ["run"], rows
+        yield names or ["run"], [mask_secrets(row) for row in rows]
 
 
 def _column(values: list[Any]) -> list[Any]:

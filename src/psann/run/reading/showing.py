@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from psann._terminal import Terminal
-from psann._text import clock_text
+from psann._text import clock_text, mask_secrets
 from psann.run.directory.columns import MONITOR_COLUMNS
 from psann.run.directory.fields import Record
 from psann.run.directory.liveness import DEAD, STALE, UNKNOWN
@@ -64,7 +64,7 @@ def to_json_text(run: RunView) -> str:
         "config": run.config,
         "starts": run.starts,
     }
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return json.dumps(mask_secrets(content), indent=2, allow_nan=False) + "\n"
 
 
 def status_lines(run: RunView) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psann._text import mask_secrets
 from psann.errors import PsannError, UsageError
 from psann.run.reading.reading import RunView
 
@@ -120,7 +121,7 @@ def markdown_text(text: str) -> str:
     >>> print(markdown_text("a|b <script>"))
     a\|b \<script\>
     """
-    return _MARKUP.sub(r"\\\g<0>", text)
+    return _MARKUP.sub(r"\\\g<0>", mask_secrets(text))
 
 
 def _environment(*, is_html: bool) -> Environment:
@@ -129,6 +130,7 @@ def _environment(*, is_html: bool) -> Environment:
     return Environment(
         loader=PackageLoader("psann.run", "report"),
         autoescape=is_html,
+        finalize=lambda value: mask_secrets(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
