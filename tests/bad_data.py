@@ -318,5 +318,5 @@ def load(*, case):
 
 def loaded(data, needs=NEEDS):
     """The splits of a data set, as the loader of a run gave it."""
-    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
+    source = SimpleNamespace(npz=None, loader="mine.load", arguments={})
     return load_splits(source, load_function=lambda: data, requirements=needs)

@@ -20,6 +20,7 @@ FLOORS: list[list[str]] = [
         "_strict_json",
         "_tree",
         "_strict_yaml",
+        "_yaml_text",
         "_mapped",
         "_text",
         "_digest",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError, did_you_mean
+from psann.market.cutting import describe_spans, splits
 from psann.market.dates import show
 from psann.market.findings import Findings, listed
 from psann.market.membership import align
 from psann.market.panel import Panel
-from psann.market.splits import splits
+from psann.market.starter import describe
 from psann.market.tables import read_prices
-
-_log = logging.getLogger(__name__)
 
 _ROWS_WORTH_IT = 60  # fewer rows without a hole are not offered
 
@@ -36,13 +34,12 @@ def load_prices(
 ) -> dict[str, NDArray[Any]]:
     """Make the arrays of a run from a table of prices.
 
-    In a config: `data: {loader: psann.market.load_prices, kwargs: {prices: prices.csv, split:
-    {val: 2018-01-02, test: 2020-01-02}}}`.
+    In a config: `data: {prices: prices.csv, split: {val: 2018-01-02, test: 2020-01-02}}`.
 
     Parameters
     ----------
     prices : path, list of paths, or frame
-        As for `read_prices`; paths are relative to the working directory.
+        As for `read_prices`; paths are relative to the working directory, in a config to its file.
     split : mapping, optional
         `val` and `test`: first date of each, or their shares of the moves; else 0.2 and 0.2.
     gap, features
@@ -55,7 +52,8 @@ def load_prices(
     Returns
     -------
     dict of str to ndarray
-        `X_* y_* prices_* time_*` and `asset_names`, as of `splits`.
+        `X_* y_* prices_* time_*` and `asset_names`, as of `splits`, and `notes`, lines that tell
+        what was understood.
 
     Raises
     ------
@@ -80,15 +78,15 @@ def load_prices(
         )
     table = read_prices(prices, **reading)  # type: ignore[arg-type]
     panel = align(table, rows=rows, ended=ended, universe=universe)
-    for note in panel.notes:
-        _log.info("%s", note)
     _refuse_holes(panel)
     data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
-    for name in ("train", "val", "test"):
-        first, last = (np.datetime64(int(d), "D") for d in data[f"time_{name}"][[0, -1]])
-        _log.info("%s: %d rows, %s to %s", name, len(data[f"time_{name}"]), first, last)
     # Nothing in a run reads the names of features yet; an array that is not read is warned of.
-    return {key: array for key, array in data.items() if key != "feature_names"}
+    names = data.pop("feature_names").tolist()
+    told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
+    told.append(f"features {len(names)}: {listed(names, 5)}")
+    for name, span in describe_spans(data).items():
+        told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}")
+    return data | {"notes": np.array([line for line in told if line])}
 
 
 def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:

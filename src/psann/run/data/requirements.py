@@ -11,7 +11,7 @@ from psann._npz import Array
 
 SPLITS = ("train", "val", "test")
 KINDS = ("X", "y", "prices", "context", "time")
-ASSET_NAMES = "asset_names"
+ASSET_NAMES, NOTES = "asset_names", "notes"
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
 KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES)

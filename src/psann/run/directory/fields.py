@@ -300,6 +300,10 @@ class Record(TypedDict):
     doubts: Annotated[
         list[str] | None, Field("what is hard to believe of the data, in sentences", LATER)
     ]
+    spans: Annotated[
+        Mapping[str, object] | None,
+        Field("first and last date and rows of each split of `data.prices`", LATER),
+    ]
     walk_forward: Annotated[
         WalkForward | None,
         Field("figures of the folds' actions as one sequence; null if not asked for"),

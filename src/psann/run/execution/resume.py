@@ -29,8 +29,8 @@ from psann.training.state import SavedState
 # What may differ from the first start: where and how a run is watched, and where its files lie
 # (their contents have digests).
 _FREE_KEYS = (
-    *("device", "init_from", "data.npz", "training.checkpoint_every_s", "training.epochs"),
-    "recorded",
+    *("device", "init_from", "data.npz", "data.prices", "data.universe"),
+    *("training.checkpoint_every_s", "training.epochs", "recorded"),
 )
 
 

@@ -18,6 +18,7 @@ from psann.errors import DataError, counted
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
 from psann.hisso.significance import bound_of
+from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
@@ -67,6 +68,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         raise DataError(problems)
     for warning in (*splits.warnings, *splits.doubts, *find_jumps(config, splits)):
         log_event(_logger, logging.WARNING, "data", warning)
+    for note in splits.notes:
+        log_event(_logger, logging.INFO, "data", note)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     log_event(_logger, logging.INFO, "data", _extent(splits))
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
@@ -193,6 +196,7 @@ def write_setup(
         trans_cost=judging_cost(config) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=list(splits.doubts),
+        spans=None if config.data.prices is None else describe_spans(splits.arrays),
     )
     context.record.flush(force=True)
 

@@ -65,11 +65,12 @@ def time_axis(run: RunView, series: Evaluation) -> tuple[Array, str]:
     """
     time = series.time
     data = run.config.get("data")
-    loader = data.get("loader") if isinstance(data, dict) else None
+    data = data if isinstance(data, dict) else {}
+    is_of_days = data.get("prices") is not None or data.get("loader") in _LOADERS_OF_DAYS
     if time is not None and time.dtype.kind == "M":
         return time, "date"
     if time is not None and time.dtype.kind in "fiu" and bool(np.isfinite(time).all()):
-        if loader in _LOADERS_OF_DAYS:
+        if is_of_days:
             return time.astype("datetime64[D]"), "date"
         return time, "time in the data's own unit"
     return np.arange(series.net.shape[1]), "row of the evaluation span"

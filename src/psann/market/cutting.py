@@ -14,6 +14,7 @@ The rules are the same for every data set of psann:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,23 @@ def assemble(
         data |= {f"X_{name}": X[rows], f"y_{name}": y, f"prices_{name}": held}
         data[f"time_{name}"] = time[rows]
     return data
+
+
+def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int | str]]:
+    """First and last date of each split, in UTC, and its number of rows.
+
+    Parameters
+    ----------
+    data : mapping
+        With `time_*`, days since 1970-01-01, as `splits` returns it.
+    """
+    spans_of: dict[str, dict[str, int | str]] = {}
+    for name in NAMES:
+        if f"time_{name}" in data:
+            days = data[f"time_{name}"]
+            first, last = (show(np.datetime64(round(d * 86_400e6), "us")) for d in days[[0, -1]])
+            spans_of[name] = {"first": first, "last": last, "rows": len(days)}
+    return spans_of
 
 
 def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from made_panels import holey, panel_of, table_of, walks
 from psann import datasets
 from psann.errors import DataError
 from psann.market import align, splits
-from psann.market.splits import NAMES
+from psann.market.cutting import NAMES
 
 PRICES = walks(200, 3)
 PANEL = align(table_of(PRICES))
