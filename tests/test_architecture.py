@@ -33,7 +33,7 @@ FLOORS: list[list[str]] = [
         "_process",
         "_git",
     ],
-    ["_numerics", "_seed", "_device", "_tensor_file", "losses", "accounting"],
+    ["_numerics", "_seed", "_device", "_tensor_file", "losses", "holdings", "accounting"],
     ["_charts", "metrics", "baselines", "market", "datasets", "plausibility", "nn"],
     ["training"],
     ["hisso"],

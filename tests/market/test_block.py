@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from made_panels import walks
 from made_tables import prices, wide
 from psann.errors import ConfigError
 from psann.market import load_prices
@@ -18,6 +20,7 @@ from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import main
+from psann.scripts.hisso_runs import main as hisso_runs
 from trials import metrics_of
 
 CONFIG = {
@@ -129,3 +132,23 @@ def test_a_table_is_trained_on_by_its_name_and_the_check_tells_what_was_understo
     spans = metrics["spans"]
     assert set(spans) == {"train", "val", "test"}
     assert spans["train"]["first"] < spans["train"]["last"] < spans["val"]["first"]
+
+
+def test_a_table_with_holes_is_trained_judged_and_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = walks(300, 4)
+    table[50:53, 1] = table[:40, 2] = table[280:, 3] = np.nan
+    wide(tmp_path / "prices.csv", table, ["A", "B", "C", "D"])
+    path = _config(tmp_path, prices="prices.csv", ended={"default": -0.3}, rows=0.1)
+    arguments = ["--config", str(path), "--output-dir", str(tmp_path), "--device", "cpu"]
+    more = ["--run-name", "own", "--set", "evaluation.walk_forward={folds: 2}"]
+    assert main([*arguments, *more, "--quiet"]) == 0, capsys.readouterr().err
+    run = RunPaths(tmp_path / "own")
+    assert hisso_runs(["verify", str(run.root)]) == 0, capsys.readouterr().out
+    metrics = metrics_of(run)
+    assert metrics["spans"]["train"]["members"] == "3 to 4"
+    assert set(metrics["ends"]) == {"0", "-1"}
+    assert metrics["doubts"] == []
+    assert main([*arguments, "--check", "--set", "evaluation.placebo=1"]) != 0
+    assert "shuffles moves, which halts and ends do not survive" in capsys.readouterr().err

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from made_panels import walks
-from made_tables import cures_of, wide
+from made_tables import wide
 from psann._imports import import_object
 from psann.errors import DataError
+from psann.holdings import MEMBER
 from psann.market import align, load_prices, read_prices, splits
 
 PRICES = walks(200, 3).round(4)
@@ -59,22 +60,17 @@ def test_what_was_understood_is_told_with_the_dates_of_the_splits(tmp_path: Path
     assert "test: 41 rows, 2021-10-08 to 2021-12-03" in notes
 
 
-def test_assets_with_holes_are_refused_and_each_advice_loads_the_very_table(tmp_path: Path) -> None:
+def test_holes_come_as_who_can_be_held_and_are_told(tmp_path: Path) -> None:
     prices = PRICES.copy()
     prices[:30, 1] = np.nan
     prices[150:, 2] = np.nan
     path = wide(tmp_path / "p.csv", prices)
-    ended = {"default": -0.3}
-    with pytest.raises(DataError, match=r"held on every row; A1, A2 cannot\.") as caught:
-        load_prices(path, split=SHARES, ended=ended)
-    cures = cures_of(caught.value)[0]
-    assert cures[0] == {"assets": ["A0"]}
-    for cure in cures:
-        data = load_prices(
-            path, split=SHARES, **({"ended": ended} if "start" in cure else {}), **cure
-        )  # type: ignore[arg-type]
-        assert np.isfinite(data["prices_train"]).all()
-    assert len(cures) == 2
+    data = load_prices(path, split=SHARES, ended={"default": -0.3})
+    notes = data["notes"].tolist()
+    assert "test: 41 rows, 2021-10-08 to 2021-12-03, 2 to 2 members" in notes
+    assert any(note.startswith("- ended, -30 % after the last price: A2 ") for note in notes)
+    assert (data["active_test"][:, 2] != MEMBER).all()
+    assert np.isfinite(data["prices_train"]).all()
 
 
 @pytest.mark.parametrize(

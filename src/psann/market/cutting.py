@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
+from psann.holdings import MEMBER, codes_of
 from psann.market.dates import show
 from psann.market.features import compute
 from psann.market.findings import Findings
@@ -53,8 +54,8 @@ def splits(
     dict of str to ndarray
         For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, days
         since 1970-01-01; `asset_names (M,)` and `feature_names (columns,)`. Where the panel has
-        holes also `active_*`, `halted_*` and `ended_* (n, M)`, bool, as in `Panel`; `y` of those
-        who are no members is 0.
+        holes also `active_* (n, M)`, who can be held and traded, in the codes of `psann.holdings`;
+        `y` of those who are no members is 0.
 
     Raises
     ------
@@ -66,13 +67,13 @@ def splits(
     starts = (made.history, first_val, first_test)
     _check_lengths(panel, starts, gap)
     days = panel.dates.astype("datetime64[us]").astype(np.int64) / 86_400e6
-    data = assemble(made.values, panel.prices, days, starts, gap=gap)
+    data: Data = {**assemble(made.values, panel.prices, days, starts, gap=gap)}
     data |= {"asset_names": np.array(panel.assets), "feature_names": np.array(made.names)}
     if panel.has_holes:
+        codes = codes_of(panel.active, panel.halted, panel.ended)
         for name, rows in spans(len(panel.dates), starts, gap).items():
-            for kind in ("active", "halted", "ended"):
-                data[f"{kind}_{name}"] = getattr(panel, kind)[rows]
-            data[f"y_{name}"] = np.where(data[f"active_{name}"], data[f"y_{name}"], 0.0)
+            data[f"active_{name}"] = codes[rows]
+            data[f"y_{name}"] = np.where(panel.active[rows], data[f"y_{name}"], 0.0)
     return data
 
 
@@ -117,12 +118,12 @@ def assemble(
 
 
 def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int | str]]:
-    """First and last date of each split, in UTC, and its number of rows.
+    """First and last date of each split, its number of rows, and of members where that varies.
 
     Parameters
     ----------
     data : mapping
-        With `time_*`, days since 1970-01-01, as `splits` returns it.
+        With `time_*`, days since 1970-01-01, and `active_*`, as `splits` returns it.
     """
     spans_of: dict[str, dict[str, int | str]] = {}
     for name in NAMES:
@@ -130,6 +131,9 @@ def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int 
             days = data[f"time_{name}"]
             first, last = (show(np.datetime64(round(d * 86_400e6), "us")) for d in days[[0, -1]])
             spans_of[name] = {"first": first, "last": last, "rows": len(days)}
+            if f"active_{name}" in data:
+                counts = (data[f"active_{name}"] == MEMBER).sum(axis=1)
+                spans_of[name]["members"] = f"{int(counts.min())} to {int(counts.max())}"
     return spans_of
 
 

@@ -11,14 +11,10 @@ from numpy.typing import NDArray
 
 from psann.errors import DataError, did_you_mean
 from psann.market.cutting import describe_spans, splits
-from psann.market.dates import show
-from psann.market.findings import Findings, listed
+from psann.market.findings import listed
 from psann.market.membership import align
-from psann.market.panel import Panel
 from psann.market.starter import describe
 from psann.market.tables import read_prices
-
-_ROWS_WORTH_IT = 60  # fewer rows without a hole are not offered
 
 
 def load_prices(
@@ -52,14 +48,13 @@ def load_prices(
     Returns
     -------
     dict of str to ndarray
-        `X_* y_* prices_* time_*` and `asset_names`, as of `splits`, and `notes`, lines that tell
-        what was understood.
+        `X_* y_* prices_* time_*`, with holes `active_*`, and `asset_names`, as of `splits`, and
+        `notes`, lines that tell what was understood.
 
     Raises
     ------
     DataError
-        If the table cannot be read or used as told; also if some asset cannot be held on some
-        row, since training takes every asset for one that can be traded on every row.
+        If the table cannot be read or used as told.
     """
     unknown = [key for key in reading if key not in _READING]
     if unknown:
@@ -78,14 +73,14 @@ def load_prices(
         )
     table = read_prices(prices, **reading)  # type: ignore[arg-type]
     panel = align(table, rows=rows, ended=ended, universe=universe)
-    _refuse_holes(panel)
     data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
     # Nothing in a run reads the names of features yet; an array that is not read is warned of.
     names = data.pop("feature_names").tolist()
     told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
     told.append(f"features {len(names)}: {listed(names, 5)}")
     for name, span in describe_spans(data).items():
-        told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}")
+        members = f", {span['members']} members" if "members" in span else ""
+        told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}{members}")
     return data | {"notes": np.array([line for line in told if line])}
 
 
@@ -99,33 +94,3 @@ def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:
 _SIGNATURE = _with_options_of(read_prices)
 _READING = tuple(inspect.signature(read_prices).parameters)[1:]
 load_prices.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
-
-
-def _refuse_holes(panel: Panel) -> None:
-    """Ask for a part of the table without holes."""
-    if not panel.has_holes:
-        return
-    whole = [
-        name for name, is_one in zip(panel.assets, panel.active.T, strict=True) if is_one.all()
-    ]
-    holey = [name for name in panel.assets if name not in whole]
-    cures: list[dict[str, object]] = [{"assets": whole}] if whole else []
-    first, last = _longest_whole(panel)
-    if last - first >= _ROWS_WORTH_IT:
-        cures.append({"start": show(panel.dates[first]), "end": show(panel.dates[last - 1])})
-    findings = Findings()
-    findings.ask(
-        "Training takes all assets for such that can be held on every row; "
-        f"{listed(holey)} cannot.",
-        *cures,
-        cure="" if cures else "Name assets and dates without holes.",
-    )
-    findings.stop()
-
-
-def _longest_whole(panel: Panel) -> tuple[int, int]:
-    """Find the longest run of rows on which all may be held: its first row and the one after."""
-    broken = np.flatnonzero(~panel.active.all(axis=1))
-    edges = np.concatenate(([-1], broken, [len(panel.dates)]))
-    longest = int(np.diff(edges).argmax())
-    return int(edges[longest]) + 1, int(edges[longest + 1])

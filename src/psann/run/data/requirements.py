@@ -10,7 +10,7 @@ from typing import Literal
 from psann._npz import Array
 
 SPLITS = ("train", "val", "test")
-KINDS = ("X", "y", "prices", "context", "time")
+KINDS = ("X", "y", "prices", "context", "time", "active")
 ASSET_NAMES, NOTES = "asset_names", "notes"
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")

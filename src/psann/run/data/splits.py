@@ -16,8 +16,8 @@ from psann._mapped import is_mapped, memory_bytes
 from psann._npz import Array, NpzContent, read_npz
 from psann._process import put_back
 from psann.errors import DataError
+from psann.plausibility.doubts import find_doubts
 from psann.run.data.checks import find_problems
-from psann.run.data.doubts import find_doubts
 from psann.run.data.oddities import find_oddities
 from psann.run.data.requirements import ASSET_NAMES, KINDS, NOTES, DataRequirements, split_of
 

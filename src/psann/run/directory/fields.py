@@ -277,6 +277,12 @@ class Record(TypedDict):
         int | None,
         Field("row of those at which nothing was left of the wealth; null if never", LATER),
     ]
+    ends: Annotated[
+        Mapping[str, object] | None,
+        Field(
+            "log growth per year of policy and 1/N were the moves after last prices 0, or -1", LATER
+        ),
+    ]
     n_trials: Annotated[
         int | None,
         Field("candidates that this run compared to choose the policy; null in mode evaluate"),

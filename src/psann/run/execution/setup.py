@@ -230,6 +230,7 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
         "y": rows.get("y"),
         "prices": rows.get("prices"),
         "context": rows.get("context"),
+        "active": rows.get("active"),
         "validation_data": validation or None,
     }
 

@@ -9,7 +9,7 @@ import pytest
 
 from psann._npz import Array
 from psann.datasets import make_smoke_market
-from psann.run.data.doubts import find_doubts
+from psann.plausibility.doubts import find_doubts
 from trials import finished, metrics_of, rows_of
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 
 from psann._mapped import is_mapped
 from psann._npz import Array
+from psann.market.cutting import NAMES
 from psann.plausibility.features import feature_findings, next_move_findings
 from psann.plausibility.prices import price_findings
 from psann.plausibility.rows import overlap_findings
-from psann.run.data.requirements import ASSET_NAMES, SPLITS
 
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
@@ -23,11 +23,13 @@ def find_doubts(arrays: Mapping[str, Array]) -> list[str]:
     """Say what is hard to believe, one sentence each, with the array, row and cure."""
     if any(is_mapped(arrays[key]) for key in arrays):
         return []
-    prices = {key: arrays[key] for split in SPLITS if (key := f"prices_{split}") in arrays}
-    names = arrays.get(ASSET_NAMES)
+    prices = {key: arrays[key] for split in NAMES if (key := f"prices_{split}") in arrays}
+    names = arrays.get("asset_names")
     labels = None if names is None else [str(name) for name in names]
+    # Where assets come, halt and end, their prices stand still by construction.
+    is_whole = not any(f"active_{name}" in arrays for name in NAMES)
     return [
-        *_of_prices(prices, labels),
+        *(_of_prices(prices, labels) if is_whole else ()),
         *(finding.message for finding in overlap_findings(prices)),
         *_of_features(arrays),
     ]
