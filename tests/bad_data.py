@@ -80,31 +80,31 @@ BAD = {
     # one array by itself
     "NaN": (
         changed("X_val", put((5, 2), nan)),
-        "X_val (validation) must be finite; got 1 NaN and 0 infinite of 40 values, first "
+        "X_val (validation) must be finite; got 1 missing (NaN) and 0 infinite of 40 values, first "
         "at row 5, column 2. Drop",
     ),
     "infinity": (
         changed("X_train", put((slice(3, 5), 1), -inf)),
-        "X_train (training) must be finite; got 0 NaN and 2 infinite of 120 values, first"
+        "X_train (training) must be finite; got 0 missing (NaN) and 2 infinite of 120 values, first"
         " at row 3, column 1",
     ),
     "NaN in a target": (
         changed("y_train", put((0, 0), nan)),
-        "y_train (training) must be finite; got 1 NaN",
+        "y_train (training) must be finite; got 1 missing (NaN)",
     ),
     "NaN in a price": (
         changed("prices_test", put((11, 1), nan)),
-        "prices_test (test) must be finite; got 1 NaN and 0 infinite of 24 values, first "
+        "prices_test (test) must be finite; got 1 missing (NaN) and 0 infinite of 24 values, first "
         "at row 11, column 1",
     ),
     "NaN in time": (
         changed("time_val", put(4, nan)),
-        "time_val (validation) must be finite; got 1 NaN and 0 infinite of 10 values, "
+        "time_val (validation) must be finite; got 1 missing (NaN) and 0 infinite of 10 values, "
         "first at row 4.",
     ),
     "NaN in context": (
         everywhere("context", lambda n: np.full((n, 1), nan)),
-        "context_test (test) must be finite; got 12 NaN",
+        "context_test (test) must be finite; got 12 missing (NaN)",
     ),
     "NaN deep in an image": (
         everywhere("X", lambda n: np.full((n, 2, 3), nan)),
@@ -117,28 +117,35 @@ BAD = {
     ),
     "longdouble beyond float64": (
         replaced(X_test=np.full((12, 4), np.longdouble("1e4000"))),
-        "X_test (test) must be finite; got 0 NaN and 48 infinite",
+        "X_test (test) must be finite; got 0 missing (NaN) and 48 infinite",
     ),
     "text": (
         replaced(X_train=np.full((30, 4), "1.5")),
         "X_train must hold numbers; got dtype <U3 (ndarray). Convert",
     ),
     "objects": (
-        replaced(X_train=np.full((30, 4), None)),
-        "X_train must hold numbers; got dtype object",
+        replaced(X_train=np.full((30, 4), {})),
+        "X_train must hold numbers; got dtype object (ndarray), in which {} is dict. Leave it out",
     ),
     "None": (
         lambda: good_data() | {"y_val": None},
-        "y_val must hold numbers; got dtype object (NoneType). Convert it with "
-        ".astype(float), or leave the key out",
+        "y_val must be an array of numbers; got None. Give one, or leave it out.",
     ),
     "complex": (
         replaced(y_val=np.ones((10, 2), complex)),
         "y_val must hold numbers; got dtype complex128",
     ),
-    "dates": (
+    "dates as features": (
+        replaced(X_train=np.arange(120).reshape(30, 4).astype("datetime64[D]")),
+        "X_train must hold numbers; got dtype datetime64[D] (ndarray). Use days",
+    ),
+    "dates in one split only": (
         replaced(time_train=np.arange(30).astype("datetime64[D]")),
-        "time_train must hold numbers; got dtype datetime64[D] (ndarray). Use numbers, e.g. days",
+        "time_train holds dates and time_val numbers. Give the same in every split.",
+    ),
+    "times that are no dates": (
+        replaced(time_train=["03/04/2020"] * 30),
+        "time_train must hold dates or numbers; got the text '03/04/2020' in row 0. Write ISO",
     ),
     "records": (
         replaced(X_train=np.zeros(30, dtype=[("a", float)])),
@@ -150,7 +157,7 @@ BAD = {
     ),
     "masked values": (
         replaced(X_train=np.ma.masked_greater(good_data()["X_train"], 1.0)),
-        "X_train must have no masked values; got ",
+        "X_train (training) must be finite; got 22 missing (NaN)",
     ),
     "an extra of objects": (
         replaced(meta={"a": 1}),

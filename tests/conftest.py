@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import runpy
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # started plainly.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# With `WITHOUT_LOCKS=ENOLCK` no process of the suite can lock a file.
+runpy.run_path(str(Path(__file__).parent / "without_locks" / "sitecustomize.py"))
 
 
 @pytest.fixture

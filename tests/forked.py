@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faults import in_child
@@ -85,6 +85,28 @@ def loading_run(folder: Path) -> Iterator[Forked]:
         finally:
             if run.poll() is None:
                 run.send_signal(signal.SIGKILL)
+
+
+def close_streams(noise: bytes) -> None:
+    """Leave this child without streams, while libraries shout into the descriptors of such.
+
+    They do at each call that writes or closes a file, which is when one would be hurt.
+    """
+    for number in range(3):
+        os.close(number)
+    # As Python has it when it starts with them closed.
+    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
+
+    def shout(frame: object, event: str, function: object) -> None:
+        if event == "c_call" and getattr(function, "__name__", "") in _TOUCHING:
+            for number in range(3):
+                with suppress(OSError):
+                    os.write(number, noise)
+
+    sys.setprofile(shout)
+
+
+_TOUCHING = frozenset({"write", "fsync", "ftruncate", "close", "rename", "replace", "flush"})
 
 
 def _with_streams(work: Callable[[], int], streams: tuple[int, ...]) -> int:

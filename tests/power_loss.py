@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faults import SETTINGS, assert_survives, calls_in_use
+from faults import SETTINGS, assert_survives, bury, calls_in_use
 from psann.run.directory.storage import SystemCalls
 from trials import finished
 
@@ -156,6 +156,7 @@ def lose_power(steps: list[Step], target: Path, draw: random.Random) -> None:
         (target / folder).mkdir(parents=True, exist_ok=True)
     for name, file in sorted(names.items()):
         (target / name).write_bytes(_kept_content(steps, file, draw))
+    bury(target)
 
 
 def _kept_names(steps: list[Step], draw: random.Random) -> tuple[dict[str, int], set[str]]:

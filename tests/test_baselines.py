@@ -225,7 +225,7 @@ def test_settings_change_what_they_name() -> None:
     [
         (np.ones(5), r"`prices` must have shape \(rows, assets\).*got \(5,\)"),
         (np.ones((1, 2)), "at least 2 rows"),
-        (np.array([[1.0, 0.0], [1.0, 1.0]]), "`prices` must be finite and above 0; got 0"),
+        (np.array([[1.0, 0.0], [1.0, 1.0]]), "`prices` must be above 0; got 0"),
         (np.array([[1.0, np.nan], [1.0, 1.0]]), "`prices` must be finite"),
     ],
 )

@@ -14,7 +14,13 @@ from sklearn.preprocessing import RobustScaler
 
 from event_simulator import simulate
 from planted import HISSO, planted, quick
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, datasets
+from psann import (
+    AssetwiseRegressor,
+    PSANNRegressor,
+    ResPSANNRegressor,
+    WaveResNetRegressor,
+    datasets,
+)
 from psann.errors import DataError
 from psann.metrics import portfolio_metrics
 
@@ -23,6 +29,7 @@ ESTIMATORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "dense, tanh": (PSANNRegressor, {"activation": "tanh"}),
     "residual": (ResPSANNRegressor, {}),
     "wave": (WaveResNetRegressor, {"dropout": 0.2}),
+    "assetwise": (AssetwiseRegressor, {"layout": "asset_major", "pooling": "mean"}),
     "dense, stateful": (PSANNRegressor, {"stateful": True, "state_reset": "epoch"}),
     "residual, stateful": (ResPSANNRegressor, {"stateful": True, "state_reset": "none"}),
 }

@@ -55,7 +55,7 @@ def test_a_name_that_means_no_device_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 
 def threads(parameters: int, rows: int, available: int = 8) -> int:
-    return choose_threads(n_parameters=parameters, rows_per_update=rows, available=available)
+    return choose_threads(n_products=parameters, rows_per_update=rows, available=available)
 
 
 def test_small_updates_get_one_thread_and_large_ones_all() -> None:

@@ -16,6 +16,7 @@ from psann._imports import (
     OF_THE_USER,
     ImportPolicy,
     NamedInFile,
+    check_is_there,
     import_object,
     named_in_file,
 )
@@ -316,3 +317,54 @@ def test_nothing_is_imported_from_a_run_directory(
             with pytest.raises(ImportTargetError, match="lies in a run directory"):
                 import_object(target, who="loss")
     assert "neighbour_xyz" not in sys.modules
+
+
+# --- without importing anything -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere_xyz.load", "there is no module 'nowhere_xyz'"),
+        ("looked_xyz.lod", "looked_xyz has no 'lod'. Did you mean 'load'?"),
+        ("looked_xyz.deep.lod", "looked_xyz has no 'deep'"),
+        ("folder_xyz.inner.lod", "folder_xyz.inner has no 'lod'. Did you mean 'load'?"),
+        ("folder_xyz.iner:load", "folder_xyz has no 'iner'"),
+        ("psann.PSANNRegresor", "Did you mean 'PSANNRegressor'?"),
+        ("psann.datasets.make_toy", "psann.datasets has no 'make_toy'"),
+        ("os.system", "belongs to Python itself"),
+    ],
+)
+def test_a_look_refuses_what_is_not_there_for_sure_and_imports_nothing(
+    target: str, message: str, looked_at: None
+) -> None:
+    with pytest.raises(ImportTargetError) as refused:
+        check_is_there(target, who="data.loader")
+    assert message in str(refused.value)
+    assert not {"looked_xyz", "folder_xyz"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("looked_xyz.load", "looked_xyz:load", "folder_xyz.inner.load", "folder_xyz.inner"),
+        # Of these only the import can tell.
+        *("dynamic_xyz.anything", "starred_xyz.anything", "looked_xyz.mentioned", "no target!"),
+        *("psann.PSANNRegressor", "psann.datasets.make_toy_hisso", "PSANNRegressor"),
+    ],
+)
+def test_a_look_leaves_to_the_import_what_only_that_can_tell(target: str, looked_at: None) -> None:
+    check_is_there(target, who="data.loader")
+    assert not {"looked_xyz", "folder_xyz", "dynamic_xyz", "starred_xyz"} & sys.modules.keys()
+
+
+@pytest.fixture
+def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules that fail when they are imported."""
+    (tmp_path / "folder_xyz").mkdir()
+    (tmp_path / "folder_xyz" / "__init__.py").write_text("1 / 0\n")
+    (tmp_path / "folder_xyz" / "inner.py").write_text("def load(): pass\n1 / 0\n")
+    (tmp_path / "looked_xyz.py").write_text("def load(): pass  # mentioned\n1 / 0\n")
+    (tmp_path / "dynamic_xyz.py").write_text("globals().update(a=1)\n1 / 0\n")
+    (tmp_path / "starred_xyz.py").write_text("from looked_xyz import *\n1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))

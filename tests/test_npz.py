@@ -150,7 +150,8 @@ def _member(content):
         (_member(b"\x93NUMPY\x01\x00\xff"), "unpack requires"),
         (_member(b"\x93NUMPY\x02\x00\xff\xff\xff\xff"), "header claims 4,294,967,295 bytes"),
         (_member(b"\x93NUMPY\x01\x00\x03\x00{[("), "header cannot be read"),
-        (_member(b"\x93NUMPY\x01\x00\x88\x13" + b"[" * 5000), "header cannot be read"),
+        (_member(b"\x93NUMPY\x01\x00\x00\x02" + b"[" * 512), "header cannot be read"),
+        (_member(b"\x93NUMPY\x01\x00\x01\x02" + b"[" * 513), "header claims 513 bytes"),
         (_member(npy((-1,))), "not that of an array"),
         (_member(npy((True,))), "not that of an array"),
         (_member(npy((1.5,))), "not that of an array"),
@@ -202,10 +203,10 @@ def _truncated(path):
     ("write", "fragment"),
     [
         (lambda path: None, "does not exist"),
-        (_folder, "is not a file"),
-        (_pipe, "is not a file"),
-        (lambda path: path.write_bytes(b""), "File is not a zip file"),
-        (lambda path: path.write_text("a,b\n1,2\n"), "File is not a zip file"),
+        (_folder, "is no plain file"),
+        (_pipe, "is no plain file"),
+        (lambda path: path.write_bytes(b""), "it does not end as an archive does"),
+        (lambda path: path.write_text("a,b\n1,2\n"), "it does not end as an archive does"),
         (_single_array, "is a single .npy array"),
         (_truncated, "must be a readable .npz archive"),
     ],
@@ -218,14 +219,44 @@ def test_a_file_that_is_no_archive_is_refused_with_its_path(tmp_path, write, fra
     assert str(path) in caught.value.problems[0]
 
 
+def test_archives_beyond_four_gigabytes_or_65535_members_are_laid_out_otherwise_and_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    np.savez(tmp_path / "a.npz", a=np.ones(3), b=np.zeros(2))
+    assert b"PK\x06\x06" in (tmp_path / "a.npz").read_bytes()
+    assert list(read_npz(tmp_path / "a.npz").arrays) == ["a", "b"]
+
+
+@pytest.mark.parametrize("n_values", range(9))
+@pytest.mark.parametrize("limit", [1, 2**16 - 1])
+def test_nothing_may_follow_an_archive_or_an_array_in_it(tmp_path, monkeypatch, n_values, limit):
+    """After archives of all lengths modulo 8; the end is said in two ways."""
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", limit)
+    path, content = tmp_path / "a.npz", npy((n_values,), data=bytes(n_values), descr="|u1")
+    whole = write_members(path, [("a.npy", content), ("b.npy", content)]).read_bytes()
+    assert set(read_npz(path).arrays) == {"a", "b"}
+    for more in range(1, 25):
+        for hidden in (bytes(more), b"x" * more):
+            for longer in (
+                whole + hidden,
+                whole[:-2] + struct.pack("<H", more) + hidden,  # as a comment
+            ):
+                path.write_bytes(longer)
+                with pytest.raises(DataError, match="it does not end as an archive does"):
+                    read_npz(path)
+            write_members(path, [("a.npy", content + hidden), ("b.npy", content)])
+            assert list(read_npz(path).broken) == ["a"]
+
+
 def test_a_file_without_read_permission_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.zeros(1))
 
-    def denied(self, mode):
-        raise PermissionError(13, "Permission denied", str(self))
+    def denied(path, flags):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(type(path), "open", denied)
+    monkeypatch.setattr(os, "open", denied)
     with pytest.raises(DataError, match="Permission denied"):
         read_npz(path)
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 import meddling
 import trials
+from faults import exit_code_of, in_child
 from psann import PSANNRegressor
 from psann._numerics import FOREIGN, pinned_numbers
-from psann._process import put_back
+from psann._process import LENT, put_back
 
 RNG = np.random.default_rng(0)
 X, PRICES = RNG.normal(size=(40, 3)), np.exp(RNG.normal(scale=0.1, size=(40, 2)).cumsum(0))
@@ -88,6 +89,34 @@ def test_fit_and_predict_depend_on_no_setting_and_leave_it(
         bits = bits_of(fitted(place, meddle if place in ("reward", "loss") else lambda: None))
         assert [setting.get() for setting in FOREIGN] == was
     assert bits == plain[place]
+
+
+@pytest.mark.parametrize("place", ["before", "reward"])
+@pytest.mark.parametrize(
+    "name", [*(name for name in meddling.MEDDLERS if name not in meddling.OF_NUMBERS), "everything"]
+)
+def test_fit_and_predict_depend_on_nothing_that_a_process_has_one_of_and_leave_it(
+    name: str, place: str, plain: dict[str, list[bytes]]
+) -> None:
+    """Of a reward's own changes only those are left that the next line may rely on."""
+    is_before = place == "before"
+    meddlers = iter([lambda: meddling.meddle(name)])
+
+    def once() -> None:
+        next(meddlers, lambda: None)()
+
+    def work() -> int:
+        warnings.resetwarnings()  # of the suite, in which each is an error
+        warnings.simplefilter("ignore")
+        settings = (*FOREIGN, *LENT) if is_before else FOREIGN
+        if is_before:
+            once()
+        was = [setting.get() for setting in settings]
+        bits = bits_of(fitted(place, once))
+        is_left = [setting.get() for setting in settings] == was
+        return 2 * (bits != plain[place]) + (not is_left)
+
+    assert exit_code_of(in_child(work)) == 0
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -117,15 +117,28 @@ def planted(*, key: str, value: str, row: int = 3) -> dict[str, Any]:
     return data
 
 
-def rebound() -> dict[str, Any]:
-    """Prices that fall for so long that a policy goes short, and then rise a thousandfold."""
+def dated(names: Sequence[str] = ("up", "down")) -> dict[str, Any]:
+    """The market with ISO texts as times, and frames of prices whose columns have names."""
+    import pandas as pd
+
+    data, first = market(), 0
+    for split, rows in ROWS.items():
+        days = pd.date_range("2020-01-01", periods=first + rows)[first:]
+        first += rows
+        data[f"time_{split}"] = days.strftime("%Y-%m-%d")
+        data[f"prices_{split}"] = pd.DataFrame(data[f"prices_{split}"], columns=list(names))
+    return data
+
+
+def rebound(where: str = "test") -> dict[str, Any]:
+    """Prices that fall for so long that a policy goes short, and in one split a thousandfold."""
     data = market()
     fall = 50.0 * 0.97 ** np.arange(sum(ROWS.values()), dtype=float)
     first = 0
     for split, rows in ROWS.items():
         data[f"prices_{split}"] = np.repeat(fall[first : first + rows, None], 2, axis=1)
         first += rows
-    data["prices_test"][8:] *= 1000.0
+    data[f"prices_{where}"][8:] *= 1000.0
     return data
 
 
@@ -192,11 +205,14 @@ def narrow_context(X: Tensor) -> Tensor:
 # --- runs ----------------------------------------------------------------------------------------
 
 
+_CONFIG_TEXT = yaml.safe_dump(CONFIG)
+
+
 def write_config(folder: Path, content: Mapping[str, Any] | None = None) -> Path:
     """Write a configuration; `CONFIG` by default."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "trial.yaml"
-    file.write_text(yaml.safe_dump(dict(CONFIG if content is None else content)))
+    file.write_text(_CONFIG_TEXT if content is None else yaml.safe_dump(dict(content)))
     return file
 
 

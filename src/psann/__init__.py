@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from psann.estimators.assetwise import AssetwiseRegressor
     from psann.estimators.dense import PSANNRegressor
     from psann.estimators.residual import ResPSANNRegressor
     from psann.estimators.seeds import Ensemble, fit_seeds
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 # Names resolve on first use (PEP 562): importing the package must not import torch.
 _HOMES = {
+    "AssetwiseRegressor": "psann.estimators.assetwise",
     "Ensemble": "psann.estimators.seeds",
     "EvaluationOptions": "psann.hisso.options",
     "HISSOOptions": "psann.hisso.options",
@@ -30,6 +32,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AssetwiseRegressor",
     "Ensemble",
     "EvaluationOptions",
     "HISSOOptions",

@@ -51,13 +51,13 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def choose_threads(*, n_parameters: int, rows_per_update: int, available: int) -> int:
+def choose_threads(*, n_products: int, rows_per_update: int, available: int) -> int:
     """Threads that an update of this size can use; a pure function of the shapes.
 
     Parameters
     ----------
-    n_parameters : int
-        Parameters of the network; a row costs about as many multiply-adds, three times over.
+    n_products : int
+        Multiply-adds of a row's forward pass; an update does three times as many.
     rows_per_update : int
         Rows in one forward pass.
     available : int
@@ -68,7 +68,7 @@ def choose_threads(*, n_parameters: int, rows_per_update: int, available: int) -
     int
         Between 1 and `available`.
     """
-    work = 3 * n_parameters * rows_per_update
+    work = 3 * n_products * rows_per_update
     return max(1, min(available, work // _WORK_PER_THREAD))
 
 

@@ -17,7 +17,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,6 +32,10 @@ _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)
 _PYTHON = sys.stdlib_module_names | set(sys.builtin_module_names) | {"test"}
 _PYTHON_FOLDER = Path(os.__file__).resolve().parent
 _OWN_MODULES = ("psann.datasets", "psann.estimators", "psann.hisso.rewards", "psann.market")
+# Of a source: names that it does not mention may come into being all the same.
+_MAY_HAVE_MORE = re.compile(
+    r"import\s*\*|\b(__dict__|__getattr__|__path__|eval|exec|globals|locals|modules|setattr|vars)\b"
+)
 # Two of these, so that a project may have a metrics.json of its own.
 _RUN_FILES = ("metrics.json", "events.csv", "config_resolved.yaml", "provenance.json")
 
@@ -163,13 +167,33 @@ class _Search:
             elif isinstance(found, ModuleType) and (place < n_modules or ":" not in target):
                 found = self._import(".".join(path[: place + 1]))
             else:
-                self.refuse_missing(".".join(path[: place + 1]), holder=found)
+                self._refuse_missing(".".join(path[: place + 1]), known=dir(found))
         home = _home(found)
         if home is not None:
             self._check_home(home)
             if _is_under(home, ["psann"]) and not _is_under(home, _OWN_MODULES):
                 self._refuse(f"is an inner part of psann ({home}).")
         return found
+
+    def look(self) -> None:
+        """Refuse what is not there for sure, by the files of its modules; nothing is imported."""
+        self._check_name()
+        name = self._path[0]
+        known = sys.modules.get(name)
+        spec = _spec_of(name) if known is None else known.__spec__
+        if spec is None and known is None:
+            self._refuse_missing(name, known=())
+        for part in self._path[1:]:
+            if spec is None:
+                return
+            name = f"{name}.{part}"
+            inner = PathFinder.find_spec(name, spec.submodule_search_locations or [])
+            if inner is None:
+                source = _source_of(spec)
+                if source is not None and not re.search(rf"\b{part}\b", source):
+                    self._refuse_missing(name, known=re.findall(r"(?:def|class) (\w+)", source))
+                return
+            spec = inner
 
     def _check_name(self) -> None:
         path = ".".join(self._path)
@@ -235,10 +259,10 @@ class _Search:
             return importlib.import_module(name)
         except ImportError as error:
             if isinstance(error, ModuleNotFoundError) and error.name == name:
-                self.refuse_missing(name, holder=sys.modules.get(name.rpartition(".")[0]))
+                self._refuse_missing(name, known=dir(sys.modules.get(name.rpartition(".")[0])))
             raise ImportTargetError(f"{self._who}: importing {name!r} failed: {error}.") from error
 
-    def refuse_missing(self, name: str, *, holder: Any) -> NoReturn:
+    def _refuse_missing(self, name: str, *, known: Iterable[str]) -> NoReturn:
         """Say that there is no such module, or nothing of this name in what holds it."""
         parent, _, last = name.rpartition(".")
         if not parent:
@@ -246,26 +270,23 @@ class _Search:
                 f"{self._who}: there is no module {name!r} for {self._target!r}. Start the command "
                 "with python -m from the folder that holds it, or put that folder on PYTHONPATH."
             ) from None
-        known = [word for word in dir(holder) if not word.startswith("_")]
-        self._refuse(f"does not exist: {parent} has no {last!r}.{did_you_mean(last, known)}")
+        public = [word for word in known if not word.startswith("_")]
+        self._refuse(f"does not exist: {parent} has no {last!r}.{did_you_mean(last, public)}")
 
     def _refuse(self, what: str) -> NoReturn:
         raise ImportTargetError(f"{self._who}: {self._target!r} {what}") from None
 
 
 def check_is_there(target: str, *, who: str) -> None:
-    """Look whether there is a module for a target, and import nothing; what else is wrong can wait.
+    """Look whether a target may be and is there, and import nothing; what else is wrong can wait.
 
     Raises
     ------
     ImportTargetError
-        If there is none of the name that it begins with.
+        If it is forbidden, or has no module, or the source of its module never mentions the name.
     """
-    root = re.split("[.:]", target)[0]
-    if root == target or not _FORM.fullmatch(target) or root in sys.modules:
-        return
-    if _spec_of(root) is None:
-        _Search(target, who=who).refuse_missing(root, holder=None)
+    if _FORM.fullmatch(target):
+        _Search(target, who=who).look()
 
 
 def _refuse_inner_psann(path: str, *, who: str) -> None:
@@ -297,6 +318,15 @@ def _spec_of(root: str) -> ModuleSpec | None:
     # The path first: finders that others have put in may act on a mere question, as that of
     # setuptools does, which takes one for pip as a sign to leave distutils alone.
     return PathFinder.find_spec(root) or importlib.util.find_spec(root)
+
+
+def _source_of(spec: ModuleSpec) -> str | None:
+    """The text of a module; None where it has none, or may get names that it does not mention."""
+    try:
+        source = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
+    except (AttributeError, ImportError, SyntaxError, UnicodeDecodeError):
+        return None
+    return None if source is None or _MAY_HAVE_MORE.search(source) else str(source)
 
 
 def _places(root: str) -> tuple[Path, ...]:

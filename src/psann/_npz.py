@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._digest import sha256_of_file
+from psann._plain_files import open_plain
 from psann.errors import DataError
 
 # An archive may expand to this much plus a multiple of its own size. Prices and features compress
@@ -32,8 +33,11 @@ Array = NDArray[Any]
 
 _FREE_BYTES = 64 * 2**20
 _MAX_EXPANSION = 50
-_MAX_HEADER_BYTES = 10_000
-_CHUNK_BYTES = 16 * 2**20
+# A thousand arrays with names of sixty letters; a million entries of nothing would take seconds.
+_MAX_DIRECTORY_BYTES = 128 * 2**10
+_MAX_HEADER_BYTES = 512  # numpy writes 128, of as many dimensions as there can be 256
+_CHUNK_BYTES = 2**20
+_END_BYTES, _ZIP64_PLACE_BYTES, _ZIP64_END_BYTES = 22, 20, 56
 _DTYPE = re.compile(r"[<>|=]([biufcSU]\d+|[mM]8(\[\w+\])?)")
 # What zipfile raises on bytes that are not what they claim to be.
 _DAMAGE = (
@@ -87,15 +91,12 @@ def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
     Raises
     ------
     DataError
-        If the file is absent, is no zip archive, or would expand beyond 64 MiB plus 50 times
-        its size.
+        If the file is absent, is no zip archive, goes on after its end, has a directory of more
+        than 128 KiB, or would expand beyond 64 MiB plus 50 times its size.
     """
     path = Path(path)
     try:
-        if not path.is_file():  # before open(), which would wait for ever on a named pipe
-            what = "is not a file" if path.exists() else "does not exist"
-            raise DataError(f"data.npz must be an .npz file; {path} {what}. Correct the path.")
-        with path.open("rb") as file:
+        with open_plain(path, follow=True) as file:
             sha256 = sha256_of_file(file)
             n_bytes = file.tell()
             file.seek(0)
@@ -104,11 +105,16 @@ def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
                     f"data.npz must be an archive of named arrays; {path} is a single .npy array. "
                     "Write it with numpy.savez(path, X_train=..., ...)."
                 )
+            _check_directory(file, n_bytes)
             with zipfile.ZipFile(file) as archive:
                 _check_expansion(archive, path, n_bytes)
                 arrays, broken = _read_members(archive, file if mmap else None)
     except DataError:
         raise
+    except FileNotFoundError:
+        raise DataError(
+            f"data.npz must be an .npz file; {path} does not exist. Correct the path."
+        ) from None
     except _DAMAGE as error:
         raise DataError(
             f"data.npz must be a readable .npz archive; {path} is not: {error}. "
@@ -137,6 +143,29 @@ def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
             info.create_system = 3  # Unix, wherever it is written
             archive.writestr(info, member.getvalue())
     return content.getvalue()
+
+
+def _check_directory(file: BinaryIO, n_bytes: int) -> None:
+    """Refuse a directory that would make more entries than any archive of arrays has.
+
+    References
+    ----------
+    PKWARE, ".ZIP file format specification", sections 4.3.14 to 4.3.16
+    """
+    tail_bytes = min(n_bytes, _ZIP64_END_BYTES + _ZIP64_PLACE_BYTES + _END_BYTES)
+    file.seek(n_bytes - tail_bytes)
+    tail = file.read(tail_bytes)
+    end, before = tail[-_END_BYTES:], tail[:-_END_BYTES]
+    if end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
+        raise ValueError("it does not end as an archive does")
+    (directory_bytes,) = struct.unpack_from("<I", end, 12)
+    if before[_ZIP64_END_BYTES:][:4] == b"PK\x06\x07":  # of more than 4 GiB: the true sizes
+        (directory_bytes,) = struct.unpack_from("<Q", before, 40)
+    if directory_bytes > _MAX_DIRECTORY_BYTES:
+        raise ValueError(
+            f"its directory has {directory_bytes:,} bytes, more than {_MAX_DIRECTORY_BYTES:,}"
+        )
+    file.seek(0)
 
 
 def _check_expansion(archive: zipfile.ZipFile, path: Path, n_bytes: int) -> None:

@@ -8,14 +8,17 @@ against malice nothing is believed: names, types and sizes are checked before th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from psann._digest import sha256_of
+from psann._digest import new_digest
 from psann._strict_json import parse_strict
 from psann.errors import FileFormatError
 
@@ -23,8 +26,13 @@ FORMAT_VERSION = 1
 MAX_FILE_BYTES = 4 * 2**30
 # A description of 10 000 features and 1 000 layers fits ten times over.
 _MAX_HEADER_BYTES = 4 * 2**20
+_MAX_DIMENSIONS = 64  # as many as torch can
 _METADATA_KEY = "psann"
-_DTYPES = ("F32", "F64", "I64", "U8")
+# In the order in which safetensors writes tensors of them, those of one type by name.
+_DTYPES = {"I64": "<i8", "F64": "<f8", "F32": "<f4", "U8": "|u1"}
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+Kinds = Mapping[str, tuple[str, list[int]]]
+"""Type and shape of each tensor, in the order of the file."""
 
 
 def encode(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -37,18 +45,49 @@ def encode(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> byt
     tensors : mapping of str to torch.Tensor
         float32, float64, int64 or uint8.
     """
-    # Copies, because safetensors refuses tensors that share memory: the best weights may be those
-    # of this moment.
-    on_host = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+    arrays = {name: _little_endian(tensor) for name, tensor in tensors.items()}
+    kinds = _in_order((name, _NAMES[a.dtype], list(a.shape)) for name, a in arrays.items())
+    contents = [arrays[name].reshape(-1).view(np.uint8).data for name in kinds]
     content = {**description, "format_version": FORMAT_VERSION}
-    digest = sha256_of(_file(content, on_host))
-    return _file({**content, "sha256": digest}, on_host)
+    digest = _digest(_header(content, kinds), *contents)
+    return b"".join([_header({**content, "sha256": digest}, kinds), *contents])
 
 
-def _file(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> bytes:
+def _little_endian(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _in_order(kinds: Iterable[tuple[str, str, list[int]]]) -> Kinds:
+    places = {dtype: place for place, dtype in enumerate(_DTYPES)}
+    ordered = sorted(kinds, key=lambda each: (places[each[1]], each[0]))
+    return {name: (dtype, shape) for name, dtype, shape in ordered}
+
+
+def _header(description: Mapping[str, Any], kinds: Kinds) -> bytes:
+    """What stands before the numbers, as safetensors writes it.
+
+    References
+    ----------
+    https://huggingface.co/docs/safetensors, "Format"
+    """
     text = json.dumps(description, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    data: bytes = safetensors.torch.save(tensors, metadata={_METADATA_KEY: text})
-    return data
+    entries: dict[str, object] = {"__metadata__": {_METADATA_KEY: text}}
+    stop = 0
+    for name, (dtype, shape) in kinds.items():
+        start, stop = stop, stop + math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+    header = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+    data = header.encode("utf-8", "surrogatepass")  # what a stranger wrote is refused, not raised
+    data += b" " * (-len(data) % 8)
+    return len(data).to_bytes(8, "little") + data
+
+
+def _digest(*pieces: bytes | memoryview) -> str:
+    digest = new_digest()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -73,16 +112,17 @@ def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]
     FileFormatError
         If the file is damaged, of another version, or not by `encode`.
     """
-    description = _checked_description(data, who)
+    whole, kinds, n_header_bytes = _parts(data, who)
+    description = {key: value for key, value in whole.items() if key != "sha256"}
+    content = memoryview(data)[n_header_bytes:]
+    if _digest(_header(description, kinds), content) != whole.get("sha256"):
+        raise FileFormatError(f"{who} is damaged: its digest does not match its content.")
+    if _header(whole, kinds) != data[:n_header_bytes]:
+        raise FileFormatError(f"{who} is damaged: it is not laid out as psann writes it.")
     try:
         tensors = safetensors.torch.load(data)
     except (safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise FileFormatError(f"{who} is not a valid safetensors file: {error}.") from error
-    digest = description.pop("sha256", None)
-    if sha256_of(_file(description, tensors)) != digest:
-        raise FileFormatError(f"{who} is damaged: its digest does not match its content.")
-    if _file({**description, "sha256": digest}, tensors) != data:
-        raise FileFormatError(f"{who} is damaged: it is not laid out as psann writes it.")
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise FileFormatError(f"{who}: tensor {name} holds numbers that are not finite.")
@@ -90,8 +130,8 @@ def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]
     return description, tensors
 
 
-def _checked_description(data: bytes, who: str) -> dict[str, Any]:
-    """The description, once header and tensor types are what `encode` writes."""
+def _parts(data: bytes, who: str) -> tuple[dict[str, Any], Kinds, int]:
+    """Description, tensors and size of a header that is one of psann's."""
     n_header_bytes = int.from_bytes(data[:8], "little")
     if len(data) < 8 or n_header_bytes > min(_MAX_HEADER_BYTES, len(data) - 8):
         raise FileFormatError(f"{who} is no file of psann's, or is cut short.")
@@ -99,16 +139,26 @@ def _checked_description(data: bytes, who: str) -> dict[str, Any]:
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or set(metadata) != {_METADATA_KEY}:
         raise FileFormatError(f"{who} has no description by psann.")
-    for name, entry in header.items():
-        if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
-            raise FileFormatError(f"{who}: tensor {name} must be of {', '.join(_DTYPES)}.")
+    kinds = _in_order((name, *_kind(name, entry, who)) for name, entry in header.items())
     description = _json_mapping(metadata[_METADATA_KEY], who)
     version = description.get("format_version")
     if version != FORMAT_VERSION:
         raise FileFormatError(
             f"{who} has format version {version!r}; this psann reads {FORMAT_VERSION}."
         )
-    return description
+    return description, kinds, 8 + n_header_bytes
+
+
+def _kind(name: str, entry: object, who: str) -> tuple[str, list[int]]:
+    dtype, shape = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (0, 0)
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise FileFormatError(f"{who}: tensor {name} must be of {', '.join(_DTYPES)}.")
+    # A product of more sides could take for ever.
+    if not isinstance(shape, list) or len(shape) > _MAX_DIMENSIONS:
+        raise FileFormatError(f"{who}: tensor {name} must have {_MAX_DIMENSIONS} sides at most.")
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise FileFormatError(f"{who}: the sides of tensor {name} must be whole numbers.")
+    return dtype, shape
 
 
 def _json_mapping(text: object, who: str) -> dict[str, Any]:

@@ -1,9 +1,14 @@
-"""Tables, small curves and foreign text on a terminal, which none of them may take over."""
+"""Tables, small curves and foreign text on a terminal, which none of them may take over.
+
+Three variables of the environment have a say, the same here, in a run's console and in rich:
+`NO_COLOR`, `FORCE_COLOR`, `TTY_COMPATIBLE`; see `has_colour` and `is_terminal`.
+"""
 
 from __future__ import annotations
 
 import io
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +27,7 @@ _STATUS_COLOURS = {
     "running": "cyan",
     "completed": "green",
     "early_stopped": "green",
+    "ruined": "red",
     "preempted": "yellow",
     "interrupted": "yellow",
     "stale": "yellow",
@@ -272,15 +278,38 @@ class CarefulStream(io.TextIOBase):
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether somebody may be looking."""
+    """Whether somebody may be looking; `TTY_COMPATIBLE=0` says that nobody is."""
     isatty = getattr(stream, "isatty", None)
-    return isatty is not None and not getattr(stream, "closed", False) and bool(isatty())
+    is_one = isatty is not None and not getattr(stream, "closed", False) and bool(isatty())
+    return is_one and os.environ.get("TTY_COMPATIBLE") != "0"
+
+
+def has_colour(stream: object) -> bool:
+    """Whether a stream gets colours: `NO_COLOR` wins over `FORCE_COLOR`, and that over the rest.
+
+    `TTY_COMPATIBLE=1` stands for a log that understands colours, as those of some services do.
+    """
+    variables = os.environ
+    if variables.get("NO_COLOR"):
+        return False
+    if variables.get("FORCE_COLOR") or variables.get("TTY_COMPATIBLE") == "1":
+        return True
+    return is_terminal(stream) and variables.get("TERM") not in ("dumb", "unknown")
 
 
 def rich_console(stream: CarefulStream) -> Console:
     """Give rich a stream, with all that it would make of foreign text turned off."""
     from rich.console import Console
 
-    width = None if stream.isatty() else _PLAIN_WIDTH
-    file = cast("IO[str]", stream)
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    is_live, is_coloured = stream.isatty(), has_colour(stream)
+    return Console(
+        file=cast("IO[str]", stream),
+        width=None if is_live else _PLAIN_WIDTH,
+        # Of these rich has rules of its own, by which FORCE_COLOR makes a terminal of a file.
+        force_terminal=is_live or is_coloured,
+        color_system="standard" if is_coloured else None,
+        no_color=not is_coloured,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,28 @@ class Origins:
             if path[:length] in self.places:
                 return self.places[path[:length]]
         return self.source
+
+
+def changes(was: Mapping[str, str], now: Mapping[str, str], *, free: Collection[str]) -> list[str]:
+    """Say in a clause of each dotted key that differs what it was and is.
+
+    Parameters
+    ----------
+    free : collection of str
+        Keys that may differ, with all below them.
+
+    Examples
+    --------
+    >>> changes({"lr": "0.1", "a.b": "1"}, {"lr": "0.2"}, free=["a"])
+    ['lr was 0.1 when this run began and is now 0.2']
+    """
+    return [
+        f"{key} was {was.get(key, 'absent')} when this run began and is now "
+        f"{now.get(key, 'absent')}"
+        for key in sorted(was.keys() | now.keys())
+        if was.get(key) != now.get(key)
+        and not any(key == each or key.startswith(f"{each}.") for each in free)
+    ]
 
 
 class ConfigTree:
@@ -86,6 +109,11 @@ class ConfigTree:
             if not parent and path[:-1]:
                 self.pop(path[:-1])
         return value
+
+    def dotted(self) -> dict[str, str]:
+        """Every leaf by its dotted path, as JSON."""
+        leaves = self.leaves()
+        return {".".join(path): json.dumps(value, sort_keys=True) for path, value in leaves}
 
     def leaves(self, *, whole: Path = ()) -> Iterator[tuple[Path, Any]]:
         """Yield every value that is no mapping, or is empty, or lies at the path `whole`."""

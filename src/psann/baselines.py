@@ -19,6 +19,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from psann._inputs import finiteness_problems, numbers
+from psann._labels import in_order_of, labels_of
 from psann.accounting import relatives
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER
@@ -95,8 +97,7 @@ def best_asset(prices: Floats, *, fitted_on: Floats, active: Codes | None = None
     -------
     ndarray of shape (T, M)
     """
-    prices = _checked(prices, "prices")
-    past = _checked(fitted_on, "fitted_on", n_assets=prices.shape[1])
+    prices, past = _with_earlier(prices, fitted_on)
     growth = past[-1] / past[0]
     weights = np.zeros_like(prices)
     if active is None:
@@ -129,8 +130,7 @@ def bcrp(prices: Floats, *, fitted_on: Floats, active: Codes | None = None) -> F
     ----------
     Cover 1991, "Universal portfolios", https://doi.org/10.1111/j.1467-9965.1991.tb00002.x
     """
-    prices = _checked(prices, "prices")
-    past = _checked(fitted_on, "fitted_on", n_assets=prices.shape[1])
+    prices, past = _with_earlier(prices, fitted_on)
     weights = np.tile(_log_optimal_weights(relatives(past)), (len(prices), 1))
     return weights if active is None else _shares(weights, active == MEMBER)
 
@@ -406,8 +406,18 @@ def _fraction_inside(point: Floats, step: Floats) -> float:
     return min(1.0, 0.95 * float((-point[shrinking] / step[shrinking]).min()))
 
 
+def _with_earlier(prices: Floats, fitted_on: Floats) -> tuple[Floats, Floats]:
+    """Prices, and those of an earlier span with the assets in the same order."""
+    values, columns = _checked(prices, "prices"), labels_of(prices).columns
+    past = _checked(fitted_on, "fitted_on", n_assets=values.shape[1])
+    if columns is not None:
+        own = labels_of(fitted_on).columns
+        past = in_order_of(columns, past, own, who="`fitted_on`", whose="`prices`")
+    return values, past
+
+
 def _checked(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:
-    values = np.asarray(prices, dtype=np.float64)
+    values = numbers(prices, f"`{name}`").astype(np.float64, copy=False)
     if values.ndim != 2 or len(values) < 2 or values.shape[1] < 1:
         raise DataError(
             f"`{name}` must have shape (rows, assets) with at least 2 rows; got {values.shape}."
@@ -418,8 +428,9 @@ def _checked(prices: Floats, name: str, *, n_assets: int | None = None) -> Float
             f"`{name}` must have a column for each of the {n_assets} assets of `prices`; "
             f"got {values.shape[1]}."
         )
-    if not (np.isfinite(values) & (values > 0)).all():
-        problems.append(f"`{name}` must be finite and above 0; got {values.min():g} as the lowest.")
+    problems += finiteness_problems(values, f"`{name}`")
+    if not problems and not (values > 0).all():
+        problems.append(f"`{name}` must be above 0; got {values.min():g} as the lowest.")
     if problems:
         raise DataError(problems)
     return values

@@ -1,8 +1,8 @@
 """Price series and generated data sets, cut into training, validation and test rows.
 
-Every function returns a dict of float64 arrays `X_* y_* prices_* time_*` for `train`, `val` and
-`test`, ready for `fit` and for `data.loader` in a config; where the columns have names, they are
-`asset_names`. The rules are those of `psann.market.cutting`.
+Every function returns a dict of arrays `X_* y_* prices_* time_*` for `train`, `val` and `test`,
+ready for `fit` and for `data.loader` in a config; times are dates where there are dates, and where
+the columns have names, they are `asset_names`. The rules are those of `psann.market.cutting`.
 
 The real series are read from files that other packages install. Those packages are located but
 never imported, and a file whose SHA-256 differs from the tested one is refused.
@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from psann.market.features import scaled
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
-Data = dict[str, Floats | Names]
+Data = dict[str, NDArray[Any]]
 
 _HISTORY = max(HORIZONS)
 
@@ -102,7 +103,7 @@ def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> 
     -------
     dict of str to ndarray
         `X_* (n, 120)` features (see Notes), `y_* (n, 20)` next simple returns, `prices_* (n, 20)`
-        in US dollars, `time_* (n,)` days since 1970-01-01, `asset_names (20,)`.
+        in US dollars, `time_* (n,)` dates, `asset_names (20,)`.
 
     Raises
     ------
@@ -126,9 +127,7 @@ def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> 
     return _market(prices, dates, train_fraction, val_fraction) | {"asset_names": names}
 
 
-def load_olps(
-    name: str, *, train_fraction: float = 0.6, val_fraction: float = 0.2
-) -> dict[str, Floats]:
+def load_olps(name: str, *, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:
     """Load a data set of the online portfolio selection literature, daily relative prices.
 
     Parameters
@@ -207,7 +206,7 @@ def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) ->
     dict of str to ndarray
         `X_* (n, 72)` features as in `load_sp500_20`, `y_* (n, 12)` next simple returns,
         `prices_* (n, 12)` value of 1.0 invested at the end of 1948, `time_* (n,)` first day of
-        the month as days since 1970-01-01 (a row is known at the *end* of its month),
+        the month (a row is known at the *end* of its month),
         `asset_names (12,)`.
 
     Raises
@@ -227,7 +226,7 @@ def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) ->
     names, days, returns = _dated_rows(bz2.decompress(_FRENCH_12.read()), _FRENCH_INDUSTRIES)
     growth = np.vstack([np.ones(returns.shape[1]), 1.0 + returns])
     prices = np.cumprod(growth, axis=0, dtype=np.float64)
-    time = np.concatenate([_days(["1948-12-01"]), days])
+    time = np.concatenate([np.array(["1948-12-01"], dtype="datetime64[D]"), days])
     return _market(prices, time, train_fraction, val_fraction) | {"asset_names": names}
 
 
@@ -287,7 +286,7 @@ def make_smoke_market(
     strength: float = 0.3,
     train_fraction: float = 0.6,
     val_fraction: float = 0.2,
-) -> dict[str, Floats]:
+) -> Data:
     """Make a small market whose moves follow a visible signal a little: for trials and tests.
 
     The log move from row `t` to `t + 1` is 0.01 times a standard normal number that correlates
@@ -344,7 +343,7 @@ def make_toy_hisso(
     seed: int = 0,
     train_fraction: float = 0.6,
     val_fraction: float = 0.2,
-) -> dict[str, Floats]:
+) -> Data:
     """Make noisy harmonics with three linear targets, the toy data of psann 0.12's configs.
 
     `X[:, k] = sin((k + 1) t) + 0.05 N(0, 1)` with `t = linspace(0, 4 pi, steps)`; `y = X W`,
@@ -406,16 +405,11 @@ def make_toy_hisso(
     return data
 
 
-def _dated_rows(content: bytes, columns: slice) -> tuple[Names, Floats, Floats]:
-    """Read a CSV whose first column is a date: names `(M,)`, days since 1970 `(n,)`, values."""
+def _dated_rows(content: bytes, columns: slice) -> tuple[Names, NDArray[Any], Floats]:
+    """Read a CSV whose first column is a date: names `(M,)`, dates `(n,)`, values."""
     head, *rows = [line.split(",") for line in content.decode("ascii").splitlines()]
-    days = _days([row[0] for row in rows])
+    days = np.array([row[0] for row in rows], dtype="datetime64[D]")
     return np.array(head[columns]), days, np.array([row[columns] for row in rows], dtype=np.float64)
-
-
-def _days(dates: list[str]) -> Floats:
-    """Count days since 1970-01-01."""
-    return np.asarray(np.array(dates, dtype="datetime64[D]"), dtype=np.float64)
 
 
 def _row_numbers(n_rows: int) -> Floats:
@@ -482,9 +476,7 @@ def _borders(
     return val, test
 
 
-def _market(
-    prices: Floats, time: Floats, train_fraction: float, val_fraction: float
-) -> dict[str, Floats]:
+def _market(prices: Floats, time: NDArray[Any], train_fraction: float, val_fraction: float) -> Data:
     """Make the data set of a price series, with the features that `load_sp500_20` describes."""
     val, test = _borders(len(prices), train_fraction, val_fraction, first=_HISTORY)
     X = scaled(log_moves(prices), slice(_HISTORY, val))

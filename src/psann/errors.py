@@ -56,6 +56,10 @@ class DivergedError(PsannError, ArithmeticError):
     """A non-finite loss, reward or gradient; the weights are those before that update (exit 3)."""
 
 
+class RuinedError(DivergedError):
+    """Nothing can be kept, since every epoch lost everything on the validation rows (exit 4)."""
+
+
 class TrainingInterrupted(PsannError):  # noqa: N818 (an ending, not an error)
     """Training stopped at a launch boundary because it was asked to.
 

@@ -18,6 +18,7 @@ from faults import (
     FaultyCalls,
     assert_sound,
     assert_survives,
+    bury,
     calls_in_use,
     exit_code_of,
     hurt,
@@ -102,6 +103,7 @@ def test_copy_of_many_moments_goes_on_elsewhere(
 
 
 def assert_goes_on(folder: Path, expected: dict[str, Any]) -> None:
+    bury(folder)
     assert_survives(folder, expected, *SETTINGS)
 
 

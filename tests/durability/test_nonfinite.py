@@ -75,7 +75,9 @@ def test_data_that_are_not_finite_are_refused_before_training(
     assert (metrics["status"], metrics["phase"], metrics["best"]) == ("failed", "setup", None)
     assert f"{key} (" in metrics["error"]
     n_nan = int(value == "nan")
-    assert f"must be finite; got {n_nan} NaN and {1 - n_nan} infinite of" in metrics["error"]
+    assert (
+        f"must be finite; got {n_nan} missing (NaN) and {1 - n_nan} infinite of" in metrics["error"]
+    )
     assert "first at row 3, column 0" in metrics["error"]
     assert not outcome.paths.checkpoints.exists()
 

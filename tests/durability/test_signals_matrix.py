@@ -26,6 +26,7 @@ from faults import (
     n_calls,
     unhurt,
 )
+from forked import close_streams
 from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_log_run import main
 from trials import metrics_of, rows_of, trial, write_config
@@ -99,9 +100,11 @@ def arguments_in(folder: Path) -> list[str]:
     return [*arguments, *(word for setting in SETTINGS for word in ("--set", setting))]
 
 
+NOISE = b"a library shouts"
+
+
 def without_streams() -> None:
-    for stream in range(3):
-        os.close(stream)
+    close_streams(NOISE)
 
 
 def without_a_reader() -> None:
@@ -136,13 +139,14 @@ def test_run_needs_no_streams_no_reader_no_home_and_no_directory(
 
         def work() -> int:
             deprive()
-            sys.stdout = sys.stderr = None  # as Python has it when it starts with them closed
             return main(arguments)
 
     code = exit_code_of(in_child(work))
     paths = RunPaths(tmp_path / "out" / "run")
     assert metrics_of(paths)["status"] == "completed"
     assert code in (0, 1) if deprive is without_a_reader else code == 0
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in written if NOISE in path.read_bytes()]
     assert_survives(tmp_path, expected, *SETTINGS)
 
 

@@ -63,10 +63,10 @@ def test_all_problems_are_told_at_once() -> None:
         {"X": X[:, :3], "y": Y[:, :1] * 1e39, "prices": PRICES[:, :1], "context": 5.0},
     )
     for line in (
-        "X must be finite; 5 values are NaN or infinite, the first in row 7.",
+        "X must be finite; got 1 missing (NaN) and 4 infinite of 80 values, first at row 7",
         "y must have the 20 rows of X; got 19.",
         "prices must be greater than 0; the smallest is",
-        "context must be numeric; got dtype <U1.",
+        "context must hold numbers; got dtype <U1 (ndarray). Leave it out, or say it in numbers.",
         "validation X must have the 4 columns of the training rows; got 3.",
         "validation y must have the 2 columns of the training rows; got 1.",
         "validation y must fit into float32; some values are too large.",

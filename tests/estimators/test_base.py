@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from planted import Recorder, fit_hisso, planted, quick
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.errors import DeviceError, DivergedError
 
 ESTIMATORS = [PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor]
@@ -33,6 +33,7 @@ CHECKED = [
     PSANNRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8),
     ResPSANNRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8),
     WaveResNetRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8, first_layer_w0=3.0),
+    AssetwiseRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8, layout="feature_major"),
 ]
 
 
@@ -42,7 +43,7 @@ def test_scikit_learns_checks_pass_without_exception(estimator: Any, check: Any)
 
 
 @pytest.mark.slow
-@parametrize_with_checks([cls() for cls in ESTIMATORS])
+@parametrize_with_checks([*(cls() for cls in ESTIMATORS), AssetwiseRegressor(layout="asset_major")])
 def test_scikit_learns_checks_pass_with_every_default(estimator: Any, check: Any) -> None:
     check(estimator)
 

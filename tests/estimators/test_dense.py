@@ -7,6 +7,7 @@ import torch
 from planted import planted, quick
 from psann import PSANNRegressor
 from psann.nn.dense import DenseNetwork
+from psann.nn.network import NetworkShape
 
 X = planted(60)["X"]
 X4 = np.column_stack([X, X[:, 0] ** 2])
@@ -46,7 +47,9 @@ def test_only_stateful_networks_have_states() -> None:
 
 def test_the_first_weights_depend_on_the_seed_alone() -> None:
     def first(seed: int) -> torch.Tensor:
-        network = PSANNRegressor()._build_network(3, 2, 0, np.random.default_rng(seed))
+        network = PSANNRegressor()._build_network(
+            NetworkShape(n_in=3, n_out=2), np.random.default_rng(seed)
+        )
         return torch.cat([p.detach().reshape(-1) for p in network.parameters()])
 
     assert torch.equal(first(0), first(0))

@@ -15,7 +15,7 @@ from psann._mapped import is_mapped
 from psann.estimators._fit_utils import (
     action_width,
     maybe_run_hisso,
-    network_outputs,
+    network_shape,
     prepare_inputs_and_scaler,
     supervised_rows,
 )
@@ -103,10 +103,10 @@ def test_actions_are_as_many_as_columns_of_y_else_prices_else_context() -> None:
 
 
 def test_a_share_of_cash_is_one_more_output() -> None:
-    assert network_outputs(3, None) == network_outputs(3, HISSOOptions()) == 3
+    assert network_shape(5, 3, None).n_out == network_shape(5, 3, HISSOOptions()).n_out == 3
     cash = {"primary_transform": "softmax_cash"}
-    assert network_outputs(3, HISSOOptions(**cash)) == 4
-    assert network_outputs(3, HISSOOptions(enabled=False, **cash)) == 3
+    assert network_shape(5, 3, HISSOOptions(**cash)).n_out == 4
+    assert network_shape(5, 3, HISSOOptions(enabled=False, **cash)).n_out == 3
 
 
 @pytest.mark.parametrize("hisso", [None, HISSOOptions(enabled=False)])

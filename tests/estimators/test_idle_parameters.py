@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from psann import PSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, WaveResNetRegressor
 from psann.estimators._idle_parameters import idle_options, idle_parameters
 from psann.hisso.options import HISSOOptions
 
@@ -36,6 +36,10 @@ def test_nothing_is_idle_by_default() -> None:
     ("cls", "name", "value", "used_by"),
     [
         (PSANNRegressor, "data_format", "channels_last", {"is_flattened": True}),
+        (AssetwiseRegressor, "activation", "tanh", {"hidden_layers": 1}),
+        (AssetwiseRegressor, "activation_params", {"amplitude": 2.0}, {"hidden_layers": 1}),
+        (AssetwiseRegressor, "hidden_units", 3, {"hidden_layers": 1}),
+        (AssetwiseRegressor, "w0", 2.0, {"hidden_layers": 1}),
         (PSANNRegressor, "max_skipped_updates", 3, {"on_nonfinite": "skip"}),
         (PSANNRegressor, "state_reset", "none", {"stateful": True}),
         (WaveResNetRegressor, "progressive_depth_growth", 2, {"progressive_depth_initial": 1}),
@@ -49,6 +53,11 @@ def test_a_parameter_is_idle_until_what_it_belongs_to_is_there(
 ) -> None:
     assert idle(cls, **{name: value}) == [name]
     assert idle(cls, **{name: value}, **used_by) == []
+
+
+def test_a_layout_is_idle_where_the_rows_say_it_themselves() -> None:
+    assert idle(AssetwiseRegressor, layout="asset_major") == []
+    assert idle(AssetwiseRegressor, layout="asset_major", is_flattened=True) == ["layout"]
 
 
 def test_row_settings_are_idle_in_episodes() -> None:

@@ -8,11 +8,11 @@ from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
 from planted import planted, quick, story_of
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.estimators._options import read_schedule
 from psann.run.config.model import TrainingConfig
 
-ESTIMATORS = [PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor]
+ESTIMATORS = [PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, AssetwiseRegressor]
 X = planted(120)["X"]
 Y = np.column_stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]])
 VALIDATION = (X[80:], Y[80:])
@@ -133,8 +133,10 @@ OWN: dict[Any, dict[str, Any]] = {
         "use_film": False,
     },
 }
+OWN[AssetwiseRegressor] = {"w0": 2.0, "pooling": "mean", "layout": "feature_major"}
 # What a parameter belongs to, without which it says only that it plays no part.
 BASIS: dict[str, dict[str, Any]] = {
+    "layout": {"layout": "asset_major"},
     "state": {"stateful": True},
     "state_reset": {"stateful": True},
     "first_layer_w0_initial": {"w0_warmup_epochs": 2},
@@ -149,15 +151,24 @@ BASIS: dict[str, dict[str, Any]] = {
 }
 
 
+def changes(cls: Any) -> dict[str, Any]:
+    taken = cls().get_params()
+    return {name: value for name, value in SHARED.items() if name in taken} | OWN[cls]
+
+
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_the_changes_cover_every_parameter(cls: Any) -> None:
-    assert {**SHARED, **OWN[cls]}.keys() == cls().get_params().keys()
+    assert changes(cls).keys() == cls().get_params().keys()
 
 
 def trace(cls: Any, name: str, params: dict[str, Any]) -> str:
     """Story of a fit in which the parameter can show what it does."""
     model = quick(cls, **params)
     data: dict[str, Any] = {"X": X, "y": Y, "validation_data": VALIDATION}
+    if cls is AssetwiseRegressor:
+        assets = np.stack([X, X**2], axis=2)  # (120, 3, 2)
+        assets = assets.reshape(120, 6) if name == "layout" else assets
+        data = {"X": assets, "y": np.sin(X), "validation_data": (assets[80:], np.sin(X[80:]))}
     if name == "data_format":
         images = X.reshape(60, 3, 2)
         data = {"X": images, "y": images[:, :, 0] @ [1.0, 2.0, 3.0]}
@@ -165,7 +176,7 @@ def trace(cls: Any, name: str, params: dict[str, Any]) -> str:
         data |= {"context": X[:, :1]}
         data["validation_data"] = {"X": X, "y": Y, "context": X[:, :1]}
     if name == "patience":
-        data["y"] = data["y"] * 0.0 + np.random.default_rng(0).normal(size=Y.shape)
+        data["y"] = data["y"] * 0.0 + np.random.default_rng(0).normal(size=data["y"].shape)
     if name == "on_nonfinite":
         model.set_params(loss="user_rewards:unlucky")
     if name == "warm_start":
@@ -173,13 +184,11 @@ def trace(cls: Any, name: str, params: dict[str, Any]) -> str:
     return story_of(model, **data)
 
 
-@pytest.mark.parametrize(
-    ("cls", "name"), [(c, n) for c in ESTIMATORS for n in {**SHARED, **OWN[c]}]
-)
+@pytest.mark.parametrize(("cls", "name"), [(c, n) for c in ESTIMATORS for n in changes(c)])
 def test_every_parameter_leaves_a_trace(cls: Any, name: str) -> None:
     basis = BASIS.get(name, {})
     usual = {"epochs": 12, "lr": 0.05} if name == "patience" else basis
-    changed = {**usual, name: {**SHARED, **OWN[cls]}[name]}
+    changed = {**usual, name: changes(cls)[name]}
     assert trace(cls, name, changed) != trace(cls, name, usual)
 
 

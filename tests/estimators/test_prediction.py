@@ -63,8 +63,9 @@ def test_rows_that_are_plain_numbers_already_are_not_validated_again(
 
     monkeypatch.setattr("psann.estimators._prediction.validate_data", refuse)
     np.testing.assert_array_equal(model.predict(X), expected)
-    model.predict(X.astype(np.float32))
-    for other in (X.tolist(), X.astype(">f8"), X.astype(int), X[:, :2], X[:0], X * np.nan, X[0]):
+    for same in (X.astype(np.float32), X.tolist(), X.astype(">f8"), X.astype(int)):
+        model.predict(same)
+    for other in (X[:, :2], X[:0], X[0]):
         with pytest.raises(AssertionError, match="validated"):
             model.predict(other)
 
@@ -143,7 +144,7 @@ def test_images_of_another_shape_are_refused() -> None:
         (X[:, :2], "must have the 1 columns of that in fit; got 2"),
         (X[:5, :1], "context must have the 120 rows of X; got 5"),
         (X[:, :1] * np.inf, "context must be finite"),
-        ([["a"]] * 120, "context must be numeric"),
+        ([["a"]] * 120, "context must hold numbers"),
     ],
 )
 def test_a_context_unlike_that_of_fit_is_refused(context: Any, message: str) -> None:

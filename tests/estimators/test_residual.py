@@ -5,6 +5,7 @@ import pytest
 
 from planted import fit_hisso, planted, quick
 from psann import ResPSANNRegressor
+from psann.nn.network import NetworkShape
 from psann.nn.residual import ResidualNetwork
 
 X = planted(60)["X"]
@@ -21,7 +22,7 @@ def test_the_network_is_the_residual_one_of_the_parameters() -> None:
 @pytest.mark.parametrize("alpha", [0.1, 0.0, -0.5])
 def test_each_block_begins_with_the_given_alpha(alpha: float) -> None:
     model = ResPSANNRegressor(hidden_layers=3, residual_alpha_init=alpha)
-    network = model._build_network(3, 2, 0, np.random.default_rng(0))
+    network = model._build_network(NetworkShape(n_in=3, n_out=2), np.random.default_rng(0))
     assert [block.alpha.item() for block in network.blocks] == pytest.approx([alpha] * 3)
 
 

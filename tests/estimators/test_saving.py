@@ -18,7 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler
 
 import user_rewards
 from planted import Recorder, fit_hisso, planted, quick
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.errors import DeviceError, FileFormatError, ImportTargetError
 from psann.estimators._persistence import EstimatorDocument, document_bytes, read_document
 
@@ -49,6 +49,9 @@ CASES: dict[str, Callable[[], Any]] = {
         WaveResNetRegressor, w0_warmup_epochs=20, hidden_layers=3, progressive_depth_initial=1
     ),
     "wave, context": lambda: quick(WaveResNetRegressor).fit(X, Y, context=X[:, :1]),
+    "assetwise": lambda: fit_hisso(
+        quick(AssetwiseRegressor, scaler="minmax", layout="asset_major")
+    ),
     "hisso": lambda: fit_hisso(quick(), {"supervised": {"epochs": 1}}, y=X),
     "hisso, own reward": lambda: fit_hisso(quick(), {"reward": user_rewards.mean_first}),
     "hisso, cash": lambda: fit_hisso(quick(), {"primary_transform": "softmax_cash"}),
@@ -143,14 +146,16 @@ def test_only_regular_files_are_read(kind: str, tmp_path: Path) -> None:
     path = {"device": Path("/dev/zero"), "directory": tmp_path}.get(kind, tmp_path / "pipe")
     if kind == "pipe":
         os.mkfifo(path)
-    with pytest.raises(FileFormatError, match="must be a file of at most"):
+    with pytest.raises(
+        FileFormatError, match="must be the file of an estimator; it is no plain file"
+    ):
         PSANNRegressor.load(path)
 
 
 def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "f", "wb") as file:
         file.truncate(2**42)
-    with pytest.raises(FileFormatError, match="4398046511104 bytes"):
+    with pytest.raises(FileFormatError, match="4,398,046,511,104 bytes"):
         PSANNRegressor.load(tmp_path / "f")
 
 

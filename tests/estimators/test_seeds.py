@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from psann import Ensemble, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, fit_seeds
+from psann import (
+    AssetwiseRegressor,
+    Ensemble,
+    PSANNRegressor,
+    ResPSANNRegressor,
+    WaveResNetRegressor,
+    fit_seeds,
+)
 from psann.datasets import make_smoke_market
 from psann.errors import DivergedError, TrainingInterrupted
 from psann.estimators import _fit_utils
@@ -33,6 +40,10 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         WaveResNetRegressor(
             hidden_layers=2, hidden_units=6, dropout=0.2, w0_warmup_epochs=3, epochs=3
         ),
+        HISSO,
+    ),
+    "assetwise": (
+        AssetwiseRegressor(hidden_layers=1, hidden_units=6, layout="feature_major", epochs=3),
         HISSO,
     ),
     "on targets": (PSANNRegressor(hidden_units=6, epochs=3, batch_size=40), {"enabled": False}),

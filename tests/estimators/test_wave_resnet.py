@@ -7,6 +7,7 @@ import pytest
 
 from planted import Recorder, fit_hisso, planted, quick
 from psann import WaveResNetRegressor
+from psann.nn.network import NetworkShape
 from psann.nn.wave_resnet import WaveResNet
 
 ROWS = planted(120)
@@ -111,7 +112,7 @@ def test_depth_grows_by_epochs_of_hisso() -> None:
             progressive_depth_growth=2,
             epochs=epochs,
         )
-        network = model._build_network(3, 3, 0, np.random.default_rng(0))
+        network = model._build_network(NetworkShape(n_in=3, n_out=3), np.random.default_rng(0))
         network.set_epoch(epochs)
         return int(network.active_depth)
 

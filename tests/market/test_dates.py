@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psann._inputs import show
+from psann.market import dates
 from psann.market.dates import (
     guess_of_numbers,
     midnights_of,
     possible_readings,
     read_by_format,
     read_numbers,
-    show,
     to_utc,
 )
 
@@ -52,6 +53,14 @@ def test_what_a_format_writes_is_read_back(
     assert len(readings) == 1 or form in ("%d.%m.%Y",)
 
 
+@pytest.mark.parametrize("form", dates._DAY_FORMATS)
+def test_the_shape_of_a_text_rules_no_format_out_that_reads_it(form: str) -> None:
+    plain = datetime.datetime(2021, 5, 4, 3, 2, 1).strftime(form)
+    for text in (plain, plain.replace("0", " "), plain.replace("0", ""), plain.replace(" ", "  ")):
+        if dates._strptime(text, form):
+            assert dates._shape(text) == dates._shape_of_format(form)
+
+
 @pytest.mark.parametrize(
     ("texts", "n_readings"),
     [
@@ -83,7 +92,10 @@ def test_an_offset_is_taken_off_unless_all_are_midnights() -> None:
 
 def test_hours_of_the_afternoon_are_read() -> None:
     (reading,) = possible_readings(["1/13/2020 4:00 PM", "1/14/2020 9:30 AM"])
-    assert [show(moment) for moment in reading.values] == ["2020-01-13T16:00", "2020-01-14T09:30"]
+    assert [show(moment) for moment in reading.values] == [
+        "2020-01-13T16:00",
+        "2020-01-14T09:30",
+    ]
 
 
 @pytest.mark.parametrize(

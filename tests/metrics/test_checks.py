@@ -22,7 +22,8 @@ def test_tensors_with_a_gradient_and_of_half_precision_become_float64() -> None:
 def test_the_first_value_that_is_not_finite_is_named_with_the_number_of_them() -> None:
     values = np.array([[1.0, 2.0], [math.nan, math.inf]])
     assert matrix_problems(values, "prices") == [
-        "`prices` must be finite; got nan at index (1, 0) and 2 such values in all."
+        "`prices` must be finite; got 1 missing (NaN) and 1 infinite of 4 values, first at row 1, "
+        "column 0. Drop those rows or fill them with what was known at the time."
     ]
     assert matrix_problems(values[:1].repeat(2, 0), "prices") == []
 

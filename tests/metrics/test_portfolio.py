@@ -331,11 +331,15 @@ def test_max_drawdown_looks_at_the_start_too() -> None:
         ([[0.5, 0.5]] * 3, [[1.0]] * 3, r"same shape; got \(3, 2\) and \(3, 1\)"),
         ([1.0] * 3, [[1.0]] * 3, r"`allocations` must have shape \(rows, assets\).*reshape"),
         ([[1.0]], [[1.0]], "at least 2 rows"),
-        ([[1.0], [math.nan]], [[1.0]] * 2, r"`allocations` must be finite; got nan.*\(1, 0\)"),
-        ([[1.0]] * 2, [[1.0], [math.inf]], r"`prices` must be finite; got inf"),
+        ([[1.0], [math.nan]], [[1.0]] * 2, "`allocations` must be finite; got 1 missing"),
+        (
+            [[1.0]] * 2,
+            [[1.0], [math.inf]],
+            r"`prices` must be finite; got 0 missing \(NaN\) and 1 infinite",
+        ),
         ([[1.0]] * 2, [[1.0], [0.0]], r"`prices` must be above 0; got 0 at index \(1, 0\)"),
         ([[1.0]] * 3, [[0.01], [-0.02], [0.0]], "look like returns.*cumprod"),
-        ([["a"]] * 2, [[1.0]] * 2, "`allocations` must be an array of numbers"),
+        ([["a"]] * 2, [[1.0]] * 2, "`allocations` must hold numbers; got dtype <U1"),
     ],
 )
 def test_bad_arrays_are_refused_with_the_reason(

@@ -83,3 +83,21 @@ def test_a_copy_at_another_scale_and_a_constant_are_named() -> None:
     doubled = np.column_stack([prices, 7 * prices[:, 1], np.full(300, 3.0), np.full(300, 4.0)])
     assert told(doubled) == [("constant", None, 5), ("constant", None, 6), ("copy", None, 4)]
     assert "asset 4 are those of asset 1." in price_findings(doubled)[-1].message
+
+
+def test_a_crash_that_is_followed_by_turmoil_is_no_split() -> None:
+    draws = np.random.default_rng(4)
+    moves = 0.01 * draws.standard_normal((400, 4))
+    moves[200, 1] = np.log(0.5)
+    calm = np.exp(moves.cumsum(axis=0))
+    assert [finding.name for finding in price_findings(calm)] == ["split"]
+    moves[201:215, 1] *= 6
+    assert price_findings(np.exp(moves.cumsum(axis=0))) == []
+
+
+def test_a_price_on_a_coarse_grid_may_stand_still_for_a_week() -> None:
+    prices = np.exp(0.01 * np.random.default_rng(5).standard_normal((400, 2)).cumsum(axis=0))
+    for length, n_told in ((7, 0), (9, 1)):
+        still = prices.copy()
+        still[100 : 101 + length, 0] = still[100, 0]
+        assert len(price_findings(still)) == n_told

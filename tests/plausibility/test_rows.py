@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from psann.plausibility.rows import overlap_findings
+from psann.plausibility.rows import gap_findings, overlap_findings
 
 ROWS = np.random.default_rng(0).standard_normal((90, 3))
 
@@ -31,4 +32,44 @@ def test_rows_that_repeat_in_their_own_split_and_a_single_shared_row_say_nothing
     holidays = np.repeat([[0.0] * 3, [1.0] * 3, [2.0] * 3], 5, axis=0)
     assert overlap_findings({"a": np.vstack([holidays, ROWS[:9]]), "b": holidays}) == []
     assert overlap_findings({"a": ROWS[:10], "b": ROWS[9:20]}) == []
+    assert len(overlap_findings({"a": ROWS[:10], "b": ROWS[9:20]}, least=1)) == 1
     assert overlap_findings({"a": np.zeros((2, 2)), "b": np.negative(np.zeros((2, 2)))}) == []
+
+
+DAYS = np.arange("2015-01-01", "2020-01-01", dtype="datetime64[D]")
+WEEKDAYS = DAYS[np.is_busday(DAYS)]
+
+
+def test_a_stretch_that_is_missing_is_told_with_its_ends() -> None:
+    (found,) = gap_findings(np.delete(WEEKDAYS, np.s_[500:530]))
+    assert (found.name, found.row) == ("gap", 500)
+    assert (
+        f"between row 499, {WEEKDAYS[499]}, and row 500, {WEEKDAYS[530]}: 43 days" in found.message
+    )
+    (found,) = gap_findings(np.delete(np.arange(300.0), np.s_[40:60]))
+    assert "between row 39, 39, and row 40, 60: 21, 21 usual steps" in found.message
+    # The cure: begin after them, or fill them in.
+    assert gap_findings(np.delete(WEEKDAYS, np.s_[:530])) == gap_findings(WEEKDAYS) == []
+
+
+def minutes() -> np.ndarray:
+    """Five minutes apart, 78 a day, on weekdays."""
+    clock = np.timedelta64(570, "m") + np.arange(78) * np.timedelta64(5, "m")
+    return (WEEKDAYS[:60].astype("datetime64[m]")[:, None] + clock).ravel()
+
+
+@pytest.mark.parametrize(
+    "times",
+    {
+        "weekdays": WEEKDAYS,
+        "without a week, as after 2001-09-11": np.delete(WEEKDAYS, np.s_[300:305]),
+        "months": np.arange("1990-01", "2020-01", dtype="datetime64[M]"),
+        "five minutes": minutes(),
+        "row numbers": np.arange(500.0),
+        "numbers such as 20150131": np.array([int(str(d).replace("-", "")) for d in WEEKDAYS]),
+        "few rows": np.array([0.0, 1.0, 100.0]),
+        "every other year": np.concatenate([np.arange(50.0) + 365 * k for k in range(6)]),
+    }.values(),
+)
+def test_nights_weekends_holidays_and_what_recurs_are_no_gaps(times: np.ndarray) -> None:
+    assert gap_findings(times) == []

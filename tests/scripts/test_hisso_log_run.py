@@ -26,6 +26,7 @@ from faults import let_time_pass
 from forked import Forked
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
+from psann.run.verification.verify import verify_run
 from psann.scripts.hisso_log_run import build_parser, main
 from trials import metrics_of, rows_of, tree_of, write_config
 
@@ -644,6 +645,21 @@ def test_a_terminal_gets_a_bar_that_moves_and_one_block_on_failure(
         "hisso-log-run: --set hisso.windw=1: hisso.windw is no known key. Did you mean 'window'?"
     )
     assert "Traceback" not in failure
+
+
+@pytest.mark.slow
+def test_a_run_needs_neither_streams_nor_environment_as_under_cron(
+    command: list[str], paths: RunPaths
+) -> None:
+    shell = 'exec env -i "$@" 0<&- 1>&- 2>&-'
+    tests = f"PYTHONPATH={ENVIRONMENT['PYTHONPATH']}"
+    python = [tests, sys.executable, "-m", "psann.scripts.hisso_log_run"]
+    done = subprocess.run(
+        ["bash", "-c", shell, "-", *python, *command], check=False, start_new_session=True
+    )
+    assert done.returncode == 0
+    assert metrics_of(paths)["status"] == "completed"
+    assert verify_run(paths.root).errors == ()
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from faults import killed_runs
+from faults import exit_code_of, in_child, killed_runs
 from foreign import DRAWING, hostile, of_another_version
-from forked import loading_run
+from forked import close_streams, loading_run
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import read_runs
 from psann.run.verification import replay, torture
@@ -134,7 +134,7 @@ def test_every_command_reads_runs_that_were_killed_at_random_instants(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = finished(tmp_path / "whole", "training.epochs=2")
-    for killed in killed_runs(tmp_path, 5):
+    for killed in killed_runs(tmp_path, 3):
         before = tree_of(killed.root)
         found = run_all(killed.root, whole.root, capsys)
         status = json.loads(found["show --json"][1])["status"]
@@ -393,6 +393,33 @@ def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> Non
     with open(writing, "w") as pipe:
         done = hisso_runs(["ls", "--json", str(whole.root)], stdout=pipe)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["report", "RUN", "-o", "OUT/page.html"], ["pack", "RUN", "-o", "OUT/run.tar.gz"]),
+        *(["export", "RUN", "--to", "csv", "-o", "OUT/tables"], ["seal", "RUN"], ["ls", "RUN"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_that_a_library_writes_lands_in_a_file_where_there_are_no_streams(
+    words: list[str], whole: RunPaths, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole.root, run)
+    places = {"RUN": str(run), "OUT": str(tmp_path)}
+    named = [places.get(word, word).replace("OUT", str(tmp_path)) for word in words]
+
+    def work() -> int:
+        close_streams(b"a library shouts")
+        main(named)
+        return 0
+
+    assert exit_code_of(in_child(work)) == 0
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert words[0] in ("seal", "ls") or any(run not in path.parents for path in files)
+    assert not [path for path in files if b"a library shouts" in path.read_bytes()]
 
 
 def test_standard_output_that_is_closed_is_an_error(whole: RunPaths) -> None:

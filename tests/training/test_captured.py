@@ -115,6 +115,28 @@ def test_a_long_phase_captures_the_compiled_program(
     assert near(ended, theirs, 1e-5)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("capturing: 700"), AttributeError("no CUDAGraph")])
+def test_a_capture_that_fails_leaves_the_eager_updates_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def capture(self: CapturedEngine, run: Program, inputs: list[Tensor]) -> Any:
+        raise error
+
+    monkeypatch.setattr(CapturedEngine, "_capture", capture)
+    made, like = captured(), engine()
+    ours, theirs = made.initial_carry(), like.initial_carry()
+    with pytest.warns(UserWarning, match="cannot be captured") as warned:
+        for _ in range(2):
+            ours, _ = made.launch(ours, objective(), indices=batches(6), keys=None, lr=0.01)
+    assert len(warned) == 1
+    for _ in range(2):
+        theirs, _ = like.launch(theirs, objective(), indices=batches(6), keys=None, lr=0.01)
+    assert same(ours, theirs)
+    assert made.runs_as == "eager"
+    [note] = made.notes
+    assert str(error) in note.message
+
+
 # --- on a card
 
 

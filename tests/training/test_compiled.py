@@ -28,7 +28,7 @@ from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
 from psann.training.carry import Carry
-from psann.training.compiled import CompiledEngine, Program, UpdateCall
+from psann.training.compiled import CompiledEngine, Program, UpdateCall, compile_s
 from psann.training.engine import EagerEngine, PhaseWork
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import Precision
@@ -250,6 +250,25 @@ def test_a_users_own_mistake_is_told_as_by_the_eager_engine() -> None:
         pytest.raises(ValueError, match="the loss does not depend on the network's outputs"),
     ):
         launched(compiled(), batches(1), objective=objective(loss=detached))
+
+
+def test_what_will_be_silent_for_long_is_told_before_it_begins_and_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    told_before: list[str] = []
+
+    def compile_(graph: Any, inputs: Any, options: Any) -> Any:
+        told_before.extend(told)
+        return graph
+
+    monkeypatch.setattr("torch._inductor.compile", compile_)
+    made = compiled()
+    made.tell = lambda note: told.append(note.message)
+    launched(made, batches(8))
+    expected = f"compiling the update of phase supervised, about {compile_s(made.network):.0f} s"
+    assert told_before == [f"{expected}, once"]
+    assert told == told_before
 
 
 def test_a_phase_too_short_to_pay_runs_eagerly(interpreted: list[UpdateCall]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.datasets import make_smoke_market
 from psann.errors import TrainingInterrupted
 from psann.training.compiled import CompiledEngine
@@ -37,6 +37,11 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
             **{"progressive_depth_interval": 2},
         },
         {"supervised": {"epochs": 1, "batch_size": 64}},
+    ),
+    "assetwise with cash": (
+        AssetwiseRegressor,
+        {"hidden_layers": 1, "hidden_units": 4, "layout": "feature_major", "pooling": "mean"},
+        {"primary_transform": "softmax_cash"},
     ),
     "refit": (
         PSANNRegressor,

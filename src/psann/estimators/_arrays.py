@@ -8,7 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from psann._inputs import array_of, finiteness_problems, numbers
+from psann._labels import Labels, in_order_of, labels_of, plain_name, same_rows
 from psann._mapped import count_where
+from psann.errors import DataError
 from psann.holdings import code_problems
 
 Floats = NDArray[np.floating[Any]]
@@ -32,6 +35,82 @@ def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
         "validation_data must be a mapping with X and any of y, prices, context, active, or the "
         f"pair (X, y); got {got}."
     )
+
+
+def converted_split(
+    split: Mapping[str, Any], *, prefix: str, assets: tuple[str, ...] | None
+) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+    """What a user gives as arrays of numbers that belong together, row by row and by name.
+
+    Parameters
+    ----------
+    split : mapping
+        ``X y prices context active``, any of them absent or None. X stays a frame where it is one,
+        so that scikit-learn sees its names.
+    prefix : str
+        ``validation`` with a blank, or nothing: how the user tells this split from others.
+    assets : tuple of str or None
+        Names of the assets in `fit`, whose order is kept; None, unknown, learns them here.
+
+    Returns
+    -------
+    split : dict
+        The same keys.
+    assets : tuple of str or None
+        Names of the columns of prices, else of y; None where nothing names them.
+
+    Raises
+    ------
+    DataError
+        If something is no array of numbers, or of other rows or assets than the rest.
+    """
+    given = {f"{prefix}{key}": value for key, value in split.items() if value is not None}
+    labels = {name: labels_of(value) for name, value in given.items()}
+    arrays, problems = _each_as_numbers(given)
+    if problems:
+        raise DataError(problems)
+    aligned = same_rows(arrays, labels)
+    whose = "fit" if assets is not None else ""
+    for name in (f"{prefix}prices", f"{prefix}y", f"{prefix}active"):
+        columns = labels.get(name, Labels()).columns
+        if columns is None or (name.endswith("y") and len(columns) == 1):
+            continue
+        if assets is not None:
+            aligned[name] = in_order_of(assets, aligned[name], columns, who=name, whose=whose)
+        else:
+            assets, whose = columns, name
+    X = f"{prefix}X"
+    if labels[X].columns is not None:
+        aligned[X] = given[X]
+    return {key: aligned.get(f"{prefix}{key}") for key in split}, assets
+
+
+def _each_as_numbers(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    arrays, problems = {}, []
+    for name, value in given.items():
+        try:
+            arrays[name] = _numbers(value, name)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            found = arrays[name]
+            problems += finiteness_problems(found, name) if isinstance(found, np.ndarray) else []
+    return arrays, problems
+
+
+def _numbers(value: Any, who: str) -> Any:
+    """Numbers; of what is none, X is left to scikit-learn, which has its own words for it."""
+    if plain_name(who) != "X":
+        return numbers(value, who)
+    if hasattr(value, "toarray"):  # sparse
+        return value
+    try:
+        array = array_of(value, who)
+    except DataError:
+        if np.asarray(value).dtype.hasobject:
+            return value
+        raise
+    return numbers(array, who)
 
 
 def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
@@ -87,13 +166,14 @@ def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats]
     for key, value in split.items():
         if value is None:
             continue
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            problems.append(f"{name}{key} must be numeric; got dtype {array.dtype}.")
-        elif array.ndim not in (1, 2):
+        try:
+            array = numbers(value, f"{name}{key}")
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if array.ndim not in (1, 2):
             problems.append(f"{name}{key} must have rows and columns; got shape {array.shape}.")
         else:
-            array = array if array.dtype.kind == "f" else array.astype(np.float64)
             matrices[key] = array[:, None] if array.ndim == 1 else array
     return matrices, problems
 
@@ -105,13 +185,12 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
             problems.append(
                 f"{name}{key} must have the {len(split['X'])} rows of X; got {len(array)}."
             )
-        n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
-        if n_bad:
-            problems.append(
-                f"{name}{key} must be finite; {n_bad} values are NaN or infinite, the first in row "
-                f"{first[0]}."
-            )
-        elif count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]:
+        found = finiteness_problems(array, f"{name}{key}")
+        problems += found
+        if (
+            not found
+            and count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]
+        ):
             problems.append(f"{name}{key} must fit into float32; some values are too large.")
     return [*problems, *_price_problems(split, name), *_active_problems(split, name)]
 

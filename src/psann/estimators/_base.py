@@ -15,14 +15,16 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_random_state
 
 from psann._device import choose_threads, resolve_device, thread_count
+from psann._labels import labels_of, order_problems
 from psann._numerics import pinned_numbers
 from psann._seed import stream_generator
+from psann.errors import DataError
 from psann.estimators._arrays import validation_mapping
 from psann.estimators._fit_utils import (
     PreparedInputs,
     action_width,
     maybe_run_hisso,
-    network_outputs,
+    network_shape,
     planned_work,
     prepare_inputs_and_scaler,
     supervised_rows,
@@ -53,8 +55,9 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
     -----
     Fitted attributes: ``network_`` (torch module with the best epoch's weights), ``fit_result_``
     (`psann.training.history.FitResult`), ``n_features_in_``, ``n_outputs_`` (actions or targets,
-    M), ``scaler_``, ``target_scaler_``, ``hisso_options_`` and ``evaluation_options_``,
-    ``seed_``, ``device_``, ``threads_``, ``engine_``.
+    M), ``asset_names_`` (None where no frame told them), ``scaler_``, ``target_scaler_``,
+    ``hisso_options_`` and ``evaluation_options_``, ``seed_``, ``device_``, ``threads_``,
+    ``engine_``.
     """
 
     _epoch_offset: int = 0
@@ -258,15 +261,20 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         continues: bool,
     ) -> PreparedInputs:
         """Both splits, checked and scaled; one that goes on keeps its scalers."""
+        if not requires_y:
+            _check_order(train, validation)
         train = self._checked_split(train, reset=not continues, requires_y=requires_y)
         if validation is not None:
-            validation = self._checked_split(validation, reset=False, requires_y=requires_y)
+            validation = self._checked_split(
+                validation, reset=False, requires_y=requires_y, prefix="validation "
+            )
         return prepare_inputs_and_scaler(
             train,
             validation,
             scaler=self.scaler_ if continues else self.scaler,
             target_scaler=self.target_scaler_ if continues else self.target_scaler,
             fitted=continues,
+            n_scaled=self._n_scaled,
         )
 
     def _first_network(
@@ -275,12 +283,8 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         """The network to train, and the fitted attributes that describe its inputs."""
         n_outputs = action_width(prepared, options)
         self.seed_ = _seed(self.random_state)
-        network = self._build_network(
-            prepared.n_features,
-            network_outputs(n_outputs, options),
-            prepared.n_context,
-            stream_generator(self.seed_, "weights"),
-        )
+        shape = network_shape(prepared.n_features, n_outputs, options, n_context=prepared.n_context)
+        network = self._build_network(shape, stream_generator(self.seed_, "weights"))
         if continues:
             _take_over(network, self.network_)
             self._epoch_offset = self.schedule_epoch_
@@ -311,7 +315,7 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         if options is not None and options.enabled:
             rows = options.window * options.batch_episodes
         self.threads_ = self.threads or choose_threads(
-            n_parameters=sum(p.numel() for p in network.parameters()),
+            n_products=network.n_products,
             rows_per_update=min(rows, len(prepared.train.X)),
             available=torch.get_num_threads(),
         )
@@ -387,6 +391,13 @@ class BasePSANNRegressor(RegressorMixin, PredictionMixin, EstimatorFileMixin):  
         tags.target_tags.single_output = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _check_order(train: Mapping[str, Any], validation: Mapping[str, Any] | None) -> None:
+    """Raise `DataError` unless rows that have dates follow each other, as in episodes."""
+    named = {"X": train["X"]} | ({} if validation is None else {"validation X": validation["X"]})
+    if problems := order_problems({name: labels_of(X) for name, X in named.items()}):
+        raise DataError(problems)
 
 
 def _take_over(network: Network, fitted: Network) -> None:

@@ -32,6 +32,7 @@ from psann.hisso.reward_context import (
 from psann.hisso.rewards import Reward
 from psann.hisso.trainer import HISSOTask, train_hisso
 from psann.hisso.transforms import TRANSFORMS
+from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
@@ -80,6 +81,7 @@ def prepare_inputs_and_scaler(
     scaler: Any = None,
     target_scaler: Any = None,
     fitted: bool = False,
+    n_scaled: int | None = None,
 ) -> PreparedInputs:
     """Check that the arrays fit together, fit the scalers on the training rows, scale.
 
@@ -92,6 +94,9 @@ def prepare_inputs_and_scaler(
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
         The scalers are fitted already: use them as they are (fine-tuning).
+    n_scaled : int, optional
+        Columns of X that the scaler knows, where fewer than there are: every so many columns are
+        scaled alike.
 
     Returns
     -------
@@ -105,23 +110,31 @@ def prepare_inputs_and_scaler(
     """
     train, validation = checked_matrices(train, validation)
     if not fitted:
-        scaler = fitted_scaler(scaler, train["X"])
+        scaler = fitted_scaler(scaler, _folded(train["X"], n_scaled))
         target_scaler = fitted_scaler(target_scaler, train.get("y"))
     return PreparedInputs(
-        train=_prepare(train, scaler, target_scaler),
-        validation=None if validation is None else _prepare(validation, scaler, target_scaler),
+        train=_prepare(train, scaler, target_scaler, n_scaled),
+        validation=(
+            None if validation is None else _prepare(validation, scaler, target_scaler, n_scaled)
+        ),
         scaler=scaler,
         target_scaler=target_scaler,
     )
 
 
-def _prepare(split: Mapping[str, Floats], scaler: Any, target_scaler: Any) -> PreparedSplit:
+def _folded(X: Floats, n_columns: int | None) -> Floats:
+    return X if n_columns is None else X.reshape(-1, n_columns)
+
+
+def _prepare(
+    split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
+) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
     active = split.get("active")
     if y is not None:
         y = y if target_scaler is None else target_scaler.transform(y)
     return PreparedSplit(
-        X=scale_rows(split["X"], scaler),
+        X=scale_rows(_folded(split["X"], n_scaled), scaler).reshape(split["X"].shape),
         X_raw=split["X"],
         y=None if y is None else writable_float32(y),
         prices=None if prices is None else prices.astype(np.float64),
@@ -351,8 +364,16 @@ def planned_work(
     )
 
 
-def network_outputs(n_actions: int, hisso: HISSOOptions | None) -> int:
-    """Outputs of the network: the actions, and what the transform needs besides."""
-    if hisso is None or not hisso.enabled:
-        return n_actions
-    return n_actions + TRANSFORMS[hisso.primary_transform].extra_outputs
+def network_shape(
+    n_in: int, n_actions: int, hisso: HISSOOptions | None, *, n_context: int = 0
+) -> NetworkShape:
+    """The network for so many actions: outputs for these, and what the transform needs besides."""
+    name = "identity" if hisso is None or not hisso.enabled else hisso.primary_transform
+    transform = TRANSFORMS[name]
+    return NetworkShape(
+        n_in=n_in,
+        n_out=n_actions + transform.extra_outputs,
+        n_context=n_context,
+        n_extra=transform.extra_outputs,
+        ignores_shift=transform.ignores_shift,
+    )

@@ -51,6 +51,11 @@ def idle_parameters(
     if params.get("progressive_depth_initial", 0) is None:
         for name in ("progressive_depth_interval", "progressive_depth_growth"):
             reasons[name] = "progressive_depth_initial is None"
+    if params["hidden_layers"] == 0:
+        for name in ("hidden_units", "activation", "activation_params", "w0"):
+            reasons[name] = "hidden_layers is 0"
+    if is_flattened:
+        reasons["layout"] = "rows of X have an axis of assets"
     if not n_context:
         reasons["use_phase_shift"] = reasons["use_film"] = "there is no context"
     return [

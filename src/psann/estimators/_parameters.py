@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -24,7 +25,7 @@ from psann.estimators._arrays import DataFormat
 from psann.estimators._options import read_options, read_schedule
 from psann.estimators._scaling import SCALERS
 from psann.losses import LOSSES, Loss
-from psann.nn.network import Network
+from psann.nn.network import Network, NetworkShape
 from psann.nn.sine import SineOptions
 from psann.training.engine_choice import ENGINES, EngineName
 from psann.training.loop import MonitorName
@@ -108,16 +109,20 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
     warm_start: bool
     random_state: Any
 
+    @classmethod
+    @functools.cache  # scikit-learn asks for the signature at every get_params
+    def _get_param_names(cls) -> list[str]:
+        names: list[str] = super()._get_param_names()
+        return names
+
     def _store(self, arguments: Mapping[str, Any]) -> None:
         """Set the constructor's arguments as attributes: all that a constructor may do."""
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
 
     @abstractmethod
-    def _build_network(
-        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
-    ) -> Network:
-        """The body for these widths; without `rng` only its shape, on torch's meta device."""
+    def _build_network(self, shape: NetworkShape, rng: np.random.Generator | None) -> Network:
+        """The body of this shape; without `rng` only its shape, on torch's meta device."""
 
     def parameter_problems(self, *, imports: bool = True) -> list[str]:
         """Every constructor parameter that `fit` would refuse, one sentence each.
@@ -172,7 +177,7 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
         # One layer is as right or wrong as all of them.
         small = type(self)(**{**self.get_params(deep=False), "hidden_layers": 1})
         with torch.device("meta"):
-            small._build_network(1, 1, 0, None)
+            small._build_network(NetworkShape(n_in=1, n_out=1), None)
 
     def _schedule(self) -> LRScheduleOptions:
         """The learning-rate schedule; a bare name takes its defaults."""

@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from psann._device import thread_count
+from psann._inputs import numbers
 from psann._numerics import pinned_numbers
-from psann.estimators._arrays import flatten_rows
+from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
@@ -45,6 +46,7 @@ class PredictionMixin(ParametrisedEstimator):
     y_ndim_: int
     n_outputs_: int
     n_context_: int
+    asset_names_: tuple[str, ...] | None
     scaler_: Any
     target_scaler_: Any
     threads_: int
@@ -52,14 +54,17 @@ class PredictionMixin(ParametrisedEstimator):
     evaluation_options_: EvaluationOptions
 
     def _checked_split(
-        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool
+        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
     ) -> dict[str, Any]:
-        """Validated X and y of a split in scikit-learn's manner, with the rest as given."""
+        """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
+        known = None if reset else self.asset_names_
+        split, names = converted_split(split, prefix=prefix, assets=known)
+        if reset:
+            self.asset_names_ = names
         X, y = split["X"], split.get("y")
         if not (reset or requires_y) and y is None and self._needs_no_validation(X):
             return {**split}
-        rank = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-        shape = None
+        rank, shape = np.ndim(X), None
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
             X = flatten_rows(X, self.data_format)
@@ -101,13 +106,14 @@ class PredictionMixin(ParametrisedEstimator):
     ) -> PreparedSplit:
         """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
-        split = self._checked_split({"X": X, "y": y}, reset=False, requires_y=requires_y)
+        given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
         prepared = prepare_inputs_and_scaler(
-            {**split, "prices": prices, "context": context, "active": active},
+            self._checked_split(given, reset=False, requires_y=requires_y),
             None,
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
             fitted=True,
+            n_scaled=self._n_scaled,
         )
         rows = prepared.train
         if prepared.n_context != self.n_context_:
@@ -115,11 +121,11 @@ class PredictionMixin(ParametrisedEstimator):
                 f"context must have the {self.n_context_} columns of that in fit; got "
                 f"{prepared.n_context}."
             )
+        n_outputs = self._n_outputs_of(rows.X)
         for name, array in (("y", rows.y), ("prices", rows.prices), ("active", rows.active)):
-            if array is not None and array.shape[1] != self.n_outputs_:
+            if array is not None and array.shape[1] != n_outputs:
                 raise ValueError(
-                    f"{name} must have {self.n_outputs_} columns, one per output; got "
-                    f"{array.shape[1]}."
+                    f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
                 )
         return rows
 
@@ -133,6 +139,15 @@ class PredictionMixin(ParametrisedEstimator):
                 for part in row_passes(len(rows.X), row_bytes=8 * network.width, device=device)
             ]
             return torch.cat(parts).cpu()
+
+    @property
+    def _n_scaled(self) -> int:
+        """Columns that the scaler of X knows."""
+        return self.n_features_in_
+
+    def _n_outputs_of(self, X: NDArray[Any]) -> int:
+        """Outputs for such rows, M."""
+        return self.n_outputs_
 
     @property
     def _device(self) -> torch.device:
@@ -153,10 +168,11 @@ class PredictionMixin(ParametrisedEstimator):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._in_target_units(self._outputs(self._prepared(X, context=context)))
+        rows = self._prepared(X, context=context)
+        return self._in_target_units(rows.X, self._outputs(rows))
 
-    def _in_target_units(self, outputs: Tensor) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = outputs[:, : self.n_outputs_].numpy()
+    def _in_target_units(self, X: NDArray[Any], outputs: Tensor) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = outputs[:, : self._n_outputs_of(X)].numpy()
         if self.target_scaler_ is not None:
             values = self.target_scaler_.inverse_transform(values)
         return values[:, 0] if self.y_ndim_ == 1 else values
@@ -225,7 +241,7 @@ class PredictionMixin(ParametrisedEstimator):
         """
         rows = self._prepared(X, y=y, context=context, requires_y=True)
         if outputs is None:
-            judged = self._outputs(rows)[:, : self.n_outputs_]
+            judged = self._outputs(rows)[:, : self._n_outputs_of(rows.X)]
         else:
             judged = self._given(outputs, rows, who="outputs")
             if self.target_scaler_ is not None:
@@ -234,11 +250,12 @@ class PredictionMixin(ParametrisedEstimator):
 
     def _given(self, array: ArrayLike, rows: PreparedSplit, *, who: str) -> Tensor:
         """Outputs or actions that a caller gave, as a matrix ``(N, M)``."""
-        given = np.asarray(array, dtype=np.float64)
+        given = numbers(array, who).astype(np.float64)
         matrix = given[:, None] if given.ndim == 1 else given
-        if matrix.shape != (len(rows.X), self.n_outputs_) or not np.isfinite(matrix).all():
+        wanted = (len(rows.X), self._n_outputs_of(rows.X))
+        if matrix.shape != wanted or not np.isfinite(matrix).all():
             raise ValueError(
-                f"{who} must be finite and have shape {(len(rows.X), self.n_outputs_)}, a row for "
+                f"{who} must be finite and have shape {wanted}, a row for "
                 f"each of X; got shape {given.shape}."
             )
         return torch.from_numpy(matrix)
@@ -368,5 +385,5 @@ class PredictionMixin(ParametrisedEstimator):
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        check_context_width(judged, self.n_outputs_)
+        check_context_width(judged, self._n_outputs_of(rows.X))
         return reward, torch.from_numpy(judged)

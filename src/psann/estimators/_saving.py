@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,10 @@ from torch import Tensor
 
 from psann._device import resolve_device
 from psann._imports import named_in_file
+from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
-from psann.estimators._fit_utils import network_outputs
+from psann.estimators._fit_utils import network_shape
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
     EstimatorDocument,
@@ -43,6 +43,8 @@ class _Fitted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    asset_names_: list[str] | None = None
+    """Absent where nothing named them."""
     best_epoch_: int = Field(ge=0)
     best_value_: float | None
     evaluation_options_: dict[str, Any]
@@ -63,6 +65,8 @@ class _Fitted(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> _Fitted:
         names, shape = self.feature_names_in_, self.input_shape_
+        if self.asset_names_ is not None and len(self.asset_names_) != self.n_outputs_:
+            raise ValueError(f"{len(self.asset_names_)} names for {self.n_outputs_} assets")
         if names is not None and len(names) != self.n_features_in_:
             raise ValueError(f"{len(names)} names for {self.n_features_in_} features")
         if shape is not None and (len(shape) < 2 or math.prod(shape) != self.n_features_in_):
@@ -73,13 +77,17 @@ class _Fitted(BaseModel):
 
 
 # Fitted values that a file carries as they are; the others are described in their own way.
-_OWN_WAY = ("evaluation_options_", "feature_names_in_", "hisso_options_", "scaler", "target_scaler")
+_OWN_WAY = (
+    *("asset_names_", "evaluation_options_", "feature_names_in_", "hisso_options_"),
+    *("scaler", "target_scaler"),
+)
 _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
 
 class EstimatorFileMixin(ParametrisedEstimator):
     """`save` and `load`, and the bytes of a file for those who write it themselves."""
 
+    asset_names_: tuple[str, ...] | None
     device_: str
     evaluation_options_: EvaluationOptions
     hisso_options_: HISSOOptions | None
@@ -124,6 +132,8 @@ class EstimatorFileMixin(ParametrisedEstimator):
             if hasattr(self, "feature_names_in_")
             else None
         )
+        if self.asset_names_ is not None:
+            fitted["asset_names_"] = list(self.asset_names_)
         stored = {f"network.{name}": tensor for name, tensor in tensors.items()}
         for key in ("scaler", "target_scaler"):
             fitted[key], arrays = scaler_state(getattr(self, f"{key}_"), prefix=key)
@@ -201,15 +211,11 @@ class EstimatorFileMixin(ParametrisedEstimator):
         FileFormatError
             If the file is not an estimator of this class, is damaged, or does not fit together.
         """
-        path = Path(path)
-        facts = path.stat()
-        # A pipe or a device would block, or never end.
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE_BYTES:
-            raise FileFormatError(
-                f"{path} must be a file of at most {MAX_FILE_BYTES} bytes; got "
-                f"{facts.st_size} bytes, mode {stat.filemode(facts.st_mode)}."
-            )
-        return cls.from_bytes(path.read_bytes(), who=str(path), device=device, allow=allow)
+        try:
+            data = read_plain(Path(path), MAX_FILE_BYTES, follow=True)
+        except ValueError as error:
+            raise FileFormatError(f"{path} must be the file of an estimator; {error}.") from None
+        return cls.from_bytes(data, who=str(path), device=device, allow=allow)
 
     @classmethod
     def from_bytes(
@@ -257,6 +263,8 @@ class EstimatorFileMixin(ParametrisedEstimator):
             setattr(self, name, getattr(fitted, name))
         if fitted.input_shape_ is not None:
             self.input_shape_ = tuple(fitted.input_shape_)
+        names = fitted.asset_names_
+        self.asset_names_ = None if names is None else tuple(names)
         if fitted.feature_names_in_ is not None:
             self.feature_names_in_ = np.array(fitted.feature_names_in_, dtype=object)
         hisso = named_in_file(fitted.hisso_options_, allow=allow)
@@ -265,7 +273,7 @@ class EstimatorFileMixin(ParametrisedEstimator):
         # The network first: its tensors prove that there are as many columns as said.
         self.network_ = self._restored_network(document.tensors)
         self.network_.set_epoch(self.schedule_epoch_)
-        widths = {"scaler": self.n_features_in_, "target_scaler": self.n_outputs_}
+        widths = {"scaler": self._n_scaled, "target_scaler": self.n_outputs_}
         for key, width in widths.items():
             plain = getattr(fitted, key)
             scaler = restored_scaler(plain, document.tensors, prefix=key, n_columns=width)
@@ -279,12 +287,10 @@ class EstimatorFileMixin(ParametrisedEstimator):
             if name.startswith("network.")
         }
         with torch.device("meta"):
-            network = self._build_network(
-                self.n_features_in_,
-                network_outputs(self.n_outputs_, self.hisso_options_),
-                self.n_context_,
-                None,
+            shape = network_shape(
+                self.n_features_in_, self.n_outputs_, self.hisso_options_, n_context=self.n_context_
             )
+            network = self._build_network(shape, None)
         wanted = {name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()}
         found = {name: (tuple(t.shape), t.dtype) for name, t in given.items()}
         if wanted != found:

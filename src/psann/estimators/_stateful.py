@@ -63,7 +63,8 @@ class StatefulMixin(PredictionMixin):
         check_is_fitted(self, "network_")
         if not self.stateful:
             raise ValueError("predict_sequence needs stateful=True; use predict.")
-        rows = torch.from_numpy(self._prepared(X).X).to(self._device).double()
+        scaled = self._prepared(X).X
+        rows = torch.from_numpy(scaled).to(self._device).double()
         tensors = {name: t.double() for name, t in self.network_.state_dict().items()}
         outputs = []
         with torch.no_grad(), thread_count(self.threads_):
@@ -73,7 +74,7 @@ class StatefulMixin(PredictionMixin):
                 states = {k: s.float() for k, s in take_staged_states(self.network_).items()}
                 tensors |= {name: state.double() for name, state in states.items()}
         self.network_.load_state_dict(states, strict=False)
-        return self._in_target_units(torch.cat(outputs))
+        return self._in_target_units(scaled, torch.cat(outputs))
 
     def reset_state(self) -> None:
         """Let the fitted network forget: every state returns to its first value."""

@@ -11,7 +11,7 @@ from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import POSITIVE
 from psann.estimators._stateful import StatefulMixin
 from psann.nn.dense import DenseNetwork
-from psann.nn.network import Network
+from psann.nn.network import Network, NetworkShape
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.training.engine import StateReset
@@ -148,13 +148,11 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
     ) -> None:
         self._store(locals())
 
-    def _build_network(
-        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
-    ) -> Network:
-        self._refuse_context(n_context)
+    def _build_network(self, shape: NetworkShape, rng: np.random.Generator | None) -> Network:
+        self._refuse_context(shape.n_context)
         return DenseNetwork(
-            n_in,
-            n_out,
+            shape.n_in,
+            shape.n_out,
             hidden_layers=self.hidden_layers,
             hidden_units=self.hidden_units,
             w0=self.w0,

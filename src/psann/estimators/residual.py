@@ -10,7 +10,7 @@ import numpy as np
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import POSITIVE, REAL
 from psann.estimators._stateful import StatefulMixin
-from psann.nn.network import Network
+from psann.nn.network import Network, NetworkShape
 from psann.nn.residual import ResidualNetwork
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
@@ -89,13 +89,11 @@ threads, device, warm_start, random_state
     ) -> None:
         self._store(locals())
 
-    def _build_network(
-        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
-    ) -> Network:
-        self._refuse_context(n_context)
+    def _build_network(self, shape: NetworkShape, rng: np.random.Generator | None) -> Network:
+        self._refuse_context(shape.n_context)
         return ResidualNetwork(
-            n_in,
-            n_out,
+            shape.n_in,
+            shape.n_out,
             hidden_layers=self.hidden_layers,
             hidden_units=self.hidden_units,
             w0=self.w0,

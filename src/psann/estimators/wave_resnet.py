@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import COUNT, COUNT_OR_ZERO, POSITIVE, REAL
-from psann.nn.network import Network
+from psann.nn.network import Network, NetworkShape
 from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
 from psann.training.engine_choice import EngineName
@@ -123,9 +123,7 @@ data_format, on_nonfinite, max_skipped_updates, engine, threads, device, warm_st
     ) -> None:
         self._store(locals())
 
-    def _build_network(
-        self, n_in: int, n_out: int, n_context: int, rng: np.random.Generator | None
-    ) -> Network:
+    def _build_network(self, shape: NetworkShape, rng: np.random.Generator | None) -> Network:
         if not self.w0_warmup_epochs:
             for name in ("first_layer_w0_initial", "hidden_w0_initial"):
                 if getattr(self, name) is not None:
@@ -144,9 +142,9 @@ data_format, on_nonfinite, max_skipped_updates, engine, threads, device, warm_st
             residual_alpha_init=self.residual_alpha_init,
             norm=self.norm,
             dropout=self.dropout,
-            n_context=n_context,
+            n_context=shape.n_context,
             use_phase_shift=self.use_phase_shift,
             use_film=self.use_film,
             units=UnitOptions(kind=self.activation, params=self.activation_params),
         )
-        return WaveResNet(n_in, n_out, options=options, rng=rng)
+        return WaveResNet(shape.n_in, shape.n_out, options=options, rng=rng)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
+from psann.metrics.checks import together
 from psann.metrics.means import MeanTest, mean_test
 from psann.metrics.sharpe import luckiest, sharpe_test
 
@@ -108,7 +109,7 @@ def growth_difference(
     >>> round(difference.growth, 4), difference.is_distinguishable
     (0.1194, True)
     """
-    paths = [np.asarray(path, dtype=np.float64) for path in (wealth, other)]
+    paths = together(wealth=wealth, other=other)
     if paths[0].shape != paths[1].shape or paths[0].ndim != 1 or len(paths[0]) < 2:
         raise DataError(
             "`wealth` and `other` must be paths of the same rows, at least 2; got shapes "

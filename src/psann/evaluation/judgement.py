@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import times
+from psann._labels import in_order_of, labels_of
 from psann.accounting import Initial, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
+from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.holdings import ENDED, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
+from psann.metrics.checks import float64_array, together
 
 Floats = NDArray[np.float64]
 Rule = Callable[..., Floats]
@@ -93,8 +97,7 @@ def judge(
     DataError
         As `psann.metrics.portfolio_metrics`; there must be two rows more than `delay`.
     """
-    actions = np.asarray(actions, dtype=np.float64)
-    prices = np.broadcast_to(np.asarray(prices, dtype=np.float64), actions.shape)
+    actions, prices = _of_each_asset(actions, prices)
     actions, prices = actions[: len(actions) - delay], prices[delay:]
     active = None if active is None else np.asarray(active)[delay:]
     figures = portfolio_metrics(
@@ -126,6 +129,18 @@ def judge(
     )
 
 
+def _of_each_asset(actions: Any, prices: Any) -> tuple[Floats, Floats]:
+    """Both as matrices of the same rows; a single price stands for every asset."""
+    weights, quotes = together(actions=actions, prices=prices)
+    if quotes.shape not in (weights.shape, (len(weights), 1)):
+        raise DataError(
+            f"`actions` and `prices` must have the same shape; got {weights.shape} and "
+            f"{quotes.shape}. Give one price per asset for every row of the actions, or one for "
+            "all assets."
+        )
+    return weights, np.broadcast_to(quotes, weights.shape)
+
+
 def judge_baselines(
     prices: Any, *, terms: Terms, earlier: Sequence[Any] = (), active: Any = None
 ) -> dict[str, Judgement]:
@@ -150,11 +165,12 @@ def judge_baselines(
         and ``bcrp`` (fitted on all of them), ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
         fitted on the very rows that it is judged on: an upper mark that nobody could reach.
     """
-    matrix = np.asarray(prices, dtype=np.float64)
+    matrix = float64_array(prices, "prices")
     codes = None if active is None else np.asarray(active)
     fitted: dict[str, Rule] = {}
     if earlier:
-        spans = [_as_wide_as(matrix, span) for span in earlier]
+        columns = labels_of(prices).columns
+        spans = [_as_wide_as(matrix, span, columns) for span in earlier]
         fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
         fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
     passive = {name: BASELINES[name] for name in ("uniform", "buy_and_hold")}
@@ -168,8 +184,11 @@ def judge_baselines(
         }
 
 
-def _as_wide_as(matrix: Floats, span: Any) -> Floats:
-    values = np.asarray(span, dtype=np.float64)
+def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
+    values = float64_array(span, "earlier")
+    own = labels_of(span).columns
+    if columns is not None and values.shape[1] > 1:
+        values = in_order_of(columns, values, own, who="`earlier`", whose="`prices`")
     return np.broadcast_to(values, (len(values), matrix.shape[1]))
 
 
@@ -235,8 +254,7 @@ def judge_policy(
     >>> round(verdict.versus_uniform.growth, 4)
     0.1283
     """
-    actions = np.asarray(actions, dtype=np.float64)
-    prices = np.broadcast_to(np.asarray(prices, dtype=np.float64), actions.shape)
+    actions, prices = _of_each_asset(actions, prices)
     active = None if active is None else np.asarray(active)
     judgement = judge(actions, prices, terms=terms, cash=cash, active=active)
     versus = _versus_uniform(judgement, prices, terms=terms, delay=0, active=active)
@@ -302,8 +320,7 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
     float
         NaN if the policy lost everything.
     """
-    actions = np.asarray(actions, dtype=np.float64)
-    prices = np.broadcast_to(np.asarray(prices, dtype=np.float64), actions.shape)
+    actions, prices = _of_each_asset(actions, prices)
     judgement = judge(actions, prices, terms=terms, cash=cash)
     other = judge(uniform(prices), prices, terms=terms)
     return judgement.figures["annual_log_growth"] - other.figures["annual_log_growth"]
@@ -358,7 +375,7 @@ def evaluation_series(
         "allocations": np.asarray(actions, dtype=np.float32),
     }
     if time is not None:
-        series["time"] = np.asarray(time, dtype=np.float64)
+        series["time"] = times(time, "time")
     if assets is not None:
         series["assets"] = np.array(list(assets), dtype=np.str_)
     return series

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from psann._seed import stream_generator
 from psann.accounting import relatives
+from psann.metrics.checks import float64_array
 
 Floats = NDArray[np.float64]
 Order = NDArray[np.intp]
@@ -79,7 +80,7 @@ def shuffled_prices(prices: Any, order: Order) -> Floats:
     ndarray of shape (T, M)
         With the same first row and, but for rounding, the same last row.
     """
-    values = np.asarray(prices, dtype=np.float64)
+    values = float64_array(prices, "prices")
     steps = np.log(relatives(values))[order]
     paths: Floats = values[:1] * np.exp(np.concatenate([0 * steps[:1], np.cumsum(steps, axis=0)]))
     return paths

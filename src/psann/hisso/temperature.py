@@ -23,7 +23,7 @@ def is_at_the_edge(temperature: float) -> bool:
 def scaled_head(weights: Tensor, layout: WeightLayout, temperature: float) -> Tensor:
     """Weights ``(P,)`` of the network whose outputs are divided by a temperature."""
     tensors = layout.unflatten(weights)
-    for name in ("head.weight", "head.bias"):
+    for name in layout.names_of_head:
         tensors[name] = tensors[name] / temperature
     return layout.flatten(tensors)
 

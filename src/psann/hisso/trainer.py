@@ -366,7 +366,7 @@ def _untrained_weights(engine: EagerEngine, task: HISSOTask, start: SeedStart) -
     if task.keeps_first_weights:
         return start.weights
     tensors = engine.layout.unflatten(start.weights)
-    for name in ("head.weight", "head.bias"):
+    for name in engine.layout.names_of_head:
         tensors[name] = torch.zeros_like(tensors[name])
     return engine.layout.flatten(tensors)
 

@@ -23,12 +23,13 @@ class Transform:
     """A function on the last axis, and what it means for the portfolio.
 
     `holds_cash`: the remainder ``1 - sum(a)`` is cash. `extra_outputs`: outputs that the network
-    has beyond the actions.
+    has beyond the actions. `ignores_shift`: a number added to all outputs changes no action.
     """
 
     function: Callable[..., Tensor]
     holds_cash: bool = False
     extra_outputs: int = 0
+    ignores_shift: bool = False
 
 
 def identity(z: Tensor, active: Tensor | None = None) -> Tensor:
@@ -68,7 +69,7 @@ def long_short(z: Tensor, active: Tensor | None = None) -> Tensor:
 TRANSFORMS: dict[str, Transform] = {
     "identity": Transform(identity),
     "long_short": Transform(long_short, holds_cash=True),
-    "softmax": Transform(softmax),
-    "softmax_cash": Transform(softmax_cash, holds_cash=True, extra_outputs=1),
+    "softmax": Transform(softmax, ignores_shift=True),
+    "softmax_cash": Transform(softmax_cash, holds_cash=True, extra_outputs=1, ignores_shift=True),
     "tanh": Transform(tanh, holds_cash=True),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import counted
-from psann.market.dates import Dates, are_days, show
+from psann.market.dates import Dates, are_days
 from psann.market.findings import Findings
 from psann.market.layout import Layout, codes_of
 from psann.market.sheet import Sheet

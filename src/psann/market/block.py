@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -34,8 +34,9 @@ class PricesBlock(BaseModel):
     split: dict[Literal["val", "test"], str | float] | None = None
     """`val` and `test`: first date of each, or their shares of the moves; null takes a fifth for
     each."""
-    gap: int = Field(default=0, ge=0)
-    """Rows left out before validation and before test."""
+    gap: Annotated[int, Field(ge=0)] | Literal["features"] = 0
+    """Rows left out before validation and before test; features leaves out as many as the longest
+    feature looks back."""
     features: Literal["default"] | list[Feature] = "default"
     """Default, or a list of names and of {name: {parameter: value}}."""
     ended: Literal["refuse"] | dict[str, float] = "refuse"

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.market.columns import plain
-from psann.market.dates import Dates, show
+from psann.market.dates import Dates
 from psann.market.findings import Findings, listed, paste
 from psann.market.options import Format
 

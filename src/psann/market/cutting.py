@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError
 from psann.holdings import MEMBER, codes_of
-from psann.market.dates import show
 from psann.market.features import compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
@@ -34,7 +34,7 @@ NAMES = ("train", "val", "test")
 
 
 def splits(
-    panel: Panel, *, val: object, test: object, features: object = "default", gap: int = 0
+    panel: Panel, *, val: object, test: object, features: object = "default", gap: object = 0
 ) -> Data:
     """Make the arrays of a data set.
 
@@ -45,17 +45,19 @@ def splits(
         First date of each, or their shares of the moves, in (0, 1); test has the last ones.
     features : "default", or list
         As for `psann.market.features.compute`.
-    gap : int
+    gap : int or "features"
         Rows left out before validation and before test. 0 is sound: no move and no target crosses
-        a border, and what a feature looks back on is known.
+        a border, and what a feature looks back on is known. `features` leaves out as many as the
+        longest feature looks back, so that no feature of a split sees a price of the one before; a
+        trailing scale does, as the training scale does.
 
     Returns
     -------
     dict of str to ndarray
-        For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, days
-        since 1970-01-01; `asset_names (M,)` and `feature_names (columns,)`. Where the panel has
-        holes also `active_* (n, M)`, who can be held and traded, in the codes of `psann.holdings`;
-        `y` of those who are no members is 0.
+        For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, dates;
+        `asset_names (M,)` and `feature_names (columns,)`. Where the panel has holes also
+        `active_* (n, M)`, who can be held and traded, in the codes of `psann.holdings`; `y` of
+        those who are no members is 0.
 
     Raises
     ------
@@ -63,11 +65,13 @@ def splits(
         If a border cannot be meant, a split has fewer than 2 rows, or features are wrong.
     """
     first_val, first_test = _borders(panel, val, test, gap)
+    if gap == "features":
+        gap = compute(panel, features, train=slice(0, first_val)).history
+    assert isinstance(gap, int)  # or it was refused
     made = compute(panel, features, train=slice(0, first_val - gap))
     starts = (made.history, first_val, first_test)
     _check_lengths(panel, starts, gap)
-    days = panel.dates.astype("datetime64[us]").astype(np.int64) / 86_400e6
-    data: Data = {**assemble(made.values, panel.prices, days, starts, gap=gap)}
+    data: Data = {**assemble(made.values, panel.prices, panel.dates, starts, gap=gap)}
     data |= {"asset_names": np.array(panel.assets), "feature_names": np.array(made.names)}
     if panel.has_holes:
         codes = codes_of(panel.active, panel.halted, panel.ended)
@@ -88,8 +92,8 @@ def spans(n_rows: int, starts: tuple[int, int, int], gap: int = 0) -> dict[str, 
 
 
 def assemble(
-    X: Floats, prices: Floats, time: Floats, starts: tuple[int, int, int], *, gap: int = 0
-) -> dict[str, Floats]:
+    X: Floats, prices: Floats, time: NDArray[Any], starts: tuple[int, int, int], *, gap: int = 0
+) -> Data:
     """Cut rows into splits and add the returns earned inside each.
 
     Parameters
@@ -107,7 +111,7 @@ def assemble(
     dict of str to ndarray
         `X_*`, `y_*`, `prices_*`, `time_*`.
     """
-    data: dict[str, Floats] = {}
+    data: Data = {}
     for name, rows in spans(len(prices), starts, gap).items():
         held = prices[rows]
         y = np.zeros_like(held)
@@ -123,14 +127,14 @@ def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int 
     Parameters
     ----------
     data : mapping
-        With `time_*`, days since 1970-01-01, and `active_*`, as `splits` returns it.
+        With `time_*`, dates, and `active_*`, as `splits` returns it.
     """
     spans_of: dict[str, dict[str, int | str]] = {}
     for name in NAMES:
         if f"time_{name}" in data:
-            days = data[f"time_{name}"]
-            first, last = (show(np.datetime64(round(d * 86_400e6), "us")) for d in days[[0, -1]])
-            spans_of[name] = {"first": first, "last": last, "rows": len(days)}
+            dates = data[f"time_{name}"]
+            first, last = (show(date) for date in dates[[0, -1]])
+            spans_of[name] = {"first": first, "last": last, "rows": len(dates)}
             if f"active_{name}" in data:
                 counts = (data[f"active_{name}"] == MEMBER).sum(axis=1)
                 spans_of[name]["members"] = f"{int(counts.min())} to {int(counts.max())}"
@@ -140,8 +144,8 @@ def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int 
 def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:
     """Find the first rows of validation and test."""
     findings = Findings()
-    if not isinstance(gap, int) or isinstance(gap, bool) or gap < 0:
-        findings.ask(f"gap must be a whole number of rows, at least 0; got {gap!r}.")
+    if gap != "features" and (not isinstance(gap, int) or isinstance(gap, bool) or gap < 0):
+        findings.ask(f"gap must be a whole number of rows, at least 0, or features; got {gap!r}.")
     if _is_share(val) and _is_share(test):
         shares = (float(val), float(test))  # type: ignore[arg-type]
         findings.stop()

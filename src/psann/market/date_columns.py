@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import did_you_mean
 from psann.market import dates
 from psann.market.columns import Named, is_usual_date
-from psann.market.dates import DateReading, Dates, show
+from psann.market.dates import DateReading, Dates
 from psann.market.findings import Findings, listed
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,24 +171,30 @@ def are_days(dates: Dates) -> bool:
     return bool((dates == dates.astype("datetime64[D]")).all())
 
 
-def show(moment: Any) -> str:
-    """Write a date, with its time of day only where it has one.
+def _formats_that_fit_some(days: set[str]) -> Iterator[str]:
+    some = sorted(days)[:: max(1, len(days) // 20)]
+    shapes = {_shape(day) for day in some}
+    for format_ in _DAY_FORMATS:
+        if _shape_of_format(format_) in shapes and any(_strptime(day, format_) for day in some):
+            yield format_
+
+
+def _shape(text: str) -> str:
+    """Where a text has numbers and words: most formats are out of question before they are tried.
+
+    Without spaces, as a day of one digit may have one before it.
 
     Examples
     --------
-    >>> show(np.datetime64("2020-01-02T00:00", "us")), show(np.datetime64("2020-01-02T15:30", "us"))
-    ('2020-01-02', '2020-01-02T15:30')
+    >>> _shape("Jan  5, 2020"), _shape("12/ 5/2020")
+    ('a9,9', '9/9/9')
     """
-    if moment == moment.astype("datetime64[D]"):
-        return str(moment.astype("datetime64[D]"))
-    return str(moment.astype("datetime64[us]")).removesuffix(".000000").removesuffix(":00")
+    return re.sub(r"\s", "", re.sub(r"[^\W\d_]+\.?", "a", re.sub(r"\d+", "9", text)))
 
 
-def _formats_that_fit_some(days: set[str]) -> Iterator[str]:
-    some = sorted(days)[:: max(1, len(days) // 20)]
-    for format_ in _DAY_FORMATS:
-        if any(_strptime(day, format_) for day in some):
-            yield format_
+@functools.cache
+def _shape_of_format(format_: str) -> str:
+    return _shape(re.sub("%[abAB]", "a", re.sub("%[YymdHMS]", "9", format_)))
 
 
 def _strptime(text: str, format_: str) -> datetime.datetime | None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._imports import import_object
+from psann._inputs import show
 from psann.errors import DataError, did_you_mean
-from psann.market.dates import show
 from psann.market.feature_kinds import FEATURES, Block
 from psann.market.membership import what_became
 from psann.market.panel import Panel

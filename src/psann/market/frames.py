@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import is_missing, utc
 from psann.errors import DataError
 from psann.market.sheet import Column, Sheet
 
@@ -78,25 +79,16 @@ def _column(array: NDArray[Any]) -> Column:
     if array.dtype.kind == "M":
         return array.astype("datetime64[us]", copy=False)
     values = array.tolist() if array.dtype.kind != "O" else list(array)
-    present = [value for value in values if not _is_none(value)]
+    present = [value for value in values if not is_missing(value)]
     if present and all(isinstance(value, datetime.date) for value in present):
         return np.array([_moment(value) for value in values], dtype="datetime64[us]")
     if present and all(hasattr(v, "__float__") and not isinstance(v, str | bool) for v in present):
-        return np.array([np.nan if _is_none(value) else float(value) for value in values])
-    return ["" if _is_none(value) else str(value).strip() for value in values]
-
-
-def _is_none(value: object) -> bool:
-    # By name, since a comparison with pandas.NA has no truth value.
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+        return np.array([np.nan if is_missing(value) else float(value) for value in values])
+    return ["" if is_missing(value) else str(value).strip() for value in values]
 
 
 def _moment(value: Any) -> np.datetime64:
-    if _is_none(value):
-        return np.datetime64("NaT", "us")
-    if getattr(value, "tzinfo", None):
-        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-    return np.datetime64(value.isoformat(), "us")
+    return np.datetime64("NaT" if is_missing(value) else utc(value).isoformat(), "us")
 
 
 def digest_of_sheet(sheet: Sheet) -> str:

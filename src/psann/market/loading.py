@@ -21,7 +21,7 @@ def load_prices(
     prices: object,
     *,
     split: Mapping[str, object] | None = None,
-    gap: int = 0,
+    gap: object = 0,
     features: object = "default",
     ended: object = "refuse",
     rows: float = 0.5,
@@ -48,8 +48,8 @@ def load_prices(
     Returns
     -------
     dict of str to ndarray
-        `X_* y_* prices_* time_*`, with holes `active_*`, and `asset_names`, as of `splits`, and
-        `notes`, lines that tell what was understood.
+        `X_* y_* prices_* time_*`, with holes `active_*`, `asset_names` and `feature_names`, as of
+        `splits`, and `notes`, lines that tell what was understood.
 
     Raises
     ------
@@ -74,8 +74,7 @@ def load_prices(
     table = read_prices(prices, **reading)  # type: ignore[arg-type]
     panel = align(table, rows=rows, ended=ended, universe=universe)
     data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
-    # Nothing in a run reads the names of features yet; an array that is not read is warned of.
-    names = data.pop("feature_names").tolist()
+    names = data["feature_names"].tolist()
     told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
     told.append(f"features {len(names)}: {listed(names, 5)}")
     for name, span in describe_spans(data).items():

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError, counted, did_you_mean
 from psann.holdings import NOTHING
 from psann.market.columns import plain
-from psann.market.dates import show
 from psann.market.findings import Findings, listed
 from psann.market.lines import files_of, lines_of
 from psann.market.panel import Panel, PriceTable

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from psann._inputs import show
 from psann.market.checks import rows_per_year
-from psann.market.dates import show
 from psann.market.findings import listed, paste
 from psann.market.panel import PriceTable
 

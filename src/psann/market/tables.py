@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann.errors import DataError, counted, did_you_mean
 from psann.market.arrangement import arrange
 from psann.market.cells import read_text
 from psann.market.checks import note_oddities, to_prices
 from psann.market.columns import name_columns
 from psann.market.date_columns import Dated, read_dates
-from psann.market.dates import Dates, show
+from psann.market.dates import Dates
 from psann.market.findings import Findings, listed
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.layout import WIDE, Layout, ask_of_fields, find_layout

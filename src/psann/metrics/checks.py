@@ -7,19 +7,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import finiteness_problems, numbers
+from psann._labels import in_order_of, labels_of, same_rows
 from psann.errors import DataError
 
 Floats = NDArray[np.float64]
 
 
 def float64_array(values: Any, name: str) -> Floats:
-    """An array or tensor in float64, also from a device or with a gradient."""
-    if not isinstance(values, np.ndarray) and hasattr(values, "detach"):
-        values = values.detach().cpu().double().numpy()
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"`{name}` must be an array of numbers; got {error}.") from error
+    """Whatever holds numbers, in float64; see `psann._inputs`."""
+    return numbers(values, f"`{name}`").astype(np.float64, copy=False)
+
+
+def together(**given: Any) -> list[Floats]:
+    """Arrays of the same rows and assets, in the order of the first that names them.
+
+    Raises
+    ------
+    DataError
+        If frames among them have other rows or columns.
+    """
+    arrays = {f"`{name}`": float64_array(value, name) for name, value in given.items()}
+    labels = {f"`{name}`": labels_of(value) for name, value in given.items()}
+    aligned = same_rows(arrays, labels)
+    named = [name for name in aligned if labels[name].columns and aligned[name].ndim == 2]
+    for name in named[1:]:
+        columns, own = labels[named[0]].columns, labels[name].columns
+        assert columns is not None
+        aligned[name] = in_order_of(columns, aligned[name], own, who=name, whose=named[0])
+    return list(aligned.values())
 
 
 def matrix_problems(values: Floats, name: str) -> list[str]:
@@ -29,26 +45,14 @@ def matrix_problems(values: Floats, name: str) -> list[str]:
             f"`{name}` must have shape (rows, assets) with at least 2 rows and 1 asset; "
             f"got {values.shape}. One asset is a single column: values.reshape(-1, 1)."
         ]
-    return finiteness_problems(values, name)
-
-
-def finiteness_problems(values: Floats, name: str) -> list[str]:
-    """Say which value is the first that is not finite, and how many there are."""
-    bad = ~np.isfinite(values)
-    if not bad.any():
-        return []
-    first = tuple(int(place) for place in np.argwhere(bad)[0])
-    return [
-        f"`{name}` must be finite; got {values[first]} at index {first} "
-        f"and {int(bad.sum())} such values in all."
-    ]
+    return finiteness_problems(values, f"`{name}`")
 
 
 def observations(values: Any, name: str) -> Floats:
     """Rows of one or several finite numbers, ``(n,)`` or ``(n, k)``, or a `DataError`."""
     series = float64_array(values, name)
     problems = (
-        finiteness_problems(series, name)
+        finiteness_problems(series, f"`{name}`")
         if series.ndim in (1, 2) and len(series) > 0
         else [f"`{name}` must have shape (n,) or (n, k) with n of at least 1; got {series.shape}."]
     )

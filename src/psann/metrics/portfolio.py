@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psann.accounting import CostModel, Initial, NetGrowth, net_growth, weight_changes
 from psann.errors import DataError
 from psann.holdings import code_problems
-from psann.metrics.checks import float64_array, matrix_problems, series_of
+from psann.metrics.checks import float64_array, matrix_problems, series_of, together
 from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
@@ -369,8 +369,7 @@ def _accounts(
     periods_per_year: float = 1.0,
 ) -> tuple[Floats, NetGrowth]:
     """Check everything at once, warn, and do the accounts."""
-    targets = float64_array(allocations, "allocations")
-    quotes = float64_array(prices, "prices")
+    targets, quotes = together(allocations=allocations, prices=prices)
     problems = matrix_problems(targets, "allocations") + matrix_problems(quotes, "prices")
     if not problems and targets.shape != quotes.shape:
         problems.append(

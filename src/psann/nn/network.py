@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from psann.nn.sine import SineParam
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkShape:
+    """What a network is asked for: widths, and who reads its outputs."""
+
+    n_in: int
+    n_out: int
+    n_context: int = 0
+    n_extra: int = 0
+    """Outputs beyond one for each action, such as the score of cash."""
+    ignores_shift: bool = False
+    """Whether a number added to all outputs changes nothing, as before a softmax."""
+
+    @property
+    def n_actions(self) -> int:
+        """Outputs that are actions or targets, M."""
+        return self.n_out - self.n_extra
 
 
 class Network(nn.Module):
@@ -16,7 +35,7 @@ class Network(nn.Module):
     drawn from the key it is given, and there is none without a key.
     """
 
-    head: nn.Linear
+    head: nn.Module
     dropout: float = 0.0
     epoch_factors: tuple[str, ...] = ()
     """Attributes that `set_epoch` moves and a forward pass only multiplies by."""
@@ -25,6 +44,11 @@ class Network(nn.Module):
     def width(self) -> int:
         """Numbers of a row where it is widest, between input and output."""
         return max((max(p.shape) for p in self.parameters() if p.dim() == 2), default=1)
+
+    @functools.cached_property
+    def n_products(self) -> int:
+        """Multiply-adds of a row, about: every weight is used once."""
+        return sum(p.numel() for p in self.parameters())
 
     @property
     def stage(self) -> int:

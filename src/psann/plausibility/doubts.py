@@ -1,19 +1,20 @@
 """What is hard to believe of data that passed every check; told before training and with results.
 
-`psann.plausibility` looks; here its findings become sentences that name the array. What lies in a
-file that is larger than memory is not looked at, and that is said.
+`psann.plausibility` looks; here its findings become sentences that name the array. What cannot be
+looked at, for want of times or prices or of memory, is said once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
+from psann._inputs import show
 from psann._mapped import is_mapped
 from psann._npz import Array
-from psann.market.cutting import NAMES
-from psann.plausibility.features import feature_findings, next_move_findings
+from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.prices import price_findings
-from psann.plausibility.rows import overlap_findings
+from psann.plausibility.rows import gap_findings, overlap_findings
 
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
@@ -21,34 +22,72 @@ _MOST_PRODUCTS = 10**8
 
 def find_doubts(arrays: Mapping[str, Array]) -> list[str]:
     """Say what is hard to believe, one sentence each, with the array, row and cure."""
-    if any(is_mapped(arrays[key]) for key in arrays):
-        return []
-    prices = {key: arrays[key] for split in NAMES if (key := f"prices_{split}") in arrays}
-    names = arrays.get("asset_names")
-    labels = None if names is None else [str(name) for name in names]
-    # Where assets come, halt and end, their prices stand still by construction.
-    is_whole = not any(f"active_{name}" in arrays for name in NAMES)
-    return [
-        *(_of_prices(prices, labels) if is_whole else ()),
-        *(finding.message for finding in overlap_findings(prices)),
-        *_of_features(arrays),
-    ]
+    return [*_of_prices(arrays), *_of_rows(arrays), *_of_features(arrays)]
 
 
-def _of_prices(prices: Mapping[str, Array], labels: list[str] | None) -> Iterator[str]:
-    for key, array in prices.items():
-        own = labels if labels is not None and len(labels) == array.shape[1] else None
-        for finding in price_findings(array, labels=own):
-            yield f"{key}: {finding.message}"
+def find_untested(arrays: Mapping[str, Array]) -> str | None:
+    """Say in one sentence what nobody can tell of these data, and why."""
+    splits = [split for split in SPLITS if f"X_{split}" in arrays]
+    reasons = []
+    if missing := [f"time_{s}" for s in splits if f"time_{s}" not in arrays]:
+        reasons.append(f"whether rows are missing or out of order ({', '.join(missing)}: none)")
+    if mapped := [key for key, array in arrays.items() if is_mapped(array)]:
+        reasons.append(f"what lies on disk ({', '.join(mapped)})")
+    elif "X_train" in arrays and "prices_train" not in arrays:
+        reasons.append("whether features know the next move (prices_train: none)")
+    elif "X_train" in arrays and not _can_be_compared(arrays):
+        reasons.append(f"whether features know the next move (fewer than {MIN_ROWS} rows, or many)")
+    return f"Not tested: {'; '.join(reasons)}." if reasons else None
+
+
+def _of_kind(kind: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of a kind that are in memory, by key, training first."""
+    found = {key: arrays[key] for split in SPLITS if (key := f"{kind}_{split}") in arrays}
+    return {key: array for key, array in found.items() if not is_mapped(array)}
+
+
+def _names(key: str, arrays: Mapping[str, Array], n_columns: int) -> list[str] | None:
+    names = arrays.get(key)
+    return None if names is None or names.shape != (n_columns,) else [str(n) for n in names]
+
+
+def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
+    if _of_kind("active", arrays):
+        return  # where assets come, halt and end, their prices stand still by construction
+    for key, prices in _of_kind("prices", arrays).items():
+        time = arrays.get(key.replace("prices", "time"))
+        labels = _names(ASSET_NAMES, arrays, prices.shape[1])
+        for finding in price_findings(prices, labels=labels):
+            told = f"{key}: {finding.message}"
+            if finding.row is not None and time is not None and time.dtype.kind == "M":
+                told += f" Row {finding.row} is {show(time[finding.row])}."
+            yield told
+
+
+def _of_rows(arrays: Mapping[str, Array]) -> Iterator[str]:
+    """Rows in two splits, by their features, else by their prices; and rows that are in none."""
+    features = {key: X.reshape(len(X), -1) for key, X in _of_kind("X", arrays).items()}
+    found = overlap_findings(features, least=1) or overlap_findings(_of_kind("prices", arrays))
+    yield from (finding.message for finding in found)
+    for key, time in _of_kind("time", arrays).items():
+        yield from (f"{key}: {finding.message}" for finding in gap_findings(time))
+
+
+def _can_be_compared(arrays: Mapping[str, Array]) -> bool:
+    X, prices = arrays["X_train"], arrays["prices_train"]
+    return len(X) >= MIN_ROWS and X.size * prices.shape[1] <= _MOST_PRODUCTS
 
 
 def _of_features(arrays: Mapping[str, Array]) -> Iterator[str]:
-    if "X_train" not in arrays:
+    if "X_train" not in _of_kind("X", arrays):
         return
     X = arrays["X_train"].reshape(len(arrays["X_train"]), -1)
-    # A constant feature is told of by `oddities` already.
-    findings = [each for each in feature_findings(X) if each.name != "constant"]
-    prices = arrays.get("prices_train")
-    if prices is not None and len(X) * X.shape[1] * prices.shape[1] <= _MOST_PRODUCTS:
-        findings += next_move_findings(X, prices)
+    labels = _names(FEATURE_NAMES, arrays, X.shape[1])
+    findings = feature_findings(X, labels=labels)
+    if _of_kind("active", arrays):  # who is listed later has no feature that changes before
+        findings = [each for each in findings if each.name != "constant"]
+    prices = _of_kind("prices", arrays).get("prices_train")
+    if prices is not None and _can_be_compared(arrays):
+        assets = _names(ASSET_NAMES, arrays, prices.shape[1])
+        findings += next_move_findings(X, prices, labels=labels, assets=assets)
     yield from (f"X_train: {finding.message}" for finding in findings)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import numbers
 from psann.plausibility.finding import Finding, label_of
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Fin
     list of Finding
         `constant`, and `magnitude` where a root mean square is a thousand times the median one.
     """
-    values = np.asarray(X, dtype=np.float64)
+    values = numbers(X, "X").astype(np.float64)
     varies = np.ptp(values, axis=0) > 0
     found = [
         Finding(
@@ -63,7 +64,11 @@ def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Fin
 
 
 def next_move_findings(
-    X: Any, prices: Any, *, labels: Sequence[str] | None = None
+    X: Any,
+    prices: Any,
+    *,
+    labels: Sequence[str] | None = None,
+    assets: Sequence[str] | None = None,
 ) -> list[Finding]:
     r"""Say which features know moves that have yet to come.
 
@@ -86,6 +91,8 @@ def next_move_findings(
         Prices of the same rows, positive.
     labels : sequence of F str, optional
         Names of the features.
+    assets : sequence of M str, optional
+        Names of the assets.
 
     Returns
     -------
@@ -98,7 +105,7 @@ def next_move_findings(
     because it survived), nor a look-ahead under noise. A signal that is planted, or real and as
     strong, is named too: it is a suspicion. Where every feature is suspected, time runs backwards.
     """
-    values, quotes = (np.asarray(each, dtype=np.float64) for each in (X, prices))
+    values, quotes = (numbers(each, "X and prices").astype(np.float64) for each in (X, prices))
     if len(values) < MIN_ROWS:
         return []
     moves = _tamed(np.diff(np.log(quotes), axis=0))  # (T - 1, M); row t is the move after row t
@@ -110,7 +117,7 @@ def next_move_findings(
         over, _ = _peak(known, moves, shifts=range(d - _N_AHEAD, d))
         for c in map(int, np.flatnonzero((to_come > bar) & (to_come > _NEARLY * over))):
             if to_come[c] > found.get(c, (0.0,))[0]:
-                finding = _knowing(c, to_come[c], (d, *place[c]), labels)
+                finding = _knowing(c, to_come[c], (d, *place[c]), labels, assets)
                 found[c] = (float(to_come[c]), finding)
     return [found[column][1] for column in sorted(found)]
 
@@ -131,7 +138,11 @@ def _peak(known: Floats, moves: Floats, *, shifts: range) -> tuple[Floats, NDArr
 
 
 def _knowing(
-    column: int, correlation: float, place: tuple[int, ...], labels: Sequence[str] | None
+    column: int,
+    correlation: float,
+    place: tuple[int, ...],
+    labels: Sequence[str] | None,
+    assets: Sequence[str] | None,
 ) -> Finding:
     d, ahead, asset = map(int, place)
     what = ("", "the change of ", "the second difference of ")[d]
@@ -141,8 +152,8 @@ def _knowing(
         name="knows_next_move",
         message=(
             f"{(what + who)[0].upper()}{(what + who)[1:]} has a correlation of {correlation:.2f} "
-            f"with {which} of asset {asset}, no less than with any that is over. Is it of a later "
-            "row, or from a window that is centred?"
+            f"with {which} of asset {label_of(asset, assets)}, no less than with any that is over. "
+            "Is it of a later row, or from a window that is centred?"
         ),
         column=column,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import numbers
 from psann.plausibility.finding import Finding, label_of
 
 Floats = NDArray[np.float64]
@@ -20,6 +21,10 @@ _SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
 _NEAR = 0.05
 # Sizes of an asset's usual move that a split must be, and of other assets' moves on that row.
 _OUTLYING, _ALONE = 10.0, 4.0
+# A crash is followed by turmoil, a split by nothing: usual size of the moves in so many rows after.
+_TURMOIL, _AFTERMATH = 2.5, 10
+# Moves without a change that a price on a coarse grid may have in a row, as real ones had.
+_FEWEST_STALE = 8
 # Chance at which a run of unchanged prices is taken for filled ones, over all rows of an asset.
 _RARE = 1e-3
 
@@ -31,8 +36,9 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
       the variance of its moves is small against that of its levels; of growth factors and of
       shuffled rows it is twice as large (von Neumann's ratio above 1 for most assets).
     - `split`: a move within 5 % of 1/10, 1/7, ..., 10 that is ten times what the asset usually
-      moves while the other assets move as usual; a crash to half the price looks the same.
-    - `stale`: a run of unchanged prices longer than the asset's other rows explain.
+      moves, while the other assets move as usual and the ten rows after it are calm. A crash has
+      an aftermath; one without would look the same.
+    - `stale`: a run of at least 8 unchanged prices, longer than the asset's other rows explain.
     - `copy`: the moves of another asset; `constant`: no moves at all.
 
     Parameters
@@ -52,7 +58,7 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
     von Neumann 1941, "Distribution of the ratio of the mean square successive difference to the
     variance", https://doi.org/10.1214/aoms/1177731677
     """
-    logs = np.log(np.asarray(prices, dtype=np.float64))
+    logs = np.log(numbers(prices, "prices").astype(np.float64))
     moves = np.diff(logs, axis=0)  # (T - 1, M)
     forgets = _forgetful(logs, moves)
     if forgets:
@@ -120,7 +126,7 @@ def _stale(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
         start, length = _longest_run(stands)
         # How often such a run is expected if the rest of the rows is as it seems.
         share = (int(stands.sum()) - length + 1) / (n - length + 2)
-        if length >= 5 and n * share**length < _RARE:
+        if length >= _FEWEST_STALE and n * share**length < _RARE:
             who = label_of(column, labels)
             message = (
                 f"The price of asset {who} stands still for {length} moves from row {start} on, "
@@ -145,7 +151,9 @@ def _splits(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
         others = np.delete(sizes[row] / usual, column)
         near = min(_SPLITS, key=lambda k: abs(math.log(k) - sizes[row, column]))
         is_near = abs(math.log(near) - sizes[row, column]) < _NEAR
-        if not is_near or (n_assets > 1 and np.median(others) > _ALONE):
+        aftermath = sizes[row + 1 : row + 1 + _AFTERMATH, column]
+        is_crash = len(aftermath) > 0 and np.median(aftermath) > _TURMOIL * usual[column]
+        if not is_near or is_crash or (n_assets > 1 and np.median(others) > _ALONE):
             continue
         ratio = f"{near:g}" if moves[row, column] > 0 else f"1/{near:g}"
         who = label_of(int(column), labels)

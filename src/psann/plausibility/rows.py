@@ -1,4 +1,4 @@
-"""Rows that stand in more than one split, told by what is in them."""
+"""Rows that stand in more than one split, told by what is in them, and rows that are in none."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from psann._inputs import numbers, show
 from psann.errors import counted
 from psann.plausibility.finding import Finding
 
+MIN_ROWS = 30
+"""Rows below which nobody can tell what distance is usual."""
+# Steps as long as the fourth longest recur: nights, weekends, holidays.
+_N_LONGEST, _LONGER = 4, 2.0
+# Usual steps that one must span where it is the first of its kind.
+_MANY = 10.0
+# Two weeks: markets of the world close for no longer.
+_LONGEST_HOLIDAY = np.timedelta64(14, "D")
 
-def overlap_findings(splits: Mapping[str, Any]) -> list[Finding]:
+
+def overlap_findings(splits: Mapping[str, Any], *, least: int = 2) -> list[Finding]:
     """Say which splits share rows, bit for bit, whatever their times.
 
-    A row that occurs several times in its own split, such as one of zeros, says nothing; nor does a
-    single one, such as the price at which one split ends and the next begins.
+    A row that occurs several times in its own split, such as one of zeros, says nothing.
 
     Parameters
     ----------
     splits : mapping of str to array-like of shape (T, F)
         Features or prices by split, as wide as each other.
+    least : int
+        Shared rows that say something: of prices two, since one split may end at the price at
+        which the next begins.
 
     Returns
     -------
@@ -32,13 +45,14 @@ def overlap_findings(splits: Mapping[str, Any]) -> list[Finding]:
     found = []
     for one, other in combinations(rows, 2):
         shared = sorted(rows[other][key] for key in rows[one].keys() & rows[other].keys())
-        if len(shared) < 2:
+        if len(shared) < least:
             continue
         what = (
             "are the same" if len(shared) == len(splits[one]) == len(splits[other]) else "overlap"
         )
         message = (
-            f"{one} and {other} {what}: {counted(len(shared), 'row')} of {other} stand in {one} "
+            f"{one} and {other} {what}: {counted(len(shared), 'row')} of {other} "
+            f"{'stands' if len(shared) == 1 else 'stand'} in {one} "
             f"too, first row {shared[0]}. Cut the splits so that no row is in two."
         )
         found.append(Finding(name="overlap", message=message, row=shared[0]))
@@ -47,8 +61,64 @@ def overlap_findings(splits: Mapping[str, Any]) -> list[Finding]:
 
 def _unique_rows(array: Any) -> dict[bytes, int]:
     """Rows that occur once, by their bytes."""
-    values = np.ascontiguousarray(np.asarray(array, dtype=np.float64) + 0.0)  # no minus zero
+    values = np.ascontiguousarray(numbers(array, "rows") + 0.0)  # no minus zero
     seen: dict[bytes, list[int]] = {}
     for number, row in enumerate(values):
         seen.setdefault(row.tobytes(), []).append(number)
     return {key: numbers[0] for key, numbers in seen.items() if len(numbers) == 1}
+
+
+def gap_findings(times: Any) -> list[Finding]:
+    """Say where rows are missing: steps in time that are far longer than those that recur.
+
+    A step is told of if it is more than ten times the median one and more than twice the fourth
+    longest; of dates, whose holidays are long, if it is also more than 14 days.
+
+    Parameters
+    ----------
+    times : array-like of shape (T,)
+        Ascending datetime64 or numbers; of numbers such as 20240131 nothing can be told.
+
+    Returns
+    -------
+    list of Finding
+        In order of time; `row` is the first after the gap. None for less than `MIN_ROWS` rows, nor
+        of gaps as short as holidays, nor where four or more are alike.
+    """
+    moments = np.asarray(times)
+    if moments.dtype.kind == "M":
+        moments = moments.astype("datetime64[us]")
+    if len(moments) < MIN_ROWS or _are_calendar_numbers(moments):
+        return []
+    steps = np.diff(moments)
+    are_dates = steps.dtype.kind == "m"
+    lengths = steps.astype(np.float64)
+    usual = float(np.median(lengths))
+    recurring = float(np.sort(lengths)[-_N_LONGEST])
+    is_long = (lengths > _MANY * usual) & (lengths > _LONGER * recurring)
+    if are_dates:
+        is_long &= steps > _LONGEST_HOLIDAY
+    found = []
+    for row in map(int, np.flatnonzero(is_long)):
+        how_long = (
+            f"{steps[row].astype('timedelta64[D]').astype(int)} days"
+            if are_dates
+            else (f"{lengths[row]:g}")
+        )
+        message = (
+            f"Nothing is there between row {row}, {show(moments[row])}, and row {row + 1}, "
+            f"{show(moments[row + 1])}: {how_long}, {lengths[row] / usual:.0f} usual steps. The "
+            "move across it is taken for one of a single step. Fill in the missing rows, or begin "
+            "after them."
+        )
+        found.append(Finding(name="gap", message=message, row=row + 1))
+    return found
+
+
+def _are_calendar_numbers(moments: NDArray[Any]) -> bool:
+    """Whether numbers are dates in digits, such as 20240131, whose differences mean nothing."""
+    if moments.dtype.kind == "M":
+        return False
+    months, days = (moments // 100) % 100, moments % 100
+    is_whole = (moments == np.floor(moments)) & (moments > 1900_00_00) & (moments < 2200_00_00)
+    return bool((is_whole & (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())

@@ -23,6 +23,7 @@ try:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from psann._process import fill_standard_descriptors
     from psann.scripts import commands
     from psann.scripts.hisso_log_run import (
         CommandParser,
@@ -339,6 +340,7 @@ def _seconds(text: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    fill_standard_descriptors()
     try:
         return _main(argv)
     except KeyboardInterrupt:  # silent, as it is the way out of --watch

@@ -35,6 +35,11 @@ class WeightLayout:
             sizes=tuple(p.numel() for _, p in items),
         )
 
+    @property
+    def names_of_head(self) -> tuple[str, ...]:
+        """Parameters of the last layer, in which the outputs are linear."""
+        return tuple(name for name in self.names if name.startswith("head."))
+
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """One vector ``(P,)`` from parameters by name."""
         return torch.cat([tensors[name].detach().reshape(-1) for name in self.names])

@@ -37,8 +37,16 @@ _FAILURES = (
 )
 
 
+# Of a core, when nothing is cached; as measured on the cases of docs/performance.md.
+_COMPILE_S, _COMPILE_S_PER_TENSOR = 25.0, 0.3
+
 # Arguments of a call -> its outputs.
 Program = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+def compile_s(network: Network) -> float:
+    """About the seconds of compiling the update of one structure of a network."""
+    return _COMPILE_S + _COMPILE_S_PER_TENSOR * len(list(network.parameters()))
 
 
 class CompiledEngine(EagerEngine):
@@ -106,7 +114,9 @@ class CompiledEngine(EagerEngine):
 
     def _updates_per_call(self, rows_per_update: int) -> int:
         return (
-            _UPDATES_PER_CALL if work_s(self.n_parameters, rows_per_update) < _SMALL_UPDATE_S else 1
+            _UPDATES_PER_CALL
+            if work_s(self.network.n_products, rows_per_update) < _SMALL_UPDATE_S
+            else 1
         )
 
     def _run(
@@ -175,6 +185,7 @@ class CompiledEngine(EagerEngine):
         from torch._inductor import compile as compile_graph
         from torch.fx.experimental.proxy_tensor import make_fx
 
+        self.tell(Decision(phase=self.work.phase, message=self._announcement(call)))
         with self._traceable(), warnings.catch_warnings(), _silence("torch._inductor.ir"):
             warnings.simplefilter("ignore")  # of torch about torch
             trace = make_fx(call, tracing_mode="fake", _allow_non_fake_inputs=True)
@@ -190,6 +201,15 @@ class CompiledEngine(EagerEngine):
                 return list(compiled(*arguments, *reads))
 
         return program
+
+    def _announcement(self, call: UpdateCall) -> str:
+        """What will take so long, so that silence is not taken for a standstill."""
+        what = f"the update of phase {self.work.phase}"
+        if self.network.n_stages > 1:
+            what += f" at stage {self.network.stage}"
+        if call.carry.weights.ndim > 1:
+            what += f" for {counted(len(call.carry.weights), 'seed')}"
+        return f"compiling {what}, about {compile_s(self.network):.0f} s, once"
 
     def _inductor_options(self) -> dict[str, Any]:
         # The hash behind noise and dropout uses each word twice, round after round; written out
@@ -211,6 +231,7 @@ class CompiledEngine(EagerEngine):
 
     def _note(self, message: str) -> None:
         self.notes.append(Decision(phase=self.work.phase, message=message))
+        self.tell(self.notes[-1])
 
     def _refuse(self, error: Exception) -> None:
         reason = (str(error).strip() or "no message").splitlines()[0]

@@ -69,9 +69,9 @@ class PhaseWork(NamedTuple):
     rows_per_update: int
 
 
-def work_s(n_parameters: int, rows_per_update: int) -> float:
+def work_s(n_products: int, rows_per_update: int) -> float:
     """Assumed seconds of an update's arithmetic, an upper bound from the shapes alone."""
-    return 3 * n_parameters * rows_per_update / _MULTIPLY_ADDS_PER_S
+    return 3 * n_products * rows_per_update / _MULTIPLY_ADDS_PER_S
 
 
 def _is_ours(network: Network) -> bool:
@@ -127,6 +127,8 @@ class EagerEngine:
         self.initial_states = initial_states(network)
         self.decayed = torch.zeros(self.n_parameters, device=device)
         self.notes: list[Decision] = []
+        self.tell: Callable[[Decision], object] = lambda decision: None
+        """Takes what the user should know at once: notes, and what will be silent for long."""
         self.set_epoch(0)
 
     def begin(self, work: PhaseWork) -> None:
@@ -224,7 +226,7 @@ class EagerEngine:
         n_seeds : int
             Seeds that are updated together.
         """
-        update_s = _OVERHEAD_S + n_seeds * work_s(self.n_parameters, rows_per_update)
+        update_s = _OVERHEAD_S + n_seeds * work_s(self.network.n_products, rows_per_update)
         return max(1, int(_LAUNCH_S / update_s))
 
     def group_slots(self, n_seeds: int) -> int:

@@ -20,7 +20,7 @@ import torch
 from psann.errors import DeviceError, counted
 from psann.nn.network import Network
 from psann.training.captured import CapturedEngine
-from psann.training.compiled import CompiledEngine
+from psann.training.compiled import CompiledEngine, compile_s
 from psann.training.engine import EagerEngine, work_s
 from psann.training.history import Decision
 
@@ -31,9 +31,8 @@ ENGINES: dict[str, type[EagerEngine]] = {
     "captured": CapturedEngine,
 }
 
-# Seconds of a core that compiling costs when nothing is cached, and those that an update saves,
-# both as measured on the cases of docs/performance.md and rounded against the compiler.
-_COMPILE_S, _COMPILE_S_PER_TENSOR = 25.0, 0.3
+# Seconds that a compiled update saves, as measured on the cases of docs/performance.md and rounded
+# against the compiler.
 _SAVED_S, _SAVED_SHARE_OF_WORK = 1e-3, 0.02
 # A capture costs some eager updates and saves nearly all of each later one.
 _CAPTURE_UPDATES = 1_000
@@ -61,8 +60,6 @@ class EngineChoice:
         """The choice for the log, with that of the threads."""
         why = "as asked" if is_asked else "chosen by the size of an update"
         message = f"engine {self.name} ({self.reason}), {counted(threads, 'thread')} ({why})"
-        if self.name == "compiled":
-            message += "; compiling the update takes about 60 s, once"
         return Decision(phase="setup", message=message)
 
 
@@ -87,10 +84,9 @@ def updates_that_pay(network: Network, work: PlannedWork) -> int:
     ``(25 s + 0.3 s per weight tensor) / (1 ms + 2 % of the arithmetic)``, once per structure that a
     progressive network takes on.
     """
-    sizes = [p.numel() for p in network.parameters()]
-    cost_s = network.n_stages * (_COMPILE_S + _COMPILE_S_PER_TENSOR * len(sizes))
+    cost_s = network.n_stages * compile_s(network)
     rows = work.rows_per_update * work.n_seeds
-    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(sum(sizes), rows)))
+    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(network.n_products, rows)))
 
 
 def choose_engine(

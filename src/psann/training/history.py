@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -80,6 +81,12 @@ class FitResult:
         """Whether no update changed a weight: every gradient was exactly 0."""
         norms = [record.grad_norm for record in self.history if record.grad_norm is not None]
         return bool(norms) and not any(norms)
+
+    @property
+    def lost_every_epoch(self) -> bool:
+        """Whether each epoch lost everything on the validation rows."""
+        judged = [record.val_reward_mean for record in self.history if record.phase == "hisso"]
+        return bool(judged) and all(value == -math.inf for value in judged)
 
     @property
     def has_single_updates(self) -> bool:

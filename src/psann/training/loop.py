@@ -15,11 +15,11 @@ from torch import Tensor
 
 from psann._process import put_back
 from psann._seed import update_keys
-from psann.errors import DivergedError
+from psann.errors import DivergedError, RuinedError
 from psann.training.divergence import count_refused, phase_name
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine, Forward, Objective, PhaseWork
-from psann.training.history import EpochRecord
+from psann.training.history import Decision, EpochRecord
 from psann.training.observers import Observer
 from psann.training.schedules import LRScheduleOptions, learning_rate
 from psann.training.state import Best, SavedState, SeedStart, Tally, TrainState
@@ -177,14 +177,12 @@ def run_phase(
     """
     for observer, state in itertools.product(observers, group):
         observer.on_phase_start(state)
-    told = len(engine.notes)
+    engine.tell = _to_all(observers)
     engine.begin(_work_of(phase, group[0]))
-    told = _tell_notes(engine, observers, told)
     for state in group:
         _judge_untrained(phase, engine, state)
     while active := [state for state in group if _goes_on(phase, state)]:
         records = _run_epoch(phase, engine, active, observers)
-        told = _tell_notes(engine, observers, told)
         for observer in observers:
             for record, state in zip(records, active, strict=True):
                 observer.on_epoch(record, state)
@@ -207,11 +205,12 @@ def _work_of(phase: Phase, state: TrainState) -> PhaseWork:
     )
 
 
-def _tell_notes(engine: EagerEngine, observers: Sequence[Observer], told: int) -> int:
-    """Tell what the engine has noted since, and return how many notes there are."""
-    for note, observer in itertools.product(engine.notes[told:], observers):
-        observer.on_decision(note)
-    return len(engine.notes)
+def _to_all(observers: Sequence[Observer]) -> Callable[[Decision], None]:
+    def tell(decision: Decision) -> None:
+        for observer in observers:
+            observer.on_decision(decision)
+
+    return tell
 
 
 def _goes_on(phase: Phase, state: TrainState) -> bool:
@@ -223,7 +222,7 @@ def _check_that_one_is_kept(phase: Phase, state: TrainState) -> None:
     if phase.monitor is None or state.best is not None:
         return
     if all(record.val_reward_mean == -math.inf for record in state.history):
-        raise DivergedError(
+        raise RuinedError(
             f"Nothing can be kept of {phase_name(state)}: each of its {state.epoch} epochs lost "
             "everything on the validation rows. Use the primary_transform softmax or softmax_cash, "
             "which neither borrow nor sell short."

@@ -55,7 +55,7 @@ BAD_FOR_NEEDS = {
     "warm-start targets with NaN": (
         replaced(labels=np.full((30, 2), nan)),
         needs(y_key="labels"),
-        "labels (training) must be finite; got 60 NaN",
+        "labels (training) must be finite; got 60 missing (NaN)",
     ),
     "warm-start targets of other width": (
         replaced(labels=np.ones((30, 3))),

@@ -206,10 +206,53 @@ def test_what_a_loader_raises_is_not_caught():
         load_splits(source, load_function=fail, requirements=NEEDS)
 
 
-def test_a_tensor_with_gradient_is_refused_with_its_key(market):
-    market["X_val"] = torch.ones((12, 6), requires_grad=True)
-    with pytest.raises(DataError, match="X_val must be an array of numbers; got Tensor"):
+def test_a_tensor_with_a_gradient_and_of_any_precision_is_its_numbers(market):
+    plain = load(market).sha256
+    market["X_val"] = torch.tensor(market["X_val"], requires_grad=True)
+    assert load(market).sha256 == plain
+    market["X_val"] = market["X_val"].bfloat16()
+    assert load(market).arrays["X_val"].dtype == np.float64
+
+
+def test_dates_in_any_form_are_times_and_a_missing_one_is_told(market):
+    days = np.arange("2020-01-01", "2021-01-01", dtype="datetime64[D]")
+    sizes = {split: len(market[f"X_{split}"]) for split in ("train", "val", "test")}
+    begin = 0
+    for split, form in zip(sizes, (np.array, np.datetime_as_string, list), strict=True):
+        market[f"time_{split}"] = form(days[begin : begin + sizes[split]])
+        begin += sizes[split]
+    found = load(market).arrays
+    assert found["time_test"].dtype == "datetime64[us]"
+    assert found["time_test"][-1] == days[begin - 1]
+    market["time_val"][3] = ""
+    with pytest.raises(DataError, match=r"time_val .* got 1 missing \(NaT\).* first at row 3\."):
         load(market)
+
+
+def test_frames_tell_names_and_times_and_are_put_into_one_order(market):
+    plain = load(market).arrays
+    names, begin = [f"A{k}" for k in range(plain["prices_train"].shape[1])], 0
+    for split in ("train", "val", "test"):
+        rows = len(market[f"X_{split}"])
+        index = pd.date_range("2020-01-01", periods=begin + rows)[begin:]
+        begin += rows
+        market[f"X_{split}"] = pd.DataFrame(market[f"X_{split}"], index=index)
+        prices = pd.DataFrame(market[f"prices_{split}"], index=index, columns=names)
+        market[f"prices_{split}"] = prices if split == "train" else prices.iloc[::-1, ::-1]
+        del market[f"time_{split}"]
+    found = load(market).arrays
+    for key in ("X_val", "prices_val", "prices_test"):
+        np.testing.assert_array_equal(found[key], plain[key])
+    assert found["asset_names"].tolist() == names
+    assert found["time_val"][0] == np.datetime64("2020-01-01") + len(plain["X_train"])
+    other = market | {"prices_test": market["prices_test"].rename(columns={"A0": "B"})}
+    with pytest.raises(DataError, match=r"prices_test must have the columns of prices_train: A0"):
+        load(other)
+    late = market["prices_val"].set_axis(market["prices_val"].index + pd.Timedelta("1D"))
+    with pytest.raises(DataError, match=r"prices_val must have the rows of X_val, .* from 2020"):
+        load(market | {"prices_val": late})
+    with pytest.raises(DataError, match=r"must have the columns of asset_names: A0, C"):
+        load(market | {"asset_names": ["A0", "C", *names[2:]]})
 
 
 def test_a_broken_member_and_bad_values_are_reported_together(tmp_path, market):
@@ -268,7 +311,7 @@ def test_bad_values_of_a_mapped_array_are_found_where_they_are(tmp_path, market,
     market["X_train"][20, 1] = np.nan
     market["X_train"][25, 0] = np.inf
     np.savez(tmp_path / "a.npz", **market)
-    with pytest.raises(DataError, match=r"got 1 NaN and 1 infinite .* first at row 20, column 1"):
+    with pytest.raises(DataError, match=r"1 missing .* and 1 infinite .* at row 20, column 1"):
         load_mapped(tmp_path / "a.npz", True)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from limits import message_within_limits
+from odd_files import KINDS, make
 from psann.errors import RunLockedError, UsageError
-from psann.run.directory.files import files_below, limit_of, open_plain, read_plain
+from psann.run.directory.files import files_below, limit_of
 from psann.run.directory.lock import check_lock
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
@@ -20,29 +19,6 @@ from psann.scripts.hisso_log_run import main as start
 from psann.scripts.hisso_runs import main
 
 NAMES = ("metrics.json", "events.csv", "config_resolved.yaml", "provenance.json", ".lock")
-KINDS = ("pipe", "link", "socket", "directory")
-
-
-def make(kind: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "link":
-        path.symlink_to("/dev/zero")
-    elif kind == "directory":
-        path.mkdir()
-    else:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(os.path.relpath(path))  # absolute ones of pytest are too long for it
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_plain_file_is_not_opened(tmp_path: Path, kind: str) -> None:
-    make(kind, tmp_path / "x")
-    with pytest.raises((OSError, ValueError), match=r"no plain file|No such device"):
-        open_plain(tmp_path / "x")
-    with pytest.raises(OSError, match=r"no plain file|No such device"):
-        check_lock(tmp_path / "x")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,11 +62,7 @@ def test_a_held_lock_is_seen_and_a_free_one_left(tmp_path: Path) -> None:
     check_lock(paths.lock)
 
 
-def test_files_are_read_up_to_their_limit(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"abc")
-    assert read_plain(tmp_path / "x", 3) == b"abc"
-    with pytest.raises(ValueError, match="it has 3 bytes, more than 2"):
-        read_plain(tmp_path / "x", 2)
+def test_files_have_limits_by_their_names() -> None:
     assert (limit_of("a/metrics.json"), limit_of("config_resolved.yaml")) == (2**24, 2**20)
     assert limit_of("a.npz") > limit_of("events.csv") > limit_of("metrics.json")
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from psann._machine import boot_id
 from psann._text import utc_text
 from psann.run.directory.liveness import judge
 from psann.run.directory.lock import STALE_AFTER_S
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.provenance import boot_id
 from psann.run.directory.storage import Storage
 
 NOW = float(round(time.time()))

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from faults import exit_code_of, in_child, lock_held
+from psann._machine import boot_id
 from psann.errors import RunLockedError
 from psann.run.directory import storage as storage_module
-from psann.run.directory.lock import STALE_AFTER_S, boot_id, check_lock
+from psann.run.directory.lock import STALE_AFTER_S, check_lock
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.verification.verify import verify_run

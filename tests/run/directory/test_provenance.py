@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from psann._machine import boot_id
 from psann.errors import FileFormatError
-from psann.run.directory.provenance import boot_id, describe_start, save_start
+from psann.run.directory.provenance import describe_start, save_start
 from psann.run.directory.storage import Storage
 
 SECRET = "hunter2"

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
+import pty
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from forked import Forked
+from psann._terminal import Terminal as Table
 from psann.run.directory.log import Forwarder
 from psann.run.execution.console import ConsoleProgress
 from psann.training.history import Decision, EpochRecord
@@ -168,6 +173,24 @@ def test_time_left_counts_this_process_s_epochs_but_not_the_first_which_may_comp
     assert "00:16 left" in stream.getvalue()
 
 
+def test_time_left_does_not_count_what_is_announced_to_take_long_once() -> None:
+    stream, clock = io.StringIO(), Time()
+    console = ConsoleProgress(stream, clock=clock)
+    state = Phase()
+    console.on_phase_start(state)
+    for number in range(1, 12):
+        if number in (2, 7):  # as where a network grows, and the update is compiled again
+            console.on_decision(Decision(phase="hisso", message="compiling the update"))
+            clock.s += 600.0
+        clock.s += 2.0
+        console.on_epoch(epoch(number), state)
+    console.close()
+    left = [part for part in stream.getvalue().split("  ") if "left" in part]
+    assert left
+    assert all(part < "02:00 left" for part in left)
+    assert left[-1] == "01:38 left"
+
+
 class Tee:
     """A stream as many a script has one: `write`, and nothing else."""
 
@@ -309,6 +332,74 @@ def test_colour_only_on_a_terminal_that_wants_it(
     logger.addHandler(Forwarder(ConsoleProgress(stream).take))
     logger.warning("careful")
     assert "\x1b" not in stream.getvalue()
+
+
+# By what the environment says: on a file, a pipe and a terminal C for colour, B for a bar.
+WISHES: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({}, {"file": "", "pipe": "", "terminal": "CB"}),
+    ({"NO_COLOR": "1"}, {"file": "", "pipe": "", "terminal": "B"}),
+    ({"NO_COLOR": "", "FORCE_COLOR": ""}, {"file": "", "pipe": "", "terminal": "CB"}),
+    ({"FORCE_COLOR": "1"}, {"file": "C", "pipe": "C", "terminal": "CB"}),
+    ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, {"file": "", "pipe": "", "terminal": "B"}),
+    ({"FORCE_COLOR": "1", "TERM": "dumb"}, {"file": "C", "pipe": "C", "terminal": "C"}),
+    ({"TTY_COMPATIBLE": "1"}, {"file": "C", "pipe": "C", "terminal": "CB"}),
+    ({"TTY_COMPATIBLE": "0"}, {"file": "", "pipe": "", "terminal": ""}),
+    ({"TTY_COMPATIBLE": "0", "FORCE_COLOR": "1"}, {"file": "C", "pipe": "C", "terminal": "C"}),
+    ({"TTY_COMPATIBLE": "1", "NO_COLOR": "1"}, {"file": "", "pipe": "", "terminal": "B"}),
+]
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "terminal"])
+@pytest.mark.parametrize(("wishes", "expected"), WISHES)
+def test_the_environment_says_who_gets_colours_and_a_bar(
+    kind: str, wishes: dict[str, str], expected: dict[str, str], tmp_path: Path
+) -> None:
+    main_end, other_end = pty.openpty()
+
+    def show() -> int:
+        for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+            os.environ.pop(name, None)
+        os.environ.update(wishes)
+        if kind == "file":
+            for name, number in (("out", 1), ("err", 2)):
+                os.dup2(os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT), number)
+        console = ConsoleProgress()
+        console.take(logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING"}))
+        console.on_phase_start(Phase())
+        console.close()
+        Table().table(["status"], [["dead"]])
+        return 0
+
+    process = Forked(show, terminal=other_end if kind == "terminal" else None)
+    os.close(other_end)
+    if kind == "terminal":
+        shown = [os.read(main_end, 65536).decode()]
+        process.wait()
+        with contextlib.suppress(OSError):  # the other end is closed
+            while data := os.read(main_end, 65536):
+                shown[0] += data.decode()
+    else:
+        shown = list(process.communicate())
+        if kind == "file":
+            shown = [(tmp_path / name).read_text() for name in ("out", "err")]
+    os.close(main_end)
+    text = "".join(shown)
+    assert "WARNING" in text
+    assert "dead" in text
+    found = {
+        part
+        for part, is_there in (
+            ("C", "\x1b[33m" in text),
+            ("c", "\x1b[31mdead" in text),
+            ("B", "\x1b[?25l" in text),
+        )
+        if is_there
+    }
+    assert found == set(expected[kind].replace("C", "Cc"))
+    if "B" not in expected[kind]:
+        assert not re.search("\x1b\\[[^m]*[^m0-9;]", text), "a cursor is moved"
+    if not expected[kind]:
+        assert "\x1b" not in text
 
 
 def test_message_can_neither_command_the_terminal_nor_leak_a_secret(logger: logging.Logger) -> None:

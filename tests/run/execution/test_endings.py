@@ -11,10 +11,12 @@ import pytest
 from torch import Tensor
 
 import trials
+from psann.errors import DivergedError, RuinedError
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import SystemCalls
-from psann.run.execution.endings import how_to_go_on, story_of
+from psann.run.execution.endings import exit_code_of, how_to_go_on, story_of
+from psann.run.verification.verify import verify_run
 from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of, tree_of, trial
 
 
@@ -23,7 +25,7 @@ from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of,
     [
         ("raising", "RuntimeError: the database is down", "RuntimeError: the database is down"),
         ("exiting", "ended Python: sys.exit(0)", "SystemExit: 0"),
-        ("not_finite", "X_train (training) must be finite; got 1 NaN", "DataError"),
+        ("not_finite", "X_train (training) must be finite; got 1 missing (NaN)", "DataError"),
     ],
 )
 def test_a_loader_that_fails_ends_the_run_before_training(
@@ -41,6 +43,29 @@ def test_a_loader_that_fails_ends_the_run_before_training(
     (row,) = rows_of(outcome.paths, "error")
     assert row["level"] == "ERROR"
     assert message in row["message"]
+
+
+def test_ruin_has_an_exit_code_of_its_own() -> None:
+    assert exit_code_of(RuinedError("each epoch lost everything")) == 4
+    assert exit_code_of(DivergedError("not finite")) == 3
+    assert [exit_code_of(None, status=status) for status in ("ruined", "completed")] == [4, 0]
+
+
+def test_a_run_of_which_nothing_can_be_kept_for_ruin_is_ruined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*args: Any, **kwargs: Any) -> None:
+        raise RuinedError("Nothing can be kept: each epoch lost everything.")
+
+    monkeypatch.setattr("psann.run.execution.training.fit_together", lose)
+    outcome = trial(tmp_path)
+    assert outcome.exit_code == 4
+    assert outcome.paths is not None
+    assert metrics_of(outcome.paths)["status"] == "ruined"
+    assert "each epoch lost everything" in metrics_of(outcome.paths)["error"]
+    assert verify_run(outcome.paths.root).errors == ()
+    # It has not got to its end, so that the name is no finished run's.
+    assert trial(tmp_path, resume=True).exit_code != 0
 
 
 def leave(rewards: Tensor) -> Tensor:

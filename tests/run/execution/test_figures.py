@@ -24,6 +24,7 @@ from psann.run.config.model import RunConfig
 from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.fields import EPOCH_FIGURES
+from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.figures import (
     best_figures,
@@ -31,12 +32,16 @@ from psann.run.execution.figures import (
     count_trials,
     figures_over_seeds,
     judging_cost,
+    loses_training_rows,
     split_figures,
     training_figures,
 )
+from psann.run.execution.judging import is_ruined
+from psann.run.reading.sentences import result_sentences
+from psann.run.verification.verify import verify_run
 from psann.training.history import EpochRecord
 from psann.training.state import Best
-from trials import finished, metrics_of, rows_of, write_config
+from trials import finished, metrics_of, rows_of, trial, write_config
 
 
 def kept(paths: RunPaths) -> PSANNRegressor:
@@ -115,7 +120,9 @@ def test_a_run_tells_how_far_chance_reaches_and_what_it_chose_from(tmp_path: Pat
     for name in ("best_asset", "bcrp"):
         assert growth[name] == judged[name].figures["annual_log_growth"]
     alone = finished(tmp_path, "mode=evaluate", name="judged", init_from=str(paths.root))
-    assert (metrics_of(alone)["n_trials"], metrics_of(alone)["deflated_sharpe"]) == (None, None)
+    # Evaluating again is no trial, and forgets none of those that there were.
+    for name in ("n_trials", "deflated_sharpe", "deflated_skill"):
+        assert metrics_of(alone)[name] == metrics[name]
 
 
 def test_trials_are_epochs_further_temperatures_and_the_untrained_policy() -> None:
@@ -232,20 +239,57 @@ def test_prices_that_do_not_fit_the_actions_cost_no_finished_run(tmp_path: Path)
     assert row["message"].endswith("closing has 3 columns, the policy 2 actions.")
 
 
-def test_a_policy_that_loses_everything_is_recorded_and_no_failure(tmp_path: Path) -> None:
+def ruined(folder: Path, where: str, *more: str) -> RunPaths:
+    """A run of a policy that goes short, which one split punishes; its exit code says so."""
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        paths = finished(
-            tmp_path,
-            "hisso.primary_transform=tanh",
-            "data={loader: trials.rebound}",
-        )
+        loader = f"data={{loader: trials.rebound, kwargs: {{where: {where}}}}}"
+        outcome = trial(folder, "hisso.primary_transform=tanh", loader, *more)
+    assert outcome.exit_code == 4
+    assert outcome.paths is not None
+    assert metrics_of(outcome.paths)["status"] == "ruined"
+    assert verify_run(outcome.paths.root).errors == ()
+    return outcome.paths
+
+
+def test_a_policy_that_loses_everything_is_recorded_as_ruined_with_the_row(tmp_path: Path) -> None:
+    paths = ruined(tmp_path, "test")
     metrics = metrics_of(paths)
-    assert metrics["status"] == "completed"
+    assert metrics["ruined_at"] == 8
+    first = result_sentences(read_metrics(paths.metrics)[0])[0]
+    assert first == "Ruin: nothing is left of the wealth at row 8 of the test rows."
+    assert trial(tmp_path, resume=True).message.startswith("The run run is already complete: rui")
     assert metrics["portfolio_metrics"]["cum_return"] == -1.0
     assert metrics["portfolio_metrics"]["annual_log_growth"] is None
     assert "portfolio_metrics.annual_log_growth" in metrics["nonfinite"]
     assert any("wealth was lost" in row["message"] for row in rows_of(paths, "log"))
+
+
+def test_a_run_whose_every_epoch_loses_everything_on_validation_is_ruined(tmp_path: Path) -> None:
+    paths = ruined(tmp_path, "val")
+    metrics = metrics_of(paths)
+    assert (metrics["best_epoch"], metrics["ruined_at"]) == (0, None)
+    assert metrics["cautions"] == ["every_epoch_ruined"]
+    told = " ".join(result_sentences(read_metrics(paths.metrics)[0]))
+    assert "Every epoch lost everything on the validation rows. Use the primary_transform" in told
+    # The cure.
+    again = finished(tmp_path, "data={loader: trials.rebound, kwargs: {where: val}}", name="cured")
+    assert metrics_of(again)["cautions"] == [] or metrics_of(again)["best_epoch"] > 0
+
+
+def test_weights_that_lose_everything_on_their_training_rows_are_ruin(tmp_path: Path) -> None:
+    config = load_run_config(write_config(tmp_path), overrides=["hisso.primary_transform=tanh"])
+    short = SimpleNamespace(evaluate_reward=lambda *_, **__: -math.inf)
+    splits = splits_of(config)
+    assert loses_training_rows(short, splits, config)
+    softmax = load_run_config(write_config(tmp_path), overrides=["hisso.primary_transform=softmax"])
+    assert not loses_training_rows(short, splits, softmax)  # it cannot
+    fine = SimpleNamespace(evaluate_reward=lambda *_, **__: -0.5)
+    assert not loses_training_rows(fine, splits, config)
+    lost: Any = {"per_seed": None, "ensemble": None, "ruined_at": None}
+    assert is_ruined({**lost, "cautions": ["ruined_in_training"]})
+    assert not is_ruined({**lost, "cautions": ["never_moved"]})
+    assert is_ruined({**lost, "ensemble": {"ruined_at": 3}, "cautions": []})
 
 
 @pytest.mark.parametrize(("given", "expected"), [("null", 0.001), ("0.003", 0.003), ("0", 0.0)])

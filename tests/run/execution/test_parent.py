@@ -55,8 +55,11 @@ def test_fine_tuning_goes_on_from_the_parent(tmp_path: Path, scaled: RunPaths, s
     assert metrics["parent"] == {
         "sha256": tree_of(scaled.root)["checkpoints/best.safetensors"],
         "run_id": None if source == "file on its own" else metrics_of(scaled)["run_id"],
+        "n_trials": None if source == "file on its own" else metrics_of(scaled)["n_trials"],
         "best_epoch": 4,
     }
+    # An epoch, the parent, and what the parent was chosen from where that is known.
+    assert metrics["n_trials"] == 2 + (metrics["parent"]["n_trials"] or 0)
     # Architecture and scalers are the parent's; so are the weights, after a step of nearly nothing.
     ours, theirs = PSANNRegressor.load(child.best), PSANNRegressor.load(scaled.best)
     assert ours.hidden_units == 8

@@ -76,6 +76,14 @@ def test_a_plan_says_what_it_counts_in_the_singular_too(tmp_path: Path) -> None:
     assert "training    1 epoch of 1 update of 1 episode of 6 steps: 1 episode" in plan
 
 
+def test_a_plan_says_what_an_epoch_must_beat_to_be_kept(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "hisso.min_significance=auto", "hisso.min_improvement=0.001")
+    assert (
+        "kept        what beats epoch 0 on validation by 0.001 and 2.24 standard errors\n" in plan
+    )
+    assert "kept  " not in plan_of(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("overrides", "monitor"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 import psann
+from psann.run.directory.paths import RunPaths
 from psann.run.execution import profile
 from psann.run.execution.profile import TRACED_UPDATES, profile_table, update_shares
 from psann.scripts.hisso_log_run import main
@@ -56,31 +59,54 @@ def test_a_trace_without_a_launch_leaves_the_update_whole() -> None:
     assert shares["update"] == sum(shares.values()) == 1.0
 
 
-@pytest.mark.parametrize("overrides", [(), ("hisso.enabled=false", "training.batch_size=20")])
-def test_a_profiled_run_leaves_a_trace_and_says_where_its_time_went(
-    tmp_path: Path, overrides: tuple[str, ...]
-) -> None:
-    paths = finished(tmp_path, LONGER, *overrides, profile=True)
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunPaths, str]:
+    """A profiled run of the command, and what it showed."""
+    folder = tmp_path_factory.mktemp("profiled")
+    command = ["--config", str(write_config(folder)), "--output-dir", str(folder), "--profile"]
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main([*command, "--set", LONGER, "--run-name", "run"]) == 0
+    return RunPaths(folder / "run"), shown.getvalue()
+
+
+def assert_traced(paths: RunPaths, parts: tuple[str, ...]) -> None:
     events = json.loads(gzip.decompress(paths.profile.read_bytes()))["traceEvents"]
     assert any(event["name"] == "aten::addmm" for event in events)
     metrics = metrics_of(paths)
     assert "profile.json.gz" in metrics["artefacts"]
-    parts = metrics["timing"]["profile"]
-    assert TRACED_UPDATES <= parts["traced_updates"] < 32
-    named = [name for name in PARTS if not (overrides and name == "data")]
-    assert all(parts[f"{name}_s"] > 0 for name in named), parts
-    in_updates = sum(parts[f"{name}_s"] for name in (*PARTS, "update"))
     timing = metrics["timing"]
+    found = timing["profile"]
+    assert TRACED_UPDATES <= found["traced_updates"] < 32
+    assert all(found[f"{name}_s"] > 0 for name in parts), found
+    in_updates = sum(found[f"{name}_s"] for name in (*PARTS, "update"))
     assert in_updates == pytest.approx(timing["step_s"] + timing["data_s"])
 
 
-def test_profiling_changes_no_result(tmp_path: Path) -> None:
-    profiled = metrics_of(finished(tmp_path, LONGER, name="profiled", profile=True))
-    plain = metrics_of(finished(tmp_path, LONGER, name="plain"))
+def test_a_profiled_run_leaves_a_trace_and_says_where_its_time_went(
+    profiled: tuple[RunPaths, str],
+) -> None:
+    assert_traced(profiled[0], PARTS)
+
+
+def test_a_profiled_supervised_run_does_too(tmp_path: Path) -> None:
+    supervised = ("hisso.enabled=false", "training.batch_size=20")
+    paths = finished(tmp_path, LONGER, *supervised, profile=True)
+    assert_traced(paths, tuple(name for name in PARTS if name != "data"))
+
+
+def test_profiling_changes_no_result(tmp_path: Path, profiled: tuple[RunPaths, str]) -> None:
+    traced = metrics_of(profiled[0])
+    plain = metrics_of(finished(tmp_path, LONGER))
     assert "profile" not in plain["timing"]
-    assert profiled["best"]["epoch"] == plain["best"]["epoch"]
-    assert profiled["val_reward_mean"] == plain["val_reward_mean"]
-    assert profiled["portfolio_metrics"] == plain["portfolio_metrics"]
+    assert traced["best"]["epoch"] == plain["best"]["epoch"]
+    assert traced["val_reward_mean"] == plain["val_reward_mean"]
+    assert traced["portfolio_metrics"] == plain["portfolio_metrics"]
+
+
+def test_the_command_shows_the_table(profiled: tuple[RunPaths, str]) -> None:
+    _, shown = profiled
+    assert "Where the time went" in shown and "backward" in shown and "profile.json.gz" in shown
 
 
 def test_a_run_of_too_few_updates_says_that_nothing_was_traced(tmp_path: Path) -> None:
@@ -103,14 +129,6 @@ def test_an_evaluation_says_that_there_is_nothing_to_profile(tmp_path: Path) -> 
         tmp_path, name="judged", mode="evaluate", init_from=str(parent.root), profile=True
     )
     assert any("does not train" in row["message"] for row in rows_of(paths))
-
-
-def test_the_command_shows_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = str(write_config(tmp_path))
-    command = ["--config", config, "--output-dir", str(tmp_path), "--profile", "--set", LONGER]
-    assert main([*command, "--run-name", "shown"]) == 0
-    shown = capsys.readouterr().out
-    assert "Where the time went" in shown and "backward" in shown and "profile.json.gz" in shown
 
 
 def test_the_table_fits_on_a_screen_and_its_shares_are_of_the_whole() -> None:

@@ -567,30 +567,100 @@ def test_resuming_a_completed_run_with_other_values_says_that_they_do_nothing_an
     other = trial(tmp_path, "training.lr=0.01", resume=True)
     assert other.exit_code == 0
     assert other.message is not None
-    assert "other values than are given now, which have no effect" in other.message
+    assert "other values than are given now, which have no effect: training.lr was" in other.message
+    assert f"--mode fine_tune --init-from {paths.root}" in other.message
     assert tree_of(paths.root) == before
     # The cure, on the very run.
     cure = {"mode": "fine_tune", "init_from": str(paths.root), "name": "more"}
     assert trial(tmp_path, "training.lr=0.01", **cure).exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["execute", "check"])
-def test_a_module_that_is_not_there_is_told_before_torch_is_loaded(
-    tmp_path: Path, command: str
-) -> None:
-    write_config(tmp_path)
+# What is wrong, and what must be told of it while torch is not loaded: settings, exit code, words.
+TOLD_EARLY: dict[str, tuple[dict[str, Any], int, tuple[str, ...]]] = {
+    "no module": (
+        {"overrides": ("data.loader=not_there.load", "hisso.reward=nor_here:reward")},
+        1,
+        ("there is no module 'not_there'", "there is no module 'nor_here'"),
+    ),
+    "no class": (
+        {
+            "overrides": (
+                "data.loader=mine.lod",
+                "hisso.reward=mine:inner.reward",
+                "estimator.target=psann.PSANNRegresor",
+            )
+        },
+        1,
+        (
+            "mine has no 'lod'. Did you mean 'load'?",
+            "mine has no 'inner'",
+            "psann.PSANNRegresor' is no public part of psann. Did you mean 'PSANNRegressor'?",
+        ),
+    ),
+    "a forbidden class": (
+        {"overrides": ("data.loader=os.system",)},
+        1,
+        ("belongs to Python itself",),
+    ),
+    "a changed key": (
+        {"overrides": ("training.lr=0.01", "hisso.window=7"), "run_name": "begun", "resume": True},
+        1,
+        (
+            "training.lr was 0.05 when this run began and is now 0.01; --resume goes on with the",
+            "hisso.window was 6 when this run began and is now 7",
+        ),
+    ),
+    "an existing directory": ({"run_name": "done"}, 2, ("exists", "--resume", "--overwrite")),
+    "a completed run": (
+        {"overrides": ("training.lr=0.01",), "run_name": "done", "resume": True},
+        0,
+        ("training.lr was 0.05 when this run began and is now 0.01", "have no effect"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def told_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that is done, one that was begun, and a module of the user's."""
+    folder = tmp_path_factory.mktemp("told")
+    finished(folder, name="done")
+    TROUBLE.plan(5, interrupting)
+    assert trial(folder, TROUBLED, name="begun").exit_code == 130
+    (folder / "mine.py").write_text("def load():\n    return 1 / 0\n")
+    return folder
+
+
+def test_what_can_be_known_early_is_told_before_torch_is_loaded(told_in: Path) -> None:
+    before = without_locks(told_in / "out")
     code = f"""
-import sys
+import json, sys
 from pathlib import Path
+sys.path[:0] = [{str(told_in)!r}, {str(Path(__file__).parents[2])!r}]
 from psann.run.execution.context import RunRequest
 from psann.run.execution.runner import check, execute
-outcome = {command}(RunRequest(
-    config=Path({str(tmp_path / "trial.yaml")!r}), output_dir=Path({str(tmp_path)!r}),
-    overrides=("data.loader=not_there.load", "hisso.reward=nor_here:reward"), quiet=True,
-))
-print(outcome.exit_code, "torch" in sys.modules, outcome.message)
+for command in (check, execute):
+    for what, how in json.loads(sys.argv[1]).items():
+        how["overrides"] = tuple(how.get("overrides", ()))
+        if how.get("run_name") == "begun":
+            how["overrides"] += ("hisso.reward={TROUBLED.partition("=")[2]}",)
+        name = how.pop("run_name", "new-" + command.__name__ + what.replace(" ", "-"))
+        outcome = command(RunRequest(config=Path({str(told_in / "trial.yaml")!r}), run_name=name,
+            output_dir=Path({str(told_in / "out")!r}), quiet=True, **how))
+        print(json.dumps([what, outcome.exit_code, "torch" in sys.modules, outcome.message]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("1 False ")
-    for name in ("not_there", "nor_here"):
-        assert f"there is no module '{name}'" in done.stdout
+    asked = json.dumps({what: how for what, (how, _, _) in TOLD_EARLY.items()})
+    command = [sys.executable, "-c", code, asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 2 * len(TOLD_EARLY)
+    for what, exit_code, has_torch, message in answers:
+        _, expected, words = TOLD_EARLY[what]
+        assert (what, exit_code, has_torch) == (what, expected, False), message
+        for word in words:
+            assert word in message
+    after = without_locks(told_in / "out")
+    assert {name: after[name] for name in before} == before
+
+
+def without_locks(folder: Path) -> dict[str, str]:
+    return {name: digest for name, digest in tree_of(folder).items() if ".lock" not in name}

@@ -11,6 +11,8 @@ import pytest
 
 import trials
 from faults import stopped_after
+from psann._npz import read_npz
+from psann.estimators.dense import PSANNRegressor
 from psann.run.config.load import load_run_config
 from psann.run.config.targets import check_targets
 from psann.run.execution.resume import RunIdentity, run_identity
@@ -22,7 +24,45 @@ def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
     rows = rows_of(finished(tmp_path, "training.epochs=1"))
     said = [row["message"] for row in rows if row["level"] == "INFO"]
     assert "loading torch and scikit-learn" in said
-    assert "rows: 40 train, 20 val, 15 test; 3 features; 2 assets" in said
+    (told,) = (message for message in said if message.startswith("rows: "))
+    extent, untested = told.split(". ", 1)
+    assert extent == "rows: 40 train, 20 val, 15 test; 3 features; 2 assets"
+    assert untested.startswith("Not tested: whether features know the next move")
+
+
+@pytest.mark.parametrize("mode", ["train", "evaluate"])
+def test_rows_with_dates_are_told_with_them_in_log_series_and_record(
+    tmp_path: Path, mode: str
+) -> None:
+    dated = "data={loader: trials.dated}"
+    paths = finished(tmp_path, "training.epochs=1", dated)
+    if mode == "evaluate":
+        paths = finished(tmp_path, dated, name="again", mode=mode, init_from=str(paths.root))
+    (told,) = (r["message"] for r in rows_of(paths, "data") if r["message"].startswith("rows: "))
+    assert "40 train (2020-01-01 ... 2020-02-09), 20 val (2020-02-10" in told
+    judged = {"split": "test", "n_rows": 15, "first": "2020-03-01", "last": "2020-03-15"}
+    assert metrics_of(paths)["judged"] == judged
+    series = read_npz(paths.evaluation).arrays
+    assert series["time"][0] == np.datetime64("2020-03-01")
+    assert series["assets"].tolist() == ["up", "down"]
+    kept = tmp_path / "out/run/checkpoints/best.safetensors"
+    assert PSANNRegressor.load(kept).asset_names_ == ("up", "down")
+
+
+def test_a_parent_of_other_assets_is_refused_with_both_sides(tmp_path: Path) -> None:
+    parent = finished(tmp_path, "training.epochs=1", "data={loader: trials.dated}")
+    other = "data={loader: trials.dated, kwargs: {names: [down, up]}}"
+    outcome = trial(tmp_path, other, name="child", mode="evaluate", init_from=str(parent.root))
+    assert outcome.exit_code == 1
+    assert "init_from holds up, down; asset_names are down, up" in str(outcome.message)
+    # The cure: the same assets in the same order.
+    assert finished(
+        tmp_path,
+        "data={loader: trials.dated}",
+        name="cured",
+        mode="evaluate",
+        init_from=str(parent.root),
+    )
 
 
 def test_a_run_from_a_mapped_archive_is_the_run_from_memory(tmp_path: Path) -> None:

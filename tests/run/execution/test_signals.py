@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from psann._process import RELIED_ON, put_back
 from psann.errors import TrainingInterrupted
 from psann.run.execution.signals import StopRequest, stop_requests
 
@@ -59,6 +60,19 @@ def test_a_signal_that_user_code_swallowed_stops_at_the_end_of_at_once() -> None
 
     with stop_requests() as request, pytest.raises(TrainingInterrupted), request.at_once():
         load()
+
+
+def test_a_signal_that_foreign_code_ignores_is_lost_within_its_call_and_no_longer() -> None:
+    with stop_requests() as stop:
+        for theirs in (signal.SIG_IGN, lambda number, frame: None):
+            told = pytest.warns(UserWarning, match="x changed a signal handler")
+            with told, put_back(RELIED_ON, who="x"):
+                signal.signal(signal.SIGTERM, theirs)
+                signal.raise_signal(signal.SIGTERM)
+            stop.check()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(TrainingInterrupted, match="SIGTERM"):
+            stop.check()
 
 
 def test_after_at_once_a_signal_waits_for_the_next_check() -> None:

@@ -70,6 +70,28 @@ def test_the_sharpe_ratio_is_told_with_its_error_and_deflated_where_trials_are_k
     deflated = finished(portfolio_metrics=figures, deflated_sharpe=0.75, n_trials=61)
     (sentence,) = result_sentences(deflated.as_dict())
     assert sentence.endswith(", above the luckiest of 61 candidates without skill with 0.750.")
+    for counted, told in (
+        (50, " (50 of them the parent's) with 0.750."),
+        (None, " (not counting those of the parent, which are not known) with 0.750."),
+    ):
+        deflated.update(parent={"sha256": "a", "run_id": None, "n_trials": counted})
+        (sentence,) = result_sentences(deflated.as_dict())
+        assert sentence.endswith(f"of 61 candidates without skill{told}")
+
+
+def test_rows_judged_are_told_with_their_dates_where_they_have_any() -> None:
+    judged = {"split": "test", "n_rows": 9, "first": "1998-06-01", "last": "2004-05-28"}
+    assert rows_judged(finished(judged=judged).as_dict()) == "Test rows 1998-06-01 ... 2004-05-28"
+    assert (
+        rows_judged(finished(judged={"split": "val", "n_rows": 9}).as_dict()) == "Validation rows"
+    )
+
+
+def test_folds_are_not_beyond_chance_where_the_data_are_in_doubt() -> None:
+    versus = {"growth": 0.2, "low": 0.1, "high": 0.3, "is_distinguishable": True, "n_steps": 99}
+    walk = {"folds": [{}], "versus_uniform": versus}
+    told = " ".join(result_sentences(finished(walk_forward=walk, doubts=["A price."]).as_dict()))
+    assert "better than 1/N beyond chance, if the data are right." in told
 
 
 @pytest.mark.parametrize("growth", [0.124, 0.125, 0.1254])

@@ -15,19 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._frames import ASSET_NAMES, SPLITS
+from psann._inputs import finiteness_problems, place_text, show
 from psann._mapped import count_where
 from psann._npz import Array
 from psann.holdings import code_problems
-from psann.run.data.requirements import (
-    ASSET_NAMES,
-    KINDS,
-    NAMES,
-    SPLITS,
-    DataRequirements,
-    label,
-    roles_of,
-    split_of,
-)
+from psann.run.data.requirements import KINDS, NAMES, DataRequirements, label, roles_of, split_of
 
 _DEFAULT_PORTFOLIO_KEY = "prices_test"
 # Fewest and most dimensions (numpy itself allows no more than 64), and how to say it.
@@ -72,14 +65,6 @@ def find_problems(
         *_check_time(ranked),
         *_check_asset_names(ranked),
     ]
-
-
-def _place(index: tuple[int, ...]) -> str:
-    """Say where a value is."""
-    row, *rest = index
-    if not rest:
-        return f"row {row}"
-    return f"row {row}, column {rest[0] if len(rest) == 1 else tuple(rest)}"
 
 
 def first_place(mask: NDArray[np.bool_]) -> tuple[int, ...]:
@@ -254,22 +239,15 @@ def _check_warm_start_width(
 
 def _check_values(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key, _, _, array in roles_of(arrays, needs):
-        n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
-        if n_bad:
-            n_nan, _ = count_where(array, np.isnan)
-            yield (
-                f"{label(key, needs)} must be finite; got {n_nan} NaN and {n_bad - n_nan} "
-                f"infinite of {array.size} values, first at {_place(first)}. Drop those rows or "
-                "fill them with what was known at the time."
-            )
-        if array.dtype == np.float32:
+        yield from finiteness_problems(array, label(key, needs))
+        if array.dtype != np.float64:
             continue
         n_large, first = count_where(array, _is_beyond_float32)
         if n_large:
             yield (
                 f"{label(key, needs)} must fit into float32 (at most 3.4e38 in size); got "
                 f"{n_large} of {array.size} values beyond that, first at "
-                f"{_place(first)}: {array[first]:g}. Rescale the column."
+                f"{place_text(first)}: {array[first]:g}. Rescale the column."
             )
 
 
@@ -287,7 +265,7 @@ def _check_prices(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
             yield (
                 f"{label(key, needs)} must be more than 0 (at least {_FLOAT32_TINY:.2g}); got "
                 f"{n_low} of {array.size} values that are not, first at "
-                f"{_place(first)}: {array[first]:g}. Give prices, not returns, without gaps."
+                f"{place_text(first)}: {array[first]:g}. Give prices, not returns, without gaps."
             )
 
 
@@ -300,19 +278,23 @@ def _check_time(arrays: Mapping[str, Array]) -> Iterator[str]:
             yield (
                 f"{key} must increase from row to row; got {int(stuck.sum())} of {len(time)} "
                 "rows that do not come after the row before, first row "
-                f"{row}: {time[row]:.15g} after {time[row - 1]:.15g}. Sort the rows by time and "
+                f"{row}: {show(time[row])} after {show(time[row - 1])}. Sort the rows by time and "
                 "drop duplicates."
             )
     for (earlier, before), (later, after) in pairwise(times.items()):
+        if before.dtype.kind != after.dtype.kind:
+            first, second = ("dates", "numbers")[:: 1 if before.dtype.kind == "M" else -1]
+            yield f"{earlier} holds {first} and {later} {second}. Give the same in every split."
+            continue
         if not before.size or not after.size:
             continue
         inside = after <= before.max()
         if inside.any():
             row = first_place(inside)[0]
             yield (
-                f"{later} must begin after {earlier} ends at {before.max():.15g}; got "
+                f"{later} must begin after {earlier} ends at {show(before.max())}; got "
                 f"{int(inside.sum())} of {len(after)} rows that do not, first row {row}: "
-                f"{after[row]:.15g}. Cut the splits so that they follow each other in time."
+                f"{show(after[row])}. Cut the splits so that they follow each other in time."
             )
 
 
@@ -335,6 +317,3 @@ def _check_asset_names(arrays: Mapping[str, Array]) -> Iterator[str]:
         yield (
             f"{ASSET_NAMES} must name each of the {width} columns of {key}; got {len(names)} names."
         )
-
-
-# ------------------------------------------------------------------------- allowed, but odd

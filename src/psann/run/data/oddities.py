@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from psann._mapped import row_blocks
+from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._npz import Array
 from psann.holdings import ENDED
 from psann.run.data.checks import first_place
-from psann.run.data.requirements import ASSET_NAMES, KEYS, SPLITS, DataRequirements, label, roles_of
+from psann.run.data.requirements import KEYS, DataRequirements, label, roles_of
 
 _JUMP = 10.0
 
@@ -22,15 +20,14 @@ def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[
     """Look for what is allowed but seldom meant, in arrays without problems."""
     return [
         *_warn_of_keys(arrays, needs),
-        *_warn_of_constant_columns(arrays),
+        *_warn_of_constant_targets(arrays),
         *_warn_of_jumps(arrays, needs),
-        *_warn_of_shared_rows(arrays),
     ]
 
 
 def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key in arrays:
-        if needs.role(key) is None and key != ASSET_NAMES:
+        if needs.role(key) is None and key not in (ASSET_NAMES, FEATURE_NAMES):
             near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.75)
             meant = f" Did you mean {near[0]}?" if near and near[0] not in arrays else ""
             yield f"{key} is kept as an extra; nothing in this run reads it.{meant}"
@@ -48,18 +45,17 @@ def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
         )
 
 
-def _warn_of_constant_columns(arrays: Mapping[str, Array]) -> Iterator[str]:
-    for key in ("X_train", "y_train"):
-        if key not in arrays:
-            continue
-        columns = arrays[key].reshape(len(arrays[key]), -1)
-        constant = columns.min(axis=0) == columns.max(axis=0)
-        if constant.any():
-            column = first_place(constant)[0]
-            yield (
-                f"{key} has {int(constant.sum())} constant of {columns.shape[1]} columns, first "
-                f"column {column}, always {columns[0, column]:g}: they tell the network nothing."
-            )
+def _warn_of_constant_targets(arrays: Mapping[str, Array]) -> Iterator[str]:
+    if "y_train" not in arrays:
+        return
+    columns = arrays["y_train"].reshape(len(arrays["y_train"]), -1)
+    constant = columns.min(axis=0) == columns.max(axis=0)
+    if constant.any():
+        column = first_place(constant)[0]
+        yield (
+            f"y_train has {int(constant.sum())} constant of {columns.shape[1]} columns, first "
+            f"column {column}, always {columns[0, column]:g}: they teach the network nothing."
+        )
 
 
 def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
@@ -79,31 +75,3 @@ def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iter
                 f"{prices[row, column]:g} to {prices[row + 1, column]:g}. Check for splits of "
                 "shares and wrong ticks."
             )
-
-
-def _warn_of_shared_rows(arrays: Mapping[str, Array]) -> Iterator[str]:
-    """Without times, rows that two splits share are the only trace of an overlap."""
-    timeless = [s for s in SPLITS if f"X_{s}" in arrays and f"time_{s}" not in arrays]
-    if len(timeless) < 2:
-        return
-    prints = {split: _fingerprints(arrays[f"X_{split}"]) for split in timeless}
-    for earlier, later in combinations(timeless, 2):
-        distinct = np.unique(prints[earlier])
-        if len(distinct) < len(prints[earlier]):
-            continue  # rows repeat by nature, so that a shared one means nothing
-        shared = np.isin(prints[later], distinct)
-        if shared.any():
-            yield (
-                f"X_{later} has {int(shared.sum())} of {len(shared)} rows in common with "
-                f"X_{earlier}, first row {first_place(shared)[0]}: the splits seem to overlap. Add "
-                "time_* arrays to make sure."
-            )
-
-
-def _fingerprints(X: Array) -> NDArray[np.uint64]:
-    """Hash each row to 64 bits, by multiplication with odd numbers modulo 2**64."""
-    rows = np.ascontiguousarray(X.reshape(len(X), -1))
-    bits = rows.view(f"u{rows.dtype.itemsize}")
-    weights = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
-    hashes = [bits[block] @ (2 * weights + 1) for block in row_blocks(bits)]
-    return np.concatenate(hashes).astype(np.uint64, copy=False)

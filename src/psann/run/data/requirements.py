@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._npz import Array
 
-SPLITS = ("train", "val", "test")
-KINDS = ("X", "y", "prices", "context", "time", "active")
-ASSET_NAMES, NOTES = "asset_names", "notes"
+KINDS, NOTES = ("X", "y", "prices", "context", "time", "active"), "notes"
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
-KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES)
+KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES, FEATURE_NAMES)
 
 
 def split_of(key: str) -> tuple[str, str] | None:

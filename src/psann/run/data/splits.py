@@ -12,14 +12,16 @@ from typing import Literal, Protocol
 import numpy as np
 
 from psann._digest import new_digest, sha256_of
+from psann._frames import frames_as_arrays
+from psann._inputs import array_of, numbers, times
 from psann._mapped import is_mapped, memory_bytes
 from psann._npz import Array, NpzContent, read_npz
 from psann._process import put_back
 from psann.errors import DataError
-from psann.plausibility.doubts import find_doubts
+from psann.plausibility.doubts import find_doubts, find_untested
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_oddities
-from psann.run.data.requirements import ASSET_NAMES, KINDS, NOTES, DataRequirements, split_of
+from psann.run.data.requirements import KINDS, NOTES, DataRequirements, split_of
 
 # An archive of more than this share of the machine's memory stays in its file: reading, checking
 # and scaling would need it twice or three times over.
@@ -55,7 +57,8 @@ class DataSplits:
     """
 
     arrays: Mapping[str, Array]
-    """By key: `X_train`, `prices_test`, `asset_names`, extras. Numbers are float32 or float64."""
+    """By key: `X_train`, `prices_test`, `asset_names`, extras. Numbers are float32 or float64,
+    dates datetime64[us]."""
     key_sha256: Mapping[str, str]
     """SHA-256 of each array: key, dtype, shape and bytes."""
     sha256: str
@@ -68,6 +71,8 @@ class DataSplits:
     """What is hard to believe, one sentence each: a verdict of these data carries them."""
     notes: tuple[str, ...] = ()
     """What the source tells of itself, line by line: texts that came as `notes`."""
+    untested: str | None = None
+    """What nobody can tell of these data, in one sentence; None where everything was looked at."""
 
     def split(self, name: Literal["train", "val", "test"]) -> dict[str, Array]:
         """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
@@ -119,7 +124,8 @@ def load_splits(
         raw: Mapping[str, object] = content.arrays
     else:
         broken, npz_sha256 = {}, None
-        raw = _call(load_function, data)
+        raw, told = frames_as_arrays(_call(load_function, data), split_of)
+        broken.update({f"frames {number}": problem for number, problem in enumerate(told)})
     notes = _notes_of(raw)
     numeric: dict[str, Array] = {}
     for key, value in raw.items():
@@ -129,7 +135,7 @@ def load_splits(
             numeric[key] = _as_array(key, value, is_used=requirements.role(key) is not None)
         except DataError as error:
             broken[key] = str(error)
-    given = frozenset(numeric) | frozenset(broken)
+    given = frozenset(raw) | frozenset(broken)
     problems = [*broken.values(), *find_problems(numeric, given, requirements)]
     if problems:
         raise DataError(problems)
@@ -143,6 +149,7 @@ def load_splits(
         warnings=tuple(find_oddities(arrays, requirements)),
         doubts=tuple(find_doubts(arrays)),
         notes=notes,
+        untested=find_untested(arrays),
     )
 
 
@@ -192,47 +199,19 @@ def _notes_of(raw: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _as_array(key: str, value: object, *, is_used: bool) -> Array:
-    """Convert numbers to native floats; `DataError` if a used array holds none.
+    """Convert numbers to native floats and times to dates; `DataError` if a used array holds none.
 
     What it returns depends on the key and the value only, so that the digests of the same data
     are the same for every config.
     """
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        n_masked = int(np.ma.getmaskarray(value).sum())
-        raise DataError(
-            f"{key} must have no masked values; got {n_masked}. Drop those rows or fill them."
-        )
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"{key} must be an array of numbers; got {type(value).__name__} that cannot be made "
-            f"one ({error}). Make all its rows equally long, on the CPU."
-        ) from error
-    if key == ASSET_NAMES and array.dtype.hasobject and _are_texts(array):
-        array = array.astype(np.str_)  # as pandas gives the names of columns
-    is_number = array.dtype.kind in "biuf"
-    if array.dtype.hasobject or (is_used and not is_number):
-        cure = (
-            'Use numbers, e.g. days: t.astype("datetime64[D]").astype(float).'
-            if array.dtype.kind in "mM"
-            else "Convert it with .astype(float), or leave the key out."
-        )
-        raise DataError(
-            f"{key} must hold numbers; got dtype {array.dtype} ({type(value).__name__}). {cure}"
-        )
-    if not is_number:
-        return array
     kind, _ = split_of(key) or ("", "")
-    if kind in ("prices", "context") and array.ndim == 1:
-        array = array[:, np.newaxis]
-    dtype = np.float32 if array.dtype == np.float32 else np.float64
-    with np.errstate(over="ignore"):  # longdouble beyond float64 becomes inf, reported later
-        return np.asarray(array, dtype=dtype, order="C")
-
-
-def _are_texts(array: Array) -> bool:
-    return all(isinstance(item, str) for item in array.flat)
+    if kind == "time":
+        return times(value, key)
+    array = array_of(value, key)
+    if array.dtype.kind not in "biuf" and not is_used:
+        return array
+    array = np.asarray(numbers(array, key), order="C")
+    return array[:, np.newaxis] if kind in ("prices", "context") and array.ndim == 1 else array
 
 
 def _freeze(array: Array) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict, TypeGuard
 
 from psann._digest import sha256_of, sha256_of_file
-from psann.run.directory.files import open_plain
+from psann._plain_files import open_plain
 from psann.run.directory.paths import RunPaths
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psann._plain_files import open_plain
 from psann.errors import DataError
-from psann.run.directory.files import open_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,9 +67,9 @@ def read_evaluation(path: Path) -> Evaluation:
     assets = arrays.get("assets")
     return Evaluation(
         names=tuple(arrays["names"].tolist()),
-        net=arrays["net"].astype("float64"),
-        gross=arrays["gross"].astype("float64"),
-        allocations=arrays["allocations"].astype("float32"),
+        net=arrays["net"].astype("float64", copy=False),
+        gross=arrays["gross"].astype("float64", copy=False),
+        allocations=arrays["allocations"].astype("float32", copy=False),
         time=arrays.get("time"),
         assets=None if assets is None else tuple(assets.tolist()),
     )

@@ -25,17 +25,9 @@ from psann.run.directory.groups import (
 )
 
 SCHEMA_VERSION = 1
-STATUSES = (
-    "running",
-    "completed",
-    "early_stopped",
-    "preempted",
-    "interrupted",
-    "diverged",
-    "failed",
-)
-OVER = ("completed", "early_stopped")
-"""Statuses of a run that got to its end."""
+OVER = ("completed", "early_stopped", "ruined")
+"""Statuses of a run that got to its end, unless there is an error."""
+STATUSES = ("running", *OVER, "preempted", "interrupted", "diverged", "failed")
 
 
 class Trait(enum.Flag):
@@ -285,7 +277,7 @@ class Record(TypedDict):
     ]
     n_trials: Annotated[
         int | None,
-        Field("candidates that this run compared to choose the policy; null in mode evaluate"),
+        Field("candidates compared to choose the policy, by this run and those it began from"),
     ]
     train_figures_of: Annotated[
         str | None,
@@ -299,7 +291,7 @@ class Record(TypedDict):
         list[str] | None,
         Field(
             "of the training, by name: best_is_the_last, never_moved, single_updates, "
-            "edge_temperature",
+            "edge_temperature, every_epoch_ruined, ruined_in_training",
             LATER,
         ),
     ]
@@ -339,7 +331,7 @@ class Record(TypedDict):
     ]
     parent: Annotated[
         Mapping[str, object] | None,
-        Field("run id and sha256 of the estimator that training began from"),
+        Field("run id, sha256 and n_trials of the estimator that training began from"),
     ]
     config_sha256: Annotated[str | None, Field("digest of the configuration")]
     data_sha256: Annotated[str | None, Field("digest of the data")]

@@ -8,65 +8,17 @@ says whose file it is and what to do.
 from __future__ import annotations
 
 import os
-import stat
-from io import BufferedReader
 from pathlib import Path
 
+from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 
-# Windows, where runs are only read, has neither.
-NO_FOLLOW, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 MAX_JSON_BYTES = 16 * 2**20
 MAX_LOG_BYTES = 2**27
 MAX_FILE_BYTES = 4 * 2**30
 MAX_ENTRIES = 100_000
 _LIMITS = {".json": MAX_JSON_BYTES, ".csv": MAX_LOG_BYTES, ".yaml": 2**20}
 _MAX_DEPTH = 4  # attempts/001/checkpoints holds the deepest
-
-
-def open_plain(path: Path) -> BufferedReader:
-    """Open a file that is there and plain.
-
-    Raises
-    ------
-    OSError
-        If it is not there, or may not be read.
-    ValueError
-        If it is anything but a plain file.
-    """
-    try:
-        # Non-blocking, so that a pipe with no writer does not hold us for ever.
-        fd = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0))
-    except OSError:
-        if path.is_symlink():
-            raise ValueError("it is no plain file") from None
-        raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise ValueError("it is no plain file")
-    return open(fd, "rb")
-
-
-def read_plain(path: Path, max_bytes: int) -> bytes:
-    """Read a whole file.
-
-    Parameters
-    ----------
-    max_bytes : int
-        What it may have at most.
-
-    Raises
-    ------
-    OSError
-        If it is not there, or cannot be read.
-    ValueError
-        If it is no plain file, or too large.
-    """
-    with open_plain(path) as file:
-        n_bytes = os.fstat(file.fileno()).st_size
-        if n_bytes > max_bytes:
-            raise ValueError(f"it has {n_bytes:,} bytes, more than {max_bytes:,}")
-        return file.read(n_bytes)  # a log may grow meanwhile
 
 
 def limit_of(name: str) -> int:

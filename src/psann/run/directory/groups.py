@@ -46,6 +46,9 @@ class Judged(TypedDict, total=False):
 
     split: str
     n_rows: int
+    first: str
+    """Date of the first row, and of the last; absent where rows have no dates."""
+    last: str
 
 
 class WalkForward(TypedDict, total=False):

@@ -6,7 +6,6 @@ told from facts in the run directory and on this machine; nothing is written.
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psann.run.directory.fields import Record
-from psann.run.directory.lock import (
-    STALE_AFTER_S,
-    answers,
-    boot_id,
-    is_locked,
-    read_holder,
-)
+from psann._machine import boot_id, booted_at, is_alive
+from psann.run.directory.fields import OVER, Record
+from psann.run.directory.lock import STALE_AFTER_S, is_locked, read_holder
 from psann.run.directory.paths import RunPaths
 
 CLOCKS_DIFFER_S = 10.0
@@ -66,7 +60,7 @@ def judge(
     status = metrics["status"]
     if status is None:
         return Liveness(UNKNOWN, "metrics.json tells no status.")
-    if status in ("completed", "early_stopped"):
+    if status in OVER:
         return Liveness(status, "The run has ended.")
     if _is_locked(paths.lock):
         return Liveness("running", "A live process holds the lock.")
@@ -75,9 +69,9 @@ def judge(
     heartbeat_s = _timestamp(metrics["heartbeat"])
     pid, host, boot = _owner(paths.lock, starts)
     if host is not None and host == platform.node():
-        if pid is not None and boot in (None, boot_id()) and not _is_alive(pid, heartbeat_s):
+        if pid is not None and boot in (None, boot_id()) and not is_alive(pid, heartbeat_s):
             return Liveness(DEAD, f"Its process {pid} is gone from this machine: it was killed.")
-        if heartbeat_s is not None and heartbeat_s < _booted_at():
+        if heartbeat_s is not None and heartbeat_s < booted_at():
             return Liveness(DEAD, "This machine has been started anew since: the run was killed.")
     where = "an unknown machine" if host is None else host
     return _by_heartbeat(heartbeat_s, time.time() if now is None else now, where)
@@ -133,28 +127,6 @@ def _owner(
         host if isinstance(host, str) else None,
         boot if isinstance(boot, str) else None,
     )
-
-
-def _is_alive(pid: int, heartbeat_s: float | None) -> bool:
-    """Whether the process that beat then is alive: its number may be another's by now."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return answers(pid)
-    # The name in brackets may hold anything; after it: state, then from field 4 on numbers.
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
-        return False
-    started_s = _booted_at() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return heartbeat_s is None or started_s <= heartbeat_s + 1.0
-
-
-def _booted_at() -> float:
-    """When this machine was started, in seconds since 1970; 0 where it does not say."""
-    try:
-        return time.time() - float(Path("/proc/uptime").read_text().split()[0])
-    except (OSError, ValueError):
-        return 0.0
 
 
 def _timestamp(text: str | None) -> float | None:

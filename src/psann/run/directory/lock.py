@@ -14,9 +14,10 @@ import struct
 import time
 from pathlib import Path
 
+from psann._machine import boot_id, is_alive
+from psann._plain_files import open_plain, read_plain
 from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
-from psann.run.directory.files import open_plain, read_plain
 
 STALE_AFTER_S = 300.0
 """A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,
@@ -24,6 +25,7 @@ but not while data are loaded or within one long update."""
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 """What a file system without locks answers."""
 _MAX_BYTES = 4096
+_BSD_LOCK = "qqihhq"  # start, length, process, kind, whence, system
 
 
 def take_lock(fd: int) -> None:
@@ -68,9 +70,10 @@ def is_locked(path: Path) -> bool:
         if hasattr(fcntl, "F_OFD_GETLK"):
             found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_RDLCK))
             return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        # macOS and the BSDs, which have none of those, tell of flock's here, as Linux does not.
+        asked = struct.pack(_BSD_LOCK, 0, 0, 0, fcntl.F_RDLCK, os.SEEK_SET, 0)
+        found = fcntl.fcntl(fd, fcntl.F_GETLK, asked)
+        return bool(struct.unpack(_BSD_LOCK, found)[3] != fcntl.F_UNLCK)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -118,30 +121,11 @@ def is_left_over(held: Path) -> bool:
     who = read_holder(held)
     pid = who.get("pid")
     if who.get("host") == platform.node() and type(pid) is int and pid > 0:
-        return who.get("boot_id") != boot_id() or not answers(pid)
+        return who.get("boot_id") != boot_id() or not is_alive(pid)
     try:
         return time.time() - held.stat().st_mtime > STALE_AFTER_S
     except FileNotFoundError:
         return True
-
-
-def answers(pid: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def boot_id() -> str | None:
-    """Identity of this boot of the machine: with host and pid it tells a dead process."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
 
 
 def locked_error(path: Path) -> RunLockedError:

@@ -26,6 +26,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from psann._plain_files import read_plain
 from psann._text import message_of, safe_cell, utc_text
 from psann.errors import FileFormatError
 from psann.run.directory.columns import (
@@ -36,7 +37,7 @@ from psann.run.directory.columns import (
     header_of,
     kind_of,
 )
-from psann.run.directory.files import MAX_FILE_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES
 from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from psann._machine import boot_id
 from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
 from psann.run.directory.files import read_json
-from psann.run.directory.lock import boot_id
 from psann.run.directory.storage import Storage
 
 SCHEMA_VERSION = 1

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from psann._descriptor import Descriptor, open_high
-from psann.run.directory.files import NO_FOLLOW
+from psann._plain_files import NO_FOLLOW
 from psann.run.directory.lock import (
     NO_LOCKS,
     held_file,
@@ -32,7 +32,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW
 _LOG_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | NO_FOLLOW
 # What some file systems (CIFS, FUSE) answer to the fsync of a directory.
-_NO_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
+_NO_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 # What is set aside must still be an allowed run name: 100 characters with its suffix.
 _NAME_LENGTH = 60
 _TRIES = 10
@@ -77,7 +77,7 @@ class Storage:
         self._calls = calls or SystemCalls()
         self.weaker: list[str] = []
         self._lock = Descriptor()
-        self._held: Path | None = None
+        self._held, self._held_name = Descriptor(), Path()
         with _naming(root):
             self._folder = Descriptor(self._open_root())
 
@@ -95,13 +95,12 @@ class Storage:
     def close(self) -> None:
         """Release the lock and the directory; a second call does nothing."""
         with _naming(self.root), ExitStack() as closing:
-            folder = self._folder.let_go()
-            for fd in (self._lock.let_go(), folder):
+            folder, held = self._folder.let_go(), self._held.let_go()
+            for fd in (self._lock.let_go(), held, folder):
                 if fd >= 0:
                     closing.callback(self._calls.close, fd)
-            if self._held is not None and folder >= 0:
-                closing.callback(self._calls.unlink, self._held.name, dir_fd=folder)
-            self._held = None
+            if min(held, folder) >= 0 and _is_at(self._held_name, held, folder):
+                closing.callback(self._calls.unlink, self._held_name, dir_fd=folder)
 
     def put(self, path: Path, data: bytes) -> None:
         """Write a file so that every instant shows the old content or the new, whole.
@@ -116,6 +115,7 @@ class Storage:
         OSError
             If any step fails; the old content is still there and no temporary file is left.
         """
+        self._show_life()
         with self._parent(path) as (directory, name):
             temporary = f".{name}.{os.urandom(4).hex()}.tmp"
             fd = self._calls.open(temporary, _NEW_FILE, 0o666, dir_fd=directory)
@@ -134,8 +134,6 @@ class Storage:
                     with suppress(OSError):
                         self._calls.unlink(temporary, dir_fd=directory)
             self._sync(directory)
-        if self._held is not None:  # a sign of life, for who waits for the lock
-            os.utime(self._held.name, dir_fd=self._folder.fd, follow_symlinks=False)
 
     def append(self, path: Path) -> AppendFile:
         """Open a file for appending, made when missing.
@@ -288,15 +286,22 @@ class Storage:
             fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
         except FileExistsError:
             raise locked_error(path) from None
-        try:
-            _write_all(self._calls, fd, holder())
-        finally:
-            self._calls.close(fd)
-        self._held = held
+        # Before it says who has it: `close` frees it also where there is no room for that.
+        self._held, self._held_name = Descriptor(fd), Path(held.name)
+        _write_all(self._calls, fd, holder())
+        self._calls.fsync(fd)
         self.weaker.append(
             f"the file system has no locks: {held.name} stands for one, and of a run on a machine "
             "that died it keeps the next start out for minutes"
         )
+
+    def _show_life(self) -> None:
+        """Tell who waits for a lock that is a file; a run taken for dead must not go on."""
+        if self._held_name.name:
+            with _naming(self.root / self._held_name):
+                if not _is_at(self._held_name, self._held.fd, self._folder.fd):
+                    raise OSError(errno.EBUSY, "another process took this run for dead and has it")
+                os.utime(self._held.fd)
 
     def _sync(self, directory: int) -> None:
         """Make the names in a directory durable, where the file system can."""
@@ -415,10 +420,11 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def _is_at(path: Path, fd: int) -> bool:
+def _is_at(path: Path, fd: int, folder: int | None = None) -> bool:
     """Whether an open file is still the one that its path names."""
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+        there = os.stat(path, dir_fd=folder, follow_symlinks=False)
+        return os.path.samestat(os.fstat(fd), there)
     except FileNotFoundError:
         return False
 

@@ -93,7 +93,7 @@ def check_before_overwriting(request: RunRequest, paths: RunPaths) -> None:
 def finished_record(paths: RunPaths) -> Record | None:
     """The `metrics.json` of a run that got to its end, None for any other directory."""
     record, _ = read_metrics(paths.metrics)
-    if record["status"] not in OVER:
+    if record["status"] not in OVER or record["error"] is not None:
         return None
     # A copy made while the run ended may have the end of the record and the middle of the rest.
     if has_resume_state(paths) and not is_vouched_for(paths, record["artefacts"] or {}):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from psann._terminal import CarefulStream, is_terminal, rich_console
+from psann._terminal import CarefulStream, has_colour, is_terminal, rich_console
 from psann._text import clock_text, escape_controls, labelled, mask_secrets, message_of
 from psann.run.directory.log import level_name
 from psann.training.history import Decision, EpochRecord
@@ -67,7 +67,7 @@ class ConsoleProgress:
         self._stream = CarefulStream(sys.stderr if stream is None else stream)
         self._quiet = quiet
         self._clock = clock
-        self._has_colour = self._is_tty and not os.environ.get("NO_COLOR")
+        self._has_colour = has_colour(self._stream)
         self._bar: _Bar | None = None
         self._started_s = 0.0
         self._first_epoch = -1  # none yet
@@ -99,7 +99,8 @@ class ConsoleProgress:
         """Show nothing: epochs are often enough."""
 
     def on_decision(self, decision: Decision) -> None:
-        """Show nothing: a decision is also a log record, which the handler shows."""
+        """Measure anew: what is announced may take long, once. The log record shows it."""
+        self._first_epoch = -1
 
     def on_epoch(self, record: EpochRecord, state: PhaseState) -> None:
         """Move the bar, or write a line when one is due: one for all seeds."""

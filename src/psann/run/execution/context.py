@@ -18,7 +18,7 @@ from psann.run.directory.storage import Storage
 from psann.run.execution.console import ConsoleProgress
 from psann.run.execution.signals import PREEMPTED_EXIT_CODE, StopRequest
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_DIVERGED, EXIT_LOCKED = 0, 1, 2, 3, 75
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_DIVERGED, EXIT_RUINED, EXIT_LOCKED = 0, 1, 2, 3, 4, 75
 EXIT_INTERRUPTED = 130
 
 

@@ -7,7 +7,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from psann.errors import DivergedError, PsannError, TrainingInterrupted
+from psann.errors import DivergedError, PsannError, RuinedError, TrainingInterrupted
 from psann.run.directory.log import log_event
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import (
@@ -15,6 +15,7 @@ from psann.run.execution.context import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_RUINED,
     Outcome,
     RunContext,
     RunRequest,
@@ -23,8 +24,10 @@ from psann.run.execution.context import (
 _logger = logging.getLogger(__name__)
 
 
-def exit_code_of(error: BaseException | None) -> int:
-    """What the command exits with after this error, or after none."""
+def exit_code_of(error: BaseException | None, *, status: str | None = None) -> int:
+    """What the command exits with after this error, or after none with this status."""
+    if isinstance(error, RuinedError) or (error is None and status == "ruined"):
+        return EXIT_RUINED
     if error is None:
         return EXIT_DONE
     if isinstance(error, TrainingInterrupted):
@@ -90,7 +93,8 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
         record.update(status="interrupted")
         level, event = logging.WARNING, "signal"
     else:
-        record.fail(error, status="diverged" if isinstance(error, DivergedError) else "failed")
+        known = {RuinedError: "ruined", DivergedError: "diverged"}
+        record.fail(error, status=next((known[k] for k in known if isinstance(error, k)), "failed"))
         level, event = logging.ERROR, "error"
     record.flush()
     log_event(_logger, level, event, story_of(error), phase=phase)

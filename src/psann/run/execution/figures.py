@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from psann._frames import ASSET_NAMES, SPLITS
+from psann._inputs import show
 from psann._npz import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
@@ -24,7 +27,7 @@ from psann.hisso.rewards import resolve_reward
 from psann.hisso.temperature import TEMPERATURES
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
-from psann.run.data.requirements import ASSET_NAMES, SPLITS, split_of
+from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.fields import EPOCH_FIGURES, has_mean
 from psann.training.history import EpochRecord, FitResult
@@ -95,6 +98,18 @@ def kept_figures(
         return {}
     loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=given["context"])
     return {**figures, "train_loss": loss}
+
+
+def loses_training_rows(
+    estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
+) -> bool:
+    """Whether a policy that may borrow or sell short loses everything over the training rows."""
+    arrays = splits.split("train")
+    can_lose = config.hisso.primary_transform in ("tanh", "long_short")
+    if not (config.hisso.enabled and can_lose and _can_be_rewarded(arrays, splits, config)):
+        return False
+    given: Any = {kind: arrays.get(kind) for kind in ("prices", "y", "context", "active")}
+    return estimator.evaluate_reward(arrays["X"], **given) == -math.inf
 
 
 def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunConfig) -> bool:
@@ -176,12 +191,19 @@ def portfolio_figures(
     figures |= policy_figures(verdict)
     figures |= {
         "n_trials": n_trials,
-        "judged": {"split": split, "n_rows": len(actions)},
+        "judged": {"split": split, "n_rows": len(actions), **_span(arrays.get("time"))},
         "ruined_at": verdict.judgement.ruined_at,
         "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }
     series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
     return figures, series, None
+
+
+def _span(time: Array | None) -> dict[str, str]:
+    """First and last date of rows, where they have dates."""
+    if time is None or time.dtype.kind != "M":
+        return {}
+    return {"first": show(time[0]), "last": show(time[-1])}
 
 
 def drawn_series(

@@ -15,6 +15,7 @@ from psann.estimators.seeds import Ensemble
 from psann.hisso.temperature import is_at_the_edge
 from psann.run.config.model import RunConfig
 from psann.run.data.splits import DataSplits
+from psann.run.directory.fields import Record
 from psann.run.directory.log import log_event
 from psann.run.execution.context import RunContext
 from psann.run.execution.figures import (
@@ -25,6 +26,7 @@ from psann.run.execution.figures import (
     epochs_of_last_phase,
     figures_over_seeds,
     kept_figures,
+    loses_training_rows,
     portfolio_figures,
     split_figures,
 )
@@ -58,11 +60,13 @@ def judge(
     Of several seeds they are means, with each seed, the spread, and the ensemble beside them. What
     a report draws goes to `evaluation.npz`. `results` are by seed, None without training.
     """
-    n_trials = None
+    # Of all seeds together, each of which competes with the others; and of those before them.
+    before = (context.record.as_dict()["parent"] or {}).get("n_trials")
+    n_trials = before if isinstance(before, int) else None
     if results is not None:
-        # Of all seeds together: each competes with the others for being the best.
         has_validation = bool(splits.split("val"))
-        n_trials = sum(count_trials(each, has_validation=has_validation) for each in results)
+        own = sum(count_trials(each, has_validation=has_validation) for each in results)
+        n_trials = own + (n_trials or 0)
     verdicts = [
         _verdict(estimator, splits, config, n_trials=n_trials, with_baselines=number == 0)
         for number, estimator in enumerate(estimators)
@@ -124,10 +128,22 @@ def _of_training(
     """What is known of training at its end: figures for weights that have none, and cautions."""
     if result is None:
         return {**kept_figures(estimator, splits, config), "cautions": []}
-    cautions = {"cautions": _cautions(result)}
+    names = _cautions(result)
+    if loses_training_rows(estimator, splits, config):
+        names.append("ruined_in_training")
+    cautions = {"cautions": names}
     if result.best_epoch == 0:
         return {**kept_figures(estimator, splits, config), **cautions}
     return {"train_figures_of": "best_epoch", **cautions}
+
+
+def is_ruined(record: Record) -> bool:
+    """Whether all was lost: on the rows judged, by the kept weights, or by every epoch."""
+    lost = {"every_epoch_ruined", "ruined_in_training"}
+    seeds = record["per_seed"] or [{"cautions": record["cautions"] or []}]
+    ensemble = record["ensemble"] or {}
+    is_lost = all(lost & {*(entry.get("cautions") or [])} for entry in seeds)
+    return is_lost or (record["ruined_at"], ensemble.get("ruined_at")) != (None, None)
 
 
 def _cautions(result: FitResult) -> list[str]:
@@ -136,6 +152,7 @@ def _cautions(result: FitResult) -> list[str]:
         "best_is_the_last": result.is_best_the_last,
         "never_moved": result.never_moved,
         "single_updates": result.has_single_updates,
+        "every_epoch_ruined": result.lost_every_epoch,
         "edge_temperature": result.temperature is not None and is_at_the_edge(result.temperature),
     }
     return [name for name, holds in facts.items() if holds]

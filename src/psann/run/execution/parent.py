@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from psann._device import resolve_device
+from psann._frames import ASSET_NAMES, SPLITS
 from psann.errors import ConfigError, FileFormatError
 from psann.estimators._base import BasePSANNRegressor
-from psann.estimators._fit_utils import network_outputs
 from psann.estimators.seeds import seeded
 from psann.hisso.options import HISSOOptions
+from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
-from psann.run.data.requirements import SPLITS
 from psann.run.data.splits import DataSplits
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
@@ -42,7 +42,7 @@ def first_estimators(
     estimator = _loaded(targets.estimator_file, config, targets, splits)
     parent = {
         "sha256": targets.estimator_file_sha256,
-        "run_id": _run_id(targets.estimator_file),
+        **_told_of_run(targets.estimator_file),
         "best_epoch": estimator.best_epoch_,
     }
     if targets.seed_files:
@@ -103,6 +103,12 @@ def _check_against_parent(
         problems.append(
             f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
         )
+    held, names = estimator.asset_names_, splits.arrays.get(ASSET_NAMES)
+    if not problems and held is not None and names is not None and list(held) != names.tolist():
+        problems.append(
+            f"{config.where('init_from')}: init_from holds {', '.join(held)}; asset_names are "
+            f"{', '.join(names)}. Give the same assets in the same order."
+        )
     if problems:
         raise ConfigError(problems)
 
@@ -113,14 +119,14 @@ def _problem_of_the_head(config: RunConfig, parent: HISSOOptions | None) -> list
     was_hisso = parent is not None and parent.enabled
     if config.mode != "fine_tune" or was_hisso == hisso.enabled:
         return []
-    if parent is not None and was_hisso and network_outputs(0, parent):
+    if parent is not None and was_hisso and TRANSFORMS[parent.primary_transform].extra_outputs:
         return [
             f"{config.where('hisso', 'enabled')}: hisso.enabled is false, but the policy in "
             f"init_from has primary_transform {parent.primary_transform!r}, whose network has an "
             "output for cash that no target goes with. Write hisso: {enabled: true, "
             f"primary_transform: {parent.primary_transform}}}, or mode: train without init_from."
         ]
-    if network_outputs(0, hisso):
+    if TRANSFORMS[hisso.primary_transform].extra_outputs:
         return [
             f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
             f"{hisso.primary_transform!r}, which needs an output for cash, but the estimator in "
@@ -150,10 +156,9 @@ def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: st
     ]
 
 
-def _run_id(estimator_file: Path) -> str | None:
-    """Identity of the run that an estimator file lies in, None for a file on its own."""
+def _told_of_run(estimator_file: Path) -> dict[str, object]:
+    """Identity and trials of the run that an estimator file lies in, None for one on its own."""
     paths = RunPaths(estimator_file.parent.parent)
-    if paths.checkpoints != estimator_file.parent:
-        return None
     record, _ = read_metrics(paths.metrics)
-    return record["run_id"]
+    is_of_a_run = paths.checkpoints == estimator_file.parent
+    return {name: record[name] if is_of_a_run else None for name in ("run_id", "n_trials")}

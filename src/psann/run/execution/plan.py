@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from psann._device import device_name, resolve_device
+from psann._frames import SPLITS
 from psann.errors import TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.rewards import resolve_reward
+from psann.hisso.significance import bound_of
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_targets
-from psann.run.data.requirements import SPLITS
 from psann.run.data.splits import DataSplits
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.figures import split_figures
@@ -148,6 +149,12 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
         f"{counted(hisso.batch_episodes, 'episode')} of {hisso.window} steps: "
         f"{counted(episodes, 'episode')}"
     )
+    if hisso.min_improvement or hisso.min_significance:
+        bound = bound_of(hisso.min_significance, n_epochs=training.epochs)
+        lines.append(
+            f"kept        what beats epoch 0 on validation by {hisso.min_improvement:g} and "
+            f"{bound:.2f} standard errors"
+        )
     if hisso.temperature_scaling:
         lines.append("temperature chosen on validation rows")
     if hisso.refit:

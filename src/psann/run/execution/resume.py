@@ -17,21 +17,14 @@ import torch
 from torch import Tensor
 
 from psann._device import device_name, resolve_device
+from psann._plain_files import read_plain
 from psann._tensor_file import decode, encode
-from psann._text import mask_secrets
 from psann.errors import ConfigError, DataError, FileFormatError
-from psann.run.config.canonical import LATER_KEYS
+from psann.run.config.changes import config_keys, problems_of_change
 from psann.run.config.model import RunConfig
-from psann.run.directory.files import MAX_FILE_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES
 from psann.run.directory.paths import RunPaths
 from psann.training.state import SavedState
-
-# What may differ from the first start: where and how a run is watched, and where its files lie
-# (their contents have digests).
-_FREE_KEYS = (
-    *("device", "init_from", "data.npz", "data.prices", "data.universe"),
-    *("training.checkpoint_every_s", "training.epochs", "recorded"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +74,7 @@ def run_identity(
     """
     device = resolve_device(config.device)
     return RunIdentity(
-        config=_config_keys(config),
+        config=config_keys(config),
         data_sha256=data_sha256,
         init_from_sha256=init_from_sha256,
         environment={
@@ -96,20 +89,6 @@ def run_identity(
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         },
     )
-
-
-def _config_keys(config: RunConfig) -> dict[str, str]:
-    keys: dict[str, str] = {}
-
-    def walk(value: Any, path: str) -> None:
-        if isinstance(value, Mapping) and value:
-            for name, inner in value.items():
-                walk(inner, f"{path}.{name}" if path else str(name))
-        else:
-            keys[path] = json.dumps(value, sort_keys=True)
-
-    walk(mask_secrets(config.model_dump(mode="json")), "")
-    return keys
 
 
 def resume_bytes(point: ResumePoint) -> bytes:
@@ -201,16 +180,7 @@ def check_resumable(then: RunIdentity, now: RunIdentity, *, phase: str | None = 
     DataError
         If the arrays are others.
     """
-    # An earlier release ran as if it had the keys that came later.
-    later = {key: json.dumps(LATER_KEYS[key]) for key in LATER_KEYS if key in now.config}
-    was = {**later, **then.config}
-    problems = [
-        f"{key} was {was.get(key, 'absent')} when this run began and is now "
-        f"{now.config.get(key, 'absent')}; --resume goes on with the same configuration."
-        for key in sorted(was.keys() | now.config.keys())
-        if was.get(key) != now.config.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in _FREE_KEYS)
-    ]
+    problems = problems_of_change(then.config, now.config)
     if phase == "refit" and now.epochs != then.epochs:
         problems.append(
             f"training.epochs was {then.epochs} when this run began and is now {now.epochs}; it "

@@ -21,6 +21,7 @@ from psann.errors import (
     TrainingInterrupted,
     UsageError,
 )
+from psann.run.config.changes import changes_since, check_resolved
 from psann.run.config.load import config_sha256
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_modules, check_targets
@@ -71,8 +72,8 @@ def execute(request: RunRequest) -> Outcome:
     Returns
     -------
     Outcome
-        Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 75 locked by
-        a live process, 130 interrupted, 143 (or as asked) preempted.
+        Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 4 ruined, 75
+        locked by a live process, 130 interrupted, 143 (or as asked) preempted.
     """
     record = RunRecord()
     run_name = request.run_name
@@ -83,7 +84,7 @@ def execute(request: RunRequest) -> Outcome:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
             remove_leftovers(paths, done)
-            message = _already_complete(request, done)
+            message = _already_complete(request, done, paths)
             return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
         if request.overwrite and not is_free(paths):
             check_before_overwriting(request, paths)
@@ -145,7 +146,7 @@ def check(request: RunRequest) -> Outcome:
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
-            return Outcome(exit_code=EXIT_DONE, message=_already_complete(request, done))
+            return Outcome(exit_code=EXIT_DONE, message=_already_complete(request, done, paths))
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)
@@ -160,6 +161,8 @@ def check(request: RunRequest) -> Outcome:
 
     def make_plan() -> None:
         config = request.load_config()
+        if resumes:
+            check_resolved(paths.config_resolved, config)
         check_modules(config)
 
         from psann.run.execution.plan import describe_plan
@@ -177,15 +180,15 @@ def check(request: RunRequest) -> Outcome:
     return Outcome(exit_code=exit_code_of(error), message=story)
 
 
-def _already_complete(request: RunRequest, done: Record) -> str:
+def _already_complete(request: RunRequest, done: Record, paths: RunPaths) -> str:
     """Why there is nothing to go on with, and what does train on."""
     message = f"The run {done['run_name']} is already complete: {done['status']}."
     with suppress(ConfigError):  # whatever has become of the file, the run is complete
-        if config_sha256(request.load_config()) != done["config_sha256"]:
+        if found := changes_since(paths.config_resolved, request.load_config()):
             message += (
-                " It was made with other values than are given now, which have no effect: to train "
-                "on from it give --mode fine_tune --init-from, its directory, and another "
-                "--run-name."
+                " It was made with other values than are given now, which have no effect: "
+                f"{', '.join(found)}. To train on from it give --mode fine_tune --init-from "
+                f"{paths.root} and another --run-name."
             )
     return message
 
@@ -203,13 +206,14 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
             error = _guarded(lambda: run(replace(context, events=events)))
         record_ending(context, error)
         status = record.as_dict()["status"]
-        end = f"{status}, exit code {exit_code_of(error)}"
+        exit_code = exit_code_of(error, status=status)
+        end = f"{status}, exit code {exit_code}"
         log_event(_logger, logging.DEBUG, "run_end", end)
         if not record.is_attached:
             events.cut_back(size_bytes)  # a resume that was refused leaves no trace
     if not record.is_attached:
         message = None if error is None else story_of(error)
-        return Outcome(exit_code=exit_code_of(error), message=message, paths=paths)
+        return Outcome(exit_code=exit_code, message=message, paths=paths)
     # Last, when no row of the log can follow: the final version vouches for every other file.
     leaving = () if error or context.request.keep_checkpoints else paths.resume_states
     record.update(artefacts=describe_artefacts(paths, leaving_out=leaving))
@@ -221,7 +225,6 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     story = None if error is None else story_of(error)
     if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and has_resume_state(paths):
         story = f"{story} {how_to_go_on(context.request, paths)}"
-    exit_code = exit_code_of(error)
     return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
 
 
@@ -300,6 +303,8 @@ def run(context: RunContext) -> None:
     log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)
     for note in config.recorded.notes:
         log_event(_logger, logging.INFO, "config", note)
+    if context.resumes:
+        check_resolved(context.paths.config_resolved, config)
     check_modules(config)
     # Before code of the user's may change what it tells.
     start = describe_start(context.request.argv)
@@ -317,7 +322,7 @@ def run(context: RunContext) -> None:
 
 def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> None:
     """Import, load, train and judge."""
-    from psann.run.execution.judging import judge
+    from psann.run.execution.judging import is_ruined, judge
     from psann.run.execution.parent import first_estimators
     from psann.run.execution.resume import run_identity
     from psann.run.execution.setup import read_data, take_up, write_setup
@@ -345,6 +350,7 @@ def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> N
     record.update(phase="evaluation")
     record.update(**judge(context, config, estimators, splits, results=results))
     judged = record.as_dict()
+    status = "ruined" if is_ruined(judged) else status
     # Of several seeds it is their ensemble that folds and placebos are beside.
     versus = (judged["ensemble"] or judged)["versus_uniform"] or {}
     studies = run_studies(context, config, targets, splits, growth=versus.get("growth"))

@@ -13,7 +13,11 @@ from typing import Any
 import torch
 
 from psann._device import device_name, resolve_device
+from psann._frames import ASSET_NAMES, SPLITS
+from psann._inputs import show
+from psann._labels import Named
 from psann._mapped import is_mapped
+from psann._npz import Array
 from psann.errors import DataError, counted
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
@@ -22,7 +26,7 @@ from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
-from psann.run.data.requirements import SPLITS, DataRequirements
+from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
@@ -71,7 +75,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     for note in splits.notes:
         log_event(_logger, logging.INFO, "data", note)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
-    log_event(_logger, logging.INFO, "data", _extent(splits))
+    told = ". ".join(filter(None, [_extent(splits), splits.untested]))
+    log_event(_logger, logging.INFO, "data", told)
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
     if mapped := [key for key, array in splits.arrays.items() if is_mapped(array)]:
         log_event(_logger, logging.INFO, "data", f"read as needed from disk: {', '.join(mapped)}")
@@ -81,7 +86,11 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
 def _extent(splits: DataSplits) -> str:
     """Rows of each split, features, and assets or targets."""
     arrays = {name: splits.split(name) for name in SPLITS}  # type: ignore[arg-type]
-    rows = [f"{len(split['X'])} {name}" for name, split in arrays.items() if "X" in split]
+    rows = [
+        f"{len(split['X'])} {name}{_dates(split.get('time'))}"
+        for name, split in arrays.items()
+        if "X" in split
+    ]
     first = next(split for split in arrays.values() if "X" in split)
     parts = [f"rows: {', '.join(rows)}", counted(math.prod(first["X"].shape[1:]), "feature")]
     for kind, noun in (("prices", "asset"), ("y", "target")):
@@ -89,6 +98,12 @@ def _extent(splits: DataSplits) -> str:
             parts.append(counted(math.prod(first[kind].shape[1:]), noun))
             break
     return "; ".join(parts)
+
+
+def _dates(time: Array | None) -> str:
+    """From when to when, where rows have dates."""
+    is_dated = time is not None and time.dtype.kind == "M"
+    return f" ({show(time[0])} ... {show(time[-1])})" if time is not None and is_dated else ""
 
 
 def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
@@ -225,10 +240,13 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     if warm_start is not None:
         rows["y"] = splits.arrays[warm_start.y_key]
     validation = {kind: array for kind, array in splits.split("val").items() if kind != "time"}
+    prices, names = rows.get("prices"), splits.arrays.get(ASSET_NAMES)
+    if prices is not None and names is not None and len(names) == prices.shape[1]:
+        prices = Named(prices, names.tolist())
     return {
         "X": rows["X"],
         "y": rows.get("y"),
-        "prices": rows.get("prices"),
+        "prices": prices,
         "context": rows.get("context"),
         "active": rows.get("active"),
         "validation_data": validation or None,

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from psann._frames import SPLITS
 from psann._npz import Array
 from psann.errors import DataError
 from psann.evaluation.walk_forward import Fold, plan_folds
 from psann.run.config.model import RunConfig
-from psann.run.data.requirements import KINDS, SPLITS
+from psann.run.data.requirements import KINDS
 from psann.run.data.splits import DataSplits
 
 Arrays = dict[str, Array]

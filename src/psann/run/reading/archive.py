@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import IO
 
 from psann._digest import new_digest
+from psann._plain_files import open_plain, read_plain
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.digests import Entry
-from psann.run.directory.files import MAX_JSON_BYTES, files_below, limit_of, open_plain, read_plain
+from psann.run.directory.files import MAX_JSON_BYTES, files_below, limit_of
 from psann.run.directory.packing import (
     SCHEMA_VERSION,
     PackingList,

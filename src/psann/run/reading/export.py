@@ -19,6 +19,7 @@ from typing import Any
 from psann._text import clean, csv_cell, safe_cell
 from psann.errors import UsageError
 from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
+from psann.run.directory.fields import OVER
 from psann.run.directory.rows import Row
 from psann.run.reading.quantities import QUANTITIES
 from psann.run.reading.reading import RunView, flat, flat_metrics
@@ -27,7 +28,7 @@ EXPERIMENT = "psann"
 _PLACE = frozenset({"schema", "seq", "seed", "fold", "epoch"})
 VALUE_COLUMNS = tuple(name for name in COLUMNS if kind_of(name) != "text" and name not in _PLACE)
 """What an epoch has values of."""
-_FINISHED = {"completed": "FINISHED", "early_stopped": "FINISHED", "running": "RUNNING"}
+_FINISHED = {**dict.fromkeys(OVER, "FINISHED"), "running": "RUNNING"}
 _MOST_METRICS, _MOST_PARAMS, _LONGEST_PARAM, _LONGEST_KEY = 1000, 100, 6000, 250
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

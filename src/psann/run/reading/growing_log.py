@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psann.run.directory.files import open_plain
+from psann._plain_files import open_plain
 from psann.run.directory.rows import Row, parse_log
 
 

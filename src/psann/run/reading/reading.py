@@ -16,12 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from psann._plain_files import read_plain
 from psann._strict_yaml import MAX_BYTES, read_config_file
 from psann.errors import PsannError, UsageError
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import Record
-from psann.run.directory.files import MAX_LOG_BYTES, read_plain
+from psann.run.directory.files import MAX_LOG_BYTES
 from psann.run.directory.liveness import judge
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.packing import left_out_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from psann.errors import counted
 from psann.run.directory.fields import Record
-from psann.run.directory.groups import SeedFigures, Versus
+from psann.run.directory.groups import Judged, SeedFigures, Versus
 from psann.run.reading.content import listed
 from psann.run.reading.strategies import strategy_name
 
@@ -41,14 +41,21 @@ def result_sentences(record: Record) -> list[str]:
 
 
 def rows_judged(record: Record) -> str:
-    """What the rows of the portfolio figures are called, such as `Test rows`."""
-    split = (record["judged"] or {}).get("split", "test")
-    return {"train": "Training rows", "val": "Validation rows"}.get(split, "Test rows")
+    """What the rows of the portfolio figures are called: `Test rows 1998-06-01 ... 2004-05-28`."""
+    judged: Judged = record["judged"] or {}
+    split = judged.get("split", "test")
+    name = {"train": "Training rows", "val": "Validation rows"}.get(split, "Test rows")
+    first, last = judged.get("first"), judged.get("last")
+    return f"{name} {first} ... {last}" if first and last else name
 
 
 def _ruin(record: Record) -> Iterator[str]:
     if (row := record["ruined_at"]) is not None:
         yield f"Ruin: nothing is left of the wealth at row {row} of the {_rows(record)}."
+    seeds = record["per_seed"] or []
+    n = sum(entry.get("ruined_at") is not None for entry in seeds)
+    if row is None and n:
+        yield f"Ruin: {n} of {len(seeds)} seeds lost everything on the {_rows(record)}."
 
 
 def _ending(record: Record) -> Iterator[str]:
@@ -56,7 +63,7 @@ def _ending(record: Record) -> Iterator[str]:
     where = f"after epoch {epoch} of {record['epochs_total']}"
     if status == "early_stopped":
         yield f"Stopped early {where}: the monitor did not get better."
-    elif status not in ("completed", None):
+    elif status not in ("completed", None) and (status != "ruined" or record["error"]):
         reason = (record["error"] or "").strip().rpartition("\n")[2]
         place = "before training" if epoch is None else where
         yield f"Not complete: {status} {place}. {reason}".strip()
@@ -85,7 +92,8 @@ def _kept_untrained(record: Record) -> Iterator[str]:
 
 
 def _rows(record: Record) -> str:
-    return rows_judged(record).lower()
+    name = rows_judged(record)
+    return name[0].lower() + name[1:]
 
 
 def _evidence(record: Record) -> Iterator[str]:
@@ -97,12 +105,13 @@ def _evidence(record: Record) -> Iterator[str]:
     total = (figures.get("annual_sharpe"), figures.get("annual_sharpe_se"), figures.get("psr"))
     versus: Versus = record["versus_uniform"] or {}
     skill = (versus.get("annual_sharpe"), versus.get("annual_sharpe_se"), versus.get("psr"))
-    n_trials = record["n_trials"]
-    yield from _ratio("Sharpe ratio", total, record["deflated_sharpe"], n_trials)
-    yield from _ratio("Of the return over 1/N", skill, record["deflated_skill"], n_trials)
+    trials = _trials(record)
+    yield from _ratio("Sharpe ratio", total, record["deflated_sharpe"], trials)
+    yield from _ratio("Of the return over 1/N", skill, record["deflated_skill"], trials)
     if walk := record["walk_forward"]:
         folds = counted(len(walk.get("folds", ())), "fold")
-        yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"))
+        beyond = _doubted(record)
+        yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"), beyond)
     placebo = record["placebo"] or {}
     share, n_placebos = placebo.get("share_as_good"), placebo.get("n")
     if share is not None and n_placebos is not None:
@@ -112,18 +121,30 @@ def _evidence(record: Record) -> Iterator[str]:
         )
 
 
+def _trials(record: Record) -> str:
+    """How many candidates were counted, and whose."""
+    parent = record["parent"]
+    counted_too = None if parent is None else parent.get("n_trials")
+    told = f"{record['n_trials']} candidates without skill"
+    if parent is None:
+        return told
+    if isinstance(counted_too, int):
+        return f"{told} ({counted_too} of them the parent's)"
+    return f"{told} (not counting those of the parent, which are not known)"
+
+
 def _ratio(
     what: str,
     told: tuple[float | None, float | None, float | None],
     deflated: float | None,
-    n_trials: int | None,
+    trials: str,
 ) -> Iterator[str]:
     ratio, error, psr = told
     if ratio is None or error is None or psr is None:
         return
     chance = f"above 0 with probability {psr:.3f}"
-    if deflated is not None and n_trials is not None:
-        chance += f", above the luckiest of {n_trials} candidates without skill with {deflated:.3f}"
+    if deflated is not None:
+        chance += f", above the luckiest of {trials} with {deflated:.3f}"
     yield f"{what} {ratio:.2f} +- {error:.2f} per year: {chance}."
 
 
@@ -149,6 +170,10 @@ def _beyond(record: Record) -> str:
         return " on the very rows that it was trained on, which proves nothing"
     if (record["judged"] or {}).get("split") == "val":
         return " on the very rows that chose it, which proves little"
+    return _doubted(record)
+
+
+def _doubted(record: Record) -> str:
     return f"{BEYOND_CHANCE}, if the data are right" if record["doubts"] else BEYOND_CHANCE
 
 
@@ -156,7 +181,7 @@ def _is_apart(entry: SeedFigures) -> bool:
     return bool((entry.get("versus_uniform") or {}).get("is_distinguishable"))
 
 
-def _difference(what: str, versus: Versus | None, beyond: str = BEYOND_CHANCE) -> Iterator[str]:
+def _difference(what: str, versus: Versus | None, beyond: str) -> Iterator[str]:
     told = versus or {}
     growth, low, high = told.get("growth"), told.get("low"), told.get("high")
     if growth is None or "is_distinguishable" not in told:
@@ -221,6 +246,14 @@ _CAUTIONS = {
     "never_moved": (
         "No update changed a weight: every gradient was exactly 0. A single asset under softmax is "
         "always held whole; give it primary_transform tanh or softmax_cash."
+    ),
+    "every_epoch_ruined": (
+        "Every epoch lost everything on the validation rows. Use the primary_transform softmax or "
+        "softmax_cash, which neither borrow nor sell short."
+    ),
+    "ruined_in_training": (
+        "The kept weights lose everything on the training rows. Train longer, or use softmax or "
+        "softmax_cash, which neither borrow nor sell short."
     ),
     "single_updates": (
         "An epoch is a single update: raise hisso.updates_per_epoch, or read epochs as updates."

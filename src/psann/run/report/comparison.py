@@ -71,7 +71,7 @@ def _wealth_picture(groups: Sequence[Group], name_of: Name, *, points: int) -> P
     ]
     if not found:
         return None
-    axes = [time_axis(run, series) for run, series, _, _ in found]
+    axes = [time_axis(series) for _, series, _, _ in found]
     kinds = {(label, x.dtype.kind) for x, label in axes}
     curves = []
     for (_, series, label, look), (x, _) in zip(found, axes, strict=True):

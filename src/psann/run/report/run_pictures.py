@@ -31,10 +31,6 @@ _LONGEST_LABEL = 28
 _MAIN = ("policy", "policy_delay_1", "uniform")
 _TRAINING = Look(COLOURS["blue"])
 _VALIDATION = Look(COLOURS["vermillion"], "--")
-# Loaders whose `time` is documented as days since 1970-01-01; in other data it is any number.
-_LOADERS_OF_DAYS = frozenset(
-    f"psann.datasets.{name}" for name in ("load_sp500_20", "load_french_12", "make_planted_signal")
-)
 _KINDS_OF_WORK = {
     "data_s": "drawing and transfer",
     "step_s": "updates",
@@ -53,25 +49,20 @@ def short(label: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
 
 
-def time_axis(run: RunView, series: Evaluation) -> tuple[Array, str]:
+def time_axis(series: Evaluation) -> tuple[Array, str]:
     """The x values of an evaluation and what they mean.
 
     Returns
     -------
     x : ndarray of shape (T,)
-        Dates where they are known to be, else the data's own numbers, else row numbers.
+        Dates, else the data's own numbers, else row numbers.
     label : str
         For the axis.
     """
     time = series.time
-    data = run.config.get("data")
-    data = data if isinstance(data, dict) else {}
-    is_of_days = data.get("prices") is not None or data.get("loader") in _LOADERS_OF_DAYS
     if time is not None and time.dtype.kind == "M":
         return time, "date"
     if time is not None and time.dtype.kind in "fiu" and bool(np.isfinite(time).all()):
-        if is_of_days:
-            return time.astype("datetime64[D]"), "date"
         return time, "time in the data's own unit"
     return np.arange(series.net.shape[1]), "row of the evaluation span"
 
@@ -87,7 +78,7 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
     series = run.evaluation
     if series is None or series.net.shape[1] < 2:
         return None
-    x, x_label = time_axis(run, series)
+    x, x_label = time_axis(series)
     has_seeds = any(map(is_seed, series.names))
     own = {"policy": "policy, mean of seeds"} if has_seeds else {}
     curves = [
@@ -123,7 +114,7 @@ def allocation_picture(run: RunView, *, points: int) -> Picture | None:
     series = run.evaluation
     if series is None or series.allocations.shape[0] < 2 or not series.allocations.shape[1]:
         return None
-    x, x_label = time_axis(run, series)
+    x, x_label = time_axis(series)
     n_assets = series.allocations.shape[1]
     names = series.assets or tuple(f"asset {place}" for place in range(1, n_assets + 1))
     assets = [short(name) for name in names]

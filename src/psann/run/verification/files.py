@@ -11,9 +11,10 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 from psann.run.directory.digests import departure
-from psann.run.directory.files import limit_of, read_plain
+from psann.run.directory.files import limit_of
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.findings import Finding
 

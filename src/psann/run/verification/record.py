@@ -43,7 +43,8 @@ def problems_of_record(metrics: Mapping[str, object]) -> list[str]:
         problems.append(f"status must be one of {', '.join(STATUSES)}; got {str(status)[:80]!r}")
     if (metrics["finished_utc"] is None) is not (status == "running"):
         problems.append("finished_utc must be null exactly while the status is running")
-    if (metrics["error"] is not None) is not (status in ("failed", "diverged")):
+    has_failed = status in ("failed", "diverged")
+    if status != "ruined" and (metrics["error"] is not None) is not has_failed:
         problems.append(
             f"error must be given exactly for a run that failed; the status is {status}"
         )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from psann._imports import ImportPolicy
+from psann._plain_files import read_plain
 from psann.errors import UsageError
-from psann.run.directory.files import MAX_FILE_BYTES, read_plain
+from psann.run.directory.files import MAX_FILE_BYTES
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import to_json
 from psann.run.directory.rows import cells_of, split_log

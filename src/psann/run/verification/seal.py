@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from psann._digest import sha256_of
+from psann._plain_files import read_plain
 from psann.errors import UsageError
 from psann.run.directory.fields import OVER
-from psann.run.directory.files import read_json, read_plain
+from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import to_json
 from psann.run.directory.storage import Storage

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.accounting import weight_changes
+from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
@@ -49,8 +50,14 @@ def problems_of_evaluation(
         return [str(error)]
     if not is_over:
         return []
-    problems = list(_problems_of_ends(series, figures))
-    return problems or ([] if config is None else list(_Again(series, config).problems(figures)))
+    with np.errstate(all="ignore"):  # a stranger's may grow beyond all numbers
+        problems = list(_problems_of_ends(series, figures))
+        if problems or config is None:
+            return problems
+        try:
+            return list(_Again(series, config).problems(figures))
+        except DataError as error:
+            return [f"gives no figures: {str(error).rstrip('.')}"]
 
 
 def _owners(told: Figures) -> dict[str, Figures]:

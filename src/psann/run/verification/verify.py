@@ -66,7 +66,7 @@ class _Inspection:
         metrics = self._metrics()
         if metrics is not None:
             self._check_packing()
-            is_over = metrics["status"] in OVER
+            is_over = metrics["status"] in OVER and metrics["error"] is None
             if is_over and self._is_torn_copy(metrics["artefacts"] or {}):
                 is_over, metrics = False, {**metrics, "artefacts": None}
             self._check_liveness(metrics)

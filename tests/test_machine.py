@@ -1,0 +1,35 @@
+"""Which processes are alive; what follows for a run is in test_liveness and test_lock."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from psann._machine import boot_id, booted_at, is_alive
+
+
+def test_a_process_is_alive_until_it_ends_though_nobody_waits_for_it() -> None:
+    stay, leave = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(leave)
+        os.read(stay, 1)
+        os._exit(0)
+    assert is_alive(child)
+    os.close(leave)
+    while is_alive(child):
+        time.sleep(0.001)
+    os.kill(child, 0)  # its number is still taken
+    os.waitpid(child, 0)
+    assert not is_alive(child)
+    os.close(stay)
+
+
+def test_a_process_did_not_live_before_it_began() -> None:
+    assert is_alive(os.getpid(), time.time())
+    assert not is_alive(os.getpid(), booted_at() - 10.0)
+
+
+def test_a_boot_has_one_identity_and_a_time_in_the_past() -> None:
+    assert boot_id() == boot_id()
+    assert 0 <= booted_at() < time.time()
