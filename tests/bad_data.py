@@ -310,6 +310,18 @@ BAD = {
         replaced(asset_names=np.array(["a"])),
         "asset_names must name each of the 2 columns of prices_train; got 1 names",
     ),
+    "who can be held in one split only": (
+        replaced(active_train=np.ones((30, 2))),
+        "active_val (validation) must be given with X_val: it says who can be held in every split",
+    ),
+    "who can be held of other assets": (
+        replaced(**{f"active_{name}": np.ones((rows, 3)) for name, rows in ROWS.items()}),
+        "active_train (training) must be of the shape of the prices, (2,); got (30, 3)",
+    ),
+    "who can be held in a code that is none": (
+        replaced(**{f"active_{name}": np.full((rows, 2), 3) for name, rows in ROWS.items()}),
+        "active_test (test) must say of each asset 1 (can be held), 0 (cannot), -1 (is halted) or",
+    ),
     "a name twice": (
         replaced(asset_names=["a", "a"]),
         "asset_names must differ from each other; got 'a' more than once",
@@ -325,5 +337,5 @@ def load(*, case):
 
 def loaded(data, needs=NEEDS):
     """The splits of a data set, as the loader of a run gave it."""
-    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
+    source = SimpleNamespace(npz=None, loader="mine.load", arguments={})
     return load_splits(source, load_function=lambda: data, requirements=needs)

@@ -164,22 +164,22 @@ BAD: dict[str, tuple[str, str, str]] = {
     "no source": (
         "loader: psann.datasets.make_toy_hisso",
         "loader: null",
-        "data: give npz (a file) or loader (a function)",
+        "data: give prices (a table), npz (a file) or loader (a function)",
     ),
     "two sources": (
         "loader: psann.datasets.make_toy_hisso",
         "loader: a.b\n  npz: a.npz",
-        "data: npz cannot be combined with loader and kwargs",
+        "data: npz cannot be combined with loader",
     ),
     "kwargs of an archive": (
         "loader: psann.datasets.make_toy_hisso",
         "npz: a.npz",
-        "data: npz cannot be combined with loader and kwargs",
+        "data: npz cannot be combined with kwargs",
     ),
     "a loader that is mapped": (
         "loader: psann.datasets.make_toy_hisso",
         "loader: psann.datasets.make_toy_hisso\n  mmap: true",
-        "data: mmap has no effect on a loader",
+        "data: mmap has no effect on loader",
     ),
     "misspelt section": ("data:", "daat:", "daat is no known key. Did you mean 'data'?"),
     "no epochs": ("  epochs: 3", "  epochs: 0", "training.epochs must be a whole number of at"),

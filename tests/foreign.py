@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from psann.run.config.dump import to_yaml
+from psann._yaml_text import to_yaml
 from psann.run.directory.paths import RunPaths
 from trials import metrics_of
 

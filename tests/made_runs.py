@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from psann._yaml_text import to_yaml
 from psann.metrics import portfolio_metrics
-from psann.run.config.dump import to_yaml
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.fields import FIELDS, SCHEMA_VERSION
 from psann.run.directory.paths import RunPaths

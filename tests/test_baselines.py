@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from made_panels import holey, panel_of
+from psann.accounting import net_growth
 from psann.baselines import (
     BASELINES,
     _interior_optimum,
@@ -22,6 +25,7 @@ from psann.baselines import (
 )
 from psann.datasets import load_olps_prices
 from psann.errors import DataError
+from psann.holdings import MEMBER, codes_of
 from psann.metrics import portfolio_metrics
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "olps_reference.json").read_text())
@@ -236,3 +240,82 @@ def test_bad_settings_are_refused_by_name() -> None:
         bcrp(market(), fitted_on=market(assets=4))
     with pytest.raises(DataError, match="`window` must be at least 2 rows; got 1"):
         olmar(market(), window=1)
+
+
+# ---------------------------------------------------------------- where assets come, halt and end
+
+
+def universe(seed: int = 0, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    panel = panel_of(holey(n, 4, seed))
+    return np.array(panel.prices), codes_of(panel.active, panel.halted, panel.ended)
+
+
+RULES: dict[str, Callable[..., np.ndarray]] = {
+    **BASELINES,
+    "best_asset": partial(best_asset, fitted_on=universe(9, 60)[0]),
+    "bcrp": partial(bcrp, fitted_on=universe(9, 60)[0]),
+}
+by_rule = pytest.mark.parametrize("name", RULES)
+
+
+@by_rule
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rule_holds_members_only_and_no_more_than_all(name: str, seed: int) -> None:
+    prices, codes = universe(seed)
+    weights = RULES[name](prices, active=codes)
+    assert (weights >= 0).all()
+    assert (weights[codes != MEMBER] == 0).all()
+    sums = weights.sum(-1)
+    if name in ("buy_and_hold", "best_asset"):  # what these are paid out stays in cash
+        assert (sums < 1 + 1e-12).all()
+    else:
+        np.testing.assert_allclose(sums, (codes == MEMBER).any(-1), atol=1e-12)
+
+
+@by_rule
+def test_a_rule_of_members_throughout_is_the_usual_one(name: str) -> None:
+    prices = universe(1)[0]
+    codes = np.ones(prices.shape, dtype=np.int8)
+    np.testing.assert_allclose(
+        RULES[name](prices, active=codes), RULES[name](prices), rtol=1e-12, atol=1e-12
+    )
+
+
+@by_rule
+def test_later_prices_and_members_change_no_earlier_weight(name: str) -> None:
+    prices, codes = universe(2)
+    other, changed = prices.copy(), codes.copy()
+    other[61:] = prices[61:] ** 1.1
+    changed[61:] = np.where(codes[61:] == MEMBER, 0, codes[61:])
+    np.testing.assert_allclose(
+        RULES[name](other, active=changed)[:61], RULES[name](prices, active=codes)[:61], rtol=1e-12
+    )
+
+
+def test_one_over_n_counts_the_members_of_the_row() -> None:
+    codes = np.array([[1, 0, -1], [1, 1, 0], [0, -2, 0]])
+    weights = BASELINES["uniform"](np.ones((3, 3)), active=codes)
+    assert weights.tolist() == [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_buys_and_holds_never_trades_again(seed: int) -> None:
+    prices, codes = universe(seed)
+    weights = BASELINES["buy_and_hold"](prices, active=codes)
+    growth = net_growth(weights, prices, active=codes)
+    first = (codes == MEMBER)[0]
+    exits = ((codes == 0) & (np.roll(codes, 1, axis=0) == MEMBER))[1:].any()
+    assert not exits  # the panel's assets halt and end, and nobody leaves with a price
+    np.testing.assert_allclose(growth.traded, 0.0, atol=1e-12)
+    own = (prices / prices[0])[:, first]
+    np.testing.assert_allclose(growth.wealth, own.mean(-1), rtol=1e-12)
+
+
+def test_a_newcomer_begins_with_its_share_and_the_others_keep_their_proportions() -> None:
+    prices = np.cumprod(np.full((4, 3), [1.1, 1.0, 1.0]), axis=0)
+    codes = np.array([[1, 1, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]])
+    weights = BASELINES["eg"](prices, learning_rate=1.0, active=codes)
+    assert weights[2, 2] == pytest.approx(1 / 3)
+    alone = BASELINES["eg"](prices[:, :2], learning_rate=1.0)
+    np.testing.assert_allclose(weights[2, :2] * 1.5, alone[2])
+    assert weights[3, 1] == 0.0 and weights[3].sum() == pytest.approx(1.0)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psann._strict_yaml import parse_value, read_config_file
+from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
-from psann.run.config.dump import to_yaml
 
 PLAIN = st.recursive(
     st.none()

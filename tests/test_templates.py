@@ -27,6 +27,11 @@ pytestmark = pytest.mark.usefixtures("own_prices")
 tells_of_precision = pytest.mark.filterwarnings("default:mixed_precision has no effect")
 
 
+def _prices_of(template: Path) -> list[str]:
+    """The file that lies beside a user's copy of the template lies elsewhere here."""
+    return ["--set", "data.prices=prices.csv"] if template.stem == "own_prices" else []
+
+
 def test_the_smoke_templates_and_the_cuda_template_are_there() -> None:
     names = {template.stem for template in TEMPLATES}
     assert names >= {"wave_resnet_small", "wave_resnet_cpu_smoke", "dense_cpu_smoke"}
@@ -38,6 +43,7 @@ def test_a_template_passes_its_check_on_a_cpu(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--config", str(template), "--output-dir", str(tmp_path), "--device", "cpu"]
+    arguments += _prices_of(template)
     assert main([*arguments, "--check"]) == 0, capsys.readouterr().err
     assert "parameters" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
@@ -56,6 +62,7 @@ def test_a_template_runs(
         short.append("training.lr_schedule.warmup_epochs=1")
     arguments = ["--config", str(template), "--output-dir", str(tmp_path), "--run-name", "short"]
     arguments += [argument for override in short for argument in ("--set", override)]
+    arguments += _prices_of(template)
     assert main([*arguments, "--device", "cpu", "--quiet"]) == 0, capsys.readouterr().err
     metrics = metrics_of(RunPaths(tmp_path / "short"))
     assert metrics["status"] == "completed"

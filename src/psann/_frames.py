@@ -88,9 +88,9 @@ def _align_assets(
     arrays: dict[str, Any], labels: Mapping[str, Labels], roles: Mapping[str, tuple[str, str]]
 ) -> list[str]:
     """Prices and targets in the order of `asset_names`, or of the first prices that are named."""
-    keys = [key for kind in ("prices", "y") for key in roles if roles[key][0] == kind]
+    keys = [key for kind in ("prices", "y", "active") for key in roles if roles[key][0] == kind]
     # The name of a single target is its own, and no asset's.
-    keys = [k for k in keys if roles[k][0] == "prices" or len(labels[k].columns or ()) != 1]
+    keys = [k for k in keys if roles[k][0] != "y" or len(labels[k].columns or ()) != 1]
     if ASSET_NAMES in arrays:
         names = tuple(str(name) for name in array_of(arrays[ASSET_NAMES], ASSET_NAMES).flat)
         return _align_columns(arrays, labels, keys, names=names, whose=ASSET_NAMES)
@@ -110,7 +110,7 @@ def _align_rows(arrays: dict[str, Any], labels: Mapping[str, Labels], split: str
         except DataError as error:
             return [str(error)]
         arrays[time] = known[time].rows
-    keys = [f"{kind}_{split}" for kind in ("X", "prices", "y", "context", "time")]
+    keys = [f"{kind}_{split}" for kind in ("X", "prices", "y", "context", "active", "time")]
     rows: dict[str, Array] = {key: arrays[key] for key in keys if key in known and key in arrays}
     try:
         arrays.update(same_rows(rows, known))

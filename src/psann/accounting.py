@@ -1,5 +1,8 @@
 """What a portfolio earns and what it trades: one arithmetic for training, validation and metrics.
 
+Where assets come, halt and end, weights are those of `psann.holdings.held_weights`, and `active`
+says what can be traded; without it everything can, on every row.
+
 Letters: ``B`` episodes, ``T`` rows, ``M`` assets. Prices ``p (..., T, M)``, target weights
 ``a (..., T, M)`` decided at row ``t``, relatives ``x_t = p_{t+1} / p_t``. The last row earns
 nothing, so ``T`` rows make ``T - 1`` steps.
@@ -12,10 +15,13 @@ torch is imported only when a tensor comes in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from psann.holdings import HALTED, OUTSIDE, held_weights, of_members, tradable
 
 if TYPE_CHECKING:
     import torch
@@ -41,19 +47,22 @@ def relatives(prices: Array) -> Array:
     return prices[..., 1:, :] / prices[..., :-1, :]
 
 
-def weight_changes(actions: Array) -> Array:
+def weight_changes(actions: Array, active: Array | None = None) -> Array:
     """Distance between successive targets, ``|a_{t+1} - a_t|_1``, whatever prices did between.
 
     Parameters
     ----------
     actions : array or tensor of shape (..., T, M)
         Target weights.
+    active : array or tensor of shape (..., T, M), optional
+        Who cannot be traded on the later row does not count.
 
     Returns
     -------
     array or tensor of shape (..., T - 1)
     """
-    return _l1(actions[..., 1:, :] - actions[..., :-1, :])
+    changes = actions[..., 1:, :] - actions[..., :-1, :]
+    return _l1(changes if active is None else changes * tradable(active[..., 1:, :], like=changes))
 
 
 def gross_growth(actions: Array, prices: Array, *, cash: bool = False) -> Array:
@@ -86,6 +95,7 @@ def growth_and_traded_weight(
     initial: Initial = "invested",
     cash: bool = False,
     least_growth: float | None = None,
+    active: Array | None = None,
 ) -> tuple[Array, Array]:
     """Gross growth and traded weight of each step, without a loop over time.
 
@@ -107,6 +117,9 @@ def growth_and_traded_weight(
     least_growth : float, optional
         Growth below it is divided by as if it were that, above 0: then weights and their gradients
         are finite also where everything was lost. It changes nothing where nothing falls so far.
+    active : array or tensor of shape (..., T, M), optional
+        Codes of `psann.holdings`; the actions are then what is held. Nothing halted or ended is
+        traded.
 
     Returns
     -------
@@ -120,7 +133,8 @@ def growth_and_traded_weight(
     growth = _growth_of(held, grown, cash=cash)
     worth = growth if least_growth is None else growth.clip(least_growth)
     drifted = grown[..., :-1, :] / worth[..., :-1, None]  # d_1 ... d_{T-2}
-    later = _l1(held[..., 1:, :] - drifted)
+    trades = held[..., 1:, :] - drifted
+    later = _l1(trades if active is None else trades * tradable(active[..., 1:-1, :], like=trades))
     namespace = _namespace(actions)
     nothing = namespace.zeros_like(growth[..., :1])
     first = _l1(held[..., :1, :]) if initial == "cash" else nothing
@@ -154,6 +168,7 @@ def net_growth(
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
+    active: NDArray[Any] | None = None,
 ) -> NetGrowth:
     """Growth after proportional costs ``k``, in float64.
 
@@ -162,6 +177,9 @@ def net_growth(
     - d_t|_1``. ``target_l1``: ``g_t - k |a_{t+1} - a_t|_1``, plus ``k |a_0|_1`` in the first step
     when starting from cash. Wealth that falls to 0 or below is lost for good: every later factor
     is 0.
+
+    With `active`, fees of ``drift`` and ``target_l1`` are paid by all holdings alike, those of
+    ``exact`` by what is not halted.
 
     Parameters
     ----------
@@ -177,6 +195,9 @@ def net_growth(
         Cost model.
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
+    active : ndarray of shape (T, M), optional
+        Codes of `psann.holdings`: who can be held and traded on which row. The rest of every row is
+        then in cash.
 
     Returns
     -------
@@ -184,15 +205,24 @@ def net_growth(
     """
     # A portfolio worth nothing has undefined weights from then on; the curve ends before them.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        gross, traded = growth_and_traded_weight(actions, prices, initial=initial, cash=cash)
+        if active is not None:
+            targets, cash = of_members(actions, active), True
+            after_fee = partial(_free_kept, trans_cost) if cost == "exact" else None
+            actions = held_weights(targets, prices, active, after_fee=after_fee)
+        gross, traded = growth_and_traded_weight(
+            actions, prices, initial=initial, cash=cash, active=active
+        )
         if cost == "target_l1":
-            changes = weight_changes(actions)
-            if initial == "cash":
-                changes[0] += _l1(actions[0])
-            net = gross - trans_cost * changes
+            changes = weight_changes(actions, active)
+            first = _l1(actions[0]) if initial == "cash" else 0.0
+            net = gross - trans_cost * np.append(changes[0] + first, changes[1:])
         elif cost == "exact":
             drifted = _weights_before_trading(actions, prices, gross, initial=initial)
-            net = gross * _share_kept(actions[:-1], drifted, trans_cost)
+            if active is None:
+                kept = _share_kept(actions[:-1], drifted, trans_cost)
+            else:
+                kept = _kept_with_halts(targets[:-1], drifted, active[:-1], trans_cost)
+            net = gross * kept
         else:
             net = gross * (1 - trans_cost * traded)
     ruined = (gross <= 0) | (net <= 0)
@@ -209,6 +239,20 @@ def _weights_before_trading(
     first = np.zeros_like(actions[:1]) if initial == "cash" else actions[:1]
     drifted = actions[:-2] * relatives(prices)[:-1] / gross[:-1, None]
     return np.concatenate((first, drifted))
+
+
+def _kept_with_halts(
+    target: Floats, drifted: Floats, active: NDArray[Any], trans_cost: float
+) -> Floats:
+    """What fees leave where only the free wealth ``f = 1 - sum(d of the halted)`` pays them."""
+    free = 1 - (drifted * (active == HALTED)).sum(-1)
+    in_free = drifted * (active >= OUTSIDE) / np.where(free > 0, free, 1.0)[:, None]
+    kept: Floats = 1 - free + free * _share_kept(target, in_free, trans_cost)
+    return kept
+
+
+def _free_kept(trans_cost: float, target: Floats, drifted: Floats) -> float:
+    return float(_share_kept(target[None], drifted[None], trans_cost)[0])
 
 
 def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:

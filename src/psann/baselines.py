@@ -4,12 +4,16 @@ Each function takes prices ``(T, M)`` and gives target weights ``(T, M)`` that a
 sum to 1. Row ``t`` is decided with prices up to row ``t``; what was fitted beforehand is fitted on
 the span passed as `fitted_on`. Judge them with `psann.metrics.portfolio_metrics`.
 
+Where assets come, halt and end, each takes `active (T, M)`, codes of `psann.holdings`, and says
+what it does about newcomers; only members get weight, and a row without any is all in cash.
+
 Letters: ``x_t = p_{t+1} / p_t`` relatives, ``b_t`` weights of row ``t``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,20 +23,25 @@ from psann._inputs import finiteness_problems, numbers
 from psann._labels import in_order_of, labels_of
 from psann.accounting import relatives
 from psann.errors import DataError
+from psann.holdings import HALTED, MEMBER
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Codes = NDArray[Any]
 
 # Few enough for Newton's method to cost nothing, more than optimal portfolios hold.
 _MOST_THAT_JOIN = 64
 
 
-def uniform(prices: Floats) -> Floats:
+def uniform(prices: Floats, *, active: Codes | None = None) -> Floats:
     """Hold 1/M of the wealth in every asset, rebalanced at every row.
 
     Parameters
     ----------
     prices : ndarray of shape (T, M)
         Prices, positive.
+    active : ndarray of shape (T, M), optional
+        Who can be held: of so many members on a row each gets the same.
 
     Returns
     -------
@@ -44,28 +53,35 @@ def uniform(prices: Floats) -> Floats:
     https://doi.org/10.1093/rfs/hhm075
     """
     prices = _checked(prices, "prices")
+    if active is not None:
+        return _shares(np.ones_like(prices), active == MEMBER)
     return np.full(prices.shape, 1 / prices.shape[1])
 
 
-def buy_and_hold(prices: Floats) -> Floats:
+def buy_and_hold(prices: Floats, *, active: Codes | None = None) -> Floats:
     """Buy 1/M of every asset at the first row and never trade again, ``b_t ~ p_t / p_0``.
 
     Parameters
     ----------
     prices : ndarray of shape (T, M)
         Prices, positive.
+    active : ndarray of shape (T, M), optional
+        Who can be held: the members of the first row that has some are bought; what they leave when
+        they end or leave stays in cash, and newcomers are not bought.
 
     Returns
     -------
     ndarray of shape (T, M)
     """
     prices = _checked(prices, "prices")
+    if active is not None:
+        return _bought_once(prices, active)
     growth = prices / prices[0]
     shares: Floats = growth / growth.sum(-1, keepdims=True)
     return shares
 
 
-def best_asset(prices: Floats, *, fitted_on: Floats) -> Floats:
+def best_asset(prices: Floats, *, fitted_on: Floats, active: Codes | None = None) -> Floats:
     """Hold the asset that grew most over the span `fitted_on`; the first of equals.
 
     Parameters
@@ -74,18 +90,25 @@ def best_asset(prices: Floats, *, fitted_on: Floats) -> Floats:
         Prices, positive.
     fitted_on : ndarray of shape (T', M)
         Prices of the same assets over the span that chooses, as a rule the training rows.
+    active : ndarray of shape (T, M), optional
+        Who can be held: of the members of the first row the best, while it is one; then cash.
 
     Returns
     -------
     ndarray of shape (T, M)
     """
     prices, past = _with_earlier(prices, fitted_on)
+    growth = past[-1] / past[0]
     weights = np.zeros_like(prices)
-    weights[:, int((past[-1] / past[0]).argmax())] = 1.0
+    if active is None:
+        weights[:, int(growth.argmax())] = 1.0
+    elif (is_member := active == MEMBER)[0].any():
+        best = int(np.where(is_member[0], growth, -1.0).argmax())
+        weights[:, best] = is_member[:, best]
     return weights
 
 
-def bcrp(prices: Floats, *, fitted_on: Floats) -> Floats:
+def bcrp(prices: Floats, *, fitted_on: Floats, active: Codes | None = None) -> Floats:
     """Best constantly rebalanced portfolio of the span `fitted_on`, ``max_b sum_t log(b . x_t)``.
 
     Fitted on the rows that it is judged on, it is hindsight: an upper mark that nobody can reach.
@@ -95,7 +118,9 @@ def bcrp(prices: Floats, *, fitted_on: Floats) -> Floats:
     prices : ndarray of shape (T, M)
         Prices, positive.
     fitted_on : ndarray of shape (T', M)
-        Prices of the same assets over the span that chooses.
+        Prices of the same assets over the span that chooses; without a price they stand still.
+    active : ndarray of shape (T, M), optional
+        Who can be held: members in proportion to their weights, all alike where those are 0.
 
     Returns
     -------
@@ -106,10 +131,11 @@ def bcrp(prices: Floats, *, fitted_on: Floats) -> Floats:
     Cover 1991, "Universal portfolios", https://doi.org/10.1111/j.1467-9965.1991.tb00002.x
     """
     prices, past = _with_earlier(prices, fitted_on)
-    return np.tile(_log_optimal_weights(relatives(past)), (len(prices), 1))
+    weights = np.tile(_log_optimal_weights(relatives(past)), (len(prices), 1))
+    return weights if active is None else _shares(weights, active == MEMBER)
 
 
-def eg(prices: Floats, *, learning_rate: float = 0.05) -> Floats:
+def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = None) -> Floats:
     """Follow the exponentiated gradient (EG): slowly towards what grew.
 
     ``b_{t+1}`` is proportional to ``b_t exp(eta x_t / (b_t . x_t))``.
@@ -120,6 +146,8 @@ def eg(prices: Floats, *, learning_rate: float = 0.05) -> Floats:
         Prices, positive.
     learning_rate : float
         ``eta``; 0 stays at 1/M.
+    active : ndarray of shape (T, M), optional
+        Who can be held; see `_follow_members` for newcomers.
 
     Returns
     -------
@@ -136,10 +164,10 @@ def eg(prices: Floats, *, learning_rate: float = 0.05) -> Floats:
         shares: Floats = scaled / scaled.sum()
         return shares
 
-    return _follow(relatives(_checked(prices, "prices")), step)
+    return _follow(relatives(_checked(prices, "prices")), step, active)
 
 
-def pamr(prices: Floats, *, threshold: float = 0.5) -> Floats:
+def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None) -> Floats:
     """Revert passively and aggressively (PAMR): away from what grew, as far as the loss asks.
 
     ``b_{t+1} = P(b_t - tau (x_t - mean(x_t)))`` with the projection ``P`` on the simplex and
@@ -151,6 +179,8 @@ def pamr(prices: Floats, *, threshold: float = 0.5) -> Floats:
         Prices, positive.
     threshold : float
         Growth factor up to which the weights stay.
+    active : ndarray of shape (T, M), optional
+        Who can be held; see `_follow_members` for newcomers.
 
     Returns
     -------
@@ -165,10 +195,12 @@ def pamr(prices: Floats, *, threshold: float = 0.5) -> Floats:
     def step(weights: Floats, growth: Floats) -> Floats:
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
-    return _follow(relatives(_checked(prices, "prices")), step)
+    return _follow(relatives(_checked(prices, "prices")), step, active)
 
 
-def olmar(prices: Floats, *, threshold: float = 10.0, window: int = 5) -> Floats:
+def olmar(
+    prices: Floats, *, threshold: float = 10.0, window: int = 5, active: Codes | None = None
+) -> Floats:
     """Revert to a moving average (OLMAR-1): towards what is cheap against its recent mean.
 
     ``b_{t+1} = P(b_t + lambda (v_t - mean(v_t)))`` with the predicted growth ``v_t =
@@ -183,6 +215,8 @@ def olmar(prices: Floats, *, threshold: float = 10.0, window: int = 5) -> Floats
         Predicted growth factor up to which the weights move.
     window : int
         Rows in the moving average, at least 2.
+    active : ndarray of shape (T, M), optional
+        Who can be held; see `_follow_members` for newcomers.
 
     Returns
     -------
@@ -210,11 +244,11 @@ def olmar(prices: Floats, *, threshold: float = 10.0, window: int = 5) -> Floats
     def step(weights: Floats, growth: Floats) -> Floats:
         return _move(weights, growth, max(0.0, threshold - float(weights @ growth)))
 
-    return _follow(predicted, step)
+    return _follow(predicted, step, active)
 
 
 # Those that need no earlier span; `best_asset` and `bcrp` are told theirs by name.
-BASELINES: dict[str, Callable[[Floats], Floats]] = {
+BASELINES: dict[str, Callable[..., Floats]] = {
     "uniform": uniform,
     "buy_and_hold": buy_and_hold,
     "eg": eg,
@@ -223,12 +257,68 @@ BASELINES: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def _follow(signals: Floats, step: Callable[[Floats, Floats], Floats]) -> Floats:
+def _shares(values: Floats, is_member: Bools) -> Floats:
+    """Parts of each row's sum over its members; all alike where that is 0."""
+    inside = values * is_member
+    total = inside.sum(-1, keepdims=True)
+    n_members = is_member.sum(-1, keepdims=True)
+    alike = is_member / np.maximum(n_members, 1)
+    return np.where(total > 0, inside / np.where(total > 0, total, 1.0), alike)
+
+
+def _bought_once(prices: Floats, active: Codes) -> Floats:
+    """Weights of the members of the first row with members, never traded; the rest is cash."""
+    is_member = active == MEMBER
+    weights = np.zeros_like(prices)
+    if not is_member.any():
+        return weights
+    first = int(is_member.any(-1).argmax())
+    growth = prices[first:] / prices[first]
+    # Held from the first row on without a break but for halts; sold, or paid out, for good.
+    is_held = np.logical_and.accumulate((is_member | (active == HALTED))[first:], axis=0)
+    is_held &= is_member[first]
+    n_left = is_held.sum(axis=0)  # rows held
+    left_at = np.minimum(n_left, len(growth) - 1)
+    paid = np.where(n_left < len(growth), growth[left_at, np.arange(prices.shape[1])], 0.0)
+    paid = paid * is_member[first]
+    rows = np.arange(len(growth))[:, None]
+    cash = (paid * (rows >= n_left)).sum(-1, keepdims=True)
+    value = growth * (is_held & is_member[first:])
+    total = value.sum(-1, keepdims=True) + cash
+    weights[first:] = value / np.where(total > 0, total, 1.0)
+    return weights
+
+
+def _follow(
+    signals: Floats, step: Callable[[Floats, Floats], Floats], active: Codes | None = None
+) -> Floats:
     """Start uniform and make the weights of row t + 1 of those of row t and signal t."""
+    if active is not None:
+        return _follow_members(signals, step, active == MEMBER)
     n_steps, n_assets = signals.shape
     weights = np.full((n_steps + 1, n_assets), 1 / n_assets)
     for row, signal in enumerate(signals):
         weights[row + 1] = step(weights[row], signal)
+    return weights
+
+
+def _follow_members(
+    signals: Floats, step: Callable[[Floats, Floats], Floats], is_member: Bools
+) -> Floats:
+    """Do the same among the members of each row.
+
+    A newcomer gets what 1/n would give it, ``1 / n`` of n members; the others share the rest as
+    before, without those who have left. Who comes back is a newcomer.
+    """
+    weights = _shares(np.ones(is_member.shape), is_member)
+    for row, signal in enumerate(signals):
+        now, then = is_member[row], is_member[row + 1]
+        stays = now & then
+        if not stays.any():
+            continue  # nobody to follow: uniform again
+        whole = np.zeros(len(now))
+        whole[now] = step(weights[row][now], signal[now])
+        weights[row + 1][stays] = _shares(whole, stays)[stays] * (stays.sum() / then.sum())
     return weights
 
 

@@ -2,7 +2,7 @@
 
 Every function returns a dict of arrays `X_* y_* prices_* time_*` for `train`, `val` and `test`,
 ready for `fit` and for `data.loader` in a config; times are dates where there are dates, and where
-the columns have names, they are `asset_names`. The rules are those of `psann.market.splits`.
+the columns have names, they are `asset_names`. The rules are those of `psann.market.cutting`.
 
 The real series are read from files that other packages install. Those packages are located but
 never imported, and a file whose SHA-256 differs from the tested one is refused.
@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
+from psann.market.cutting import assemble, spans
 from psann.market.feature_kinds import HORIZONS, log_moves
 from psann.market.features import scaled
-from psann.market.splits import assemble, spans
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from event_simulator import simulate
-from psann.baselines import bcrp, best_asset
+from psann.baselines import BASELINES, bcrp, best_asset
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import (
     Terms,
     evaluation_series,
+    growth_at_ends,
     judge,
     judge_baselines,
     judge_policy,
@@ -198,3 +199,56 @@ def test_the_path_of_a_policy_equals_the_event_simulator(initial: str) -> None:
     terms = Terms(trans_cost=0.0012, initial=initial)  # type: ignore[arg-type]
     theirs = simulate(actions, prices, trans_cost=0.0012, initial=initial, cost="drift")
     np.testing.assert_allclose(judge(actions, prices, terms=terms).net, theirs, rtol=1e-10)
+
+
+# ---------------------------------------------------------------- where assets come, halt and end
+
+CODES = np.array([[1, 1], [1, 1], [1, -2], [1, 0]])
+
+
+def test_a_policy_and_one_over_n_are_judged_on_who_can_be_held() -> None:
+    verdict = judge_policy(ACTIONS, PRICES, terms=TERMS, active=CODES)
+    theirs = simulate(
+        np.where(CODES == 1, ACTIONS, 0.0),
+        PRICES,
+        trans_cost=0.01,
+        initial="cash",
+        ended=CODES == -2,
+    )
+    np.testing.assert_allclose(verdict.judgement.net, theirs)
+    same = judge_policy(
+        BASELINES["uniform"](PRICES, active=CODES), PRICES, terms=TERMS, active=CODES
+    )
+    assert same.versus_uniform.growth == 0.0
+    assert same.versus_uniform_delay_1 is not None
+
+
+def test_what_a_late_action_asks_for_somebody_who_is_gone_stays_in_cash() -> None:
+    late = judge(np.array([[0.0, 1.0]] * 4), PRICES, terms=Terms(), delay=2, active=CODES)
+    assert late.net.tolist() == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_every_baseline_is_judged_on_the_same_membership() -> None:
+    judged = judge_baselines(PRICES, terms=TERMS, earlier=[PRICES], active=CODES)
+    for name, rule in BASELINES.items():
+        own = judge(rule(PRICES, active=CODES), PRICES, terms=TERMS, active=CODES)
+        assert judged[name].figures == pytest.approx(own.figures, nan_ok=True)
+
+
+def test_growth_at_ends_is_that_of_prices_with_such_ends() -> None:
+    assert growth_at_ends(ACTIONS, PRICES, terms=TERMS, active=np.ones((4, 2))) is None
+    assert growth_at_ends(ACTIONS, PRICES, terms=TERMS, active=None) is None
+    even = np.full((4, 2), 0.5)
+    found = growth_at_ends(even, PRICES, terms=Terms(periods_per_year=3.0), active=CODES)
+    assert found is not None
+    # B ends after row 1 at the price of that row, or at nothing; then half of all is in A.
+    first = 0.5 * (1.1 + 0.9)
+    kept = {"0": 0.5 * (1 / 1.1 + 1), "-1": 0.5 / 1.1}
+    for move, second in kept.items():
+        assert found[move]["policy"] == pytest.approx(np.log(first * second * (0.5 + 0.65)))
+        assert found[move]["uniform"] == pytest.approx(np.log(first * second * 1.3))
+
+
+def test_a_policy_that_an_end_ruins_is_undefined_not_an_error() -> None:
+    found = growth_at_ends(np.array([[0.0, 1.0]] * 4), PRICES, terms=Terms(), active=CODES)
+    assert found is not None and found["-1"]["policy"] < -100

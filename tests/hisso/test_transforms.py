@@ -65,3 +65,35 @@ def test_cash_is_declared_where_weights_need_not_sum_to_one() -> None:
 def test_gradients_are_those_of_finite_differences(name: str) -> None:
     z = Z.clone().requires_grad_()
     assert torch.autograd.gradcheck(TRANSFORMS[name].function, (z,))
+
+
+MEMBERS = torch.tensor([[1, 0, 1], [1, -1, -2], [0, 0, -1]])
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_only_members_get_weight_and_only_their_outputs_a_gradient(name: str) -> None:
+    transform = TRANSFORMS[name]
+    outputs = torch.linspace(-2.0, 3.0, 3 * (3 + transform.extra_outputs))
+    z = outputs.view(3, -1).requires_grad_()
+    actions = transform.function(z, MEMBERS)
+    assert actions.shape == (3, 3)
+    assert (actions[MEMBERS != 1] == 0).all()
+    assert (actions[MEMBERS == 1] != 0).all()
+    (slope,) = torch.autograd.grad((actions * torch.arange(1.0, 10.0).view(3, 3)).sum(), z)
+    assert (slope[:, :3][MEMBERS != 1] == 0).all()
+    assert slope.isfinite().all()
+
+
+def test_softmax_over_members_is_fully_invested_where_there_is_one() -> None:
+    z = torch.randn(3, 3, dtype=torch.float64)
+    sums = TRANSFORMS["softmax"].function(z, MEMBERS).sum(-1)
+    torch.testing.assert_close(sums, torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_how_somebody_cannot_be_held_tells_a_policy_nothing(name: str) -> None:
+    # Whether a missing price is a halt or an end shows only later.
+    transform = TRANSFORMS[name]
+    z = torch.randn(3, 3 + transform.extra_outputs)
+    same = torch.where(MEMBERS == 1, 1, 0)
+    assert torch.equal(transform.function(z, MEMBERS), transform.function(z, same))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 import yaml
 
 from made_panels import walks
-from made_tables import cures_of, wide
+from made_tables import wide
 from psann._imports import import_object
 from psann.errors import DataError
+from psann.holdings import MEMBER
 from psann.market import align, load_prices, read_prices, splits
 
 PRICES = walks(200, 3).round(4)
@@ -24,7 +24,8 @@ def test_the_arrays_are_those_of_the_three_steps(tmp_path: Path) -> None:
     path = wide(tmp_path / "p.csv", PRICES)
     data = load_prices(str(path), split=SHARES, gap=2, assets=["A2", "A0"])
     steps = splits(align(read_prices(path, assets=["A2", "A0"])), val=0.2, test=0.2, gap=2)
-    assert set(data) == set(steps)
+    assert set(data) - {"notes"} == set(steps)
+    del data["notes"]
     for key, array in data.items():
         np.testing.assert_array_equal(array, steps[key])
     assert data["asset_names"].tolist() == ["A2", "A0"]
@@ -52,31 +53,24 @@ def test_a_config_may_name_it_and_nothing_beside_it() -> None:
             import_object(target, who="data.loader")
 
 
-def test_what_was_understood_is_logged_with_the_dates_of_the_splits(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, logger="psann.market")
-    load_prices(wide(tmp_path / "p.csv", PRICES[::-1]), split=SHARES)
-    assert "rows per year: about 262." in caplog.messages
-    assert "test: 41 rows, 2021-10-08 to 2021-12-03" in caplog.messages
+def test_what_was_understood_is_told_with_the_dates_of_the_splits(tmp_path: Path) -> None:
+    notes = load_prices(wide(tmp_path / "p.csv", PRICES[::-1]), split=SHARES)["notes"].tolist()
+    assert "- rows per year: about 262." in notes
+    assert "features 18: A0.move_1, A1.move_1, A2.move_1, A0.move_2, A1.move_2 and 13 more" in notes
+    assert "test: 41 rows, 2021-10-08 to 2021-12-03" in notes
 
 
-def test_assets_with_holes_are_refused_and_each_advice_loads_the_very_table(tmp_path: Path) -> None:
+def test_holes_come_as_who_can_be_held_and_are_told(tmp_path: Path) -> None:
     prices = PRICES.copy()
     prices[:30, 1] = np.nan
     prices[150:, 2] = np.nan
     path = wide(tmp_path / "p.csv", prices)
-    ended = {"default": -0.3}
-    with pytest.raises(DataError, match=r"held on every row; A1, A2 cannot\.") as caught:
-        load_prices(path, split=SHARES, ended=ended)
-    cures = cures_of(caught.value)[0]
-    assert cures[0] == {"assets": ["A0"]}
-    for cure in cures:
-        data = load_prices(
-            path, split=SHARES, **({"ended": ended} if "start" in cure else {}), **cure
-        )  # type: ignore[arg-type]
-        assert np.isfinite(data["prices_train"]).all()
-    assert len(cures) == 2
+    data = load_prices(path, split=SHARES, ended={"default": -0.3})
+    notes = data["notes"].tolist()
+    assert "test: 41 rows, 2021-10-08 to 2021-12-03, 2 to 2 members" in notes
+    assert any(note.startswith("- ended, -30 % after the last price: A2 ") for note in notes)
+    assert (data["active_test"][:, 2] != MEMBER).all()
+    assert np.isfinite(data["prices_train"]).all()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_config_loads_the_table_by_what_was_understood(tmp_path: Path) -> No
     path = write(tmp_path / "my prices.csv", ["Datum", "Schlusskurs"], rows, sep=";")
     table = read_prices(path, price="Schlusskurs")
     config = yaml.safe_load(starter_config(table, str(path)))
-    block = config["data"]["kwargs"]
+    block = config["data"]
     assert block["price"] == "Schlusskurs"
     assert block["format"]["decimal"] == ","
     assert str(block["split"]["val"]) == "2020-06-11"  # row 145 of 243; the 1st is too far
@@ -70,7 +70,7 @@ def test_rows_per_year_are_those_of_the_table(step: int, unit: str, rate: float)
 def test_ends_are_told_in_the_config(tmp_path: Path) -> None:
     values = walks(100, 2)
     values[90:, 1] = np.nan
-    assert yaml.safe_load(starter_config(table_of(values), "p.csv"))["data"]["kwargs"]["ended"] == {
+    assert yaml.safe_load(starter_config(table_of(values), "p.csv"))["data"]["ended"] == {
         "default": -0.3
     }
 
@@ -78,6 +78,6 @@ def test_ends_are_told_in_the_config(tmp_path: Path) -> None:
 def test_a_border_near_the_first_row_of_a_month_is_moved_there() -> None:
     config = yaml.safe_load(starter_config(table_of(walks(1000, 2)), "p.csv"))
     assert config["evaluation"]["periods_per_year"] == 252  # 261 weekdays, less holidays
-    split = config["data"]["kwargs"]["split"]
+    split = config["data"]["split"]
     # Rows 599 and 799 are 2023-06-16 and 2024-03-22; months begin 11 and 6 rows away.
     assert [str(split[name]) for name in ("val", "test")] == ["2023-06-01", "2024-04-01"]

@@ -12,6 +12,7 @@ from psann._inputs import array_of, finiteness_problems, numbers
 from psann._labels import Labels, in_order_of, labels_of, plain_name, same_rows
 from psann._mapped import count_where
 from psann.errors import DataError
+from psann.holdings import code_problems
 
 Floats = NDArray[np.floating[Any]]
 DataFormat = Literal["channels_first", "channels_last"]
@@ -23,7 +24,7 @@ def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
         return None
     if isinstance(validation_data, Mapping):
         keys = set(validation_data)
-        if "X" in keys and keys <= {"X", "y", "prices", "context"}:
+        if "X" in keys and keys <= {"X", "y", "prices", "context", "active"}:
             return validation_data
         got = ", ".join(sorted(map(str, keys))) or "nothing"
     elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
@@ -31,8 +32,8 @@ def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
     else:
         got = type(validation_data).__name__
     raise ValueError(
-        "validation_data must be a mapping with X and any of y, prices, context, or the pair "
-        f"(X, y); got {got}."
+        "validation_data must be a mapping with X and any of y, prices, context, active, or the "
+        f"pair (X, y); got {got}."
     )
 
 
@@ -44,8 +45,8 @@ def converted_split(
     Parameters
     ----------
     split : mapping
-        ``X y prices context``, any of them absent or None. X stays a frame where it is one, so that
-        scikit-learn sees its names.
+        ``X y prices context active``, any of them absent or None. X stays a frame where it is one,
+        so that scikit-learn sees its names.
     prefix : str
         ``validation`` with a blank, or nothing: how the user tells this split from others.
     assets : tuple of str or None
@@ -70,7 +71,7 @@ def converted_split(
         raise DataError(problems)
     aligned = same_rows(arrays, labels)
     whose = "fit" if assets is not None else ""
-    for name in (f"{prefix}prices", f"{prefix}y"):
+    for name in (f"{prefix}prices", f"{prefix}y", f"{prefix}active"):
         columns = labels.get(name, Labels()).columns
         if columns is None or (name.endswith("y") and len(columns) == 1):
             continue
@@ -138,8 +139,8 @@ def checked_matrices(
     Parameters
     ----------
     train, validation : mapping
-        Keys ``X`` (N, F) and any of ``y``, ``prices``, ``context``; a vector is one column, and
-        what is None is left out.
+        Keys ``X`` (N, F) and any of ``y``, ``prices``, ``context``, ``active``; a vector is one
+        column, and what is None is left out.
 
     Raises
     ------
@@ -191,7 +192,14 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
             and count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]
         ):
             problems.append(f"{name}{key} must fit into float32; some values are too large.")
-    return problems + _price_problems(split, name)
+    return [*problems, *_price_problems(split, name), *_active_problems(split, name)]
+
+
+def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+    judged = next((split[key] for key in ("prices", "y") if key in split), None)
+    if "active" not in split or judged is None:
+        return []
+    return code_problems(split["active"], who=f"{name}active", shape=judged.shape[1:])
 
 
 def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
@@ -218,12 +226,11 @@ def _match_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats
         for key, array in validation.items()
         if key in train and array.shape[1] != train[key].shape[1]
     ]
-    if ("context" in train) != ("context" in validation):
-        has, lacks = (
-            ("training", "validation") if "context" in train else ("validation", "training")
-        )
-        problems.append(
-            f"context must be given for all rows or none; only the {has} rows have it, "
-            f"the {lacks} rows do not."
-        )
+    for key in ("context", "active"):
+        if (key in train) != (key in validation):
+            has, lacks = ("training", "validation") if key in train else ("validation", "training")
+            problems.append(
+                f"{key} must be given for all rows or none; only the {has} rows have it, "
+                f"the {lacks} rows do not."
+            )
     return problems

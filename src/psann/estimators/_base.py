@@ -81,6 +81,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         *,
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
         validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
         hisso: HISSOOptions | Mapping[str, Any] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -100,8 +101,11 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             Positive; row t of X decides what is held from ``prices[t]`` to ``prices[t + 1]``.
         context : array-like of shape (n_samples, n_context), optional
             Conditioning input of the network, for `WaveResNetRegressor`.
+        active : array-like of shape (n_samples, n_outputs), optional
+            Which asset can be held from row t to t + 1: 1 if it can, 0 if not, -1 while it is
+            halted, -2 where it has ended (see `psann.holdings`); None for all on every row.
         validation_data : mapping or (X, y), optional
-            Later rows that choose the best epoch; keys ``X y prices context``.
+            Later rows that choose the best epoch; keys ``X y prices context active``.
         hisso : HISSOOptions or mapping, optional
             How to train on episodes; None trains on targets.
         evaluation : EvaluationOptions or mapping, optional
@@ -135,7 +139,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         with transaction(self):
             self._fit_group(
                 (),
-                {"X": X, "y": y, "prices": prices, "context": context},
+                {"X": X, "y": y, "prices": prices, "context": context, "active": active},
                 validation_data=validation_data,
                 hisso=hisso,
                 evaluation=evaluation,
@@ -160,7 +164,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
     ) -> None:
         """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
 
-        `rows` are ``X y prices context``; `resume` has one state for each, this one first.
+        `rows` are ``X y prices context active``; `resume` has one state for each, this one first.
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
@@ -351,6 +355,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             idle += idle_options(options)
         if (options is None or not options.enabled) and prepared.train.prices is not None:
             idle.append("prices (training is on targets)")
+        if (options is None or not options.enabled) and prepared.train.active is not None:
+            idle.append("active (training is on targets)")
         if not idle:
             return []
         return [Decision(phase="setup", message=f"without effect here: {'; '.join(idle)}")]

@@ -51,6 +51,7 @@ class PreparedSplit:
     y: NDArray[np.float32] | None = None  # (N, M) scaled
     prices: NDArray[np.float64] | None = None  # (N, M)
     context: NDArray[np.float32] | None = None  # (N, C)
+    active: NDArray[np.int8] | None = None  # (N, M) codes of `psann.holdings`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ def prepare_inputs_and_scaler(
     Parameters
     ----------
     train, validation : mapping
-        Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` (N, M),
+        Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` and ``active`` (N, M),
         ``context`` (N, C).
     scaler, target_scaler : str, transformer or None
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
@@ -129,6 +130,7 @@ def _prepare(
     split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
+    active = split.get("active")
     if y is not None:
         y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
@@ -137,6 +139,7 @@ def _prepare(
         y=None if y is None else writable_float32(y),
         prices=None if prices is None else prices.astype(np.float64),
         context=None if context is None else context.astype(np.float32),
+        active=None if active is None else active.astype(np.int8),
     )
 
 
@@ -232,6 +235,7 @@ def maybe_run_hisso(
             X=_tensor(split.X, engine.device),
             reward_context=_tensor(judged, engine.device),
             context=None if split.context is None else _tensor(split.context, engine.device),
+            active=None if split.active is None else _tensor(split.active, engine.device),
         )
 
     task = HISSOTask(
@@ -318,7 +322,7 @@ def _rows(split: PreparedSplit, device: torch.device) -> Rows:
     )
 
 
-def _tensor(array: Floats, device: torch.device) -> Tensor:
+def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         if is_mapped(array):  # nobody writes into the series, which may be a file's
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -29,8 +29,13 @@ from psann.hisso.reward_context import (
 )
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import TRANSFORMS
+from psann.holdings import held_weights_at_once
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
+
+
+def _codes(rows: PreparedSplit) -> Tensor | None:
+    return None if rows.active is None else torch.from_numpy(rows.active)
 
 
 class PredictionMixin(ParametrisedEstimator):
@@ -97,11 +102,12 @@ class PredictionMixin(ParametrisedEstimator):
         y: ArrayLike | None = None,
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
         requires_y: bool = False,
     ) -> PreparedSplit:
         """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
-        given = {"X": X, "y": y, "prices": prices, "context": context}
+        given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
         prepared = prepare_inputs_and_scaler(
             self._checked_split(given, reset=False, requires_y=requires_y),
             None,
@@ -117,7 +123,7 @@ class PredictionMixin(ParametrisedEstimator):
                 f"{prepared.n_context}."
             )
         n_outputs = self._n_outputs_of(rows.X)
-        for name, array in (("y", rows.y), ("prices", rows.prices)):
+        for name, array in (("y", rows.y), ("prices", rows.prices), ("active", rows.active)):
             if array is not None and array.shape[1] != n_outputs:
                 raise ValueError(
                     f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
@@ -187,7 +193,7 @@ class PredictionMixin(ParametrisedEstimator):
 
     @pinned_numbers()
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None
+        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
     ) -> NDArray[np.float64]:
         """Actions of the policy: the transformed outputs.
 
@@ -195,6 +201,8 @@ class PredictionMixin(ParametrisedEstimator):
         ----------
         X, context
             As for `predict`.
+        active : array-like of shape (n_samples, n_outputs), optional
+            Who can be held, as in `fit`; None for all. The actions of all others are 0.
 
         Returns
         -------
@@ -206,7 +214,8 @@ class PredictionMixin(ParametrisedEstimator):
             If the estimator was not fitted by HISSO.
         """
         transform = TRANSFORMS[self._fitted_hisso().primary_transform]
-        actions = transform.function(self._outputs(self._prepared(X, context=context)))
+        rows = self._prepared(X, context=context, active=active)
+        actions = transform.function(self._outputs(rows), _codes(rows))
         return actions.numpy()
 
     def _fitted_hisso(self) -> HISSOOptions:
@@ -274,6 +283,7 @@ class PredictionMixin(ParametrisedEstimator):
         *,
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
         actions: ArrayLike | None = None,
     ) -> float:
@@ -289,6 +299,8 @@ class PredictionMixin(ParametrisedEstimator):
             Targets, for the reward ``negative_mse``.
         context : array-like, optional
             Conditioning input of the network.
+        active : array-like of shape (n_samples, n_outputs), optional
+            Who can be held and traded, as in `fit`.
         evaluation : EvaluationOptions or mapping, optional
             Cost and first holdings; None takes those of `fit`.
         actions : array-like of shape (n_samples, n_outputs), optional
@@ -308,12 +320,12 @@ class PredictionMixin(ParametrisedEstimator):
         judging = self.evaluation_options_
         if evaluation is not None:
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
-        rows = self._prepared(X, y=y, prices=prices, context=context)
+        rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
         reward, judged = self._judged(rows, has_prices=prices is not None)
         transform = TRANSFORMS[options.primary_transform]
         cost = judging.trans_cost
         validation = judge_actions(
-            transform.function(self._outputs(rows))
+            transform.function(self._outputs(rows), _codes(rows))
             if actions is None
             else self._given(actions, rows, who="actions"),
             judged,
@@ -321,6 +333,7 @@ class PredictionMixin(ParametrisedEstimator):
             transition_penalty=options.transition_penalty if cost is None else cost,
             initial=judging.initial,
             cash=transform.holds_cash,
+            active=_codes(rows),
         )
         assert validation.reward is not None
         return validation.reward
@@ -332,6 +345,7 @@ class PredictionMixin(ParametrisedEstimator):
         *,
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Reward of each of the consecutive episodes that a span is cut into, on training's terms.
 
@@ -340,7 +354,7 @@ class PredictionMixin(ParametrisedEstimator):
 
         Parameters
         ----------
-        X, prices, y, context
+        X, prices, y, context, active
             As for `evaluate_reward`; at least ``hisso.window`` rows.
 
         Returns
@@ -349,24 +363,29 @@ class PredictionMixin(ParametrisedEstimator):
             Reward per step of each.
         """
         options = self._fitted_hisso()
-        rows = self._prepared(X, y=y, prices=prices, context=context)
+        rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
         reward, judged = self._judged(rows, has_prices=prices is not None)
         if len(rows.X) < options.window:
             raise ValueError(
                 f"an episode has hisso.window = {options.window} rows; X has {len(rows.X)}."
             )
         transform = TRANSFORMS[options.primary_transform]
-        actions = transform.function(self._outputs(rows))  # (N, M)
+        active = _codes(rows)
+        actions = transform.function(self._outputs(rows), active)  # (N, M)
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
+        windows, prices_in = actions[at], judged.expand_as(actions)[at]  # (B, T, M)
+        if active is not None and reward.takes_active:
+            windows = held_weights_at_once(windows, prices_in, active[at])
         with torch.no_grad():
             rewards = reward(
-                actions[at],
-                judged.expand_as(actions)[at],
+                windows,
+                prices_in,
                 transition_penalty=options.transition_penalty,
                 initial="invested",
-                cash=transform.holds_cash,
+                cash=transform.holds_cash or active is not None,
+                active=None if active is None else active[at],
             )
         return rewards.numpy()
 

@@ -94,10 +94,11 @@ class Ensemble:
         return _mean([member.predict(X, context=context) for member in self.members])
 
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None
+        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
     ) -> NDArray[np.float64]:
-        """Mean of the actions ``(n_samples, n_outputs)``; the parameters are those of `predict`."""
-        return _mean([member.predict_actions(X, context=context) for member in self.members])
+        """Mean of the estimators' actions ``(n_samples, n_outputs)``, with their parameters."""
+        given = {"context": context, "active": active}
+        return _mean([member.predict_actions(X, **given) for member in self.members])
 
     def evaluate_loss(
         self, X: ArrayLike, y: ArrayLike, *, context: ArrayLike | None = None
@@ -112,11 +113,13 @@ class Ensemble:
         prices: ArrayLike | None = None,
         *,
         context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
         **how: Any,
     ) -> float:
         """Reward of the mean actions; see the estimators' `evaluate_reward`."""
-        actions = self.predict_actions(X, context=context)
-        return self.members[0].evaluate_reward(X, prices, context=context, actions=actions, **how)
+        how |= {"context": context, "active": active}
+        actions = self.predict_actions(X, context=context, active=active)
+        return self.members[0].evaluate_reward(X, prices, actions=actions, **how)
 
 
 def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -149,6 +152,7 @@ def fit_together(
     *,
     prices: ArrayLike | None = None,
     context: ArrayLike | None = None,
+    active: ArrayLike | None = None,
     validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
     hisso: HISSOOptions | Mapping[str, Any] | None = None,
     evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -163,14 +167,14 @@ def fit_together(
     members : sequence of estimator
         As from `seeded`. Observers can turn a state of one of them into a file with its
         `to_bytes`, while training goes on.
-    X, y, prices, context, validation_data, hisso, evaluation, observers, on_interrupt
+    X, y, prices, context, active, validation_data, hisso, evaluation, observers, on_interrupt
         As for `fit`; but what raises leaves members that are half fitted, for observers to save.
     resume : sequence of SavedState
         One per seed, in their order: where an interrupted fit of the same left off.
     """
     members[0]._fit_group(
         members[1:],
-        {"X": X, "y": y, "prices": prices, "context": context},
+        {"X": X, "y": y, "prices": prices, "context": context, "active": active},
         validation_data=validation_data,
         hisso=hisso,
         evaluation=evaluation,

@@ -22,11 +22,12 @@ from psann.accounting import Initial, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
+from psann.holdings import ENDED, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
 
 Floats = NDArray[np.float64]
-Rule = Callable[[Floats], Floats]
+Rule = Callable[..., Floats]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,13 @@ class Judgement:
 
 
 def judge(
-    actions: Any, prices: Any, *, terms: Terms, cash: bool = False, delay: int = 0
+    actions: Any,
+    prices: Any,
+    *,
+    terms: Terms,
+    cash: bool = False,
+    delay: int = 0,
+    active: Any = None,
 ) -> Judgement:
     """Judge target weights on prices.
 
@@ -77,6 +84,9 @@ def judge(
     delay : int
         Rows that pass before an action is executed. Nothing is held in the first `delay` rows,
         in which the wealth stays at 1; the figures are of the rows after them.
+    active : array-like of shape (T, M), optional
+        Who can be held and traded, codes of `psann.holdings`. What a late action asks for somebody
+        who cannot be held any more stays in cash.
 
     Returns
     -------
@@ -89,6 +99,7 @@ def judge(
     """
     actions, prices = _of_each_asset(actions, prices)
     actions, prices = actions[: len(actions) - delay], prices[delay:]
+    active = None if active is None else np.asarray(active)[delay:]
     figures = portfolio_metrics(
         actions,
         prices,
@@ -96,11 +107,19 @@ def judge(
         periods_per_year=terms.periods_per_year,
         initial=terms.initial,
         cash=cash,
+        active=active,
     )
     waiting = np.ones(delay)
     with np.errstate(over="ignore"):
         net, gross = (
-            net_growth(actions, prices, trans_cost=rate, initial=terms.initial, cash=cash).wealth
+            net_growth(
+                actions,
+                prices,
+                trans_cost=rate,
+                initial=terms.initial,
+                cash=cash,
+                active=active,
+            ).wealth
             for rate in (terms.trans_cost, 0.0)
         )
     return Judgement(
@@ -123,7 +142,7 @@ def _of_each_asset(actions: Any, prices: Any) -> tuple[Floats, Floats]:
 
 
 def judge_baselines(
-    prices: Any, *, terms: Terms, earlier: Sequence[Any] = ()
+    prices: Any, *, terms: Terms, earlier: Sequence[Any] = (), active: Any = None
 ) -> dict[str, Judgement]:
     """Judge what stands beside every policy: same prices, same terms.
 
@@ -136,6 +155,8 @@ def judge_baselines(
     earlier : sequence of array-like of shape (T', M) or (T', 1)
         Prices of the spans before, training first, for what is fitted on the past. No move from
         one span to the next is counted.
+    active : array-like of shape (T, M), optional
+        Who can be held and traded, codes of `psann.holdings`.
 
     Returns
     -------
@@ -145,6 +166,7 @@ def judge_baselines(
         fitted on the very rows that it is judged on: an upper mark that nobody could reach.
     """
     matrix = float64_array(prices, "prices")
+    codes = None if active is None else np.asarray(active)
     fitted: dict[str, Rule] = {}
     if earlier:
         columns = labels_of(prices).columns
@@ -156,7 +178,10 @@ def judge_baselines(
     with warnings.catch_warnings():
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return {name: judge(rule(matrix), matrix, terms=terms) for name, rule in rules.items()}
+        return {
+            name: judge(rule(matrix, active=codes), matrix, terms=terms, active=codes)
+            for name, rule in rules.items()
+        }
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
@@ -198,6 +223,7 @@ def judge_policy(
     terms: Terms,
     cash: bool = False,
     n_trials: int | None = None,
+    active: Any = None,
 ) -> PolicyVerdict:
     """Judge a policy's actions as a sceptic would.
 
@@ -214,6 +240,8 @@ def judge_policy(
     n_trials : int, optional
         Candidates from which this policy was chosen; None, unknown, leaves the deflated figures
         undefined.
+    active : array-like of shape (T, M), optional
+        Who can be held and traded, codes of `psann.holdings`; 1/N is then over members.
 
     Returns
     -------
@@ -227,12 +255,13 @@ def judge_policy(
     0.1283
     """
     actions, prices = _of_each_asset(actions, prices)
-    judgement = judge(actions, prices, terms=terms, cash=cash)
-    versus = _versus_uniform(judgement, prices, terms=terms, delay=0)
+    active = None if active is None else np.asarray(active)
+    judgement = judge(actions, prices, terms=terms, cash=cash, active=active)
+    versus = _versus_uniform(judgement, prices, terms=terms, delay=0, active=active)
     late = versus_late = None
     if len(prices) > 2:  # one step at least must be left
-        late = judge(actions, prices, terms=terms, cash=cash, delay=1)
-        versus_late = _versus_uniform(late, prices, terms=terms, delay=1)
+        late = judge(actions, prices, terms=terms, cash=cash, delay=1, active=active)
+        versus_late = _versus_uniform(late, prices, terms=terms, delay=1, active=active)
     return PolicyVerdict(
         judgement=judgement,
         delay_1=late,
@@ -241,6 +270,41 @@ def judge_policy(
         deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
         deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
+
+
+def growth_at_ends(
+    actions: Any, prices: Any, *, terms: Terms, cash: bool = False, active: Any
+) -> dict[str, dict[str, float]] | None:
+    """Annual log growth, net, were the move after every last price 0, or -1.
+
+    What a delisting costs is told by the user and known to nobody; the result lies between these.
+
+    Parameters
+    ----------
+    actions, prices, terms, cash, active
+        As for `judge_policy`.
+
+    Returns
+    -------
+    dict or None
+        By move (`0`, `-1`), of `policy` and `uniform`; None where no price ends on these rows.
+    """
+    if active is None or not (np.asarray(active)[1:] == ENDED).any():
+        return None
+    codes, found = np.asarray(active), {}
+    for move in (0, -1):
+        told = with_ends(np.asarray(prices, dtype=np.float64), codes, move=move)
+        weights = {"policy": np.asarray(actions), "uniform": uniform(told, active=codes)}
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # that all is lost is told by the figure
+            judged = {
+                name: judge(own, told, terms=terms, cash=cash, active=codes).figures
+                for name, own in weights.items()
+            }
+        found[str(move)] = {name: each["annual_log_growth"] for name, each in judged.items()}
+    return found
 
 
 def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False) -> float:
@@ -263,9 +327,10 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
 
 
 def _versus_uniform(
-    judgement: Judgement, prices: Floats, *, terms: Terms, delay: int
+    judgement: Judgement, prices: Floats, *, terms: Terms, delay: int, active: Any
 ) -> GrowthDifference:
-    other = judge(uniform(prices), prices, terms=terms, delay=delay)
+    rule = uniform(prices, active=active)
+    other = judge(rule, prices, terms=terms, delay=delay, active=active)
     return growth_difference(
         judgement.net[delay:], other.net[delay:], periods_per_year=terms.periods_per_year
     )

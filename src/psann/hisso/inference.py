@@ -10,16 +10,21 @@ from torch import Tensor
 from psann.accounting import Initial, gross_growth, growth_and_traded_weight, weight_changes
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
+from psann.holdings import held_weights
 from psann.training.engine import Forward
 from psann.training.loop import Validation
 
 
 def span_actions(
-    forward: Forward, X: Tensor, context: Tensor | None, transform: Transform
+    forward: Forward,
+    X: Tensor,
+    context: Tensor | None,
+    transform: Transform,
+    active: Tensor | None = None,
 ) -> Tensor:
     """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
     with torch.no_grad():
-        return transform.function(forward(X, context, None).double())
+        return transform.function(forward(X, context, None).double(), active)
 
 
 def judge_actions(
@@ -30,6 +35,7 @@ def judge_actions(
     transition_penalty: float,
     initial: Initial,
     cash: bool,
+    active: Tensor | None = None,
 ) -> Validation:
     """Reward of a span's actions as a single episode, their turnover and entropy.
 
@@ -46,7 +52,9 @@ def judge_actions(
     initial : {"invested", "cash"}
         Holdings before the first row.
     cash : bool
-        Whether the remainder of the weights is cash.
+        Whether the remainder of the weights is cash; with `active` it is.
+    active : torch.Tensor, optional
+        ``(N, M)``, who can be held and traded, codes of `psann.holdings`.
 
     Returns
     -------
@@ -58,6 +66,9 @@ def judge_actions(
         of ``-sum a ln a`` in nats, None where an action is negative.
     """
     with torch.no_grad():
+        targets, cash = actions, cash or active is not None
+        if active is not None and reward.takes_active:
+            actions = held_weights(actions, reward_context.expand_as(actions), active)
         # Copies: a user's reward that works in place must not change what comes after it.
         value = float(
             reward(
@@ -66,6 +77,7 @@ def judge_actions(
                 transition_penalty=transition_penalty,
                 initial=initial,
                 cash=cash,
+                active=None if active is None else active[None],
             )
         )
         if reward.needs_prices and bool(
@@ -73,12 +85,12 @@ def judge_actions(
         ):
             value = -math.inf
         entropy = None
-        if bool((actions >= 0).all()):
-            entropy = float(-torch.special.xlogy(actions, actions).sum(-1).mean())
-        turnover, traded_weight = float(weight_changes(actions).mean()), None
+        if bool((targets >= 0).all()):
+            entropy = float(-torch.special.xlogy(targets, targets).sum(-1).mean())
+        turnover, traded_weight = float(weight_changes(targets).mean()), None
         if reward.needs_weights and math.isfinite(value):
             _, traded = growth_and_traded_weight(
-                actions, reward_context, initial=initial, cash=cash
+                actions, reward_context, initial=initial, cash=cash, active=active
             )
             traded_weight = float(traded.mean())
     return Validation(

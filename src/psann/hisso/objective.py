@@ -11,6 +11,7 @@ from torch import Tensor
 from psann._seed import hashed_normal
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
+from psann.holdings import has_halts, held_weights_at_once
 from psann.training.engine import Forward
 
 
@@ -21,6 +22,7 @@ class Series:
     X: Tensor  # (N, F) float32
     reward_context: Tensor  # (N, M) or (N, 1), float64
     context: Tensor | None = None  # (N, C) the network's conditioning input
+    active: Tensor | None = None  # (N, M) int8, codes of `psann.holdings`; None: all, always
     span_rows: tuple[int, ...] = ()
     """Rows of each span where there are several: no window crosses from one to the next."""
 
@@ -29,10 +31,14 @@ class Series:
         context = None
         if self.context is not None and later.context is not None:
             context = torch.cat((self.context, later.context))
+        active = None
+        if self.active is not None and later.active is not None:
+            active = torch.cat((self.active, later.active))
         return Series(
             X=torch.cat((self.X, later.X)),
             reward_context=torch.cat((self.reward_context, later.reward_context)),
             context=context,
+            active=active,
             span_rows=(len(self.X), len(later.X)),
         )
 
@@ -55,6 +61,12 @@ class EpisodeObjective:
         return torch.arange(self.window, device=self.series.X.device)
 
     @functools.cached_property
+    def _has_halts(self) -> bool:
+        """Whether weights that are held may differ from those asked for."""
+        active = self.series.active
+        return self.reward.takes_active and active is not None and has_halts(active)
+
+    @functools.cached_property
     def _reward_context(self) -> Tensor:
         return self.series.reward_context.float()
 
@@ -63,14 +75,18 @@ class EpisodeObjective:
     ) -> tuple[Tensor, Tensor]:
         """Loss ``()`` and the reward of each episode ``(B,)``, from start rows ``(B,)``."""
         rows = self._rows(index)
-        actions = self._actions(forward, rows, key)
+        active = self._active(rows)
+        actions = self._actions(forward, rows, key, active)
         context = self._context(rows).expand_as(actions)
+        if self._has_halts and active is not None:
+            actions = held_weights_at_once(actions, context, active)
         rewards = self.reward(
             actions,
             context,
             transition_penalty=self.transition_penalty,
             initial="invested",
-            cash=self.transform.holds_cash,
+            cash=self.transform.holds_cash or active is not None,
+            active=active,
         )
         return -rewards.mean(), rewards
 
@@ -81,10 +97,20 @@ class EpisodeObjective:
         judged = self._reward_context.index_select(0, rows)
         return judged.view(-1, self.window, judged.shape[1])  # (B, T, M)
 
-    def _actions(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
+    def _active(self, rows: Tensor) -> Tensor | None:
+        """Who can be held in each window, ``(B, T, M)``."""
+        active = self.series.active
+        if active is None:
+            return None
+        return active.index_select(0, rows).view(-1, self.window, active.shape[1])
+
+    def _actions(
+        self, forward: Forward, rows: Tensor, key: Tensor | None, active: Tensor | None
+    ) -> Tensor:
         """Actions ``(B, T, M)``, from one forward pass over distinct rows or all windows."""
         outputs = self._outputs(forward, rows, key)
-        return self.transform.function(outputs.view(-1, self.window, outputs.shape[1]))
+        outputs = outputs.view(-1, self.window, outputs.shape[1])
+        return self.transform.function(outputs, active)
 
     def _outputs(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
         """Network outputs ``(B * T, M)``."""

@@ -47,6 +47,7 @@ def portfolio(
     transition_penalty: float,
     initial: Initial = "invested",
     cash: bool = False,
+    active: Tensor | None = None,
 ) -> Tensor:
     """Mean log growth less the cost of what is traded: ``mean_t [ln g_t - lambda c_t]``.
 
@@ -63,6 +64,9 @@ def portfolio(
         Holdings before the first row.
     cash : bool
         Whether the remainder of the weights is cash.
+    active : torch.Tensor, optional
+        ``(B, T, M)``, who can be held and traded (codes of `psann.holdings`); the actions are then
+        what is held.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def portfolio(
         Reward per episode, ``(B,)``, per step.
     """
     growth, traded = growth_and_traded_weight(
-        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH
+        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH, active=active
     )
     return (_log(growth) - transition_penalty * traded).mean(dim=-1)
 
@@ -82,10 +86,11 @@ def portfolio_target_l1(
     transition_penalty: float,
     initial: Initial = "invested",
     cash: bool = False,
+    active: Tensor | None = None,
 ) -> Tensor:
     """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
     growth = gross_growth(actions, context, cash=cash)
-    return (_log(growth) - transition_penalty * weight_changes(actions)).mean(dim=-1)
+    return (_log(growth) - transition_penalty * weight_changes(actions, active)).mean(dim=-1)
 
 
 def sharpe(
@@ -95,6 +100,7 @@ def sharpe(
     transition_penalty: float,
     initial: Initial = "invested",
     cash: bool = False,
+    active: Tensor | None = None,
 ) -> Tensor:
     """``mean(r) / sqrt(var(r, ddof=1) + 1e-12)`` of each episode, ``(B,)``.
 
@@ -102,7 +108,7 @@ def sharpe(
     ----------
     Sharpe 1966, https://doi.org/10.1086/294846
     """
-    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    r = _net_returns(actions, context, transition_penalty, initial, cash, active)
     return r.mean(-1) / (r.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
 
 
@@ -113,9 +119,10 @@ def sortino(
     transition_penalty: float,
     initial: Initial = "invested",
     cash: bool = False,
+    active: Tensor | None = None,
 ) -> Tensor:
     """``mean(r) / sqrt(mean(min(r, 0)^2) + 1e-12)`` of each episode, ``(B,)``."""
-    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    r = _net_returns(actions, context, transition_penalty, initial, cash, active)
     return r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + _VARIANCE_FLOOR).sqrt()
 
 
@@ -126,10 +133,11 @@ def mean_variance(
     transition_penalty: float,
     initial: Initial = "invested",
     cash: bool = False,
+    active: Tensor | None = None,
     risk_aversion: float = 1.0,
 ) -> Tensor:
     """``mean(r) - risk_aversion / 2 var(r, ddof=1)`` of each episode, ``(B,)``."""
-    r = _net_returns(actions, context, transition_penalty, initial, cash)
+    r = _net_returns(actions, context, transition_penalty, initial, cash, active)
     return r.mean(-1) - 0.5 * risk_aversion * r.var(-1, correction=1)
 
 
@@ -140,12 +148,13 @@ def max_drawdown(
     transition_penalty: float,
     initial: Initial = "invested",
     cash: bool = False,
+    active: Tensor | None = None,
 ) -> Tensor:
     """Minus the smooth maximum drawdown of log wealth, ``-tau logsumexp(d / tau)``, ``(B,)``.
 
     ``d_t`` is how far log wealth is below its peak so far, tau = 0.01.
     """
-    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash)
+    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash, active)
     wealth = torch.cumsum(_steeply(torch.log1p(r), lost), dim=-1)  # (B, T - 1)
     peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
     tau = _DRAWDOWN_TEMPERATURE
@@ -165,18 +174,28 @@ def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: float)
 
 
 def _net_returns(
-    actions: Tensor, context: Tensor, transition_penalty: float, initial: Initial, cash: bool
+    actions: Tensor,
+    context: Tensor,
+    transition_penalty: float,
+    initial: Initial,
+    cash: bool,
+    active: Tensor | None,
 ) -> Tensor:
-    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash)
+    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash, active)
     return _steeply(r, lost)
 
 
 def _kept_and_lost(
-    actions: Tensor, context: Tensor, transition_penalty: float, initial: Initial, cash: bool
+    actions: Tensor,
+    context: Tensor,
+    transition_penalty: float,
+    initial: Initial,
+    cash: bool,
+    active: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Net returns of at least ``e - 1``, and how far below that they would be."""
     growth, traded = growth_and_traded_weight(
-        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH
+        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH, active=active
     )
     # Two negative factors, a loss and a fee that both exceed the wealth, do not make a gain.
     kept = growth.clamp_min(_LEAST_GROWTH)
@@ -215,7 +234,7 @@ REWARDS: dict[str, RewardFunction] = {
 _NEED_TWO_STEPS = (mean_variance, sharpe)
 
 # What training says in every call, so that nobody else can.
-_CALL_ARGUMENTS = ("actions", "context", "transition_penalty", "initial", "cash")
+_CALL_ARGUMENTS = ("actions", "context", "transition_penalty", "initial", "cash", "active")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +242,8 @@ class Reward:
     """A reward function with its settings, and what it needs.
 
     A user's function takes ``(actions, context, *, transition_penalty)``; those that also take
-    ``initial`` or ``cash`` get them.
+    ``initial``, ``cash`` or ``active`` get them. Where assets come, halt and end, rewards that take
+    ``active`` get the weights that are held, others those that were asked for.
     """
 
     name: str
@@ -236,6 +256,8 @@ class Reward:
     """Actions must be portfolio weights; it is told whether there is cash."""
     takes_initial: bool = False
     """It is told the holdings before the first row."""
+    takes_active: bool = False
+    """It is told who can be held and traded, and what is held; its context must be prices then."""
     min_rows: int = 2
     """Rows without which it is not defined."""
 
@@ -247,8 +269,9 @@ class Reward:
         transition_penalty: float,
         initial: Initial,
         cash: bool,
+        active: Tensor | None = None,
     ) -> Tensor:
-        """Reward per episode ``(B,)`` of actions and context ``(B, T, M)``.
+        """Reward per episode ``(B,)`` of actions, context and codes ``(B, T, M)``.
 
         Raises
         ------
@@ -260,6 +283,8 @@ class Reward:
             settings["initial"] = initial
         if self.needs_weights:
             settings["cash"] = cash
+        if self.takes_active:
+            settings["active"] = active
         rewards = self.function(actions, context, **settings)
         if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
             got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
@@ -302,6 +327,7 @@ def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Rew
         needs_prices=function in REWARDS.values() and function is not negative_mse,
         needs_weights="cash" in parameters,
         takes_initial="initial" in parameters,
+        takes_active="active" in parameters,
         min_rows=3 if function in _NEED_TWO_STEPS else 2,
     )
 
@@ -334,7 +360,7 @@ def _checked_signature(
             "every call; set hisso.transition_penalty or evaluation.initial instead."
         )
     signature = inspect.signature(function)
-    told = {name: None for name in ("initial", "cash") if name in signature.parameters}
+    told = {name: None for name in ("initial", "cash", "active") if name in signature.parameters}
     try:
         signature.bind(None, None, transition_penalty=0.0, **told, **kwargs)
     except TypeError as error:

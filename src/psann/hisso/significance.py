@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psann.accounting import Initial, growth_and_traded_weight
+from psann.holdings import held_weights
 from psann.metrics import mean_test
 from psann.training.loop import Validation
 
@@ -38,7 +39,13 @@ def bound_of(asked: float | Literal["auto"], *, n_epochs: int) -> float:
 
 
 def net_log_growth(
-    actions: Tensor, prices: Tensor, *, trans_cost: float, initial: Initial, cash: bool
+    actions: Tensor,
+    prices: Tensor,
+    *,
+    trans_cost: float,
+    initial: Initial,
+    cash: bool,
+    active: Tensor | None = None,
 ) -> Floats:
     """``ln g_t - k c_t`` of each step ``(T - 1,)``, the terms of the reward ``portfolio``.
 
@@ -53,14 +60,20 @@ def net_log_growth(
     initial : {"invested", "cash"}
         Holdings before the first row.
     cash : bool
-        Whether the remainder of the weights is cash.
+        Whether the remainder of the weights is cash; with `active` it is.
+    active : torch.Tensor, optional
+        ``(T, M)``, who can be held and traded, codes of `psann.holdings`.
 
     Returns
     -------
     ndarray of shape (T - 1,)
         Minus infinity or NaN where everything was lost.
     """
-    growth, traded = growth_and_traded_weight(actions, prices, initial=initial, cash=cash)
+    if active is not None:
+        actions, cash = held_weights(actions, prices.expand_as(actions), active), True
+    growth, traded = growth_and_traded_weight(
+        actions, prices, initial=initial, cash=cash, active=active
+    )
     steps: Floats = (growth.log() - trans_cost * traded).cpu().numpy()
     return steps
 

@@ -74,7 +74,7 @@ class HISSOTask:
         """The whole validation span as a single episode."""
         assert self.validation is not None
         rows, initial, cash = self.validation, self.evaluation.initial, self.transform.holds_cash
-        actions = span_actions(forward, rows.X, rows.context, self.transform)
+        actions = span_actions(forward, rows.X, rows.context, self.transform, rows.active)
         validation = judge_actions(
             actions,
             rows.reward_context,
@@ -82,11 +82,17 @@ class HISSOTask:
             transition_penalty=self.deployed_cost,
             initial=initial,
             cash=cash,
+            active=rows.active,
         )
         if not self.hisso.min_significance:
             return validation
         steps = net_log_growth(
-            actions, rows.reward_context, trans_cost=self.deployed_cost, initial=initial, cash=cash
+            actions,
+            rows.reward_context,
+            trans_cost=self.deployed_cost,
+            initial=initial,
+            cash=cash,
+            active=rows.active,
         )
         return replace(validation, net_log_growth=steps)
 

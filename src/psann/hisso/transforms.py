@@ -1,4 +1,8 @@
-"""From network outputs to actions."""
+"""From network outputs to actions.
+
+Where `active (..., M)` says who can be held (codes of `psann.holdings`), the actions of all others
+are exactly 0, and so are the gradients of their outputs. Rows without members are all in cash.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from psann.holdings import MEMBER, of_members
+
+# So far below every other output that the exponential is exactly 0.
+_FAR = 1e30
 
 
 @dataclass(frozen=True)
@@ -17,35 +26,43 @@ class Transform:
     has beyond the actions. `ignores_shift`: a number added to all outputs changes no action.
     """
 
-    function: Callable[[Tensor], Tensor]
+    function: Callable[..., Tensor]
     holds_cash: bool = False
     extra_outputs: int = 0
     ignores_shift: bool = False
 
 
-def identity(z: Tensor) -> Tensor:
+def identity(z: Tensor, active: Tensor | None = None) -> Tensor:
     """Actions are the outputs: ``a = z``."""
-    return z
+    return z if active is None else of_members(z, active)
 
 
-def softmax(z: Tensor) -> Tensor:
-    """Long only and fully invested: ``a_i = exp(z_i) / sum_j exp(z_j)``."""
-    return torch.softmax(z, dim=-1)
+def softmax(z: Tensor, active: Tensor | None = None) -> Tensor:
+    """Long only and fully invested: ``a_i = exp(z_i) / sum_j exp(z_j)``, over members."""
+    if active is None:
+        return torch.softmax(z, dim=-1)
+    member = (active == MEMBER).to(z.dtype)
+    # A row without members is computed as if all were, so that nothing is undefined, and emptied.
+    closed = _FAR * (member - member.amax(dim=-1, keepdim=True))
+    return torch.softmax(z + closed, dim=-1) * member
 
 
-def tanh(z: Tensor) -> Tensor:
+def tanh(z: Tensor, active: Tensor | None = None) -> Tensor:
     """Free sign, each in (-1, 1): ``a = tanh(z)``."""
-    return torch.tanh(z)
+    return identity(torch.tanh(z), active)
 
 
-def softmax_cash(z: Tensor) -> Tensor:
+def softmax_cash(z: Tensor, active: Tensor | None = None) -> Tensor:
     """The first M of a softmax over M + 1 outputs; the last share is cash."""
+    if active is not None:
+        member = (active == MEMBER).to(z.dtype)
+        z = z + _FAR * (torch.nn.functional.pad(member, (0, 1), value=1.0) - 1)
     return torch.softmax(z, dim=-1)[..., :-1]
 
 
-def long_short(z: Tensor) -> Tensor:
+def long_short(z: Tensor, active: Tensor | None = None) -> Tensor:
     """Free sign with at most unit gross exposure: ``tanh(z) / max(1, sum_i |tanh(z_i)|)``."""
-    a = torch.tanh(z)
+    a = tanh(z, active)
     return a / a.abs().sum(dim=-1, keepdim=True).clamp_min(1.0)
 
 

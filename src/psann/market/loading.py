@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psann._inputs import show
 from psann.errors import DataError, did_you_mean
-from psann.market.findings import Findings, listed
+from psann.market.cutting import describe_spans, splits
+from psann.market.findings import listed
 from psann.market.membership import align
-from psann.market.panel import Panel
-from psann.market.splits import splits
+from psann.market.starter import describe
 from psann.market.tables import read_prices
-
-_log = logging.getLogger(__name__)
-
-_ROWS_WORTH_IT = 60  # fewer rows without a hole are not offered
 
 
 def load_prices(
     prices: object,
     *,
     split: Mapping[str, object] | None = None,
-    gap: int = 0,
+    gap: object = 0,
     features: object = "default",
     ended: object = "refuse",
     rows: float = 0.5,
@@ -36,13 +30,12 @@ def load_prices(
 ) -> dict[str, NDArray[Any]]:
     """Make the arrays of a run from a table of prices.
 
-    In a config: `data: {loader: psann.market.load_prices, kwargs: {prices: prices.csv, split:
-    {val: 2018-01-02, test: 2020-01-02}}}`.
+    In a config: `data: {prices: prices.csv, split: {val: 2018-01-02, test: 2020-01-02}}`.
 
     Parameters
     ----------
     prices : path, list of paths, or frame
-        As for `read_prices`; paths are relative to the working directory.
+        As for `read_prices`; paths are relative to the working directory, in a config to its file.
     split : mapping, optional
         `val` and `test`: first date of each, or their shares of the moves; else 0.2 and 0.2.
     gap, features
@@ -55,13 +48,13 @@ def load_prices(
     Returns
     -------
     dict of str to ndarray
-        `X_* y_* prices_* time_*`, `asset_names` and `feature_names`, as of `splits`.
+        `X_* y_* prices_* time_*`, with holes `active_*`, `asset_names` and `feature_names`, as of
+        `splits`, and `notes`, lines that tell what was understood.
 
     Raises
     ------
     DataError
-        If the table cannot be read or used as told; also if some asset cannot be held on some
-        row, since training takes every asset for one that can be traded on every row.
+        If the table cannot be read or used as told.
     """
     unknown = [key for key in reading if key not in _READING]
     if unknown:
@@ -80,14 +73,14 @@ def load_prices(
         )
     table = read_prices(prices, **reading)  # type: ignore[arg-type]
     panel = align(table, rows=rows, ended=ended, universe=universe)
-    for note in panel.notes:
-        _log.info("%s", note)
-    _refuse_holes(panel)
     data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
-    for name in ("train", "val", "test"):
-        first, last = (show(moment) for moment in data[f"time_{name}"][[0, -1]])
-        _log.info("%s: %d rows, %s to %s", name, len(data[f"time_{name}"]), first, last)
-    return data
+    names = data["feature_names"].tolist()
+    told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
+    told.append(f"features {len(names)}: {listed(names, 5)}")
+    for name, span in describe_spans(data).items():
+        members = f", {span['members']} members" if "members" in span else ""
+        told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}{members}")
+    return data | {"notes": np.array([line for line in told if line])}
 
 
 def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:
@@ -100,33 +93,3 @@ def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:
 _SIGNATURE = _with_options_of(read_prices)
 _READING = tuple(inspect.signature(read_prices).parameters)[1:]
 load_prices.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
-
-
-def _refuse_holes(panel: Panel) -> None:
-    """Ask for a part of the table without holes."""
-    if not panel.has_holes:
-        return
-    whole = [
-        name for name, is_one in zip(panel.assets, panel.active.T, strict=True) if is_one.all()
-    ]
-    holey = [name for name in panel.assets if name not in whole]
-    cures: list[dict[str, object]] = [{"assets": whole}] if whole else []
-    first, last = _longest_whole(panel)
-    if last - first >= _ROWS_WORTH_IT:
-        cures.append({"start": show(panel.dates[first]), "end": show(panel.dates[last - 1])})
-    findings = Findings()
-    findings.ask(
-        "Training takes all assets for such that can be held on every row; "
-        f"{listed(holey)} cannot.",
-        *cures,
-        cure="" if cures else "Name assets and dates without holes.",
-    )
-    findings.stop()
-
-
-def _longest_whole(panel: Panel) -> tuple[int, int]:
-    """Find the longest run of rows on which all may be held: its first row and the one after."""
-    broken = np.flatnonzero(~panel.active.all(axis=1))
-    edges = np.concatenate(([-1], broken, [len(panel.dates)]))
-    longest = int(np.diff(edges).argmax())
-    return int(edges[longest]) + 1, int(edges[longest + 1])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psann._inputs import show
 from psann.errors import DataError, counted, did_you_mean
+from psann.holdings import NOTHING
 from psann.market.columns import plain
 from psann.market.findings import Findings, listed
 from psann.market.lines import files_of, given_file, lines_of
@@ -24,8 +25,6 @@ Moments = NDArray[np.datetime64]
 # Rows after which an asset without a price no longer counts as one that could have one.
 _MEMORY = 20
 _VOLUME_ROWS = 60
-# What a total loss leaves: a price has to be positive, and wealth is not that exact.
-_NOTHING = 1e-12
 
 
 def align(
@@ -170,7 +169,7 @@ def _moves_after(assets: tuple[str, ...], ended: object, findings: Findings) -> 
 
 
 def _factor(move: float | None) -> float:
-    return 1.0 if move is None else max(1.0 + move, _NOTHING)
+    return 1.0 if move is None else max(1.0 + move, NOTHING)
 
 
 def _rows_that_count(prices: Floats, share: float) -> NDArray[np.intp]:

@@ -40,10 +40,8 @@ hisso:
   refit: true
 
 data:
-  loader: psann.market.load_prices
-  kwargs:
-    prices: {source}
-    split: {split}
+  prices: {source}
+  split: {split}
 {block}
 training:
   epochs: 60
@@ -113,7 +111,7 @@ def starter_config(table: PriceTable, source: str) -> str:
         last=show(table.dates[-1]),
         window=int(np.clip(n_rows // 10, 2, 64)),
         split="{" + f"val: {borders[0]}, test: {borders[1]}" + "}",
-        block="".join(f"{line}\n" for line in _block_of({**table.options, **extra}, indent=4)),
+        block="".join(f"{line}\n" for line in _block_of({**table.options, **extra}, indent=2)),
         rate=_rate(table),
     )
 

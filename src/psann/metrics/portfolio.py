@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from psann.accounting import CostModel, Initial, NetGrowth, net_growth, weight_changes
 from psann.errors import DataError
+from psann.holdings import code_problems
 from psann.metrics.checks import float64_array, matrix_problems, series_of, together
 from psann.metrics.sharpe import (
     ROUNDING,
@@ -46,6 +47,7 @@ def portfolio_metrics(
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
+    active: Any = None,
 ) -> dict[str, float]:
     """Return, risk and trading of a sequence of allocations, net of costs.
 
@@ -97,7 +99,9 @@ def portfolio_metrics(
     cost : {"drift", "exact", "target_l1"}
         Cost model, see `psann.accounting.net_growth`.
     cash : bool
-        Whether ``1 - sum(a_t)`` is held in cash, at no interest.
+        Whether ``1 - sum(a_t)`` is held in cash, at no interest; with `active` it is.
+    active : array-like of shape (T, M), optional
+        Who can be held and traded: 1 can, 0 cannot, -1 is halted, -2 has ended (`psann.holdings`).
 
     Returns
     -------
@@ -143,6 +147,7 @@ def portfolio_metrics(
         initial=initial,
         cost=cost,
         cash=cash,
+        active=active,
     )
     # The steps after the one that lost everything have no meaning.
     is_ruined = growth.ruined_at is not None
@@ -274,12 +279,13 @@ def equity_curve(
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
+    active: Any = None,
 ) -> Floats:
     """Wealth at each row, net of costs, starting from 1.
 
     Parameters
     ----------
-    allocations, prices, trans_cost, initial, cost, cash
+    allocations, prices, trans_cost, initial, cost, cash, active
         As in `portfolio_metrics`, with the same errors and warnings.
 
     Returns
@@ -299,6 +305,7 @@ def equity_curve(
         initial=initial,
         cost=cost,
         cash=cash,
+        active=active,
     )
     return growth.wealth
 
@@ -358,6 +365,7 @@ def _accounts(
     initial: Initial,
     cost: CostModel,
     cash: bool,
+    active: Any,
     periods_per_year: float = 1.0,
 ) -> tuple[Floats, NetGrowth]:
     """Check everything at once, warn, and do the accounts."""
@@ -368,14 +376,23 @@ def _accounts(
             f"`allocations` and `prices` must have the same shape; got {targets.shape} and "
             f"{quotes.shape}. Give one price per asset for every row of the allocations."
         )
+    codes = None if active is None else np.asarray(active)
     problems += _price_problems(quotes)
+    if codes is not None:
+        problems += code_problems(codes, who="`active`", shape=targets.shape)
     problems += _setting_problems(trans_cost, periods_per_year, initial=initial, cost=cost)
     if problems:
         raise DataError(problems)
-    if not cash:
+    if not cash and codes is None:
         _warn_of_sums(targets)
     growth = net_growth(
-        targets, quotes, trans_cost=trans_cost, initial=initial, cost=cost, cash=cash
+        targets,
+        quotes,
+        trans_cost=trans_cost,
+        initial=initial,
+        cost=cost,
+        cash=cash,
+        active=codes,
     )
     if growth.ruined_at is not None:
         warnings.warn(

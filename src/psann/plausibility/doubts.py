@@ -52,6 +52,8 @@ def _names(key: str, arrays: Mapping[str, Array], n_columns: int) -> list[str] |
 
 
 def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
+    if _of_kind("active", arrays):
+        return  # where assets come, halt and end, their prices stand still by construction
     for key, prices in _of_kind("prices", arrays).items():
         time = arrays.get(key.replace("prices", "time"))
         labels = _names(ASSET_NAMES, arrays, prices.shape[1])
@@ -82,6 +84,8 @@ def _of_features(arrays: Mapping[str, Array]) -> Iterator[str]:
     X = arrays["X_train"].reshape(len(arrays["X_train"]), -1)
     labels = _names(FEATURE_NAMES, arrays, X.shape[1])
     findings = feature_findings(X, labels=labels)
+    if _of_kind("active", arrays):  # who is listed later has no feature that changes before
+        findings = [each for each in findings if each.name != "constant"]
     prices = _of_kind("prices", arrays).get("prices_train")
     if prices is not None and _can_be_compared(arrays):
         assets = _names(ASSET_NAMES, arrays, prices.shape[1])

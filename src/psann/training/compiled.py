@@ -9,6 +9,7 @@ nothing is compiled twice.
 from __future__ import annotations
 
 import contextlib
+import logging
 import subprocess
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -185,7 +186,7 @@ class CompiledEngine(EagerEngine):
         from torch.fx.experimental.proxy_tensor import make_fx
 
         self.tell(Decision(phase=self.work.phase, message=self._announcement(call)))
-        with self._traceable(), warnings.catch_warnings():
+        with self._traceable(), warnings.catch_warnings(), _silence("torch._inductor.ir"):
             warnings.simplefilter("ignore")  # of torch about torch
             trace = make_fx(call, tracing_mode="fake", _allow_non_fake_inputs=True)
             # Copies: two arguments that are one tensor now would be one argument for ever.
@@ -241,6 +242,17 @@ class CompiledEngine(EagerEngine):
         self._is_refused = True
         self._note(note)
         warnings.warn(note, UserWarning, stacklevel=2)
+
+
+@contextlib.contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Keep a logger of torch's from telling users how it does what it does."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 class _Draws(NamedTuple):

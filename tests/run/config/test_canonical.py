@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from psann._tree import ConfigTree, Origins
+from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
 from psann.run.config.canonical import REPLACED, REPLACED_PARAMS, make_canonical
-from psann.run.config.dump import to_yaml
 from psann.run.config.load import dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_targets, estimator_arguments

@@ -24,12 +24,12 @@ NEEDS = DataRequirements(
 
 
 def load(data):
-    source = SimpleNamespace(npz=None, loader="mine.load", kwargs={})
+    source = SimpleNamespace(npz=None, loader="mine.load", arguments={})
     return load_splits(source, load_function=lambda: data, requirements=NEEDS)
 
 
 def load_npz(path):
-    source = SimpleNamespace(npz=str(path), loader=None, kwargs={}, mmap=False)
+    source = SimpleNamespace(npz=str(path), loader=None, arguments={}, mmap=False)
     return load_splits(source, load_function=None, requirements=NEEDS)
 
 
@@ -51,7 +51,7 @@ def test_archive_and_loader_give_the_same_splits(tmp_path, market, save):
 
 
 def test_the_loader_gets_its_keyword_arguments():
-    source = SimpleNamespace(npz=None, loader="x", kwargs={"rows": 70, "assets": 2})
+    source = SimpleNamespace(npz=None, loader="x", arguments={"rows": 70, "assets": 2})
     splits = load_splits(source, load_function=datasets.make_smoke_market, requirements=NEEDS)
     assert splits.split("train")["prices"].shape == (41, 2)
 
@@ -145,7 +145,7 @@ def test_the_digest_notices_every_change(market, change):
 
 def test_the_digest_does_not_depend_on_order_or_config(market):
     market["labels"] = np.ones(35, dtype=int)
-    source = SimpleNamespace(npz=None, loader="x", kwargs={})
+    source = SimpleNamespace(npz=None, loader="x", arguments={})
     other_needs = DataRequirements(
         window=None,
         needs_targets=False,
@@ -178,7 +178,7 @@ def test_the_digest_is_pinned_so_that_old_records_stay_comparable():
         portfolio_prices_key=None,
         mode="train",
     )
-    source = SimpleNamespace(npz=None, loader="x", kwargs={})
+    source = SimpleNamespace(npz=None, loader="x", arguments={})
     splits = load_splits(source, load_function=lambda: arrays, requirements=needs)
     assert splits.sha256.startswith("68df8a512ace3a84")
 
@@ -201,7 +201,7 @@ def test_what_a_loader_raises_is_not_caught():
     def fail():
         raise KeyError("mine")
 
-    source = SimpleNamespace(npz=None, loader="x", kwargs={})
+    source = SimpleNamespace(npz=None, loader="x", arguments={})
     with pytest.raises(KeyError, match="mine"):
         load_splits(source, load_function=fail, requirements=NEEDS)
 
@@ -278,7 +278,7 @@ def test_generated_data_sets_pass_every_check_without_a_warning(make):
 
 
 def load_mapped(path, mmap):
-    source = SimpleNamespace(npz=str(path), loader=None, kwargs={}, mmap=mmap)
+    source = SimpleNamespace(npz=str(path), loader=None, arguments={}, mmap=mmap)
     return load_splits(source, load_function=None, requirements=NEEDS)
 
 

@@ -24,7 +24,8 @@ CONTRACT = (
     "artefacts trans_cost resume_differences portfolio_metrics_delay_1 versus_uniform "
     "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
     "walk_forward placebo temperature min_improvement val_turnover "
-    "deflated_skill judged ruined_at train_figures_of cautions doubts min_significance"
+    "deflated_skill judged ruined_at train_figures_of cautions doubts min_significance "
+    "spans ends"
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from foreign import change
-from psann.run.config.dump import to_yaml
+from psann._yaml_text import to_yaml
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.differences import (
     ABSENT,

@@ -247,3 +247,16 @@ def test_few_rows_claim_nothing() -> None:
 def test_a_gate_by_significance_is_named_where_it_kept_epoch_zero() -> None:
     (sentence,) = result_sentences(finished(best_epoch=0, min_significance=3.144).as_dict())
     assert "on validation and by 3.14 standard errors, so" in sentence
+
+
+def test_what_ends_could_have_cost_is_said_where_assets_end() -> None:
+    ends = {"0": {"policy": 0.2, "uniform": 0.1}, "-1": {"policy": -0.3, "uniform": -0.4}}
+    said = result_sentences(finished(ends=ends).as_dict())
+    assert (
+        "Assets end on these rows: growth is +0.200 (1/N +0.100) if ends cost nothing, -0.300 "
+        "(1/N -0.400) if all." in said
+    )
+    ends["-1"]["policy"] = None  # type: ignore[assignment]
+    assert not any(
+        "Assets end" in sentence for sentence in result_sentences(finished(ends=ends).as_dict())
+    )

@@ -29,6 +29,7 @@ _LOADERS = {
 
 REPLACED: dict[Path, str] = {
     ("episodic",): "name the section hisso",
+    **{("data", name): "write data.prices" for name in ("csv", "file", "parquet", "path")},
     ("hisso", "allocation_transform"): "write hisso.primary_transform",
     ("hisso", "amp"): "write hisso.mixed_precision",
     ("hisso", "episode_batch_size"): "write hisso.batch_episodes",

@@ -14,7 +14,7 @@ from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.model import RunConfig
 
 # Where files lie: their contents have digests.
-_PLACES = ("recorded", "init_from", "data.npz")
+_PLACES = ("recorded", "init_from", "data.npz", "data.prices", "data.universe")
 # What may differ from the first start besides: where and how a run is watched, and for how long.
 _FREE_KEYS = (*_PLACES, "device", "training.checkpoint_every_s", "training.epochs")
 

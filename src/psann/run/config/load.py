@@ -14,9 +14,10 @@ from psann._paths import given_path
 from psann._strict_yaml import parse_value, read_config_file
 from psann._text import mask_secrets
 from psann._tree import MISSING, ConfigTree, Origins, Path
+from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
+from psann.market.block import FILE_KEYS, with_absolute_files
 from psann.run.config.canonical import LATER_KEYS, make_canonical
-from psann.run.config.dump import to_yaml
 from psann.run.config.errors import in_order_of_the_file, readable_problems
 from psann.run.config.model import RunConfig
 
@@ -57,8 +58,8 @@ def load_run_config(
     Returns
     -------
     RunConfig
-        Canonical names only, `data.npz` and `init_from` absolute: paths in the file are relative
-        to its folder, those on the command line to the current one.
+        Canonical names only, paths absolute: those in the file are relative to its folder, those
+        on the command line to the current one.
 
     Raises
     ------
@@ -134,6 +135,14 @@ def _make_paths_absolute(tree: ConfigTree, folder: str) -> None:
                 tree.refuse(path, str(error))
             else:
                 tree.set(path, absolute, origin=tree.where(path))
+    values = tree.get(("data",))
+    try:
+        found = with_absolute_files(values if isinstance(values, dict) else {}, folder, given_path)
+    except ValueError as error:
+        tree.refuse(("data",), f"{' and '.join(FILE_KEYS)} {error}")
+    else:
+        for key, value in found.items():
+            tree.set(("data", key), value, origin=tree.where(("data", key)))
 
 
 def _record(tree: ConfigTree) -> None:
@@ -194,7 +203,7 @@ def config_sha256(config: RunConfig) -> str:
             "recorded": True,
             "device": True,
             "init_from": True,
-            "data": {"npz", "mmap"},
+            "data": {"npz", "mmap", *FILE_KEYS},
             "training": {"checkpoint_every_s"},
         },
     )

@@ -21,6 +21,7 @@ from pydantic import (
 from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.market.block import PricesBlock
 from psann.training.schedules import LRScheduleOptions, ScheduleName
 
 _SECTION = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -38,8 +39,8 @@ class EstimatorConfig(BaseModel):
     hold may be repeated here, but not contradicted."""
 
 
-class DataConfig(BaseModel):
-    """Where the arrays come from: exactly one of `npz` and `loader`."""
+class DataConfig(PricesBlock):
+    """Where the arrays come from: exactly one of `prices`, `npz` and `loader`."""
 
     model_config = _SECTION
 
@@ -55,19 +56,31 @@ class DataConfig(BaseModel):
 
     @model_validator(mode="after")
     def _need_one_source(self) -> Self:
-        if self.npz is None and self.loader is None:
-            raise ValueError("give npz (a file) or loader (a function)")
-        if self.npz is not None and (self.loader is not None or self.kwargs):
+        given = [name for name in ("prices", "npz", "loader") if getattr(self, name) is not None]
+        if not given:
+            raise ValueError("give prices (a table), npz (a file) or loader (a function)")
+        if self.kwargs and self.loader is None:
+            given.append("kwargs")
+        if len(given) > 1:
             raise ValueError(
-                "npz cannot be combined with loader and kwargs; remove one of the two sources "
-                "(on the command line: --set 'data={npz: PATH}')"
+                f"{given[0]} cannot be combined with {' and '.join(given[1:])}; remove one of the "
+                f"two sources (on the command line: --set 'data={{{given[0]}: PATH}}')"
             )
-        if self.loader is not None and self.mmap != "auto":
+        if given[0] != "prices" and (idle := list(self.price_options)):
             raise ValueError(
-                "mmap has no effect on a loader: what it returns decides. Remove mmap, and return "
-                "numpy.load(path, mmap_mode='r') from the loader"
+                f"{', '.join(idle)} say how prices are read: give prices, or remove it"
+            )
+        if given[0] != "npz" and self.mmap != "auto":
+            raise ValueError(
+                f"mmap has no effect on {given[0]}: remove mmap; a loader may return "
+                "numpy.load(path, mmap_mode='r')"
             )
         return self
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the loader is called with."""
+        return self.kwargs if self.prices is None else self.price_options
 
 
 def _schedule_by_name(value: Any) -> Any:
@@ -164,7 +177,7 @@ class RunConfig(BaseModel):
     hisso: HISSOOptions = Field(default_factory=HISSOOptions)
     """Episodes, their reward, and the warm start."""
     data: DataConfig
-    """Where the arrays come from: exactly one of `npz` and `loader`."""
+    """Where the arrays come from: exactly one of `prices`, `npz` and `loader`."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """How long and how fast training goes, and what it does about trouble."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)

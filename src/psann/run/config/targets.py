@@ -164,6 +164,10 @@ class _Search:
 
     def loader(self) -> Any:
         data = self.config.data
+        if data.prices is not None:
+            from psann.market.loading import load_prices
+
+            return load_prices
         found = self._import(data.loader, ("data", "loader"))
         if found is not None:
             self._check_keywords(found, ("data", "kwargs"), data.kwargs)

@@ -19,6 +19,7 @@ from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import finiteness_problems, place_text, show
 from psann._mapped import count_where
 from psann._npz import Array
+from psann.holdings import code_problems
 from psann.run.data.requirements import KINDS, NAMES, DataRequirements, label, roles_of, split_of
 
 _DEFAULT_PORTFOLIO_KEY = "prices_test"
@@ -29,6 +30,7 @@ _RANKS = {
     "prices": (2, 2, "2 dimensions"),
     "context": (2, 2, "2 dimensions"),
     "time": (1, 1, "1 dimension"),
+    "active": (2, 2, "2 dimensions"),
 }
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _FLOAT32_TINY = float(np.finfo(np.float32).tiny)
@@ -84,11 +86,14 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
                     f"{kind}_{split} must come with X_{split}, which is not given. Add X_{split} "
                     f"or leave {kind}_{split} out."
                 )
-    context = [split for split in splits if f"context_{split}" in given]
+    context, active = (
+        [split for split in splits if f"{kind}_{split}" in given] for kind in ("context", "active")
+    )
     for kind, needed, why in (
         ("y", needs.needs_targets, "the targets are needed by the loss or reward"),
         ("prices", needs.needs_prices, "the prices are needed by the reward"),
         ("context", bool(context), "the network reads a context in every split or in none"),
+        ("active", bool(active), "it says who can be held in every split or in none"),
     ):
         for split in splits:
             key = f"{kind}_{split}"
@@ -205,6 +210,10 @@ def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
                 f"{prices_key} must have one column per action, as many as {y_key}: {n_targets}; "
                 f"got {n_prices}. Give prices of the same assets in the same order."
             )
+    if "active" in standard and (judged := standard.get("prices") or standard.get("y")):
+        for key, kind, _, array in roles_of(arrays, needs):
+            if kind == "active":
+                yield from code_problems(array, who=label(key, needs), shape=judged[1] or (1,))
     yield from _check_warm_start_width(arrays, needs, standard)
 
 

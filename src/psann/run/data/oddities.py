@@ -9,6 +9,7 @@ import numpy as np
 
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._npz import Array
+from psann.holdings import ENDED
 from psann.run.data.checks import first_place
 from psann.run.data.requirements import KEYS, DataRequirements, label, roles_of
 
@@ -64,6 +65,8 @@ def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iter
         with np.errstate(over="ignore"):
             relatives = prices[1:] / prices[:-1]
         jumps = (relatives > _JUMP) | (relatives < 1.0 / _JUMP)
+        if (active := arrays.get(key.replace("prices", "active", 1))) is not None:
+            jumps &= active[1:] != ENDED  # what an end leaves was told
         if jumps.any():
             row, column = first_place(jumps)
             yield (

@@ -21,7 +21,7 @@ from psann.errors import DataError
 from psann.plausibility.doubts import find_doubts, find_untested
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_oddities
-from psann.run.data.requirements import KINDS, DataRequirements, split_of
+from psann.run.data.requirements import KINDS, NOTES, DataRequirements, split_of
 
 # An archive of more than this share of the machine's memory stays in its file: reading, checking
 # and scaling would need it twice or three times over.
@@ -41,11 +41,11 @@ class DataSource(Protocol):
 
     @property
     def loader(self) -> str | None:
-        """Import path of a function that returns the arrays, or None."""
+        """Import path of a function that returns the arrays, or None where a table has them."""
 
     @property
-    def kwargs(self) -> Mapping[str, object]:
-        """Keyword arguments of the loader."""
+    def arguments(self) -> Mapping[str, object]:
+        """Keyword arguments of the function that is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,8 @@ class DataSplits:
     """What is allowed but odd, one sentence each."""
     doubts: tuple[str, ...] = ()
     """What is hard to believe, one sentence each: a verdict of these data carries them."""
+    notes: tuple[str, ...] = ()
+    """What the source tells of itself, line by line: texts that came as `notes`."""
     untested: str | None = None
     """What nobody can tell of these data, in one sentence; None where everything was looked at."""
 
@@ -124,8 +126,11 @@ def load_splits(
         broken, npz_sha256 = {}, None
         raw, told = frames_as_arrays(_call(load_function, data), split_of)
         broken.update({f"frames {number}": problem for number, problem in enumerate(told)})
+    notes = _notes_of(raw)
     numeric: dict[str, Array] = {}
     for key, value in raw.items():
+        if key == NOTES and notes:
+            continue
         try:
             numeric[key] = _as_array(key, value, is_used=requirements.role(key) is not None)
         except DataError as error:
@@ -143,6 +148,7 @@ def load_splits(
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
         doubts=tuple(find_doubts(arrays)),
+        notes=notes,
         untested=find_untested(arrays),
     )
 
@@ -169,7 +175,7 @@ def _call(load_function: Callable[..., object], data: DataSource) -> dict[str, o
     from psann._numerics import FOREIGN
 
     with put_back(FOREIGN, who=f"data.loader {data.loader}"):
-        result = load_function(**data.kwargs)
+        result = load_function(**data.arguments)
     if not isinstance(result, Mapping):
         size = f" of {len(result)} items" if isinstance(result, (tuple, list)) else ""
         raise DataError(
@@ -183,6 +189,13 @@ def _call(load_function: Callable[..., object], data: DataSource) -> dict[str, o
             f"({len(odd)} such keys). Use names such as 'X_train'."
         )
     return dict(result)
+
+
+def _notes_of(raw: Mapping[str, object]) -> tuple[str, ...]:
+    lines = raw.get(NOTES)
+    if isinstance(lines, np.ndarray) and lines.dtype.kind == "U":
+        return tuple(str(line) for line in lines.flat)
+    return ()
 
 
 def _as_array(key: str, value: object, *, is_used: bool) -> Array:

@@ -269,6 +269,12 @@ class Record(TypedDict):
         int | None,
         Field("row of those at which nothing was left of the wealth; null if never", LATER),
     ]
+    ends: Annotated[
+        Mapping[str, object] | None,
+        Field(
+            "log growth per year of policy and 1/N were the moves after last prices 0, or -1", LATER
+        ),
+    ]
     n_trials: Annotated[
         int | None,
         Field("candidates compared to choose the policy, by this run and those it began from"),
@@ -291,6 +297,10 @@ class Record(TypedDict):
     ]
     doubts: Annotated[
         list[str] | None, Field("what is hard to believe of the data, in sentences", LATER)
+    ]
+    spans: Annotated[
+        Mapping[str, object] | None,
+        Field("first and last date and rows of each split of `data.prices`", LATER),
     ]
     walk_forward: Annotated[
         WalkForward | None,

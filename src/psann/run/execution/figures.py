@@ -19,6 +19,7 @@ from psann.evaluation.judgement import (
     PolicyVerdict,
     Terms,
     evaluation_series,
+    growth_at_ends,
     judge_baselines,
     judge_policy,
 )
@@ -35,7 +36,7 @@ from psann.training.state import TrainState
 PORTFOLIO_FIELDS = (
     *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines"),
     *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "deflated_skill", "n_trials"),
-    *("judged", "ruined_at"),
+    *("judged", "ruined_at", "ends"),
 )
 
 Series = dict[str, Array]
@@ -61,6 +62,7 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
                 arrays.get("prices"),
                 y=arrays.get("y"),
                 context=arrays.get("context"),
+                active=arrays.get("active"),
                 evaluation=config.evaluation.options,
             )
             loss = -reward
@@ -80,7 +82,7 @@ def kept_figures(
     """
     arrays = splits.split("train")
     figures: dict[str, object] = {"train_figures_of": "kept_weights"}
-    given = {kind: arrays.get(kind) for kind in ("y", "context")}
+    given = {kind: arrays.get(kind) for kind in ("y", "context", "active")}
     if config.hisso.enabled:
         if not _can_be_rewarded(arrays, splits, config) or len(arrays["X"]) < config.hisso.window:
             return {}
@@ -106,8 +108,8 @@ def loses_training_rows(
     can_lose = config.hisso.primary_transform in ("tanh", "long_short")
     if not (config.hisso.enabled and can_lose and _can_be_rewarded(arrays, splits, config)):
         return False
-    prices, y, context = (arrays.get(kind) for kind in ("prices", "y", "context"))
-    return estimator.evaluate_reward(arrays["X"], prices, y=y, context=context) == -math.inf
+    given: Any = {kind: arrays.get(kind) for kind in ("prices", "y", "context", "active")}
+    return estimator.evaluate_reward(arrays["X"], **given) == -math.inf
 
 
 def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunConfig) -> bool:
@@ -164,30 +166,34 @@ def portfolio_figures(
         return figures, None, "primary_transform identity gives no weights"
     _, split = split_of(key) or ("prices", "test")
     arrays = splits.split(split)  # type: ignore[arg-type]
-    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"))
+    active = arrays.get("active")
+    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"), active=active)
     prices = splits.arrays[key]
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
     terms = evaluation_terms(config)
+    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
     verdict = judge_policy(
         actions,
         prices,
         terms=terms,
-        cash=TRANSFORMS[config.hisso.primary_transform].holds_cash,
+        cash=cash,
         n_trials=n_trials,
+        active=active,
     )
     matrix = np.broadcast_to(prices, actions.shape)
     baselines = {}
     if with_baselines:
         earlier = _earlier_prices(splits, split)
-        baselines = judge_baselines(matrix, terms=terms, earlier=earlier)
+        baselines = judge_baselines(matrix, terms=terms, earlier=earlier, active=active)
         figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
     figures |= {
         "n_trials": n_trials,
         "judged": {"split": split, "n_rows": len(actions), **_span(arrays.get("time"))},
         "ruined_at": verdict.judgement.ruined_at,
+        "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }
     series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
     return figures, series, None

@@ -102,7 +102,7 @@ class _StopAtStart(Observer):
 
 
 def _data_lines(splits: DataSplits) -> list[str]:
-    lines = []
+    lines = [*splits.notes]
     for name in SPLITS:
         arrays = splits.split(name)  # type: ignore[arg-type]
         if arrays:

@@ -22,6 +22,7 @@ from psann.errors import DataError, counted
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
 from psann.hisso.significance import bound_of
+from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
@@ -73,6 +74,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         raise DataError(problems)
     for warning in (*splits.warnings, *splits.doubts, *find_jumps(config, splits)):
         log_event(_logger, logging.WARNING, "data", warning)
+    for note in splits.notes:
+        log_event(_logger, logging.INFO, "data", note)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     told = ". ".join(filter(None, [_extent(splits), splits.untested]))
     log_event(_logger, logging.INFO, "data", told)
@@ -210,6 +213,7 @@ def write_setup(
         trans_cost=judging_cost(config) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=list(splits.doubts),
+        spans=None if config.data.prices is None else describe_spans(splits.arrays),
     )
     context.record.flush(force=True)
 
@@ -246,6 +250,7 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
         "y": rows.get("y"),
         "prices": prices,
         "context": rows.get("context"),
+        "active": rows.get("active"),
         "validation_data": validation or None,
     }
 

@@ -102,6 +102,7 @@ class StudyRoom:
             study.train["y"],
             prices=study.train["prices"],
             context=study.train["context"],
+            active=study.train["active"],
             validation_data=study.validation,
             hisso=self._config.hisso,
             evaluation=self._config.evaluation.options,
@@ -246,9 +247,10 @@ def _walk_forward(
     stitched, part = np.concatenate(actions), _cut(rows, slice(first, None))
     terms = evaluation_terms(config)
     cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
-    verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash)
+    who: Any = {"active": part.get("active")}
+    verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
-    baselines = judge_baselines(matrix, terms=terms, earlier=[rows["prices"][:first]])
+    baselines = judge_baselines(matrix, terms=terms, earlier=[rows["prices"][:first]], **who)
     series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
@@ -262,7 +264,8 @@ def _walk_forward(
 
 def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.float64]:
     """Actions of a policy ``(T, M)``, of several seeds their mean."""
-    return Ensemble(members).predict_actions(rows["X"], context=rows.get("context"))
+    given = {kind: rows.get(kind) for kind in ("context", "active")}
+    return Ensemble(members).predict_actions(rows["X"], **given)
 
 
 def _fold_study(fold: Fold, rows: Arrays) -> Study:
@@ -282,7 +285,7 @@ def _cut(rows: Arrays, span: slice) -> Arrays:
 
 
 def _fit_rows(arrays: Arrays) -> dict[str, Array | None]:
-    return {kind: arrays.get(kind) for kind in ("X", "y", "prices", "context")}
+    return {kind: arrays.get(kind) for kind in ("X", "y", "prices", "context", "active")}
 
 
 def _ends(span: slice | None) -> list[int] | None:

@@ -62,6 +62,11 @@ def _problems_of_placebos(config: RunConfig, splits: DataSplits) -> list[str]:
             f"{_who(config, 'placebo')} shuffles prices, but the reward is of what "
             "hisso.context_extractor makes of X. Write placebo: 0."
         )
+    if any(f"active_{split}" in splits.arrays for split in SPLITS):
+        problems.append(
+            f"{_who(config, 'placebo')} shuffles moves, which halts and ends do not survive. Write "
+            "placebo: 0."
+        )
     if (key := config.evaluation.portfolio_prices_key) not in splits.arrays:
         problems.append(
             f"{_who(config, 'placebo')} must have prices to judge by; there is no {key}."

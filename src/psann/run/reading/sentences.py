@@ -7,6 +7,7 @@ other releases lack some.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from psann.errors import counted
 from psann.run.directory.fields import Record
@@ -33,6 +34,7 @@ def result_sentences(record: Record) -> list[str]:
         *_kept_untrained(record),
         *_evidence(record),
         *_edge(record),
+        *_universe(record),
         *_doubts(record),
         *_cautions(record),
     ]
@@ -220,6 +222,16 @@ def _edge(record: Record) -> Iterator[str]:
     ]
     if better:
         yield f"Better on the same rows, by log growth per year: {listed(better)}."
+
+
+def _universe(record: Record) -> Iterator[str]:
+    """Say what ends of assets could have cost."""
+    ends: Any = record["ends"]
+    if ends and all(value is not None for growth in ends.values() for value in growth.values()):
+        best, worst = (
+            f"{ends[m]['policy']:+.3f} (1/N {ends[m]['uniform']:+.3f})" for m in ("0", "-1")
+        )
+        yield f"Assets end on these rows: growth is {best} if ends cost nothing, {worst} if all."
 
 
 def _doubts(record: Record) -> Iterator[str]:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from made_panels import holey, panel_of, table_of, walks
 from psann import datasets
 from psann.errors import DataError
+from psann.holdings import ENDED, HALTED, MEMBER
 from psann.market import align, splits
-from psann.market.splits import NAMES
+from psann.market.cutting import NAMES
 
 PRICES = walks(200, 3)
 PANEL = align(table_of(PRICES))
@@ -64,11 +65,10 @@ def test_later_prices_change_nothing_that_a_policy_sees_up_to_a_row(seed: int, r
     first, second = (splits(panel, val=val, test=test) for panel in (one, two))
     for name, begin in (("train", 20), ("val", 45), ("test", 55)):
         n = max(row + 1 - begin, 0)
-        for kind in ("X", "active"):
-            if f"{kind}_{name}" in first:
-                np.testing.assert_array_equal(
-                    first[f"{kind}_{name}"][:n], second[f"{kind}_{name}"][:n]
-                )
+        np.testing.assert_array_equal(first[f"X_{name}"][:n], second[f"X_{name}"][:n])
+        if one.has_holes:  # whether a missing price is a halt or an end is known later
+            of_members = (data[f"active_{name}"][:n] == MEMBER for data in (first, second))
+            np.testing.assert_array_equal(*of_members)
 
 
 def test_holes_come_with_who_may_be_held_and_what_became_of_it() -> None:
@@ -78,11 +78,10 @@ def test_holes_come_with_who_may_be_held_and_what_became_of_it() -> None:
     prices[80:, 2] = np.nan
     data = splits(panel_of(prices), val=0.2, test=0.2)
     active = np.concatenate([data[f"active_{name}"] for name in NAMES])
-    np.testing.assert_array_equal(active, np.isfinite(prices[20:]))
-    assert active.dtype == bool
-    assert sum(data[f"halted_{name}"].sum() for name in NAMES) == 3
-    assert sum(data[f"ended_{name}"].sum() for name in NAMES) == 1
-    assert (data["y_train"][~data["active_train"]] == 0).all()
+    np.testing.assert_array_equal(active == MEMBER, np.isfinite(prices[20:]))
+    assert np.argwhere(active == HALTED).tolist() == [[30, 2], [31, 2], [32, 2]]
+    assert np.argwhere(active == ENDED).tolist() == [[60, 2]]
+    assert (data["y_train"][data["active_train"] != MEMBER] == 0).all()
     assert data["y_test"][0, 2] == pytest.approx(-0.3)
     assert data["feature_names"][-3:].tolist() == ["A.active", "B.active", "C.active"]
 
@@ -111,7 +110,7 @@ def test_intraday_stamps_keep_their_time_of_day() -> None:
         ({"val": 0.5, "test": 0.5}, r"split\.val \+ split\.test must be less than 1"),
         (
             {"val": 0.2, "test": 0.2, "gap": -1},
-            "gap must be a whole number of rows, at least 0; got -1",
+            "gap must be a whole number of rows, at least 0, or features; got -1",
         ),
         (
             {"val": "2021-03-10", "test": "2021-10-01"},

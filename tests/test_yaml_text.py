@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from psann._strict_yaml import read_config_file
-from psann.run.config.dump import to_yaml
+from psann._yaml_text import to_yaml
 
 
 @pytest.mark.parametrize(

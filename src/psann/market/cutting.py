@@ -14,6 +14,7 @@ The rules are the same for every data set of psann:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from psann._inputs import show
 from psann.errors import DataError
+from psann.holdings import MEMBER, codes_of
 from psann.market.features import compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
@@ -32,7 +34,7 @@ NAMES = ("train", "val", "test")
 
 
 def splits(
-    panel: Panel, *, val: object, test: object, features: object = "default", gap: int = 0
+    panel: Panel, *, val: object, test: object, features: object = "default", gap: object = 0
 ) -> Data:
     """Make the arrays of a data set.
 
@@ -43,17 +45,19 @@ def splits(
         First date of each, or their shares of the moves, in (0, 1); test has the last ones.
     features : "default", or list
         As for `psann.market.features.compute`.
-    gap : int
+    gap : int or "features"
         Rows left out before validation and before test. 0 is sound: no move and no target crosses
-        a border, and what a feature looks back on is known.
+        a border, and what a feature looks back on is known. `features` leaves out as many as the
+        longest feature looks back, so that no feature of a split sees a price of the one before; a
+        trailing scale does, as the training scale does.
 
     Returns
     -------
     dict of str to ndarray
         For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, dates;
-        `asset_names (M,)` and `feature_names (columns,)`. Where the panel has
-        holes also `active_*`, `halted_*` and `ended_* (n, M)`, bool, as in `Panel`; `y` of those
-        who are no members is 0.
+        `asset_names (M,)` and `feature_names (columns,)`. Where the panel has holes also
+        `active_* (n, M)`, who can be held and traded, in the codes of `psann.holdings`; `y` of
+        those who are no members is 0.
 
     Raises
     ------
@@ -61,16 +65,19 @@ def splits(
         If a border cannot be meant, a split has fewer than 2 rows, or features are wrong.
     """
     first_val, first_test = _borders(panel, val, test, gap)
+    if gap == "features":
+        gap = compute(panel, features, train=slice(0, first_val)).history
+    assert isinstance(gap, int)  # or it was refused
     made = compute(panel, features, train=slice(0, first_val - gap))
     starts = (made.history, first_val, first_test)
     _check_lengths(panel, starts, gap)
-    data = assemble(made.values, panel.prices, panel.dates, starts, gap=gap)
+    data: Data = {**assemble(made.values, panel.prices, panel.dates, starts, gap=gap)}
     data |= {"asset_names": np.array(panel.assets), "feature_names": np.array(made.names)}
     if panel.has_holes:
+        codes = codes_of(panel.active, panel.halted, panel.ended)
         for name, rows in spans(len(panel.dates), starts, gap).items():
-            for kind in ("active", "halted", "ended"):
-                data[f"{kind}_{name}"] = getattr(panel, kind)[rows]
-            data[f"y_{name}"] = np.where(data[f"active_{name}"], data[f"y_{name}"], 0.0)
+            data[f"active_{name}"] = codes[rows]
+            data[f"y_{name}"] = np.where(panel.active[rows], data[f"y_{name}"], 0.0)
     return data
 
 
@@ -114,11 +121,31 @@ def assemble(
     return data
 
 
+def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int | str]]:
+    """First and last date of each split, its number of rows, and of members where that varies.
+
+    Parameters
+    ----------
+    data : mapping
+        With `time_*`, dates, and `active_*`, as `splits` returns it.
+    """
+    spans_of: dict[str, dict[str, int | str]] = {}
+    for name in NAMES:
+        if f"time_{name}" in data:
+            dates = data[f"time_{name}"]
+            first, last = (show(date) for date in dates[[0, -1]])
+            spans_of[name] = {"first": first, "last": last, "rows": len(dates)}
+            if f"active_{name}" in data:
+                counts = (data[f"active_{name}"] == MEMBER).sum(axis=1)
+                spans_of[name]["members"] = f"{int(counts.min())} to {int(counts.max())}"
+    return spans_of
+
+
 def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:
     """Find the first rows of validation and test."""
     findings = Findings()
-    if not isinstance(gap, int) or isinstance(gap, bool) or gap < 0:
-        findings.ask(f"gap must be a whole number of rows, at least 0; got {gap!r}.")
+    if gap != "features" and (not isinstance(gap, int) or isinstance(gap, bool) or gap < 0):
+        findings.ask(f"gap must be a whole number of rows, at least 0, or features; got {gap!r}.")
     if _is_share(val) and _is_share(test):
         shares = (float(val), float(test))  # type: ignore[arg-type]
         findings.stop()

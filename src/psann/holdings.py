@@ -1,0 +1,218 @@
+"""What an account really holds where assets are listed, halted and delisted.
+
+Letters: ``B`` episodes, ``T`` rows, ``M`` assets. `active (..., T, M)` says of every asset on every
+row what can be done with it there:
+
+- `MEMBER`: it can be held from this row to the next.
+- `OUTSIDE`: it has a price but does not belong here, or has no price yet. Who holds it sells it at
+  its price, for the usual fee.
+- `HALTED`: no price, but one before and one after. Who holds it keeps it; nobody buys or sells.
+- `ENDED`: its price has ended. Who held it has money, at this row's price and without a fee.
+
+Target weights ``a_t`` are parts of the *free* wealth, all but what halted positions are worth; what
+is asked for others than members stays in cash. With locked weights ``l_t = d_t`` of the halted,
+where ``d_t`` is what prices left of the weights before, the account holds
+``h_t = l_t + (1 - sum(l_t)) a_t``. Nothing here is known to a policy beyond who is a member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
+# Target weights and weights before trading (M,), of the free wealth -> what the fee leaves of it.
+AfterFee = Callable[[Any, Any], Any]
+
+MEMBER, OUTSIDE, HALTED, ENDED = 1, 0, -1, -2
+CODES = (MEMBER, OUTSIDE, HALTED, ENDED)
+
+NOTHING = 1e-12
+"""What a total loss leaves of a price, which has to be positive; wealth is not that exact."""
+
+# Rows up to which an episode is solved as one system, (T, T) for each; longer ones row by row.
+_MOST_ROWS_AT_ONCE = 512
+# Wealth below it is divided by as if it were that, so that weights stay finite after a ruin.
+_LEAST_WEALTH = 1e-6
+
+
+def codes_of(
+    active: NDArray[np.bool_], halted: NDArray[np.bool_], ended: NDArray[np.bool_]
+) -> NDArray[np.int8]:
+    """Put three tables `(T, M)` into the one that this module is about."""
+    codes: NDArray[np.int8] = np.where(active, MEMBER, OUTSIDE).astype(np.int8)
+    codes[halted], codes[ended] = HALTED, ENDED
+    return codes
+
+
+def code_problems(active: NDArray[Any], *, who: str, shape: tuple[int, ...]) -> list[str]:
+    """Say what keeps an array from telling who can be held, in one sentence.
+
+    Parameters
+    ----------
+    active : ndarray
+    who : str
+        Its name as the user knows it.
+    shape : tuple of int
+        That of the prices that it goes with, or of their last axes.
+    """
+    if active.shape[-len(shape) :] != shape:
+        return [f"{who} must be of the shape of the prices, {shape}; got {active.shape}."]
+    odd = ~np.isin(active, CODES)
+    if not odd.any():
+        return []
+    return [
+        f"{who} must say of each asset 1 (can be held), 0 (cannot), -1 (is halted) or -2 (has "
+        f"ended); got {active[odd][0]:g}."
+    ]
+
+
+def of_members(actions: Array, active: Array) -> Array:
+    """Target weights, 0 for all but members."""
+    weights: Array = actions * numbers_of(active == MEMBER, like=actions)
+    return weights
+
+
+def tradable(active: Array, *, like: Array) -> Array:
+    """1 for who can be bought or sold, 0 for halted and ended assets, as numbers."""
+    numbers: Array = numbers_of(active >= OUTSIDE, like=like)
+    return numbers
+
+
+def numbers_of(mask: Any, *, like: Any) -> Any:
+    """Turn a mask into numbers of the kind of others: torch multiplies by those in a quarter."""
+    return mask.astype(like.dtype) if isinstance(mask, np.ndarray) else mask.to(like.dtype)
+
+
+def has_halts(active: Any) -> bool:
+    """Whether any asset halts on any row; else what is held is what was asked for."""
+    return bool((active == HALTED).any())
+
+
+def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDArray[np.float64]:
+    """Prices ``(T, M)`` as they would be if every end had cost so much.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+    active : ndarray of shape (T, M)
+        Codes of this module.
+    move : float
+        Simple return after the last price, at least -1; a total loss leaves `NOTHING`.
+    """
+    moves = prices[1:] / prices[:-1]
+    told = np.where(active[1:] == ENDED, max(1.0 + move, NOTHING), moves)
+    path = np.concatenate([np.ones_like(moves[:1]), np.cumprod(told, axis=0)])
+    return np.asarray(prices[0] * path, dtype=np.float64)
+
+
+def held_weights(
+    actions: Array, prices: Array, active: Array, *, after_fee: AfterFee | None = None
+) -> Array:
+    """Weights that an account holds after trading on each row, row by row.
+
+    Parameters
+    ----------
+    actions : array or tensor of shape (..., T, M)
+        Target weights; the rest of each row is in cash.
+    prices : array or tensor of shape (..., T, M)
+        What one share that is held is worth, positive.
+    active : array or tensor of shape (T, M) or (..., T, M)
+        Codes of this module.
+    after_fee : callable, optional
+        Where fees are paid by the free wealth alone: what of it they leave. Else they are paid by
+        all holdings alike, which changes no weight.
+
+    Returns
+    -------
+    array or tensor of shape (..., T, M)
+    """
+    targets = of_members(actions, active)
+    is_halted = active == HALTED
+    some = is_halted.any(-1)
+    while some.ndim > 1:
+        some = some.any(0)
+    if not bool(some.any()):
+        return targets
+    rows = [targets[..., 0, :]]
+    moves = prices[..., 1:, :] / prices[..., :-1, :]
+    for row, is_some in enumerate(some.tolist()[1:], start=1):
+        target = targets[..., row, :]
+        if is_some:
+            before = rows[-1]
+            grown = before * moves[..., row - 1, :]
+            wealth = (grown.sum(-1) + 1 - before.sum(-1))[..., None].clip(_LEAST_WEALTH)
+            drifted = grown / wealth
+            locked = drifted * is_halted[..., row, :]
+            free = 1 - locked.sum(-1)[..., None]
+            if after_fee is not None:
+                kept = free * after_fee(target, drifted * (active[..., row, :] >= OUTSIDE) / free)
+                locked, free = locked / (1 - free + kept), kept / (1 - free + kept)
+            target = locked + free * target
+        rows.append(target)
+    held: Array = _namespace(actions).stack(rows, -2)
+    return held
+
+
+def held_weights_at_once(
+    actions: torch.Tensor, prices: torch.Tensor, active: torch.Tensor
+) -> torch.Tensor:
+    """The same of many short episodes, without a loop over time, for training.
+
+    Free wealth ``F`` at later rows is a sum of what positions bought at earlier rows have become,
+    each in proportion to the free wealth of the row on which it was bought: the last one before its
+    halt, or the row before. That is a triangular system ``F = e_0 + S F``.
+
+    Parameters
+    ----------
+    actions : torch.Tensor
+        Target weights ``(B, T, M)``.
+    prices : torch.Tensor
+        ``(B, T, M)``.
+    active : torch.Tensor
+        ``(B, T, M)``, codes of this module.
+
+    Returns
+    -------
+    torch.Tensor
+        Weights held ``(B, T, M)``, of the kind of the prices.
+    """
+    import torch
+
+    if actions.shape[-2] > _MOST_ROWS_AT_ONCE:
+        return held_weights(actions, prices, active)
+    targets = of_members(actions, active).to(prices.dtype)
+    is_halted = active == HALTED
+    n_rows = targets.shape[-2]
+    row = torch.arange(n_rows, device=targets.device)[:, None]
+    # The row on which each position that may be held was bought, -1 for a halt from the first on.
+    bought = torch.where(is_halted, -1, row).cummax(-2).values  # (B, T, M)
+    since = bought.clamp_min(0)
+    value = targets.gather(-2, since) / prices.gather(-2, since) * (bought >= 0)  # shares per F
+    later = value[..., :-1, :] * prices[..., 1:, :] * ~is_halted[..., 1:, :]  # (B, T - 1, M)
+    shape = (*targets.shape[:-2], n_rows - 1, n_rows)
+    system = torch.zeros(shape, dtype=targets.dtype, device=targets.device)
+    system = system.scatter_add(-1, since[..., :-1, :], later)
+    cash = torch.diag_embed(1 - targets.sum(-1))[..., :-1, :]
+    system = torch.nn.functional.pad(system + cash, (0, 0, 1, 0))  # (B, T, T), strictly lower
+    eye = torch.eye(n_rows, dtype=targets.dtype, device=targets.device)
+    start = eye[:, :1].expand(*targets.shape[:-2], n_rows, 1)
+    free = torch.linalg.solve_triangular(eye - system, start, upper=False, unitriangular=True)
+    locked = value * prices * is_halted * free.expand_as(targets).gather(-2, since)
+    wealth = (free + locked.sum(-1, keepdim=True)).clamp_min(_LEAST_WEALTH)  # (B, T, 1)
+    held: torch.Tensor = (targets * free + locked) / wealth
+    return held
+
+
+def _namespace(array: Any) -> Any:
+    if isinstance(array, np.ndarray):
+        return np
+    import torch
+
+    return torch
