@@ -25,13 +25,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from psann._signals import stop_requests
 from psann.errors import FileFormatError, TrainingInterrupted
 from psann.run.directory import storage
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import read_resume_point
-from psann.run.execution.signals import stop_requests
 from psann.run.verification.verify import verify_run
 from trials import TROUBLE, finished, metrics_of, trial
 

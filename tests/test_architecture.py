@@ -35,6 +35,7 @@ FLOORS: list[list[str]] = [
         "_terminal",
         "_paths",
         "_process",
+        "_signals",
         "_machine",
         "_git",
     ],

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import trials
+from psann._signals import StopRequest
 from psann.errors import TrainingInterrupted
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.checkpoints import Checkpoints
@@ -21,7 +22,6 @@ from psann.run.directory.resume_state import RunIdentity
 from psann.run.directory.storage import Storage
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import ResumePoint, resume_bytes
-from psann.run.execution.signals import StopRequest
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import TrainState

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psann._imports import OF_THE_USER, ImportPolicy
 from psann._process import PREEMPT_SIGNALS
+from psann._signals import PREEMPTED_EXIT_CODE, StopRequest
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.fields import Record
@@ -16,7 +17,6 @@ from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
 from psann.run.execution.console import ConsoleProgress
-from psann.run.execution.signals import PREEMPTED_EXIT_CODE, StopRequest
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_DIVERGED, EXIT_RUINED, EXIT_LOCKED = 0, 1, 2, 3, 4, 75
 EXIT_INTERRUPTED = 130

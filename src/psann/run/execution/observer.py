@@ -6,12 +6,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from psann._signals import StopRequest
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.directory.checkpoints import Checkpoints, EstimatorKind
 from psann.run.directory.log import log_event
 from psann.run.directory.record import RunRecord
 from psann.run.execution.figures import best_of, training_figures
-from psann.run.execution.signals import StopRequest
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import Best, TrainState

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from psann._process import LENT, put_back
+from psann._signals import stop_requests
 from psann.errors import (
     ConfigError,
     RunLockedError,
@@ -62,7 +63,6 @@ from psann.run.execution.endings import (
     story_of,
     unwritable,
 )
-from psann.run.execution.signals import stop_requests
 
 _logger = logging.getLogger(__name__)
 

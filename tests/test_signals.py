@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from psann._process import RELIED_ON, put_back
+from psann._signals import StopRequest, stop_requests
 from psann.errors import TrainingInterrupted
-from psann.run.execution.signals import StopRequest, stop_requests
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
 SIGNALS += [signal.SIGUSR2, signal.SIGXCPU]
