@@ -112,7 +112,7 @@ def test_the_legend_of_a_few_assets_leaves_none_out(tmp_path: Path) -> None:
 def test_a_starter_config_names_assets_as_they_are_called(table: Path) -> None:
     read = read_prices(table, assets=list(NAMES))
     config = yaml.safe_load(starter_config(read, source=str(table)))
-    assert config["data"]["kwargs"]["assets"] == list(NAMES)
+    assert config["data"]["assets"] == list(NAMES)
 
 
 def test_a_line_of_the_log_says_what_was_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import safetensors
-import safetensors.torch
+import safetensors.numpy
 
 from faults import (
     SETTINGS,
@@ -113,15 +113,15 @@ def test_without_a_digest_damage_is_not_noticed(
     with stopped_after(8):
         assert trial(tmp_path, *SETTINGS).exit_code == 143
 
-    def decode(data: bytes, *, who: str) -> Any:
+    def decode_arrays(data: bytes, *, who: str) -> Any:
         try:
             n_bytes = int.from_bytes(data[:8], "little")
             (text,) = json.loads(data[8 : 8 + n_bytes])["__metadata__"].values()
-            return json.loads(text), safetensors.torch.load(data)
+            return json.loads(text), safetensors.numpy.load(data)
         except (safetensors.SafetensorError, ValueError, KeyError, AttributeError) as error:
             raise FileFormatError(who) from error
 
-    monkeypatch.setattr("psann.run.execution.resume.decode", decode)
+    monkeypatch.setattr("psann.run.directory.resume_state.decode_arrays", decode_arrays)
     with pytest.raises(MISSED):
         assert_notices_damage(
             RunPaths(tmp_path / "out" / "run"), n_damages=100, draw=random.Random(1)

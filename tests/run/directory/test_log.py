@@ -246,7 +246,9 @@ def test_every_event_name_can_be_logged(logger: logging.Logger, path: Path) -> N
 
 def test_log_modules_import_neither_torch_nor_numpy_nor_rich() -> None:
     folder = Path(directory.__file__).parent
-    modules = [f"directory.{path.stem}" for path in folder.glob("*.py") if path.stem != "resume_state"]
+    modules = [
+        f"directory.{path.stem}" for path in folder.glob("*.py") if path.stem != "resume_state"
+    ]
     modules += ["execution.console"]
     code = f"""
 import importlib, sys

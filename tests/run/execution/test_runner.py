@@ -99,7 +99,17 @@ def test_the_record_of_a_complete_run_holds_every_field_and_tells_the_truth(tmp_
     several = {"per_seed", "spread", "ensemble"}
     resuming = {"last", "resume_exact", "resume_differences"}
     studies = {"walk_forward", "placebo"}
-    assert nulls == {*several, *resuming, *studies, "temperature", "parent", "ruined_at", "error"}
+    of_prices = {"spans", "ends"}
+    assert nulls == {
+        *several,
+        *resuming,
+        *studies,
+        *of_prices,
+        "temperature",
+        "parent",
+        "ruined_at",
+        "error",
+    }
 
 
 def test_the_log_has_one_row_per_epoch_and_says_what_was_decided(tmp_path: Path) -> None:

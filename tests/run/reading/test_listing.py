@@ -18,8 +18,8 @@ from foreign import DRAWING, HOSTILE_NAME, LOOKALIKES, change, hostile, of_anoth
 from made_runs import made_run
 from psann._strict_yaml import read_config_file
 from psann._terminal import Terminal
+from psann._yaml_text import to_yaml
 from psann.errors import UsageError
-from psann.run.config.dump import to_yaml
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import Listing, list_runs, show_table, to_csv_text, to_json_text
 from psann.run.reading.reading import read_runs
