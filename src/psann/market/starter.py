@@ -37,6 +37,7 @@ hisso:
   transition_penalty: 0.001
   temperature_scaling: true
   min_improvement: 0.0002
+  min_significance: auto
   refit: true
 
 data:
