@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from mutations import json_places, replaced
 from psann.run.reading import reading
 from psann.run.reading.reading import read_runs
 from psann.scripts import hisso_runs
@@ -112,22 +113,6 @@ TOKENS: list[bytes] = [
         b"?" * 70,
     ),
 ]
-
-
-def json_places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    if isinstance(value, dict | list):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in pairs:
-            yield from json_places(item, (*path, key))
-
-
-def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    copy, (key, *rest) = value.copy(), path
-    copy[key] = replaced(value[key], tuple(rest), new)
-    return copy
 
 
 @st.composite
