@@ -170,6 +170,9 @@ def test_the_commands_seal_and_check(
     assert read_key(key) == KEY
     command = ["verify", str(run.root)]
     assert main([*command, "--key", str(key)]) == 1
+    assert "the seal is of kind 'sha256', not 'hmac-sha256'" in capsys.readouterr().out
+    run.seal.unlink()
+    assert main([*command, "--key", str(key)]) == 1
     assert "seal.json: there is no seal" in capsys.readouterr().out
     assert main(["seal", str(run.root), "--key", str(key)]) == 0
     assert main([*command, "--key", str(key)]) == 0
