@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from psann.holdings import (
     has_halts,
     held_weights,
     held_weights_at_once,
+    with_ends,
 )
 from psann.market import Panel
 from psann.metrics import portfolio_metrics
@@ -155,3 +157,25 @@ def test_codes_that_say_nothing_are_told_with_the_shape_wanted() -> None:
     )
     codes[1, 1] = 2
     assert "or -2 (has ended); got 2." in code_problems(codes, who="active", shape=(2,))[0]
+
+
+def test_an_end_is_paid_once_however_long_it_is_marked() -> None:
+    codes = np.full((60, 2), MEMBER)
+    codes[20:, 1] = ENDED
+    prices = np.exp(np.random.default_rng(0).normal(scale=0.01, size=(60, 2)).cumsum(axis=0))
+    changed = with_ends(prices, codes, move=-1.0)
+    np.testing.assert_allclose(changed[:20], prices[:20])
+    np.testing.assert_allclose(changed[20:, 1], prices[19, 1] * 1e-12)
+    np.testing.assert_allclose(changed[:, 0], prices[:, 0])
+
+
+def test_codes_of_a_frame_are_taken_by_their_names() -> None:
+    index = pd.RangeIndex(4)
+    weights = pd.DataFrame([[1.0, 0.0]] * 4, index=index, columns=["a", "b"])
+    prices = pd.DataFrame([[1.0, 1.0], [1.1, 1.0], [1.2, 1.0], [1.3, 1.0]], index, ["a", "b"])
+    codes = pd.DataFrame([[MEMBER, OUTSIDE]] * 4, index, ["a", "b"])
+    usual = portfolio_metrics(weights, prices, trans_cost=0.0, initial="invested", active=codes)
+    turned = codes[["b", "a"]]
+    found = portfolio_metrics(weights, prices, trans_cost=0.0, initial="invested", active=turned)
+    assert found == usual
+    assert found["cum_return"] == pytest.approx(0.3)

@@ -107,7 +107,9 @@ def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDA
         Simple return after the last price, at least -1; a total loss leaves `NOTHING`.
     """
     moves = prices[1:] / prices[:-1]
-    told = np.where(active[1:] == ENDED, max(1.0 + move, NOTHING), moves)
+    has_ended, is_over = active[1:] == ENDED, active[:-1] == ENDED
+    told = np.where(has_ended & ~is_over, max(1.0 + move, NOTHING), moves)
+    told[has_ended & is_over] = 1.0  # paid out on an earlier row
     path = np.concatenate([np.ones_like(moves[:1]), np.cumprod(told, axis=0)])
     return np.asarray(prices[0] * path, dtype=np.float64)
 

@@ -121,3 +121,13 @@ def test_compiled_updates_are_the_eager_ones() -> None:
         for engine in ("eager", "compiled")
     }
     np.testing.assert_allclose(actions["compiled"], actions["eager"], atol=1e-4)
+
+
+def test_pooling_over_assets_that_cannot_be_held_is_refused_with_the_cure_that_works() -> None:
+    active = np.ones((N, M))
+    active[:50, 3] = 0
+    how: dict[str, Any] = {"prices": PRICES, "active": active, "hisso": HISSO}
+    with pytest.raises(ValueError, match="Write pooling='none'"):
+        shared(hidden_layers=1, pooling="mean").fit(X, **how)
+    actions = shared(hidden_layers=1).fit(X, **how).predict_actions(X, active=active)
+    assert not actions[:50, 3].any()

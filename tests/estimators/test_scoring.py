@@ -120,3 +120,14 @@ def test_steps_before_a_policy_work_with_its_actions(routing: None) -> None:
     alone = quick().fit(StandardScaler().fit_transform(X * 5 + 3), prices=PRICES, hisso=HISSO)
     np.testing.assert_array_equal(actions, alone.predict_actions(scaled))
     assert pipe.score(X * 5 + 3, prices=PRICES) == alone.evaluate_reward(scaled, PRICES)
+
+
+def test_the_score_of_a_policy_knows_who_can_be_held() -> None:
+    active = np.ones((N, 2))
+    active[40:80, 1] = 0
+    model = quick().fit(X, prices=PRICES, active=active, hisso=HISSO)
+    known = model.score(X, prices=PRICES, active=active)
+    assert known == model.evaluate_reward(X, PRICES, active=active)
+    assert known != model.score(X, prices=PRICES)
+    with pytest.raises(ValueError, match="R2 and needs y"):
+        quick().fit(X, X[:, 0]).score(X, X[:, 0], active=active)

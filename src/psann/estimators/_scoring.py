@@ -28,6 +28,7 @@ class ScoringMixin(PredictionMixin):
         *,
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
     ) -> float:
         """Reward of the policy over the rows as one episode; of an estimator of targets, R2.
 
@@ -43,6 +44,8 @@ class ScoringMixin(PredictionMixin):
             What a policy earns; for scikit-learn's tools by metadata routing.
         context : array-like of shape (n_samples, n_context), optional
             Needed where `fit` had one.
+        active : array-like of shape (n_samples, n_outputs), optional
+            Who can be held, as in `fit`; of a policy only.
 
         Returns
         -------
@@ -57,21 +60,23 @@ class ScoringMixin(PredictionMixin):
         check_is_fitted(self, "network_")
         options: HISSOOptions | None = self.hisso_options_
         if options is None or not options.enabled:
+            prices = active if prices is None else prices
             return self._determination(X, y, sample_weight, prices=prices, context=context)
         if sample_weight is not None:
             raise ValueError(
                 "score of a policy is the reward of one episode and takes no sample_weight. Leave "
                 "it out."
             )
-        if resolve_reward(options.reward).needs_targets:
+        reward = resolve_reward(options.reward)
+        if reward.needs_targets:
             if y is None:
                 raise ValueError("score by the reward negative_mse needs y. Give score(X, y).")
-        elif prices is None and options.context_extractor is None:
+        elif reward.needs_prices and prices is None and options.context_extractor is None:
             raise ValueError(
                 "score of a policy is its reward, which needs prices: score(X, prices=prices). "
                 + _ROUTING
             )
-        return self.evaluate_reward(X, prices, y=y, context=context)
+        return self.evaluate_reward(X, prices, y=y, context=context, active=active)
 
     def _determination(
         self,

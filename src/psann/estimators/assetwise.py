@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import POSITIVE
+from psann.holdings import MEMBER
 from psann.nn.assetwise import AssetwiseNetwork, Pooling
 from psann.nn.network import Network, NetworkShape
 from psann.nn.units import UnitOptions
@@ -138,6 +139,12 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             return {**split, "X": X, "y": y if y is None else check_array(y, ensure_2d=False)}
         checked = super()._checked_split(split, reset=reset, requires_y=requires_y, prefix=prefix)
         X = checked["X"]
+        codes = checked.get("active")
+        if self.pooling == "mean" and codes is not None and (np.asarray(codes) != MEMBER).any():
+            raise ValueError(
+                f"{prefix}active has assets that cannot be held, whose features pooling='mean' "
+                "would mix into the scores of the others. Write pooling='none'."
+            )
         if reset:
             self.n_outputs_ = self._count_assets(checked)
         if self.layout == "feature_major" and self.input_shape_ is None:

@@ -369,14 +369,15 @@ def _accounts(
     periods_per_year: float = 1.0,
 ) -> tuple[Floats, NetGrowth]:
     """Check everything at once, warn, and do the accounts."""
-    targets, quotes = together(allocations=allocations, prices=prices)
+    given = {"allocations": allocations, "prices": prices}
+    targets, quotes, *told = together(**given, **({} if active is None else {"active": active}))
     problems = matrix_problems(targets, "allocations") + matrix_problems(quotes, "prices")
     if not problems and targets.shape != quotes.shape:
         problems.append(
             f"`allocations` and `prices` must have the same shape; got {targets.shape} and "
             f"{quotes.shape}. Give one price per asset for every row of the allocations."
         )
-    codes = None if active is None else np.asarray(active)
+    codes = told[0] if told else None
     problems += _price_problems(quotes)
     if codes is not None:
         problems += code_problems(codes, who="`active`", shape=targets.shape)

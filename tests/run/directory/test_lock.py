@@ -131,6 +131,8 @@ def test_the_file_of_a_killed_process_is_taken_over(paths: RunPaths) -> None:
         (STALE_AFTER_S + 30, {"pid": 1, "host": "elsewhere"}, False),
         (STALE_AFTER_S + 30, {"pid": os.getpid(), "host": platform.node(), "boot_id": "x"}, False),
         (STALE_AFTER_S + 30, {"pid": os.getpid(), "host": platform.node()}, None),
+        # Perhaps another machine of the same name, on a file system that both see.
+        (0, {"pid": 1, "host": platform.node(), "boot_id": "x"}, True),
         (0, {}, True),
     ],
 )

@@ -38,6 +38,7 @@ from psann.run.execution.figures import (
 )
 from psann.run.execution.judging import is_ruined
 from psann.run.reading.sentences import result_sentences
+from psann.run.verification.replay import replay
 from psann.run.verification.verify import verify_run
 from psann.training.history import EpochRecord
 from psann.training.state import Best
@@ -258,7 +259,12 @@ def test_a_policy_that_loses_everything_is_recorded_as_ruined_with_the_row(tmp_p
     assert metrics["ruined_at"] == 8
     first = result_sentences(read_metrics(paths.metrics)[0])[0]
     assert first == "Ruin: nothing is left of the wealth at row 8 of the test rows."
-    assert trial(tmp_path, resume=True).message.startswith("The run run is already complete: rui")
+    again = trial(tmp_path, resume=True)
+    assert again.message.startswith("The run run is already complete: rui")
+    assert again.exit_code == 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert not replay(paths.root, last_epochs=1, allow_import=["trials"]).differences
     assert metrics["portfolio_metrics"]["cum_return"] == -1.0
     assert metrics["portfolio_metrics"]["annual_log_growth"] is None
     assert "portfolio_metrics.annual_log_growth" in metrics["nonfinite"]

@@ -120,8 +120,9 @@ def is_left_over(held: Path) -> bool:
     """Whether who made the file that stands for a lock is gone: by its process, else by its age."""
     who = read_holder(held)
     pid = who.get("pid")
-    if who.get("host") == platform.node() and type(pid) is int and pid > 0:
-        return who.get("boot_id") != boot_id() or not is_alive(pid)
+    is_ours = (who.get("host"), who.get("boot_id")) == (platform.node(), boot_id())
+    if is_ours and type(pid) is int and pid > 0:  # another boot may be another machine of that name
+        return not is_alive(pid)
     try:
         return time.time() - held.stat().st_mtime > STALE_AFTER_S
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,7 +146,7 @@ class Storage:
         with self._parent(path) as (directory, name):
             fd = self._calls.open(name, _LOG_FILE, 0o666, dir_fd=directory)
             self._sync(directory)
-        return AppendFile(path, fd, self._calls)
+        return AppendFile(path, fd, self._calls, before=self._show_life)
 
     def make_directory(self, path: Path) -> None:
         """Make one directory; an existing one is left as it is."""
@@ -360,8 +360,10 @@ class AppendFile:
         Length of the file.
     """
 
-    def __init__(self, path: Path, fd: int, calls: SystemCalls) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, fd: int, calls: SystemCalls, *, before: Callable[[], None]
+    ) -> None:
+        self.path, self._before = path, before
         self.size_bytes = os.fstat(fd).st_size
         self._file = Descriptor(fd)
         self._calls = calls
@@ -374,6 +376,7 @@ class AppendFile:
         OSError
             If the row could not be written; the part of it that was is cut off again.
         """
+        self._before()
         is_whole = False
         with _naming(self.path):
             try:

@@ -86,7 +86,8 @@ def execute(request: RunRequest) -> Outcome:
         if request.resume and (done := finished_record(paths)) is not None:
             remove_leftovers(paths, done)
             message = _already_complete(request, done, paths)
-            return Outcome(exit_code=EXIT_DONE, message=message, paths=paths, record=done)
+            code = exit_code_of(None, status=done["status"])
+            return Outcome(exit_code=code, message=message, paths=paths, record=done)
         if request.overwrite and not is_free(paths):
             check_before_overwriting(request, paths)
         storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
@@ -147,7 +148,8 @@ def check(request: RunRequest) -> Outcome:
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
-            return Outcome(exit_code=EXIT_DONE, message=_already_complete(request, done, paths))
+            code = exit_code_of(None, status=done["status"])
+            return Outcome(exit_code=code, message=_already_complete(request, done, paths))
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)

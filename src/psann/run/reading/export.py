@@ -28,7 +28,7 @@ EXPERIMENT = "psann"
 _PLACE = frozenset({"schema", "seq", "seed", "fold", "epoch"})
 VALUE_COLUMNS = tuple(name for name in COLUMNS if kind_of(name) != "text" and name not in _PLACE)
 """What an epoch has values of."""
-_FINISHED = {**dict.fromkeys(OVER, "FINISHED"), "running": "RUNNING"}
+_FINISHED = {**dict.fromkeys(OVER, "FINISHED"), "ruined": "FAILED", "running": "RUNNING"}
 _MOST_METRICS, _MOST_PARAMS, _LONGEST_PARAM, _LONGEST_KEY = 1000, 100, 6000, 250
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

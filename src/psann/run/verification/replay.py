@@ -16,7 +16,7 @@ from psann.run.directory.record import to_json
 from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import finished_record
-from psann.run.execution.context import EXIT_DONE, RunRequest
+from psann.run.execution.context import EXIT_DONE, EXIT_RUINED, RunRequest
 from psann.run.execution.resume import resume_bytes, resume_point
 from psann.run.execution.runner import execute
 from psann.run.reading.reading import RunView, read_run
@@ -80,7 +80,7 @@ def replay(root: Path, *, last_epochs: int, allow_import: Sequence[str] = ()) ->
                 argv=("hisso-runs", "verify", "--replay", str(last_epochs)),
             )
         )
-        if outcome.exit_code != EXIT_DONE or outcome.paths is None:
+        if outcome.exit_code not in (EXIT_DONE, EXIT_RUINED) or outcome.paths is None:
             found = [f"the repetition ended with exit code {outcome.exit_code}: {outcome.message}"]
         else:
             ours, theirs = read_run(root), read_run(outcome.paths.root)

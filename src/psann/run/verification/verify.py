@@ -134,7 +134,8 @@ class _Inspection:
             self.error(name, f"cannot be read: {problem}")
             return
         self.files.left_out = frozenset(packed.left_out) - self.files.sizes.keys()
-        for file, entry in packed.files.items():
+        seal = self.files.name(self.paths.seal)  # may be made anew at home, and vouches for itself
+        for file, entry in ((f, e) for f, e in packed.files.items() if f != seal):
             self.files.hold(file, entry, by=name, tell=self.error)
         if self.files.left_out:
             self.note(name, f"{len(self.files.left_out)} files of the run were not packed")
