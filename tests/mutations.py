@@ -378,7 +378,7 @@ def _with_bent_member(tar: bytearray, draw: random.Random, *, signed: bool) -> b
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             found = [(info, archive.extractfile(info)) for info in archive.getmembers()]
             files = {info.name: file.read() for info, file in found if file}
-    except (tarfile.TarError, KeyError, EOFError, OSError, ValueError):
+    except (tarfile.TarError, KeyError, EOFError, OSError, OverflowError, ValueError):
         return bent_bytes(bytes(tar), draw)
     if not files:
         return bent_bytes(bytes(tar), draw)

@@ -152,4 +152,5 @@ def test_kill_of_an_overwriting_run_never_shows_the_old_one_as_the_new(
 
 
 def _without_lock(paths: RunPaths) -> dict[str, str]:
-    return {name: digest for name, digest in tree_of(paths.root).items() if name != ".lock"}
+    locks = (paths.lock.name, paths.lock_by_file.name)  # what a kill leaves behind
+    return {name: digest for name, digest in tree_of(paths.root).items() if name not in locks}
