@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_without_locks_goes_on_at_once(
     assert_sound(paths)
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
 def test_the_fast_matrix_passes_without_locks(error: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
@@ -253,7 +253,8 @@ def test_a_file_system_that_cannot_sync_directories_is_told_once_and_recorded(
     assert told == [
         "the file system cannot sync directories: a power loss may take the newest files"
     ]
-    assert json.loads(paths.provenance.read_bytes())["starts"][-1]["weaker"] == told
+    weaker = json.loads(paths.provenance.read_bytes())["starts"][-1]["weaker"]
+    assert [text for text in weaker if "cannot sync" in text] == told
     assert verify_run(paths.root).errors == ()
 
 
