@@ -273,17 +273,12 @@ class Storage:
     def _lock_by_file(self, directory: int, path: Path) -> None:
         """Claim the run directory by a file that only one process can make."""
         held = held_file(path)
-        with suppress(FileNotFoundError):
-            # One process moves it away; another may have made its own since we looked.
-            if is_left_over(held):
-                aside = f".{held.name}.{os.urandom(4).hex()}.tmp"
-                self._calls.rename(held.name, aside, src_dir_fd=directory, dst_dir_fd=directory)
-                if not is_left_over(held.with_name(aside)):
-                    self._calls.rename(aside, held.name, src_dir_fd=directory, dst_dir_fd=directory)
-                    raise locked_error(path)
-                self._calls.unlink(aside, dir_fd=directory)
         try:
-            fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
+            try:
+                fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
+            except FileExistsError:
+                self._set_aside(held, directory, path)
+                fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
         except FileExistsError:
             raise locked_error(path) from None
         # Before it says who has it: `close` frees it also where there is no room for that.
@@ -294,6 +289,19 @@ class Storage:
             f"the file system has no locks: {held.name} stands for one, and of a run on a machine "
             "that died it keeps the next start out for minutes"
         )
+
+    def _set_aside(self, held: Path, directory: int, path: Path) -> None:
+        """Move the file of a dead process away; nobody's before it is known to be one's."""
+        if not is_left_over(held):
+            raise locked_error(path)
+        aside = f".{held.name}.{os.urandom(4).hex()}.tmp"
+        with suppress(FileNotFoundError):
+            self._calls.rename(held.name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+            # Another may have made its own since we looked.
+            if not is_left_over(held.with_name(aside)):
+                self._calls.rename(aside, held.name, src_dir_fd=directory, dst_dir_fd=directory)
+                raise locked_error(path)
+            self._calls.unlink(aside, dir_fd=directory)
 
     def _show_life(self) -> None:
         """Tell who waits for a lock that is a file; a run taken for dead must not go on."""
