@@ -47,7 +47,7 @@ test: install
 	$(BIN)/python -m pytest -q -n 2
 
 test-slow: install
-	$(BIN)/python -m pytest -q -n 2 -m "slow and not gpu and not chaos"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "slow and not gpu and not chaos"
 
 # Tens of minutes; best on a machine that does nothing else.
 bench: install
