@@ -129,5 +129,10 @@ def test_pooling_over_assets_that_cannot_be_held_is_refused_with_the_cure_that_w
     how: dict[str, Any] = {"prices": PRICES, "active": active, "hisso": HISSO}
     with pytest.raises(ValueError, match="Write pooling='none'"):
         shared(hidden_layers=1, pooling="mean").fit(X, **how)
+    cash = {**how, "hisso": {**HISSO, "primary_transform": "softmax_cash"}}
+    with pytest.raises(ValueError, match="a primary_transform without cash"):
+        shared(hidden_layers=1).fit(X, **cash)
+    with pytest.raises(ValueError, match="active has assets that cannot be held"):
+        policy(hidden_layers=1, pooling="mean").predict_actions(X, active=active)
     actions = shared(hidden_layers=1).fit(X, **how).predict_actions(X, active=active)
     assert not actions[:50, 3].any()

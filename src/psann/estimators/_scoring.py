@@ -60,8 +60,13 @@ class ScoringMixin(PredictionMixin):
         check_is_fitted(self, "network_")
         options: HISSOOptions | None = self.hisso_options_
         if options is None or not options.enabled:
-            prices = active if prices is None else prices
-            return self._determination(X, y, sample_weight, prices=prices, context=context)
+            if y is None or prices is not None or active is not None:
+                raise ValueError(
+                    "score of an estimator that was trained on targets is R2 and needs y: "
+                    "score(X, y). Prices are scored by a policy, trained with hisso= in fit."
+                )
+            outputs = self.predict(X, context=context)
+            return float(r2_score(y, outputs, sample_weight=sample_weight))
         if sample_weight is not None:
             raise ValueError(
                 "score of a policy is the reward of one episode and takes no sample_weight. Leave "
@@ -77,20 +82,3 @@ class ScoringMixin(PredictionMixin):
                 + _ROUTING
             )
         return self.evaluate_reward(X, prices, y=y, context=context, active=active)
-
-    def _determination(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None,
-        sample_weight: ArrayLike | None,
-        *,
-        prices: ArrayLike | None,
-        context: ArrayLike | None,
-    ) -> float:
-        """R2 of the outputs over targets."""
-        if y is None or prices is not None:
-            raise ValueError(
-                "score of an estimator that was trained on targets is R2 and needs y: score(X, y). "
-                "Prices are scored by a policy, trained with hisso= in fit."
-            )
-        return float(r2_score(y, self.predict(X, context=context), sample_weight=sample_weight))

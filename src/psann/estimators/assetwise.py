@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
 
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._fit_utils import PreparedInputs, PreparedSplit
 from psann.estimators._parameters import POSITIVE
+from psann.hisso.options import HISSOOptions
 from psann.holdings import MEMBER
 from psann.nn.assetwise import AssetwiseNetwork, Pooling
 from psann.nn.network import Network, NetworkShape
@@ -139,18 +142,24 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             return {**split, "X": X, "y": y if y is None else check_array(y, ensure_2d=False)}
         checked = super()._checked_split(split, reset=reset, requires_y=requires_y, prefix=prefix)
         X = checked["X"]
-        codes = checked.get("active")
-        if self.pooling == "mean" and codes is not None and (np.asarray(codes) != MEMBER).any():
-            raise ValueError(
-                f"{prefix}active has assets that cannot be held, whose features pooling='mean' "
-                "would mix into the scores of the others. Write pooling='none'."
-            )
         if reset:
             self.n_outputs_ = self._count_assets(checked)
         if self.layout == "feature_major" and self.input_shape_ is None:
             by_feature = X.reshape(len(X), self._n_scaled, self.n_outputs_)
             X = by_feature.swapaxes(1, 2).reshape(len(X), -1)
         return {**checked, "X": X}
+
+    def _first_network(
+        self, prepared: PreparedInputs, options: HISSOOptions | None, *, continues: bool
+    ) -> Network:
+        network = super()._first_network(prepared, options, continues=continues)
+        for split in filter(None, (prepared.train, prepared.validation)):
+            _check_members(network, split)
+        return network
+
+    def _outputs(self, rows: PreparedSplit) -> Tensor:
+        _check_members(self.network_, rows)
+        return super()._outputs(rows)
 
     def _has_other_assets(self, X: Any) -> bool:
         if self.input_shape_ is None:
@@ -198,4 +207,14 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             pooling=self.pooling,
             units=UnitOptions(kind=self.activation, params=self.activation_params),
             rng=rng,
+        )
+
+
+def _check_members(network: Network, rows: PreparedSplit) -> None:
+    """Refuse to mix who cannot be held, perhaps not even listed yet, into the others' scores."""
+    if network.pools and rows.active is not None and (rows.active != MEMBER).any():
+        raise ValueError(
+            "active has assets that cannot be held, whose features pooling='mean', and the score "
+            "of cash, would mix into the scores of the others. Write pooling='none' and a "
+            "primary_transform without cash, such as softmax."
         )

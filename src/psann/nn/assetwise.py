@@ -52,6 +52,8 @@ class AssetwiseNetwork(Network):
     https://arxiv.org/abs/1706.10059, for the evaluators that are the same for every asset.
     """
 
+    head: _Head
+
     def __init__(
         self,
         shape: NetworkShape,
@@ -99,6 +101,11 @@ class AssetwiseNetwork(Network):
     def n_products(self) -> int:
         """Multiply-adds of a row: every weight is used for every asset."""
         return self.n_assets * super().n_products
+
+    @property
+    def pools(self) -> bool:
+        """Whether a layer, or the score of cash, sees the mean over the assets."""
+        return bool(self.means) or self.head.mean is not None or self.head.cash is not None
 
     def forward(
         self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None

@@ -51,6 +51,11 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     @property
+    def pools(self) -> bool:
+        """Whether the output of an asset depends on a mean over all assets."""
+        return False
+
+    @property
     def stage(self) -> int:
         """Which structure is in force, where it depends on the epoch."""
         return 0

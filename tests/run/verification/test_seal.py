@@ -185,8 +185,9 @@ def test_the_commands_seal_and_check(
 
 def test_a_run_that_came_by_archive_can_be_sealed_anew(run: RunPaths, tmp_path: Path) -> None:
     seal(run.root)
-    packed = pack(run.root, tmp_path / "run.tar.gz")
-    home = unpack(tmp_path / "run.tar.gz", tmp_path / "home")
-    assert packed and verify_run(tmp_path / "home" / run.root.name).errors == ()
-    seal(tmp_path / "home" / run.root.name, key=KEY)
-    assert home and verify_run(tmp_path / "home" / run.root.name).errors == ()
+    pack(run.root, tmp_path / "run.tar.gz")
+    unpack(tmp_path / "run.tar.gz", tmp_path / "home")
+    home = tmp_path / "home" / run.root.name
+    assert verify_run(home).errors == ()
+    seal(home, key=KEY)
+    assert verify_run(home).errors == ()
