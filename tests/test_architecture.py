@@ -17,6 +17,7 @@ FLOORS: list[list[str]] = [
         "errors",
         "_descriptor",
         "_imports",
+        "_lean_imports",
         "_strict_json",
         "_tree",
         "_strict_yaml",

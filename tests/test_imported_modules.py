@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from trials import write_config
+
 # Seconds each, and needed only by those who compile.
 COMPILERS = {"sympy", "torch._dynamo", "torch._inductor"}
 # What scikit-learn brings along wherever it is imported.
@@ -25,6 +27,7 @@ tell("below estimators")
 WORK = """
 from planted import fit_hisso, planted, quick
 from psann import Ensemble, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, fit_seeds
+import sklearn.preprocessing  # some hundredths of a second, paid by who asks for a scaler
 
 rows = planted()
 X, y = rows["X"], rows["X"][:, 0]
@@ -83,12 +86,40 @@ def test_work_imports_next_to_nothing_that_was_not_there_before(told: Any) -> No
         assert len(names - before) <= 5, (step, names - before)
 
 
-def test_a_run_with_resume_states_is_verified_without_torch(runs_of_before: Path) -> None:
-    told = modules_after(f"""
+RUN = """
 import contextlib, io
-from psann.scripts.hisso_runs import main
-with contextlib.redirect_stdout(io.StringIO()) as out:
-    assert main(["verify", {str(runs_of_before / "stopped")!r}]) == 0, out.getvalue()
+from psann.scripts import hisso_log_run, hisso_runs
+def quietly(main, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(arguments) == 0, out.getvalue()
+quietly(hisso_runs.main, "verify", {stopped!r})
 tell("verified")
-""")
-    assert told["verified"] & {"torch", *SCIENCE} == set()
+quietly(hisso_log_run.main, "--config", {config!r}, "--output-dir", {folder!r}, "--quiet")
+tell("run")
+import pandas
+from scipy import stats
+assert pandas.DataFrame([1.0]).size == 1 and stats.norm.cdf(0.0) == 0.5
+tell("asked for")
+"""
+
+
+@pytest.fixture(scope="module")
+def told_of_a_run(
+    runs_of_before: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, set[str]]:
+    folder = tmp_path_factory.mktemp("run")
+    stopped, config = str(runs_of_before / "stopped"), str(write_config(folder))
+    return modules_after(RUN.format(stopped=stopped, config=config, folder=str(folder)))
+
+
+def test_a_run_with_resume_states_is_verified_without_torch(told_of_a_run: Any) -> None:
+    assert told_of_a_run["verified"] & {"torch", *SCIENCE} == set()
+
+
+def test_a_run_imports_neither_pandas_nor_statistics_and_who_asks_gets_them(
+    told_of_a_run: Any,
+) -> None:
+    unused = {"pandas", "scipy.stats", "sklearn.preprocessing", "sklearn.metrics", *COMPILERS}
+    assert told_of_a_run["run"] & unused == set()
+    assert {"torch", "sklearn.base"} <= told_of_a_run["run"]
+    assert {"pandas", "scipy.stats"} <= told_of_a_run["asked for"]

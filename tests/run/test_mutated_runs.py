@@ -215,12 +215,14 @@ def changed(path: Path, change: Callable[[bytes], bytes | None]) -> Iterator[Non
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-def try_mutations(runs: Path, folder: Path, n: int, *, part: int = 0, whole: bool = False) -> None:
-    """Hurt a file of each run, n times, and read all of them."""
+def try_mutations(
+    runs: Path, folder: Path, n: int, *, files: int = 1, part: int = 0, whole: bool = False
+) -> None:
+    """Hurt `files` files of each run, n times, and read all of them."""
 
     @seed(part)
     @settings(max_examples=n, deadline=None, database=None, suppress_health_check=QUIET)
-    @given(hurts=st.tuples(*(mutations(name) for name in BAD)))
+    @given(hurts=st.tuples(*(mutations(name) for name in BAD * files)))
     def try_all(hurts: Any) -> None:
         with contextlib.ExitStack() as stack:
             for path, change, _ in hurts:
@@ -232,14 +234,14 @@ def try_mutations(runs: Path, folder: Path, n: int, *, part: int = 0, whole: boo
 
 
 def test_no_file_of_one_run_keeps_a_reader_from_the_others(runs: Path, tmp_path: Path) -> None:
-    try_mutations(runs, tmp_path, 75)
+    try_mutations(runs, tmp_path, 38, files=2)
 
 
-@pytest.mark.parametrize("n", [2, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n", "files"), [(1, 2), pytest.param(25, 1, marks=pytest.mark.slow)])
 def test_no_file_of_one_run_keeps_a_report_or_export_from_the_others(
-    runs: Path, tmp_path: Path, n: int
+    runs: Path, tmp_path: Path, n: int, files: int
 ) -> None:
-    try_mutations(runs, tmp_path, n, whole=True)
+    try_mutations(runs, tmp_path, n, files=files, whole=True)
 
 
 @pytest.mark.slow

@@ -718,14 +718,12 @@ def test_a_tilde_behind_an_equals_sign_is_a_home(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_plan_that_cannot_be_written_whole_is_an_error_of_one_line(command: list[str]) -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "psann.scripts.hisso_log_run", *command, "--check"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
-        )
-    assert done.returncode == 1
+    def check() -> int:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+        return main([*command, "--check"])
+
+    process = Forked(check)
+    _, err = process.communicate()
+    assert process.returncode == 1
     told = "hisso-log-run: Standard output takes no more: No space left on device."
-    assert done.stderr.splitlines()[-1] == told
+    assert err.splitlines()[-1] == told

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sklearn.preprocessing
 import torch
 from pydantic import BaseModel
 from torch import Tensor
@@ -25,15 +24,7 @@ from psann.errors import FileFormatError
 _SCALER_KEY = "scikit-learn scaler"
 _KEYS = {"class", "fitted", "params"}
 # Transformers whose fitted state is arrays and numbers; scikit-learn names them for us.
-_SCALERS = {
-    cls.__name__: cls
-    for cls in (
-        sklearn.preprocessing.MaxAbsScaler,
-        sklearn.preprocessing.MinMaxScaler,
-        sklearn.preprocessing.RobustScaler,
-        sklearn.preprocessing.StandardScaler,
-    )
-}
+_SCALERS = ("MaxAbsScaler", "MinMaxScaler", "RobustScaler", "StandardScaler")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +101,7 @@ def plain_value(value: Any, *, who: str) -> Any:
         return [plain_value(item, who=who) for item in value]
     elif isinstance(value, BaseModel):
         return plain_value(value.model_dump(), who=who)
-    elif type(value) in _SCALERS.values():
+    elif _is_scaler(value):
         params = plain_value(value.get_params(), who=who)
         return {_SCALER_KEY: type(value).__name__, "params": params}
     elif inspect.isroutine(value) and "<" not in value.__qualname__:
@@ -133,7 +124,18 @@ def _scaler(name: str, params: Mapping[str, Any]) -> Any:
         raise FileFormatError(f"the scaler {name!r} must be one of {', '.join(_SCALERS)}.")
     # JSON has no tuples, and feature_range and quantile_range must be one.
     tuples = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
-    return _SCALERS[name](**tuples)
+    return _scaler_class(name)(**tuples)
+
+
+def _is_scaler(value: Any) -> bool:
+    name = type(value).__name__
+    return name in _SCALERS and type(value) is _scaler_class(name)
+
+
+def _scaler_class(name: str) -> Any:
+    import sklearn.preprocessing  # where there is one, as its import takes most of a second
+
+    return getattr(sklearn.preprocessing, name)
 
 
 def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
@@ -146,7 +148,7 @@ def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, di
     """
     if scaler is None:
         return None, {}
-    if type(scaler) not in _SCALERS.values():
+    if not _is_scaler(scaler):
         raise FileFormatError(
             f"the {prefix} {type(scaler).__name__} cannot be saved without running code on the "
             f"way back. Use one of {', '.join(_SCALERS)}, or scale in a Pipeline."

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from psann._inputs import numbers, place_text
 from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
 from psann.errors import DataError
 from psann.estimators._arrays import Floats
 
-SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
+SCALERS = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
+"""Names, and the classes of sklearn.preprocessing, whose import only those who scale pay."""
 
 
 def fitted_scaler(scaler: Any, array: Floats | None) -> Any:
     """A new scaler of this kind that has seen the array; None without one of the two."""
     if scaler is None or array is None:
         return None
-    transformer = SCALERS[scaler]() if isinstance(scaler, str) else clone(scaler)
+    transformer = _new(scaler) if isinstance(scaler, str) else clone(scaler)
     blocks = row_blocks(array)
     if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
         return transformer.fit(array)
@@ -29,6 +29,12 @@ def fitted_scaler(scaler: Any, array: Floats | None) -> Any:
     for block in blocks:
         transformer.partial_fit(array[block])
     return transformer
+
+
+def _new(name: str) -> Any:
+    import sklearn.preprocessing
+
+    return getattr(sklearn.preprocessing, SCALERS[name])()
 
 
 def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numpy.typing import ArrayLike
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from psann.estimators._prediction import PredictionMixin
@@ -65,6 +64,8 @@ class ScoringMixin(PredictionMixin):
                     "score of an estimator that was trained on targets is R2 and needs y: "
                     "score(X, y). Prices are scored by a policy, trained with hisso= in fit."
                 )
+            from sklearn.metrics import r2_score
+
             outputs = self.predict(X, context=context)
             return float(r2_score(y, outputs, sample_weight=sample_weight))
         if sample_weight is not None:

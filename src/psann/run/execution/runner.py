@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from psann._lean_imports import import_scikit_learn
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
 from psann.errors import (
@@ -318,7 +319,10 @@ def run(context: RunContext) -> None:
     with context.stop.at_once():
         # The configuration is valid: from here on torch is worth its seconds.
         log_event(_logger, logging.INFO, "log", "loading torch and scikit-learn")
-        import psann.run.execution.studies  # noqa: F401 (brings all of them)
+        import torch  # noqa: F401 (first, as its threads are to be the process's)
+
+        import_scikit_learn()
+        import psann.run.execution.studies  # noqa: F401 (brings all the others)
 
     def tell(text: str) -> None:
         log_event(_logger, logging.WARNING, "log", text)

@@ -1,0 +1,51 @@
+"""scikit-learn without what it does not use here."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from psann import _lean_imports
+from psann._lean_imports import import_scikit_learn
+
+
+def test_what_is_asked_of_a_stand_in_comes_from_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = _lean_imports._StandIn("colorsys")
+    monkeypatch.setitem(sys.modules, "colorsys", stand_in)
+    assert stand_in.rgb_to_hls(0.0, 0.0, 0.0) == (0.0, 0.0, 0.0)
+    assert sys.modules["colorsys"] is not stand_in
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A process that has imported none of them; what the import then sees of pandas."""
+    for name in ("sklearn", "pandas", "scipy.stats"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return []
+
+
+def test_stand_ins_are_gone_after_the_import_also_after_one_that_failed(
+    without: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> ModuleType:
+        without.extend(each for each in ("pandas", "scipy.stats") if each in sys.modules)
+        raise ImportError(name)
+
+    monkeypatch.setattr(_lean_imports.importlib, "import_module", refuse)
+    with pytest.raises(ImportError, match=r"sklearn\.base"):
+        import_scikit_learn()
+    assert without == ["pandas", "scipy.stats"]
+    assert not {"pandas", "scipy.stats"} & set(sys.modules)
+
+
+def test_what_somebody_has_imported_already_stays(
+    without: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = ModuleType("pandas")
+    monkeypatch.setitem(sys.modules, "pandas", mine)
+    monkeypatch.setattr(_lean_imports.importlib, "import_module", without.append)
+    import_scikit_learn()
+    assert without == ["sklearn.base"]
+    assert sys.modules["pandas"] is mine
