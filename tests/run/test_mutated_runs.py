@@ -130,11 +130,12 @@ def mutations(draw: Any, run: str) -> tuple[Path, Callable[[bytes], bytes | None
             return None
         if kind == "cut":
             return data[:at]
-        if kind == "value" and name.endswith(".json") and data:
-            content = json.loads(data)
-            places = list(json_places(content))
-            where = places[int(place * len(places))]
-            return json.dumps(replaced(content, where, new)).encode()
+        if kind == "value" and name.endswith(".json"):
+            with contextlib.suppress(ValueError):  # of a file that is hurt for the second time
+                content = json.loads(data)
+                places = list(json_places(content))
+                where = places[int(place * len(places))]
+                return json.dumps(replaced(content, where, new)).encode()
         if kind == "value" and name.endswith(".csv"):
             cells = data.split(b",")
             cells[int(place * len(cells))] = json.dumps(new).encode()
