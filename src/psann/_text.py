@@ -177,6 +177,8 @@ def mask_secrets(value: Any) -> Any:
     """
     if isinstance(value, str):
         return _mask_text(value)
+    if value is None or isinstance(value, int | float):  # most of a record, and quick to tell
+        return value
     if isinstance(value, Mapping):
         return {
             key: MASK if _is_secret(key, item) else mask_secrets(item)
@@ -215,7 +217,7 @@ def _names_secret(key: str) -> tuple[bool, bool]:
     return _SECRET_KEY.search(key) is not None, _WEAK_KEY.search(key) is not None
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=2048)
 def _mask_text(text: str) -> str:
     text = _SHAPES.sub(MASK, _URL.sub(rf"\1{MASK}@", text))
     text = _AFTER.sub(lambda found: f"{next(filter(None, found.groups()))}{MASK}", text)

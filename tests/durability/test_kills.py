@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_sigkill_at_random_instants_loses_nothing(
 
 @pytest.mark.parametrize(
     ("every", "part"),
-    [(54, 3), (54, 30)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
+    [(80, 3), (80, 43)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
 )
 def test_kill_before_or_within_any_call_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], every: int, part: int
@@ -102,7 +103,7 @@ def test_kill_before_or_within_any_call_loses_nothing(
     assert_survives_kills(tmp_path, expected, hits[part::every], *SETTINGS)
 
 
-@pytest.mark.parametrize("every", [353, pytest.param(13, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("every", [501, pytest.param(13, marks=pytest.mark.chaos)])
 def test_kill_of_a_run_of_several_seeds_loses_nothing(tmp_path: Path, every: int) -> None:
     settings = (*SETTINGS, "training.seeds=3", "training.patience=2", "training.lr=0.2")
     expected = unhurt(tmp_path / "unhurt", *settings)
@@ -113,7 +114,7 @@ def test_kill_of_a_run_of_several_seeds_loses_nothing(tmp_path: Path, every: int
     assert_survives_kills(tmp_path, expected, hits[every // 2 :: every], *settings)
 
 
-@pytest.mark.parametrize("every", [29, pytest.param(3, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("every", [43, pytest.param(3, marks=pytest.mark.chaos)])
 def test_kill_within_a_resumed_start_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], every: int
 ) -> None:
@@ -125,18 +126,19 @@ def test_kill_within_a_resumed_start_loses_nothing(
         assert_survives(folder, expected, *SETTINGS)
 
 
-@pytest.mark.parametrize("every", [74, pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("every", [110, pytest.param(2, marks=pytest.mark.chaos)])
 def test_kill_of_an_overwriting_run_never_shows_the_old_one_as_the_new(
     tmp_path: Path, expected: dict[str, Any], every: int
 ) -> None:
-    folder = tmp_path / "counted"
+    template = tmp_path / "template"
     old_settings = ("training.epochs=1", "seed=1")
-    finished(folder, *old_settings)
-    total = n_calls(folder, *SETTINGS, overwrite=True)
+    finished(template, *old_settings)
+    counted = shutil.copytree(template, tmp_path / "counted")
+    total = n_calls(counted, *SETTINGS, overwrite=True)
     # The first calls set the old run aside: each of them is tried.
     for place in (*range(1, 16), *range(16, total + 1, every)):
-        folder = tmp_path / str(place)
-        old = finished(folder, *old_settings)
+        folder = shutil.copytree(template, tmp_path / str(place))
+        old = RunPaths(folder / "out" / "run")
         before = _without_lock(old)
         hurt(folder, *SETTINGS, place=place, act=kill_within, overwrite=True)
         assert_sound(old)

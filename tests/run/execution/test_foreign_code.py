@@ -35,7 +35,7 @@ def in_a_process(folder: Path, place: str, name: str) -> RunPaths:
     def work() -> int:
         os.environ[meddling.WITH] = name
         warnings.resetwarnings()  # of the suite, in which each is an error
-        outcome = trials.trial(folder, "training.threads=1", PLACES[place])
+        outcome = trials.trial(folder, "training.threads=1", "training.epochs=2", PLACES[place])
         return outcome.exit_code
 
     assert exit_code_of(in_child(work)) == 0

@@ -89,12 +89,11 @@ def values_of(cells: Mapping[str, str]) -> Row:
     ValueError
         If a cell holds no number where one must be.
     """
-    return {name: _value(name, cell) for name, cell in cells.items()}
+    # Most cells are empty.
+    return {name: _value(name, cell) if cell else None for name, cell in cells.items()}
 
 
-def _value(name: str, cell: str) -> str | int | float | bool | None:
-    if not cell:
-        return None
+def _value(name: str, cell: str) -> str | int | float | bool:
     kind = kind_of(name)
     if kind == "flag":
         return cell == "true"
