@@ -1,5 +1,6 @@
 # make run    environment, real prices, training, result table; PRICES=prices.csv takes your own
 # make test   the fast suite
+# make docs   this documentation as a site, build/docs/index.html
 # make bench  speed, beside the published package where it can be had
 # Everything lives in .venv; PYTHON picks the interpreter (3.11 or later).
 PYTHON ?= python3
@@ -11,17 +12,17 @@ RUNS ?= runs/hisso
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow bench lint types wheel clean
+.PHONY: help install run test test-slow docs bench lint types wheel clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 $(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "psann needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing into $(VENV) (torch is the large one; once only) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[dev,docs]'
 	@$(PIP) install --no-deps --requirement requirements-data.txt
 	@touch $@
 
@@ -48,6 +49,10 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "slow and not gpu and not chaos"
+
+# A warning is an error; the notebook is run.
+docs: install
+	$(BIN)/python -m sphinx -b html -W -q docs build/docs
 
 # Tens of minutes; best on a machine that does nothing else.
 bench: install

@@ -29,7 +29,7 @@ _FLAT = ("data_format", "preserve_shape", "target_scaler")
 
 
 class AssetwiseRegressor(BasePSANNRegressor):
-    r"""One network for every asset, ``z_i = f(x_i)``: few weights, and any number of assets.
+    """One network for every asset, ``z_i = f(x_i)``: few weights, and any number of assets.
 
     Parameters
     ----------

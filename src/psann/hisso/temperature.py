@@ -31,10 +31,10 @@ def scaled_head(weights: Tensor, layout: WeightLayout, temperature: float) -> Te
 def with_temperature(
     best: Best, layout: WeightLayout, reward_of: Callable[[Best], float | None]
 ) -> Best:
-    r"""Divide the outputs of the best weights by the temperature that validation rewards most.
+    """Divide the outputs of the best weights by the temperature that validation rewards most.
 
-    .. math:: a_t = \operatorname{softmax}(z_t / T), \quad
-        T = \arg\max_{T \in \{2^{k/4} : |k| \le 8\}} R_{\mathrm{val}}(z / T)
+    ``a_t = softmax(z_t / T)`` with the ``T`` of ``2^(k/4), |k| <= 8`` whose validation reward is
+    the highest.
 
     A penalty on weights, or one on trading, makes a policy say the right thing too quietly; one
     number learnt on rows that shaped no weight gives it its voice back, or lowers it.

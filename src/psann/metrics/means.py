@@ -66,11 +66,10 @@ class MeanTest:
 
 
 def mean_test(series: Any) -> MeanTest:
-    r"""Mean of a stationary series, with the error that dependent and uneven rows allow.
+    """Mean of a stationary series, with the error that dependent and uneven rows allow.
 
-    .. math::
-        \Lambda_j = \sqrt{2 / n} \sum_t x_t \cos(\pi j (t - \tfrac12) / n), \quad
-        s^2 = \frac{1}{n \nu} \sum_{j=1}^{\nu} \Lambda_j^2
+    ``s^2 = sum_{j=1..nu} L_j^2 / (n nu)`` with
+    ``L_j = sqrt(2 / n) sum_t x_t cos(pi j (t - 1/2) / n)``.
 
     The slow cosines see no mean, and as much of every dependence that is shorter than they are as
     the mean does. So ``mean / s`` has Student's t distribution with ``nu`` degrees of freedom: of

@@ -44,12 +44,10 @@ def sharpe_ratio(returns: Any) -> float:
 
 
 def sharpe_test(returns: Any) -> MeanTest:
-    r"""Sharpe ratio per period with an error that knows what returns have to do with each other.
+    """Sharpe ratio per period with an error that knows what returns have to do with each other.
 
-    .. math::
-        \psi_t = z_t - \frac{S}{2} (z_t^2 - 1), \quad z_t = \frac{r_t - \mu}{\sigma}
-
-    is what each return adds to ``S``, so that the error of ``S`` is that of the mean of ``psi`` as
+    ``psi_t = z_t - S (z_t^2 - 1) / 2`` with ``z_t = (r_t - mean) / deviation`` is what each return
+    adds to the ratio ``S``, so that the error of ``S`` is that of the mean of ``psi`` as
     `mean_test` has it. Of independent returns it is `sharpe_se` of `portfolio_metrics`.
 
     Parameters

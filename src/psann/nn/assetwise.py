@@ -16,10 +16,9 @@ Pooling = Literal["none", "mean"]
 
 
 class AssetwiseNetwork(Network):
-    r"""Scores of assets, each from its own features by the same weights.
+    """Scores of assets, each from its own features by the same weights.
 
-    .. math:: h'_i = \operatorname{act}(w_0 (\Lambda h_i + \Gamma \bar h + b)), \quad
-        z_i = v \cdot h_i
+    ``h'_i = act(w0 (L h_i + G mean(h) + b))`` in each layer, ``z_i = v . h_i`` at the head.
 
     Permuting the assets permutes the scores, and there may be any number of them.
 
@@ -35,7 +34,7 @@ class AssetwiseNetwork(Network):
     w0 : float
         Factor of every pre-activation, greater than 0.
     pooling : {"none", "mean"}
-        Whether a layer also sees the mean over the assets (:math:`\Gamma`).
+        Whether a layer also sees the mean over the assets (``G``).
     units : UnitOptions
         Nonlinearity of the hidden layers.
     rng : numpy.random.Generator or None

@@ -70,10 +70,9 @@ def next_move_findings(
     labels: Sequence[str] | None = None,
     assets: Sequence[str] | None = None,
 ) -> list[Finding]:
-    r"""Say which features know moves that have yet to come.
+    """Say which features know moves that have yet to come.
 
-    .. math:: \rho_s = \max_{d \le 2,\ m}
-        |\operatorname{corr}(\Delta^d x_t,\ \log p_{t+1+s,m} / p_{t+s,m})|
+    ``rho_s = max_{d <= 2, m} |corr(D^d x_t, log p_{t+1+s,m} / p_{t+s,m})|``, ``D`` the difference.
 
     A feature is suspected if it tells of a move to come, ``0 <= s < 20``, above `LEAST_CORRELATION`
     and seven standard errors, and nearly as well as of any move that is over, ``-20 <= s < 0``:
