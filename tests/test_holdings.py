@@ -21,7 +21,6 @@ from psann.holdings import (
     codes_of,
     has_halts,
     held_weights,
-    held_weights_at_once,
     with_ends,
 )
 from psann.market import Panel
@@ -99,42 +98,6 @@ def test_an_end_is_paid_out_without_a_fee_and_an_exit_with_one() -> None:
         codes = np.array([[MEMBER], [code], [OUTSIDE]])
         wealth = net_growth(actions, prices, active=codes, trans_cost=0.1).wealth
         assert wealth[-1] == pytest.approx(last)
-
-
-@given(seed=st.integers(0, 500))
-@settings(max_examples=20, deadline=None)
-def test_short_episodes_at_once_hold_what_row_by_row_gives(seed: int) -> None:
-    panel, codes, actions = account(seed, 64, cash=0.2)
-    at = torch.tensor([[*range(first, first + 20)] for first in (0, 7, 25, 44)])
-    tensors = [torch.from_numpy(np.array(a))[at] for a in (actions, panel.prices, codes)]
-    together = held_weights_at_once(*tensors)
-    alone = held_weights(*tensors)
-    np.testing.assert_allclose(together.numpy(), alone.numpy(), atol=1e-14)
-    for episode, rows in zip(alone.numpy(), at.numpy(), strict=True):
-        own = held_weights(actions[rows], panel.prices[rows], codes[rows])
-        np.testing.assert_allclose(episode, own, atol=1e-15)
-
-
-def test_gradients_agree_with_finite_differences() -> None:
-    panel, codes, actions = account(3, 40, cash=0.2)
-    rows = slice(0, 14)
-    assert has_halts(codes[rows])
-    prices, active = (torch.from_numpy(np.array(a[rows]))[None] for a in (panel.prices, codes))
-
-    def earned(weights: torch.Tensor) -> torch.Tensor:
-        held = held_weights_at_once(weights, prices, active)
-        growth, traded = growth_and_traded_weight(held, prices, cash=True, active=active)
-        return (growth.log() - 0.01 * traded).sum()
-
-    weights = torch.from_numpy(actions[rows])[None].requires_grad_()
-    (slope,) = torch.autograd.grad(earned(weights), weights)
-    assert (slope[active != MEMBER] == 0).all()
-    for place in np.argwhere((active == MEMBER).numpy())[::3]:
-        step = torch.zeros_like(weights)
-        step[tuple(place)] = 1e-6
-        with torch.no_grad():
-            difference = (earned(weights + step) - earned(weights - step)) / 2e-6
-        assert float(slope[tuple(place)]) == pytest.approx(float(difference), abs=1e-6)
 
 
 def test_members_throughout_are_what_no_membership_is() -> None:

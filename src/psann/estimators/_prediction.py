@@ -29,7 +29,7 @@ from psann.hisso.reward_context import (
 )
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import TRANSFORMS
-from psann.holdings import held_weights_at_once
+from psann.halts import Halts
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
@@ -377,7 +377,8 @@ class PredictionMixin(ParametrisedEstimator):
         at = first[:, None] + torch.arange(options.window)  # (B, T)
         windows, prices_in = actions[at], judged.expand_as(actions)[at]  # (B, T, M)
         if active is not None and reward.takes_active:
-            windows = held_weights_at_once(windows, prices_in, active[at])
+            halts = Halts.of(active, judged.expand_as(actions), window=options.window)
+            windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
             rewards = reward(
                 windows,
