@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_simulator import simulate
 from made_panels import holey, panel_of
-from psann.accounting import growth_and_traded_weight, net_growth
+from psann.accounting import net_growth
 from psann.holdings import (
     ENDED,
     HALTED,

@@ -2,8 +2,7 @@
 
 Letters: ``B`` episodes, ``T`` rows, ``M`` assets, ``C`` halted cells of an episode. The rules are
 those of `psann.holdings.held_weights`. Only halted cells need more than a product with a number
-for each row: they are listed once for a series, and what an episode holds is computed from those
-that lie in it.
+for each row: they are listed once for a series, and an episode takes those that lie in it.
 
 Free wealth ``F`` (all but what halted positions are worth) follows from that of earlier rows: it
 grows with its targets, loses those that halt, and gets back those that return, each in proportion
@@ -34,14 +33,18 @@ class Halts:
     active: Tensor  # (N, M) codes of `psann.holdings`
     prices: Tensor  # (N, M)
     window: int  # T
+    n_cells: int  # C, the most that an episode has
     is_long_only: bool
     """Whether targets are never negative and never sum to more than 1, so that nothing is owed."""
     gains: Tensor  # (N, M) simple return from this row to the next; the last row has 0
-    chained: Tensor  # (N,) 1 where somebody is halted, else 0
-    first_cell: Tensor  # (N + 1,) the number of cells on earlier rows
-    n_cells: int  # C, the most that an episode has
-    places: Tensor  # (K, 3): row, asset, and the row on which the position was bought
-    parts: Tensor  # (K, 3): worth per bought: now, if halted first, if back on the next row
+    opens: Tensor  # (N + 1,) 1 where nobody is halted, else 0
+    first_cell: Tensor  # (N,) the number of cells on earlier rows
+    places: Tensor  # (K + C, 4) of each cell, as if the series were one episode; see `_Cells`
+    shifts: Tensor  # (4,) what to take from them for each row before an episode
+    parts: Tensor  # (K + C, 3) worth per bought: now, what its halt takes, what its return gives
+    steps: Tensor  # (T + 1,) 0, 1 ... T
+    is_first: Tensor  # (T + 1,) 1, 0, 0 ...
+    order: Tensor  # (C,) 0, 1 ...
 
     @classmethod
     def of(
@@ -56,38 +59,43 @@ class Halts:
         prices : torch.Tensor
             ``(N, M)`` or ``(N, 1)``, positive.
         window : int
-            Rows of every episode.
+            Rows of every episode, at most those of the series.
         is_long_only : bool
             Whether targets are never negative and never sum to more than 1.
         """
         prices = prices.expand_as(active)
+        n_rows, n_assets = active.shape
         halted = active == HALTED
-        rows = torch.arange(len(active), device=active.device)
-        bought = torch.where(halted, -1, rows[:, None]).cummax(0).values
+        rows = torch.arange(n_rows + 1, device=active.device)
+        bought = torch.where(halted, -1, rows[:-1, None]).cummax(0).values
         row, asset = (halted & (bought >= 0)).nonzero(as_tuple=True)
         if not len(row):
             return None
-        since, then = bought[row, asset], (row + 1).clamp_max(len(active) - 1)
-        is_back = (then > row) & ~halted[then, asset]
-        chained = halted.any(1)
-        cost = prices[since, asset]
-        now, later = prices[row, asset] / cost, prices[then, asset] / cost
-        given = torch.where(is_back & chained[then], later, 0.0)
-        taken = torch.where(since == row - 1, now, 0.0)
-        first_cell = torch.searchsorted(row, torch.arange(len(active) + 1, device=row.device))
-        last_start = max(0, len(active) - window)
-        counts = first_cell[window:][: last_start + 1] - first_cell[: last_start + 1]
+        since = bought[row, asset]
+        first_cell = torch.searchsorted(row, rows)
+        n_cells = int((first_cell[window:] - first_cell[: n_rows + 1 - window]).max())
+        opens = 1 - torch.nn.functional.pad(halted.any(1), (0, 1)).to(prices.dtype)
+        is_back = ~torch.nn.functional.pad(halted, (0, 0, 0, 1), value=True)[row + 1, asset]
+        parts = _parts(prices, opens, row=row, asset=asset, bought=since, is_back=is_back)
+        places = torch.stack((row, since, since * n_assets + asset, row * n_assets + asset), 1)
+        # Behind the last cell, some that lie in no episode.
+        nowhere = torch.tensor([[n_rows + window, -1, 0, 0]], device=row.device)
+        steps = torch.arange(window + 1, device=row.device)
         return cls(
             active=active,
             prices=prices,
             window=window,
+            n_cells=n_cells,
             is_long_only=is_long_only,
             gains=torch.nn.functional.pad(prices[1:] / prices[:-1] - 1, (0, 0, 0, 1)),
-            chained=chained.to(prices.dtype),
-            first_cell=first_cell,
-            n_cells=max(1, int(counts.max())),
-            places=torch.stack((row, asset, since), 1),
-            parts=torch.stack((now, taken, given), 1),
+            opens=opens,
+            first_cell=first_cell[:-1],
+            places=torch.cat((places, nowhere.expand(n_cells, -1))),
+            shifts=torch.tensor([1, 1, n_assets, n_assets], device=row.device),
+            parts=torch.nn.functional.pad(parts, (0, 0, 0, n_cells)),
+            steps=steps,
+            is_first=(steps == 0).to(prices.dtype),
+            order=torch.arange(n_cells, device=row.device),
         )
 
     def held(self, actions: Tensor, first: Tensor) -> Tensor:
@@ -101,88 +109,96 @@ class Halts:
             ``(B,)``, the row of the series on which each begins.
         """
         actions = actions.to(self.prices.dtype)
-        rows = first[:, None] + torch.arange(self.window, device=first.device)  # (B, T)
+        rows = first[:, None] + self.steps  # (B, T + 1)
         if self.window > _MOST_ROWS_AT_ONCE:
-            prices, active = (of_all[rows] for of_all in (self.prices, self.active))
-            return held_weights(actions, prices, active)
-        cells = self._cells(actions, first)
-        gains = self.gains.index_select(0, rows[:, :-1].reshape(-1)).view_as(actions[:, :-1])
-        growth = 1 + (actions[:, :-1] * gains).sum(-1)  # (B, T - 1)
-        chained = self.chained[rows[:, 1:]]
-        free = _free_wealth(growth, chained, cells, debts=0 if self.is_long_only else _MOST_DEBTS)
+            at = rows[:, :-1]
+            return held_weights(actions, self.prices[at], self.active[at])
+        if not self.n_cells:
+            return actions
+        cells = self._cells(first)
+        parts = cells.parts * actions.flatten(1).gather(1, cells.bought_place)[..., None]
+        worth, *moved = parts.unbind(-1)  # (B, C) each
+        gains = self.gains.index_select(0, rows[:, :-1].flatten()).view_as(actions)
+        free = self._free_wealth(
+            torch.cat(((actions * gains).sum(-1), *moved), 1), self.opens[rows], cells
+        )
         base = free if self.is_long_only else free.clamp_min(0.0)
-        locked = cells.worth * base.gather(1, cells.bought)
-        wealth = free.scatter_add(1, cells.row, locked).clamp_min(LEAST_WEALTH)
-        held = actions * (base / wealth)[..., None]
-        locked = locked / wealth.gather(1, cells.row)
-        return held.flatten(1).scatter_add(1, cells.place, locked).view_as(actions)
+        locked = worth * base.gather(1, cells.bought)
+        wealth = free.scatter_add(1, cells.row, locked).clamp_min(LEAST_WEALTH)  # (B, T + 1)
+        held = (actions * (base / wealth)[:, :-1, None]).flatten(1)
+        shares = locked / wealth.gather(1, cells.row)
+        return held.scatter_add(1, cells.place, shares).view_as(actions)
 
-    def _cells(self, actions: Tensor, first: Tensor) -> _Cells:
+    def _cells(self, first: Tensor) -> _Cells:
         """The halted cells in each episode."""
-        start, end = self.first_cell[first], self.first_cell[first + self.window]
-        cell = start[:, None] + torch.arange(self.n_cells, device=first.device)  # (B, C)
-        inside = cell < end[:, None]
-        flat = cell.clamp_max(len(self.places) - 1).view(-1)
-        shape = (*cell.shape, 3)
-        row, asset, bought = self.places.index_select(0, flat).view(shape).unbind(-1)
-        row, bought = row - first[:, None], bought - first[:, None]
+        cell = (self.first_cell[first][:, None] + self.order).flatten()
+        shape = (len(first), self.n_cells, -1)
+        places = self.places.index_select(0, cell).view(shape)
+        places = places - first[:, None, None] * self.shifts
         # What was halted before the episode is not held in it.
-        inside = inside & (bought >= 0)
-        row, bought = torch.where(inside, row, 0), torch.where(inside, bought, 0)
-        n_assets = actions.shape[-1]
-        weight = actions.flatten(1).gather(1, bought * n_assets + asset) * inside
-        worth = self.parts.index_select(0, flat).view(shape) * weight[..., None]
-        worth, halted, back = worth.unbind(-1)
-        back = back * (row + 1 < self.window)
-        after = (row + 1).clamp_max(self.window - 1)
-        return _Cells(row, after, bought, row * n_assets + asset, worth, halted, back)
+        inside = (places[..., 1:2] >= 0) & (places[..., :1] < self.window)
+        parts = self.parts.index_select(0, cell).view(shape) * inside
+        return _Cells(*(places * inside).unbind(-1), parts)
+
+    def _free_wealth(self, changes: Tensor, opens: Tensor, cells: _Cells) -> Tensor:
+        """Free wealth ``(B, T + 1)``, 1 on rows on which all trade; the last row means nothing.
+
+        It is solved without gradients; that of `changes` then comes from one more solution of the
+        same system, without the matrix of gradients that a solver's own would fill.
+
+        Parameters
+        ----------
+        changes : torch.Tensor
+            ``(B, T + 2 C)``, per free wealth of the row on which it was bought: what targets gain
+            on each row; what halts take, and returns give.
+        opens : torch.Tensor
+            ``(B, T + 1)``, 1 where all trade.
+        cells : _Cells
+        """
+        side = self.window + 1
+        with torch.no_grad():
+            start = torch.maximum(opens, self.is_first)
+            follows = 1 - start[:, 1:]
+            bought = torch.cat((self.steps[:-1].expand_as(follows), cells.bought, cells.bought), 1)
+            rows = torch.cat((self.steps[1:].expand_as(follows), cells.row, cells.row + 1), 1)
+            places = rows * side + bought
+            free = start
+            # Nothing is bought on rows that owe.
+            base = torch.ones_like(start)
+            for _ in range(1 if self.is_long_only else 1 + _MOST_DEBTS):
+                entries = changes * base.gather(1, bought)
+                passed = follows * (1 + entries[:, : self.window])
+                entries = torch.cat((passed, entries[:, self.window :]), 1)
+                system = start.new_zeros((len(start), side * side)).scatter_add(1, places, -entries)
+                system = system.view(-1, side, side)
+                free = _solved(system, start)
+                base = (free > 0).to(free.dtype)
+            weight = (free * base).gather(1, bought)
+            weight = torch.cat((follows * weight[:, : self.window], weight[:, self.window :]), 1)
+        moved = torch.zeros_like(free).scatter_add(1, rows, changes * weight)
+        slope = _solved(system, moved)
+        return free + (slope - slope.detach())
 
 
 class _Cells(NamedTuple):
-    """Halted cells of episodes, each ``(B, C)``; those that only fill up are worth 0."""
+    """Halted cells of episodes, each ``(B, C)``; those that only fill up have 0 everywhere."""
 
     row: Tensor
-    after: Tensor  # the next row
     bought: Tensor  # the row on which the position was bought
-    place: Tensor  # in the episode's flat weights
-    worth: Tensor  # per free wealth when it was bought, also of the next two
-    halted: Tensor  # what it takes from the free wealth on its first halted row, else 0
-    back: Tensor  # what it gives on the next row, where it can be traded again, else 0
+    bought_place: Tensor  # in the episode's flat weights
+    place: Tensor
+    parts: Tensor  # (B, C, 3) as of `Halts`
 
 
-def _free_wealth(growth: Tensor, chained: Tensor, cells: _Cells, *, debts: int) -> Tensor:
-    """Free wealth ``(B, T)``, 1 on rows on which all trade.
-
-    It is solved without gradients, and then once more for what is left over, which is 0: that costs
-    the backward pass one solution and no matrix of gradients.
-    """
-    start = torch.nn.functional.pad(1 - chained, (1, 0), value=1.0)  # (B, T)
-    with torch.no_grad():
-        owes = torch.zeros_like(start)
-        for _ in range(1 + debts):
-            system = _system(growth * chained, chained, cells, owes)
-            free = _solved(system, start)
-            owes = (free < 0).to(free.dtype)
-    base = free if not debts else free.clamp_min(0.0)
-    grown = chained * (growth * base[:, :-1] + (free - base)[:, :-1])
-    found = start + torch.nn.functional.pad(grown, (1, 0))
-    found = found.scatter_add(1, cells.row, -cells.halted * base.gather(1, cells.bought))
-    found = found.scatter_add(1, cells.after, cells.back * base.gather(1, cells.bought))
-    return free + _solved(system, found - free)
-
-
-def _system(growth: Tensor, chained: Tensor, cells: _Cells, owes: Tensor) -> Tensor:
-    """``I - S`` below its diagonal, ``(B, T, T)``; nothing is bought on rows that owe."""
-    n_episodes, n_rows = owes.shape
-    buys = 1 - owes
-    each = torch.arange(1, n_rows, device=owes.device) * (n_rows + 1) - 1
-    lower = torch.zeros((n_episodes, n_rows * n_rows), dtype=owes.dtype, device=owes.device)
-    passed = growth * buys[:, :-1] + chained * owes[:, :-1]
-    lower = lower.scatter_add(1, each.expand_as(passed), -passed)
-    bought = buys.gather(1, cells.bought)
-    places = torch.cat((cells.row, cells.after), 1) * n_rows + cells.bought.repeat(1, 2)
-    parts = torch.cat((cells.halted * bought, -cells.back * bought), 1)
-    return lower.scatter_add(1, places, parts).view(n_episodes, n_rows, n_rows)
+def _parts(
+    prices: Tensor, opens: Tensor, *, row: Tensor, asset: Tensor, bought: Tensor, is_back: Tensor
+) -> Tensor:
+    """What each halted position is worth per what was bought of it: now, and where it counts."""
+    cost = prices[bought, asset]
+    now = prices[row, asset] / cost
+    later = prices[(row + 1).clamp_max(len(prices) - 1), asset] / cost
+    returns = torch.where(is_back & (opens[row + 1] == 0), later, 0.0)
+    return torch.stack((now, torch.where(bought == row - 1, -now, 0.0), returns), 1)
 
 
 def _solved(system: Tensor, right: Tensor) -> Tensor:

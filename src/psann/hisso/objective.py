@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
+from psann.halts import Halts
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
-from psann.halts import Halts
 from psann.training.engine import Forward
 
 
