@@ -13,7 +13,7 @@ that numbers neither grow nor fade. That is a triangular system ``F = e + S F`` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,9 +39,11 @@ class Halts:
     gains: Tensor  # (N, M) simple return from this row to the next; the last row has 0
     opens: Tensor  # (N + 1,) 1 where nobody is halted, else 0
     first_cell: Tensor  # (N,) the number of cells on earlier rows
-    places: Tensor  # (K + C, 4) of each cell, as if the series were one episode; see `_Cells`
-    shifts: Tensor  # (4,) what to take from them for each row before an episode
-    parts: Tensor  # (K + C, 3) worth per bought: now, what its halt takes, what its return gives
+    places: Tensor  # (K + C, 6) of each cell, as if the series were one episode: its row, that on
+    # which the position was bought, both with the asset in the flat weights, bought before now;
+    # what its halt and its return change in the flat system (T + 1, T + 1)
+    shifts: Tensor  # (6,) what to take from them for each row before an episode
+    parts: Tensor  # (K + C, 3) worth per bought: now, at its halt, and minus that at its return
     steps: Tensor  # (T + 1,) 0, 1 ... T
     is_first: Tensor  # (T + 1,) 1, 0, 0 ...
     order: Tensor  # (C,) 0, 1 ...
@@ -77,10 +79,13 @@ class Halts:
         opens = 1 - torch.nn.functional.pad(halted.any(1), (0, 1)).to(prices.dtype)
         is_back = ~torch.nn.functional.pad(halted, (0, 0, 0, 1), value=True)[row + 1, asset]
         parts = _parts(prices, opens, row=row, asset=asset, bought=since, is_back=is_back)
-        places = torch.stack((row, since, since * n_assets + asset, row * n_assets + asset), 1)
+        side = window + 1
+        flat = (since * n_assets + asset, row * n_assets + asset)
+        entry = row * side + since
+        places = torch.stack((row, since, *flat, entry, entry + side), 1)
         # Behind the last cell, some that lie in no episode.
-        nowhere = torch.tensor([[n_rows + window, -1, 0, 0]], device=row.device)
-        steps = torch.arange(window + 1, device=row.device)
+        nowhere = torch.tensor([[n_rows + window, -1, 0, 0, 0, 0]], device=row.device)
+        steps = torch.arange(side, device=row.device)
         return cls(
             active=active,
             prices=prices,
@@ -91,7 +96,7 @@ class Halts:
             opens=opens,
             first_cell=first_cell[:-1],
             places=torch.cat((places, nowhere.expand(n_cells, -1))),
-            shifts=torch.tensor([1, 1, n_assets, n_assets], device=row.device),
+            shifts=torch.tensor([1, 1, n_assets, n_assets, side + 1, side + 1], device=row.device),
             parts=torch.nn.functional.pad(parts, (0, 0, 0, n_cells)),
             steps=steps,
             is_first=(steps == 0).to(prices.dtype),
@@ -115,79 +120,105 @@ class Halts:
             return held_weights(actions, self.prices[at], self.active[at])
         if not self.n_cells:
             return actions
-        cells = self._cells(first)
-        parts = cells.parts * actions.flatten(1).gather(1, cells.bought_place)[..., None]
-        worth, *moved = parts.unbind(-1)  # (B, C) each
-        gains = self.gains.index_select(0, rows[:, :-1].flatten()).view_as(actions)
-        free = self._free_wealth(
-            torch.cat(((actions * gains).sum(-1), *moved), 1), self.opens[rows], cells
-        )
-        base = free if self.is_long_only else free.clamp_min(0.0)
-        locked = worth * base.gather(1, cells.bought)
-        wealth = free.scatter_add(1, cells.row, locked).clamp_min(LEAST_WEALTH)  # (B, T + 1)
-        held = (actions * (base / wealth)[:, :-1, None]).flatten(1)
-        shares = locked / wealth.gather(1, cells.row)
-        return held.scatter_add(1, cells.place, shares).view_as(actions)
-
-    def _cells(self, first: Tensor) -> _Cells:
-        """The halted cells in each episode."""
         cell = (self.first_cell[first][:, None] + self.order).flatten()
         shape = (len(first), self.n_cells, -1)
-        places = self.places.index_select(0, cell).view(shape)
-        places = places - first[:, None, None] * self.shifts
+        places = self.places.index_select(0, cell).view(shape) - first[:, None, None] * self.shifts
         # What was halted before the episode is not held in it.
         inside = (places[..., 1:2] >= 0) & (places[..., :1] < self.window)
-        parts = self.parts.index_select(0, cell).view(shape) * inside
-        return _Cells(*(places * inside).unbind(-1), parts)
-
-    def _free_wealth(self, changes: Tensor, opens: Tensor, cells: _Cells) -> Tensor:
-        """Free wealth ``(B, T + 1)``, 1 on rows on which all trade; the last row means nothing.
-
-        It is solved without gradients; that of `changes` then comes from one more solution of the
-        same system, without the matrix of gradients that a solver's own would fill.
-
-        Parameters
-        ----------
-        changes : torch.Tensor
-            ``(B, T + 2 C)``, per free wealth of the row on which it was bought: what targets gain
-            on each row; what halts take, and returns give.
-        opens : torch.Tensor
-            ``(B, T + 1)``, 1 where all trade.
-        cells : _Cells
-        """
-        side = self.window + 1
-        with torch.no_grad():
-            start = torch.maximum(opens, self.is_first)
-            follows = 1 - start[:, 1:]
-            bought = torch.cat((self.steps[:-1].expand_as(follows), cells.bought, cells.bought), 1)
-            rows = torch.cat((self.steps[1:].expand_as(follows), cells.row, cells.row + 1), 1)
-            places = rows * side + bought
-            free = start
-            # Nothing is bought on rows that owe.
-            base = torch.ones_like(start)
-            for _ in range(1 if self.is_long_only else 1 + _MOST_DEBTS):
-                entries = changes * base.gather(1, bought)
-                passed = follows * (1 + entries[:, : self.window])
-                entries = torch.cat((passed, entries[:, self.window :]), 1)
-                system = start.new_zeros((len(start), side * side)).scatter_add(1, places, -entries)
-                system = system.view(-1, side, side)
-                free = _solved(system, start)
-                base = (free > 0).to(free.dtype)
-            weight = (free * base).gather(1, bought)
-            weight = torch.cat((follows * weight[:, : self.window], weight[:, self.window :]), 1)
-        moved = torch.zeros_like(free).scatter_add(1, rows, changes * weight)
-        slope = _solved(system, moved)
-        return free + (slope - slope.detach())
+        held: Tensor = _Held.apply(  # type: ignore[no-untyped-call]
+            actions,
+            self.gains.index_select(0, rows[:, :-1].flatten()).view_as(actions),
+            torch.maximum(self.opens[rows], self.is_first),
+            places * inside,
+            self.parts.index_select(0, cell).view(shape) * inside,
+            0 if self.is_long_only else _MOST_DEBTS,
+        )[0]
+        return held
 
 
-class _Cells(NamedTuple):
-    """Halted cells of episodes, each ``(B, C)``; those that only fill up have 0 everywhere."""
+class _Held(torch.autograd.Function):
+    """Weights held ``(B, T, M)`` of target weights, with its gradient written out.
 
-    row: Tensor
-    bought: Tensor  # the row on which the position was bought
-    bought_place: Tensor  # in the episode's flat weights
-    place: Tensor
-    parts: Tensor  # (B, C, 3) as of `Halts`
+    The gradient of the solved system ``x = A^-1 e`` is one more solution, with the transpose, of
+    which only the few entries that depend on the targets are wanted. In `places (B, C, 6)` and
+    `parts (B, C, 3)` are the columns of `Halts`, 0 for cells that only fill up. The second output
+    and those after it are what the gradient needs.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        actions: Tensor, gains: Tensor, start: Tensor, places: Tensor, parts: Tensor, debts: int
+    ) -> tuple[Tensor, ...]:
+        row, bought, bought_place, place = places[..., :4].unbind(-1)
+        parts = parts * actions.flatten(1).gather(1, bought_place)[..., None]
+        passed = (1 - start[:, 1:]) * (1 + (actions * gains).sum(-1))
+        system = _system(passed, places, parts[..., 1:])
+        free = _solved(system, start)
+        for _ in range(debts):
+            # Nothing is bought on rows that owe; what is owed stays.
+            buys = (free > 0).to(free.dtype)
+            kept = (1 - start[:, 1:]) * (1 - buys[:, :-1])
+            system = _system(
+                passed * buys[:, :-1] + kept,
+                places,
+                parts[..., 1:] * buys.gather(1, bought)[..., None],
+            )
+            free = _solved(system, start)
+        base = free.clamp_min(0.0) if debts else free
+        locked = parts[..., 0] * base.gather(1, bought)
+        per_wealth = 1 / free.scatter_add(1, row, locked).clamp_min(LEAST_WEALTH)  # (B, T + 1)
+        shares = locked * per_wealth.gather(1, row)
+        scale = base * per_wealth
+        held = (actions * scale[:, :-1, None]).flatten(1).scatter_add(1, place, shares)
+        return held.view_as(actions), system, base, per_wealth, scale, shares
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.debts = inputs[5]
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*inputs[:5], *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *of_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Letters: the gradient of x is `d_x`."""
+        d_held = of_outputs[0]
+        actions, gains, start, places, parts, *solved = ctx.saved_tensors
+        system, base, per_wealth, scale, shares = solved
+        row, bought, bought_place, place = places[..., :4].unbind(-1)
+        worth, halts, returns = parts.unbind(-1)
+        weight = actions.flatten(1).gather(1, bought_place)
+        d_scale = torch.nn.functional.pad((d_held * actions).sum(-1), (0, 1))  # (B, T + 1)
+        d_shares = d_held.flatten(1).gather(1, place)
+        is_positive = per_wealth < 1 / LEAST_WEALTH
+        d_wealth = (
+            -per_wealth * is_positive * (d_scale * scale).scatter_add(1, row, d_shares * shares)
+        )
+        d_locked = d_shares * per_wealth.gather(1, row) + d_wealth.gather(1, row)
+        d_base = (d_scale * per_wealth).scatter_add(1, bought, d_locked * worth * weight)
+        d_free = d_wealth + (d_base * (base > 0) if ctx.debts else d_base)
+        turned = torch.linalg.solve_triangular(
+            system.mT, d_free[..., None], upper=True, unitriangular=True
+        ).squeeze(-1)
+        d_growth = turned[:, 1:] * (1 - start[:, 1:]) * base[:, :-1]
+        d_weight = base.gather(1, bought) * (
+            worth * d_locked - halts * turned.gather(1, row) - returns * turned.gather(1, row + 1)
+        )
+        direct = d_held * scale[:, :-1, None] + d_growth[..., None] * gains
+        d_actions = direct.flatten(1).scatter_add(1, bought_place, d_weight).view_as(actions)
+        return d_actions, None, None, None, None, None
+
+
+def _system(passed: Tensor, places: Tensor, parts: Tensor) -> Tensor:
+    """``I - S`` below its diagonal, ``(B, T + 1, T + 1)``."""
+    side = passed.shape[1] + 1
+    system = passed.new_zeros((len(passed), side * side))
+    system.scatter_add_(1, places[..., 4:].flatten(1), parts.flatten(1))
+    system = system.view(-1, side, side)
+    system.diagonal(-1, 1, 2).sub_(passed)
+    return system
 
 
 def _parts(
@@ -198,10 +229,11 @@ def _parts(
     now = prices[row, asset] / cost
     later = prices[(row + 1).clamp_max(len(prices) - 1), asset] / cost
     returns = torch.where(is_back & (opens[row + 1] == 0), later, 0.0)
-    return torch.stack((now, torch.where(bought == row - 1, -now, 0.0), returns), 1)
+    return torch.stack((now, torch.where(bought == row - 1, now, 0.0), -returns), 1)
 
 
 def _solved(system: Tensor, right: Tensor) -> Tensor:
-    return torch.linalg.solve_triangular(
+    solved: Tensor = torch.linalg.solve_triangular(
         system, right[..., None], upper=False, unitriangular=True
-    ).squeeze(-1)
+    )
+    return solved.squeeze(-1)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
 # Target weights, weights before trading and codes of a row (M,) -> what fees leave of the free
 # wealth, nothing at least, and of all wealth.
-AfterFee = Callable[[Any, Any, Any], tuple[float, float]]
+AfterFee = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 MEMBER, OUTSIDE, HALTED, ENDED = 1, 0, -1, -2
 CODES = (MEMBER, OUTSIDE, HALTED, ENDED)
@@ -90,11 +90,6 @@ def tradable(active: Array, *, like: Array) -> Array:
 def numbers_of(mask: Any, *, like: Any) -> Any:
     """Turn a mask into numbers of the kind of others: torch multiplies by those in a quarter."""
     return mask.astype(like.dtype) if isinstance(mask, np.ndarray) else mask.to(like.dtype)
-
-
-def has_halts(active: Any) -> bool:
-    """Whether any asset halts on any row; else what is held is what was asked for."""
-    return bool((active == HALTED).any())
 
 
 def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDArray[np.float64]:
