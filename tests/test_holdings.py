@@ -72,6 +72,40 @@ def test_random_universes_agree_with_the_book(seed: int, cost: str, start: str) 
     np.testing.assert_allclose(ours, book(panel, actions, **terms), rtol=1e-11)
 
 
+@given(
+    seed=st.integers(0, 500),
+    cost=st.sampled_from(COSTS),
+    gross=st.sampled_from([1.0, 2.0, 3.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_leverage_and_shorts_with_halts_agree_with_the_book(
+    seed: int, cost: str, gross: float
+) -> None:
+    panel = panel_of(holey(60, 4, seed))
+    codes = codes_of(panel.active, panel.halted, panel.ended)
+    draws = (np.random.default_rng(seed).random(codes.shape) - 0.3) * panel.active
+    total = np.abs(draws).sum(axis=1, keepdims=True)
+    actions = gross * np.divide(draws, total, out=np.zeros_like(draws), where=total > 0)
+    terms = {"trans_cost": 0.01, "initial": "invested", "cost": cost}
+    ours = net_growth(actions, panel.prices, active=codes, **terms)  # type: ignore[arg-type]
+    theirs = book(panel, actions, **terms)
+    # What comes after a ruin means nothing in either.
+    alive = slice(ours.ruined_at)
+    np.testing.assert_allclose(ours.wealth[alive], theirs[alive], rtol=1e-9)
+
+
+def test_a_position_that_exceeds_the_account_leaves_nothing_to_hold_and_is_owed_for() -> None:
+    # A is held at the double and halts; B is wanted whole. At the exact cost nothing is left to
+    # sell, so that nothing is paid either. A rises by a quarter, of twice the wealth.
+    actions = np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    prices = np.array([[1.0, 1.0], [1.0, 3.0], [1.25, 3.0]])
+    codes = np.array([[1, 1], [-1, 1], [1, 1]])
+    for cost in ("drift", "exact"):
+        growth = net_growth(actions, prices, active=codes, trans_cost=0.1, cost=cost)  # type: ignore[arg-type]
+        assert growth.wealth == pytest.approx([1.0, 1.0, 1.5])
+        assert growth.traded.tolist() == [0.0, 0.0]
+
+
 def test_a_halted_position_is_kept_and_jumps_with_its_price() -> None:
     # B halts on row 1, when all is wanted in A, and comes back at the fourfold.
     actions = np.array([[0.5, 0.5], [1.0, 0.0], [1.0, 0.0]])
@@ -107,6 +141,16 @@ def test_members_throughout_are_what_no_membership_is() -> None:
         usual = portfolio_metrics(actions, prices, **terms)  # type: ignore[arg-type]
         ours = portfolio_metrics(actions, prices, active=codes, **terms)  # type: ignore[arg-type]
         assert ours == pytest.approx(usual, rel=1e-9, nan_ok=True)
+
+
+def test_turnover_is_that_of_members_whatever_is_asked_for_others() -> None:
+    # B is no member on row 1: its target is 0 there, not 0.6, so that 0.2 + 0.5 and 0.1 + 0.3 move.
+    actions = np.array([[0.3, 0.5], [0.1, 0.6], [0.0, 0.3], [0.5, 0.5]])
+    codes = np.array([[1, 1], [1, 0], [1, 1], [1, 1]])
+    found = portfolio_metrics(
+        actions, np.ones((4, 2)), trans_cost=0.0, initial="invested", active=codes
+    )
+    assert found["turnover"] == pytest.approx((0.7 + 0.4 + 0.7) / 3)
 
 
 def test_codes_that_say_nothing_are_told_with_the_shape_wanted() -> None:
