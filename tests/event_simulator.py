@@ -3,6 +3,7 @@
 Rules where assets come, halt and end:
 
 - Targets are parts of the *free* wealth: all but what halted positions are worth.
+- Where halted positions are worth more than the account, nothing is free: all else is sold.
 - On a row on which an asset is halted its shares are neither bought nor sold.
 - On the row on which an asset has ended, its shares are money at that row's price, without a fee.
 - Whoever leaves a universe with a price has the target 0, and is sold for the usual fee.
@@ -71,7 +72,7 @@ def _settle(shares, money, quote, gone):
 
 
 def _no_fee(shares, quote, worth, target, trans_cost, stuck):
-    free = worth - _value_of(shares, quote, stuck)
+    free = max(0.0, worth - _value_of(shares, quote, stuck))
     wanted = [
         held if halt else weight * free / price
         for held, weight, price, halt in zip(shares, target, quote, stuck, strict=True)
@@ -92,7 +93,7 @@ def _fee_from_orders(shares, quote, worth, target, trans_cost, stuck):
     """Find by bisection the free wealth whose orders leave exactly that after their fees."""
     held = [0.0 if halt else s * p for s, p, halt in zip(shares, quote, stuck, strict=True)]
     locked = _value_of(shares, quote, stuck)
-    low, high = 0.0, worth - locked
+    low, high = 0.0, max(0.0, worth - locked)
     for _ in range(60):
         middle = (low + high) / 2
         wanted = [
@@ -100,7 +101,11 @@ def _fee_from_orders(shares, quote, worth, target, trans_cost, stuck):
         ]
         fee = trans_cost * _distance(wanted, held)
         low, high = (middle, high) if middle + fee < worth - locked else (low, middle)
-    return _no_fee(shares, quote, low + locked, target, trans_cost, stuck)
+    wanted, _ = _no_fee(shares, quote, low + locked, target, trans_cost, stuck)
+    fee = trans_cost * _distance(
+        held, [0.0 if halt else s * p for s, p, halt in zip(wanted, quote, stuck, strict=True)]
+    )
+    return wanted, worth - fee - _value(wanted, quote)
 
 
 def _moved(held, shares, money, target, quote, stuck, gone):
@@ -110,7 +115,7 @@ def _moved(held, shares, money, target, quote, stuck, gone):
     """
     after, paid = _settle(shares, money, quote, gone)
     worth = paid + _value(after, quote)
-    free = 1 - _value_of(after, quote, stuck) / worth if worth > 0 else 0.0
+    free = max(0.0, 1 - _value_of(after, quote, stuck) / worth) if worth > 0 else 0.0
     return sum(
         abs(weight * free - before)
         for weight, before, halt, over in zip(target, held, stuck, gone, strict=True)

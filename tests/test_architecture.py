@@ -40,7 +40,7 @@ FLOORS: list[list[str]] = [
         "_machine",
         "_git",
     ],
-    ["_numerics", "_seed", "_device", "_tensor_file", "losses", "holdings", "accounting"],
+    ["_numerics", "_seed", "_device", "_tensor_file", "losses", "holdings", "halts", "accounting"],
     ["_charts", "metrics", "baselines", "market", "datasets", "plausibility", "nn"],
     ["training"],
     ["hisso"],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_simulator import simulate
 from made_panels import holey, panel_of
-from psann.accounting import growth_and_traded_weight, net_growth
+from psann.accounting import net_growth
 from psann.holdings import (
     ENDED,
     HALTED,
@@ -19,9 +18,7 @@ from psann.holdings import (
     OUTSIDE,
     code_problems,
     codes_of,
-    has_halts,
     held_weights,
-    held_weights_at_once,
     with_ends,
 )
 from psann.market import Panel
@@ -55,7 +52,7 @@ def test_6000_rows_agree_with_the_book_order_by_order(cost: str) -> None:
     edges = np.cumsum([len(panel.prices) for panel, _, _ in parts])[:-1]
     for edge in edges:
         actions[edge - 1], codes[edge - 1] = 0.0, np.maximum(codes[edge - 1], OUTSIDE)
-    assert len(prices) == 6000 and has_halts(codes) and (codes == ENDED).any()
+    assert len(prices) == 6000 and (codes == HALTED).any() and (codes == ENDED).any()
     terms = {"trans_cost": 0.002, "initial": "cash", "cost": cost}
     theirs = simulate(actions, prices, halted=codes == HALTED, ended=codes == ENDED, **terms)
     ours = net_growth(actions, prices, active=codes, **terms).wealth  # type: ignore[arg-type]
@@ -73,6 +70,40 @@ def test_random_universes_agree_with_the_book(seed: int, cost: str, start: str) 
     terms = {"trans_cost": 0.01, "initial": start, "cost": cost}
     ours = net_growth(actions, panel.prices, active=codes, **terms).wealth  # type: ignore[arg-type]
     np.testing.assert_allclose(ours, book(panel, actions, **terms), rtol=1e-11)
+
+
+@given(
+    seed=st.integers(0, 500),
+    cost=st.sampled_from(COSTS),
+    gross=st.sampled_from([1.0, 2.0, 3.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_leverage_and_shorts_with_halts_agree_with_the_book(
+    seed: int, cost: str, gross: float
+) -> None:
+    panel = panel_of(holey(60, 4, seed))
+    codes = codes_of(panel.active, panel.halted, panel.ended)
+    draws = (np.random.default_rng(seed).random(codes.shape) - 0.3) * panel.active
+    total = np.abs(draws).sum(axis=1, keepdims=True)
+    actions = gross * np.divide(draws, total, out=np.zeros_like(draws), where=total > 0)
+    terms = {"trans_cost": 0.01, "initial": "invested", "cost": cost}
+    ours = net_growth(actions, panel.prices, active=codes, **terms)  # type: ignore[arg-type]
+    theirs = book(panel, actions, **terms)
+    # What comes after a ruin means nothing in either.
+    alive = slice(ours.ruined_at)
+    np.testing.assert_allclose(ours.wealth[alive], theirs[alive], rtol=1e-9)
+
+
+def test_a_position_that_exceeds_the_account_leaves_nothing_to_hold_and_is_owed_for() -> None:
+    # A is held at the double and halts; B is wanted whole. At the exact cost nothing is left to
+    # sell, so that nothing is paid either. A rises by a quarter, of twice the wealth.
+    actions = np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    prices = np.array([[1.0, 1.0], [1.0, 3.0], [1.25, 3.0]])
+    codes = np.array([[1, 1], [-1, 1], [1, 1]])
+    for cost in ("drift", "exact"):
+        growth = net_growth(actions, prices, active=codes, trans_cost=0.1, cost=cost)  # type: ignore[arg-type]
+        assert growth.wealth == pytest.approx([1.0, 1.0, 1.5])
+        assert growth.traded.tolist() == [0.0, 0.0]
 
 
 def test_a_halted_position_is_kept_and_jumps_with_its_price() -> None:
@@ -101,42 +132,6 @@ def test_an_end_is_paid_out_without_a_fee_and_an_exit_with_one() -> None:
         assert wealth[-1] == pytest.approx(last)
 
 
-@given(seed=st.integers(0, 500))
-@settings(max_examples=20, deadline=None)
-def test_short_episodes_at_once_hold_what_row_by_row_gives(seed: int) -> None:
-    panel, codes, actions = account(seed, 64, cash=0.2)
-    at = torch.tensor([[*range(first, first + 20)] for first in (0, 7, 25, 44)])
-    tensors = [torch.from_numpy(np.array(a))[at] for a in (actions, panel.prices, codes)]
-    together = held_weights_at_once(*tensors)
-    alone = held_weights(*tensors)
-    np.testing.assert_allclose(together.numpy(), alone.numpy(), atol=1e-14)
-    for episode, rows in zip(alone.numpy(), at.numpy(), strict=True):
-        own = held_weights(actions[rows], panel.prices[rows], codes[rows])
-        np.testing.assert_allclose(episode, own, atol=1e-15)
-
-
-def test_gradients_agree_with_finite_differences() -> None:
-    panel, codes, actions = account(3, 40, cash=0.2)
-    rows = slice(0, 14)
-    assert has_halts(codes[rows])
-    prices, active = (torch.from_numpy(np.array(a[rows]))[None] for a in (panel.prices, codes))
-
-    def earned(weights: torch.Tensor) -> torch.Tensor:
-        held = held_weights_at_once(weights, prices, active)
-        growth, traded = growth_and_traded_weight(held, prices, cash=True, active=active)
-        return (growth.log() - 0.01 * traded).sum()
-
-    weights = torch.from_numpy(actions[rows])[None].requires_grad_()
-    (slope,) = torch.autograd.grad(earned(weights), weights)
-    assert (slope[active != MEMBER] == 0).all()
-    for place in np.argwhere((active == MEMBER).numpy())[::3]:
-        step = torch.zeros_like(weights)
-        step[tuple(place)] = 1e-6
-        with torch.no_grad():
-            difference = (earned(weights + step) - earned(weights - step)) / 2e-6
-        assert float(slope[tuple(place)]) == pytest.approx(float(difference), abs=1e-6)
-
-
 def test_members_throughout_are_what_no_membership_is() -> None:
     prices = np.exp(0.02 * np.random.default_rng(0).standard_normal((50, 3)).cumsum(0))
     actions = np.random.default_rng(1).dirichlet(np.ones(3), 50)
@@ -146,6 +141,16 @@ def test_members_throughout_are_what_no_membership_is() -> None:
         usual = portfolio_metrics(actions, prices, **terms)  # type: ignore[arg-type]
         ours = portfolio_metrics(actions, prices, active=codes, **terms)  # type: ignore[arg-type]
         assert ours == pytest.approx(usual, rel=1e-9, nan_ok=True)
+
+
+def test_turnover_is_that_of_members_whatever_is_asked_for_others() -> None:
+    # B is no member on row 1: its target is 0 there, not 0.6, so that 0.2 + 0.5 and 0.1 + 0.3 move.
+    actions = np.array([[0.3, 0.5], [0.1, 0.6], [0.0, 0.3], [0.5, 0.5]])
+    codes = np.array([[1, 1], [1, 0], [1, 1], [1, 1]])
+    found = portfolio_metrics(
+        actions, np.ones((4, 2)), trans_cost=0.0, initial="invested", active=codes
+    )
+    assert found["turnover"] == pytest.approx((0.7 + 0.4 + 0.7) / 3)
 
 
 def test_codes_that_say_nothing_are_told_with_the_shape_wanted() -> None:

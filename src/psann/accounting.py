@@ -179,7 +179,7 @@ def net_growth(
     is 0.
 
     With `active`, fees of ``drift`` and ``target_l1`` are paid by all holdings alike, those of
-    ``exact`` by what is not halted.
+    ``exact`` by what is not halted, as long as there is any.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def net_growth(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if active is not None:
             targets, cash = of_members(actions, active), True
-            after_fee = partial(_free_kept, trans_cost) if cost == "exact" else None
+            after_fee = partial(_left_on_a_row, trans_cost) if cost == "exact" else None
             actions = held_weights(targets, prices, active, after_fee=after_fee)
         gross, traded = growth_and_traded_weight(
             actions, prices, initial=initial, cash=cash, active=active
@@ -221,7 +221,7 @@ def net_growth(
             if active is None:
                 kept = _share_kept(actions[:-1], drifted, trans_cost)
             else:
-                kept = _kept_with_halts(targets[:-1], drifted, active[:-1], trans_cost)
+                kept = _left_with_halts(trans_cost, targets[:-1], drifted, active[:-1])[1]
             net = gross * kept
         else:
             net = gross * (1 - trans_cost * traded)
@@ -241,18 +241,29 @@ def _weights_before_trading(
     return np.concatenate((first, drifted))
 
 
-def _kept_with_halts(
-    target: Floats, drifted: Floats, active: NDArray[Any], trans_cost: float
-) -> Floats:
-    """What fees leave where only the free wealth ``f = 1 - sum(d of the halted)`` pays them."""
+def _left_with_halts(
+    trans_cost: float, target: Floats, drifted: Floats, active: NDArray[Any]
+) -> tuple[Floats, Floats]:
+    """What fees leave of free wealth ``f = 1 - sum(d of the halted)``, which pays them, and of all.
+
+    Where they take all that is free, or there is none, everything that can be sold is sold.
+    """
     free = 1 - (drifted * (active == HALTED)).sum(-1)
-    in_free = drifted * (active >= OUTSIDE) / np.where(free > 0, free, 1.0)[:, None]
-    kept: Floats = 1 - free + free * _share_kept(target, in_free, trans_cost)
-    return kept
+    tradable_part = drifted * (active >= OUTSIDE)
+    some = np.where(free > 0, free, 1.0)
+    left = np.where(
+        free > 0, free * _share_kept(target, tradable_part / some[:, None], trans_cost), 0.0
+    )
+    is_spent = (left <= 0) & (free < 1)
+    of_all = np.where(is_spent, 1 - trans_cost * _l1(tradable_part), 1 - free + left)
+    return np.where(is_spent, 0.0, left), of_all
 
 
-def _free_kept(trans_cost: float, target: Floats, drifted: Floats) -> float:
-    return float(_share_kept(target[None], drifted[None], trans_cost)[0])
+def _left_on_a_row(
+    trans_cost: float, target: Floats, drifted: Floats, active: NDArray[Any]
+) -> tuple[float, float]:
+    free, wealth = _left_with_halts(trans_cost, target[None], drifted[None], active[None])
+    return float(free[0]), float(wealth[0])
 
 
 def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:

@@ -12,7 +12,10 @@ row what can be done with it there:
 Target weights ``a_t`` are parts of the *free* wealth, all but what halted positions are worth; what
 is asked for others than members stays in cash. With locked weights ``l_t = d_t`` of the halted,
 where ``d_t`` is what prices left of the weights before, the account holds
-``h_t = l_t + (1 - sum(l_t)) a_t``. Nothing here is known to a policy beyond who is a member.
+``h_t = l_t + max(0, 1 - sum(l_t)) a_t``: where halted positions are worth more than the whole
+account, which leverage or a loss on shorts can bring about, nothing else is held, the difference is
+owed, and no target turns into its opposite. Nothing here is known to a policy beyond who is a
+member.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     import torch
 
 Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
-# Target weights and weights before trading (M,), of the free wealth -> what the fee leaves of it.
-AfterFee = Callable[[Any, Any], Any]
+# Target weights, weights before trading and codes of a row (M,) -> what fees leave of the free
+# wealth, nothing at least, and of all wealth.
+AfterFee = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 MEMBER, OUTSIDE, HALTED, ENDED = 1, 0, -1, -2
 CODES = (MEMBER, OUTSIDE, HALTED, ENDED)
@@ -36,10 +40,8 @@ CODES = (MEMBER, OUTSIDE, HALTED, ENDED)
 NOTHING = 1e-12
 """What a total loss leaves of a price, which has to be positive; wealth is not that exact."""
 
-# Rows up to which an episode is solved as one system, (T, T) for each; longer ones row by row.
-_MOST_ROWS_AT_ONCE = 512
-# Wealth below it is divided by as if it were that, so that weights stay finite after a ruin.
-_LEAST_WEALTH = 1e-6
+LEAST_WEALTH = 1e-6
+"""Wealth below it is divided by as if it were that, so that weights stay finite after a ruin."""
 
 
 def codes_of(
@@ -90,11 +92,6 @@ def numbers_of(mask: Any, *, like: Any) -> Any:
     return mask.astype(like.dtype) if isinstance(mask, np.ndarray) else mask.to(like.dtype)
 
 
-def has_halts(active: Any) -> bool:
-    """Whether any asset halts on any row; else what is held is what was asked for."""
-    return bool((active == HALTED).any())
-
-
 def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDArray[np.float64]:
     """Prices ``(T, M)`` as they would be if every end had cost so much.
 
@@ -128,8 +125,8 @@ def held_weights(
     active : array or tensor of shape (T, M) or (..., T, M)
         Codes of this module.
     after_fee : callable, optional
-        Where fees are paid by the free wealth alone: what of it they leave. Else they are paid by
-        all holdings alike, which changes no weight.
+        Where fees are paid by the free wealth alone: what they leave of it and of all. Else they
+        are paid by all holdings alike, which changes no weight.
 
     Returns
     -------
@@ -149,66 +146,16 @@ def held_weights(
         if is_some:
             before = rows[-1]
             grown = before * moves[..., row - 1, :]
-            wealth = (grown.sum(-1) + 1 - before.sum(-1))[..., None].clip(_LEAST_WEALTH)
+            wealth = (grown.sum(-1) + 1 - before.sum(-1))[..., None].clip(LEAST_WEALTH)
             drifted = grown / wealth
             locked = drifted * is_halted[..., row, :]
-            free = 1 - locked.sum(-1)[..., None]
+            free = (1 - locked.sum(-1)[..., None]).clip(0.0)
             if after_fee is not None:
-                kept = free * after_fee(target, drifted * (active[..., row, :] >= OUTSIDE) / free)
-                locked, free = locked / (1 - free + kept), kept / (1 - free + kept)
+                free, wealth = after_fee(target, drifted, active[..., row, :])
+                locked, free = locked / wealth, free / wealth
             target = locked + free * target
         rows.append(target)
     held: Array = _namespace(actions).stack(rows, -2)
-    return held
-
-
-def held_weights_at_once(
-    actions: torch.Tensor, prices: torch.Tensor, active: torch.Tensor
-) -> torch.Tensor:
-    """The same of many short episodes, without a loop over time, for training.
-
-    Free wealth ``F`` at later rows is a sum of what positions bought at earlier rows have become,
-    each in proportion to the free wealth of the row on which it was bought: the last one before its
-    halt, or the row before. That is a triangular system ``F = e_0 + S F``.
-
-    Parameters
-    ----------
-    actions : torch.Tensor
-        Target weights ``(B, T, M)``.
-    prices : torch.Tensor
-        ``(B, T, M)``.
-    active : torch.Tensor
-        ``(B, T, M)``, codes of this module.
-
-    Returns
-    -------
-    torch.Tensor
-        Weights held ``(B, T, M)``, of the kind of the prices.
-    """
-    import torch
-
-    if actions.shape[-2] > _MOST_ROWS_AT_ONCE:
-        return held_weights(actions, prices, active)
-    targets = of_members(actions, active).to(prices.dtype)
-    is_halted = active == HALTED
-    n_rows = targets.shape[-2]
-    row = torch.arange(n_rows, device=targets.device)[:, None]
-    # The row on which each position that may be held was bought, -1 for a halt from the first on.
-    bought = torch.where(is_halted, -1, row).cummax(-2).values  # (B, T, M)
-    since = bought.clamp_min(0)
-    value = targets.gather(-2, since) / prices.gather(-2, since) * (bought >= 0)  # shares per F
-    later = value[..., :-1, :] * prices[..., 1:, :] * ~is_halted[..., 1:, :]  # (B, T - 1, M)
-    shape = (*targets.shape[:-2], n_rows - 1, n_rows)
-    system = torch.zeros(shape, dtype=targets.dtype, device=targets.device)
-    system = system.scatter_add(-1, since[..., :-1, :], later)
-    cash = torch.diag_embed(1 - targets.sum(-1))[..., :-1, :]
-    system = torch.nn.functional.pad(system + cash, (0, 0, 1, 0))  # (B, T, T), strictly lower
-    eye = torch.eye(n_rows, dtype=targets.dtype, device=targets.device)
-    start = eye[:, :1].expand(*targets.shape[:-2], n_rows, 1)
-    free = torch.linalg.solve_triangular(eye - system, start, upper=False, unitriangular=True)
-    locked = value * prices * is_halted * free.expand_as(targets).gather(-2, since)
-    wealth = (free + locked.sum(-1, keepdim=True)).clamp_min(_LEAST_WEALTH)  # (B, T, 1)
-    held: torch.Tensor = (targets * free + locked) / wealth
     return held
 
 

@@ -569,6 +569,61 @@ def test_all_problems_of_a_table_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_mistakes_of_ten_kinds_in_one_wide_table_are_told_at_once(tmp_path: Path) -> None:
+    rows = [
+        [day, f"{10 + n}.5", f"{20 + n}.25", f"{30 + n}.75", "7.5"] for n, day in enumerate(ISO)
+    ]
+    rows[3][1] = "soon"  # no number
+    rows[5][2] = "12..5"  # no number either
+    rows[8][0] = "2021-13-45"  # no date
+    rows[10][3] = "-31.5"  # no price
+    rows[12][0], rows[12][1] = rows[11][0], "1.5"  # another price of a date
+    rows[14] = rows[14][:3]  # cells are missing
+    rows[16].append("9.5")  # and too many
+    rows[18] = ["Date", "A", "B", "C", "C"]  # the header again
+    rows[20][1] = "0"
+    rows.append(["Total", "1.5", "1.5", "1.5", "1.5"])
+    path = write(tmp_path / "t.csv", ["Date", "A", "B", "C", "C"], rows)
+    with pytest.raises(DataError) as caught:
+        read_prices(path)
+    told = "\n".join(caught.value.problems)
+    for mistake in (
+        r"line 5, column 'A': a price must be a number; got 'soon'",
+        r"line 7, column 'B': a price must be a number; got '12\.\.5'.*[Cc]orrect the cell",
+        r"line 10, column 'Date': a date must be written as the others; got '2021-13-45'",
+        r"line 14: A on 2021-03-16 must have one price; got 1.5, and 21.5 before.*Delete one",
+        r"line 16: a row must have 5 cells as the header has; got 3",
+        r"line 18: a row must have 5 cells as the header has; got 6.*delete the line",
+        r"line 20, column 'Date': a date must be written as the others; got 'Date'",
+        rf"line {len(rows) + 1}, column 'Date': .* got 'Total'",
+        r"must name each column once; got 'C' more than once. Rename or delete",
+        r"Prices must be more than 0; got 2 that are not, first C on 2021-03-15: -31.5. Say",
+    ):
+        assert re.search(mistake, told), (mistake, told)
+    assert len(caught.value.problems) == 10, told
+
+
+def test_mistakes_of_a_long_table_are_told_at_once_and_its_assets_by_name(tmp_path: Path) -> None:
+    rows = [[str(day), str(name), str(x)] for day, name, x in long()]
+    rows[2][2], rows[7][0], rows[11][1] = "x1", "2021-02-31", ""
+    rows[15][2], rows[20] = "-3.5", [*rows[20], "9"]
+    rows.append([*rows[30][:2], "1.25"])
+    path = write(tmp_path / "t.csv", ["date", "ticker", "close"], rows)
+    with pytest.raises(DataError) as caught:
+        read_prices(path)
+    told = "\n".join(caught.value.problems)
+    for mistake in (
+        r"line 4, column 'close': a price must be a number; got 'x1'",
+        r"line 9, column 'date': a date must be written as the others; got '2021-02-31'",
+        r"line 13: a row of a long table must name its asset",
+        r"got 1 that are not, first [A-Z]+ on 2021-[\d-]+: -3.5",
+        r"line 22: a row must have 3 cells as the header has; got 4",
+        rf"line {len(rows) + 1}: [A-Z]+ on .* must have one price; got 1.25, and .*, line 32\)",
+    ):
+        assert re.search(mistake, told), (mistake, told)
+    assert len(caught.value.problems) == 6, told
+
+
 REPAIRS = {
     "a ragged line": (
         lambda f: _changed(f, 7, [ISO[7], 1.0, 2.0]),

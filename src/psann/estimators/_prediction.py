@@ -19,6 +19,7 @@ from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
+from psann.halts import Halts
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
@@ -29,7 +30,6 @@ from psann.hisso.reward_context import (
 )
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import TRANSFORMS
-from psann.holdings import held_weights_at_once
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
@@ -377,7 +377,8 @@ class PredictionMixin(ParametrisedEstimator):
         at = first[:, None] + torch.arange(options.window)  # (B, T)
         windows, prices_in = actions[at], judged.expand_as(actions)[at]  # (B, T, M)
         if active is not None and reward.takes_active:
-            windows = held_weights_at_once(windows, prices_in, active[at])
+            halts = Halts.of(active, judged.expand_as(actions), window=options.window)
+            windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
             rewards = reward(
                 windows,

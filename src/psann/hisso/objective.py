@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
+from psann.halts import Halts
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import Transform
-from psann.holdings import has_halts, held_weights_at_once
 from psann.training.engine import Forward
 
 
@@ -61,10 +61,17 @@ class EpisodeObjective:
         return torch.arange(self.window, device=self.series.X.device)
 
     @functools.cached_property
-    def _has_halts(self) -> bool:
-        """Whether weights that are held may differ from those asked for."""
+    def _halts(self) -> Halts | None:
+        """What makes weights that are held differ from those asked for."""
         active = self.series.active
-        return self.reward.takes_active and active is not None and has_halts(active)
+        if active is None or not self.reward.takes_active:
+            return None
+        return Halts.of(
+            active,
+            self._reward_context,
+            window=self.window,
+            is_long_only=self.transform.is_long_only,
+        )
 
     @functools.cached_property
     def _reward_context(self) -> Tensor:
@@ -78,8 +85,8 @@ class EpisodeObjective:
         active = self._active(rows)
         actions = self._actions(forward, rows, key, active)
         context = self._context(rows).expand_as(actions)
-        if self._has_halts and active is not None:
-            actions = held_weights_at_once(actions, context, active)
+        if self._halts is not None:
+            actions = self._halts.held(actions, index)
         rewards = self.reward(
             actions,
             context,

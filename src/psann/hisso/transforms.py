@@ -24,12 +24,14 @@ class Transform:
 
     `holds_cash`: the remainder ``1 - sum(a)`` is cash. `extra_outputs`: outputs that the network
     has beyond the actions. `ignores_shift`: a number added to all outputs changes no action.
+    `is_long_only`: no action is negative, and they sum to 1 at most.
     """
 
     function: Callable[..., Tensor]
     holds_cash: bool = False
     extra_outputs: int = 0
     ignores_shift: bool = False
+    is_long_only: bool = False
 
 
 def identity(z: Tensor, active: Tensor | None = None) -> Tensor:
@@ -69,7 +71,9 @@ def long_short(z: Tensor, active: Tensor | None = None) -> Tensor:
 TRANSFORMS: dict[str, Transform] = {
     "identity": Transform(identity),
     "long_short": Transform(long_short, holds_cash=True),
-    "softmax": Transform(softmax, ignores_shift=True),
-    "softmax_cash": Transform(softmax_cash, holds_cash=True, extra_outputs=1, ignores_shift=True),
+    "softmax": Transform(softmax, ignores_shift=True, is_long_only=True),
+    "softmax_cash": Transform(
+        softmax_cash, holds_cash=True, extra_outputs=1, ignores_shift=True, is_long_only=True
+    ),
     "tanh": Transform(tanh, holds_cash=True),
 }

@@ -128,7 +128,7 @@ def _without_duplicates(
 
 
 def _cure(n_differ: int, dates: Dates) -> str:
-    if n_differ > 0.2 * len(dates):
+    if n_differ > max(2, 0.2 * len(dates)):
         return "Name the column that tells the assets apart with the option asset."
     if not are_days(dates):
         return (

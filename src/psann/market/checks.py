@@ -113,7 +113,7 @@ def _ask_of_low(values: Floats, dates: Dates, assets: Sequence[str], findings: F
     if len(distinct) == 1 and (n_low > 1 or distinct[0] in (0.0, *_SENTINELS)):
         token = f"{distinct[0]:g}"
         findings.ask(problem, {"format": {"missing": [token]}}, cure="if it stands for no price.")
-    elif n_low > 0.05 * np.isfinite(values).sum():
+    elif n_low > max(4, 0.05 * np.isfinite(values).sum()):
         kinds = ["percent_returns"] if size > 0.15 else ["returns", "log_returns"]
         findings.ask(
             problem + " They look like returns.",

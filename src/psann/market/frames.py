@@ -117,7 +117,7 @@ def read_arrow(path: Path, source: str) -> Sheet:
         ) from error
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            table = parquet.read_table(path)
+            table = parquet.ParquetFile(path).read()
         else:
             table = pyarrow.ipc.open_file(path).read_all()
     except (pyarrow.ArrowInvalid, OSError) as error:
@@ -138,6 +138,27 @@ def read_arrow(path: Path, source: str) -> Sheet:
 
 
 def _of_arrow(column: Any) -> Column:
-    if getattr(column.type, "tz", None):
-        column = column.cast("timestamp[us]")
+    """Numbers and dates by their bytes, since pyarrow's own way imports pandas first."""
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_timestamp(kind) or types.is_date(kind):
+        stamps = column.cast("timestamp[us]", safe=False)
+        return _of_chunks(stamps, "datetime64[us]", np.datetime64("NaT", "us"))
+    if types.is_float64(kind):
+        return _of_chunks(column, "float64", np.float64("nan"))
     return _column(column.to_numpy())
+
+
+def _of_chunks(column: Any, dtype: str, missing: np.generic) -> NDArray[Any]:
+    """Numbers of 8 bytes each, as Arrow lays them out: bits of who is there, then values."""
+    parts = []
+    for chunk in filter(len, column.chunks):  # what is empty may have no memory
+        bits, values = chunk.buffers()
+        rows = slice(chunk.offset, chunk.offset + len(chunk))
+        part = np.frombuffer(values, dtype=dtype, count=rows.stop)[rows]
+        if chunk.null_count:
+            is_there = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), bitorder="little")
+            part = np.where(is_there[rows] == 1, part, missing)
+        parts.append(part)
+    return np.concatenate([np.empty(0, dtype), *parts]) if len(parts) != 1 else parts[0]

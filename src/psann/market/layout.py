@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 _MEASURES = ("number", "integer", "percent")
 _NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividends", "stocksplits"}
+# Of the rows, pairs of date and asset that differ: equal duplicates are no reason to look further.
+_NEARLY_ALL, _MOSTLY = 0.9, 0.6
 WIDE = "price"  # the field of a table that has but one
 
 
@@ -75,7 +77,7 @@ def find_layout(
             ],
             cure="Rename or delete one of them.",
         )
-        return None
+        rest = _told_apart(rest)
     is_open = options.price is None and options.asset is None
     if is_open and options.assets and set(options.assets) <= {column.name for column in rest}:
         return _wide([column for column in rest if column.name in options.assets])
@@ -87,6 +89,19 @@ def find_layout(
             findings.say(f"left out: {listed(others)} (texts).")
         return _of_fields(sheet, values, asset, options, findings)
     return _of_assets(sheet, rest, options, findings)
+
+
+def _told_apart(columns: list[Named]) -> list[Named]:
+    """Give columns of one name different ones, so that what else is wrong with them is told too."""
+    seen: set[str] = set()
+    apart = []
+    for column in columns:
+        name = column.name
+        apart.append(
+            replace(column, name=f"{name} (column {column.place + 1})") if name in seen else column
+        )
+        seen.add(name)
+    return apart
 
 
 def _without_row_numbers(columns: list[Named], findings: Findings) -> list[Named]:
@@ -133,7 +148,9 @@ def _asset_column(
         constant = [c for c in usual if c.kind == "text" and len(set(c.cells)) == 1]
         return constant[0] if constant else None
     candidates = usual or [column for column in columns if column.kind == "text"]
-    able = [column for column in candidates if _makes_pairs_unique(column, dates)]
+    # A usual name is believed of a table with mistakes.
+    share = _MOSTLY if usual else _NEARLY_ALL
+    able = [column for column in candidates if _share_of_pairs(column, dates) > share]
     different = [c for c in able if not _names_the_same(able[0], c)]
     if different:
         findings.ask(
@@ -148,13 +165,16 @@ def _asked_number(
     sheet: Sheet, columns: list[Named], dates: Dates, findings: Findings
 ) -> Named | None:
     """Ask for whole numbers that could tell assets apart; they may be a measure as well."""
+    # A few dates that stand twice are mistakes, not assets.
+    is_long = len(np.unique(dates)) < _MOSTLY * len(dates)
     able = [
         column
         for column in columns
-        if column.kind == "integer"
+        if is_long
+        and column.kind == "integer"
         and not is_field(column.name)
         and len(codes_of(column.cells)[0]) < len(dates) / 2
-        and _makes_pairs_unique(column, dates)
+        and _share_of_pairs(column, dates) > _NEARLY_ALL
     ]
     if able:
         findings.ask(
@@ -177,11 +197,11 @@ def codes_of(cells: object) -> tuple[list[str], NDArray[np.intp]]:
     return names, np.array([numbers[text] for text in texts], dtype=np.intp)
 
 
-def _makes_pairs_unique(column: Named, dates: Dates) -> bool:
-    """Nearly: equal duplicates are no reason to look further."""
+def _share_of_pairs(column: Named, dates: Dates) -> float:
+    """Share of the rows that would be left if each pair of date and name stood once."""
     names, codes = codes_of(column.cells)
     _, days = np.unique(dates, return_inverse=True)
-    return len(np.unique(days * len(names) + codes)) > 0.9 * len(dates)
+    return len(np.unique(days * len(names) + codes)) / max(1, len(dates))
 
 
 def _names_the_same(left: Named, right: Named) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from psann.accounting import CostModel, Initial, NetGrowth, net_growth, weight_changes
 from psann.errors import DataError
-from psann.holdings import code_problems
+from psann.holdings import code_problems, of_members
 from psann.metrics.checks import float64_array, matrix_problems, series_of, together
 from psann.metrics.sharpe import (
     ROUNDING,
@@ -68,7 +68,7 @@ def portfolio_metrics(
     annual_sharpe_se_hac sharpe_se_hac * sqrt(periods_per_year)
     psr_hac              psr with sharpe_se_hac and Student's t; NaN for less than 12 steps
     max_drawdown         lowest wealth / highest wealth before it - 1, at most 0
-    turnover             mean of ``|a_{t+1} - a_t|_1``
+    turnover             mean of ``|a_{t+1} - a_t|_1``, of members where there is `active`
     turnover_traded      mean of ``c_t``
     annual_return        compound growth per year - 1
     annual_log_growth    log_return per year
@@ -401,7 +401,7 @@ def _accounts(
             RuntimeWarning,
             stacklevel=3,
         )
-    return targets, growth
+    return targets if codes is None else of_members(targets, codes), growth
 
 
 def _setting_problems(
