@@ -45,8 +45,8 @@ def converted_split(
     Parameters
     ----------
     split : mapping
-        ``X y prices context active``, any of them absent or None. X stays a frame where it is one,
-        so that scikit-learn sees its names.
+        ``X y prices context active outputs actions``, any of them absent or None. X stays a frame
+        where it is one, so that scikit-learn sees its names.
     prefix : str
         ``validation`` with a blank, or nothing: how the user tells this split from others.
     assets : tuple of str or None
@@ -71,7 +71,7 @@ def converted_split(
         raise DataError(problems)
     aligned = same_rows(arrays, labels)
     whose = "fit" if assets is not None else ""
-    for name in (f"{prefix}prices", f"{prefix}y", f"{prefix}active"):
+    for name in (f"{prefix}{kind}" for kind in ("prices", "y", "active", "outputs", "actions")):
         columns = labels.get(name, Labels()).columns
         if columns is None or (name.endswith("y") and len(columns) == 1):
             continue
@@ -199,7 +199,8 @@ def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     judged = next((split[key] for key in ("prices", "y") if key in split), None)
     if "active" not in split or judged is None:
         return []
-    return code_problems(split["active"], who=f"{name}active", shape=judged.shape[1:])
+    active = split["active"]  # its rows were counted
+    return code_problems(active, who=f"{name}active", shape=(len(active), *judged.shape[1:]))
 
 
 def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:

@@ -32,6 +32,8 @@ def together(**given: Any) -> list[Floats]:
     aligned = same_rows(arrays, labels)
     named = [name for name in aligned if labels[name].columns and aligned[name].ndim == 2]
     for name in named[1:]:
+        if aligned[name].shape[1] == 1 < aligned[named[0]].shape[1]:
+            continue  # one column for all assets has a name of its own
         columns, own = labels[named[0]].columns, labels[name].columns
         assert columns is not None
         aligned[name] = in_order_of(columns, aligned[name], own, who=name, whose=named[0])
