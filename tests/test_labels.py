@@ -195,6 +195,24 @@ def test_other_rows_are_refused_with_both_sides_and_a_cure_that_works() -> None:
         growth_difference(wealth, wealth.set_axis(shifted.index), periods_per_year=252)
 
 
+def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_works() -> None:
+    weights, prices = WEIGHTS[::-1], PRICES[::-1]
+    doors: list[Any] = [
+        lambda weights, prices: portfolio_metrics(weights, prices),
+        lambda weights, prices: judge_policy(weights, prices, terms=Terms()),
+        *(partial(lambda rule, _, prices: rule(prices), rule) for rule in BASELINES.values()),
+        lambda _, past: best_asset(PRICES, fitted_on=past),
+        lambda _, past: judge_baselines(PRICES, terms=Terms(), earlier=[past]),
+    ]
+    for door in doors:
+        with pytest.raises(DataError, match=r"must be in the order of time; row 1, 2020-01-23, co"):
+            door(weights, prices)
+        door(weights.sort_index(), prices.sort_index())
+    wealth = pd.Series(np.linspace(1, 2, N), index=DAYS)[::-1]
+    with pytest.raises(DataError, match=r"`wealth` must be in the order of time"):
+        growth_difference(wealth, wealth, periods_per_year=252)
+
+
 def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> None:
     backwards = X[::-1]
     with pytest.raises(DataError, match=r"^X must be in the order of time; row 1.*sort_index"):

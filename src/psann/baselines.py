@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from psann._inputs import finiteness_problems, numbers
-from psann._labels import in_order_of, labels_of, same_rows
+from psann._labels import in_order_of, labels_of, order_problems, same_rows
 from psann.accounting import relatives
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER, code_problems
@@ -412,15 +412,14 @@ def _fraction_inside(point: Floats, step: Floats) -> float:
 
 def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | None]:
     """Prices, and who can be held with rows and assets in the same order."""
-    values = _checked(prices, "prices")
+    values, own = _checked(prices, "prices"), {"`prices`": labels_of(prices)}
+    if problems := order_problems(own):
+        raise DataError(problems)
     if active is None:
         return values, None
     codes, labels = numbers(active, "`active`"), labels_of(active)
-    aligned = same_rows(
-        {"`prices`": values, "`active`": codes}, {"`prices`": labels_of(prices), "`active`": labels}
-    )
-    problems = code_problems(codes, who="`active`", shape=values.shape)
-    if problems:
+    aligned = same_rows({"`prices`": values, "`active`": codes}, {**own, "`active`": labels})
+    if problems := code_problems(codes, who="`active`", shape=values.shape):
         raise DataError(problems)
     return values, _in_order_of_prices(prices, aligned["`active`"], labels.columns, "`active`")
 
@@ -428,6 +427,8 @@ def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | N
 def _earlier(prices: Floats, fitted_on: Floats) -> Floats:
     """Prices of an earlier span with the assets in the order of these."""
     past = _checked(fitted_on, "fitted_on", n_assets=_checked(prices, "prices").shape[1])
+    if problems := order_problems({"`fitted_on`": labels_of(fitted_on)}):
+        raise DataError(problems)
     return _in_order_of_prices(prices, past, labels_of(fitted_on).columns, "`fitted_on`")
 
 

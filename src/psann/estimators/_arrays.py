@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psann._inputs import array_of, finiteness_problems, numbers
+from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
 from psann._labels import Labels, in_order_of, labels_of, plain_name, same_rows
 from psann._mapped import count_where
+from psann._table_columns import without_dates
 from psann.errors import DataError
 from psann.holdings import code_problems
 
@@ -81,7 +82,7 @@ def converted_split(
             assets, whose = columns, name
     X = f"{prefix}X"
     if labels[X].columns is not None:
-        aligned[X] = given[X]
+        aligned[X] = without_dates(given[X])
     return {key: aligned.get(f"{prefix}{key}") for key in split}, assets
 
 
@@ -107,7 +108,7 @@ def _numbers(value: Any, who: str) -> Any:
     try:
         array = array_of(value, who)
     except DataError:
-        if np.asarray(value).dtype.hasobject:
+        if np.asarray(value).dtype.hasobject and not is_lazy(value):
             return value
         raise
     return numbers(array, who)

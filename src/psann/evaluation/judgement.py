@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._inputs import times
-from psann._labels import in_order_of, labels_of
+from psann._labels import in_order_of, labels_of, order_problems
 from psann.accounting import Initial, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
 from psann.errors import DataError
@@ -192,10 +192,11 @@ def judge_baselines(
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
-    values = float64_array(span, "earlier")
-    own = labels_of(span).columns
+    values, own = float64_array(span, "earlier"), labels_of(span)
+    if problems := order_problems({"`earlier`": own}):
+        raise DataError(problems)
     if columns is not None and values.shape[1] > 1:
-        values = in_order_of(columns, values, own, who="`earlier`", whose="`prices`")
+        values = in_order_of(columns, values, own.columns, who="`earlier`", whose="`prices`")
     return np.broadcast_to(values, (len(values), matrix.shape[1]))
 
 
