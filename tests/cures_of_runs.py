@@ -267,7 +267,15 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask("hisso.updates_per_epoch=1"),
         ask("hisso.updates_per_epoch=2"),
     ),
-    "The best epoch is the last one: more epochs may do better": (
+    "at 4 they are too large: lower it": (
+        ask("hisso.temperature_scaling=true", "training.lr=3"),
+        ask("hisso.temperature_scaling=true", "training.lr=1"),
+    ),
+    "the outputs are too small: raise training.lr": (
+        ask("hisso.temperature_scaling=true", "training.lr=0.01"),
+        ask("hisso.temperature_scaling=true", "training.lr=0.05"),
+    ),
+    "The best epoch is the last one: raise training.epochs": (
         ask("training.epochs=2"),
         ask("training.epochs=30", "training.lr=0.5"),
     ),
