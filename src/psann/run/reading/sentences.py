@@ -243,7 +243,9 @@ def _doubts(record: Record) -> Iterator[str]:
 
 
 _CAUTIONS = {
-    "best_is_the_last": "The best epoch is the last one: raise training.epochs, which may do better.",
+    "best_is_the_last": (
+        "The best epoch is the last one: raise training.epochs, which may do better."
+    ),
     "never_moved": (
         "No update changed a weight: every gradient was exactly 0. A single asset under softmax is "
         "always held whole; give it primary_transform tanh or softmax_cash."
