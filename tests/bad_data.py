@@ -316,7 +316,7 @@ BAD = {
     ),
     "who can be held of other assets": (
         replaced(**{f"active_{name}": np.ones((rows, 3)) for name, rows in ROWS.items()}),
-        "active_train (training) must be of the shape of the prices, (2,); got (30, 3)",
+        "active_train (training) must be of the shape of the prices, (30, 2); got (30, 3)",
     ),
     "who can be held in a code that is none": (
         replaced(**{f"active_{name}": np.full((rows, 2), 3) for name, rows in ROWS.items()}),

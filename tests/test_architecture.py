@@ -23,6 +23,7 @@ FLOORS: list[list[str]] = [
         "_strict_yaml",
         "_yaml_text",
         "_mapped",
+        "_table_columns",
         "_inputs",
         "_labels",
         "_frames",

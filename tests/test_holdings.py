@@ -160,8 +160,13 @@ def test_codes_that_say_nothing_are_told_with_the_shape_wanted() -> None:
         "must be of the shape of the prices, (3,)"
         in code_problems(codes, who="active", shape=(3,))[0]
     )
+    # As wide, but tables of several accounts are none of these prices.
+    assert (
+        "(4, 2); got (5, 4, 2)"
+        in (code_problems(np.ones((5, 4, 2)), who="active", shape=(4, 2))[0])
+    )
     codes[1, 1] = 2
-    assert "or -2 (has ended); got 2." in code_problems(codes, who="active", shape=(2,))[0]
+    assert "or -2 (has ended); got 2." in code_problems(codes, who="active", shape=(4, 2))[0]
 
 
 def test_an_end_is_paid_once_however_long_it_is_marked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.testing import assert_array_equal
 
 from psann import PSANNRegressor
 from psann._labels import Named, labels_of, order_problems
-from psann.baselines import best_asset
+from psann.baselines import BASELINES, bcrp, best_asset
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
-from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
+from psann.evaluation.judgement import Terms, growth_at_ends, judge, judge_baselines, judge_policy
 from psann.metrics import portfolio_metrics
 
 N = 24
@@ -77,6 +78,79 @@ def test_columns_and_rows_in_another_order_are_aligned() -> None:
     assert_array_equal(*both)
 
 
+# Who can be held on which row: B comes late and ends, A is there throughout.
+HELD = pd.DataFrame({"A": 1, "B": 1}, index=DAYS)
+HELD.loc[DAYS[:5], "B"], HELD.loc[DAYS[-4:], "B"] = 0, -2
+MIXED = HELD[["B", "A"]].iloc[::-1]
+WEIGHTS = PRICES.div(PRICES.sum(axis=1), axis=0)
+
+
+def told_of_membership(active: Any) -> dict[str, Any]:
+    """What every door says of prices, actions and who can be held."""
+    judged = judge_policy(WEIGHTS, PRICES, terms=Terms(), active=active)
+    others = judge_baselines(PRICES, terms=Terms(), earlier=[PRICES], active=active)
+    alone = {"active": active}
+    rules = {name: rule(PRICES, **alone) for name, rule in BASELINES.items()}
+    past = {"fitted_on": PRICES, **alone}
+    model = quick().fit(X, prices=PRICES, active=active, hisso=HISSO)
+    return {
+        "figures": list(portfolio_metrics(WEIGHTS, PRICES, active=active).values()),
+        "wealth": judged.judgement.net,
+        "late": judge(WEIGHTS, PRICES, terms=Terms(), delay=2, active=active).net,
+        "ends": list(growth_at_ends(WEIGHTS, PRICES, terms=Terms(), active=active)["-1"].values()),
+        **{f"judged {name}": each.net for name, each in others.items()},
+        **rules,
+        "best": best_asset(PRICES, **past),
+        "bcrp": bcrp(PRICES, **past),
+        "policy": model.predict_actions(X, active=active),
+        "reward": model.evaluate_reward(X, PRICES, active=active),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_who_can_be_held_is_taken_by_name_and_date_at_every_door() -> None:
+    plain, mixed = told_of_membership(HELD.to_numpy()), told_of_membership(MIXED)
+    for door, value in plain.items():
+        assert_array_equal(mixed[door], value, err_msg=door)
+    wrong = told_of_membership(MIXED.to_numpy())
+    assert [door for door in plain if np.array_equal(plain[door], wrong[door], True)] == []
+
+
+def test_who_can_be_held_of_other_assets_or_shape_is_refused_at_every_door() -> None:
+    other = HELD.rename(columns={"B": "C"})
+    doors: list[Any] = [
+        lambda active: portfolio_metrics(WEIGHTS, PRICES, active=active),
+        lambda active: judge_policy(WEIGHTS, PRICES, terms=Terms(), active=active),
+        lambda active: judge_baselines(PRICES, terms=Terms(), active=active),
+        lambda active: growth_at_ends(WEIGHTS, PRICES, terms=Terms(), active=active),
+        *(partial(lambda rule, active: rule(PRICES, active=active), r) for r in BASELINES.values()),
+        lambda active: best_asset(PRICES, fitted_on=PRICES, active=active),
+    ]
+    for door in doors:
+        with pytest.raises(DataError, match=r"`active` must have the columns of .*A, B; got A, C"):
+            door(other)
+        with pytest.raises(DataError, match=r"`active` must be of the shape .*\(2, 24, 2\)"):
+            door(np.stack([HELD, HELD]))
+        with pytest.raises(DataError, match=r"`active` must say of each asset 1 .*; got 7"):
+            door(7 * HELD)
+
+
+def test_actions_to_be_judged_in_place_of_the_policy_s_own_are_taken_by_name() -> None:
+    model = fitted()
+    mixed = WEIGHTS[["B", "A"]].iloc[::-1]
+    known = model.evaluate_reward(X, PRICES, actions=WEIGHTS)
+    assert known == model.evaluate_reward(X, PRICES, actions=WEIGHTS.to_numpy())
+    assert known == model.evaluate_reward(X, PRICES, actions=mixed)
+    with pytest.raises(DataError, match="actions must have the columns of fit: A, B; got A, C"):
+        model.evaluate_reward(X, PRICES, actions=WEIGHTS.rename(columns={"B": "C"}))
+
+
+def test_one_column_of_prices_may_be_called_anything() -> None:
+    index = PRICES[["A"]].rename(columns={"A": "close"})
+    plain = judge_policy(WEIGHTS.to_numpy(), index.to_numpy(), terms=Terms()).judgement.net
+    assert_array_equal(judge_policy(WEIGHTS, index, terms=Terms()).judgement.net, plain)
+
+
 def test_other_columns_are_refused_with_both_sides_and_a_cure_that_works() -> None:
     model, other = fitted(), PRICES.rename(columns={"B": "C"})
     said = "must have the columns of fit: A, B; got A, C. Give both the same names, or plain arr"
@@ -119,6 +193,24 @@ def test_other_rows_are_refused_with_both_sides_and_a_cure_that_works() -> None:
     wealth = pd.Series(np.linspace(1, 2, N), index=DAYS)
     with pytest.raises(DataError, match=r"^`other` must have the rows of `wealth`"):
         growth_difference(wealth, wealth.set_axis(shifted.index), periods_per_year=252)
+
+
+def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_works() -> None:
+    weights, prices = WEIGHTS[::-1], PRICES[::-1]
+    doors: list[Any] = [
+        lambda weights, prices: portfolio_metrics(weights, prices),
+        lambda weights, prices: judge_policy(weights, prices, terms=Terms()),
+        *(partial(lambda rule, _, prices: rule(prices), rule) for rule in BASELINES.values()),
+        lambda _, past: best_asset(PRICES, fitted_on=past),
+        lambda _, past: judge_baselines(PRICES, terms=Terms(), earlier=[past]),
+    ]
+    for door in doors:
+        with pytest.raises(DataError, match=r"must be in the order of time; row 1, 2020-01-23, co"):
+            door(weights, prices)
+        door(weights.sort_index(), prices.sort_index())
+    wealth = pd.Series(np.linspace(1, 2, N), index=DAYS)[::-1]
+    with pytest.raises(DataError, match=r"`wealth` must be in the order of time"):
+        growth_difference(wealth, wealth, periods_per_year=252)
 
 
 def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> None:

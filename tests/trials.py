@@ -142,6 +142,17 @@ def rebound(where: str = "test") -> dict[str, Any]:
     return data
 
 
+def squeezed(rows: int = 200) -> dict[str, Any]:
+    """Training rows alone, in which whoever is short loses everything, as the features foretell.
+
+    A price falls by 6 % a row and triples in every twentieth: -1 becomes 1 - 2.
+    """
+    cycle = np.arange(rows) % 20
+    prices = np.exp(np.cumsum(np.where(cycle == 19, np.log(3.0), -0.06)))[:, None]
+    X = np.stack([cycle == 18, np.ones(rows)], 1).astype(float)
+    return {"X_train": X, "prices_train": prices}
+
+
 def slow(*, ready: str, number: int | None = None) -> dict[str, Any]:
     """Say that loading has begun, or get a signal, then be slow: only a stop ends it in time."""
     Path(ready).touch()

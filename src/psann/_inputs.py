@@ -1,8 +1,8 @@
 """What users give as arrays, made NumPy arrays of one kind: the same rules at every door.
 
 NumPy, masked arrays, tensors of any dtype and device, frames and series of pandas (nullable and
-Arrow columns too), polars and whatever has `to_numpy` or `__array__`. A masked value, `None`, `NA`
-and NaN are one thing, a missing value; nothing is filled, dropped or guessed.
+Arrow columns too) and polars, tables of Arrow, and whatever has `to_numpy` or `__array__`. A masked
+value, `None`, `NA` and NaN are one thing, a missing value; nothing is filled, dropped or guessed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._mapped import count_where
+from psann._table_columns import without_dates
 from psann.errors import DataError
 
 Array = NDArray[Any]
@@ -101,8 +102,8 @@ def array_of(value: object, who: str) -> Array:
     given: Any = value
     if not isinstance(given, np.ndarray) and hasattr(given, "detach"):
         given = _from_tensor(given)
-    elif not isinstance(given, np.ndarray) and hasattr(given, "to_numpy"):
-        given = given.to_numpy()
+    elif not isinstance(given, np.ndarray):
+        given = _from_frame(given, who)
     try:
         array = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -130,6 +131,24 @@ def _from_tensor(tensor: Any) -> Array:
         plain = plain if plain.element_size() == 4 else plain.double()
     array: Array = plain.numpy()
     return array
+
+
+def _from_frame(value: Any, who: str) -> Any:
+    """What a frame or series holds, without its column of dates, which are of the rows."""
+    if is_lazy(value):
+        raise DataError(
+            f"{who} must be an array of numbers; got {type(value).__name__}, which has none yet. "
+            "Compute it first, with .collect()."
+        )
+    if getattr(getattr(value, "dtype", None), "time_zone", None):
+        return value.to_list()  # moments that know their zone
+    frame = without_dates(value)
+    return frame.to_numpy() if hasattr(frame, "to_numpy") else frame
+
+
+def is_lazy(value: object) -> bool:
+    """Whether it is a plan of polars for a frame."""
+    return hasattr(value, "collect") and not hasattr(value, "to_numpy")
 
 
 def is_missing(cell: object) -> bool:

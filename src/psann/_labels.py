@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._inputs import array_of, show, times
+from psann._table_columns import date_column, names_of, without_dates
 from psann.errors import DataError
 
 Array = NDArray[Any]
@@ -28,6 +29,8 @@ class Labels:
     columns: tuple[str, ...] | None = None
     rows: Array | None = None
     """Dates as datetime64[us], else numbers or texts."""
+    date_column: str | None = None
+    """The column that holds the dates, of a frame without an index."""
 
     @property
     def are_none(self) -> bool:
@@ -53,14 +56,19 @@ class Named:
 
 
 def labels_of(value: object) -> Labels:
-    """The labels of a frame or series of pandas or polars; a count of rows or columns is none."""
-    if isinstance(value, np.ndarray) or not hasattr(value, "to_numpy"):
+    """The labels of a frame or series of pandas, polars or Arrow; counts are none.
+
+    What has no index but one column of dates is dated by that.
+    """
+    if isinstance(value, np.ndarray) or not (
+        hasattr(value, "to_numpy") or hasattr(value, "column_names")
+    ):
         return Labels()
-    return Labels(_columns_of(value), _rows_of(value))
+    return Labels(_columns_of(value), _rows_of(value), date_column(value))
 
 
 def _columns_of(value: Any) -> tuple[str, ...] | None:
-    columns = getattr(value, "columns", None)
+    columns = names_of(without_dates(value))
     if columns is None:
         name = getattr(value, "name", None)
         return (name,) if isinstance(name, str) and name else None
@@ -70,6 +78,8 @@ def _columns_of(value: Any) -> tuple[str, ...] | None:
 
 
 def _rows_of(value: Any) -> Array | None:
+    if (dates := date_column(value)) is not None:
+        return times(value[dates], f"column {dates}")
     index = getattr(value, "index", None)
     if index is None or callable(index) or _is_a_count(index):
         return None
@@ -114,7 +124,7 @@ def same_rows(arrays: Mapping[str, Array], labels: Mapping[str, Labels]) -> dict
             continue
         order = _order(ours.tolist(), theirs.tolist())
         if order is None:
-            problems.append(_other_rows(known[0], ours, name, theirs))
+            problems.append(_other_rows(known[0], name, labels))
         else:
             aligned[name] = arrays[name][order]
     if problems:
@@ -143,7 +153,7 @@ def in_order_of(
     if order is None:
         raise DataError(
             f"{who} must have the columns of {whose}: {_named(names)}; got {_named(own)}. Give "
-            "both the same names, or plain arrays that are in one order: "
+            "both the same names, or plain arrays that are in one order, without dates: "
             f"{plain_name(who)}.to_numpy()."
         )
     return array[:, order]
@@ -156,15 +166,22 @@ def _order(wanted: list[Any], given: list[Any]) -> list[int] | None:
     return [place[label] for label in wanted] if is_certain else None
 
 
-def _other_rows(who: str, ours: Array, name: str, theirs: Array) -> str:
-    frame = plain_name(name)
-    both = f"{plain_name(who)}.index"
+def _other_rows(who: str, name: str, labels: Mapping[str, Labels]) -> str:
+    ours, theirs = labels[who].rows, labels[name].rows
+    assert ours is not None and theirs is not None
+    frame, both = plain_name(name), f"{plain_name(who)}.index"
+    said = f"{name} must have the rows of {who}, {_span(ours)}; got {_span(theirs)}."
+    dates = labels[name].date_column or labels[who].date_column
+    if dates is not None:
+        return (
+            f"{said} Keep the rows whose dates both have. Where they belong together as they "
+            f"stand, take out the column {dates!r}."
+        )
     has_all = np.isin(ours, theirs).all()
     cure = f"{frame}.loc[{both}]" if has_all else f"{both}.intersection({frame}.index)"
     return (
-        f"{name} must have the rows of {who}, {_span(ours)}; got {_span(theirs)}. Take the rows of "
-        f"both: {cure}. Where they belong together as they stand, give plain arrays: "
-        f"{frame}.to_numpy()."
+        f"{said} Take the rows of both: {cure}. Where they belong together as they stand, give "
+        f"plain arrays: {frame}.to_numpy()."
     )
 
 
@@ -203,11 +220,11 @@ def order_problems(labels: Mapping[str, Labels]) -> list[str]:
         stuck = np.flatnonzero(rows[1:] <= rows[:-1])
         if len(stuck):
             row = int(stuck[0]) + 1
-            frame = plain_name(name)
+            dates = labels[name].date_column
+            cure = f"{plain_name(name)}.sort_index()" if dates is None else f"by {dates!r}"
             problems.append(
                 f"{name} must be in the order of time; row {row}, {show(rows[row])}, comes "
-                f"after {show(rows[row - 1])}. Sort it, {frame}.sort_index(), and drop what "
-                "is there twice."
+                f"after {show(rows[row - 1])}. Sort it, {cure}, and drop what is there twice."
             )
     for (name, before), (later, after) in pairwise(dated.items()):
         assert before is not None and after is not None

@@ -20,10 +20,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from psann._inputs import finiteness_problems, numbers
-from psann._labels import in_order_of, labels_of
+from psann._labels import in_order_of, labels_of, order_problems, same_rows
 from psann.accounting import relatives
 from psann.errors import DataError
-from psann.holdings import HALTED, MEMBER
+from psann.holdings import HALTED, MEMBER, code_problems
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -52,7 +52,7 @@ def uniform(prices: Floats, *, active: Codes | None = None) -> Floats:
     DeMiguel, Garlappi & Uppal 2009, "Optimal versus naive diversification",
     https://doi.org/10.1093/rfs/hhm075
     """
-    prices = _checked(prices, "prices")
+    prices, active = _with_codes(prices, active)
     if active is not None:
         return _shares(np.ones_like(prices), active == MEMBER)
     return np.full(prices.shape, 1 / prices.shape[1])
@@ -73,7 +73,7 @@ def buy_and_hold(prices: Floats, *, active: Codes | None = None) -> Floats:
     -------
     ndarray of shape (T, M)
     """
-    prices = _checked(prices, "prices")
+    prices, active = _with_codes(prices, active)
     if active is not None:
         return _bought_once(prices, active)
     growth = prices / prices[0]
@@ -97,7 +97,8 @@ def best_asset(prices: Floats, *, fitted_on: Floats, active: Codes | None = None
     -------
     ndarray of shape (T, M)
     """
-    prices, past = _with_earlier(prices, fitted_on)
+    past = _earlier(prices, fitted_on)
+    prices, active = _with_codes(prices, active)
     growth = past[-1] / past[0]
     weights = np.zeros_like(prices)
     if active is None:
@@ -130,7 +131,8 @@ def bcrp(prices: Floats, *, fitted_on: Floats, active: Codes | None = None) -> F
     ----------
     Cover 1991, "Universal portfolios", https://doi.org/10.1111/j.1467-9965.1991.tb00002.x
     """
-    prices, past = _with_earlier(prices, fitted_on)
+    past = _earlier(prices, fitted_on)
+    prices, active = _with_codes(prices, active)
     weights = np.tile(_log_optimal_weights(relatives(past)), (len(prices), 1))
     return weights if active is None else _shares(weights, active == MEMBER)
 
@@ -164,7 +166,8 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
         shares: Floats = scaled / scaled.sum()
         return shares
 
-    return _follow(relatives(_checked(prices, "prices")), step, active)
+    prices, active = _with_codes(prices, active)
+    return _follow(relatives(prices), step, active)
 
 
 def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None) -> Floats:
@@ -195,7 +198,8 @@ def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None)
     def step(weights: Floats, growth: Floats) -> Floats:
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
-    return _follow(relatives(_checked(prices, "prices")), step, active)
+    prices, active = _with_codes(prices, active)
+    return _follow(relatives(prices), step, active)
 
 
 def olmar(
@@ -232,7 +236,7 @@ def olmar(
     Li & Hoi 2012, "On-line portfolio selection with moving average reversion",
     https://arxiv.org/abs/1206.4626
     """
-    prices = _checked(prices, "prices")
+    prices, active = _with_codes(prices, active)
     if window < 2:
         raise DataError(f"`window` must be at least 2 rows; got {window}. A mean needs two.")
     predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
@@ -406,14 +410,35 @@ def _fraction_inside(point: Floats, step: Floats) -> float:
     return min(1.0, 0.95 * float((-point[shrinking] / step[shrinking]).min()))
 
 
-def _with_earlier(prices: Floats, fitted_on: Floats) -> tuple[Floats, Floats]:
-    """Prices, and those of an earlier span with the assets in the same order."""
-    values, columns = _checked(prices, "prices"), labels_of(prices).columns
-    past = _checked(fitted_on, "fitted_on", n_assets=values.shape[1])
-    if columns is not None:
-        own = labels_of(fitted_on).columns
-        past = in_order_of(columns, past, own, who="`fitted_on`", whose="`prices`")
-    return values, past
+def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | None]:
+    """Prices, and who can be held with rows and assets in the same order."""
+    values, own = _checked(prices, "prices"), {"`prices`": labels_of(prices)}
+    if problems := order_problems(own):
+        raise DataError(problems)
+    if active is None:
+        return values, None
+    codes, labels = numbers(active, "`active`"), labels_of(active)
+    aligned = same_rows({"`prices`": values, "`active`": codes}, {**own, "`active`": labels})
+    if problems := code_problems(codes, who="`active`", shape=values.shape):
+        raise DataError(problems)
+    return values, _in_order_of_prices(prices, aligned["`active`"], labels.columns, "`active`")
+
+
+def _earlier(prices: Floats, fitted_on: Floats) -> Floats:
+    """Prices of an earlier span with the assets in the order of these."""
+    past = _checked(fitted_on, "fitted_on", n_assets=_checked(prices, "prices").shape[1])
+    if problems := order_problems({"`fitted_on`": labels_of(fitted_on)}):
+        raise DataError(problems)
+    return _in_order_of_prices(prices, past, labels_of(fitted_on).columns, "`fitted_on`")
+
+
+def _in_order_of_prices(
+    prices: Floats, array: Floats, own: tuple[str, ...] | None, who: str
+) -> Floats:
+    columns = labels_of(prices).columns
+    if columns is None:
+        return array
+    return in_order_of(columns, array, own, who=who, whose="`prices`")
 
 
 def _checked(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:

@@ -389,7 +389,7 @@ def make_toy_hisso(
     if steps <= n_train + n_val:
         raise DataError(
             f"steps must leave rows for test after {n_train} for training and {n_val} for "
-            f"validation; got {steps!r}. Raise steps or lower the fractions."
+            f"validation, at least 8 and 4; got {steps!r}. Raise steps."
         )
     generator = _generator(seed)
     t = np.linspace(0.0, 4.0 * np.pi, steps)

@@ -62,9 +62,9 @@ def code_problems(active: NDArray[Any], *, who: str, shape: tuple[int, ...]) -> 
     who : str
         Its name as the user knows it.
     shape : tuple of int
-        That of the prices that it goes with, or of their last axes.
+        That of the prices that it goes with.
     """
-    if active.shape[-len(shape) :] != shape:
+    if active.shape != shape:
         return [f"{who} must be of the shape of the prices, {shape}; got {active.shape}."]
     odd = ~np.isin(active, CODES)
     if not odd.any():

@@ -405,6 +405,15 @@ def test_a_policy_learns_away_from_the_squeezes_that_ruin_it() -> None:
     assert actions[3, 0] < -0.9 < 0.9 < actions[18, 0]
 
 
+def test_a_policy_that_is_still_short_of_a_squeeze_has_lost_everything_by_its_reward() -> None:
+    model = quick(hidden_units=16, epochs=1, lr=1e-6, random_state=2)
+    model.fit(**squeezes(), hisso=SHORT_OR_LONG)
+    assert np.isfinite(model.fit_result_.history[0].reward_mean)  # what it learns from
+    assert model.evaluate_reward(**squeezes()) == -np.inf  # what it has come to
+    model.set_params(epochs=15, lr=0.02).fit(**squeezes(), hisso=SHORT_OR_LONG)
+    assert model.evaluate_reward(**squeezes()) > 0.1
+
+
 def test_an_epoch_that_loses_everything_on_validation_is_never_kept() -> None:
     model = quick(hidden_units=16, epochs=1, lr=1e-6, random_state=2)
     model.fit(**squeezes(), validation_data=squeezes(100), hisso=SHORT_OR_LONG)

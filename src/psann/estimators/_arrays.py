@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psann._inputs import array_of, finiteness_problems, numbers
+from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
 from psann._labels import Labels, in_order_of, labels_of, plain_name, same_rows
 from psann._mapped import count_where
+from psann._table_columns import without_dates
 from psann.errors import DataError
 from psann.holdings import code_problems
 
@@ -45,8 +46,8 @@ def converted_split(
     Parameters
     ----------
     split : mapping
-        ``X y prices context active``, any of them absent or None. X stays a frame where it is one,
-        so that scikit-learn sees its names.
+        ``X y prices context active outputs actions``, any of them absent or None. X stays a frame
+        where it is one, so that scikit-learn sees its names.
     prefix : str
         ``validation`` with a blank, or nothing: how the user tells this split from others.
     assets : tuple of str or None
@@ -71,7 +72,7 @@ def converted_split(
         raise DataError(problems)
     aligned = same_rows(arrays, labels)
     whose = "fit" if assets is not None else ""
-    for name in (f"{prefix}prices", f"{prefix}y", f"{prefix}active"):
+    for name in (f"{prefix}{kind}" for kind in ("prices", "y", "active", "outputs", "actions")):
         columns = labels.get(name, Labels()).columns
         if columns is None or (name.endswith("y") and len(columns) == 1):
             continue
@@ -81,7 +82,7 @@ def converted_split(
             assets, whose = columns, name
     X = f"{prefix}X"
     if labels[X].columns is not None:
-        aligned[X] = given[X]
+        aligned[X] = without_dates(given[X])
     return {key: aligned.get(f"{prefix}{key}") for key in split}, assets
 
 
@@ -107,7 +108,7 @@ def _numbers(value: Any, who: str) -> Any:
     try:
         array = array_of(value, who)
     except DataError:
-        if np.asarray(value).dtype.hasobject:
+        if np.asarray(value).dtype.hasobject and not is_lazy(value):
             return value
         raise
     return numbers(array, who)
@@ -199,7 +200,8 @@ def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     judged = next((split[key] for key in ("prices", "y") if key in split), None)
     if "active" not in split or judged is None:
         return []
-    return code_problems(split["active"], who=f"{name}active", shape=judged.shape[1:])
+    active = split["active"]  # its rows were counted
+    return code_problems(active, who=f"{name}active", shape=(len(active), *judged.shape[1:]))
 
 
 def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from psann._device import thread_count
-from psann._inputs import numbers
 from psann._numerics import pinned_numbers
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
@@ -257,15 +256,16 @@ class PredictionMixin(ParametrisedEstimator):
         if outputs is None:
             judged = self._outputs(rows)[:, : self._n_outputs_of(rows.X)]
         else:
-            judged = self._given(outputs, rows, who="outputs")
+            judged = self._given(outputs, rows, X=X, who="outputs")
             if self.target_scaler_ is not None:
                 scaled = transformed(judged.numpy(), self.target_scaler_, who="target_scaler")
                 judged = torch.from_numpy(scaled)
         return float(self._loss()(judged, torch.from_numpy(rows.y).double()).mean())
 
-    def _given(self, array: ArrayLike, rows: PreparedSplit, *, who: str) -> Tensor:
-        """Outputs or actions that a caller gave, as a matrix ``(N, M)``."""
-        given = numbers(array, who).astype(np.float64)
+    def _given(self, array: ArrayLike, rows: PreparedSplit, *, X: ArrayLike, who: str) -> Tensor:
+        """Outputs or actions that a caller gave, as a matrix ``(N, M)`` in the order of X."""
+        split, _ = converted_split({"X": X, who: array}, prefix="", assets=self.asset_names_)
+        given = split[who].astype(np.float64)
         matrix = given[:, None] if given.ndim == 1 else given
         wanted = (len(rows.X), self._n_outputs_of(rows.X))
         if matrix.shape != wanted or not np.isfinite(matrix).all():
@@ -327,7 +327,7 @@ class PredictionMixin(ParametrisedEstimator):
         validation = judge_actions(
             transform.function(self._outputs(rows), _codes(rows))
             if actions is None
-            else self._given(actions, rows, who="actions"),
+            else self._given(actions, rows, X=X, who="actions"),
             judged,
             reward=reward,
             transition_penalty=options.transition_penalty if cost is None else cost,

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._inputs import times
-from psann._labels import in_order_of, labels_of
+from psann._labels import in_order_of, labels_of, order_problems
 from psann.accounting import Initial, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
-from psann.holdings import ENDED, with_ends
+from psann.holdings import ENDED, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
 
@@ -97,9 +97,9 @@ def judge(
     DataError
         As `psann.metrics.portfolio_metrics`; there must be two rows more than `delay`.
     """
-    actions, prices = _of_each_asset(actions, prices)
+    actions, prices, active = _of_each_asset(actions, prices, active)
     actions, prices = actions[: len(actions) - delay], prices[delay:]
-    active = None if active is None else np.asarray(active)[delay:]
+    active = None if active is None else active[delay:]
     figures = portfolio_metrics(
         actions,
         prices,
@@ -129,16 +129,24 @@ def judge(
     )
 
 
-def _of_each_asset(actions: Any, prices: Any) -> tuple[Floats, Floats]:
-    """Both as matrices of the same rows; a single price stands for every asset."""
-    weights, quotes = together(actions=actions, prices=prices)
+def _of_each_asset(
+    actions: Any, prices: Any, active: Any = None
+) -> tuple[Floats, Floats, Floats | None]:
+    """Matrices of the same rows and assets; a single price stands for every asset."""
+    given = {"actions": actions, "prices": prices}
+    weights, quotes, *told = together(**given, **({} if active is None else {"active": active}))
     if quotes.shape not in (weights.shape, (len(weights), 1)):
         raise DataError(
             f"`actions` and `prices` must have the same shape; got {weights.shape} and "
             f"{quotes.shape}. Give one price per asset for every row of the actions, or one for "
             "all assets."
         )
-    return weights, np.broadcast_to(quotes, weights.shape)
+    codes = told[0] if told else None
+    if codes is not None and (
+        problems := code_problems(codes, who="`active`", shape=weights.shape)
+    ):
+        raise DataError(problems)
+    return weights, np.broadcast_to(quotes, weights.shape), codes
 
 
 def judge_baselines(
@@ -165,11 +173,10 @@ def judge_baselines(
         and ``bcrp`` (fitted on all of them), ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
         fitted on the very rows that it is judged on: an upper mark that nobody could reach.
     """
-    matrix = float64_array(prices, "prices")
-    codes = None if active is None else np.asarray(active)
+    matrix, columns = float64_array(prices, "prices"), labels_of(prices).columns
+    codes = None if active is None else together(prices=prices, active=active)[1]
     fitted: dict[str, Rule] = {}
     if earlier:
-        columns = labels_of(prices).columns
         spans = [_as_wide_as(matrix, span, columns) for span in earlier]
         fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
         fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
@@ -185,10 +192,11 @@ def judge_baselines(
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
-    values = float64_array(span, "earlier")
-    own = labels_of(span).columns
+    values, own = float64_array(span, "earlier"), labels_of(span)
+    if problems := order_problems({"`earlier`": own}):
+        raise DataError(problems)
     if columns is not None and values.shape[1] > 1:
-        values = in_order_of(columns, values, own, who="`earlier`", whose="`prices`")
+        values = in_order_of(columns, values, own.columns, who="`earlier`", whose="`prices`")
     return np.broadcast_to(values, (len(values), matrix.shape[1]))
 
 
@@ -254,8 +262,7 @@ def judge_policy(
     >>> round(verdict.versus_uniform.growth, 4)
     0.1283
     """
-    actions, prices = _of_each_asset(actions, prices)
-    active = None if active is None else np.asarray(active)
+    actions, prices, active = _of_each_asset(actions, prices, active)
     judgement = judge(actions, prices, terms=terms, cash=cash, active=active)
     versus = _versus_uniform(judgement, prices, terms=terms, delay=0, active=active)
     late = versus_late = None
@@ -289,12 +296,13 @@ def growth_at_ends(
     dict or None
         By move (`0`, `-1`), of `policy` and `uniform`; None where no price ends on these rows.
     """
-    if active is None or not (np.asarray(active)[1:] == ENDED).any():
+    actions, prices, codes = _of_each_asset(actions, prices, active)
+    if codes is None or not (codes[1:] == ENDED).any():
         return None
-    codes, found = np.asarray(active), {}
+    found = {}
     for move in (0, -1):
-        told = with_ends(np.asarray(prices, dtype=np.float64), codes, move=move)
-        weights = {"policy": np.asarray(actions), "uniform": uniform(told, active=codes)}
+        told = with_ends(prices, codes, move=move)
+        weights = {"policy": actions, "uniform": uniform(told, active=codes)}
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", RuntimeWarning
@@ -320,7 +328,7 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
     float
         NaN if the policy lost everything.
     """
-    actions, prices = _of_each_asset(actions, prices)
+    actions, prices, _ = _of_each_asset(actions, prices)
     judgement = judge(actions, prices, terms=terms, cash=cash)
     other = judge(uniform(prices), prices, terms=terms)
     return judgement.figures["annual_log_growth"] - other.figures["annual_log_growth"]
@@ -372,7 +380,7 @@ def evaluation_series(
         "names": np.array(list(judgements), dtype=np.str_),
         "net": np.stack([judgement.net for judgement in judgements.values()]),
         "gross": np.stack([judgement.gross for judgement in judgements.values()]),
-        "allocations": np.asarray(actions, dtype=np.float32),
+        "allocations": float64_array(actions, "actions").astype(np.float32),
     }
     if time is not None:
         series["time"] = times(time, "time")

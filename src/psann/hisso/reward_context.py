@@ -31,7 +31,8 @@ def resolve_reward_for(hisso: HISSOOptions, *, has_prices: bool) -> Reward:
     if hisso.reward is None and not has_prices and hisso.context_extractor is None:
         raise ValueError(
             "hisso.reward must say what to maximise: there are no prices, so nothing is earned. "
-            "Give prices (reward portfolio), or set reward to negative_mse or to pkg.mod:function."
+            "Give prices (reward portfolio), or set reward to negative_mse, or to pkg.mod:function "
+            "with what it judges by from hisso.context_extractor."
         )
     reward = resolve_reward(hisso.reward)
     if reward.needs_weights and hisso.primary_transform == "identity":

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._inputs import finiteness_problems, numbers
-from psann._labels import in_order_of, labels_of, same_rows
+from psann._labels import in_order_of, labels_of, order_problems, same_rows
 from psann.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -25,13 +25,19 @@ def together(**given: Any) -> list[Floats]:
     Raises
     ------
     DataError
-        If frames among them have other rows or columns.
+        If frames among them have other rows or columns, or dates that are not in order.
     """
     arrays = {f"`{name}`": float64_array(value, name) for name, value in given.items()}
     labels = {f"`{name}`": labels_of(value) for name, value in given.items()}
     aligned = same_rows(arrays, labels)
+    # The others have been put into the order of the first.
+    dated = next((name for name, each in labels.items() if each.are_dates), None)
+    if dated is not None and (problems := order_problems({dated: labels[dated]})):
+        raise DataError(problems)
     named = [name for name in aligned if labels[name].columns and aligned[name].ndim == 2]
     for name in named[1:]:
+        if aligned[name].shape[1] == 1 < aligned[named[0]].shape[1]:
+            continue  # one column for all assets has a name of its own
         columns, own = labels[named[0]].columns, labels[name].columns
         assert columns is not None
         aligned[name] = in_order_of(columns, aligned[name], own, who=name, whose=named[0])

@@ -13,7 +13,7 @@ WARNED = {
     "a jump of the price": (
         changed("prices_train", put((9, 1), 2000.0)),
         "prices_train (training) has 2 moves by more than a factor of 10, first from row "
-        "8 to 9, column 1",
+        "8 to 9, asset 1: 99.4161 to 2000. Check for splits of shares and wrong ticks.",
     ),
     "an extra": (
         replaced(names=np.array(["a", "b"])),
@@ -36,8 +36,9 @@ WARNED = {
 
 @pytest.mark.parametrize(("make", "fragment"), WARNED.values(), ids=WARNED.keys())
 def test_odd_data_are_taken_with_a_warning(make, fragment):
-    warnings = loaded(make()).warnings
-    assert any(fragment in warning for warning in warnings), warnings
+    splits = loaded(make())
+    told = (*splits.warnings, *splits.doubts)
+    assert any(fragment in text for text in told), told
 
 
 @pytest.mark.parametrize(("factor", "n_told"), [(9.9, 0), (10.1, 1), (1 / 9.9, 0), (1 / 10.1, 1)])
@@ -45,6 +46,10 @@ def test_a_move_by_more_than_a_factor_of_ten_is_a_jump(factor, n_told):
     data = good_data()
     data["prices_val"] = 5.0 * np.ones((10, 2))
     data["prices_val"][4:, 1] *= factor
-    told = [text for text in loaded(data).warnings if "moves by more than a factor" in text]
+    data["asset_names"] = np.array(["up", "down"])
+    days = np.datetime64("2020-01-01", "D") + np.arange(60)
+    data |= {"time_train": days[:30], "time_val": days[30:40], "time_test": days[40:52]}
+    told = [text for text in loaded(data).doubts if "moves by more than a factor" in text]
     assert len(told) == n_told
-    assert all("has 1 moves" in text and "from row 3 to 4, column 1" in text for text in told)
+    where = "from row 3 to 4, 2020-02-04, asset 1 ('down')"
+    assert all("has 1 moves" in text and where in text for text in told)

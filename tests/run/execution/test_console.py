@@ -35,6 +35,7 @@ class Phase:
     epochs_total: int = 60
     epoch: int = 0
     seed: int = 42
+    monitor: str | None = "val_reward"
     closes_epoch: bool = True
 
     @property
@@ -51,6 +52,7 @@ class Seed:
     epochs_total: int = 60
     epoch: int = 0
     closes_epoch: bool = True
+    monitor: str | None = "val_reward"
     group: Any = ()
 
 
@@ -126,6 +128,31 @@ def test_several_seeds_share_a_line_with_mean_and_range() -> None:
         " INFO hisso 1/60  reward 0.3 (0.1 ... 0.6)  val 0.0625 (0.0625 ... 0.0625)  best 1"
         "  3 of 3 seeds  5,230 episodes/s  lr 0.0005"
     )
+
+
+def stale(
+    best: int, *, monitor: str | None = "val_reward", begun: int = 0, **how: Any
+) -> list[str]:
+    """Lines about a training of 60 epochs whose best one is `best`, that nothing has improved."""
+    stream = io.StringIO()
+    console = ConsoleProgress(stream, clock=Time(), **how)
+    state = Phase(epoch=begun, monitor=monitor)
+    console.on_phase_start(state)
+    for number in range(begun + 1, 61):
+        console.on_epoch(epoch(number, is_best=number == best), state)
+    console.on_phase_end("hisso", state)
+    return [line for line in stream.getvalue().splitlines() if "no epoch was better" in line]
+
+
+def test_one_line_says_that_nothing_has_improved_for_half_of_the_epochs() -> None:
+    (line,) = stale(7)
+    assert line[8:] == " INFO no epoch was better since epoch 7; training.patience stops then"
+    (line,) = stale(0)
+    assert line[8:] == " INFO no epoch was better since the start; training.patience stops then"
+    assert len(line) <= 80
+    assert stale(29) and not stale(30)
+    # Nobody looks for a best in a refit; what was before a resume is not known; quiet is quiet.
+    assert not stale(7, monitor=None) and not stale(0, begun=31) and not stale(7, quiet=True)
 
 
 def test_slow_epochs_get_a_line_every_ten_seconds() -> None:
@@ -457,7 +484,8 @@ import psann.run.execution.console as console
 from psann.training.history import EpochRecord
 from types import SimpleNamespace
 progress = console.ConsoleProgress()
-state = SimpleNamespace(phase="hisso", seed=0, epochs_total=2, epoch=0, closes_epoch=True)
+state = SimpleNamespace(phase="hisso", seed=0, epochs_total=2, epoch=0, closes_epoch=True,
+                        monitor="val_reward")
 state.group = [state]
 progress.on_phase_start(state)
 for n in (1, 2):

@@ -298,6 +298,36 @@ def test_weights_that_lose_everything_on_their_training_rows_are_ruin(tmp_path: 
     assert is_ruined({**lost, "ensemble": {"ruined_at": 3}, "cautions": []})
 
 
+SHORT = (
+    *("data={loader: trials.squeezed}", "hisso.primary_transform=tanh", "hisso.window=20"),
+    *("hisso.batch_episodes=16", "hisso.updates_per_epoch=8", "hisso.transition_penalty=0"),
+    *("estimator.params.hidden_units=16", "training.lr=0.02", "seed=2"),
+    "evaluation.portfolio_prices_key=null",
+)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_training_that_ends_short_of_a_squeeze_is_ruined_and_a_longer_one_is_not(
+    tmp_path: Path,
+) -> None:
+    # The first weights are short on every row, and one small update does not change that.
+    outcome = trial(tmp_path, *SHORT, "training.epochs=1", "training.lr=1e-6")
+    assert outcome.exit_code == 4 and outcome.paths is not None
+    metrics = metrics_of(outcome.paths)
+    assert metrics["status"] == "ruined" and metrics["cautions"][-1] == "ruined_in_training"
+    assert verify_run(outcome.paths.root).errors == ()
+    told = " ".join(result_sentences(read_metrics(outcome.paths.metrics)[0]))
+    assert "The kept weights lose everything on the training rows. Train longer, or use" in told
+    # Every update had a finite reward to learn from, and none was skipped.
+    (row,) = rows_of(outcome.paths, "epoch")
+    assert row["skipped_updates"] == "0" and float(row["reward_min"]) < -1
+    # The cures.
+    for cure in ("training.epochs=15", "hisso.primary_transform=softmax_cash"):
+        cured = finished(tmp_path, *SHORT, cure, name=cure.partition("=")[2])
+        assert metrics_of(cured)["status"] == "completed"
+        assert "ruined_in_training" not in metrics_of(cured)["cautions"]
+
+
 @pytest.mark.parametrize(("given", "expected"), [("null", 0.001), ("0.003", 0.003), ("0", 0.0)])
 def test_the_judging_cost_is_the_evaluation_s_else_the_reward_s(
     tmp_path: Path, given: str, expected: float

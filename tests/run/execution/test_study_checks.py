@@ -11,7 +11,7 @@ import pytest
 from psann.run.config.load import load_run_config
 from psann.run.execution.study_checks import find_jumps
 from psann.run.verification.verify import verify_run
-from trials import finished, rows_of, trial, write_config
+from trials import finished, metrics_of, rows_of, trial, write_config
 
 STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
 
@@ -67,6 +67,7 @@ def test_prices_that_start_over_in_each_split_are_warned_of(tmp_path: Path) -> N
     warnings = [row["message"] for row in rows_of(paths, "data") if row["level"] == "WARNING"]
     assert len(warnings) == 2
     assert all("Do they go on without a break" in text for text in warnings)
+    assert metrics_of(paths)["doubts"] == warnings  # so that no verdict goes without them
     assert verify_run(paths.root).findings == ()
 
 

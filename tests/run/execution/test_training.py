@@ -27,6 +27,58 @@ def test_supervised_training_has_losses_and_no_rewards(tmp_path: Path) -> None:
     assert {row["phase"] for row in rows_of(paths, "epoch")} == {"supervised"}
 
 
+KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "an epoch": ([], {}),
+    "epoch 0": (["hisso.reward=negative_mse"], {}),
+    "several seeds": (["training.seeds=3"], {}),
+    "several seeds, some at epoch 0": (["training.seeds=3", "hisso.reward=negative_mse"], {}),
+    "a refit at a temperature": (["hisso.refit=true", "hisso.temperature_scaling=true"], {}),
+    "several seeds, refitted": (["training.seeds=2", "hisso.refit=true"], {}),
+    "folds and placebos": (
+        ["evaluation={walk_forward: {folds: 2}, placebo: 1}", "data.loader=trials.continuous"],
+        {},
+    ),
+    "a warm start": (["hisso.supervised=true"], {}),
+    "early stopping": (["training.patience=1", "training.lr=5.0"], {}),
+    "no test rows": (["data.kwargs={without: [X_test, y_test, prices_test, time_test]}"], {}),
+    "an extractor": (["hisso.context_extractor=trials.cumulative_features"], {}),
+    "fine-tuning": ([], {"mode": "fine_tune"}),
+    "fine-tuning that keeps its parent": (["training.lr=1e4"], {"mode": "fine_tune"}),
+    "an evaluation": ([], {"mode": "evaluate"}),
+}
+SPECIFIED = "train_loss val_loss best_epoch reward_mean reward_std episodes transition_penalty "
+SPECIFIED += "device duration_seconds throughput_eps_per_sec"
+OF_TRAINING = {"best_epoch", "episodes", "throughput_eps_per_sec"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_ends_well_leaves_no_field_of_the_specification_empty(
+    kind: str, tmp_path: Path
+) -> None:
+    overrides, how = KINDS[kind]
+    if how:
+        how = {**how, "init_from": str(finished(tmp_path, name="parent").root)}
+    metrics = metrics_of(finished(tmp_path, *overrides, **how))
+    is_evaluation = how.get("mode") == "evaluate"
+    assert {name for name in SPECIFIED.split() if metrics[name] is None} == (
+        OF_TRAINING if is_evaluation else set()
+    )
+    for entry in metrics["per_seed"] or [metrics]:
+        assert {name for name in SPECIFIED.split() if name in entry and entry[name] is None} == (
+            OF_TRAINING if is_evaluation else set()
+        )
+        of = "kept_weights" if not entry.get("best_epoch") else "best_epoch"
+        assert entry["train_figures_of"] == of
+    if kind in ("epoch 0", "fine-tuning that keeps its parent"):
+        assert metrics["best_epoch"] == 0
+
+
+def test_without_validation_rows_only_their_loss_is_empty(tmp_path: Path) -> None:
+    overrides = "data.kwargs={without: [X_val, y_val, prices_val, time_val]}"
+    metrics = metrics_of(finished(tmp_path, overrides))
+    assert [name for name in SPECIFIED.split() if metrics[name] is None] == ["val_loss"]
+
+
 def test_early_stopping_is_a_status_and_the_best_is_kept(tmp_path: Path) -> None:
     paths = finished(tmp_path, "training={epochs: 50, patience: 2, lr: 5.0}")
     metrics = metrics_of(paths)

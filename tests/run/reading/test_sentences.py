@@ -216,10 +216,10 @@ def test_baselines_that_beat_the_policy_are_named_but_not_what_nobody_could_reac
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("best_is_the_last", "more epochs may do better"),
+        ("best_is_the_last", "raise training.epochs, which may do better"),
         ("never_moved", "every gradient was exactly 0"),
         ("single_updates", "raise hisso.updates_per_epoch"),
-        ("edge_temperature", "the best may lie beyond it"),
+        ("edge_temperature", "At 1/4 the outputs are too small: raise training.lr; at 4"),
     ],
 )
 def test_a_caution_of_training_is_one_line_with_its_cure(name: str, words: str) -> None:

@@ -16,7 +16,13 @@ from psann._terminal import Terminal
 from psann._text import utc_text
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import read_run
-from psann.run.reading.showing import show_run, show_status, to_json_text, watch_run
+from psann.run.reading.showing import (
+    show_run,
+    show_status,
+    status_lines,
+    to_json_text,
+    watch_run,
+)
 from trials import TROUBLE, finished, metrics_of, trial
 
 
@@ -118,6 +124,14 @@ def test_status_is_a_few_lines(paths: RunPaths) -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) == 3
     assert lines[2].startswith("evaluation epoch 3 of 3, best epoch ")
+
+
+def test_status_of_a_run_that_is_setting_up_names_its_phase(tmp_path: Path) -> None:
+    outcome = trial(tmp_path, "data.loader=trials.raising")
+    assert outcome.paths is not None
+    change(outcome.paths, error=None, status="running")
+    lines = status_lines(read_run(outcome.paths.root))
+    assert lines[-1].partition(",")[0] == "setup"
 
 
 def test_watching_ends_with_the_run_and_reads_only_what_is_new(paths: RunPaths) -> None:

@@ -213,7 +213,8 @@ def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
     if "active" in standard and (judged := standard.get("prices") or standard.get("y")):
         for key, kind, _, array in roles_of(arrays, needs):
             if kind == "active":
-                yield from code_problems(array, who=label(key, needs), shape=judged[1] or (1,))
+                shape = (len(array), *(judged[1] or (1,)))
+                yield from code_problems(array, who=label(key, needs), shape=shape)
     yield from _check_warm_start_width(arrays, needs, standard)
 
 

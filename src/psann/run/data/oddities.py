@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
+from psann._inputs import show
 from psann._npz import Array
 from psann.holdings import ENDED
+from psann.plausibility.finding import label_of
 from psann.run.data.checks import first_place
 from psann.run.data.requirements import KEYS, DataRequirements, label, roles_of
 
@@ -21,7 +23,6 @@ def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[
     return [
         *_warn_of_keys(arrays, needs),
         *_warn_of_constant_targets(arrays),
-        *_warn_of_jumps(arrays, needs),
     ]
 
 
@@ -58,8 +59,10 @@ def _warn_of_constant_targets(arrays: Mapping[str, Array]) -> Iterator[str]:
         )
 
 
-def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
-    for key, kind, _, prices in roles_of(arrays, needs):
+def find_leaps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
+    """Say of prices which moves are so large that the result is in doubt with them."""
+    names = arrays.get(ASSET_NAMES)
+    for key, kind, split, prices in roles_of(arrays, needs):
         if kind != "prices":
             continue
         with np.errstate(over="ignore"):
@@ -69,9 +72,13 @@ def _warn_of_jumps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iter
             jumps &= active[1:] != ENDED  # what an end leaves was told
         if jumps.any():
             row, column = first_place(jumps)
+            named = names is not None and len(names) == prices.shape[1]
+            who = label_of(column, list(map(str, names)) if named and names is not None else None)
+            time = arrays.get(f"time_{split}")
+            is_dated = time is not None and time.dtype.kind == "M"
+            when = f", {show(time[row + 1])}" if is_dated and time is not None else ""
             yield (
                 f"{label(key, needs)} has {int(jumps.sum())} moves by more than a factor of 10, "
-                f"first from row {row} to {row + 1}, column {column}: "
-                f"{prices[row, column]:g} to {prices[row + 1, column]:g}. Check for splits of "
-                "shares and wrong ticks."
+                f"first from row {row} to {row + 1}{when}, asset {who}: {prices[row, column]:g} to "
+                f"{prices[row + 1, column]:g}. Check for splits of shares and wrong ticks."
             )

@@ -20,7 +20,7 @@ from psann._process import put_back
 from psann.errors import DataError
 from psann.plausibility.doubts import find_doubts, find_untested
 from psann.run.data.checks import find_problems
-from psann.run.data.oddities import find_oddities
+from psann.run.data.oddities import find_leaps, find_oddities
 from psann.run.data.requirements import KINDS, NOTES, DataRequirements, split_of
 
 # An archive of more than this share of the machine's memory stays in its file: reading, checking
@@ -147,7 +147,7 @@ def load_splits(
         sha256=sha256_of("".join(key_sha256.values()).encode()),
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
-        doubts=tuple(find_doubts(arrays)),
+        doubts=(*find_doubts(arrays), *find_leaps(arrays, requirements)),
         notes=notes,
         untested=find_untested(arrays),
     )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LINE_INTERVAL_S = 10.0
 LINES_PER_PHASE = 10
+# Half of fewer epochs than twice as many says nothing.
+_FEWEST_STALE = 5
 _REFRESH_INTERVAL_S = 1.0
 _BAR_WIDTH = 10
 _GAP = "  "
@@ -38,6 +40,7 @@ class PhaseState(Protocol):
     seed: int
     epochs_total: int
     epoch: int
+    monitor: str | None
 
     @property
     def group(self) -> Sequence[object]:
@@ -73,6 +76,8 @@ class ConsoleProgress:
         self._first_epoch = -1  # none yet
         self._n_seeds = 1
         self._best_epochs: dict[int, int] = {}
+        self._fresh_epoch = 0  # of the newest best, or where this process began
+        self._is_stale = False
         self._shown_s = -math.inf
         self._shown_epoch = 0
         self._records: list[EpochRecord] = []
@@ -87,7 +92,8 @@ class ConsoleProgress:
         if state is not state.group[-1]:
             return
         self.close()
-        self._shown_epoch = state.epoch
+        self._shown_epoch = self._fresh_epoch = state.epoch
+        self._is_stale = state.monitor is None  # nobody looks for a best then
         self._first_epoch = -1
         self._n_seeds = len(state.group)
         self._best_epochs = {}
@@ -106,7 +112,7 @@ class ConsoleProgress:
         """Move the bar, or write a line when one is due: one for all seeds."""
         self._records.append(record)
         if record.is_best:
-            self._best_epochs[state.seed] = record.epoch
+            self._best_epochs[state.seed] = self._fresh_epoch = record.epoch
         if not state.closes_epoch:
             return
         records, self._records = self._records, []
@@ -124,6 +130,18 @@ class ConsoleProgress:
             is_due = is_last or is_step or since_s >= LINE_INTERVAL_S
         if is_due:
             self._show(records, time_s)
+        self._say_stale(record)
+
+    def _say_stale(self, record: EpochRecord) -> None:
+        """Once, where no epoch has been the best for half of all of them."""
+        n_stale = record.epoch - self._fresh_epoch
+        if self._is_stale or n_stale < max(record.epochs_total / 2, _FEWEST_STALE):
+            return
+        self._is_stale = True
+        since = f"epoch {self._fresh_epoch}" if self._fresh_epoch else "the start"
+        message = f"no epoch was better since {since}; training.patience stops then"
+        if not self._quiet and record.epoch < record.epochs_total:
+            self._write_line(f"{_clock(time.time())} INFO {message}")
 
     def on_phase_end(self, phase: str, state: object) -> None:
         """Show the last epoch, if it was not, and end the bar."""

@@ -212,7 +212,7 @@ def write_setup(
         else None,
         trans_cost=judging_cost(config) if is_hisso else None,
         data_sha256=splits.sha256,
-        doubts=list(splits.doubts),
+        doubts=[*splits.doubts, *find_jumps(config, splits)],
         spans=None if config.data.prices is None else describe_spans(splits.arrays),
     )
     context.record.flush(force=True)

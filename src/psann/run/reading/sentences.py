@@ -243,7 +243,9 @@ def _doubts(record: Record) -> Iterator[str]:
 
 
 _CAUTIONS = {
-    "best_is_the_last": "The best epoch is the last one: more epochs may do better.",
+    "best_is_the_last": (
+        "The best epoch is the last one: raise training.epochs, which may do better."
+    ),
     "never_moved": (
         "No update changed a weight: every gradient was exactly 0. A single asset under softmax is "
         "always held whole; give it primary_transform tanh or softmax_cash."
@@ -260,7 +262,8 @@ _CAUTIONS = {
         "An epoch is a single update: raise hisso.updates_per_epoch, or read epochs as updates."
     ),
     "edge_temperature": (
-        "The chosen temperature is the last of its grid (1/4 to 4): the best may lie beyond it."
+        "The chosen temperature is the last of its grid (1/4 to 4): the best may lie beyond it. At "
+        "1/4 the outputs are too small: raise training.lr; at 4 they are too large: lower it."
     ),
 }
 

@@ -1,0 +1,90 @@
+"""Every sentence of the source that tells what to do, found by reading the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+SRC = Path(__file__).resolve().parents[1] / "src" / "psann"
+
+_VERBS = (
+    *("Add", "Adjust", "Average", "Call", "Change", "Check", "Choose", "Complete", "Compute"),
+    *("Convert", "Copy", "Correct", "Count", "Cut", "Delete", "Drop", "Exchange", "Fetch", "Fill"),
+    *(
+        "Give",
+        "Install",
+        "Judge",
+        "Keep",
+        "Leave",
+        "List",
+        "Lower",
+        "Make",
+        "Move",
+        "Name",
+        "Order",
+    ),
+    *("Pass", "Put", "Raise", "Remove", "Rename", "Rescale", "Reshape", "Restore", "Return"),
+    *("Save", "Say", "Set", "Shorten", "Sort", "Start", "Take", "Train", "Turn", "Use", "Wait"),
+    *("Widen", "Write"),
+)
+_ANY = "|".join(f"{verb}|{verb.lower()}" for verb in _VERBS)
+_CURE = re.compile(rf"(?:^|[.;:?)] |, or )(?:[Oo]r |[Dd]o not )?(?:{_ANY})\b")
+# Told beforehand, not of what went wrong. The room of tables has a language of its own, options to
+# paste, and `made_tables.follow` pastes them.
+_NO_MESSAGES = ("scripts/", "run/config/docs.py", "run/directory/fields.py", "market/")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A text of the source; what is filled in is `{}`."""
+
+    file: str
+    line: int
+    text: str
+
+
+@cache
+def texts() -> tuple[Message, ...]:
+    """All texts of the source but its documentation."""
+    return tuple(
+        Message(path.relative_to(SRC).as_posix(), *each)
+        for path in sorted(SRC.rglob("*.py"))
+        for each in _texts(ast.parse(path.read_text()))
+    )
+
+
+def messages() -> list[Message]:
+    """Those that tell what to do."""
+    return [
+        each
+        for each in texts()
+        if not each.file.startswith(_NO_MESSAGES)
+        and _CURE.search(each.text)
+        and " " in each.text.strip()
+    ]
+
+
+def _texts(tree: ast.Module) -> list[tuple[int, str]]:
+    inside: set[int] = set()
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            inside.add(id(node.value))  # what documents code
+        elif id(node) not in inside and (text := _text(node)) is not None:
+            inside.update(map(id, ast.walk(node)))
+            found.append((node.lineno, text))  # type: ignore[attr-defined]
+    return found
+
+
+def _text(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else "{}" for v in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = (_text(node.left), _text(node.right))
+        return None if parts == (None, None) else "".join(part or "{}" for part in parts)
+    return None

@@ -1,0 +1,141 @@
+"""What a run says to do is done to the very run that it is about, and then it goes through."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import trials
+from cures_of_runs import CURES, FILES, OFF, WRITTEN, Asked
+from faults import stopped_after
+from made_tables import prices, wide
+from psann.errors import ConfigError, PsannError
+from psann.run.config.canonical import REPLACED, REPLACED_PARAMS
+from psann.run.config.load import load_run_config
+from psann.run.directory.metrics import read_metrics
+from psann.run.execution.context import Outcome
+from psann.run.reading.sentences import result_sentences
+from trials import CONFIG, market, rows_of, trial, write_config
+
+PARENTS = {
+    "parent": (),
+    "parent with cash": ("hisso.primary_transform=softmax_cash",),
+    "parent of targets": (OFF,),
+    "parent of seeds": ("seed=3", "training.seeds=2"),
+}
+
+
+class Place:
+    """A folder with the files that a row names, made when it names them."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+
+    def filled(self, text: str) -> str:
+        return re.sub(r"\{([a-z0-9 ]+)\}(?!\})", lambda found: self.file(found[1]), text)
+
+    def file(self, name: str) -> str:
+        if name in PARENTS:
+            root = self.folder / "out" / name.replace(" ", "_")
+            if not root.exists():
+                trials.finished(self.folder, "training.epochs=1", *PARENTS[name], name=root.name)
+            return str(root)
+        npz = self.folder / "market.npz"
+        if name in ("npz", "packed", "sha256"):
+            (np.savez if name != "packed" else np.savez_compressed)(npz, **market())
+        if name == "sha256":
+            import hashlib
+
+            return hashlib.sha256(npz.read_bytes()).hexdigest()
+        if name == "prices":
+            return str(wide(self.folder / "prices.csv", prices(300, 2), ["AAA", "BBB"]))
+        return str({"npz": npz, "packed": npz, "folder": self.folder}[name])
+
+    def run(self, asked: Asked) -> Outcome:
+        how = {key: self.filled(v) if isinstance(v, str) else v for key, v in asked.how.items()}
+        name = how.pop("name", "run")
+        out = self.folder / "out"
+        spoilt = how.pop("spoil", None)
+        if name == "parent":
+            self.file(name)
+        overrides = [self.filled(each) for each in asked.overrides]
+        if name == "stopped" and how:  # else it was moved away
+            with stopped_after(6):
+                trial(self.folder, *overrides, name=name)
+        if spoilt == "npz":
+            np.savez(self.folder / "market.npz", **market(seed=1))
+        elif spoilt is not None:
+            (out / name / spoilt).write_text("{}\n")
+        out.mkdir(parents=True, exist_ok=True)
+        if name == "link" and not (out / name).is_symlink():
+            (out / name).symlink_to(self.folder)
+        if name == "file":
+            (out / name).touch()
+        try:
+            return trial(self.folder, *overrides, name=name, **how)
+        except PsannError as error:  # before there is a record, the command shows it
+            return Outcome(exit_code=1, message=str(error))
+
+
+def said(outcome: Outcome) -> str:
+    """All that a run tells of: why it ended, warnings, and sentences beside the verdict."""
+    told = [outcome.message or ""]
+    if outcome.paths is not None and outcome.paths.metrics.is_file():
+        told += result_sentences(read_metrics(outcome.paths.metrics)[0])
+    if outcome.paths is not None and outcome.paths.events.is_file():
+        told += [row["message"] for row in rows_of(outcome.paths) if row["level"] == "WARNING"]
+    return "\n".join(told)
+
+
+def says(text: str, told: str) -> bool:
+    return all(part in told for part in text.split("{}"))
+
+
+@pytest.mark.parametrize("text", CURES)
+def test_what_a_run_says_to_do_is_done_and_works(text: str, tmp_path: Path) -> None:
+    wrong, *cures = CURES[text]
+    assert says(text, told := said(Place(tmp_path / "wrong").run(wrong))), told
+    for number, cure in enumerate(cures):
+        outcome = Place(tmp_path / f"cure_{number}").run(cure)
+        assert outcome.exit_code == 0, (cure, outcome.message)
+        assert not says(text, said(outcome))
+
+
+PUBLISHED = {".".join(path): cure for path, cure in REPLACED.items()}
+PUBLISHED |= {f"estimator.params.{name}": cure for name, cure in REPLACED_PARAMS.items()}
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_a_published_key_is_written_as_its_message_says(key: str, tmp_path: Path) -> None:
+    file = write_config(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_run_config(file, overrides=[f"{key}=1"])
+    hint = str(caught.value).partition("is a key of psann 0.12; ")[2].rstrip(".")
+    for written in WRITTEN[hint] or ("seed=1",):  # left out, or given in the data
+        load_run_config(file, overrides=written.split("; "))
+
+
+@pytest.mark.filterwarnings("default:mixed_precision has no effect")
+@pytest.mark.parametrize(
+    "written",
+    sorted({w for each in WRITTEN.values() for w in each if w != "data={prices: prices.csv}"}),
+)
+def test_what_is_written_for_a_published_key_trains(written: str, tmp_path: Path) -> None:
+    assert trial(tmp_path, *written.split("; "), "training.epochs=1").exit_code == 0
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_what_is_said_of_a_file_is_done_and_works(text: str, tmp_path: Path) -> None:
+    file, (wrong, cured) = tmp_path / "run.yaml", FILES[text]
+    rest = {key: CONFIG[key] for key in ("estimator", "data") if f"{key}:" not in wrong}
+    for content, is_wrong in ((wrong, True), (cured, False)):
+        encoding = "latin-1" if is_wrong and "UTF-8" in text else "utf-8"
+        file.write_text(yaml.safe_dump(rest) + content + "\n", encoding=encoding)
+        outcome = trial(tmp_path, "hisso.window=6", config=file, name="run", overwrite=True)
+        assert says(text, outcome.message or "") == is_wrong, outcome.message
+        assert is_wrong or outcome.exit_code == 0, outcome.message
