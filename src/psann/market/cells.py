@@ -285,7 +285,8 @@ class _Reader:
         n_header, sep = self.plan.n_header, self.plan.sep
         for number, line in _relevant(lines, self.format):
             is_simple = '"' not in line and sep != " "
-            width = line.count(sep) + 1 if is_simple else len(_split(line, sep))
+            cells = [] if is_simple else _split(line, sep)
+            width = line.count(sep) + 1 if is_simple else len(cells)
             if self.plan.has_trailing and n_header > 0:
                 width += 1
             if width != self.width:
@@ -296,8 +297,10 @@ class _Reader:
                 n_header -= 1
             elif line.strip(f"{sep} "):  # not a row of separators only, as spreadsheets leave them
                 self.lines.append(number)
-                cells = line.split(sep, n_cells) if is_simple else _split(line, sep)
-                yield cells if is_simple else [*cells[:n_cells], sep.join(cells[n_cells:])]
+                if is_simple:
+                    yield line.split(sep, n_cells)
+                else:
+                    yield [*cells[:n_cells], sep.join(cells[n_cells:])]
                 if len(self.lines) == self.format.max_rows:
                     return
 

@@ -159,7 +159,7 @@ def _read(
 ) -> DateReading | None:
     cells = chosen[0].cells
     if not isinstance(cells, list) and chosen[0].kind == "date":
-        stamps = cells.astype("datetime64[us]")
+        stamps = dates.of_known_years(cells.astype("datetime64[us]"))
         return DateReading("", stamps, is_zoned=sheet.zone is not None)
     parts = [_texts(column) for column in chosen]
     cells = [" ".join(row) for row in zip(*parts, strict=True)]
