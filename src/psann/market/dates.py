@@ -79,6 +79,8 @@ def possible_readings(cells: Sequence[str]) -> list[DateReading]:
     """
     parts = {cell: _parts(cell) for cell in dict.fromkeys(cells)}
     days = {found[0] for found in parts.values() if found}
+    if not days:
+        return []
     best: list[DateReading] = []
     fewest = len(cells) // 2
     for format_ in _formats_that_fit_some(days):
