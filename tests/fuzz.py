@@ -249,6 +249,7 @@ def _tables(folder: Path) -> list[bytes]:
         [day, *(f'"{1000 * price:,.2f}"'.translate(swapped) for price in row)]
         for day, *row in wide[:9]
     ]
+    stamps = [[f"{day}T00:30:00+01:00", *row] for day, row in zip(dates[:9], close, strict=False)]
     levels = [["Price", "Open", "Close"], *(row[:3] for row in wide[:9])]
     found = [
         write(folder / "wide.csv", ["Date", "A", "B", "C"], wide),
@@ -256,6 +257,7 @@ def _tables(folder: Path) -> list[bytes]:
         write(folder / "long.csv", ["date", "ticker", "close"], long, sep="\t", end="\r\n"),
         write(folder / "german.csv", ["Datum", "A", "B", "C"], german, encoding="utf-8-sig"),
         write(folder / "levels.csv", ["Ticker", "A", "A"], levels),
+        write(folder / "stamps.csv", ["time", "A", "B", "C"], stamps),
     ]
     texts = [path.read_bytes() for path in found]
     return [*texts, gzip.compress(texts[0], mtime=0)]
@@ -267,8 +269,9 @@ def _read_table(data: bytes, folder: Path) -> None:
 
     path = folder / ("t.csv.gz" if data[:2] == b"\x1f\x8b" else "t.csv")
     path.write_bytes(data)
-    with suppress(DataError):
-        align(read_prices(path))
+    for format_ in (None, {"tz": "Asia/Tokyo"}, {"date_unit": "s"}):
+        with suppress(DataError):
+            align(read_prices(path, format=format_))
 
 
 READERS = {
@@ -350,9 +353,11 @@ def shift(name: str, seconds: int) -> None:
             return reader.mutate(data, draw)[:max_size]
         return mutations.bent_bytes(data, draw)[:max_size]
 
-    options = [f"-max_total_time={seconds}", "-max_len=100000", "-timeout=0", "-rss_limit_mb=0"]
+    options = [f"-max_total_time={seconds}", "-max_len=100000", "-timeout=600", "-rss_limit_mb=0"]
     atheris.Setup(
-        [name, *options, "-print_final_stats=1", str(home / "corpus")], one, custom_mutator=mutated
+        [name, *options, f"-artifact_prefix={home}/", str(home / "corpus")],
+        one,
+        custom_mutator=mutated,
     )
     try:
         atheris.Fuzz()

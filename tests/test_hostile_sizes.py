@@ -178,6 +178,20 @@ def test_verification(tmp_path: Path, damages: list[Any]) -> None:
 # --- tables of prices ----------------------------------------------------------------------------
 
 NAMES = b"Date,A,B\n"
+SECOND = np.datetime64("2000-01-01T00:00:00")
+
+
+def to_its_end(sep: str = ",", *, last: str = "x") -> bytes:
+    """2 MiB of sound rows, all different, and one that is not: all has been read for nothing."""
+    rows = [
+        sep.join((str(SECOND + k), f"{1 + k % 977}.{k:06d}", f"{3 + k % 101}.5"))
+        for k in range(2 * MIB // 38)
+    ]
+    return "\n".join(
+        [f"Date{sep}A{sep}B", *rows, f"2030-01-01T00:00:00{sep}1.5{sep}{last}"]
+    ).encode()
+
+
 TABLES: dict[str, Callable[[], bytes]] = {
     "empty.csv": lambda: NAMES + b"\n" * (4 * MIB),
     "ends.csv": lambda: NAMES + b"\r" * (4 * MIB),
@@ -185,9 +199,16 @@ TABLES: dict[str, Callable[[], bytes]] = {
     "cells.csv": lambda: NAMES + b"," * MIB,
     "quotes.csv": lambda: NAMES + b'"' * (MIB - 1) + b"\n2020-01-01,1,1\n",
     "columns.csv": lambda: b"Date" + b",A" * 100_000 + b"\n2020-01-01" + b",1" * 100_000,
+    "headless.csv": lambda: b"2020-01-01" + b",1.50-05-05" * 49_000 + b"\n",
+    "side.csv": lambda: b"A" + b",05/05/20" * 49_000 + b"\nB" + b",1.5" * 49_000 + b"\n",
+    "names.csv": lambda: b"A" + b",99/99/20" * 49_000 + b"\nB" + b",1.5" * 49_000 + b"\n",
     "digits.csv": lambda: b"Date,A\n2020-01-01," + b"9" * (MIB - 20) + b"x\n",
     "blanks.csv": lambda: b"Date,A\n1/1/1" + b" " * (MIB - 20) + b"x,1\n",
     "comments.csv": lambda: NAMES + b"# x\n" * MIB,
+    "end.csv": to_its_end,
+    "german.csv": lambda: to_its_end(";").replace(b".", b","),
+    "quoted.csv": lambda: to_its_end('","').replace(b"\n", b'"\n"'),
+    "column.csv": lambda: to_its_end().replace(b".5\n", b".5x\n"),
     "nul.csv": lambda: NAMES + b"\0" * (4 * MIB),
     "line.csv.gz": lambda: gzip.compress(b"x" * (256 * MIB), 1),
     "lines.csv.gz": lambda: gzip.compress(NAMES + b"\n" * (256 * MIB), 1),

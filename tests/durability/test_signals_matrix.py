@@ -28,6 +28,7 @@ from faults import (
 )
 from forked import close_streams
 from psann.run.directory.paths import RunPaths
+from psann.run.execution.claim import claim_directory
 from psann.scripts.hisso_log_run import main
 from trials import metrics_of, rows_of, trial, write_config
 
@@ -38,8 +39,19 @@ SIGNALS = (
     (signal.SIGUSR1,),
     (signal.SIGTERM, signal.SIGTERM),
 )
-# Before these calls the run directory is not claimed yet, and a signal has its usual effect.
-N_CLAIMING = 14
+
+
+def n_claiming(folder: Path) -> int:
+    """How many calls claim a directory: until then a signal has its usual effect.
+
+    More where a file stands for the lock.
+    """
+    calls = FaultyCalls()
+    with calls_in_use(calls):
+        storage, _ = claim_directory(RunPaths(folder / "out" / "run"), overwrite=False)
+    n = len(calls.made)
+    storage.close()
+    return n
 
 
 @pytest.fixture(scope="module")
@@ -59,37 +71,56 @@ class TellingCalls(FaultyCalls):
         return call()
 
 
+def code_of_signalled(folder: Path, place: int, numbers: tuple[signal.Signals, ...]) -> int:
+    """The exit code of a run that gets signals at a call."""
+    told, tell = os.pipe()
+
+    def train() -> int:
+        with calls_in_use(TellingCalls(place, tell)):
+            return trial(folder, *SETTINGS).exit_code
+
+    child = in_child(train)
+    assert os.read(told, 1) == b"!"
+    for number in numbers:
+        os.kill(child, number)
+    code = exit_code_of(child)
+    os.close(told)
+    os.close(tell)
+    return code
+
+
 @pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "-".join(n.name for n in numbers))
 @pytest.mark.parametrize("n_rounds", [1, pytest.param(10, marks=pytest.mark.chaos)])
 def test_signal_at_a_random_instant_commits_and_goes_on(
     tmp_path: Path, expected: dict[str, Any], numbers: tuple[signal.Signals, ...], n_rounds: int
 ) -> None:
-    total = n_calls(tmp_path / "counted", *SETTINGS)
+    total, n_first = n_calls(tmp_path / "counted", *SETTINGS), n_claiming(tmp_path / "claimed")
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     draw = random.Random(seed)
     exit_code, status = (130, "interrupted") if signal.SIGINT in numbers else (143, "preempted")
     for k in range(n_rounds):
         folder = tmp_path / str(k)
-        place = draw.randrange(N_CLAIMING, total * 3 // 4)
+        place = draw.randrange(n_first + 1, total * 3 // 4)
         print(f"signal at call {place} of {total}")
-        told, tell = os.pipe()
-
-        def train(folder: Path = folder, place: int = place, tell: int = tell) -> int:
-            with calls_in_use(TellingCalls(place, tell)):
-                return trial(folder, *SETTINGS).exit_code
-
-        child = in_child(train)
-        assert os.read(told, 1) == b"!"
-        for number in numbers:
-            os.kill(child, number)
-        code = exit_code_of(child)
-        os.close(told)
-        os.close(tell)
+        code = code_of_signalled(folder, place, numbers)
         paths = RunPaths(folder / "out" / "run")
         assert_sound(paths)
         # What has left its last launch behind when the signal comes gets to its end.
         assert (code, metrics_of(paths)["status"]) in ((exit_code, status), (0, "completed"))
+        assert_survives(folder, expected, *SETTINGS)
+
+
+def test_signal_that_ends_a_claim_leaves_a_directory_to_the_next_start(
+    tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    n_first = n_claiming(tmp_path / "claimed")
+    for place in sorted({1, n_first // 2, n_first}):
+        folder = tmp_path / str(place)
+        code = code_of_signalled(folder, place, (signal.SIGHUP,))
+        # The signal may be late, as the process goes on after it has told its place.
+        recorded = (folder / "out" / "run" / "metrics.json").exists()
+        assert (code, recorded) in ((-signal.SIGHUP, False), (143, True))
         assert_survives(folder, expected, *SETTINGS)
 
 

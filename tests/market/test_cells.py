@@ -98,3 +98,10 @@ def test_names_are_given_for_all_columns() -> None:
 def test_a_file_without_a_table_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"must hold a table|must have rows below its header"):
         cut(text)
+
+
+def test_names_of_thousands_of_columns_are_asked_for_and_not_listed() -> None:
+    _, findings = cut("2020-01-01" + ",1.5" * 2000 + "\n2020-01-02" + ",1.5" * 2000 + "\n")
+    (problem,) = findings.problems
+    assert problem.endswith("Write a line of names above them.")
+    assert len(problem) < 400

@@ -14,6 +14,7 @@ from psann.market import dates
 from psann.market.dates import (
     guess_of_numbers,
     midnights_of,
+    of_known_years,
     possible_readings,
     read_by_format,
     read_numbers,
@@ -144,3 +145,34 @@ def test_midnights_are_days_only_if_all_are() -> None:
 
 def test_what_does_not_fit_a_given_format_is_no_date() -> None:
     assert read_by_format(["01/03/21", "x"], "%d/%m/%y").misfits.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "cell", ["2021-03-01 00:30+99:00", "0001-01-01 00:30+01:00", "9999-12-31 23:30-01:00"]
+)
+def test_a_stamp_that_is_no_moment_of_utc_is_no_date(cell: str) -> None:
+    (reading,) = possible_readings(["2021-03-01 00:30+01:00", "2021-03-02 00:30+01:00", cell])
+    assert reading.misfits.tolist() == [2]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "excel"])
+@pytest.mark.parametrize("number", [1e18, -1e18, 1e30, 1e308, np.inf, np.nan])
+def test_a_number_beyond_all_years_is_no_date(unit: str, number: float) -> None:
+    assert np.isnat(read_numbers(np.array([1.0, number]), unit)).tolist() == [False, True]
+
+
+def test_a_frame_of_other_ages_has_no_dates_there() -> None:
+    ages = np.array(["2021-03-01", "0001-01-01", "9999-12-31", "-2000-01-01"], "datetime64[D]")
+    assert np.isnat(of_known_years(ages)).tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "text", ["2021-02-29", "2021-3-1", "20210-3-1", "2021-0３-01", "2021-W1-01", "2021-03-1 "]
+)
+def test_the_quick_way_reads_what_the_format_reads(text: str) -> None:
+    try:
+        expected = [datetime.datetime.strptime(text.strip(), "%Y-%m-%d")]
+    except ValueError:
+        expected = []
+    readings = possible_readings([text, text, "2021-03-05"])
+    assert [r.values[0] for r in readings if not np.isnat(r.values[0])] == expected

@@ -108,3 +108,16 @@ def test_a_column_with_values_but_no_name_is_asked_for(tmp_path: Path) -> None:
     rows = [[day, 1.5, 2.5 + n] for n, day in enumerate(ISO)]
     with pytest.raises(DataError, match=r"column 3 has values but no name\. Say `assets: \[A\]`"):
         read_prices(write(tmp_path / "t.csv", ["Date", "A", ""], rows))
+
+
+def test_a_field_without_a_name_is_asked_for_above_assets(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["", "A", "A"]] + [[day, 1.5, 2.5] for day in ISO]
+    path = write(tmp_path / "t.csv", ["Date", "", "Volume"], rows)
+    with pytest.raises(DataError, match=r"t\.csv must name every field; that of A has none"):
+        read_prices(path)
+
+
+def test_a_column_without_a_name_is_no_field(tmp_path: Path) -> None:
+    table = read_prices(bars(tmp_path, ["Open", "", "Low", "Close", "Volume"]))
+    assert list(table.fields) == ["Open", "Low", "Volume"]
+    assert "left out: numbers in a column without a name." in table.notes

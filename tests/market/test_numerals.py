@@ -115,3 +115,9 @@ def test_sentinels_are_holes_by_value_and_the_rest_is_untouched() -> None:
         without_sentinels(values, ["-99.99", "x"]), [1.0, math.nan, -999.0]
     )
     assert values[1] == -99.99
+
+
+@pytest.mark.parametrize("cell", ["-\t5", "$\t5", "- 5", "5\t%", "−5"])
+def test_any_blank_may_stand_beside_a_sign(cell: str) -> None:
+    expected = 5.0 if "5\t%" in cell or "$" in cell else -5.0
+    assert Reading(".", None).parse(cell) == expected

@@ -31,6 +31,7 @@ _BLOCK_CELLS = 50_000  # read together
 _FEW = 30  # only the first columns can be dates or names
 _COMMENTS = "#%/"
 _MAX_CELLS = 50_000  # of a line
+_LOOKED_AT = 1000  # cells of a row that tell names from values, and names that one may paste
 _MAX_STRAYS = 10_000  # of so many lines that do not fit, no more are looked at
 
 
@@ -209,13 +210,13 @@ def _header_depth(rows: list[list[str]]) -> int:
 def _is_data(row: list[str]) -> bool:
     """Numbers alone may be names in a header, with the name of the date column before them."""
     # More than one date in a row: a table that lies on its side, with its dates as names.
-    n_dates = sum(_is_date(cell) for cell in row)
-    numeric = [cell in USUAL_MISSING or is_numeral(cell) for cell in row]
+    n_dates = len(list(islice(filter(_is_date, row[:_LOOKED_AT]), 2)))
+    numeric = (cell in USUAL_MISSING or is_numeral(cell) for cell in row)
     return (n_dates > 0 and not (n_dates > 1 and len(row) > 3)) or (bool(row[0]) and all(numeric))
 
 
 def _has_values(row: list[str]) -> bool:
-    return any(is_numeral(cell) or _is_date(cell) for cell in row)
+    return any(is_numeral(cell) or _is_date(cell) for cell in row[:_LOOKED_AT])
 
 
 def _is_date(cell: str) -> bool:
@@ -228,8 +229,11 @@ def _ask_for_names(
     line, text = next((n, t) for n, t in head if len(_split(t, plan.sep)) == plan.width)
     cells = [cell.strip() for cell in _split(text, plan.sep)]
     names, n_values = [], 0
+    has_many = len(cells) > _LOOKED_AT
     for place, cell in enumerate(cells):
-        if _is_date(cell) or (place == 0 and PLAIN.fullmatch(cell)):
+        if has_many:
+            names.append(f"column_{place}")
+        elif _is_date(cell) or (place == 0 and PLAIN.fullmatch(cell)):
             names.append("date" if "date" not in names else f"date_{place}")
         elif is_numeral(cell) or not cell:
             n_values += 1
@@ -242,7 +246,8 @@ def _ask_for_names(
     findings.ask(
         f"{source} must have a header; line {line} already holds values ({text[:50]!r}). "
         "Name the columns (open, high, low, close, volume where they are such).",
-        {"format": {"header": 0, "columns": names}},
+        *([] if has_many else [{"format": {"header": 0, "columns": names}}]),
+        cure="Write a line of names above them." if has_many else "",
     )
 
 
@@ -285,7 +290,8 @@ class _Reader:
         n_header, sep = self.plan.n_header, self.plan.sep
         for number, line in _relevant(lines, self.format):
             is_simple = '"' not in line and sep != " "
-            width = line.count(sep) + 1 if is_simple else len(_split(line, sep))
+            cells = [] if is_simple else _split(line, sep)
+            width = line.count(sep) + 1 if is_simple else len(cells)
             if self.plan.has_trailing and n_header > 0:
                 width += 1
             if width != self.width:
@@ -296,8 +302,10 @@ class _Reader:
                 n_header -= 1
             elif line.strip(f"{sep} "):  # not a row of separators only, as spreadsheets leave them
                 self.lines.append(number)
-                cells = line.split(sep, n_cells) if is_simple else _split(line, sep)
-                yield cells if is_simple else [*cells[:n_cells], sep.join(cells[n_cells:])]
+                if is_simple:
+                    yield line.split(sep, n_cells)
+                else:
+                    yield [*cells[:n_cells], sep.join(cells[n_cells:])]
                 if len(self.lines) == self.format.max_rows:
                     return
 

@@ -55,6 +55,8 @@ _DATE_NAMES = {
 }
 # fmt: on
 
+_EARLY = 1000  # columns that may hold dates, as reading one takes long
+
 
 def plain(name: str) -> str:
     """Reduce a column's name to what matters: `<Adj Close>` and `adj_close` are `adjclose`."""
@@ -104,7 +106,8 @@ def name_columns(sheet: Sheet, format: Format, texts: tuple[str, ...]) -> list[N
     named = []
     for place, cells in enumerate(sheet.columns):
         name = fields[place]
-        kind = "text" if name in texts and isinstance(cells, list) else _kind(cells, missing)
+        is_told = name in texts and isinstance(cells, list)
+        kind = "text" if is_told else _kind(cells, missing, is_early=place < _EARLY)
         named.append(Named(place, name, assets[place], kind, cells))
     return named
 
@@ -159,7 +162,7 @@ def _filled(row: list[str]) -> list[str]:
     return result
 
 
-def _kind(cells: Column, missing: frozenset[str]) -> Kind:
+def _kind(cells: Column, missing: frozenset[str], *, is_early: bool) -> Kind:
     if not isinstance(cells, list):
         if cells.dtype.kind == "M":
             return "date"
@@ -174,7 +177,7 @@ def _kind(cells: Column, missing: frozenset[str]) -> Kind:
     if all(TIME_OF_DAY.fullmatch(cell) for cell in some):
         return "time"
     numerals = [cell for cell in some if is_numeral(cell)]
-    if _are_dates(some, numerals):
+    if is_early and _are_dates(some, numerals):
         return "date"
     if len(numerals) * 2 < len(some):
         return "text"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,8 +137,7 @@ def _numbers_that_are_dates(
         )
     if likely:
         return likely[:1]
-    lying = sum(bool(dates.possible_readings([c.name])) for c in columns if c.name)
-    if lying > 1:
+    if _lies_on_its_side(columns):
         findings.ask(
             f"{sheet.source} must have a row for each date; got a column for each "
             f"({listed([c.name for c in columns][1:4])}).",
@@ -154,12 +154,18 @@ def _numbers_that_are_dates(
     return []
 
 
+def _lies_on_its_side(columns: list[Named]) -> bool:
+    """Say whether names are dates; a thousand of them tell."""
+    found = (bool(dates.possible_readings([c.name])) for c in columns[:1000] if c.name)
+    return len(list(islice(filter(None, found), 2))) > 1
+
+
 def _read(
     sheet: Sheet, chosen: list[Named], options: ReadOptions, findings: Findings
 ) -> DateReading | None:
     cells = chosen[0].cells
     if not isinstance(cells, list) and chosen[0].kind == "date":
-        stamps = cells.astype("datetime64[us]")
+        stamps = dates.of_known_years(cells.astype("datetime64[us]"))
         return DateReading("", stamps, is_zoned=sheet.zone is not None)
     parts = [_texts(column) for column in chosen]
     cells = [" ".join(row) for row in zip(*parts, strict=True)]

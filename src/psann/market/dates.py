@@ -7,6 +7,7 @@ import functools
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ Dates = NDArray[np.datetime64]
 _UTC = datetime.UTC
 _EPOCH = datetime.datetime(1970, 1, 1)
 _NAT = np.datetime64("NaT", "us")
+# The first and the last year that `datetime` knows stand for no date, and have no other time zone.
+_YEARS = range(2, 9999)
 
 _DAY_FORMATS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%Y/%m"),
@@ -35,6 +38,7 @@ _STAMP = re.compile(
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
 )
 _MAYBE = re.compile(r"(?=.*[-/., ])(.*\d){3}")
+_Parts = tuple[str, str | None, str | None]
 _MAX_LETTERS = 100  # of a longer one the search would take for ever
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
 _INTEGER_FORMATS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}
@@ -73,17 +77,15 @@ def possible_readings(cells: Sequence[str]) -> list[DateReading]:
         Those that differ in what they read, best fit first and equally good; empty when no
         format fits most of the cells.
     """
-    distinct = list(dict.fromkeys(cells))
-    parts = {
-        cell: _MAYBE.match(cell) and _STAMP.fullmatch(cell) if len(cell) <= _MAX_LETTERS else None
-        for cell in distinct
-    }
-    days = {match["day"].strip() for match in parts.values() if match}
+    parts = {cell: _parts(cell) for cell in dict.fromkeys(cells)}
+    days = {found[0] for found in parts.values() if found}
+    if not days:
+        return []
     best: list[DateReading] = []
     fewest = len(cells) // 2
     for format_ in _formats_that_fit_some(days):
         read = {day: moment for day in days if (moment := _strptime(day, format_))}
-        table = {cell: _stamp(match, read) for cell, match in parts.items()}
+        table = {cell: found and _stamp(found, read) for cell, found in parts.items()}
         reading = _reading(format_, cells, table)
         n_misfits = len(reading.misfits)
         if n_misfits < fewest:
@@ -91,6 +93,16 @@ def possible_readings(cells: Sequence[str]) -> list[DateReading]:
         if n_misfits == fewest and n_misfits < len(cells) and not _is_known(reading, best):
             best.append(reading)
     return best
+
+
+def _parts(cell: str) -> _Parts | None:
+    """Cut a text into day, time of day and zone."""
+    if len(cell) > _MAX_LETTERS or not _MAYBE.match(cell):
+        return None
+    if ":" not in cell and "\n" not in cell:  # the usual case, without a search
+        return cell.strip(), None, None
+    match = _STAMP.fullmatch(cell)
+    return match and (match["day"].strip(), match["time"], match["zone"])
 
 
 def read_by_format(cells: Sequence[str], format_: str) -> DateReading:
@@ -101,16 +113,23 @@ def read_by_format(cells: Sequence[str], format_: str) -> DateReading:
 
 def read_numbers(values: NDArray[np.float64], unit: str) -> Dates:
     """Read numbers as dates: since 1970-01-01 in `s`, `ms`, `us`, or Excel's days since 1900."""
-    valid = np.isfinite(values) & (np.abs(values) < 2.0**62)
-    filled = np.where(valid, values, 0.0)
-    if unit == "excel":
-        # Excel takes 1900 for a leap year, so that its day 0 is 1899-12-30 for all later dates.
-        micros = np.round((filled - 25569.0) * 86400.0) * 1e6
-    else:
-        micros = np.round(filled * (10**6 / _PER_SECOND[unit]))
-    dates = micros.astype(np.int64).astype("datetime64[us]")
+    with np.errstate(over="ignore"):
+        if unit == "excel":
+            # Excel takes 1900 for a leap year: its day 0 is 1899-12-30 for all later dates.
+            micros = np.round((values - 25569.0) * 86400.0) * 1e6
+        else:
+            micros = np.round(values * (10**6 / _PER_SECOND[unit]))
+    valid = np.abs(micros) < 2.0**62
+    dates = np.where(valid, micros, 0.0).astype(np.int64).astype("datetime64[us]")
     dates[~valid] = _NAT
-    return dates
+    return of_known_years(dates)
+
+
+def of_known_years(dates: Dates) -> Dates:
+    """Return the dates with NaT for those that `datetime` does not know in every time zone."""
+    years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
+    is_known = (years >= _YEARS.start) & (years < _YEARS.stop)
+    return np.where(is_known, dates, np.datetime64("NaT"))
 
 
 def guess_of_numbers(cells: Iterable[str]) -> dict[str, object] | None:
@@ -202,33 +221,44 @@ def _shape_of_format(format_: str) -> str:
 
 
 def _strptime(text: str, format_: str) -> datetime.datetime | None:
+    # In a tenth of the time, the usual form; no other one has these two letters at these places.
+    if format_ == "%Y-%m-%d" and len(text) == 10 and text[4] == text[7] == "-":
+        with suppress(ValueError):
+            return _within_years(datetime.datetime.fromisoformat(text))
     try:
-        return datetime.datetime.strptime(text, format_)
+        return _within_years(datetime.datetime.strptime(text, format_))
     except ValueError:
         return None
 
 
-def _stamp(
-    match: re.Match[str] | None, read: dict[str, datetime.datetime]
-) -> datetime.datetime | None:
+def _within_years(moment: datetime.datetime) -> datetime.datetime | None:
+    return moment if moment.year in _YEARS else None
+
+
+def _stamp(parts: _Parts, read: dict[str, datetime.datetime]) -> datetime.datetime | None:
     """Put day, time of day and zone together."""
-    day = read.get(match["day"].strip()) if match else None
-    if match is None or day is None or match["time"] is None:
+    name, hour, zone = parts
+    if (day := read.get(name)) is None or hour is None:
         return day
-    text = re.sub(r"(\.\d{6})\d+", r"\1", match["time"])
-    times = (_strptime(text.upper(), format_) for format_ in _TIME_FORMATS)
-    time = next((found for found in times if found), None)
-    if time is None:
+    if (time := _time_of_day(hour)) is None:
         return None
-    moment = datetime.datetime.combine(day, time.time())
-    zone = match["zone"]
+    moment = datetime.datetime.combine(day, time)
     if zone is None:
         return moment
     if zone[0] not in "+-":
         return moment.replace(tzinfo=_UTC)
     minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+    if minutes >= 24 * 60:
+        return None
     offset = datetime.timedelta(minutes=-minutes if zone[0] == "-" else minutes)
     return moment.replace(tzinfo=datetime.timezone(offset))
+
+
+@functools.lru_cache(maxsize=100_000)
+def _time_of_day(text: str) -> datetime.time | None:
+    text = re.sub(r"(\.\d{6})\d+", r"\1", text).upper()
+    found = (_strptime(text, format_) for format_ in _TIME_FORMATS)
+    return next((moment.time() for moment in found if moment), None)
 
 
 def _reading(
@@ -242,18 +272,11 @@ def _reading(
         zoned = []
     # The offset of a midnight changes with summer time; the day is what was meant.
     are_midnights = all(m.time() == datetime.time() for m in zoned)
-    plain: dict[str, np.datetime64] = {
-        cell: _NAT
-        if m is None
-        else np.datetime64(
-            m.replace(tzinfo=None)
-            if not m.tzinfo or are_midnights
-            else m.astimezone(_UTC).replace(tzinfo=None),
-            "us",
-        )
-        for cell, m in table.items()
-    }
-    values = np.array([plain[cell] for cell in cells], dtype="datetime64[us]")
+    if zoned and not are_midnights:
+        table = {cell: m and m.astimezone(_UTC) for cell, m in table.items()}
+    if zoned:
+        table = {cell: m and m.replace(tzinfo=None) for cell, m in table.items()}
+    values = np.array([table[cell] for cell in cells], dtype="datetime64[us]")
     return DateReading(format_, values, is_zoned=bool(zoned))
 
 

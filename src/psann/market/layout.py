@@ -326,8 +326,15 @@ def _of_levels(
             cure="Keep one row of names, or name the field of the prices with the option price.",
         )
         return None
+    if (nameless := cells.get("")) is not None:
+        findings.ask(
+            f"{sheet.source} must name every field; that of {listed(sorted(map(str, nameless)))} "
+            "has none.",
+            cure="Write its name into the header, or delete it.",
+        )
+        return None
     price = _price_of(sheet, list(cells), options, findings)
-    return price and Layout("fields above assets", price, cells)  # type: ignore[return-value]
+    return None if price is None else Layout("fields above assets", price, cells)
 
 
 def _of_fields(
@@ -337,6 +344,9 @@ def _of_fields(
     options: ReadOptions,
     findings: Findings,
 ) -> Layout | None:
+    if not all(column.name for column in values):
+        findings.say("left out: numbers in a column without a name.")
+        values = [column for column in values if column.name]
     names = [column.name for column in values]
     price = _price_of(sheet, names, options, findings)
     if price is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from string import whitespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +38,13 @@ class Reading:
 
     def parse(self, cell: str) -> float | None:
         """Read a numeral; None where it does not fit."""
-        if not _pattern(self).fullmatch(cell):
-            return None
-        bare = cell.strip(f"%{_SIGNS} ").replace("−", "-")
-        for sign in _SIGNS:
-            bare = bare.replace(sign, "")
-        bare = bare.replace(self.thousands, "") if self.thousands else bare
-        return float(bare.replace(self.decimal, ".").replace(" ", ""))
+        (value,) = self.parse_all([cell])
+        return value
+
+    def parse_all(self, cells: Iterable[str]) -> list[float | None]:
+        """Read numerals; None for those that do not fit."""
+        fits, bare = _pattern(self).fullmatch, _letters(self)
+        return [float(cell.translate(bare)) if fits(cell) else None for cell in cells]
 
     def options(self) -> dict[str, object]:
         """Say it as options of `format`."""
@@ -61,6 +62,13 @@ def _pattern(reading: Reading) -> re.Pattern[str]:
         whole = rf"(?:[1-9]\d?\d?(?:{t}\d{{3}})+|[1-9]\d?(?:{t}\d{{2}})+{t}\d{{3}}|\d+)"
     number = rf"(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?"
     return re.compile(rf"[+\-−]?[{_SIGNS}]?\s?{number}\s?[%{_SIGNS}]?", re.ASCII)
+
+
+@lru_cache(maxsize=64)
+def _letters(reading: Reading) -> dict[int, str]:
+    """What becomes of each letter of a numeral before `float` reads it."""
+    dropped = dict.fromkeys(f"%{_SIGNS}{whitespace}{reading.thousands or ''}", "")
+    return str.maketrans({**dropped, "−": "-", reading.decimal: "."})
 
 
 def is_numeral(cell: str) -> bool:
@@ -97,14 +105,18 @@ def find_readings(
         Never empty; more than one where the numerals can be read in several ways.
     """
     # Whole numbers read alike by all.
-    marked = [cell for cell in set(cells) if any(mark in cell for mark in _SEPARATORS)]
-    present = [mark for mark in _SEPARATORS if any(mark in cell for cell in marked)]
+    marked = [cell for cell in set(cells) if not cell.isdigit()]
+    letters = set("".join(marked))
+    present = [mark for mark in _SEPARATORS if mark in letters]
     decimals = [decimal] if decimal else [".", ","]
     groups = [thousands] if thousands else [None, *present]
+    possible = [Reading(d, t) for d in decimals for t in groups if d != t]
+    if len(possible) == 1:
+        return possible
     best: list[tuple[Reading, list[float | None]]] = []
     fewest = len(marked) + 1
-    for reading in (Reading(d, t) for d in decimals for t in groups if d != t):
-        values = [reading.parse(cell) for cell in marked]
+    for reading in possible:
+        values = reading.parse_all(marked)
         n_misfits = values.count(None)
         if n_misfits < fewest:
             best, fewest = [], n_misfits
@@ -125,8 +137,10 @@ def to_numbers(
     odd : list of int
         Places of the cells that are neither a number nor missing.
     """
-    table: dict[str, float | None] = {
-        cell: np.nan if cell in missing else reading.parse(cell) for cell in set(cells)
+    present = list(set(cells) - missing)
+    table = {
+        **dict.fromkeys(missing, np.nan),
+        **dict(zip(present, reading.parse_all(present), strict=True)),
     }
     values = np.array([table[cell] for cell in cells], dtype=np.float64)
     unreadable = {cell for cell, value in table.items() if value is None}
