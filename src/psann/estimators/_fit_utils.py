@@ -19,6 +19,7 @@ from torch import Tensor
 from psann._mapped import is_mapped
 from psann.estimators._arrays import Floats, checked_matrices
 from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
+from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -298,6 +299,9 @@ def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions)
         )
     if hisso.warm_start is not None and train.y is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
+    n_actions, has_cash = action_width(prepared, hisso), train.active is not None
+    if short := capacity_problem(hisso, n_actions, has_cash=has_cash):
+        problems.append(short)
     return problems
 
 

@@ -19,6 +19,7 @@ from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
+from psann.hisso.constraints import transform_of
 from psann.hisso.inference import judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
@@ -28,7 +29,6 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward
-from psann.hisso.transforms import TRANSFORMS
 from psann.holdings import held_weights_at_once
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
@@ -213,7 +213,7 @@ class PredictionMixin(ParametrisedEstimator):
         ValueError
             If the estimator was not fitted by HISSO.
         """
-        transform = TRANSFORMS[self._fitted_hisso().primary_transform]
+        transform = transform_of(self._fitted_hisso())
         rows = self._prepared(X, context=context, active=active)
         actions = transform.function(self._outputs(rows), _codes(rows))
         return actions.numpy()
@@ -322,7 +322,7 @@ class PredictionMixin(ParametrisedEstimator):
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
         reward, judged = self._judged(rows, has_prices=prices is not None)
-        transform = TRANSFORMS[options.primary_transform]
+        transform = transform_of(options)
         cost = judging.trans_cost
         validation = judge_actions(
             transform.function(self._outputs(rows), _codes(rows))
@@ -369,7 +369,7 @@ class PredictionMixin(ParametrisedEstimator):
             raise ValueError(
                 f"an episode has hisso.window = {options.window} rows; X has {len(rows.X)}."
             )
-        transform = TRANSFORMS[options.primary_transform]
+        transform = transform_of(options)
         active = _codes(rows)
         actions = transform.function(self._outputs(rows), active)  # (N, M)
         last = len(actions) - options.window

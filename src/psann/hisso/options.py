@@ -81,6 +81,15 @@ class HISSOOptions(BaseModel):
     """Function from X windows to the reward context; null takes the prices, else X."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
+    max_weight: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    """Largest weight of an asset, either way; null for no limit. What softmax cuts off goes to the
+    other assets in proportion, with softmax_cash also to cash, else to cash alone."""
+    gross_limit: float | None = Field(default=None, gt=0, le=100, allow_inf_nan=False)
+    """Largest sum of the sizes of all weights of `long_short`; null is 1. Above 1 money is
+    borrowed, unless as much is sold short."""
+    net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
+    for no limit."""
     transition_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Lambda, per unit of traded weight."""
     input_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -117,6 +126,29 @@ class HISSOOptions(BaseModel):
         asked = self.min_significance
         if asked != "auto" and not 0 <= asked < math.inf:
             raise ValueError(f"min_significance must be at least 0, or auto; got {asked}")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_fit_the_transform(self) -> HISSOOptions:
+        problems = [
+            f"{name} is a limit of long_short; primary_transform is {self.primary_transform}. "
+            f"Write long_short, or remove {name}"
+            for name in ("gross_limit", "net_limit")
+            if getattr(self, name) is not None and self.primary_transform != "long_short"
+        ]
+        if self.max_weight is not None and self.primary_transform == "identity":
+            problems.append(
+                "max_weight is a limit on portfolio weights, and primary_transform identity gives "
+                "numbers of any size. Write another transform, or remove max_weight"
+            )
+        gross = self.gross_limit or 1.0
+        problems += [
+            f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"
+            for name in ("max_weight", "net_limit")
+            if (limit := getattr(self, name)) is not None and limit >= gross and not problems
+        ]
+        if problems:
+            raise ValueError(". ".join(problems))
         return self
 
     @property

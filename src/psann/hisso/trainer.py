@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from psann.errors import counted
+from psann.hisso.constraints import transform_of
 from psann.hisso.episodes import default_updates_per_epoch, episode_table
 from psann.hisso.inference import judge_actions, span_actions
 from psann.hisso.objective import EpisodeObjective, Series
@@ -18,7 +19,7 @@ from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Reward
 from psann.hisso.significance import SignificanceGate, bound_of, net_log_growth
 from psann.hisso.temperature import scaled_head, with_temperature
-from psann.hisso.transforms import TRANSFORMS, Transform
+from psann.hisso.transforms import Transform
 from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
@@ -54,7 +55,7 @@ class HISSOTask:
     @property
     def transform(self) -> Transform:
         """From outputs to actions."""
-        return TRANSFORMS[self.hisso.primary_transform]
+        return transform_of(self.hisso)
 
     @property
     def deployed_cost(self) -> float:
