@@ -52,7 +52,7 @@ def uniform(prices: Floats, *, active: Codes | None = None) -> Floats:
     DeMiguel, Garlappi & Uppal 2009, "Optimal versus naive diversification",
     https://doi.org/10.1093/rfs/hhm075
     """
-    prices = _checked(prices, "prices")
+    prices = checked_prices(prices, "prices")
     if active is not None:
         return _shares(np.ones_like(prices), active == MEMBER)
     return np.full(prices.shape, 1 / prices.shape[1])
@@ -73,7 +73,7 @@ def buy_and_hold(prices: Floats, *, active: Codes | None = None) -> Floats:
     -------
     ndarray of shape (T, M)
     """
-    prices = _checked(prices, "prices")
+    prices = checked_prices(prices, "prices")
     if active is not None:
         return _bought_once(prices, active)
     growth = prices / prices[0]
@@ -164,7 +164,7 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
         shares: Floats = scaled / scaled.sum()
         return shares
 
-    return _follow(relatives(_checked(prices, "prices")), step, active)
+    return _follow(relatives(checked_prices(prices, "prices")), step, active)
 
 
 def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None) -> Floats:
@@ -195,7 +195,7 @@ def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None)
     def step(weights: Floats, growth: Floats) -> Floats:
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
-    return _follow(relatives(_checked(prices, "prices")), step, active)
+    return _follow(relatives(checked_prices(prices, "prices")), step, active)
 
 
 def olmar(
@@ -232,7 +232,7 @@ def olmar(
     Li & Hoi 2012, "On-line portfolio selection with moving average reversion",
     https://arxiv.org/abs/1206.4626
     """
-    prices = _checked(prices, "prices")
+    prices = checked_prices(prices, "prices")
     if window < 2:
         raise DataError(f"`window` must be at least 2 rows; got {window}. A mean needs two.")
     predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
@@ -273,19 +273,41 @@ def _bought_once(prices: Floats, active: Codes) -> Floats:
     if not is_member.any():
         return weights
     first = int(is_member.any(-1).argmax())
-    growth = prices[first:] / prices[first]
+    weights[first:] = held_from(is_member[first].astype(np.float64), prices[first:], active[first:])
+    return weights
+
+
+def held_from(shares: Floats, prices: Floats, active: Codes) -> Floats:
+    """Weights of what is bought in these proportions at the first row and never traded again.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (M,)
+        Not negative; 0 for all but members of the first row.
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    active : ndarray of shape (T, M)
+        Codes of `psann.holdings`. What ends or leaves stays in cash.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+        Parts of the free wealth.
+    """
+    is_member = active == MEMBER
+    growth = shares * (prices / prices[0])
     # Held from the first row on without a break but for halts; sold, or paid out, for good.
-    is_held = np.logical_and.accumulate((is_member | (active == HALTED))[first:], axis=0)
-    is_held &= is_member[first]
+    is_held = np.logical_and.accumulate(is_member | (active == HALTED), axis=0)
+    is_held &= is_member[0]
     n_left = is_held.sum(axis=0)  # rows held
     left_at = np.minimum(n_left, len(growth) - 1)
     paid = np.where(n_left < len(growth), growth[left_at, np.arange(prices.shape[1])], 0.0)
-    paid = paid * is_member[first]
+    paid = paid * is_member[0]
     rows = np.arange(len(growth))[:, None]
     cash = (paid * (rows >= n_left)).sum(-1, keepdims=True)
-    value = growth * (is_held & is_member[first:])
+    value = growth * (is_held & is_member)
     total = value.sum(-1, keepdims=True) + cash
-    weights[first:] = value / np.where(total > 0, total, 1.0)
+    weights: Floats = value / np.where(total > 0, total, 1.0)
     return weights
 
 
@@ -408,15 +430,29 @@ def _fraction_inside(point: Floats, step: Floats) -> float:
 
 def _with_earlier(prices: Floats, fitted_on: Floats) -> tuple[Floats, Floats]:
     """Prices, and those of an earlier span with the assets in the same order."""
-    values, columns = _checked(prices, "prices"), labels_of(prices).columns
-    past = _checked(fitted_on, "fitted_on", n_assets=values.shape[1])
+    values, columns = checked_prices(prices, "prices"), labels_of(prices).columns
+    past = checked_prices(fitted_on, "fitted_on", n_assets=values.shape[1])
     if columns is not None:
         own = labels_of(fitted_on).columns
         past = in_order_of(columns, past, own, who="`fitted_on`", whose="`prices`")
     return values, past
 
 
-def _checked(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:
+def checked_prices(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:
+    """Prices as float64, or every reason why they are none.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+    name : str
+        What the user calls them.
+    n_assets : int, optional
+        M, where it is known.
+
+    Raises
+    ------
+    DataError
+    """
     values = numbers(prices, f"`{name}`").astype(np.float64, copy=False)
     if values.ndim != 2 or len(values) < 2 or values.shape[1] < 1:
         raise DataError(

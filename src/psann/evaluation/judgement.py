@@ -20,6 +20,7 @@ from psann._inputs import times
 from psann._labels import in_order_of, labels_of
 from psann.accounting import Initial, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
+from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.holdings import ENDED, with_ends
@@ -142,7 +143,12 @@ def _of_each_asset(actions: Any, prices: Any) -> tuple[Floats, Floats]:
 
 
 def judge_baselines(
-    prices: Any, *, terms: Terms, earlier: Sequence[Any] = (), active: Any = None
+    prices: Any,
+    *,
+    terms: Terms,
+    earlier: Sequence[Any] = (),
+    active: Any = None,
+    earlier_active: Sequence[Any] = (),
 ) -> dict[str, Judgement]:
     """Judge what stands beside every policy: same prices, same terms.
 
@@ -157,24 +163,35 @@ def judge_baselines(
         one span to the next is counted.
     active : array-like of shape (T, M), optional
         Who can be held and traded, codes of `psann.holdings`.
+    earlier_active : sequence of array-like of shape (T', M)
+        The same of each earlier span, where there is membership.
 
     Returns
     -------
     dict of str to Judgement
         ``uniform``, ``buy_and_hold``, with earlier spans ``best_asset`` (of the first of them)
-        and ``bcrp`` (fitted on all of them), ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
+        and ``bcrp`` (fitted on all of them), ``inverse_volatility``, ``minimum_variance`` and
+        ``risk_parity`` of the trailing past, ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
         fitted on the very rows that it is judged on: an upper mark that nobody could reach.
     """
     matrix = float64_array(prices, "prices")
     codes = None if active is None else np.asarray(active)
     fitted: dict[str, Rule] = {}
-    if earlier:
-        columns = labels_of(prices).columns
-        spans = [_as_wide_as(matrix, span, columns) for span in earlier]
+    columns = labels_of(prices).columns
+    spans = [_as_wide_as(matrix, span, columns) for span in earlier]
+    if spans:
         fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
         fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
     passive = {name: BASELINES[name] for name in ("uniform", "buy_and_hold")}
-    rules = passive | fitted | BASELINES | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
+    past: Any = {"earlier": spans, "earlier_active": earlier_active}
+    trailing = {name: partial(rule, **past) for name, rule in COVARIANCE_RULES.items()}
+    rules = (
+        passive
+        | fitted
+        | trailing
+        | BASELINES
+        | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
+    )
     with warnings.catch_warnings():
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)

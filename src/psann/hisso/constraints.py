@@ -27,12 +27,12 @@ _ROUNDING = 1e-9
 def transform_of(hisso: HISSOOptions) -> Transform:
     """From outputs to actions, within the limits that a user set."""
     transform, cap = TRANSFORMS[hisso.primary_transform], hisso.max_weight
-    limits = {"max_weight": cap, "gross_limit": hisso.gross_limit, "net_limit": hisso.net_limit}
-    if all(limit is None for limit in limits.values()):
+    gross, net = hisso.gross_limit, hisso.net_limit
+    if cap is None and gross is None and net is None:
         return transform
     function: Callable[..., Tensor]
-    if transform is TRANSFORMS["long_short"]:
-        function = partial(limited_long_short, **limits)
+    if cap is None or transform is TRANSFORMS["long_short"]:
+        function = partial(limited_long_short, max_weight=cap, gross_limit=gross, net_limit=net)
     elif transform is TRANSFORMS["tanh"]:
         function = partial(_clamped_tanh, max_weight=cap)
     else:
@@ -100,47 +100,46 @@ def capped_softmax(
             f"{n_assets} assets of at most hisso.max_weight = {max_weight:g} cannot hold all of "
             "the wealth. Give more assets, or say by active who can be held: the rest is cash then."
         )
-    is_shut = torch.zeros_like(z, dtype=torch.bool)
-    if active is not None:
-        is_shut = torch.nn.functional.pad(active != MEMBER, (0, n_uncapped), value=False)
-    z, is_capped = _met(z, is_shut, max_weight=max_weight, n_assets=n_assets)
-    n_capped = is_capped.sum(-1, keepdim=True)
-    is_open = ~(is_shut | is_capped)
-    # A row without any is computed as if all were open, so that nothing is undefined.
-    is_off = ~is_open & is_open.any(-1, keepdim=True)
-    shares = torch.softmax(z.masked_fill(is_off, -torch.inf), dim=-1).masked_fill(~is_open, 0.0)
-    left = (1 - max_weight * n_capped.to(shares.dtype)).clamp_min(0.0)
-    weights = torch.where(is_capped, max_weight, (left * shares).clamp_max(max_weight))
-    return weights[..., :n_assets]
+    base = TRANSFORMS["softmax_cash" if n_uncapped else "softmax"].function(z, active)
+    e = _relative(z, active, n_uncapped)  # (..., M + n_uncapped)
+    e, rest = e[..., :n_assets], e[..., n_assets:].sum(-1, keepdim=True)
+    n_capped, least = _largest_exceeding(e, rest, max_weight)
+    is_capped = (e >= least).to(e.dtype)
+    e_open = e * (1 - is_capped)
+    open_sum = e_open.sum(-1, keepdim=True) + rest
+    left = (1 - max_weight * is_capped.sum(-1, keepdim=True)).clamp_min(0.0)
+    scale = left / torch.where(open_sum > 0, open_sum, 1.0)
+    capped = (scale * e_open).clamp_max(max_weight) + max_weight * is_capped
+    return torch.where(n_capped > 0, capped, base)
+
+
+def _relative(z: Tensor, active: Tensor | None, n_uncapped: int) -> Tensor:
+    """``exp(z)`` beside the largest of each row, which is 1; 0 for who cannot be held."""
+    if active is None:
+        return (z - z.detach().amax(-1, keepdim=True)).clamp_min(_FLOOR).exp()
+    member = torch.nn.functional.pad((active == MEMBER).to(z.dtype), (0, n_uncapped), value=1.0)
+    # A number far below all outputs for the others; rows without members are emptied in the end.
+    top = (z.detach() + torch.finfo(z.dtype).max / 4 * (member - 1)).amax(-1, keepdim=True)
+    # What is above the members' top is of others, and must not become infinite.
+    return (z - top).clamp(_FLOOR, 0.0).exp() * member
 
 
 @torch.no_grad()
-def _largest_exceeding(e: Tensor, rest: Tensor, max_weight: float) -> Tensor:
-    """How many of the largest ``(..., M)``, in falling order, are above the limit, ``(..., 1)``.
+def _largest_exceeding(e: Tensor, rest: Tensor, max_weight: float) -> tuple[Tensor, Tensor]:
+    """How many are above the limit, and the least of them, infinite without one; ``(..., 1)``.
 
-    With ``k`` at the limit the next has ``(1 - k u) e_k / sum_{j >= k} e_j``, which falls with
-    ``k`` from above the limit to below it. `rest` is what knows no limit, ``(..., 1)``.
+    With the ``k`` largest at the limit the next has ``(1 - k u) e_k / sum_{j >= k} e_j``, which
+    falls with ``k`` from above the limit to below it. `rest` is what knows no limit.
     """
-    sums = e.flip(-1).cumsum(-1).flip(-1) + rest
-    place = torch.arange(e.shape[-1], device=e.device, dtype=e.dtype)
+    rising = e.sort(-1).values
+    # Sums from the smallest on: those of the largest would swallow them.
+    sums = rising.cumsum(-1) + rest
+    n_assets = e.shape[-1]
+    place = torch.arange(n_assets - 1, -1, -1, device=e.device, dtype=e.dtype)
     left = (1 - max_weight * place).clamp_min(0.0)
-    return (left * e > max_weight * sums).sum(-1, keepdim=True)
-
-
-def _met(z: Tensor, is_shut: Tensor, *, max_weight: float, n_assets: int) -> tuple[Tensor, Tensor]:
-    """Outputs with a floor in rows that meet the limit, and who is at the limit there."""
-    top = z.detach().masked_fill(is_shut, -torch.inf).amax(-1, keepdim=True)
-    # Rows without members are shut as a whole, whatever they are shifted by.
-    top = torch.where(top.isfinite(), top, 0.0)
-    level = (z.detach() - top).clamp_min(_FLOOR)
-    e = level.exp().masked_fill(is_shut, 0.0)
-    rest = e[..., n_assets:].sum(-1, keepdim=True)
-    falling = e[..., :n_assets].sort(-1, descending=True).values
-    n_capped = _largest_exceeding(falling, rest, max_weight)
-    least = falling.gather(-1, (n_capped - 1).clamp_min(0))
-    is_asset = torch.arange(z.shape[-1], device=z.device) < n_assets
-    is_capped = (e >= least) & (n_capped > 0) & is_asset & ~is_shut
-    return torch.where(n_capped > 0, torch.maximum(z, top + _FLOOR), z), is_capped
+    n_capped = (left * rising > max_weight * sums).sum(-1, keepdim=True)
+    least = rising.gather(-1, (n_assets - n_capped).clamp_max(n_assets - 1))
+    return n_capped, torch.where(n_capped > 0, least, torch.inf)
 
 
 def limited_long_short(

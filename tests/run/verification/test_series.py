@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from psann._npz import npz_bytes, read_npz
+from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.series import problems_of_evaluation
 from psann.run.verification.verify import verify_run
@@ -131,3 +132,29 @@ def test_runs_without_portfolio_figures_have_no_series(tmp_path: Path) -> None:
     paths = finished(tmp_path, "evaluation.portfolio_prices_key=null", "training.epochs=1")
     assert not paths.evaluation.exists()
     assert verify_run(paths.root).findings == ()
+
+
+def test_allocations_beyond_a_limit_of_the_configuration_are_found(tmp_path: Path) -> None:
+    limit = ("hisso.primary_transform=softmax_cash", "hisso.max_weight=0.3")
+    paths = finished(tmp_path, "training.epochs=1", *limit)
+    assert verify_run(paths.root).errors == ()
+    config, metrics = load_run_config(paths.config_resolved), metrics_of(paths)
+    arrays = dict(read_npz(paths.evaluation).arrays)
+    assert 0.2 < arrays["allocations"].max() <= np.float32(0.3)
+    arrays["allocations"][4, 1] = 0.31
+    (tmp_path / "evaluation.npz").write_bytes(npz_bytes(arrays))
+    found = problems_of_evaluation(
+        tmp_path / "evaluation.npz", metrics, is_over=True, config=config
+    )
+    assert found[0] == "has 0.31 in row 4 where hisso.max_weight is 0.3"
+
+
+def test_an_evaluation_holds_a_policy_within_limits_of_its_own(tmp_path: Path) -> None:
+    trained = finished(tmp_path, "training.epochs=3")
+    free = read_npz(trained.evaluation).arrays["allocations"]
+    assert free.max() > 0.55
+    limits = ("mode=evaluate", f"init_from={trained.root}", "hisso.max_weight=0.52")
+    judged = finished(tmp_path, *limits)
+    bound = read_npz(judged.evaluation).arrays["allocations"]
+    np.testing.assert_allclose(bound, np.clip(free, 0.48, 0.52), atol=1e-6)
+    assert verify_run(judged.root).errors == ()

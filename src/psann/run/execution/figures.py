@@ -185,8 +185,7 @@ def portfolio_figures(
     matrix = np.broadcast_to(prices, actions.shape)
     baselines = {}
     if with_baselines:
-        earlier = _earlier_prices(splits, split)
-        baselines = judge_baselines(matrix, terms=terms, earlier=earlier, active=active)
+        baselines = judge_baselines(matrix, terms=terms, active=active, **_earlier(splits, split))
         figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
     figures |= {
@@ -238,10 +237,12 @@ def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
     }
 
 
-def _earlier_prices(splits: DataSplits, split: str) -> list[Array]:
-    """Prices of the splits before one, training first; none before training."""
+def _earlier(splits: DataSplits, split: str) -> dict[str, list[Array]]:
+    """Prices and codes of the splits before one, training first; none before training."""
     before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]  # type: ignore[arg-type]
-    return [arrays["prices"] for arrays in before if "prices" in arrays]
+    priced = [arrays for arrays in before if "prices" in arrays]
+    codes = [arrays["active"] for arrays in priced if "active" in arrays]
+    return {"earlier": [arrays["prices"] for arrays in priced], "earlier_active": codes}
 
 
 def count_trials(result: FitResult, *, has_validation: bool) -> int:

@@ -250,7 +250,10 @@ def _walk_forward(
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
-    baselines = judge_baselines(matrix, terms=terms, earlier=[rows["prices"][:first]], **who)
+    before: Any = {"earlier": [rows["prices"][:first]]}
+    if "active" in rows:
+        before["earlier_active"] = [rows["active"][:first]]
+    baselines = judge_baselines(matrix, terms=terms, **before, **who)
     series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psann.accounting import weight_changes
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
+from psann.evaluation.limits import limit_problems
 from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
 from psann.run.directory.evaluation import Evaluation, read_evaluation
@@ -55,7 +56,8 @@ def problems_of_evaluation(
         if problems or config is None:
             return problems
         try:
-            return list(_Again(series, config).problems(figures))
+            again = _Again(series, config).problems(figures)
+            return [*limit_problems(series.allocations, config.hisso), *again]
         except DataError as error:
             return [f"gives no figures: {str(error).rstrip('.')}"]
 
