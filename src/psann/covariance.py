@@ -227,22 +227,28 @@ def _minimum_variance(returns: Floats) -> Floats:
 def _risk_parity(returns: Floats) -> Floats:
     """Minimise ``x C x / 2 - mean(log x)`` for the correlations ``C``, by Newton's method.
 
-    Steps are damped while they are long, so that no ``x`` leaves the positive numbers (Spinu 2013,
-    https://doi.org/10.2139/ssrn.2297383); then ``w ~ x / volatility``.
+    Then ``w ~ x / volatility`` (Spinu 2013, https://doi.org/10.2139/ssrn.2297383).
     """
     covariance = ledoit_wolf(returns)
     volatility = np.sqrt(covariance.diagonal())
     correlation = covariance / np.outer(volatility, volatility)
     n_assets = len(correlation)
-    x = np.full(n_assets, 1 / np.sqrt(correlation.sum()))
+
+    def value(x: Floats) -> float:
+        return float(x @ correlation @ x / 2 - np.log(x).mean()) if (x > 0).all() else np.inf
+
+    x = 1 / np.sqrt(n_assets * correlation.sum(-1).clip(1.0))
     for _ in range(200):
         gradient = correlation @ x - 1 / (n_assets * x)
         curvature = correlation + np.diag(1 / (n_assets * x**2))
         step = np.linalg.solve(curvature, gradient)
-        # Self-concordant once it is multiplied by the number of assets.
-        length = np.sqrt(max(0.0, n_assets * float(gradient @ step)))
-        x = x - step / (1 + length if length > 0.3 else 1.0)
-        if length < 1e-12:
+        # Self-concordant once it is multiplied by the number of assets: below 0.3 whole steps do.
+        fall, part = float(gradient @ step), 1.0
+        length = np.sqrt(max(0.0, n_assets * fall))
+        while length > 0.3 and value(x - part * step) > value(x) - 0.1 * part * fall:
+            part /= 2
+        x = x - part * step
+        if length < 1e-7:  # what is left is of the order of its square
             return _normalised(x / volatility)
     raise ArithmeticError("Equal risk contributions did not converge.")
 

@@ -23,6 +23,7 @@ from psann.baselines import BASELINES, bcrp, best_asset, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
+from psann.evaluation.costs import figures_at_multiples
 from psann.holdings import ENDED, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
@@ -149,6 +150,7 @@ def judge_baselines(
     earlier: Sequence[Any] = (),
     active: Any = None,
     earlier_active: Sequence[Any] = (),
+    benchmark: Any = None,
 ) -> dict[str, Judgement]:
     """Judge what stands beside every policy: same prices, same terms.
 
@@ -165,6 +167,8 @@ def judge_baselines(
         Who can be held and traded, codes of `psann.holdings`.
     earlier_active : sequence of array-like of shape (T', M)
         The same of each earlier span, where there is membership.
+    benchmark : array-like of shape (T,) or (T, 1), optional
+        Prices of what a user compares with, bought on the first row and held.
 
     Returns
     -------
@@ -172,7 +176,8 @@ def judge_baselines(
         ``uniform``, ``buy_and_hold``, with earlier spans ``best_asset`` (of the first of them)
         and ``bcrp`` (fitted on all of them), ``inverse_volatility``, ``minimum_variance`` and
         ``risk_parity`` of the trailing past, ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
-        fitted on the very rows that it is judged on: an upper mark that nobody could reach.
+        fitted on the very rows that it is judged on: an upper mark that nobody could reach; last
+        ``benchmark`` where there is one.
     """
     matrix = float64_array(prices, "prices")
     codes = None if active is None else np.asarray(active)
@@ -195,10 +200,14 @@ def judge_baselines(
     with warnings.catch_warnings():
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return {
+        judged = {
             name: judge(rule(matrix, active=codes), matrix, terms=terms, active=codes)
             for name, rule in rules.items()
         }
+    if benchmark is not None:
+        alone = np.asarray(benchmark, dtype=np.float64).reshape(len(matrix), 1)
+        judged["benchmark"] = judge(np.ones_like(alone), alone, terms=terms)
+    return judged
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
@@ -223,6 +232,8 @@ class PolicyVerdict:
     judgement: Judgement
     delay_1: Judgement | None
     """The same actions executed one row later; None where no step is left."""
+    at_cost: dict[str, dict[str, float]] | None
+    """Figures of the same trades at twice and three times the cost, by multiple; None without."""
     versus_uniform: GrowthDifference
     """Annual log growth over 1/N on the same rows, net."""
     versus_uniform_delay_1: GrowthDifference | None
@@ -282,11 +293,23 @@ def judge_policy(
     return PolicyVerdict(
         judgement=judgement,
         delay_1=late,
+        at_cost=_at_cost(judgement, terms),
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
         deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
         deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
+
+
+def _at_cost(judgement: Judgement, terms: Terms) -> dict[str, dict[str, float]] | None:
+    found = figures_at_multiples(
+        judgement.net,
+        judgement.gross,
+        trans_cost=terms.trans_cost,
+        periods_per_year=terms.periods_per_year,
+    )
+    turnover = {"turnover": judgement.figures["turnover"]}
+    return {multiple: figures | turnover for multiple, figures in found.items()} or None
 
 
 def growth_at_ends(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trials
 from psann._npz import npz_bytes, read_npz
 from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
@@ -154,7 +155,27 @@ def test_an_evaluation_holds_a_policy_within_limits_of_its_own(tmp_path: Path) -
     free = read_npz(trained.evaluation).arrays["allocations"]
     assert free.max() > 0.55
     limits = ("mode=evaluate", f"init_from={trained.root}", "hisso.max_weight=0.52")
-    judged = finished(tmp_path, *limits)
+    judged = finished(tmp_path, *limits, name="judged")
     bound = read_npz(judged.evaluation).arrays["allocations"]
     np.testing.assert_allclose(bound, np.clip(free, 0.48, 0.52), atol=1e-6)
     assert verify_run(judged.root).errors == ()
+
+
+def test_higher_costs_and_a_benchmark_are_shown_and_computed_again(tmp_path: Path) -> None:
+    copies = {f"benchmark_{split}": f"y_{split}" for split in ("train", "val", "test")}
+    odd = trials.trial(tmp_path, f"data.kwargs.copies={copies}", name="odd")
+    assert "benchmark_test (test) must be more than 0" in odd.message
+    assert "must be one column of prices; got 2" in odd.message
+    paths = finished(tmp_path, "data.loader=trials.market_with_benchmark")
+    metrics = metrics_of(paths)
+    prices = trials.market()["prices_test"][:, 0]
+    assert metrics["judged"]["benchmark"] == "left alone"
+    whole = metrics["baselines"]["benchmark"]["cum_return"]
+    assert whole == pytest.approx(0.999 * prices[-1] / prices[0] - 1)
+    assert verify_run(paths.root).errors == ()
+    metrics["portfolio_metrics_at_cost"]["3"]["annual_log_growth"] += 1e-4
+    config = load_run_config(paths.config_resolved)
+    found = problems_of_evaluation(paths.evaluation, metrics, is_over=True, config=config)
+    assert [problem.split()[1] for problem in found] == [
+        "portfolio_metrics_at_cost.3.annual_log_growth"
+    ]

@@ -24,6 +24,7 @@ LATER_KEYS: dict[str, object] = {
     "hisso.max_weight": None,
     "hisso.gross_limit": None,
     "hisso.net_limit": None,
+    "data.benchmark": None,
 }
 """Keys that runs of earlier releases lack, and what those ran as."""
 

@@ -10,7 +10,7 @@ from typing import Literal
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._npz import Array
 
-KINDS, NOTES = ("X", "y", "prices", "context", "time", "active"), "notes"
+KINDS, NOTES = ("X", "y", "prices", "context", "time", "active", "benchmark"), "notes"
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
 KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES, FEATURE_NAMES)

@@ -250,7 +250,7 @@ def _walk_forward(
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
-    before: Any = {"earlier": [rows["prices"][:first]]}
+    before: Any = {"earlier": [rows["prices"][:first]], "benchmark": part.get("benchmark")}
     if "active" in rows:
         before["earlier_active"] = [rows["active"][:first]]
     baselines = judge_baselines(matrix, terms=terms, **before, **who)

@@ -26,6 +26,7 @@ _LOOKS = {
     "olmar": Look(COLOURS["olive"], ":", 1.6),
     "bcrp_hindsight": Look(COLOURS["muted"], _LONG_DASH),
 }
+_LOOKS["benchmark"] = Look(COLOURS["ink"], "-.", 1.6)
 _LOOKS["ensemble"] = Look(COLOURS["vermillion"], "-.", 1.6)
 _SEED_LOOK = Look(COLOURS["blue"], width=0.5)
 _OTHER_LOOK = Look(COLOURS["green"], _SPARSE_DOTS, 1.6)

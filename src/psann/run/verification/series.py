@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psann.accounting import weight_changes
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
+from psann.evaluation.costs import figures_at_multiples
 from psann.evaluation.limits import limit_problems
 from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
@@ -125,10 +126,25 @@ class _Again:
                     again["turnover"] = weight_changes(self._allocations.astype(np.float64)).mean()
                 figures = entry.get(f"portfolio_metrics{suffix}")
                 yield from self._compare(f"{where}portfolio_metrics{suffix}", figures, again)
+                if delay == 0:
+                    yield from self._at_cost(where, name, entry)
                 versus = self._versus(f"{name}{suffix}", delay=delay)
                 told_versus = entry.get(f"versus_uniform{suffix}")
                 yield from self._compare(f"{where}versus_uniform{suffix}", told_versus, versus)
             yield from self._compare(where[:-1] or "metrics.json", entry, self._luck(name, entry))
+
+    def _at_cost(self, where: str, name: str, entry: Figures) -> Iterator[str]:
+        if name not in self._paths:
+            return
+        net, gross = self._paths[name]
+        again = figures_at_multiples(
+            net, gross, trans_cost=self._cost, periods_per_year=self._periods
+        )
+        told = entry.get("portfolio_metrics_at_cost") or {}
+        for multiple, figures in again.items():
+            if multiple in told:
+                at = f"{where}portfolio_metrics_at_cost.{multiple}"
+                yield from self._compare(at, told[multiple], figures)
 
     def _of_path(self, name: str, *, delay: int) -> dict[str, Any]:
         if name not in self._paths:
