@@ -138,7 +138,8 @@ def ledoit_wolf(returns: Floats) -> Floats:
     distance = squares - n_assets * mean_variance**2
     noise = (np.square(np.square(centred).sum(-1)).sum() / n_rows - squares) / n_rows
     shrinkage = min(noise, distance) / distance if distance > 0 else 0.0
-    return (1 - shrinkage) * sample + shrinkage * mean_variance * np.eye(n_assets)
+    shrunk: Floats = (1 - shrinkage) * sample + shrinkage * mean_variance * np.eye(n_assets)
+    return shrunk
 
 
 def _rebalanced(

@@ -26,7 +26,7 @@ from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
-from psann.run.data.requirements import DataRequirements
+from psann.run.data.requirements import UNTRAINED, DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
@@ -241,7 +241,7 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     warm_start = config.hisso.warm_start if config.hisso.enabled else None
     if warm_start is not None:
         rows["y"] = splits.arrays[warm_start.y_key]
-    validation = {kind: array for kind, array in splits.split("val").items() if kind != "time"}
+    validation = {k: v for k, v in splits.split("val").items() if k not in UNTRAINED}
     prices, names = rows.get("prices"), splits.arrays.get(ASSET_NAMES)
     if prices is not None and names is not None and len(names) == prices.shape[1]:
         prices = Named(prices, names.tolist())
