@@ -45,12 +45,12 @@ def test_they_are_those_of_trading_again_where_assets_come_halt_and_end() -> Non
 def test_without_a_cost_or_a_wealth_there_is_nothing_to_multiply() -> None:
     actions, prices = market()
     assert judge_policy(actions, prices, terms=Terms()).at_cost is None
-    terms = {"trans_cost": 0.1, "periods_per_year": 252}
+    terms = {"has_costs": True, "periods_per_year": 252}
     assert figures_at_multiples(np.array([1, 0.5, 0.0]), np.array([1, 1, 1.0]), **terms) == {}
 
 
 def test_a_multiple_that_would_take_everything_is_left_out() -> None:
     net, gross = np.array([1.0, 0.6, 0.6]), np.ones(3)
-    found = figures_at_multiples(net, gross, trans_cost=0.4, periods_per_year=2)
+    found = figures_at_multiples(net, gross, has_costs=True, periods_per_year=2)
     assert list(found) == ["2"]
     assert found["2"]["final_wealth"] == pytest.approx(0.2)

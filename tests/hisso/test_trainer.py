@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
+from estimators_of_limits import fitted, rows_of_market
 from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
 from psann import PSANNRegressor, WaveResNetRegressor, fit_seeds
 from psann.accounting import net_growth
@@ -729,3 +730,21 @@ def test_parameters_that_play_no_part_in_episodes_are_named() -> None:
     for name in ("batch_size", "loss", "input_noise", "shuffle"):
         assert name in message
     assert "without effect" in message
+
+
+def test_a_policy_trained_at_a_cost_of_each_asset_trades_the_dear_one_less() -> None:
+    rows = rows_of_market()
+    actions = {}
+    for place in range(4):
+        costs = [0.0005] * 4
+        costs[place] = 0.2
+        model = fitted({"transition_penalty": costs}, epochs=12)
+        actions[place] = model.predict_actions(rows["X"])
+    traded = np.array([np.abs(np.diff(a, axis=0)).mean(0) for a in actions.values()])
+    assert (traded.argmin(1) == np.arange(4)).all()
+
+
+def test_costs_of_another_number_of_assets_are_refused_by_name() -> None:
+    message = r"hisso\.transition_penalty must be one number, or one for each of the 4 assets"
+    with pytest.raises(ValueError, match=message):
+        fitted({"transition_penalty": [0.1, 0.2]})

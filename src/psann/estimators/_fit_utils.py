@@ -22,7 +22,7 @@ from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, wr
 from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
-from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems
 from psann.hisso.reward_context import (
     RewardSource,
     check_context_width,
@@ -215,7 +215,7 @@ def maybe_run_hisso(
         return None
     train, validation = prepared.train, prepared.validation
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    problems = _fit_problems(prepared, reward, hisso)
+    problems = _fit_problems(prepared, reward, hisso, evaluation)
     if problems:
         raise ValueError("\n".join(problems))
     source = reward_source(reward, hisso, has_prices=train.prices is not None)
@@ -273,7 +273,9 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
         raise ValueError("\n".join(problems))
 
 
-def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions) -> list[str]:
+def _fit_problems(
+    prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions, evaluation: EvaluationOptions
+) -> list[str]:
     """What the options ask of the rows, and do not get."""
     train, validation = prepared.train, prepared.validation
     problems = []
@@ -302,6 +304,7 @@ def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions)
     n_actions, has_cash = action_width(prepared, hisso), train.active is not None
     if short := capacity_problem(hisso, n_actions, has_cash=has_cash):
         problems.append(short)
+    problems += cost_problems(hisso, evaluation, n_actions)
     return problems
 
 

@@ -20,7 +20,7 @@ from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
 from psann.hisso.constraints import transform_of
-from psann.hisso.inference import judge_actions
+from psann.hisso.inference import carry_in, judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
     check_context_width,
@@ -28,7 +28,7 @@ from psann.hisso.reward_context import (
     reward_context,
     reward_source,
 )
-from psann.hisso.rewards import Reward
+from psann.hisso.rewards import Reward, penalty_of
 from psann.holdings import held_weights_at_once
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
@@ -330,10 +330,13 @@ class PredictionMixin(ParametrisedEstimator):
             else self._given(actions, rows, who="actions"),
             judged,
             reward=reward,
-            transition_penalty=options.transition_penalty if cost is None else cost,
+            transition_penalty=penalty_of(
+                options.transition_penalty if cost is None else cost, like=judged
+            ),
             initial=judging.initial,
             cash=transform.holds_cash,
             active=_codes(rows),
+            carry=carry_in(judging),
         )
         assert validation.reward is not None
         return validation.reward
@@ -382,10 +385,11 @@ class PredictionMixin(ParametrisedEstimator):
             rewards = reward(
                 windows,
                 prices_in,
-                transition_penalty=options.transition_penalty,
+                transition_penalty=penalty_of(options.transition_penalty, like=judged),
                 initial="invested",
                 cash=transform.holds_cash or active is not None,
                 active=None if active is None else active[at],
+                carry=carry_in(self.evaluation_options_),
             )
         return rewards.numpy()
 

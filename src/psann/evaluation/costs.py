@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psann.metrics import wealth_figures
+
+Floats = NDArray[np.float64]
 
 MULTIPLES = (2, 3)
 """Times the cost of a run at which its policy is shown besides."""
 
 
 def figures_at_multiples(
-    net: np.ndarray, gross: np.ndarray, *, trans_cost: float, periods_per_year: float
+    net: Floats, gross: Floats, *, has_costs: bool, periods_per_year: float, cash_rate: float = 0.0
 ) -> dict[str, dict[str, float]]:
     """Figures of the same trades at multiples of their cost.
 
@@ -22,9 +25,11 @@ def figures_at_multiples(
     ----------
     net, gross : ndarray of shape (T,)
         Wealth after and before costs.
-    trans_cost : float
-        ``k``; without any there is nothing to multiply.
+    has_costs : bool
+        Whether trading costs anything; else there is nothing to multiply.
     periods_per_year : float
+    cash_rate : float
+        What cash earns per year.
 
     Returns
     -------
@@ -32,7 +37,7 @@ def figures_at_multiples(
         `psann.metrics.wealth_figures` by multiple, as text; those at which nothing would be left
         are absent.
     """
-    if trans_cost <= 0 or not (np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0):
+    if not has_costs or not (np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0):
         return {}
     growth = gross[1:] / gross[:-1]
     fee = 1 - net[1:] / net[:-1] / growth
@@ -43,6 +48,6 @@ def figures_at_multiples(
             continue
         wealth = np.concatenate(([1.0], np.cumprod(kept)))
         found[str(multiple)] = wealth_figures(
-            wealth, gross, periods_per_year=periods_per_year, trans_cost=multiple * trans_cost
+            wealth, gross, periods_per_year=periods_per_year, trans_cost=0.0, cash_rate=cash_rate
         )
     return found

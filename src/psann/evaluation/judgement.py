@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of
-from psann.accounting import Initial, net_growth, relatives
+from psann.accounting import Carry, Initial, carry_of, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
@@ -36,12 +36,21 @@ Rule = Callable[..., Floats]
 class Terms:
     """On what terms allocations trade."""
 
-    trans_cost: float = 0.0
-    """Proportional cost per unit of traded weight, from 0 to below 1."""
+    trans_cost: float | Sequence[float] = 0.0
+    """Proportional cost per unit of traded weight, from 0 to below 1, of all assets or of each."""
     periods_per_year: float = 252.0
     """Rows per year."""
     initial: Initial = "invested"
     """Holdings before the first row: the first target, or all cash."""
+    cash_rate: float = 0.0
+    """What cash earns per year, and owed money costs; Sharpe ratios are of what is beyond it."""
+    borrow_rate: float = 0.0
+    """What assets that are sold short cost per year."""
+
+    @property
+    def carry(self) -> Carry | None:
+        """The rates per row."""
+        return carry_of(self.cash_rate, self.borrow_rate, periods_per_year=self.periods_per_year)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +119,11 @@ def judge(
         initial=terms.initial,
         cash=cash,
         active=active,
+        cash_rate=terms.cash_rate,
+        borrow_rate=terms.borrow_rate,
     )
-    waiting = np.ones(delay)
+    waiting, cost = np.ones(delay), terms.trans_cost
+    rates = cost if isinstance(cost, float | int) else np.array(cost, dtype=np.float64)
     with np.errstate(over="ignore"):
         net, gross = (
             net_growth(
@@ -121,8 +133,9 @@ def judge(
                 initial=terms.initial,
                 cash=cash,
                 active=active,
+                carry=terms.carry,
             ).wealth
-            for rate in (terms.trans_cost, 0.0)
+            for rate in (rates, 0.0)
         )
     return Judgement(
         figures=figures,
@@ -206,7 +219,8 @@ def judge_baselines(
         }
     if benchmark is not None:
         alone = np.asarray(benchmark, dtype=np.float64).reshape(len(matrix), 1)
-        judged["benchmark"] = judge(np.ones_like(alone), alone, terms=terms)
+        own = replace(terms, trans_cost=float(np.mean(terms.trans_cost)))
+        judged["benchmark"] = judge(np.ones_like(alone), alone, terms=own)
     return judged
 
 
@@ -296,7 +310,7 @@ def judge_policy(
         at_cost=_at_cost(judgement, terms),
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
-        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
+        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials, terms),
         deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
 
@@ -305,11 +319,12 @@ def _at_cost(judgement: Judgement, terms: Terms) -> dict[str, dict[str, float]] 
     found = figures_at_multiples(
         judgement.net,
         judgement.gross,
-        trans_cost=terms.trans_cost,
+        has_costs=bool(np.any(terms.trans_cost)),
+        cash_rate=terms.cash_rate,
         periods_per_year=terms.periods_per_year,
     )
-    turnover = {"turnover": judgement.figures["turnover"]}
-    return {multiple: figures | turnover for multiple, figures in found.items()} or None
+    trading = {name: judgement.figures[name] for name in ("turnover", "turnover_traded")}
+    return {multiple: figures | trading for multiple, figures in found.items()} or None
 
 
 def growth_at_ends(
@@ -376,10 +391,11 @@ def _versus_uniform(
     )
 
 
-def _deflated_sharpe(wealth: Floats, n_trials: int | None) -> float:
+def _deflated_sharpe(wealth: Floats, n_trials: int | None, terms: Terms) -> float:
     if n_trials is None or not (np.isfinite(wealth).all() and (wealth > 0).all()):
         return math.nan
-    return deflated_sharpe_ratio(wealth[1:] / wealth[:-1] - 1, n_trials=n_trials)
+    returns = wealth[1:] / wealth[:-1] - 1 - terms.cash_rate / terms.periods_per_year
+    return deflated_sharpe_ratio(returns, n_trials=n_trials)
 
 
 def evaluation_series(

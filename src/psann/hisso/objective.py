@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
-from psann.hisso.rewards import Reward
+from psann.accounting import Carry
+from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
 from psann.holdings import has_halts, held_weights_at_once
 from psann.training.engine import Forward
@@ -51,7 +52,8 @@ class EpisodeObjective:
     window: int
     transform: Transform
     reward: Reward
-    transition_penalty: float
+    transition_penalty: Penalty
+    carry: Carry | None
     input_noise: float
     shares_rows: bool
     """Whether rows may be computed once and used in every window they lie in."""
@@ -87,6 +89,7 @@ class EpisodeObjective:
             initial="invested",
             cash=self.transform.holds_cash or active is not None,
             active=active,
+            carry=self.carry,
         )
         return -rewards.mean(), rewards
 

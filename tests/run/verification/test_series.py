@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import trials
+from event_simulator import simulate
+from psann import PSANNRegressor
 from psann._npz import npz_bytes, read_npz
 from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
@@ -179,3 +181,20 @@ def test_higher_costs_and_a_benchmark_are_shown_and_computed_again(tmp_path: Pat
     assert [problem.split()[1] for problem in found] == [
         "portfolio_metrics_at_cost.3.annual_log_growth"
     ]
+
+
+def test_a_cost_of_each_asset_is_charged_recorded_and_computed_again(tmp_path: Path) -> None:
+    costs = ("hisso.transition_penalty=[0.001, 0.003]", "evaluation.trans_cost=[0.0, 0.004]")
+    paths = finished(tmp_path, *costs)
+    metrics, arrays = metrics_of(paths), read_npz(paths.evaluation).arrays
+    assert (metrics["transition_penalty"], metrics["trans_cost"]) == (0.002, 0.002)
+    assert verify_run(paths.root).errors == ()
+    prices = trials.market()["prices_test"]
+    kept = PSANNRegressor.load(paths.best)
+    actions = kept.predict_actions(trials.market()["X_test"])
+    wealth = simulate(actions, prices, trans_cost=[0.0, 0.004], initial="cash")
+    np.testing.assert_allclose(arrays["net"][0], wealth, rtol=1e-10)
+    wealth = simulate(actions, prices, trans_cost=[0.0, 0.012], initial="cash")
+    assert metrics["portfolio_metrics_at_cost"]["3"]["final_wealth"] == pytest.approx(wealth[-1])
+    refused = trials.trial(tmp_path, "evaluation.trans_cost=[0.1, 0.1, 0.1]", name="refused")
+    assert "evaluation.trans_cost must be one number, or one for each of the 2" in refused.message

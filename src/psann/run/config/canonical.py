@@ -25,6 +25,8 @@ LATER_KEYS: dict[str, object] = {
     "hisso.gross_limit": None,
     "hisso.net_limit": None,
     "data.benchmark": None,
+    "evaluation.cash_rate": 0.0,
+    "evaluation.borrow_rate": 0.0,
 }
 """Keys that runs of earlier releases lack, and what those ran as."""
 

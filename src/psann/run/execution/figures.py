@@ -123,7 +123,7 @@ def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunCo
     return "prices" in arrays or "prices" not in splits.split("train")
 
 
-def judging_cost(config: RunConfig) -> float:
+def judging_cost(config: RunConfig) -> float | list[float]:
     """Cost per unit traded in validation and test figures."""
     cost = config.evaluation.trans_cost
     return config.hisso.transition_penalty if cost is None else cost
@@ -273,6 +273,8 @@ def evaluation_terms(config: RunConfig) -> Terms:
         trans_cost=judging_cost(config),
         periods_per_year=config.evaluation.periods_per_year,
         initial=config.evaluation.initial,
+        cash_rate=config.evaluation.cash_rate,
+        borrow_rate=config.evaluation.borrow_rate,
     )
 
 
