@@ -18,7 +18,13 @@ def rows_of_market(*, rows: int = 200, n_assets: int = 4, seed: int = 1) -> dict
     return {"X": features, "prices": prices}
 
 
-def fitted(hisso: dict[str, Any], *, rows: dict[str, Any] | None = None, **params: Any) -> Any:
+def fitted(
+    hisso: dict[str, Any],
+    *,
+    rows: dict[str, Any] | None = None,
+    evaluation: dict[str, Any] | None = None,
+    **params: Any,
+) -> Any:
     """A policy after a few epochs of steep learning."""
     rows = rows_of_market() if rows is None else rows
     settings = {"hidden_layers": 1, "hidden_units": 8, "epochs": 4, "lr": 0.05, "random_state": 0}
@@ -26,4 +32,4 @@ def fitted(hisso: dict[str, Any], *, rows: dict[str, Any] | None = None, **param
     options = {"window": 16, "batch_episodes": 8, "transition_penalty": 0.001, **hisso}
     first = {key: array[:150] for key, array in rows.items()}
     later = {key: array[150:] for key, array in rows.items()}
-    return model.fit(**first, validation_data=later, hisso=options)
+    return model.fit(**first, validation_data=later, hisso=options, evaluation=evaluation)

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from estimators_of_limits import fitted, rows_of_market
 from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
 from psann import PSANNRegressor, WaveResNetRegressor, fit_seeds
-from psann.accounting import net_growth
+from psann.accounting import Carry, growth_and_traded_weight, net_growth
 from psann.errors import DivergedError
 from psann.hisso.episodes import episode_table
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
@@ -748,3 +748,31 @@ def test_costs_of_another_number_of_assets_are_refused_by_name() -> None:
     message = r"hisso\.transition_penalty must be one number, or one for each of the 4 assets"
     with pytest.raises(ValueError, match=message):
         fitted({"transition_penalty": [0.1, 0.2]})
+
+
+def test_what_cash_earns_is_felt_in_training_and_on_validation() -> None:
+    rows, hisso = rows_of_market(), {"primary_transform": "softmax_cash"}
+    poor = fitted(hisso, epochs=6)
+    rich = fitted(hisso, epochs=6, evaluation={"cash_rate": 0.9, "periods_per_year": 12})
+    cash = [1 - each.predict_actions(rows["X"]).sum(-1).mean() for each in (poor, rich)]
+    assert cash[1] > cash[0] + 0.3
+    later = {key: array[150:] for key, array in rows.items()}
+    assert rich.best_value_ == pytest.approx(rich.evaluate_reward(**later), abs=1e-6)
+    actions = rich.predict_actions(later["X"])
+    growth = net_growth(
+        actions, later["prices"], trans_cost=0.0, cash=True, carry=Carry(cash=0.9 / 12)
+    ).net
+    _, traded = growth_and_traded_weight(
+        actions, later["prices"], initial="cash", cash=True, carry=Carry(cash=0.9 / 12)
+    )
+    assert rich.best_value_ == pytest.approx(np.mean(np.log(growth) - 0.001 * traded), abs=1e-9)
+
+
+def test_a_borrow_rate_that_nobody_pays_is_said_to_have_no_effect() -> None:
+    told = [
+        decision.message
+        for decision in fitted({}, evaluation={"borrow_rate": 0.1}).fit_result_.decisions
+    ]
+    assert any("evaluation.borrow_rate (softmax sells nothing short)" in text for text in told)
+    shorts = fitted({"primary_transform": "tanh"}, evaluation={"borrow_rate": 0.1})
+    assert not any("borrow_rate" in each.message for each in shorts.fit_result_.decisions)

@@ -198,3 +198,30 @@ def test_a_cost_of_each_asset_is_charged_recorded_and_computed_again(tmp_path: P
     assert metrics["portfolio_metrics_at_cost"]["3"]["final_wealth"] == pytest.approx(wealth[-1])
     refused = trials.trial(tmp_path, "evaluation.trans_cost=[0.1, 0.1, 0.1]", name="refused")
     assert "evaluation.trans_cost must be one number, or one for each of the 2" in refused.message
+
+
+def test_rates_of_cash_and_shorts_are_those_of_the_broker_and_computed_again(
+    tmp_path: Path,
+) -> None:
+    rates = ("evaluation.cash_rate=0.06", "evaluation.borrow_rate=0.2")
+    paths = finished(tmp_path, "hisso.primary_transform=long_short", *rates)
+    assert verify_run(paths.root).errors == ()
+    actions = PSANNRegressor.load(paths.best).predict_actions(trials.market()["X_test"])
+    assert (actions < 0).any()
+    wealth = simulate(
+        actions,
+        trials.market()["prices_test"],
+        trans_cost=0.001,
+        initial="cash",
+        cash_rate=0.06 / 252,
+        borrow_rate=0.2 / 252,
+    )
+    arrays, metrics = read_npz(paths.evaluation).arrays, metrics_of(paths)
+    np.testing.assert_allclose(arrays["net"][0], wealth, rtol=1e-10)
+    excess = wealth[1:] / wealth[:-1] - 1 - 0.06 / 252
+    sharpe = excess.mean() / excess.std(ddof=1)
+    assert metrics["portfolio_metrics"]["sharpe"] == pytest.approx(sharpe, rel=1e-9)
+    metrics["portfolio_metrics"]["sharpe"] += 0.01
+    config = load_run_config(paths.config_resolved)
+    (found,) = problems_of_evaluation(paths.evaluation, metrics, is_over=True, config=config)
+    assert "portfolio_metrics.sharpe" in found
