@@ -23,12 +23,18 @@ def simulate(
     cost="drift",
     halted=None,
     ended=None,
+    cash_rate=0.0,
+    borrow_rate=0.0,
 ):
     """Wealth after each row, shape (T,), of an account that follows the target weights.
+
+    `trans_cost` is a number, or one for each asset. `cash_rate` is what money earns, or costs where
+    it is owed, from one row to the next; `borrow_rate` what shares cost that are sold short.
 
     What the targets leave over stays as money; without cash the rows have to sum to 1, or to 0
     where there is nobody to hold. `halted` and `ended` are shape (T, M), as of a panel of prices.
     """
+    costs = [float(k) for k in np.broadcast_to(trans_cost, len(prices[0]))]
     targets = [[float(weight) for weight in row] for row in actions]
     quotes = [[float(price) for price in row] for row in prices]
     nobody = [[False] * len(quotes[0])] * len(quotes)
@@ -42,10 +48,12 @@ def simulate(
         shares, money = _settle(shares, money, quotes[row], gone[row])
         worth = money + _value(shares, quotes[row])
         orders = {"drift": _fee_from_all, "exact": _fee_from_orders, "target_l1": _no_fee}[cost]
-        shares, money = orders(shares, quotes[row], worth, targets[row], trans_cost, stuck[row])
+        shares, money = orders(shares, quotes[row], worth, targets[row], costs, stuck[row])
+        lent = sum(max(0.0, -s) * p for s, p in zip(shares, quotes[row], strict=True))
+        money = money * (1 + cash_rate) - borrow_rate * lent
         if cost == "target_l1":
             held = [s * price / worth for s, price in zip(shares, quotes[row], strict=True)]
-            moved = _moved(
+            fee = _fee_of_move(
                 held,
                 shares,
                 money,
@@ -53,11 +61,12 @@ def simulate(
                 quotes[row + 1],
                 stuck[row + 1],
                 gone[row + 1],
+                costs,
             )
             if row == 0 and initial == "cash":
-                moved += sum(abs(weight) for weight in held)
+                fee += sum(k * abs(weight) for k, weight in zip(costs, held, strict=True))
             # Booked as a debt; it shrinks every position alike when it is settled.
-            debt = trans_cost * moved * worth
+            debt = fee * worth
             after = money + _value(shares, quotes[row + 1])
             shares = [held * (1 - debt / after) for held in shares]
             money *= 1 - debt / after
@@ -71,7 +80,7 @@ def _settle(shares, money, quote, gone):
     return [0.0 if over else s for s, over in zip(shares, gone, strict=True)], money + paid
 
 
-def _no_fee(shares, quote, worth, target, trans_cost, stuck):
+def _no_fee(shares, quote, worth, target, costs, stuck):
     free = max(0.0, worth - _value_of(shares, quote, stuck))
     wanted = [
         held if halt else weight * free / price
@@ -80,16 +89,17 @@ def _no_fee(shares, quote, worth, target, trans_cost, stuck):
     return wanted, worth - _value(wanted, quote)
 
 
-def _fee_from_all(shares, quote, worth, target, trans_cost, stuck):
+def _fee_from_all(shares, quote, worth, target, costs, stuck):
     """Trade to the target first, then every position and the money pay their part of the fee."""
-    wanted, money = _no_fee(shares, quote, worth, target, trans_cost, stuck)
-    bought = sum(max(0.0, w - s) * p for w, s, p in zip(wanted, shares, quote, strict=True))
-    sold = sum(max(0.0, s - w) * p for w, s, p in zip(wanted, shares, quote, strict=True))
-    kept = 1 - trans_cost * (bought + sold) / worth
+    wanted, money = _no_fee(shares, quote, worth, target, costs, stuck)
+    orders = list(zip(costs, wanted, shares, quote, strict=True))
+    bought = sum(k * max(0.0, w - s) * p for k, w, s, p in orders)
+    sold = sum(k * max(0.0, s - w) * p for k, w, s, p in orders)
+    kept = 1 - (bought + sold) / worth
     return [held * kept for held in wanted], money * kept
 
 
-def _fee_from_orders(shares, quote, worth, target, trans_cost, stuck):
+def _fee_from_orders(shares, quote, worth, target, costs, stuck):
     """Find by bisection the free wealth whose orders leave exactly that after their fees."""
     held = [0.0 if halt else s * p for s, p, halt in zip(shares, quote, stuck, strict=True)]
     locked = _value_of(shares, quote, stuck)
@@ -99,17 +109,16 @@ def _fee_from_orders(shares, quote, worth, target, trans_cost, stuck):
         wanted = [
             0.0 if halt else weight * middle for weight, halt in zip(target, stuck, strict=True)
         ]
-        fee = trans_cost * _distance(wanted, held)
+        fee = sum(k * abs(w - h) for k, w, h in zip(costs, wanted, held, strict=True))
         low, high = (middle, high) if middle + fee < worth - locked else (low, middle)
-    wanted, _ = _no_fee(shares, quote, low + locked, target, trans_cost, stuck)
-    fee = trans_cost * _distance(
-        held, [0.0 if halt else s * p for s, p, halt in zip(wanted, quote, stuck, strict=True)]
-    )
+    wanted, _ = _no_fee(shares, quote, low + locked, target, costs, stuck)
+    after = [0.0 if halt else s * p for s, p, halt in zip(wanted, quote, stuck, strict=True)]
+    fee = sum(k * abs(w - h) for k, w, h in zip(costs, after, held, strict=True))
     return wanted, worth - fee - _value(wanted, quote)
 
 
-def _moved(held, shares, money, target, quote, stuck, gone):
-    """Distance from the weights held now to those wanted on the next row, of whom can trade there.
+def _fee_of_move(held, shares, money, target, quote, stuck, gone, costs):
+    """Cost of the way from the weights held now to those of the next row, of whom can trade there.
 
     What the next row pays out has left the book before its orders are written.
     """
@@ -117,8 +126,8 @@ def _moved(held, shares, money, target, quote, stuck, gone):
     worth = paid + _value(after, quote)
     free = max(0.0, 1 - _value_of(after, quote, stuck) / worth) if worth > 0 else 0.0
     return sum(
-        abs(weight * free - before)
-        for weight, before, halt, over in zip(target, held, stuck, gone, strict=True)
+        k * abs(weight * free - before)
+        for k, weight, before, halt, over in zip(costs, target, held, stuck, gone, strict=True)
         if not halt and not over
     )
 
@@ -129,7 +138,3 @@ def _value_of(shares, quote, chosen):
 
 def _value(shares, quote):
     return sum(held * price for held, price in zip(shares, quote, strict=True))
-
-
-def _distance(left, right):
-    return sum(abs(a - b) for a, b in zip(left, right, strict=True))

@@ -16,7 +16,7 @@ from psann.run.directory.fields import FIELDS, SCHEMA_VERSION
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.strategies import STRATEGIES as NAMES
 
-STRATEGIES = tuple(name for name in NAMES if name != "ensemble")
+STRATEGIES = tuple(n for n in NAMES if n != "ensemble" and not n.startswith("policy_cost"))
 # What an attacker, or a clumsy finger, may put wherever a run holds text.
 HOSTILE = (
     '</pre></script><script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,23 @@ def test_net_growth_equals_the_event_simulator_over_6000_steps(
     ).wealth
     theirs = simulate(actions, prices, trans_cost=0.0012, initial=initial, cost=cost)
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+@pytest.mark.parametrize("cost", COST_MODELS)
+@pytest.mark.parametrize("initial", ["invested", "cash"])
+def test_a_cost_of_each_asset_is_paid_on_what_is_traded_of_it(cost: str, initial: str) -> None:
+    rng = np.random.default_rng(12)
+    prices = np.exp(np.cumsum(rng.normal(0, 0.01, size=(400, 3)), axis=0))
+    actions = rng.dirichlet(np.ones(3), size=400)
+    rates = np.array([0.0, 0.002, 0.01])
+    terms: dict[str, Any] = {"initial": initial, "cost": cost}
+    ours = net_growth(actions, prices, trans_cost=rates, **terms)
+    theirs = simulate(actions, prices, trans_cost=rates, **terms)
+    np.testing.assert_allclose(ours.wealth, theirs, rtol=1e-10)
+    same = net_growth(actions, prices, trans_cost=np.full(3, 0.004), **terms)
+    one = net_growth(actions, prices, trans_cost=0.004, **terms)
+    np.testing.assert_allclose(same.wealth, one.wealth, rtol=1e-12)
+    np.testing.assert_array_equal(ours.traded, one.traded)
 
 
 def test_borrowed_and_short_positions_equal_the_event_simulator() -> None:

@@ -42,7 +42,7 @@ FLOORS: list[list[str]] = [
         "_git",
     ],
     ["_numerics", "_seed", "_device", "_tensor_file", "losses", "holdings", "halts", "accounting"],
-    ["_charts", "metrics", "baselines", "market", "datasets", "plausibility", "nn"],
+    ["_charts", "metrics", "baselines", "covariance", "market", "datasets", "plausibility", "nn"],
     ["training"],
     ["hisso"],
     ["estimators"],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_simulator import simulate
 from made_panels import holey, panel_of
-from psann.accounting import net_growth
+from psann.accounting import Carry, net_growth
+from psann.hisso.constraints import transform_of
+from psann.hisso.options import HISSOOptions
 from psann.holdings import (
     ENDED,
     HALTED,
@@ -40,8 +45,9 @@ def book(panel: Panel, actions: np.ndarray, **terms: object) -> np.ndarray:
     return simulate(actions, panel.prices, halted=panel.halted, ended=panel.ended, **terms)
 
 
+@pytest.mark.parametrize("trans_cost", [0.002, [0.001, 0.004, 0.0, 0.03]], ids=["one", "each"])
 @pytest.mark.parametrize("cost", COSTS)
-def test_6000_rows_agree_with_the_book_order_by_order(cost: str) -> None:
+def test_6000_rows_agree_with_the_book_order_by_order(cost: str, trans_cost: object) -> None:
     parts = [account(seed, 750, cash=0.1 * (seed % 2)) for seed in range(8)]
     names = max(len(panel.assets) for panel, _, _ in parts)
     assert names == 4
@@ -53,7 +59,7 @@ def test_6000_rows_agree_with_the_book_order_by_order(cost: str) -> None:
     for edge in edges:
         actions[edge - 1], codes[edge - 1] = 0.0, np.maximum(codes[edge - 1], OUTSIDE)
     assert len(prices) == 6000 and (codes == HALTED).any() and (codes == ENDED).any()
-    terms = {"trans_cost": 0.002, "initial": "cash", "cost": cost}
+    terms = {"trans_cost": np.array(trans_cost)[()], "initial": "cash", "cost": cost}
     theirs = simulate(actions, prices, halted=codes == HALTED, ended=codes == ENDED, **terms)
     ours = net_growth(actions, prices, active=codes, **terms).wealth  # type: ignore[arg-type]
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
@@ -189,3 +195,22 @@ def test_codes_of_a_frame_are_taken_by_their_names() -> None:
     found = portfolio_metrics(weights, prices, trans_cost=0.0, initial="invested", active=turned)
     assert found == usual
     assert found["cum_return"] == pytest.approx(0.3)
+
+
+def test_costs_borrow_and_cash_rate_over_6000_rows_with_membership_and_limits() -> None:
+    panel, codes, _ = account(3, 6000)
+    limits = HISSOOptions(
+        primary_transform="long_short", max_weight=0.4, gross_limit=1.4, net_limit=0.5
+    )
+    z = torch.from_numpy(np.random.default_rng(4).normal(0, 2, panel.prices.shape))
+    actions = transform_of(limits).function(z, torch.from_numpy(codes)).numpy()
+    assert (actions < 0).any() and np.abs(actions).max() <= 0.4 + 1e-9 and (codes == HALTED).any()
+    carry = Carry(cash=0.0002, borrow=0.0007)
+    rates = np.array([0.0005, 0.0, 0.002, 0.001])
+    for cost in COSTS:
+        terms: dict[str, Any] = {"trans_cost": rates, "initial": "cash", "cost": cost}
+        ours = net_growth(actions, panel.prices, active=codes, carry=carry, **terms)
+        theirs = book(panel, actions, cash_rate=0.0002, borrow_rate=0.0007, **terms)
+        np.testing.assert_allclose(ours.wealth, theirs, rtol=1e-10)
+        without = net_growth(actions, panel.prices, active=codes, **terms)
+        assert not np.allclose(ours.wealth, without.wealth, rtol=1e-3)

@@ -81,6 +81,15 @@ def market(
     return {key: array for key, array in data.items() if key not in without}
 
 
+def market_with_benchmark() -> dict[str, Any]:
+    """The market beside its first asset held alone."""
+    data = market()
+    for split in ROWS:
+        data[f"benchmark_{split}"] = data[f"prices_{split}"][:, 0]
+    data["benchmark_name"] = np.array(["left alone"])
+    return data
+
+
 def continuous(*, corrupt_test_from: int | None = None, **kwargs: Any) -> dict[str, Any]:
     """`market` with prices that go on from split to split; late test rows may hold nonsense."""
     data = market(**kwargs)

@@ -13,6 +13,9 @@ from psann.errors import DataError
 
 SPLITS = ("train", "val", "test")
 ASSET_NAMES, FEATURE_NAMES = "asset_names", "feature_names"
+BENCHMARK_NAME = "benchmark_name"
+
+_WITH_ROWS = ("X", "prices", "y", "context", "active", "benchmark", "time")
 
 Split = Callable[[str], tuple[str, str] | None]
 
@@ -110,7 +113,7 @@ def _align_rows(arrays: dict[str, Any], labels: Mapping[str, Labels], split: str
         except DataError as error:
             return [str(error)]
         arrays[time] = known[time].rows
-    keys = [f"{kind}_{split}" for kind in ("X", "prices", "y", "context", "active", "time")]
+    keys = [f"{kind}_{split}" for kind in _WITH_ROWS]
     rows: dict[str, Array] = {key: arrays[key] for key in keys if key in known and key in arrays}
     try:
         arrays.update(same_rows(rows, known))

@@ -32,6 +32,23 @@ Initial = Literal["cash", "invested"]
 CostModel = Literal["drift", "exact", "target_l1"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carry:
+    """What holdings earn and cost from one row to the next, whatever prices do."""
+
+    cash: float = 0.0
+    """Earned by each unit of cash, paid for each that is owed."""
+    borrow: float = 0.0
+    """Paid for each unit that is sold short."""
+
+
+def carry_of(cash_rate: float, borrow_rate: float, *, periods_per_year: float) -> Carry | None:
+    """Rates per year as rates per row, ``r / periods_per_year``; None where both are 0."""
+    if not cash_rate and not borrow_rate:
+        return None
+    return Carry(cash=cash_rate / periods_per_year, borrow=borrow_rate / periods_per_year)
+
+
 def relatives(prices: Array) -> Array:
     """Growth of each asset over each step, ``x_t = p_{t+1} / p_t``.
 
@@ -47,7 +64,7 @@ def relatives(prices: Array) -> Array:
     return prices[..., 1:, :] / prices[..., :-1, :]
 
 
-def weight_changes(actions: Array, active: Array | None = None) -> Array:
+def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = None) -> Array:
     """Distance between successive targets, ``|a_{t+1} - a_t|_1``, whatever prices did between.
 
     Parameters
@@ -56,21 +73,27 @@ def weight_changes(actions: Array, active: Array | None = None) -> Array:
         Target weights.
     active : array or tensor of shape (..., T, M), optional
         Who cannot be traded on the later row does not count.
+    rates : float, array or tensor of shape (M,), optional
+        What each unit costs, of all assets or of each; None for the distance itself.
 
     Returns
     -------
     array or tensor of shape (..., T - 1)
     """
     changes = actions[..., 1:, :] - actions[..., :-1, :]
-    return _l1(changes if active is None else changes * tradable(active[..., 1:, :], like=changes))
+    if active is not None:
+        changes = changes * tradable(active[..., 1:, :], like=changes)
+    return _charged(changes, rates)
 
 
-def gross_growth(actions: Array, prices: Array, *, cash: bool = False) -> Array:
+def gross_growth(
+    actions: Array, prices: Array, *, cash: bool = False, carry: Carry | None = None
+) -> Array:
     """Gross growth of each step, ``g_t = a_t . x_t``, plus ``1 - sum(a_t)`` with cash.
 
     Parameters
     ----------
-    actions, prices, cash
+    actions, prices, cash, carry
         As for `growth_and_traded_weight`.
 
     Returns
@@ -79,13 +102,19 @@ def gross_growth(actions: Array, prices: Array, *, cash: bool = False) -> Array:
         Growth factor, 1 for no change.
     """
     held = actions[..., :-1, :]
-    return _growth_of(held, held * relatives(prices), cash=cash)
+    return _growth_of(held, held * relatives(prices), cash=cash, carry=carry)
 
 
-def _growth_of(held: Array, grown: Array, *, cash: bool) -> Array:
+def _growth_of(held: Array, grown: Array, *, cash: bool, carry: Carry | None) -> Array:
     """Growth ``(..., T - 1)`` of weights that became so much ``(..., T - 1, M)`` each."""
     growth: Array = grown.sum(-1)
-    return growth + (1 - held.sum(-1)) if cash else growth
+    if cash:
+        growth = growth + (1 - held.sum(-1))
+    if carry is None:
+        return growth
+    earned = carry.cash * (1 - held.sum(-1)) if cash else 0.0
+    paid: Array = carry.borrow * (-held).clip(0.0).sum(-1)
+    return growth + earned - paid
 
 
 def growth_and_traded_weight(
@@ -96,8 +125,10 @@ def growth_and_traded_weight(
     cash: bool = False,
     least_growth: float | None = None,
     active: Array | None = None,
+    rates: Any = None,
+    carry: Carry | None = None,
 ) -> tuple[Array, Array]:
-    """Gross growth and traded weight of each step, without a loop over time.
+    """Gross growth and traded weight of each step, or its cost, without a loop over time.
 
     ``g_t`` as of `gross_growth`; ``c_t = |a_t - d_t|_1`` with the weights that prices left behind,
     ``d_t = a_{t-1} * x_{t-1} / g_{t-1}``. There is no epsilon in the division: a portfolio that is
@@ -113,31 +144,38 @@ def growth_and_traded_weight(
         Holdings before the first row: the first target, so ``c_0 = 0``, or all cash, so
         ``c_0 = |a_0|_1``.
     cash : bool
-        Whether ``1 - sum(a_t)`` is held in cash, which neither grows nor costs.
+        Whether ``1 - sum(a_t)`` is held in cash, which costs nothing, and grows by `carry` alone.
     least_growth : float, optional
         Growth below it is divided by as if it were that, above 0: then weights and their gradients
         are finite also where everything was lost. It changes nothing where nothing falls so far.
     active : array or tensor of shape (..., T, M), optional
         Codes of `psann.holdings`; the actions are then what is held. Nothing halted or ended is
         traded.
+    rates : float, array or tensor of shape (M,), optional
+        What each unit of traded weight costs, ``k``, of all assets or of each.
+    carry : Carry, optional
+        What cash earns and shorts cost; None for nothing.
 
     Returns
     -------
     growth : array or tensor of shape (..., T - 1)
         Gross growth factor, 1 for no change.
     traded : array or tensor of shape (..., T - 1)
-        Traded weight, 2 for a full switch between two assets.
+        Traded weight, 2 for a full switch between two assets; with `rates` what it costs,
+        ``sum_i k_i |a_i - d_i|``.
     """
     held = actions[..., :-1, :]
     grown = held * relatives(prices)  # (..., T - 1, M)
-    growth = _growth_of(held, grown, cash=cash)
+    growth = _growth_of(held, grown, cash=cash, carry=carry)
     worth = growth if least_growth is None else growth.clip(least_growth)
     drifted = grown[..., :-1, :] / worth[..., :-1, None]  # d_1 ... d_{T-2}
     trades = held[..., 1:, :] - drifted
-    later = _l1(trades if active is None else trades * tradable(active[..., 1:-1, :], like=trades))
+    if active is not None:
+        trades = trades * tradable(active[..., 1:-1, :], like=trades)
+    later = _charged(trades, rates)
     namespace = _namespace(actions)
     nothing = namespace.zeros_like(growth[..., :1])
-    first = _l1(held[..., :1, :]) if initial == "cash" else nothing
+    first = _charged(held[..., :1, :], rates) if initial == "cash" else nothing
     return growth, namespace.concatenate((first, later), -1)
 
 
@@ -164,11 +202,12 @@ def net_growth(
     actions: Floats,
     prices: Floats,
     *,
-    trans_cost: float = 0.0,
+    trans_cost: float | Floats = 0.0,
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
     active: NDArray[Any] | None = None,
+    carry: Carry | None = None,
 ) -> NetGrowth:
     """Growth after proportional costs ``k``, in float64.
 
@@ -187,8 +226,9 @@ def net_growth(
         Target weights decided at each row.
     prices : float64 ndarray of shape (T, M)
         Prices, positive.
-    trans_cost : float
-        ``k``, cost per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points).
+    trans_cost : float or ndarray of shape (M,)
+        ``k``, cost per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points), of all assets
+        or of each.
     initial : {"invested", "cash"}
         Holdings before the first row.
     cost : {"drift", "exact", "target_l1"}
@@ -198,6 +238,9 @@ def net_growth(
     active : ndarray of shape (T, M), optional
         Codes of `psann.holdings`: who can be held and traded on which row. The rest of every row is
         then in cash.
+    carry : Carry, optional
+        What cash earns and shorts cost; None for nothing. No part of the costs: also the gross
+        growth has it.
 
     Returns
     -------
@@ -208,14 +251,12 @@ def net_growth(
         if active is not None:
             targets, cash = of_members(actions, active), True
             after_fee = partial(_left_on_a_row, trans_cost) if cost == "exact" else None
-            actions = held_weights(targets, prices, active, after_fee=after_fee)
-        gross, traded = growth_and_traded_weight(
-            actions, prices, initial=initial, cash=cash, active=active
-        )
+            earns = {} if carry is None else vars(carry)
+            actions = held_weights(targets, prices, active, after_fee=after_fee, **earns)
+        how: Any = {"initial": initial, "cash": cash, "active": active, "carry": carry}
+        gross, traded = growth_and_traded_weight(actions, prices, **how)
         if cost == "target_l1":
-            changes = weight_changes(actions, active)
-            first = _l1(actions[0]) if initial == "cash" else 0.0
-            net = gross - trans_cost * np.append(changes[0] + first, changes[1:])
+            net = gross - _fees_of_changes(actions, trans_cost, initial, active)
         elif cost == "exact":
             drifted = _weights_before_trading(actions, prices, gross, initial=initial)
             if active is None:
@@ -224,12 +265,27 @@ def net_growth(
                 kept = _left_with_halts(trans_cost, targets[:-1], drifted, active[:-1])[1]
             net = gross * kept
         else:
-            net = gross * (1 - trans_cost * traded)
+            if isinstance(trans_cost, np.ndarray):
+                _, fees = growth_and_traded_weight(actions, prices, rates=trans_cost, **how)
+            else:
+                fees = trans_cost * traded
+            net = gross * (1 - fees)
     ruined = (gross <= 0) | (net <= 0)
     ruined_at = int(ruined.argmax()) if ruined.any() else None
     if ruined_at is not None:
         net[ruined_at:] = 0.0
     return NetGrowth(gross=gross, traded=traded, net=net, ruined_at=ruined_at)
+
+
+def _fees_of_changes(
+    actions: Floats, trans_cost: float | Floats, initial: Initial, active: NDArray[Any] | None
+) -> Floats:
+    """Fees of each step (T - 1,) in the model ``target_l1``."""
+    each = isinstance(trans_cost, np.ndarray)
+    changes = weight_changes(actions, active, rates=trans_cost if each else None)
+    first = _charged(actions[0], trans_cost if each else None) if initial == "cash" else 0.0
+    fees: Floats = np.append(changes[0] + first, changes[1:])
+    return fees if each else trans_cost * fees
 
 
 def _weights_before_trading(
@@ -242,7 +298,7 @@ def _weights_before_trading(
 
 
 def _left_with_halts(
-    trans_cost: float, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, target: Floats, drifted: Floats, active: NDArray[Any]
 ) -> tuple[Floats, Floats]:
     """What fees leave of free wealth ``f = 1 - sum(d of the halted)``, which pays them, and of all.
 
@@ -255,18 +311,18 @@ def _left_with_halts(
         free > 0, free * _share_kept(target, tradable_part / some[:, None], trans_cost), 0.0
     )
     is_spent = (left <= 0) & (free < 1)
-    of_all = np.where(is_spent, 1 - trans_cost * _l1(tradable_part), 1 - free + left)
+    of_all = np.where(is_spent, 1 - np.abs(trans_cost * tradable_part).sum(-1), 1 - free + left)
     return np.where(is_spent, 0.0, left), of_all
 
 
 def _left_on_a_row(
-    trans_cost: float, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, target: Floats, drifted: Floats, active: NDArray[Any]
 ) -> tuple[float, float]:
     free, wealth = _left_with_halts(trans_cost, target[None], drifted[None], active[None])
     return float(free[0]), float(wealth[0])
 
 
-def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
+def _share_kept(target: Floats, drifted: Floats, trans_cost: float | Floats) -> Floats:
     """Largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none.
 
     The left side is convex and piecewise linear in ``m`` and not negative at 1, so Newton's
@@ -275,17 +331,29 @@ def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
     share = np.ones(len(target))
     for _ in range(target.shape[1] + 2):
         surplus = share[:, None] * target - drifted
-        excess = share + trans_cost * _l1(surplus) - 1
+        excess = share + _charged(surplus, trans_cost) - 1
         if not (excess > 1e-15).any():
             break
-        slope = 1 + trans_cost * (target * np.sign(surplus)).sum(-1)
+        moved = target * np.sign(surplus)
+        slope = 1 + _summed(moved, trans_cost)
         share = share - np.where(slope > 0, excess / slope, 0.0)
     # Where the slope turns before the excess is gone, no remaining wealth can pay the fee.
     return np.where(excess > 1e-12, 0.0, share)
 
 
-def _l1(weights: Array) -> Array:
-    total: Array = abs(weights).sum(-1)
+def _charged(weights: Array, rates: Any) -> Array:
+    """``sum_i k_i |w_i|``; without rates the sizes alone."""
+    return _summed(abs(weights), rates)
+
+
+def _summed(values: Array, rates: Any) -> Array:
+    total: Array
+    if rates is None:
+        total = values.sum(-1)
+    elif isinstance(rates, float | int):
+        total = rates * values.sum(-1)
+    else:
+        total = (rates * values).sum(-1)
     return total
 
 

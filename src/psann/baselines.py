@@ -277,19 +277,41 @@ def _bought_once(prices: Floats, active: Codes) -> Floats:
     if not is_member.any():
         return weights
     first = int(is_member.any(-1).argmax())
-    growth = prices[first:] / prices[first]
+    weights[first:] = held_from(is_member[first].astype(np.float64), prices[first:], active[first:])
+    return weights
+
+
+def held_from(shares: Floats, prices: Floats, active: Codes) -> Floats:
+    """Weights of what is bought in these proportions at the first row and never traded again.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (M,)
+        Not negative; 0 for all but members of the first row.
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    active : ndarray of shape (T, M)
+        Codes of `psann.holdings`. What ends or leaves stays in cash.
+
+    Returns
+    -------
+    ndarray of shape (T, M)
+        Parts of the free wealth.
+    """
+    is_member = active == MEMBER
+    growth = shares * (prices / prices[0])
     # Held from the first row on without a break but for halts; sold, or paid out, for good.
-    is_held = np.logical_and.accumulate((is_member | (active == HALTED))[first:], axis=0)
-    is_held &= is_member[first]
+    is_held = np.logical_and.accumulate(is_member | (active == HALTED), axis=0)
+    is_held &= is_member[0]
     n_left = is_held.sum(axis=0)  # rows held
     left_at = np.minimum(n_left, len(growth) - 1)
     paid = np.where(n_left < len(growth), growth[left_at, np.arange(prices.shape[1])], 0.0)
-    paid = paid * is_member[first]
+    paid = paid * is_member[0]
     rows = np.arange(len(growth))[:, None]
     cash = (paid * (rows >= n_left)).sum(-1, keepdims=True)
-    value = growth * (is_held & is_member[first:])
+    value = growth * (is_held & is_member)
     total = value.sum(-1, keepdims=True) + cash
-    weights[first:] = value / np.where(total > 0, total, 1.0)
+    weights: Floats = value / np.where(total > 0, total, 1.0)
     return weights
 
 
@@ -412,7 +434,7 @@ def _fraction_inside(point: Floats, step: Floats) -> float:
 
 def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | None]:
     """Prices, and who can be held with rows and assets in the same order."""
-    values, own = _checked(prices, "prices"), {"`prices`": labels_of(prices)}
+    values, own = checked_prices(prices, "prices"), {"`prices`": labels_of(prices)}
     if problems := order_problems(own):
         raise DataError(problems)
     if active is None:
@@ -426,7 +448,9 @@ def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | N
 
 def _earlier(prices: Floats, fitted_on: Floats) -> Floats:
     """Prices of an earlier span with the assets in the order of these."""
-    past = _checked(fitted_on, "fitted_on", n_assets=_checked(prices, "prices").shape[1])
+    past = checked_prices(
+        fitted_on, "fitted_on", n_assets=checked_prices(prices, "prices").shape[1]
+    )
     if problems := order_problems({"`fitted_on`": labels_of(fitted_on)}):
         raise DataError(problems)
     return _in_order_of_prices(prices, past, labels_of(fitted_on).columns, "`fitted_on`")
@@ -441,7 +465,21 @@ def _in_order_of_prices(
     return in_order_of(columns, array, own, who=who, whose="`prices`")
 
 
-def _checked(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:
+def checked_prices(prices: Floats, name: str, *, n_assets: int | None = None) -> Floats:
+    """Prices as float64, or every reason why they are none.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+    name : str
+        What the user calls them.
+    n_assets : int, optional
+        M, where it is known.
+
+    Raises
+    ------
+    DataError
+    """
     values = numbers(prices, f"`{name}`").astype(np.float64, copy=False)
     if values.ndim != 2 or len(values) < 2 or values.shape[1] < 1:
         raise DataError(

@@ -112,7 +112,13 @@ def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDA
 
 
 def held_weights(
-    actions: Array, prices: Array, active: Array, *, after_fee: AfterFee | None = None
+    actions: Array,
+    prices: Array,
+    active: Array,
+    *,
+    after_fee: AfterFee | None = None,
+    cash: float = 0.0,
+    borrow: float = 0.0,
 ) -> Array:
     """Weights that an account holds after trading on each row, row by row.
 
@@ -127,6 +133,8 @@ def held_weights(
     after_fee : callable, optional
         Where fees are paid by the free wealth alone: what they leave of it and of all. Else they
         are paid by all holdings alike, which changes no weight.
+    cash, borrow : float
+        What a unit of cash earns, and one that is sold short costs, from one row to the next.
 
     Returns
     -------
@@ -146,7 +154,11 @@ def held_weights(
         if is_some:
             before = rows[-1]
             grown = before * moves[..., row - 1, :]
-            wealth = (grown.sum(-1) + 1 - before.sum(-1))[..., None].clip(LEAST_WEALTH)
+            total = grown.sum(-1) + 1 - before.sum(-1)
+            if cash or borrow:
+                earned = cash * (1 - before.sum(-1))
+                total = total + earned - borrow * (-before).clip(0.0).sum(-1)
+            wealth = total[..., None].clip(LEAST_WEALTH)
             drifted = grown / wealth
             locked = drifted * is_halted[..., row, :]
             free = (1 - locked.sum(-1)[..., None]).clip(0.0)

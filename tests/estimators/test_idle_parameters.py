@@ -6,7 +6,7 @@ import pytest
 
 from psann import AssetwiseRegressor, PSANNRegressor, WaveResNetRegressor
 from psann.estimators._idle_parameters import idle_options, idle_parameters
-from psann.hisso.options import HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions
 
 
 def idle(
@@ -76,7 +76,10 @@ def test_row_settings_are_idle_in_episodes() -> None:
 
 
 def test_a_reduced_type_is_idle_without_mixed_precision() -> None:
-    assert idle_options(HISSOOptions()) == []
-    assert idle_options(HISSOOptions(amp_dtype="bfloat16", mixed_precision=True)) == []
-    (text,) = idle_options(HISSOOptions(amp_dtype="bfloat16"))
+    assert idle_options(HISSOOptions(), EvaluationOptions()) == []
+    assert (
+        idle_options(HISSOOptions(amp_dtype="bfloat16", mixed_precision=True), EvaluationOptions())
+        == []
+    )
+    (text,) = idle_options(HISSOOptions(amp_dtype="bfloat16"), EvaluationOptions())
     assert text.startswith("hisso.amp_dtype")

@@ -96,8 +96,12 @@ def test_what_is_fitted_on_the_past_needs_one_and_counts_no_move_between_spans()
     judged = judge_baselines(prices, terms=TERMS, earlier=(training, 1000 * validation))
     assert list(judged) == [
         *("uniform", "buy_and_hold", "best_asset", "bcrp"),
+        *("inverse_volatility", "minimum_variance", "risk_parity"),
         *("eg", "pamr", "olmar", "bcrp_hindsight"),
     ]
+    beside = judge_baselines(prices, terms=TERMS, benchmark=prices[:, 1])["benchmark"]
+    alone = judge(np.ones((len(prices), 1)), prices[:, 1:2], terms=TERMS)
+    assert beside.figures == pytest.approx(alone.figures, nan_ok=True)
     best = judge(best_asset(prices, fitted_on=training), prices, terms=TERMS)
     assert judged["best_asset"].figures == best.figures
     past = np.vstack([training, validation[1:] / validation[0] * training[-1]])

@@ -338,3 +338,26 @@ def test_without_ruin_reward_and_gradient_keep_every_bit(name: str, dtype: torch
             for_each.append((earned, *torch.autograd.grad(earned.sum(), given)))
         for expected, got in zip(*for_each, strict=True):
             assert torch.equal(expected, got)
+
+
+@pytest.mark.parametrize("name", sorted(set(REWARDS) - {"finance"}))
+def test_one_penalty_for_each_asset_is_the_common_one_where_all_are_alike(name: str) -> None:
+    generator = torch.Generator().manual_seed(2)
+    actions = torch.rand(3, 9, 4, generator=generator, dtype=torch.float64)
+    actions = actions / actions.sum(-1, keepdim=True)
+    prices = torch.rand(3, 9, 4, generator=generator, dtype=torch.float64) + 0.5
+    reward = resolve_reward(name)
+    terms = {"initial": "cash", "cash": False}
+    one = reward(actions, prices, transition_penalty=0.01, **terms)
+    each = reward(actions, prices, transition_penalty=torch.full((4,), 0.01).double(), **terms)
+    torch.testing.assert_close(one, each)
+    rates = torch.tensor([0.0, 0.03, 0.0, 0.01], dtype=torch.float64)
+    other = reward(actions, prices, transition_penalty=rates, **terms)
+    assert (other != one).all()
+    if name == "portfolio":
+        growth = (actions[:, :-1] * prices[:, 1:] / prices[:, :-1]).sum(-1)
+        drifted = (actions[:, :-1] * prices[:, 1:] / prices[:, :-1]) / growth[..., None]
+        fees = [(rates * actions[:, 0]).sum(-1)]
+        fees += [(rates * (actions[:, t] - drifted[:, t - 1]).abs()).sum(-1) for t in range(1, 8)]
+        expected = (growth.log() - torch.stack(fees, -1)).mean(-1)
+        torch.testing.assert_close(other, expected)

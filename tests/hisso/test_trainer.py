@@ -10,9 +10,10 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
+from estimators_of_limits import fitted, rows_of_market
 from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
 from psann import PSANNRegressor, WaveResNetRegressor, fit_seeds
-from psann.accounting import net_growth
+from psann.accounting import Carry, growth_and_traded_weight, net_growth
 from psann.errors import DivergedError
 from psann.hisso.episodes import episode_table
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
@@ -738,3 +739,49 @@ def test_parameters_that_play_no_part_in_episodes_are_named() -> None:
     for name in ("batch_size", "loss", "input_noise", "shuffle"):
         assert name in message
     assert "without effect" in message
+
+
+def test_a_policy_trained_at_a_cost_of_each_asset_trades_the_dear_one_less() -> None:
+    rows = rows_of_market()
+    actions = {}
+    for place in range(4):
+        costs = [0.0005] * 4
+        costs[place] = 0.2
+        model = fitted({"transition_penalty": costs}, epochs=12)
+        actions[place] = model.predict_actions(rows["X"])
+    traded = np.array([np.abs(np.diff(a, axis=0)).mean(0) for a in actions.values()])
+    assert (traded.argmin(1) == np.arange(4)).all()
+
+
+def test_costs_of_another_number_of_assets_are_refused_by_name() -> None:
+    message = r"hisso\.transition_penalty must be one number, or one for each of the 4 assets"
+    with pytest.raises(ValueError, match=message):
+        fitted({"transition_penalty": [0.1, 0.2]})
+
+
+def test_what_cash_earns_is_felt_in_training_and_on_validation() -> None:
+    rows, hisso = rows_of_market(), {"primary_transform": "softmax_cash"}
+    poor = fitted(hisso, epochs=6)
+    rich = fitted(hisso, epochs=6, evaluation={"cash_rate": 0.9, "periods_per_year": 12})
+    cash = [1 - each.predict_actions(rows["X"]).sum(-1).mean() for each in (poor, rich)]
+    assert cash[1] > cash[0] + 0.3
+    later = {key: array[150:] for key, array in rows.items()}
+    assert rich.best_value_ == pytest.approx(rich.evaluate_reward(**later), abs=1e-6)
+    actions = rich.predict_actions(later["X"])
+    growth = net_growth(
+        actions, later["prices"], trans_cost=0.0, cash=True, carry=Carry(cash=0.9 / 12)
+    ).net
+    _, traded = growth_and_traded_weight(
+        actions, later["prices"], initial="cash", cash=True, carry=Carry(cash=0.9 / 12)
+    )
+    assert rich.best_value_ == pytest.approx(np.mean(np.log(growth) - 0.001 * traded), abs=1e-9)
+
+
+def test_a_borrow_rate_that_nobody_pays_is_said_to_have_no_effect() -> None:
+    told = [
+        decision.message
+        for decision in fitted({}, evaluation={"borrow_rate": 0.1}).fit_result_.decisions
+    ]
+    assert any("evaluation.borrow_rate (softmax sells nothing short)" in text for text in told)
+    shorts = fitted({"primary_transform": "tanh"}, evaluation={"borrow_rate": 0.1})
+    assert not any("borrow_rate" in each.message for each in shorts.fit_result_.decisions)

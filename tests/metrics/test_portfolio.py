@@ -400,3 +400,20 @@ def test_importing_the_metrics_imports_no_heavy_library() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'sklearn', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_cash_earns_its_rate_shorts_pay_theirs_and_sharpe_is_of_what_is_beyond_cash() -> None:
+    # Half in cash at 1 % per row; then 0.4 short at 2 % per row, and 1.2 in cash.
+    prices = np.array([[1.0, 1.0], [1.1, 1.0], [1.1, 1.2]])
+    actions = np.array([[0.5, 0.0], [0.2, -0.4], [0.0, 0.0]])
+    rates = {"cash_rate": 0.12, "borrow_rate": 0.24, "periods_per_year": 12}
+    metrics = portfolio_metrics(actions, prices, cash=True, **rates)
+    first, second = 0.55 + 0.5 * 1.01, 0.2 - 0.48 + 1.2 * 1.01 - 0.4 * 0.02
+    assert metrics["final_wealth"] == pytest.approx(first * second, rel=1e-14)
+    excess = np.array([first, second]) - 1.01
+    assert metrics["sharpe"] == pytest.approx(excess.mean() / excess.std(ddof=1), rel=1e-12)
+    assert metrics["annual_volatility"] == pytest.approx(excess.std(ddof=1) * 12**0.5)
+    assert metrics["gross_cum_return"] == pytest.approx(first * second - 1)
+    nothing = portfolio_metrics(np.zeros((30, 1)), np.ones((30, 1)), cash=True, cash_rate=0.05)
+    assert nothing["annual_return"] == pytest.approx((1 + 0.05 / 252) ** 252 - 1)
+    assert np.isnan(nothing["sharpe"])

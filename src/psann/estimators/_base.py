@@ -187,7 +187,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         resumed = resume[0].engine if resume else None
         choice = choose_engine(self.engine, networks[0], work, device=device, resumed=resumed)
         decisions.append(choice.decision(self.threads_, is_asked=bool(self.threads)))
-        decisions += self._idle_decisions(options, prepared)
+        decisions += self._idle_decisions(options, prepared, judging)
         for decision, observer in itertools.product(decisions, observers):
             observer.on_decision(decision)
         self.hisso_options_, self.evaluation_options_ = options, judging
@@ -341,7 +341,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         ), decisions
 
     def _idle_decisions(
-        self, options: HISSOOptions | None, prepared: PreparedInputs
+        self, options: HISSOOptions | None, prepared: PreparedInputs, judging: EvaluationOptions
     ) -> list[Decision]:
         """What was set, or given, and plays no part in this fit."""
         idle = idle_parameters(
@@ -352,7 +352,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             n_context=prepared.n_context,
         )
         if options is not None:
-            idle += idle_options(options)
+            idle += idle_options(options, judging)
         if (options is None or not options.enabled) and prepared.train.prices is not None:
             idle.append("prices (training is on targets)")
         if (options is None or not options.enabled) and prepared.train.active is not None:

@@ -19,9 +19,10 @@ from torch import Tensor
 from psann._mapped import is_mapped
 from psann.estimators._arrays import Floats, checked_matrices
 from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
+from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
-from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems
 from psann.hisso.reward_context import (
     RewardSource,
     check_context_width,
@@ -214,7 +215,7 @@ def maybe_run_hisso(
         return None
     train, validation = prepared.train, prepared.validation
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    problems = _fit_problems(prepared, reward, hisso)
+    problems = _fit_problems(prepared, reward, hisso, evaluation)
     if problems:
         raise ValueError("\n".join(problems))
     source = reward_source(reward, hisso, has_prices=train.prices is not None)
@@ -272,7 +273,9 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
         raise ValueError("\n".join(problems))
 
 
-def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions) -> list[str]:
+def _fit_problems(
+    prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions, evaluation: EvaluationOptions
+) -> list[str]:
     """What the options ask of the rows, and do not get."""
     train, validation = prepared.train, prepared.validation
     problems = []
@@ -298,6 +301,10 @@ def _fit_problems(prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions)
         )
     if hisso.warm_start is not None and train.y is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
+    n_actions, has_cash = action_width(prepared, hisso), train.active is not None
+    if short := capacity_problem(hisso, n_actions, has_cash=has_cash):
+        problems.append(short)
+    problems += cost_problems(hisso, evaluation, n_actions)
     return problems
 
 

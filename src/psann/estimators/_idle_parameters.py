@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from psann.hisso.options import HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions
 
 
 def idle_parameters(
@@ -65,9 +65,13 @@ def idle_parameters(
     ]
 
 
-def idle_options(hisso: HISSOOptions) -> list[str]:
+def idle_options(hisso: HISSOOptions, evaluation: EvaluationOptions) -> list[str]:
     """Options of HISSO that were set although others leave them without effect."""
+    idle = []
     default = HISSOOptions.model_fields["amp_dtype"].default
-    if hisso.mixed_precision or hisso.amp_dtype == default:
-        return []
-    return ["hisso.amp_dtype (mixed_precision is False)"]
+    if not hisso.mixed_precision and hisso.amp_dtype != default:
+        idle.append("hisso.amp_dtype (mixed_precision is False)")
+    name = hisso.primary_transform
+    if evaluation.borrow_rate and name.startswith("softmax"):
+        idle.append(f"evaluation.borrow_rate ({name} sells nothing short)")
+    return idle

@@ -19,7 +19,8 @@ from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
 from psann.halts import Halts
-from psann.hisso.inference import judge_actions
+from psann.hisso.constraints import transform_of
+from psann.hisso.inference import carry_in, judge_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
     check_context_width,
@@ -27,8 +28,7 @@ from psann.hisso.reward_context import (
     reward_context,
     reward_source,
 )
-from psann.hisso.rewards import Reward
-from psann.hisso.transforms import TRANSFORMS
+from psann.hisso.rewards import Reward, penalty_of
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
@@ -212,7 +212,7 @@ class PredictionMixin(ParametrisedEstimator):
         ValueError
             If the estimator was not fitted by HISSO.
         """
-        transform = TRANSFORMS[self._fitted_hisso().primary_transform]
+        transform = transform_of(self._fitted_hisso())
         rows = self._prepared(X, context=context, active=active)
         actions = transform.function(self._outputs(rows), _codes(rows))
         return actions.numpy()
@@ -322,7 +322,7 @@ class PredictionMixin(ParametrisedEstimator):
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
         reward, judged = self._judged(rows, has_prices=prices is not None)
-        transform = TRANSFORMS[options.primary_transform]
+        transform = transform_of(options)
         cost = judging.trans_cost
         validation = judge_actions(
             transform.function(self._outputs(rows), _codes(rows))
@@ -330,10 +330,13 @@ class PredictionMixin(ParametrisedEstimator):
             else self._given(actions, rows, X=X, who="actions"),
             judged,
             reward=reward,
-            transition_penalty=options.transition_penalty if cost is None else cost,
+            transition_penalty=penalty_of(
+                options.transition_penalty if cost is None else cost, like=judged
+            ),
             initial=judging.initial,
             cash=transform.holds_cash,
             active=_codes(rows),
+            carry=carry_in(judging),
         )
         assert validation.reward is not None
         return validation.reward
@@ -369,7 +372,7 @@ class PredictionMixin(ParametrisedEstimator):
             raise ValueError(
                 f"an episode has hisso.window = {options.window} rows; X has {len(rows.X)}."
             )
-        transform = TRANSFORMS[options.primary_transform]
+        transform = transform_of(options)
         active = _codes(rows)
         actions = transform.function(self._outputs(rows), active)  # (N, M)
         last = len(actions) - options.window
@@ -383,10 +386,11 @@ class PredictionMixin(ParametrisedEstimator):
             rewards = reward(
                 windows,
                 prices_in,
-                transition_penalty=options.transition_penalty,
+                transition_penalty=penalty_of(options.transition_penalty, like=judged),
                 initial="invested",
                 cash=transform.holds_cash or active is not None,
                 active=None if active is None else active[at],
+                carry=carry_in(self.evaluation_options_),
             )
         return rewards.numpy()
 

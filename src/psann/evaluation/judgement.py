@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
-from psann.accounting import Initial, net_growth, relatives
+from psann.accounting import Carry, Initial, carry_of, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, uniform
+from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
+from psann.evaluation.costs import figures_at_multiples
 from psann.holdings import ENDED, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
@@ -34,12 +36,21 @@ Rule = Callable[..., Floats]
 class Terms:
     """On what terms allocations trade."""
 
-    trans_cost: float = 0.0
-    """Proportional cost per unit of traded weight, from 0 to below 1."""
+    trans_cost: float | Sequence[float] = 0.0
+    """Proportional cost per unit of traded weight, from 0 to below 1, of all assets or of each."""
     periods_per_year: float = 252.0
     """Rows per year."""
     initial: Initial = "invested"
     """Holdings before the first row: the first target, or all cash."""
+    cash_rate: float = 0.0
+    """What cash earns per year, and owed money costs; Sharpe ratios are of what is beyond it."""
+    borrow_rate: float = 0.0
+    """What assets that are sold short cost per year."""
+
+    @property
+    def carry(self) -> Carry | None:
+        """The rates per row."""
+        return carry_of(self.cash_rate, self.borrow_rate, periods_per_year=self.periods_per_year)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +119,11 @@ def judge(
         initial=terms.initial,
         cash=cash,
         active=active,
+        cash_rate=terms.cash_rate,
+        borrow_rate=terms.borrow_rate,
     )
-    waiting = np.ones(delay)
+    waiting, cost = np.ones(delay), terms.trans_cost
+    rates = cost if isinstance(cost, float | int) else np.array(cost, dtype=np.float64)
     with np.errstate(over="ignore"):
         net, gross = (
             net_growth(
@@ -119,8 +133,9 @@ def judge(
                 initial=terms.initial,
                 cash=cash,
                 active=active,
+                carry=terms.carry,
             ).wealth
-            for rate in (terms.trans_cost, 0.0)
+            for rate in (rates, 0.0)
         )
     return Judgement(
         figures=figures,
@@ -150,7 +165,13 @@ def _of_each_asset(
 
 
 def judge_baselines(
-    prices: Any, *, terms: Terms, earlier: Sequence[Any] = (), active: Any = None
+    prices: Any,
+    *,
+    terms: Terms,
+    earlier: Sequence[Any] = (),
+    active: Any = None,
+    earlier_active: Sequence[Any] = (),
+    benchmark: Any = None,
 ) -> dict[str, Judgement]:
     """Judge what stands beside every policy: same prices, same terms.
 
@@ -165,13 +186,19 @@ def judge_baselines(
         one span to the next is counted.
     active : array-like of shape (T, M), optional
         Who can be held and traded, codes of `psann.holdings`.
+    earlier_active : sequence of array-like of shape (T', M)
+        The same of each earlier span, where there is membership.
+    benchmark : array-like of shape (T,) or (T, 1), optional
+        Prices of what a user compares with, bought on the first row and held.
 
     Returns
     -------
     dict of str to Judgement
         ``uniform``, ``buy_and_hold``, with earlier spans ``best_asset`` (of the first of them)
-        and ``bcrp`` (fitted on all of them), ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
-        fitted on the very rows that it is judged on: an upper mark that nobody could reach.
+        and ``bcrp`` (fitted on all of them), ``inverse_volatility``, ``minimum_variance`` and
+        ``risk_parity`` of the trailing past, ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
+        fitted on the very rows that it is judged on: an upper mark that nobody could reach; last
+        ``benchmark`` where there is one.
     """
     matrix, columns = float64_array(prices, "prices"), labels_of(prices).columns
     codes = None if active is None else together(prices=prices, active=active)[1]
@@ -181,14 +208,27 @@ def judge_baselines(
         fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
         fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
     passive = {name: BASELINES[name] for name in ("uniform", "buy_and_hold")}
-    rules = passive | fitted | BASELINES | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
+    past: Any = {"earlier": spans, "earlier_active": earlier_active}
+    trailing = {name: partial(rule, **past) for name, rule in COVARIANCE_RULES.items()}
+    rules = (
+        passive
+        | fitted
+        | trailing
+        | BASELINES
+        | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
+    )
     with warnings.catch_warnings():
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return {
+        judged = {
             name: judge(rule(matrix, active=codes), matrix, terms=terms, active=codes)
             for name, rule in rules.items()
         }
+    if benchmark is not None:
+        alone = np.asarray(benchmark, dtype=np.float64).reshape(len(matrix), 1)
+        own = replace(terms, trans_cost=float(np.mean(terms.trans_cost)))
+        judged["benchmark"] = judge(np.ones_like(alone), alone, terms=own)
+    return judged
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
@@ -214,6 +254,8 @@ class PolicyVerdict:
     judgement: Judgement
     delay_1: Judgement | None
     """The same actions executed one row later; None where no step is left."""
+    at_cost: dict[str, dict[str, float]] | None
+    """Figures of the same trades at twice and three times the cost, by multiple; None without."""
     versus_uniform: GrowthDifference
     """Annual log growth over 1/N on the same rows, net."""
     versus_uniform_delay_1: GrowthDifference | None
@@ -272,11 +314,24 @@ def judge_policy(
     return PolicyVerdict(
         judgement=judgement,
         delay_1=late,
+        at_cost=_at_cost(judgement, terms),
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
-        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
+        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials, terms),
         deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
+
+
+def _at_cost(judgement: Judgement, terms: Terms) -> dict[str, dict[str, float]] | None:
+    found = figures_at_multiples(
+        judgement.net,
+        judgement.gross,
+        has_costs=bool(np.any(terms.trans_cost)),
+        cash_rate=terms.cash_rate,
+        periods_per_year=terms.periods_per_year,
+    )
+    trading = {name: judgement.figures[name] for name in ("turnover", "turnover_traded")}
+    return {multiple: figures | trading for multiple, figures in found.items()} or None
 
 
 def growth_at_ends(
@@ -344,10 +399,11 @@ def _versus_uniform(
     )
 
 
-def _deflated_sharpe(wealth: Floats, n_trials: int | None) -> float:
+def _deflated_sharpe(wealth: Floats, n_trials: int | None, terms: Terms) -> float:
     if n_trials is None or not (np.isfinite(wealth).all() and (wealth > 0).all()):
         return math.nan
-    return deflated_sharpe_ratio(wealth[1:] / wealth[:-1] - 1, n_trials=n_trials)
+    returns = wealth[1:] / wealth[:-1] - 1 - terms.cash_rate / terms.periods_per_year
+    return deflated_sharpe_ratio(returns, n_trials=n_trials)
 
 
 def evaluation_series(

@@ -7,12 +7,29 @@ import math
 import torch
 from torch import Tensor
 
-from psann.accounting import Initial, gross_growth, growth_and_traded_weight, weight_changes
-from psann.hisso.rewards import Reward
+from psann.accounting import (
+    Carry,
+    Initial,
+    carry_of,
+    gross_growth,
+    growth_and_traded_weight,
+    weight_changes,
+)
+from psann.hisso.options import EvaluationOptions
+from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
 from psann.holdings import held_weights
 from psann.training.engine import Forward
 from psann.training.loop import Validation
+
+
+def carry_in(evaluation: EvaluationOptions) -> Carry | None:
+    """What cash earns and shorts cost from one row to the next."""
+    return carry_of(
+        evaluation.cash_rate,
+        evaluation.borrow_rate,
+        periods_per_year=evaluation.periods_per_year,
+    )
 
 
 def span_actions(
@@ -32,10 +49,11 @@ def judge_actions(
     reward_context: Tensor,
     *,
     reward: Reward,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial,
     cash: bool,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Validation:
     """Reward of a span's actions as a single episode, their turnover and entropy.
 
@@ -47,14 +65,16 @@ def judge_actions(
         ``(N, M)`` or ``(N, 1)``, float64.
     reward : Reward
         What to compute.
-    transition_penalty : float
-        Lambda, or the cost at which the policy is deployed.
+    transition_penalty : float or torch.Tensor
+        Lambda, of all assets or of each, or the cost at which the policy is deployed.
     initial : {"invested", "cash"}
         Holdings before the first row.
     cash : bool
         Whether the remainder of the weights is cash; with `active` it is.
     active : torch.Tensor, optional
         ``(N, M)``, who can be held and traded, codes of `psann.holdings`.
+    carry : Carry, optional
+        What cash earns and shorts cost.
 
     Returns
     -------
@@ -68,7 +88,9 @@ def judge_actions(
     with torch.no_grad():
         targets, cash = actions, cash or active is not None
         if active is not None and reward.takes_active:
-            actions = held_weights(actions, reward_context.expand_as(actions), active)
+            prices = reward_context.expand_as(actions)
+            earns = {} if carry is None else vars(carry)
+            actions = held_weights(actions, prices, active, **earns)
         # Copies: a user's reward that works in place must not change what comes after it.
         value = float(
             reward(
@@ -78,10 +100,11 @@ def judge_actions(
                 initial=initial,
                 cash=cash,
                 active=None if active is None else active[None],
+                carry=carry,
             )
         )
         if reward.needs_prices and bool(
-            (gross_growth(actions, reward_context, cash=cash) <= 0).any()
+            (gross_growth(actions, reward_context, cash=cash, carry=carry) <= 0).any()
         ):
             value = -math.inf
         entropy = None
@@ -90,7 +113,7 @@ def judge_actions(
         turnover, traded_weight = float(weight_changes(targets).mean()), None
         if reward.needs_weights and math.isfinite(value):
             _, traded = growth_and_traded_weight(
-                actions, reward_context, initial=initial, cash=cash, active=active
+                actions, reward_context, initial=initial, cash=cash, active=active, carry=carry
             )
             traded_weight = float(traded.mean())
     return Validation(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
+from psann.accounting import Carry
 from psann.halts import Halts
-from psann.hisso.rewards import Reward
+from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
 from psann.training.engine import Forward
 
@@ -51,7 +52,8 @@ class EpisodeObjective:
     window: int
     transform: Transform
     reward: Reward
-    transition_penalty: float
+    transition_penalty: Penalty
+    carry: Carry | None
     input_noise: float
     shares_rows: bool
     """Whether rows may be computed once and used in every window they lie in."""
@@ -94,6 +96,7 @@ class EpisodeObjective:
             initial="invested",
             cash=self.transform.holds_cash or active is not None,
             active=active,
+            carry=self.carry,
         )
         return -rewards.mean(), rewards
 

@@ -22,6 +22,29 @@ from psann._imports import NamedInFile
 PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
 
 
+Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Cost = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+def mean_cost(cost: float | list[float]) -> float:
+    """One number for a cost that may be one per asset."""
+    return sum(cost) / len(cost) if isinstance(cost, list) else cost
+
+
+def cost_problems(hisso: HISSOOptions, evaluation: EvaluationOptions, n_assets: int) -> list[str]:
+    """Say which costs are told for another number of assets."""
+    told = {
+        "hisso.transition_penalty": hisso.transition_penalty,
+        "evaluation.trans_cost": evaluation.trans_cost,
+    }
+    return [
+        f"{name} must be one number, or one for each of the {n_assets} assets in the order of "
+        f"their columns; got {len(cost)}."
+        for name, cost in told.items()
+        if isinstance(cost, list) and len(cost) != n_assets
+    ]
+
+
 def _keep_origin(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     """Pydantic would make a plain text of it, and nobody could tell that a file said so."""
     return value if isinstance(value, NamedInFile) else validate(value)
@@ -81,8 +104,17 @@ class HISSOOptions(BaseModel):
     """Function from X windows to the reward context; null takes the prices, else X."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
-    transition_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Lambda, per unit of traded weight."""
+    max_weight: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    """Largest weight of an asset, either way; null for no limit. What softmax cuts off goes to the
+    other assets in proportion, with softmax_cash also to cash, else to cash alone."""
+    gross_limit: float | None = Field(default=None, gt=0, le=100, allow_inf_nan=False)
+    """Largest sum of the sizes of all weights of `long_short`; null is 1. Above 1 money is
+    borrowed, unless as much is sold short."""
+    net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
+    for no limit."""
+    transition_penalty: Penalty | Annotated[list[Penalty], Field(min_length=1)] = 0.0
+    """Lambda, per unit of traded weight: a number, or a list of one per asset."""
     input_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Standard deviation of Gaussian noise on the network's inputs."""
     supervised: bool | WarmStartOptions = False
@@ -119,6 +151,29 @@ class HISSOOptions(BaseModel):
             raise ValueError(f"min_significance must be at least 0, or auto; got {asked}")
         return self
 
+    @model_validator(mode="after")
+    def _limits_fit_the_transform(self) -> HISSOOptions:
+        problems = [
+            f"{name} is a limit of long_short; primary_transform is {self.primary_transform}. "
+            f"Write long_short, or remove {name}"
+            for name in ("gross_limit", "net_limit")
+            if getattr(self, name) is not None and self.primary_transform != "long_short"
+        ]
+        if self.max_weight is not None and self.primary_transform == "identity":
+            problems.append(
+                "max_weight is a limit on portfolio weights, and primary_transform identity gives "
+                "numbers of any size. Write another transform, or remove max_weight"
+            )
+        gross = self.gross_limit or 1.0
+        problems += [
+            f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"
+            for name in ("max_weight", "net_limit")
+            if (limit := getattr(self, name)) is not None and limit >= gross and not problems
+        ]
+        if problems:
+            raise ValueError(". ".join(problems))
+        return self
+
     @property
     def warm_start(self) -> WarmStartOptions | None:
         """The warm-start options in force, None when there is no warm start."""
@@ -134,9 +189,15 @@ class EvaluationOptions(BaseModel):
 
     portfolio_prices_key: str | None = "prices_test"
     """Array of prices for `portfolio_metrics`; null computes none."""
-    trans_cost: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
-    """Proportional cost per unit traded; null takes `hisso.transition_penalty`."""
+    trans_cost: Cost | Annotated[list[Cost], Field(min_length=1)] | None = None
+    """Proportional cost per unit traded, below 1: a number, or a list of one per asset; null takes
+    `hisso.transition_penalty`."""
     initial: Literal["cash", "invested"] = "cash"
     """Holdings before the first row: all cash (the first purchase is charged) or the target."""
     periods_per_year: float = Field(default=252.0, gt=0, allow_inf_nan=False)
     """Rows per year, for annual figures."""
+    cash_rate: float = Field(default=0.0, gt=-1, lt=1, allow_inf_nan=False)
+    """What cash earns per year, and owed money costs, in training too; Sharpe ratios are of what is
+    earned beyond it."""
+    borrow_rate: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    """What assets that are sold short cost per year, in training too."""

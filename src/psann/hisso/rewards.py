@@ -24,6 +24,7 @@ from torch import Tensor
 from psann._imports import import_object
 from psann._numerics import guarded
 from psann.accounting import (
+    Carry,
     Initial,
     gross_growth,
     growth_and_traded_weight,
@@ -32,6 +33,8 @@ from psann.accounting import (
 from psann.errors import did_you_mean
 
 RewardFunction = Callable[..., Tensor]
+Penalty = float | Tensor
+"""Lambda of all assets, or of each, ``(M,)``."""
 
 _VARIANCE_FLOOR = 1e-12
 _DRAWDOWN_TEMPERATURE = 0.01
@@ -44,10 +47,11 @@ def portfolio(
     actions: Tensor,
     context: Tensor,
     *,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial = "invested",
     cash: bool = False,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Tensor:
     """Mean log growth less the cost of what is traded: ``mean_t [ln g_t - lambda c_t]``.
 
@@ -58,8 +62,8 @@ def portfolio(
     ----------
     actions, context : torch.Tensor
         Target weights and prices, ``(B, T, M)``.
-    transition_penalty : float
-        Lambda.
+    transition_penalty : float or torch.Tensor
+        Lambda, of all assets or of each, ``(M,)``.
     initial : {"invested", "cash"}
         Holdings before the first row.
     cash : bool
@@ -67,40 +71,52 @@ def portfolio(
     active : torch.Tensor, optional
         ``(B, T, M)``, who can be held and traded (codes of `psann.holdings`); the actions are then
         what is held.
+    carry : Carry, optional
+        What cash earns and shorts cost from one row to the next.
 
     Returns
     -------
     torch.Tensor
         Reward per episode, ``(B,)``, per step.
     """
-    growth, traded = growth_and_traded_weight(
-        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH, active=active
+    growth, fee = growth_and_traded_weight(
+        actions,
+        context,
+        initial=initial,
+        cash=cash,
+        least_growth=_LEAST_GROWTH,
+        active=active,
+        rates=transition_penalty,
+        carry=carry,
     )
-    return (_log(growth) - transition_penalty * traded).mean(dim=-1)
+    return (_log(growth) - fee).mean(dim=-1)
 
 
 def portfolio_target_l1(
     actions: Tensor,
     context: Tensor,
     *,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial = "invested",
     cash: bool = False,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Tensor:
     """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
-    growth = gross_growth(actions, context, cash=cash)
-    return (_log(growth) - transition_penalty * weight_changes(actions, active)).mean(dim=-1)
+    growth = gross_growth(actions, context, cash=cash, carry=carry)
+    fee = weight_changes(actions, active, rates=transition_penalty)
+    return (_log(growth) - fee).mean(dim=-1)
 
 
 def sharpe(
     actions: Tensor,
     context: Tensor,
     *,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial = "invested",
     cash: bool = False,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Tensor:
     """``mean(r) / sqrt(var(r, ddof=1) + 1e-12)`` of each episode, ``(B,)``.
 
@@ -108,7 +124,9 @@ def sharpe(
     ----------
     Sharpe 1966, https://doi.org/10.1086/294846
     """
-    r = _net_returns(actions, context, transition_penalty, initial, cash, active)
+    r = _net_returns(
+        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
+    )
     return r.mean(-1) / (r.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
 
 
@@ -116,13 +134,16 @@ def sortino(
     actions: Tensor,
     context: Tensor,
     *,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial = "invested",
     cash: bool = False,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Tensor:
     """``mean(r) / sqrt(mean(min(r, 0)^2) + 1e-12)`` of each episode, ``(B,)``."""
-    r = _net_returns(actions, context, transition_penalty, initial, cash, active)
+    r = _net_returns(
+        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
+    )
     return r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + _VARIANCE_FLOOR).sqrt()
 
 
@@ -130,14 +151,17 @@ def mean_variance(
     actions: Tensor,
     context: Tensor,
     *,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial = "invested",
     cash: bool = False,
     active: Tensor | None = None,
+    carry: Carry | None = None,
     risk_aversion: float = 1.0,
 ) -> Tensor:
     """``mean(r) - risk_aversion / 2 var(r, ddof=1)`` of each episode, ``(B,)``."""
-    r = _net_returns(actions, context, transition_penalty, initial, cash, active)
+    r = _net_returns(
+        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
+    )
     return r.mean(-1) - 0.5 * risk_aversion * r.var(-1, correction=1)
 
 
@@ -145,61 +169,59 @@ def max_drawdown(
     actions: Tensor,
     context: Tensor,
     *,
-    transition_penalty: float,
+    transition_penalty: Penalty,
     initial: Initial = "invested",
     cash: bool = False,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Tensor:
     """Minus the smooth maximum drawdown of log wealth, ``-tau logsumexp(d / tau)``, ``(B,)``.
 
     ``d_t`` is how far log wealth is below its peak so far, tau = 0.01.
     """
-    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash, active)
+    r, lost = _kept_and_lost(
+        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
+    )
     wealth = torch.cumsum(_steeply(torch.log1p(r), lost), dim=-1)  # (B, T - 1)
     peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
     tau = _DRAWDOWN_TEMPERATURE
     return -tau * torch.logsumexp((peak - wealth) / tau, dim=-1)
 
 
-def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: Penalty) -> Tensor:
     """Minus the mean squared difference between actions and targets, ``(B,)``.
 
     Its context is y; `transition_penalty` weighs the mean squared change of the actions.
     """
     error = (actions - context).square().mean(dim=(-2, -1))
-    if transition_penalty:
-        changes = (actions[:, 1:] - actions[:, :-1]).square().mean(dim=(-2, -1))
-        error = error + transition_penalty * changes
+    changes = (actions[:, 1:] - actions[:, :-1]).square()
+    if isinstance(transition_penalty, Tensor):
+        error = error + (transition_penalty * changes).mean(dim=(-2, -1))
+    elif transition_penalty:
+        error = error + transition_penalty * changes.mean(dim=(-2, -1))
     return -error
 
 
-def _net_returns(
-    actions: Tensor,
-    context: Tensor,
-    transition_penalty: float,
-    initial: Initial,
-    cash: bool,
-    active: Tensor | None,
-) -> Tensor:
-    r, lost = _kept_and_lost(actions, context, transition_penalty, initial, cash, active)
+def penalty_of(cost: float | list[float], *, like: Tensor) -> Penalty:
+    """Turn an option into what rewards take: a number, or a tensor of one per asset."""
+    return like.new_tensor(cost) if isinstance(cost, list) else cost
+
+
+def _net_returns(actions: Tensor, context: Tensor, penalty: Penalty, **how: Any) -> Tensor:
+    r, lost = _kept_and_lost(actions, context, penalty, **how)
     return _steeply(r, lost)
 
 
 def _kept_and_lost(
-    actions: Tensor,
-    context: Tensor,
-    transition_penalty: float,
-    initial: Initial,
-    cash: bool,
-    active: Tensor | None,
+    actions: Tensor, context: Tensor, penalty: Penalty, **how: Any
 ) -> tuple[Tensor, Tensor]:
     """Net returns of at least ``e - 1``, and how far below that they would be."""
-    growth, traded = growth_and_traded_weight(
-        actions, context, initial=initial, cash=cash, least_growth=_LEAST_GROWTH, active=active
+    growth, fee = growth_and_traded_weight(
+        actions, context, least_growth=_LEAST_GROWTH, rates=penalty, **how
     )
     # Two negative factors, a loss and a fee that both exceed the wealth, do not make a gain.
     kept = growth.clamp_min(_LEAST_GROWTH)
-    net = kept * (1.0 - transition_penalty * traded)
+    net = kept * (1.0 - fee)
     return net.clamp_min(_LEAST_GROWTH) - 1.0, _beyond_ruin(growth) + _beyond_ruin(net)
 
 
@@ -234,16 +256,17 @@ REWARDS: dict[str, RewardFunction] = {
 _NEED_TWO_STEPS = (mean_variance, sharpe)
 
 # What training says in every call, so that nobody else can.
-_CALL_ARGUMENTS = ("actions", "context", "transition_penalty", "initial", "cash", "active")
+_CALL_ARGUMENTS = ("actions", "context", "transition_penalty", "initial", "cash", "active", "carry")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reward:
     """A reward function with its settings, and what it needs.
 
-    A user's function takes ``(actions, context, *, transition_penalty)``; those that also take
-    ``initial``, ``cash`` or ``active`` get them. Where assets come, halt and end, rewards that take
-    ``active`` get the weights that are held, others those that were asked for.
+    A user's function takes ``(actions, context, *, transition_penalty)``, a number, or a tensor
+    ``(M,)`` where the user gave one per asset; those that also take ``initial``, ``cash``,
+    ``active`` or ``carry`` get them. Where assets come, halt and end, rewards that take ``active``
+    get the weights that are held, others those that were asked for.
     """
 
     name: str
@@ -256,6 +279,8 @@ class Reward:
     """Actions must be portfolio weights; it is told whether there is cash."""
     takes_initial: bool = False
     """It is told the holdings before the first row."""
+    takes_carry: bool = False
+    """It is told what cash earns and shorts cost."""
     takes_active: bool = False
     """It is told who can be held and traded, and what is held; its context must be prices then."""
     min_rows: int = 2
@@ -266,10 +291,11 @@ class Reward:
         actions: Tensor,
         context: Tensor,
         *,
-        transition_penalty: float,
+        transition_penalty: Penalty,
         initial: Initial,
         cash: bool,
         active: Tensor | None = None,
+        carry: Carry | None = None,
     ) -> Tensor:
         """Reward per episode ``(B,)`` of actions, context and codes ``(B, T, M)``.
 
@@ -285,6 +311,8 @@ class Reward:
             settings["cash"] = cash
         if self.takes_active:
             settings["active"] = active
+        if self.takes_carry:
+            settings["carry"] = carry
         rewards = self.function(actions, context, **settings)
         if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
             got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
@@ -327,6 +355,7 @@ def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Rew
         needs_prices=function in REWARDS.values() and function is not negative_mse,
         needs_weights="cash" in parameters,
         takes_initial="initial" in parameters,
+        takes_carry="carry" in parameters,
         takes_active="active" in parameters,
         min_rows=3 if function in _NEED_TWO_STEPS else 2,
     )
@@ -360,7 +389,7 @@ def _checked_signature(
             "every call; set hisso.transition_penalty or evaluation.initial instead."
         )
     signature = inspect.signature(function)
-    told = {name: None for name in ("initial", "cash", "active") if name in signature.parameters}
+    told = {name: None for name in _CALL_ARGUMENTS[3:] if name in signature.parameters}
     try:
         signature.bind(None, None, transition_penalty=0.0, **told, **kwargs)
     except TypeError as error:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psann.accounting import Initial, growth_and_traded_weight
+from psann.accounting import Carry, Initial, growth_and_traded_weight
+from psann.hisso.rewards import Penalty
 from psann.holdings import held_weights
 from psann.metrics import mean_test
 from psann.training.loop import Validation
@@ -42,10 +43,11 @@ def net_log_growth(
     actions: Tensor,
     prices: Tensor,
     *,
-    trans_cost: float,
+    trans_cost: Penalty,
     initial: Initial,
     cash: bool,
     active: Tensor | None = None,
+    carry: Carry | None = None,
 ) -> Floats:
     """``ln g_t - k c_t`` of each step ``(T - 1,)``, the terms of the reward ``portfolio``.
 
@@ -55,14 +57,16 @@ def net_log_growth(
         ``(T, M)``, float64.
     prices : torch.Tensor
         ``(T, M)`` or ``(T, 1)``, float64.
-    trans_cost : float
-        Cost per unit of traded weight.
+    trans_cost : float or torch.Tensor
+        Cost per unit of traded weight, of all assets or of each, ``(M,)``.
     initial : {"invested", "cash"}
         Holdings before the first row.
     cash : bool
         Whether the remainder of the weights is cash; with `active` it is.
     active : torch.Tensor, optional
         ``(T, M)``, who can be held and traded, codes of `psann.holdings`.
+    carry : Carry, optional
+        What cash earns and shorts cost.
 
     Returns
     -------
@@ -70,11 +74,12 @@ def net_log_growth(
         Minus infinity or NaN where everything was lost.
     """
     if active is not None:
-        actions, cash = held_weights(actions, prices.expand_as(actions), active), True
-    growth, traded = growth_and_traded_weight(
-        actions, prices, initial=initial, cash=cash, active=active
+        earns = {} if carry is None else vars(carry)
+        actions, cash = held_weights(actions, prices.expand_as(actions), active, **earns), True
+    growth, fee = growth_and_traded_weight(
+        actions, prices, initial=initial, cash=cash, active=active, rates=trans_cost, carry=carry
     )
-    steps: Floats = (growth.log() - trans_cost * traded).cpu().numpy()
+    steps: Floats = (growth.log() - fee).cpu().numpy()
     return steps
 
 

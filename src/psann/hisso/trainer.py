@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from psann.accounting import Carry
 from psann.errors import counted
+from psann.hisso.constraints import transform_of
 from psann.hisso.episodes import default_updates_per_epoch, episode_table
-from psann.hisso.inference import judge_actions, span_actions
+from psann.hisso.inference import carry_in, judge_actions, span_actions
 from psann.hisso.objective import EpisodeObjective, Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
-from psann.hisso.rewards import Reward
+from psann.hisso.rewards import Penalty, Reward, penalty_of
 from psann.hisso.significance import SignificanceGate, bound_of, net_log_growth
 from psann.hisso.temperature import scaled_head, with_temperature
-from psann.hisso.transforms import TRANSFORMS, Transform
+from psann.hisso.transforms import Transform
 from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
@@ -54,13 +56,20 @@ class HISSOTask:
     @property
     def transform(self) -> Transform:
         """From outputs to actions."""
-        return TRANSFORMS[self.hisso.primary_transform]
+        return transform_of(self.hisso)
 
     @property
-    def deployed_cost(self) -> float:
+    def deployed_cost(self) -> Penalty:
         """Cost per unit traded at which validation judges a policy."""
+        assert self.validation is not None
         cost = self.evaluation.trans_cost
-        return self.hisso.transition_penalty if cost is None else cost
+        told = self.hisso.transition_penalty if cost is None else cost
+        return penalty_of(told, like=self.validation.reward_context)
+
+    @property
+    def carry(self) -> Carry | None:
+        """What cash earns and shorts cost from one row to the next."""
+        return carry_in(self.evaluation)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -83,6 +92,7 @@ class HISSOTask:
             initial=initial,
             cash=cash,
             active=rows.active,
+            carry=self.carry,
         )
         if not self.hisso.min_significance:
             return validation
@@ -93,6 +103,7 @@ class HISSOTask:
             initial=initial,
             cash=cash,
             active=rows.active,
+            carry=self.carry,
         )
         return replace(validation, net_log_growth=steps)
 
@@ -282,7 +293,10 @@ def _episode_phase(
             window=hisso.window,
             transform=task.transform,
             reward=task.reward,
-            transition_penalty=hisso.transition_penalty,
+            transition_penalty=penalty_of(
+                hisso.transition_penalty, like=task.train.reward_context.float()
+            ),
+            carry=task.carry,
             input_noise=hisso.input_noise,
             shares_rows=_shares_rows(engine, task),
         ),

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from psann.holdings import MEMBER, of_members
 
-# So far below every other output that the exponential is exactly 0.
-_FAR = 1e30
+# So far below every other output, of 1e30 too, that the exponential is exactly 0.
+_FAR = 1e38
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class PricesBlock(BaseModel):
     """Column of the prices; null takes the only candidate, of several the adjusted one."""
     assets: list[str] | None = None
     """Which assets, in this order, as texts; null takes all."""
+    benchmark: str | None = None
+    """Column that is not traded but shown beside the policy, such as an index; null for none."""
     start: str | None = None
     """First date to keep."""
     end: str | None = None

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._frames import BENCHMARK_NAME, SPLITS
 from psann.errors import DataError, did_you_mean
+from psann.market.benchmark import on_rows_of, split_off
 from psann.market.cutting import describe_spans, splits
 from psann.market.findings import listed
 from psann.market.membership import align
+from psann.market.panel import Panel
 from psann.market.starter import describe
 from psann.market.tables import read_prices
 
@@ -26,6 +29,7 @@ def load_prices(
     ended: object = "refuse",
     rows: float = 0.5,
     universe: object = None,
+    benchmark: str | None = None,
     **reading: object,
 ) -> dict[str, NDArray[Any]]:
     """Make the arrays of a run from a table of prices.
@@ -42,6 +46,8 @@ def load_prices(
         As for `splits`.
     ended, rows, universe
         As for `align`.
+    benchmark : str, optional
+        Column that is not traded: its prices are `benchmark_*`, for the judgement alone.
     **reading
         `date`, `asset`, `price`, `assets`, `start`, `end`, `format`, as for `read_prices`.
 
@@ -49,7 +55,8 @@ def load_prices(
     -------
     dict of str to ndarray
         `X_* y_* prices_* time_*`, with holes `active_*`, `asset_names` and `feature_names`, as of
-        `splits`, and `notes`, lines that tell what was understood.
+        `splits`, with a benchmark `benchmark_*` and its name in `benchmark_name`, and `notes`,
+        lines that tell what was understood.
 
     Raises
     ------
@@ -71,9 +78,15 @@ def load_prices(
             "split must give val and test, as in {val: 2018-01-02, test: 2020-01-02} or {val: 0.2, "
             f"test: 0.2}}; got {split!r}."
         )
-    table = read_prices(prices, **reading)  # type: ignore[arg-type]
+    if benchmark is not None and reading.get("assets") is not None:
+        reading["assets"] = [*reading["assets"], benchmark]  # type: ignore[misc]
+    table = whole = read_prices(prices, **reading)  # type: ignore[arg-type]
+    if benchmark is not None:
+        table, quotes = split_off(whole, benchmark)
     panel = align(table, rows=rows, ended=ended, universe=universe)
     data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
+    if benchmark is not None:
+        data |= _beside(data, panel, on_rows_of(panel, whole, quotes, benchmark), benchmark)
     names = data["feature_names"].tolist()
     told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
     told.append(f"features {len(names)}: {listed(names, 5)}")
@@ -81,6 +94,15 @@ def load_prices(
         members = f", {span['members']} members" if "members" in span else ""
         told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}{members}")
     return data | {"notes": np.array([line for line in told if line])}
+
+
+def _beside(
+    data: Mapping[str, NDArray[Any]], panel: Panel, prices: NDArray[np.float64], name: str
+) -> dict[str, NDArray[Any]]:
+    """The arrays of a benchmark, on the rows of each split."""
+    rows = {split: np.searchsorted(panel.dates, data[f"time_{split}"]) for split in SPLITS}
+    arrays: dict[str, NDArray[Any]] = {f"benchmark_{s}": prices[rows[s]][:, None] for s in SPLITS}
+    return arrays | {BENCHMARK_NAME: np.array([name])}
 
 
 def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.accounting import CostModel, Initial, NetGrowth, net_growth, weight_changes
+from psann.accounting import (
+    Carry,
+    CostModel,
+    Initial,
+    NetGrowth,
+    carry_of,
+    net_growth,
+    weight_changes,
+)
 from psann.errors import DataError
 from psann.holdings import code_problems, of_members
 from psann.metrics.checks import float64_array, matrix_problems, series_of, together
@@ -38,16 +47,18 @@ _NOT_OF_A_LOST_WEALTH = (
 _SUM_TOLERANCE = 1e-5
 
 
-def portfolio_metrics(
+def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its name)
     allocations: Any,
     prices: Any,
     *,
-    trans_cost: float = 0.0,
+    trans_cost: float | Sequence[float] | Floats = 0.0,
     periods_per_year: float = 252,
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
     active: Any = None,
+    cash_rate: float = 0.0,
+    borrow_rate: float = 0.0,
 ) -> dict[str, float]:
     """Return, risk and trading of a sequence of allocations, net of costs.
 
@@ -90,8 +101,9 @@ def portfolio_metrics(
         Target weights; rows sum to 1 unless `cash`.
     prices : array-like of shape (T, M)
         Prices, positive, of any scale.
-    trans_cost : float
-        Cost ``k`` per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points).
+    trans_cost : float or array-like of shape (M,)
+        Cost ``k`` per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points), of all assets
+        or of each; the fee of a step is then ``sum_i k_i |a_i - d_i|``.
     periods_per_year : float
         Rows per year, positive.
     initial : {"invested", "cash"}
@@ -99,9 +111,14 @@ def portfolio_metrics(
     cost : {"drift", "exact", "target_l1"}
         Cost model, see `psann.accounting.net_growth`.
     cash : bool
-        Whether ``1 - sum(a_t)`` is held in cash, at no interest; with `active` it is.
+        Whether ``1 - sum(a_t)`` is held in cash; with `active` it is.
     active : array-like of shape (T, M), optional
         Who can be held and traded: 1 can, 0 cannot, -1 is halted, -2 has ended (`psann.holdings`).
+    cash_rate : float
+        What cash earns per year, and owed money costs: ``cash_rate / periods_per_year`` per row.
+        Sharpe ratios, their errors and probabilities, and Sortino's are then of ``r`` less that.
+    borrow_rate : float
+        What assets that are sold short cost per year.
 
     Returns
     -------
@@ -148,6 +165,7 @@ def portfolio_metrics(
         cost=cost,
         cash=cash,
         active=active,
+        carry=carry_of(cash_rate, borrow_rate, periods_per_year=periods_per_year),
     )
     # The steps after the one that lost everything have no meaning.
     is_ruined = growth.ruined_at is not None
@@ -156,7 +174,7 @@ def portfolio_metrics(
         wealth = growth.wealth[: n_steps + 1]
     values = (
         _growth_figures(wealth, growth.net[:n_steps], periods_per_year)
-        | _return_figures(growth.net[:n_steps] - 1, periods_per_year)
+        | _return_figures(growth.net[:n_steps] - 1, periods_per_year, cash_rate)
         | _trading_figures(targets, growth, n_steps)
         | _gross_figures(growth.gross[:n_steps], periods_per_year)
     )
@@ -184,24 +202,25 @@ def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dic
     }
 
 
-def _return_figures(returns: Floats, periods_per_year: float) -> dict[str, float]:
+def _return_figures(returns: Floats, periods_per_year: float, cash_rate: float) -> dict[str, float]:
     annual = math.sqrt(periods_per_year)
-    test = sharpe_test(returns)
+    excess = returns - cash_rate / periods_per_year
+    test = sharpe_test(excess)
     sharpe = test.mean
-    downside = math.sqrt(np.square(np.minimum(returns, 0)).mean())
+    downside = math.sqrt(np.square(np.minimum(excess, 0)).mean())
     tail = np.quantile(returns, 0.05)
-    standard_error = sharpe_standard_error(returns)
+    standard_error = sharpe_standard_error(excess)
     return {
         "sharpe": sharpe,
         "annual_sharpe": sharpe * annual,
         "sharpe_se": standard_error,
         "annual_sharpe_se": standard_error * annual,
-        "psr": sharpe_probability(returns, benchmark=0.0),
+        "psr": sharpe_probability(excess, benchmark=0.0),
         "sharpe_se_hac": test.standard_error,
         "annual_sharpe_se_hac": test.standard_error * annual,
         "psr_hac": test.probability_above(0.0),
         "annual_volatility": standard_deviation(returns) * annual,
-        "sortino": quotient(returns.mean(), downside, ROUNDING) * annual,
+        "sortino": quotient(excess.mean(), downside, ROUNDING) * annual,
         "var_95": tail,
         "cvar_95": returns[returns <= tail].mean(),
         "hit_rate": (returns > 0).mean(),
@@ -231,7 +250,7 @@ def _gross_figures(gross: Floats, periods_per_year: float) -> dict[str, float]:
 
 
 def wealth_figures(
-    net: Any, gross: Any, *, periods_per_year: float, trans_cost: float
+    net: Any, gross: Any, *, periods_per_year: float, trans_cost: float, cash_rate: float = 0.0
 ) -> dict[str, float]:
     """Those of `portfolio_metrics` that follow from the wealth paths: all but `turnover`.
 
@@ -243,6 +262,8 @@ def wealth_figures(
         Rows per year.
     trans_cost : float
         Cost per unit traded; without one, nothing tells what was traded.
+    cash_rate : float
+        What cash earns per year.
 
     Returns
     -------
@@ -259,7 +280,7 @@ def wealth_figures(
     kept, grown = wealth[1:] / wealth[:-1], earned[1:] / earned[:-1]
     values = (
         _growth_figures(wealth, kept, periods_per_year)
-        | _return_figures(kept - 1, periods_per_year)
+        | _return_figures(kept - 1, periods_per_year, cash_rate)
         | _gross_figures(grown, periods_per_year)
     )
     values["cost_paid"] = (np.log(grown) - np.log(kept)).sum()
@@ -275,7 +296,7 @@ def equity_curve(
     allocations: Any,
     prices: Any,
     *,
-    trans_cost: float = 0.0,
+    trans_cost: float | Sequence[float] | Floats = 0.0,
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
@@ -357,16 +378,17 @@ def _finite(value: float) -> float:
     return float(value) if math.isfinite(value) else math.nan
 
 
-def _accounts(
+def _accounts(  # noqa: PLR0913
     allocations: Any,
     prices: Any,
     *,
-    trans_cost: float,
+    trans_cost: float | Sequence[float] | Floats,
     initial: Initial,
     cost: CostModel,
     cash: bool,
     active: Any,
     periods_per_year: float = 1.0,
+    carry: Carry | None = None,
 ) -> tuple[Floats, NetGrowth]:
     """Check everything at once, warn, and do the accounts."""
     given = {"allocations": allocations, "prices": prices}
@@ -381,7 +403,13 @@ def _accounts(
     problems += _price_problems(quotes)
     if codes is not None:
         problems += code_problems(codes, who="`active`", shape=targets.shape)
-    problems += _setting_problems(trans_cost, periods_per_year, initial=initial, cost=cost)
+    rates = float64_array(trans_cost, "trans_cost") if np.ndim(trans_cost) else float(trans_cost)  # type: ignore[arg-type]
+    if isinstance(rates, np.ndarray) and rates.shape != targets.shape[1:]:
+        problems.append(
+            f"`trans_cost` must be one number, or one for each of the {targets.shape[-1]} assets; "
+            f"got shape {rates.shape}."
+        )
+    problems += _setting_problems(rates, periods_per_year, initial=initial, cost=cost)
     if problems:
         raise DataError(problems)
     if not cash and codes is None:
@@ -389,11 +417,12 @@ def _accounts(
     growth = net_growth(
         targets,
         quotes,
-        trans_cost=trans_cost,
+        trans_cost=rates,
         initial=initial,
         cost=cost,
         cash=cash,
         active=codes,
+        carry=carry,
     )
     if growth.ruined_at is not None:
         warnings.warn(
@@ -405,10 +434,10 @@ def _accounts(
 
 
 def _setting_problems(
-    trans_cost: float, periods_per_year: float, *, initial: str, cost: str
+    trans_cost: float | Floats, periods_per_year: float, *, initial: str, cost: str
 ) -> list[str]:
     problems = []
-    if not 0 <= trans_cost < 1:
+    if not np.all((np.asarray(trans_cost) >= 0) & (np.asarray(trans_cost) < 1)):
         problems.append(
             f"`trans_cost` must be at least 0 and below 1; got {trans_cost}. "
             "It is a share of the traded amount: 10 basis points are 0.001."

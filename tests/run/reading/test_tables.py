@@ -27,7 +27,22 @@ def test_policy_and_its_nearest_baselines_lead_the_table(run: RunView) -> None:
     table = result_table(run)
     assert table is not None
     assert [row[0] for row in table.rows[:3]] == ["policy", "policy, one row later", "1/N"]
-    assert len(table.rows) == 10
+    assert len(table.rows) == 14
+
+
+def test_higher_costs_follow_the_policy_and_a_benchmark_has_its_name(tmp_path: Path) -> None:
+    figures = {"cum_return": 0.25, "annual_log_growth": 0.1}
+    more = {
+        "portfolio_metrics_at_cost": {"2": figures, "3": {**figures, "cum_return": -0.5}},
+        "judged": {"split": "test", "n_rows": 300, "benchmark": "S&P 500"},
+    }
+    table = result_table(read_run(made_run(tmp_path / "run", **more)))
+    assert table is not None
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert [*rows][2:4] == ["policy, at twice the cost", "policy, at 3 times the cost"]
+    assert rows["policy, at twice the cost"][0] == "1.25"
+    assert rows["policy, at 3 times the cost"][0] == "0.50"
+    assert [*rows][-1] == "benchmark S&P 500"
 
 
 def test_result_is_written_as_the_record_has_it(run: RunView) -> None:

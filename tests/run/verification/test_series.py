@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trials
+from event_simulator import simulate
+from psann import PSANNRegressor
 from psann._npz import npz_bytes, read_npz
+from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.series import problems_of_evaluation
 from psann.run.verification.verify import verify_run
@@ -131,3 +135,93 @@ def test_runs_without_portfolio_figures_have_no_series(tmp_path: Path) -> None:
     paths = finished(tmp_path, "evaluation.portfolio_prices_key=null", "training.epochs=1")
     assert not paths.evaluation.exists()
     assert verify_run(paths.root).findings == ()
+
+
+def test_allocations_beyond_a_limit_of_the_configuration_are_found(tmp_path: Path) -> None:
+    limit = ("hisso.primary_transform=softmax_cash", "hisso.max_weight=0.3")
+    paths = finished(tmp_path, "training.epochs=1", *limit)
+    assert verify_run(paths.root).errors == ()
+    config, metrics = load_run_config(paths.config_resolved), metrics_of(paths)
+    arrays = dict(read_npz(paths.evaluation).arrays)
+    assert 0.2 < arrays["allocations"].max() <= np.float32(0.3)
+    arrays["allocations"][4, 1] = 0.31
+    (tmp_path / "evaluation.npz").write_bytes(npz_bytes(arrays))
+    found = problems_of_evaluation(
+        tmp_path / "evaluation.npz", metrics, is_over=True, config=config
+    )
+    assert found[0] == "has 0.31 in row 4 where hisso.max_weight is 0.3"
+
+
+def test_an_evaluation_holds_a_policy_within_limits_of_its_own(tmp_path: Path) -> None:
+    trained = finished(tmp_path, "training.epochs=3")
+    free = read_npz(trained.evaluation).arrays["allocations"]
+    assert free.max() > 0.55
+    limits = ("mode=evaluate", f"init_from={trained.root}", "hisso.max_weight=0.52")
+    judged = finished(tmp_path, *limits, name="judged")
+    bound = read_npz(judged.evaluation).arrays["allocations"]
+    np.testing.assert_allclose(bound, np.clip(free, 0.48, 0.52), atol=1e-6)
+    assert verify_run(judged.root).errors == ()
+
+
+def test_higher_costs_and_a_benchmark_are_shown_and_computed_again(tmp_path: Path) -> None:
+    copies = {f"benchmark_{split}": f"y_{split}" for split in ("train", "val", "test")}
+    odd = trials.trial(tmp_path, f"data.kwargs.copies={copies}", name="odd")
+    assert "benchmark_test (test) must be more than 0" in odd.message
+    assert "must be one column of prices; got 2" in odd.message
+    paths = finished(tmp_path, "data.loader=trials.market_with_benchmark")
+    metrics = metrics_of(paths)
+    prices = trials.market()["prices_test"][:, 0]
+    assert metrics["judged"]["benchmark"] == "left alone"
+    whole = metrics["baselines"]["benchmark"]["cum_return"]
+    assert whole == pytest.approx(0.999 * prices[-1] / prices[0] - 1)
+    assert verify_run(paths.root).errors == ()
+    metrics["portfolio_metrics_at_cost"]["3"]["annual_log_growth"] += 1e-4
+    config = load_run_config(paths.config_resolved)
+    found = problems_of_evaluation(paths.evaluation, metrics, is_over=True, config=config)
+    assert [problem.split()[1] for problem in found] == [
+        "portfolio_metrics_at_cost.3.annual_log_growth"
+    ]
+
+
+def test_a_cost_of_each_asset_is_charged_recorded_and_computed_again(tmp_path: Path) -> None:
+    costs = ("hisso.transition_penalty=[0.001, 0.003]", "evaluation.trans_cost=[0.0, 0.004]")
+    paths = finished(tmp_path, *costs)
+    metrics, arrays = metrics_of(paths), read_npz(paths.evaluation).arrays
+    assert (metrics["transition_penalty"], metrics["trans_cost"]) == (0.002, 0.002)
+    assert verify_run(paths.root).errors == ()
+    prices = trials.market()["prices_test"]
+    kept = PSANNRegressor.load(paths.best)
+    actions = kept.predict_actions(trials.market()["X_test"])
+    wealth = simulate(actions, prices, trans_cost=[0.0, 0.004], initial="cash")
+    np.testing.assert_allclose(arrays["net"][0], wealth, rtol=1e-10)
+    wealth = simulate(actions, prices, trans_cost=[0.0, 0.012], initial="cash")
+    assert metrics["portfolio_metrics_at_cost"]["3"]["final_wealth"] == pytest.approx(wealth[-1])
+    refused = trials.trial(tmp_path, "evaluation.trans_cost=[0.1, 0.1, 0.1]", name="refused")
+    assert "evaluation.trans_cost must be one number, or one for each of the 2" in refused.message
+
+
+def test_rates_of_cash_and_shorts_are_those_of_the_broker_and_computed_again(
+    tmp_path: Path,
+) -> None:
+    rates = ("evaluation.cash_rate=0.06", "evaluation.borrow_rate=0.2")
+    paths = finished(tmp_path, "hisso.primary_transform=long_short", *rates)
+    assert verify_run(paths.root).errors == ()
+    actions = PSANNRegressor.load(paths.best).predict_actions(trials.market()["X_test"])
+    assert (actions < 0).any()
+    wealth = simulate(
+        actions,
+        trials.market()["prices_test"],
+        trans_cost=0.001,
+        initial="cash",
+        cash_rate=0.06 / 252,
+        borrow_rate=0.2 / 252,
+    )
+    arrays, metrics = read_npz(paths.evaluation).arrays, metrics_of(paths)
+    np.testing.assert_allclose(arrays["net"][0], wealth, rtol=1e-10)
+    excess = wealth[1:] / wealth[:-1] - 1 - 0.06 / 252
+    sharpe = excess.mean() / excess.std(ddof=1)
+    assert metrics["portfolio_metrics"]["sharpe"] == pytest.approx(sharpe, rel=1e-9)
+    metrics["portfolio_metrics"]["sharpe"] += 0.01
+    config = load_run_config(paths.config_resolved)
+    (found,) = problems_of_evaluation(paths.evaluation, metrics, is_over=True, config=config)
+    assert "portfolio_metrics.sharpe" in found

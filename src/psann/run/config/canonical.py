@@ -19,7 +19,15 @@ _RENAMED: dict[Path, Path] = {
     ("hisso", "episodes_per_batch"): ("hisso", "batch_episodes"),
 }
 
-LATER_KEYS: dict[str, object] = {"hisso.min_significance": 0.0}
+LATER_KEYS: dict[str, object] = {
+    "hisso.min_significance": 0.0,
+    "hisso.max_weight": None,
+    "hisso.gross_limit": None,
+    "hisso.net_limit": None,
+    "data.benchmark": None,
+    "evaluation.cash_rate": 0.0,
+    "evaluation.borrow_rate": 0.0,
+}
 """Keys that runs of earlier releases lack, and what those ran as."""
 
 _LOADERS = {

@@ -210,6 +210,6 @@ def config_sha256(config: RunConfig) -> str:
     for key, value in LATER_KEYS.items():
         section, name = key.split(".")
         if values[section].get(name) == value:
-            del values[section][name]
+            values[section].pop(name, None)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return sha256_of(text.encode())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from psann.estimators._base import BasePSANNRegressor
 
 # What training itself passes to a reward, so that a configuration may not.
-_REWARD_SETTINGS = ("transition_penalty", "initial", "cash")
+_REWARD_SETTINGS = ("transition_penalty", "initial", "cash", "carry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +334,7 @@ _SOURCES = {
     "transition_penalty": "hisso.transition_penalty",
     "initial": "evaluation.initial",
     "cash": "hisso.primary_transform",
+    "carry": "evaluation.cash_rate and borrow_rate",
 }
 
 

@@ -31,6 +31,7 @@ _RANKS = {
     "context": (2, 2, "2 dimensions"),
     "time": (1, 1, "1 dimension"),
     "active": (2, 2, "2 dimensions"),
+    "benchmark": (2, 2, "1 or 2 dimensions"),
 }
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _FLOAT32_TINY = float(np.finfo(np.float32).tiny)
@@ -202,6 +203,9 @@ def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
                 f"{label(key, needs)} must have rows of the same shape as {first}, {shape}; got "
                 f"{array.shape[1:]}. Use the same columns in every split."
             )
+    key, width = standard.get("benchmark", ("", (1,)))
+    if width != (1,):
+        yield f"{key} must be one column of prices; got {width[0]}. Choose one of them."
     if "y" in standard and "prices" in standard:
         (y_key, y_shape), (prices_key, (n_prices,)) = standard["y"], standard["prices"]
         n_targets = y_shape[0] if y_shape else 1
@@ -258,7 +262,7 @@ def _is_beyond_float32(rows: Array) -> NDArray[np.bool_]:
 
 def _check_prices(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key, kind, _, array in roles_of(arrays, needs):
-        if kind != "prices":
+        if kind not in ("prices", "benchmark"):
             continue
         # Below float32's smallest normal number a price would become 0 in training.
         n_low, first = count_where(array, lambda rows: np.isfinite(rows) & (rows < _FLOAT32_TINY))

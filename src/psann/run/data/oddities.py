@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
+from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import show
 from psann._npz import Array
 from psann.holdings import ENDED
 from psann.plausibility.finding import label_of
 from psann.run.data.checks import first_place
-from psann.run.data.requirements import KEYS, DataRequirements, label, roles_of
+from psann.run.data.requirements import EXTRAS, KEYS, DataRequirements, label, roles_of
 
 _JUMP = 10.0
 
@@ -28,7 +28,7 @@ def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[
 
 def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key in arrays:
-        if needs.role(key) is None and key not in (ASSET_NAMES, FEATURE_NAMES):
+        if needs.role(key) is None and key not in EXTRAS:
             near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.75)
             meant = f" Did you mean {near[0]}?" if near and near[0] not in arrays else ""
             yield f"{key} is kept as an extra; nothing in this run reads it.{meant}"

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
+from psann._frames import ASSET_NAMES, BENCHMARK_NAME, FEATURE_NAMES, SPLITS
 from psann._npz import Array
 
-KINDS, NOTES = ("X", "y", "prices", "context", "time", "active"), "notes"
+KINDS, NOTES = ("X", "y", "prices", "context", "time", "active", "benchmark"), "notes"
+UNTRAINED = ("time", "benchmark")
+"""Kinds of which no policy learns."""
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
-KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), ASSET_NAMES, FEATURE_NAMES)
+EXTRAS = (ASSET_NAMES, FEATURE_NAMES, BENCHMARK_NAME)
+KEYS = (*(f"{kind}_{split}" for split in SPLITS for kind in KINDS), *EXTRAS)
 
 
 def split_of(key: str) -> tuple[str, str] | None:

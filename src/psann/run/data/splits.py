@@ -211,7 +211,8 @@ def _as_array(key: str, value: object, *, is_used: bool) -> Array:
     if array.dtype.kind not in "biuf" and not is_used:
         return array
     array = np.asarray(numbers(array, key), order="C")
-    return array[:, np.newaxis] if kind in ("prices", "context") and array.ndim == 1 else array
+    is_column = kind in ("prices", "context", "benchmark") and array.ndim == 1
+    return array[:, np.newaxis] if is_column else array
 
 
 def _freeze(array: Array) -> Array:

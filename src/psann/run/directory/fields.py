@@ -247,6 +247,10 @@ class Record(TypedDict):
     portfolio_metrics_delay_1: Annotated[
         Figures | None, Field("the same actions executed one row later")
     ]
+    portfolio_metrics_at_cost: Annotated[
+        Mapping[str, Figures] | None,
+        Field("of the same trades at twice and three times the cost, by multiple", LATER),
+    ]
     baselines: Annotated[
         Mapping[str, Figures] | None,
         Field("the same figures by baseline, on the same dates at the same cost"),

@@ -38,6 +38,7 @@ class SeedFigures(TypedDict, total=False):
     cautions: list[str]
     portfolio_metrics: Figures | None
     portfolio_metrics_delay_1: Figures | None
+    portfolio_metrics_at_cost: Mapping[str, Figures] | None
     versus_uniform: Versus | None
 
 
@@ -46,6 +47,8 @@ class Judged(TypedDict, total=False):
 
     split: str
     n_rows: int
+    benchmark: str
+    """Name of the benchmark among the baselines; absent without one."""
     first: str
     """Date of the first row, and of the last; absent where rows have no dates."""
     last: str

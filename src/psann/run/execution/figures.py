@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from psann._frames import ASSET_NAMES, SPLITS
+from psann._frames import ASSET_NAMES, BENCHMARK_NAME, SPLITS
 from psann._inputs import show
 from psann._npz import Array
 from psann.estimators._base import BasePSANNRegressor
@@ -36,7 +36,7 @@ from psann.training.state import TrainState
 PORTFOLIO_FIELDS = (
     *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines"),
     *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "deflated_skill", "n_trials"),
-    *("judged", "ruined_at", "ends"),
+    *("judged", "ruined_at", "ends", "portfolio_metrics_at_cost"),
 )
 
 Series = dict[str, Array]
@@ -123,7 +123,7 @@ def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunCo
     return "prices" in arrays or "prices" not in splits.split("train")
 
 
-def judging_cost(config: RunConfig) -> float:
+def judging_cost(config: RunConfig) -> float | list[float]:
     """Cost per unit traded in validation and test figures."""
     cost = config.evaluation.trans_cost
     return config.hisso.transition_penalty if cost is None else cost
@@ -185,13 +185,19 @@ def portfolio_figures(
     matrix = np.broadcast_to(prices, actions.shape)
     baselines = {}
     if with_baselines:
-        earlier = _earlier_prices(splits, split)
-        baselines = judge_baselines(matrix, terms=terms, earlier=earlier, active=active)
+        baselines = judge_baselines(
+            matrix,
+            terms=terms,
+            active=active,
+            benchmark=arrays.get("benchmark"),
+            **_earlier(splits, split),
+        )
         figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
+    figures["portfolio_metrics_at_cost"] = verdict.at_cost
     figures |= {
         "n_trials": n_trials,
-        "judged": {"split": split, "n_rows": len(actions), **_span(arrays.get("time"))},
+        "judged": {"split": split, "n_rows": len(actions), **_told(splits, arrays)},
         "ruined_at": verdict.judgement.ruined_at,
         "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }
@@ -199,11 +205,14 @@ def portfolio_figures(
     return figures, series, None
 
 
-def _span(time: Array | None) -> dict[str, str]:
-    """First and last date of rows, where they have dates."""
-    if time is None or time.dtype.kind != "M":
-        return {}
-    return {"first": show(time[0]), "last": show(time[-1])}
+def _told(splits: DataSplits, arrays: Mapping[str, Array]) -> dict[str, str]:
+    """First and last date of rows and the name of their benchmark, where they have such."""
+    time, told = arrays.get("time"), {}
+    if time is not None and time.dtype.kind == "M":
+        told = {"first": show(time[0]), "last": show(time[-1])}
+    if "benchmark" in arrays and (name := splits.arrays.get(BENCHMARK_NAME)) is not None:
+        told["benchmark"] = str(name.flat[0])
+    return told
 
 
 def drawn_series(
@@ -238,10 +247,12 @@ def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
     }
 
 
-def _earlier_prices(splits: DataSplits, split: str) -> list[Array]:
-    """Prices of the splits before one, training first; none before training."""
+def _earlier(splits: DataSplits, split: str) -> dict[str, list[Array]]:
+    """Prices and codes of the splits before one, training first; none before training."""
     before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]  # type: ignore[arg-type]
-    return [arrays["prices"] for arrays in before if "prices" in arrays]
+    priced = [arrays for arrays in before if "prices" in arrays]
+    codes = [arrays["active"] for arrays in priced if "active" in arrays]
+    return {"earlier": [arrays["prices"] for arrays in priced], "earlier_active": codes}
 
 
 def count_trials(result: FitResult, *, has_validation: bool) -> int:
@@ -262,6 +273,8 @@ def evaluation_terms(config: RunConfig) -> Terms:
         trans_cost=judging_cost(config),
         periods_per_year=config.evaluation.periods_per_year,
         initial=config.evaluation.initial,
+        cash_rate=config.evaluation.cash_rate,
+        borrow_rate=config.evaluation.borrow_rate,
     )
 
 

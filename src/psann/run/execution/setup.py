@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from psann._device import device_name, resolve_device
@@ -19,6 +20,7 @@ from psann._labels import Named
 from psann._mapped import is_mapped
 from psann._npz import Array
 from psann.errors import DataError, counted
+from psann.hisso.options import cost_problems, mean_cost
 from psann.hisso.reward_context import resolve_reward_for
 from psann.hisso.rewards import Reward, resolve_reward
 from psann.hisso.significance import bound_of
@@ -26,7 +28,7 @@ from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
-from psann.run.data.requirements import DataRequirements
+from psann.run.data.requirements import UNTRAINED, DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
@@ -114,11 +116,13 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     if reward is None:
         return problems
     key, cost = config.evaluation.portfolio_prices_key, judging_cost(config)
-    if key in splits.arrays and cost >= 1:
+    if key in splits.arrays and np.max(cost) >= 1:
         problems.append(
             f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
-            f"hisso.transition_penalty, which takes its place, is {cost:g} and no cost below 1."
+            f"hisso.transition_penalty, which takes its place, is {cost} and no cost below 1."
         )
+    if key is not None and key in splits.arrays and (n_assets := splits.arrays[key].shape[1]) > 1:
+        problems += cost_problems(config.hisso, config.evaluation, n_assets)
     warm_start = config.hisso.warm_start
     if reward.needs_targets and warm_start is not None and warm_start.y_key != "y_train":
         problems.append(
@@ -205,12 +209,12 @@ def write_setup(
     context.record.update(
         device=hardware["device"],
         hardware=hardware,
-        transition_penalty=config.hisso.transition_penalty if is_hisso else None,
+        transition_penalty=mean_cost(config.hisso.transition_penalty) if is_hisso else None,
         min_improvement=config.hisso.min_improvement if is_hisso else None,
         min_significance=bound_of(config.hisso.min_significance, n_epochs=config.training.epochs)
         if is_hisso
         else None,
-        trans_cost=judging_cost(config) if is_hisso else None,
+        trans_cost=mean_cost(judging_cost(config)) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=[*splits.doubts, *find_jumps(config, splits)],
         spans=None if config.data.prices is None else describe_spans(splits.arrays),
@@ -241,7 +245,7 @@ def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     warm_start = config.hisso.warm_start if config.hisso.enabled else None
     if warm_start is not None:
         rows["y"] = splits.arrays[warm_start.y_key]
-    validation = {kind: array for kind, array in splits.split("val").items() if kind != "time"}
+    validation = {k: v for k, v in splits.split("val").items() if k not in UNTRAINED}
     prices, names = rows.get("prices"), splits.arrays.get(ASSET_NAMES)
     if prices is not None and names is not None and len(names) == prices.shape[1]:
         prices = Named(prices, names.tolist())

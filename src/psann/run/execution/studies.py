@@ -27,7 +27,7 @@ from psann.evaluation.walk_forward import Fold
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
-from psann.run.data.requirements import split_of
+from psann.run.data.requirements import UNTRAINED, split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event
@@ -250,7 +250,10 @@ def _walk_forward(
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
-    baselines = judge_baselines(matrix, terms=terms, earlier=[rows["prices"][:first]], **who)
+    before: Any = {"earlier": [rows["prices"][:first]], "benchmark": part.get("benchmark")}
+    if "active" in rows:
+        before["earlier_active"] = [rows["active"][:first]]
+    baselines = judge_baselines(matrix, terms=terms, **before, **who)
     series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
@@ -271,7 +274,7 @@ def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.
 def _fold_study(fold: Fold, rows: Arrays) -> Study:
     validation = None
     if fold.validation is not None:
-        validation = {k: v for k, v in _cut(rows, fold.validation).items() if k != "time"}
+        validation = {k: v for k, v in _cut(rows, fold.validation).items() if k not in UNTRAINED}
     return Study(
         phase="walk_forward",
         number=fold.number,
@@ -331,8 +334,8 @@ def _placebo_study(config: RunConfig, splits: DataSplits, number: int) -> Study:
 
 def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) -> Arrays:
     """Arrays of a split with its moves in another order; what is seen before them stays."""
-    arrays = dict(splits.split(split))  # type: ignore[arg-type]
-    arrays.pop("time", None)
+    given = splits.split(split)  # type: ignore[arg-type]
+    arrays = {kind: array for kind, array in given.items() if kind not in UNTRAINED}
     warm_start = config.hisso.warm_start
     if split == "train" and warm_start is not None:
         arrays["y"] = splits.arrays[warm_start.y_key]

@@ -7,15 +7,21 @@ from __future__ import annotations
 STRATEGIES = {
     "policy": "policy",
     "policy_delay_1": "policy, one row later",
+    "policy_cost_2": "policy, at twice the cost",
+    "policy_cost_3": "policy, at 3 times the cost",
     "ensemble": "the seeds as one policy",
     "uniform": "1/N",
     "buy_and_hold": "buy and hold",
     "best_asset": "best training asset",
     "bcrp": "BCRP of the past",
+    "inverse_volatility": "inverse volatility",
+    "minimum_variance": "minimum variance",
+    "risk_parity": "risk parity",
     "eg": "EG 0.05",
     "pamr": "PAMR 0.5",
     "olmar": "OLMAR-1",
     "bcrp_hindsight": "BCRP in hindsight (*)",
+    "benchmark": "benchmark",
 }
 
 

@@ -86,9 +86,15 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
     """Name of each strategy with figures, and the dotted key of these."""
     n_seeds = len(seeds_of(run))
     names = {"policy": f"policy, mean of {n_seeds} seeds" if n_seeds else STRATEGIES["policy"]}
+    if benchmark := (run.metrics["judged"] or {}).get("benchmark"):
+        names["benchmark"] = f"{STRATEGIES['benchmark']} {benchmark}"
     fields = {
         "policy": "portfolio_metrics",
         "policy_delay_1": "portfolio_metrics_delay_1",
+        **{
+            f"policy_cost_{multiple}": f"portfolio_metrics_at_cost.{multiple}"
+            for multiple in run.metrics["portfolio_metrics_at_cost"] or ()
+        },
         "ensemble": "ensemble.portfolio_metrics",
         **{name: f"baselines.{name}" for name in run.metrics["baselines"] or ()},
     }

@@ -18,11 +18,15 @@ _LOOKS = {
     "buy_and_hold": Look(COLOURS["ink"], ":", 1.3),
     "best_asset": Look(COLOURS["green"], "-."),
     "bcrp": Look(COLOURS["orange"], "--"),
+    "inverse_volatility": Look(COLOURS["sky"], "-."),
+    "minimum_variance": Look(COLOURS["olive"], "--"),
+    "risk_parity": Look(COLOURS["purple"], ":", 1.6),
     "eg": Look(COLOURS["purple"], width=0.8),
     "pamr": Look(COLOURS["sky"], _DASH_DOT_DOT),
     "olmar": Look(COLOURS["olive"], ":", 1.6),
     "bcrp_hindsight": Look(COLOURS["muted"], _LONG_DASH),
 }
+_LOOKS["benchmark"] = Look(COLOURS["ink"], "-.", 1.6)
 _LOOKS["ensemble"] = Look(COLOURS["vermillion"], "-.", 1.6)
 _SEED_LOOK = Look(COLOURS["blue"], width=0.5)
 _OTHER_LOOK = Look(COLOURS["green"], _SPARSE_DOTS, 1.6)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from psann.accounting import weight_changes
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
+from psann.evaluation.costs import figures_at_multiples
+from psann.evaluation.limits import limit_problems
 from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
 from psann.run.directory.evaluation import Evaluation, read_evaluation
@@ -55,7 +57,8 @@ def problems_of_evaluation(
         if problems or config is None:
             return problems
         try:
-            return list(_Again(series, config).problems(figures))
+            again = _Again(series, config).problems(figures)
+            return [*limit_problems(series.allocations, config.hisso), *again]
         except DataError as error:
             return [f"gives no figures: {str(error).rstrip('.')}"]
 
@@ -106,9 +109,13 @@ class _Again:
             if np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0
         }
         self._allocations = series.allocations
-        self._periods = config.evaluation.periods_per_year
-        cost = config.evaluation.trans_cost
-        self._cost = config.hisso.transition_penalty if cost is None else cost
+        judging = config.evaluation
+        self._periods, self._cash = judging.periods_per_year, judging.cash_rate
+        self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
+        cost = judging.trans_cost
+        told = config.hisso.transition_penalty if cost is None else cost
+        # Where assets differ, what was paid does not tell what was traded.
+        self._cost, self._has_costs = 0.0 if isinstance(told, list) else told, bool(np.any(told))
 
     def problems(self, told: Figures) -> Iterator[str]:
         """One phrase per figure of the record that is another."""
@@ -123,18 +130,29 @@ class _Again:
                     again["turnover"] = weight_changes(self._allocations.astype(np.float64)).mean()
                 figures = entry.get(f"portfolio_metrics{suffix}")
                 yield from self._compare(f"{where}portfolio_metrics{suffix}", figures, again)
+                if delay == 0:
+                    yield from self._at_cost(where, name, entry)
                 versus = self._versus(f"{name}{suffix}", delay=delay)
                 told_versus = entry.get(f"versus_uniform{suffix}")
                 yield from self._compare(f"{where}versus_uniform{suffix}", told_versus, versus)
             yield from self._compare(where[:-1] or "metrics.json", entry, self._luck(name, entry))
 
+    def _at_cost(self, where: str, name: str, entry: Figures) -> Iterator[str]:
+        if name not in self._paths:
+            return
+        net, gross = self._paths[name]
+        again = figures_at_multiples(net, gross, has_costs=self._has_costs, **self._rows)
+        told = entry.get("portfolio_metrics_at_cost") or {}
+        for multiple, figures in again.items():
+            if multiple in told:
+                at = f"{where}portfolio_metrics_at_cost.{multiple}"
+                yield from self._compare(at, told[multiple], figures)
+
     def _of_path(self, name: str, *, delay: int) -> dict[str, Any]:
         if name not in self._paths:
             return {}
         net, gross = (path[delay:] for path in self._paths[name])
-        return dict(
-            wealth_figures(net, gross, periods_per_year=self._periods, trans_cost=self._cost)
-        )
+        return dict(wealth_figures(net, gross, trans_cost=self._cost, **self._rows))
 
     def _versus(self, name: str, *, delay: int) -> dict[str, Any]:
         if name not in self._paths or "uniform" not in self._paths or delay:
@@ -147,7 +165,8 @@ class _Again:
         if name not in self._paths or not isinstance(n_trials, int) or n_trials < 1:
             return {}
         net: NDArray[np.float64] = self._paths[name][0]
-        ratio = deflated_sharpe_ratio(net[1:] / net[:-1] - 1, n_trials=n_trials)
+        cash = self._cash / self._periods
+        ratio = deflated_sharpe_ratio(net[1:] / net[:-1] - 1 - cash, n_trials=n_trials)
         if "uniform" not in self._paths:
             return {"deflated_sharpe": ratio}
         beside = growth_difference(net, self._paths["uniform"][0], periods_per_year=self._periods)

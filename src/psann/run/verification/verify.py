@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psann._digest import sha256_of
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
+from psann.hisso.options import mean_cost
 from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
@@ -298,9 +299,9 @@ class _Inspection:
             "mode": config.mode,
             "seed": config.seed,
             "config_sha256": config_sha256(config),
-            "transition_penalty": hisso.transition_penalty,
+            "transition_penalty": mean_cost(hisso.transition_penalty),
             "min_improvement": hisso.min_improvement,
-            "trans_cost": hisso.transition_penalty if cost is None else cost,
+            "trans_cost": mean_cost(hisso.transition_penalty if cost is None else cost),
         }
         if metrics["status"] == "completed" and not hisso.refit:
             told["epochs_total"] = config.training.epochs  # else of the phase in which it was
