@@ -14,6 +14,7 @@ from torch import Tensor
 from psann._device import thread_count
 from psann._inputs import numbers
 from psann._numerics import pinned_numbers
+from psann.accounting import executed_late
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
@@ -29,13 +30,23 @@ from psann.hisso.reward_context import (
 )
 from psann.hisso.rewards import Reward
 from psann.hisso.transforms import TRANSFORMS
-from psann.holdings import held_weights_at_once
+from psann.holdings import held_weights_at_once, of_members
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
 
 def _codes(rows: PreparedSplit) -> Tensor | None:
     return None if rows.active is None else torch.from_numpy(rows.active)
+
+
+def _executed(
+    delay: int, actions: Tensor, judged: Tensor, active: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Actions, reward context and membership on the rows on which the actions are executed."""
+    actions, judged, active = executed_late(delay, actions, judged, active)
+    if delay and active is not None:
+        actions = of_members(actions, active)
+    return actions, judged, active
 
 
 class PredictionMixin(ParametrisedEstimator):
@@ -324,16 +335,20 @@ class PredictionMixin(ParametrisedEstimator):
         reward, judged = self._judged(rows, has_prices=prices is not None)
         transform = TRANSFORMS[options.primary_transform]
         cost = judging.trans_cost
-        validation = judge_actions(
+        weights = (
             transform.function(self._outputs(rows), _codes(rows))
             if actions is None
-            else self._given(actions, rows, who="actions"),
+            else self._given(actions, rows, who="actions")
+        )
+        weights, judged, active = _executed(options.delay, weights, judged, _codes(rows))
+        validation = judge_actions(
+            weights,
             judged,
             reward=reward,
             transition_penalty=options.transition_penalty if cost is None else cost,
             initial=judging.initial,
             cash=transform.holds_cash,
-            active=_codes(rows),
+            active=active,
         )
         assert validation.reward is not None
         return validation.reward
@@ -365,13 +380,14 @@ class PredictionMixin(ParametrisedEstimator):
         options = self._fitted_hisso()
         rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
         reward, judged = self._judged(rows, has_prices=prices is not None)
-        if len(rows.X) < options.window:
+        if len(rows.X) < options.window + options.delay:
+            late = f", {options.delay} more than which are needed" if options.delay else ""
             raise ValueError(
-                f"an episode has hisso.window = {options.window} rows; X has {len(rows.X)}."
+                f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
         transform = TRANSFORMS[options.primary_transform]
-        active = _codes(rows)
-        actions = transform.function(self._outputs(rows), active)  # (N, M)
+        actions = transform.function(self._outputs(rows), _codes(rows))  # (N, M)
+        actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
@@ -393,9 +409,9 @@ class PredictionMixin(ParametrisedEstimator):
         """The reward, and its context ``(N, M)`` or ``(N, 1)`` in float64."""
         options = self._fitted_hisso()
         reward = resolve_reward_for(options, has_prices=has_prices)
-        if len(rows.X) < reward.min_rows:
+        if len(rows.X) < (least := reward.min_rows + options.delay):
             raise ValueError(
-                f"reward {reward.name} needs at least {reward.min_rows} rows; got {len(rows.X)}."
+                f"reward {reward.name} needs at least {least} rows; got {len(rows.X)}."
             )
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of
-from psann.accounting import Initial, net_growth, relatives
-from psann.baselines import BASELINES, bcrp, best_asset, uniform
+from psann.accounting import Initial, executed_late, net_growth, relatives
+from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.holdings import ENDED, with_ends
@@ -40,6 +40,8 @@ class Terms:
     """Rows per year."""
     initial: Initial = "invested"
     """Holdings before the first row: the first target, or all cash."""
+    delay: int = 0
+    """Rows between the decision of an action and its execution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +68,12 @@ def judge(
     *,
     terms: Terms,
     cash: bool = False,
-    delay: int = 0,
     active: Any = None,
 ) -> Judgement:
     """Judge target weights on prices.
+
+    Nothing is held in the first `terms.delay` rows, in which the wealth stays at 1; the figures are
+    of the rows after them.
 
     Parameters
     ----------
@@ -78,12 +82,9 @@ def judge(
     prices : array-like of shape (T, M) or (T, 1)
         Prices, positive; a single column stands for every asset.
     terms : Terms
-        Cost, first holdings, rows per year.
+        Cost, first holdings, rows per year, delay.
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
-    delay : int
-        Rows that pass before an action is executed. Nothing is held in the first `delay` rows,
-        in which the wealth stays at 1; the figures are of the rows after them.
     active : array-like of shape (T, M), optional
         Who can be held and traded, codes of `psann.holdings`. What a late action asks for somebody
         who cannot be held any more stays in cash.
@@ -95,11 +96,11 @@ def judge(
     Raises
     ------
     DataError
-        As `psann.metrics.portfolio_metrics`; there must be two rows more than `delay`.
+        As `psann.metrics.portfolio_metrics`; there must be two rows more than the delay.
     """
     actions, prices = _of_each_asset(actions, prices)
-    actions, prices = actions[: len(actions) - delay], prices[delay:]
-    active = None if active is None else np.asarray(active)[delay:]
+    active = None if active is None else np.asarray(active)
+    actions, prices, active = executed_late(terms.delay, actions, prices, active)
     figures = portfolio_metrics(
         actions,
         prices,
@@ -109,7 +110,7 @@ def judge(
         cash=cash,
         active=active,
     )
-    waiting = np.ones(delay)
+    waiting = np.ones(terms.delay)
     with np.errstate(over="ignore"):
         net, gross = (
             net_growth(
@@ -161,20 +162,26 @@ def judge_baselines(
     Returns
     -------
     dict of str to Judgement
-        ``uniform``, ``buy_and_hold``, with earlier spans ``best_asset`` (of the first of them)
-        and ``bcrp`` (fitted on all of them), ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
-        fitted on the very rows that it is judged on: an upper mark that nobody could reach.
+        Decided and executed as a policy's actions are: ``uniform``, ``buy_and_hold``, with earlier
+        spans ``best_asset`` (of the first of them) and ``bcrp`` (fitted on all of them), ``eg``,
+        ``pamr``, ``olmar``, and ``bcrp_hindsight``, fitted on the very rows that it is judged on:
+        an upper mark that nobody could reach.
     """
     matrix = float64_array(prices, "prices")
     codes = None if active is None else np.asarray(active)
+    judged = matrix[terms.delay :]
     fitted: dict[str, Rule] = {}
     if earlier:
         columns = labels_of(prices).columns
         spans = [_as_wide_as(matrix, span, columns) for span in earlier]
         fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
         fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
-    passive = {name: BASELINES[name] for name in ("uniform", "buy_and_hold")}
-    rules = passive | fitted | BASELINES | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
+    passive: dict[str, Rule] = {
+        "uniform": uniform,
+        "buy_and_hold": partial(_bought_once, delay=terms.delay),
+    }
+    rules = passive | fitted | {name: BASELINES[name] for name in BASELINES if name not in passive}
+    rules |= {"bcrp_hindsight": partial(bcrp, fitted_on=judged)}
     with warnings.catch_warnings():
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -182,6 +189,13 @@ def judge_baselines(
             name: judge(rule(matrix, active=codes), matrix, terms=terms, active=codes)
             for name, rule in rules.items()
         }
+
+
+def _bought_once(prices: Floats, *, active: NDArray[Any] | None, delay: int) -> Floats:
+    """Buy and hold whose purchase is executed late, and after which nothing is traded."""
+    codes = None if active is None else active[delay:]
+    held = buy_and_hold(prices[delay:], active=codes)
+    return np.concatenate([held, np.repeat(held[-1:], delay, axis=0)])
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
@@ -206,10 +220,14 @@ class PolicyVerdict:
     judgement: Judgement
     delay_1: Judgement | None
     """The same actions executed one row later; None where no step is left."""
+    advance_1: Judgement | None
+    """One row earlier; None where they are executed as soon as they can be."""
     versus_uniform: GrowthDifference
     """Annual log growth over 1/N on the same rows, net."""
     versus_uniform_delay_1: GrowthDifference | None
-    """The same for the delayed actions; 1/N then begins one row later too."""
+    """The same for the later actions; 1/N then begins one row later too."""
+    versus_uniform_advance_1: GrowthDifference | None
+    """The same for the earlier actions."""
     deflated_sharpe: float
     """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones."""
     deflated_skill: float
@@ -234,7 +252,8 @@ def judge_policy(
     prices : array-like of shape (T, M) or (T, 1)
         Prices, positive.
     terms : Terms
-        Cost, first holdings, rows per year.
+        Cost, first holdings, rows per year, and the delay at which the policy is meant to be
+        executed.
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
     n_trials : int, optional
@@ -256,18 +275,25 @@ def judge_policy(
     """
     actions, prices = _of_each_asset(actions, prices)
     active = None if active is None else np.asarray(active)
-    judgement = judge(actions, prices, terms=terms, cash=cash, active=active)
-    versus = _versus_uniform(judgement, prices, terms=terms, delay=0, active=active)
-    late = versus_late = None
-    if len(prices) > 2:  # one step at least must be left
-        late = judge(actions, prices, terms=terms, cash=cash, delay=1, active=active)
-        versus_late = _versus_uniform(late, prices, terms=terms, delay=1, active=active)
+
+    def at(delay: int) -> tuple[Judgement, GrowthDifference]:
+        then = replace(terms, delay=delay)
+        found = judge(actions, prices, terms=then, cash=cash, active=active)
+        return found, _versus_uniform(found, prices, terms=then, active=active)
+
+    none = (None, None)
+    judgement, versus = at(terms.delay)
+    # One step at least must be left.
+    late, versus_late = at(terms.delay + 1) if len(prices) > terms.delay + 2 else none
+    early, versus_early = at(terms.delay - 1) if terms.delay else none
     return PolicyVerdict(
         judgement=judgement,
         delay_1=late,
+        advance_1=early,
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
-        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials),
+        versus_uniform_advance_1=versus_early,
+        deflated_sharpe=_deflated_sharpe(judgement.net[terms.delay :], n_trials),
         deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
 
@@ -327,13 +353,11 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
 
 
 def _versus_uniform(
-    judgement: Judgement, prices: Floats, *, terms: Terms, delay: int, active: Any
+    judgement: Judgement, prices: Floats, *, terms: Terms, active: Any
 ) -> GrowthDifference:
-    rule = uniform(prices, active=active)
-    other = judge(rule, prices, terms=terms, delay=delay, active=active)
-    return growth_difference(
-        judgement.net[delay:], other.net[delay:], periods_per_year=terms.periods_per_year
-    )
+    other = judge(uniform(prices, active=active), prices, terms=terms, active=active)
+    wealth, plain = (each.net[terms.delay :] for each in (judgement, other))
+    return growth_difference(wealth, plain, periods_per_year=terms.periods_per_year)
 
 
 def _deflated_sharpe(wealth: Floats, n_trials: int | None) -> float:

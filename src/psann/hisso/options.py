@@ -81,6 +81,9 @@ class HISSOOptions(BaseModel):
     """Function from X windows to the reward context; null takes the prices, else X."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
+    delay: int = Field(default=0, ge=0, le=10_000_000)
+    """Rows between decision and execution: an action decided on row t is judged from row t + delay
+    on, in training as everywhere; 0 trades at the very row whose features it has seen."""
     transition_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Lambda, per unit of traded weight."""
     input_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)

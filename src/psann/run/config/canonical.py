@@ -19,7 +19,7 @@ _RENAMED: dict[Path, Path] = {
     ("hisso", "episodes_per_batch"): ("hisso", "batch_episodes"),
 }
 
-LATER_KEYS: dict[str, object] = {"hisso.min_significance": 0.0}
+LATER_KEYS: dict[str, object] = {"hisso.min_significance": 0.0, "hisso.delay": 0}
 """Keys that runs of earlier releases lack, and what those ran as."""
 
 _LOADERS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from psann._device import resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
-from psann.errors import ConfigError, FileFormatError
+from psann.errors import ConfigError, FileFormatError, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import seeded
 from psann.hisso.options import HISSOOptions
@@ -97,6 +97,12 @@ def _check_against_parent(
             f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
             f"{config.hisso.primary_transform!r}, but the policy in init_from has "
             f"{parent.primary_transform!r}; write that or train from scratch."
+        )
+    elif config.hisso.enabled and config.hisso.delay != parent.delay:
+        problems.append(
+            f"{config.where('hisso', 'delay')}: hisso.delay is {config.hisso.delay}, but the "
+            f"policy in init_from was trained to be executed {counted(parent.delay, 'row')} late; "
+            "write that (one row later is shown beside it), or train from scratch."
         )
     problems += _problem_of_the_head(config, parent)
     if widths := _other_widths(estimator, splits, kind="prices" if config.hisso.enabled else "y"):

@@ -208,6 +208,11 @@ def _edge(record: Record) -> Iterator[str]:
         return
     if not _beats(policy, uniform):
         yield f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+    elif delayed is not None and not _beats(delayed, uniform) and record["delay"]:
+        yield (
+            "The edge is short-lived: executed one row later still, log growth of "
+            f"{delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+        )
     elif delayed is not None and not _beats(delayed, uniform):
         yield (
             "The edge needs trading at the very price that the features have seen: one row later, "
