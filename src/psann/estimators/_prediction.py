@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +62,9 @@ class PredictionMixin(ParametrisedEstimator):
     scaler_: Any
     target_scaler_: Any
     threads_: int
+    acts_on_any_assets: ClassVar[bool] = False
+    """Whether assets are judged by their own features alone, so that others than those of `fit`,
+    and any number of them, may be given to a fitted policy."""
     hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
 
@@ -69,7 +72,7 @@ class PredictionMixin(ParametrisedEstimator):
         self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
     ) -> dict[str, Any]:
         """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
-        known = None if reset else self.asset_names_
+        known = None if reset else self._known_assets(split)
         split, names = converted_split(split, prefix=prefix, assets=known)
         if reset:
             self.asset_names_ = names
@@ -94,6 +97,10 @@ class PredictionMixin(ParametrisedEstimator):
             self.input_shape_ = shape
             self.y_ndim_ = 2 if y is None else np.ndim(y)
         return {**split, "X": X, "y": y}
+
+    def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Names of the assets of `fit`, in whose order those of the split are to be."""
+        return self.asset_names_
 
     def _needs_no_validation(self, X: ArrayLike) -> bool:
         """Whether scikit-learn would give these rows back as they are, for a tenth of its time."""
