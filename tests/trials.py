@@ -86,6 +86,17 @@ def market(
     return {key: array for key, array in data.items() if key not in without}
 
 
+def by_asset(*, assets: int = 3, features: int = 2, **kwargs: Any) -> dict[str, Any]:
+    """`market` with features `(n, assets, features)`, the signal of each asset and noise."""
+    data = market(assets=assets, **kwargs)
+    generator = np.random.default_rng(1)
+    for split in ROWS:
+        signal_ = data[f"X_{split}"][:, :assets]
+        noise = generator.standard_normal((len(signal_), assets, features - 1))
+        data[f"X_{split}"] = np.concatenate([signal_[:, :, None], noise], axis=2)
+    return data
+
+
 def continuous(*, corrupt_test_from: int | None = None, **kwargs: Any) -> dict[str, Any]:
     """`market` with prices that go on from split to split; late test rows may hold nonsense."""
     data = market(**kwargs)

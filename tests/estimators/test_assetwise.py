@@ -138,6 +138,20 @@ def test_every_transform_trains_and_a_file_gives_the_policy_again(transform: Any
         np.testing.assert_array_equal(again.predict_actions(rows), model.predict_actions(rows))
 
 
+def test_what_a_shared_network_has_not_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="stateful"):
+        AssetwiseRegressor(stateful=True)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="context"):
+        shared().fit(X, prices=PRICES, context=np.ones((N, 2)), hisso=HISSO)
+
+
+def test_mixed_precision_on_a_processor_is_float32_and_says_so() -> None:
+    plain = shared(device="cpu").fit(X, prices=PRICES, hisso=HISSO)
+    with pytest.warns(UserWarning, match="mixed_precision"):
+        mixed = shared(device="cpu").fit(X, prices=PRICES, hisso={**HISSO, "mixed_precision": True})
+    np.testing.assert_array_equal(mixed.predict_actions(X), plain.predict_actions(X))
+
+
 @pytest.mark.slow
 def test_compiled_updates_are_the_eager_ones() -> None:
     actions = {
