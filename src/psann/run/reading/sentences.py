@@ -78,7 +78,7 @@ def _kept_untrained(record: Record) -> Iterator[str]:
     who = "Best epoch 0" if seeds is None else f"Best epoch 0 in {n} of {len(seeds)} seeds"
     asked, bound = record["min_improvement"], record["min_significance"]
     margin = f" by more than {asked:g}" if asked else ""
-    margin += f" and by {bound:.2f} standard errors" if bound else ""
+    margin += f"{' and' if asked else ''} by {bound:.2f} standard errors" if bound else ""
     if record["mode"] == "fine_tune":
         yield (
             f"{who}: no epoch of fine-tuning beat the parent on validation{margin}, so the "
