@@ -10,8 +10,13 @@ import pytest
 import yaml
 
 import trials
+from event_simulator import simulate
+from made_panels import holey
+from made_tables import wide
 from psann import AssetwiseRegressor
 from psann._npz import npz_bytes, read_npz
+from psann.holdings import ENDED, HALTED, MEMBER
+from psann.market import load_prices
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.runner import check
 from psann.run.verification.verify import verify_run
@@ -62,6 +67,36 @@ def test_an_archive_of_such_features_gives_the_run_that_its_loader_gives(
     again = finished(tmp_path, "hisso.delay=1", config=config)
     assert again.best.read_bytes() == run.best.read_bytes()
     assert metrics_of(again)["portfolio_metrics"] == metrics_of(run)["portfolio_metrics"]
+
+
+def test_a_table_of_prices_with_halts_and_ends_is_traded_late(tmp_path: Path) -> None:
+    wide(tmp_path / "p.csv", holey(320, 4, seed=5).round(4))
+    data = {
+        "prices": "p.csv",
+        "features": "assetwise",
+        "ended": {"default": -0.3},
+        "rows": 0.01,
+    }
+    content = {**trials.CONFIG, "estimator": TARGET, "data": data}
+    config = write_config(tmp_path, content)
+    paths = finished(tmp_path, "hisso.delay=1", "hisso.refit=true", config=config)
+    assert verify_run(paths.root).errors == ()
+    loaded = load_prices(tmp_path / "p.csv", **{k: v for k, v in data.items() if k != "prices"})
+    assert (loaded["active_test"] != MEMBER).any()
+    series = read_npz(paths.evaluation).arrays
+    # By the row on which they were decided: nothing is asked for who was no member there.
+    assert not series["allocations"][loaded["active_test"] != MEMBER].any()
+    wealth = simulate(
+        series["allocations"].astype(np.float64),
+        loaded["prices_test"],
+        trans_cost=0.001,
+        initial="cash",
+        halted=loaded["active_test"] == HALTED,
+        ended=loaded["active_test"] == ENDED,
+        delay=1,
+        members=loaded["active_test"] == MEMBER,
+    )
+    np.testing.assert_allclose(series["net"][0], wealth, rtol=1e-5)
 
 
 def test_such_a_run_that_was_stopped_goes_on_to_the_same_bits(
