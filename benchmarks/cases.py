@@ -85,6 +85,17 @@ CASES: dict[str, Case] = {
         batch_episodes=32,
         updates_per_epoch=4,
     ),
+    "shared": Case(
+        what="one tanh network 1x16 of 36 assets x 8 features, window 64, 32 episodes",
+        estimator="AssetwiseRegressor",
+        params={"hidden_layers": 1, "hidden_units": 16, "activation": "tanh"},
+        n_features=36 * 8,
+        n_assets=36,
+        window=64,
+        batch_episodes=32,
+        updates_per_epoch=16,
+        reward="portfolio",
+    ),
     "episodes-tanh": Case(
         what="dense 64-64 tanh, 20 assets x 5 features, window 64, 128 episodes, 2000 rows",
         params={"hidden_layers": 2, "hidden_units": 64, "activation": "tanh"},

@@ -5,9 +5,9 @@ Run from the repository root, on one thread::
     python benchmarks/floors.py
 
 Per case of `cases.py`: all matrix products of an update, forward and back, by shapes alone (the
-data need no gradient), and the sine, cosine and exponential of every sine unit, once each per
-number, as torch computes them over whole tensors. Nothing else: no gather, no reward, no step. Of
-several seeds at once, batched products, and figures per model.
+data need no gradient), and the sine, cosine and exponential of every sine unit, or the tanh of
+every other, once each per number, as torch computes them over whole tensors. Nothing else: no
+gather, no reward, no step. Of several seeds at once, batched products, and figures per model.
 """
 
 from __future__ import annotations
@@ -26,12 +26,24 @@ import psann
 from psann.nn.network import Network
 from psann.nn.sine import SineParam
 
-_CASES = (("S", 1), ("S", 16), ("S", 64), ("M", 1), ("M", 8), ("M-320", 1), ("M-1000", 1), ("L", 1))
+_CASES = (
+    ("shared", 1),
+    ("S", 1),
+    ("S", 16),
+    ("S", 64),
+    ("M", 1),
+    ("M", 8),
+    ("M-320", 1),
+    ("M-1000", 1),
+    ("L", 1),
+)
 
 
 def network_of(case: Case) -> Network:
     """The network of a case, hardly trained."""
     X, prices = series(replace(case, n_rows=2 * case.window))
+    if case.estimator == "AssetwiseRegressor":
+        X = X.reshape(len(X), case.n_assets, -1)
     model = getattr(psann, case.estimator)(**case.params, epochs=1, device="cpu", threads=1)
     hisso = {"window": case.window, "batch_episodes": 1, "updates_per_epoch": 1}
     model.fit(X, prices=prices, hisso=hisso)
@@ -41,7 +53,9 @@ def network_of(case: Case) -> Network:
 
 def rows_of(case: Case) -> int:
     """Rows that an update sends through the network."""
-    return min(case.batch_episodes * case.window, case.n_rows)
+    n_rows = min(case.batch_episodes * case.window, case.n_rows)
+    # A network that all assets share sees each of them on each row.
+    return n_rows * case.n_assets if case.estimator == "AssetwiseRegressor" else n_rows
 
 
 def products(case: Case, network: Network, n_seeds: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -91,6 +105,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             if isinstance(module, SineParam)
         )
         numbers = torch.randn(n_seeds, rows_of(case), n_units)
+        width = case.params["hidden_units"] * case.params["hidden_layers"]
+        n_tanh = width if case.params.get("activation") == "tanh" else 0
+        others = torch.randn(n_seeds, rows_of(case), n_tanh)
         row = {
             "case": name,
             "seeds": n_seeds,
@@ -100,14 +117,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             / n_seeds,
             "functions_ms": median_ms(
-                lambda x=numbers: (x.sin(), x.cos(), x.exp()), repeats=options.repeats
+                lambda x=numbers, z=others: (x.sin(), x.cos(), x.exp(), z.tanh()),
+                repeats=options.repeats,
             )
             / n_seeds,
         }
         rows.append(row)
         print(
             f"{name}, K={n_seeds}: {row['mflop']:.2f} MFLOP of products in "
-            f"{row['products_ms']:.4f} ms, sines, cosines and exponentials in "
+            f"{row['products_ms']:.4f} ms, functions of units in "
             f"{row['functions_ms']:.4f} ms",
             flush=True,
         )

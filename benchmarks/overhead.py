@@ -171,7 +171,7 @@ def timed(config: Path, epochs: int, *, is_watched: bool) -> Stopwatch:
 def main() -> None:
     """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--config", type=Path, default=Path("configs/hisso/nyse_o.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("configs/hisso/nyse_o_same_close.yaml"))
     parser.add_argument(
         "--epochs",
         type=int,

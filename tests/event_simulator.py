@@ -7,6 +7,8 @@ Rules where assets come, halt and end:
 - On a row on which an asset is halted its shares are neither bought nor sold.
 - On the row on which an asset has ended, its shares are money at that row's price, without a fee.
 - Whoever leaves a universe with a price has the target 0, and is sold for the usual fee.
+- An order that comes late is executed as far as it still can be: what it asks for somebody who is
+  no member any more stays money.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ def simulate(
     ended=None,
     cash_rate=0.0,
     borrow_rate=0.0,
+    delay=0,
+    members=None,
 ):
     """Wealth after each row, shape (T,), of an account that follows the target weights.
 
@@ -33,18 +37,20 @@ def simulate(
 
     What the targets leave over stays as money; without cash the rows have to sum to 1, or to 0
     where there is nobody to hold. `halted` and `ended` are shape (T, M), as of a panel of prices.
+    The order of a row is executed `delay` rows later, for those who are `members` (T, M) then;
+    before the first of them there is money only.
     """
     costs = [float(k) for k in np.broadcast_to(trans_cost, len(prices[0]))]
-    targets = [[float(weight) for weight in row] for row in actions]
+    targets = _orders_by_row(actions, delay, members)
     quotes = [[float(price) for price in row] for row in prices]
     nobody = [[False] * len(quotes[0])] * len(quotes)
     stuck = nobody if halted is None else [[bool(cell) for cell in row] for row in halted]
     gone = nobody if ended is None else [[bool(cell) for cell in row] for row in ended]
-    first = targets[0] if initial == "invested" else [0.0] * len(targets[0])
-    shares = [weight / quote for weight, quote in zip(first, quotes[0], strict=True)]
+    first = targets[delay] if initial == "invested" else [0.0] * len(targets[delay])
+    shares = [weight / quote for weight, quote in zip(first, quotes[delay], strict=True)]
     money = 1.0 - sum(first)
-    wealth = [1.0]
-    for row in range(len(quotes) - 1):
+    wealth = [1.0] * (delay + 1)
+    for row in range(delay, len(quotes) - 1):
         shares, money = _settle(shares, money, quotes[row], gone[row])
         worth = money + _value(shares, quotes[row])
         orders = {"drift": _fee_from_all, "exact": _fee_from_orders, "target_l1": _no_fee}[cost]
@@ -63,7 +69,7 @@ def simulate(
                 gone[row + 1],
                 costs,
             )
-            if row == 0 and initial == "cash":
+            if row == delay and initial == "cash":
                 fee += sum(k * abs(weight) for k, weight in zip(costs, held, strict=True))
             # Booked as a debt; it shrinks every position alike when it is settled.
             debt = fee * worth
@@ -72,6 +78,17 @@ def simulate(
             money *= 1 - debt / after
         wealth.append(money + _value(shares, quotes[row + 1]))
     return np.array(wealth)
+
+
+def _orders_by_row(actions, delay, members):
+    """What is to be held on each row, by orders that are on their way so many rows."""
+    in_time, on_the_way = [], []
+    for row, order in enumerate(actions):
+        on_the_way.append([float(weight) for weight in order])
+        due = on_the_way.pop(0) if len(on_the_way) > delay else [0.0] * len(order)
+        can = [True] * len(due) if members is None else members[row]
+        in_time.append([weight if ok else 0.0 for weight, ok in zip(due, can, strict=True)])
+    return in_time
 
 
 def _settle(shares, money, quote, gone):

@@ -141,7 +141,7 @@ def _random_prices(seed, rows=120, assets=2):
 
 def test_features_are_scaled_log_returns_over_the_six_horizons():
     prices = _random_prices(0)
-    data = datasets._market(prices, np.arange(120.0), 0.6, 0.2)
+    data = datasets._market(prices, np.arange(120.0), 0.6, 0.2, "default")
     # Training rows 20..70 (60 % of 119 moves is 71.4), by hand for asset 1 at the fourth.
     logs = np.log(prices)
     expected = [(logs[23, 1] - logs[23 - k, 1]) / k**0.5 for k in (1, 2, 3, 5, 10, 20)]
@@ -152,6 +152,30 @@ def test_features_are_scaled_log_returns_over_the_six_horizons():
     np.testing.assert_allclose(data["X_train"][3, 1::2], expected / everything.std(), rtol=1e-12)
 
 
+def test_assetwise_features_are_those_of_each_asset_by_a_deviation_for_each_horizon():
+    prices = _random_prices(0)
+    data = datasets._market(prices, np.arange(120.0), 0.6, 0.2, "assetwise")
+    assert data["X_train"].shape == (11, 2, 6)  # rows 60 to 70
+    logs = np.log(prices)
+    for place, k in enumerate((1, 2, 5, 10, 20, 60)):
+        moves = (logs[60:71] - logs[60 - k : 71 - k]) / k**0.5
+        expected = np.clip(moves / moves.std(), -4, 4)
+        np.testing.assert_allclose(data["X_train"][:, :, place], expected, rtol=1e-9)
+    for split in SPLITS:
+        rows = data[f"prices_{split}"]
+        assert data[f"X_{split}"].shape == (*rows.shape, 6)
+
+
+@needs_olps
+def test_every_real_market_has_assetwise_features_of_the_same_rows():
+    data = datasets.load_olps("djia", features="assetwise")
+    plain = datasets.load_olps("djia")
+    assert data["X_test"].shape == (*plain["prices_test"].shape, 6)
+    for key in ("y_test", "prices_test", "prices_val"):
+        np.testing.assert_array_equal(data[key], plain[key])
+    np.testing.assert_array_equal(data["prices_train"], plain["prices_train"][40:])
+
+
 @given(seed=st.integers(0, 50), row=st.integers(71, 118))
 @settings(max_examples=30, deadline=None)
 def test_later_prices_never_change_earlier_features(seed, row):
@@ -159,10 +183,13 @@ def test_later_prices_never_change_earlier_features(seed, row):
     corrupted = prices.copy()
     corrupted[row + 1 :] *= np.random.default_rng(seed + 1).uniform(0.1, 10, (119 - row, 2))
     time = np.arange(120.0)
-    before, after = (_whole(datasets._market(p, time, 0.6, 0.2), "X") for p in (prices, corrupted))
-    seen = row + 1 - 20
-    assert np.array_equal(before[:seen], after[:seen])
-    assert not np.array_equal(before[seen:], after[seen:])
+    for features, history in (("default", 20), ("assetwise", 60)):
+        before, after = (
+            _whole(datasets._market(p, time, 0.6, 0.2, features), "X") for p in (prices, corrupted)
+        )
+        seen = row + 1 - history
+        assert np.array_equal(before[:seen], after[:seen])
+        assert not np.array_equal(before[seen:], after[seen:])
 
 
 @given(row=st.integers(20, 118))
@@ -179,7 +206,7 @@ def test_unscaled_features_use_their_own_and_earlier_rows_only(row):
 def test_an_outlier_is_clipped_at_four():
     prices = _random_prices(1)
     prices[50:] *= 100.0
-    assert datasets._market(prices, np.arange(120.0), 0.6, 0.2)["X_train"].max() == 4.0
+    assert datasets._market(prices, np.arange(120.0), 0.6, 0.2, "default")["X_train"].max() == 4.0
 
 
 @needs_sp500
@@ -246,6 +273,10 @@ def test_fractions_move_the_borders():
 @pytest.mark.parametrize(
     ("call", "fragment"),
     [
+        (
+            lambda: datasets._market(_random_prices(0), np.arange(120.0), 0.6, 0.2, "shared"),
+            "features must be one of default, assetwise; got 'shared'",
+        ),
         (lambda: datasets.load_olps("nyse"), "name must be one of djia, msci"),
         (lambda: datasets.make_planted_signal(1.5), "rho must be a correlation"),
         (lambda: datasets.make_planted_signal(float("nan")), "got nan"),
@@ -259,7 +290,7 @@ def test_fractions_move_the_borders():
         (lambda: datasets.make_toy_hisso(features=0), "features must be a whole number"),
         (lambda: datasets.make_toy_hisso(train_fraction=1.0), "train_fraction must be more than"),
         (
-            lambda: datasets._market(_random_prices(0, 30), np.arange(30.0), 0.6, 0.2),
+            lambda: datasets._market(_random_prices(0, 30), np.arange(30.0), 0.6, 0.2, "default"),
             "the first 20 of which are history, leave 0",
         ),
     ],

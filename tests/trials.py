@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,11 +23,16 @@ import yaml
 from torch import Tensor
 
 from psann.accounting import growth_and_traded_weight
+from psann.errors import TrainingInterrupted
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import Outcome, RunRequest
+from psann.run.execution.observer import RunObserver
 from psann.run.execution.runner import execute
 from psann.run.reading import sameness
 from psann.run.reading.reading import read_run
+
+if TYPE_CHECKING:
+    import pytest
 
 CONFIG: dict[str, Any] = {
     "estimator": {
@@ -87,6 +92,17 @@ def market_with_benchmark() -> dict[str, Any]:
     for split in ROWS:
         data[f"benchmark_{split}"] = data[f"prices_{split}"][:, 0]
     data["benchmark_name"] = np.array(["left alone"])
+    return data
+
+
+def by_asset(*, assets: int = 3, features: int = 2, **kwargs: Any) -> dict[str, Any]:
+    """`market` with features `(n, assets, features)`, the signal of each asset and noise."""
+    data = market(assets=assets, **kwargs)
+    generator = np.random.default_rng(1)
+    for split in ROWS:
+        signal_ = data[f"X_{split}"][:, :assets]
+        noise = generator.standard_normal((len(signal_), assets, features - 1))
+        data[f"X_{split}"] = np.concatenate([signal_[:, :, None], noise], axis=2)
     return data
 
 
@@ -264,6 +280,24 @@ def finished(folder: Path, *overrides: str, name: str = "run", **request: Any) -
     assert outcome.exit_code == 0, outcome.message
     assert outcome.paths is not None
     return outcome.paths
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
+    """Make a run stop by itself after so many launches and epochs."""
+    seen = 0
+
+    def stopping(method: Any) -> Any:
+        def call(observer: RunObserver, *args: Any) -> None:
+            nonlocal seen
+            method(observer, *args)
+            seen += 1
+            if seen == moment:
+                raise TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
+
+        return call
+
+    for name in ("on_launch", "on_epoch"):
+        monkeypatch.setattr(RunObserver, name, stopping(getattr(RunObserver, name)))
 
 
 def metrics_of(paths: RunPaths) -> dict[str, Any]:

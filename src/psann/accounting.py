@@ -49,6 +49,37 @@ def carry_of(cash_rate: float, borrow_rate: float, *, periods_per_year: float) -
     return Carry(cash=cash_rate / periods_per_year, borrow=borrow_rate / periods_per_year)
 
 
+def executed_late(delay: int, decided: Any, *known: Any) -> tuple[Any, ...]:
+    """Pair what is decided on each row with what is known of the row on which it is executed.
+
+    Row ``t`` of `decided` goes with row ``t + delay`` of everything else, so that the last `delay`
+    decisions, which are never executed, and the first `delay` rows of the rest, on which nothing
+    is yet, fall away.
+
+    Parameters
+    ----------
+    delay : int
+        Rows that pass between the two, at least 0.
+    decided : array or tensor of shape (T, ...)
+        Actions, or whatever they are made from.
+    *known : array or tensor of shape (T, ...), or None
+        Prices, membership, targets; None stays None.
+
+    Returns
+    -------
+    tuple of arrays or tensors of shape (T - delay, ...)
+
+    Examples
+    --------
+    >>> executed_late(1, np.array(["a", "b", "c"]), np.array([1, 2, 3]))
+    (array(['a', 'b'], dtype='<U1'), array([2, 3]))
+    """
+    if not delay:
+        return (decided, *known)
+    late = (None if each is None else each[delay:] for each in known)
+    return (decided[: max(len(decided) - delay, 0)], *late)
+
+
 def relatives(prices: Array) -> Array:
     """Growth of each asset over each step, ``x_t = p_{t+1} / p_t``.
 

@@ -17,21 +17,20 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError
 from psann.market.cutting import assemble, spans
-from psann.market.feature_kinds import HORIZONS, log_moves
-from psann.market.features import scaled
+from psann.market.feature_kinds import ASSETWISE_HORIZONS, HORIZONS, log_moves
+from psann.market.features import assetwise_moves, scaled
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
 Data = dict[str, NDArray[Any]]
-
-_HISTORY = max(HORIZONS)
+Moves = Literal["default", "assetwise"]
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,17 @@ _OLPS = {
 _FRENCH_INDUSTRIES = slice(6, 18)  # NoDur .. Other; before them date and five factors
 
 
-def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:
+def load_sp500_20(
+    *, train_fraction: float = 0.6, val_fraction: float = 0.2, features: Moves = "default"
+) -> Data:
     """Load 20 large US stocks, daily closing prices from 1990-01-02 to 2022-12-28.
 
     Parameters
     ----------
     train_fraction, val_fraction : float
         Shares of the 8312 daily moves for training and validation, in (0, 1); test has the rest.
+    features : {"default", "assetwise"}
+        Of which shape and horizons X is; see Notes.
 
     Returns
     -------
@@ -117,17 +120,26 @@ def load_sp500_20(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> 
 
     Features are the log returns over the last k = 1, 2, 3, 5, 10, 20 rows divided by sqrt(k), by
     one pooled standard deviation of the training rows, clipped to [-4, 4]; 20 columns for each k.
-    The standard deviation is the only number that rows share.
+    The standard deviation is the only number that rows share. With ``features="assetwise"`` X has
+    the shape ``(n, M, K)`` of `psann.AssetwiseRegressor`: K = 6 log returns of each asset, over 1,
+    2, 5, 10, 20 and 60 rows, each of the K by its own deviation over all assets.
 
     References
     ----------
     skfolio, BSD-3-Clause. https://github.com/skfolio/skfolio
     """
     names, dates, prices = _dated_rows(gzip.decompress(_SP500_20.read()), slice(1, None))
-    return _market(prices, dates, train_fraction, val_fraction) | {"asset_names": names}
+    data = _market(prices, dates, train_fraction, val_fraction, features)
+    return data | {"asset_names": names}
 
 
-def load_olps(name: str, *, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:
+def load_olps(
+    name: str,
+    *,
+    train_fraction: float = 0.6,
+    val_fraction: float = 0.2,
+    features: Moves = "default",
+) -> Data:
     """Load a data set of the online portfolio selection literature, daily relative prices.
 
     Parameters
@@ -138,6 +150,8 @@ def load_olps(name: str, *, train_fraction: float = 0.6, val_fraction: float = 0
         indices, 2006-2010) or `djia` (507 of 30, 2001-2003).
     train_fraction, val_fraction : float
         Shares of the moves for training and validation, in (0, 1); test has the rest.
+    features : {"default", "assetwise"}
+        As for `load_sp500_20`.
 
     Returns
     -------
@@ -164,7 +178,7 @@ def load_olps(name: str, *, train_fraction: float = 0.6, val_fraction: float = 0
     https://jmlr.org/papers/v17/15-317.html
     """
     prices = load_olps_prices(name)
-    return _market(prices, _row_numbers(len(prices)), train_fraction, val_fraction)
+    return _market(prices, _row_numbers(len(prices)), train_fraction, val_fraction, features)
 
 
 def load_olps_prices(name: str) -> Floats:
@@ -193,13 +207,17 @@ def load_olps_prices(name: str) -> Floats:
     return np.vstack([np.ones(growth.shape[1]), growth])
 
 
-def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) -> Data:
+def load_french_12(
+    *, train_fraction: float = 0.6, val_fraction: float = 0.2, features: Moves = "default"
+) -> Data:
     """Load 12 US industry portfolios, monthly from 1949-01 to 2017-03.
 
     Parameters
     ----------
     train_fraction, val_fraction : float
         Shares of the 819 monthly moves for training and validation, in (0, 1); test has the rest.
+    features : {"default", "assetwise"}
+        As for `load_sp500_20`.
 
     Returns
     -------
@@ -227,7 +245,8 @@ def load_french_12(*, train_fraction: float = 0.6, val_fraction: float = 0.2) ->
     growth = np.vstack([np.ones(returns.shape[1]), 1.0 + returns])
     prices = np.cumprod(growth, axis=0, dtype=np.float64)
     time = np.concatenate([np.array(["1948-12-01"], dtype="datetime64[D]"), days])
-    return _market(prices, time, train_fraction, val_fraction) | {"asset_names": names}
+    data = _market(prices, time, train_fraction, val_fraction, features)
+    return data | {"asset_names": names}
 
 
 def make_planted_signal(
@@ -476,8 +495,19 @@ def _borders(
     return val, test
 
 
-def _market(prices: Floats, time: NDArray[Any], train_fraction: float, val_fraction: float) -> Data:
+def _market(
+    prices: Floats,
+    time: NDArray[Any],
+    train_fraction: float,
+    val_fraction: float,
+    features: Moves,
+) -> Data:
     """Make the data set of a price series, with the features that `load_sp500_20` describes."""
-    val, test = _borders(len(prices), train_fraction, val_fraction, first=_HISTORY)
-    X = scaled(log_moves(prices), slice(_HISTORY, val))
-    return assemble(X, prices, time, (_HISTORY, val, test))
+    if features not in get_args(Moves):
+        raise DataError(f"features must be one of {', '.join(get_args(Moves))}; got {features!r}.")
+    by_asset = features == "assetwise"
+    first = max(ASSETWISE_HORIZONS if by_asset else HORIZONS)
+    val, test = _borders(len(prices), train_fraction, val_fraction, first=first)
+    rows = slice(first, val)
+    X = assetwise_moves(prices, rows) if by_asset else scaled(log_moves(prices), rows)
+    return assemble(X, prices, time, (first, val, test))

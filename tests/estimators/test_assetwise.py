@@ -81,6 +81,30 @@ def test_a_policy_acts_on_more_and_fewer_assets_and_is_judged_there() -> None:
         model.evaluate_reward(X[:, :2], PRICES)
 
 
+def test_assets_of_other_names_are_judged_by_their_own_features() -> None:
+    pd = pytest.importorskip("pandas")
+    model = shared().fit(X, prices=pd.DataFrame(PRICES, columns=list("ABCD")), hisso=HISSO)
+    others = pd.DataFrame(PRICES, columns=list("EFGH"))
+    assert model.evaluate_reward(X, others) == model.evaluate_reward(X, PRICES)
+    # Of the same names in another order the order is known.
+    turned = pd.DataFrame(PRICES[:, ::-1], columns=list("DCBA"))
+    assert model.evaluate_reward(X, turned) == model.evaluate_reward(X, PRICES)
+    assert model.evaluate_reward(X[:, :2], others[["E", "F"]]) == model.evaluate_reward(
+        X[:, :2], PRICES[:, :2]
+    )
+
+
+def test_training_goes_on_with_other_assets_from_the_weights_of_the_first() -> None:
+    model = policy(warm_start=True)
+    before = model.predict_actions(X[:, :3])
+    model.set_params(epochs=1, lr=1e-12).fit(X[:, :3], prices=PRICES[:, :3], hisso=HISSO)
+    assert (model.n_outputs_, model.n_features_in_, model.input_shape_) == (3, 9, (3, K))
+    np.testing.assert_allclose(model.predict_actions(X[:, :3]), before, atol=1e-7)
+    np.testing.assert_allclose(model.predict_actions(X).sum(axis=1), 1.0)
+    with pytest.raises(ValueError, match="must have the shape"):
+        model.fit(X[:, :, :2], prices=PRICES, hisso=HISSO)
+
+
 def test_rows_of_other_features_are_refused_at_prediction() -> None:
     with pytest.raises(ValueError, match=r"must have the shape \(4, 3\)"):
         policy().predict(X[:, :, :2])
@@ -112,6 +136,20 @@ def test_every_transform_trains_and_a_file_gives_the_policy_again(transform: Any
     again = AssetwiseRegressor.from_bytes(model.to_bytes())
     for rows in (X, X[:, :2]):
         np.testing.assert_array_equal(again.predict_actions(rows), model.predict_actions(rows))
+
+
+def test_what_a_shared_network_has_not_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="stateful"):
+        AssetwiseRegressor(stateful=True)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="context"):
+        shared().fit(X, prices=PRICES, context=np.ones((N, 2)), hisso=HISSO)
+
+
+def test_mixed_precision_on_a_processor_is_float32_and_says_so() -> None:
+    plain = shared(device="cpu").fit(X, prices=PRICES, hisso=HISSO)
+    with pytest.warns(UserWarning, match="mixed_precision"):
+        mixed = shared(device="cpu").fit(X, prices=PRICES, hisso={**HISSO, "mixed_precision": True})
+    np.testing.assert_array_equal(mixed.predict_actions(X), plain.predict_actions(X))
 
 
 @pytest.mark.slow

@@ -71,6 +71,22 @@ def assert_near(model: Any, expected: Any) -> None:
     np.testing.assert_allclose(outputs, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
 
 
+def test_seeds_of_a_shared_network_on_much_data_are_trained_one_after_the_other() -> None:
+    X = np.random.default_rng(0).normal(size=(400, 20, 6)).astype(np.float32)
+    prices = np.exp(0.01 * X[..., 0].cumsum(axis=0))
+    hisso = {"window": 50, "batch_episodes": 20, "updates_per_epoch": 2}
+    model = AssetwiseRegressor(hidden_layers=1, hidden_units=16, epochs=2, engine="eager")
+    for episodes, is_apart in ((20, True), (1, False)):
+        how: Any = {"prices": prices, "hisso": {**hisso, "batch_episodes": episodes}}
+        both = fit_seeds(model, [0, 1], X, **how)
+        for seed, each in enumerate(both):
+            own = clone(model).set_params(random_state=seed).fit(X, **how)
+            same = np.array_equal(each.predict(X), own.predict(X))
+            np.testing.assert_allclose(each.predict(X), own.predict(X), atol=1e-4)
+            # Alone to the last bit; together sums round in another order.
+            assert same or not is_apart
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_seed_ends_up_to_rounding_as_if_it_were_alone(name: str) -> None:
     estimator, hisso = CASES[name]

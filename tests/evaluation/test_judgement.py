@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_curves_end_where_the_figures_say() -> None:
 
 
 def test_late_actions_wait_in_cash_and_are_judged_on_later_prices() -> None:
-    late = judge(ACTIONS, PRICES, terms=TERMS, delay=1)
+    late = judge(ACTIONS, PRICES, terms=replace(TERMS, delay=1))
     # Each action earns the move after its own; the last earns nothing.
     by_hand = judge(ACTIONS[:-1], PRICES[1:], terms=TERMS)
     assert late.figures == by_hand.figures
@@ -56,8 +58,7 @@ def test_the_row_of_the_ruin_is_told_also_of_delayed_actions() -> None:
     prices = np.array([[1.0], [1.1], [1.0], [3.5], [2.0]])
     with pytest.warns(RuntimeWarning, match="lost at row"):
         now, late = (
-            judge(-np.ones((5, 1)), prices, terms=Terms(), cash=True, delay=delay)
-            for delay in (0, 1)
+            judge(-np.ones((5, 1)), prices, terms=Terms(delay=delay), cash=True) for delay in (0, 1)
         )
     assert (now.ruined_at, late.ruined_at) == (3, 3)
     assert now.net[3] == 0 < now.net[2]
@@ -228,7 +229,7 @@ def test_a_policy_and_one_over_n_are_judged_on_who_can_be_held() -> None:
 
 
 def test_what_a_late_action_asks_for_somebody_who_is_gone_stays_in_cash() -> None:
-    late = judge(np.array([[0.0, 1.0]] * 4), PRICES, terms=Terms(), delay=2, active=CODES)
+    late = judge(np.array([[0.0, 1.0]] * 4), PRICES, terms=Terms(delay=2), active=CODES)
     assert late.net.tolist() == [1.0, 1.0, 1.0, 1.0]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from psann.accounting import net_growth
 from psann.hisso.inference import judge_actions, span_actions
+from psann.hisso.objective import Series
 from psann.hisso.rewards import resolve_reward
 from psann.hisso.transforms import TRANSFORMS
 from psann.metrics import portfolio_metrics
@@ -36,7 +37,7 @@ def test_span_actions_are_transformed_float64_without_gradient() -> None:
         return x @ weight
 
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    actions = span_actions(forward, x, None, TRANSFORMS["tanh"])
+    actions = span_actions(forward, Series(X=x, reward_context=x), TRANSFORMS["tanh"])
     assert actions.dtype == torch.float64 and not actions.requires_grad
     torch.testing.assert_close(actions, torch.tanh((x @ weight).double()).detach())
 

@@ -45,7 +45,15 @@ def test_a_trained_policy_holds_members_only(data: dict[str, Any], transform: st
 
 @pytest.mark.parametrize(
     "reward",
-    ["portfolio", "portfolio_target_l1", "sharpe", "sortino", "mean_variance", "max_drawdown"],
+    [
+        "cvar",
+        "portfolio",
+        "portfolio_target_l1",
+        "sharpe",
+        "sortino",
+        "mean_variance",
+        "max_drawdown",
+    ],
 )
 def test_every_reward_of_prices_trains_on_what_is_held(data: dict[str, Any], reward: str) -> None:
     assert (data["active_train"] == HALTED).any()

@@ -85,6 +85,21 @@ def test_mean_variance_weighs_the_sample_variance() -> None:
     assert value("mean_variance") == pytest.approx(r.mean() - 0.5 * r.var(ddof=1), abs=1e-14)
 
 
+def test_cvar_is_the_mean_of_the_worst_returns_of_which_the_last_counts_in_part() -> None:
+    actions, prices = (each[0].numpy() for each in random_case(1, (1, 12, 3)))
+    worst = np.sort(net_returns(actions, prices))
+    for level, expected in (
+        (1.0, worst.mean()),
+        (3 / 11, worst[:3].mean()),
+        (0.25, (worst[:2].sum() + 0.75 * worst[2]) / 2.75),
+        (0.05, worst[0]),
+    ):
+        named = {"target": "cvar", "kwargs": {"level": level}}
+        assert value(named, actions, prices) == pytest.approx(expected, abs=1e-12)
+    with pytest.raises(ValueError, match="level of the reward cvar must be above 0 and at most 1"):
+        value({"target": "cvar", "kwargs": {"level": 0.0}}, actions, prices)
+
+
 def test_max_drawdown_is_a_smooth_maximum_of_log_drawdowns() -> None:
     # Turned upside down, prices fall at once: the first wealth of 1 is a peak too.
     for prices in (P, 1 / P, random_case()[1][0, :4, :2].numpy()):
@@ -315,11 +330,14 @@ def formula_without_a_floor(name: str, a: torch.Tensor, prices: torch.Tensor) ->
         return (growth.log() - COST * weight_changes(a)).mean(-1)
     r = growth * (1.0 - COST * traded) - 1.0
     wealth = r.log1p().cumsum(-1)
+    n_worst = max(0.05 * r.shape[-1], 1.0)
+    shares = (n_worst - torch.arange(r.shape[-1], dtype=r.dtype)).clamp(0.0, 1.0) / n_worst
     below_peak = wealth.cummax(-1).values.clamp_min(0.0) - wealth
     return {
         "sharpe": r.mean(-1) / (r.var(-1, correction=1) + 1e-12).sqrt(),
         "sortino": r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + 1e-12).sqrt(),
         "mean_variance": r.mean(-1) - 0.5 * r.var(-1, correction=1),
+        "cvar": (r.sort(-1).values * shares).sum(-1),
         "max_drawdown": -0.01 * torch.logsumexp(below_peak / 0.01, dim=-1),
     }[name]
 

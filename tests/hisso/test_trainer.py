@@ -646,6 +646,7 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "reward": "sharpe",
         "context_extractor": "user_rewards:exponential",
         "primary_transform": "long_short",
+        "delay": 1,
         "transition_penalty": 0.01,
         "input_noise": 0.1,
         "supervised": True,

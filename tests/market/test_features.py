@@ -32,6 +32,26 @@ def test_default_features_are_named_feature_by_feature() -> None:
     assert (len(made.names), made.values.shape, made.history) == (18, (200, 18), 20)
 
 
+def test_assetwise_features_are_the_moves_of_each_asset_with_a_scale_for_each_horizon() -> None:
+    made = compute(PANEL, "assetwise", train=TRAIN)
+    assert (made.values.shape, made.history) == ((200, 3, 6), 60)
+    assert made.names[:6] == tuple(f"A.move_{k}" for k in (1, 2, 5, 10, 20, 60))
+    assert made.names[6] == "B.move_1"
+    logs = np.log(PRICES)
+    for place, k in enumerate((1, 2, 5, 10, 20, 60)):
+        moves = (logs[60:] - logs[60 - k : -k]) / k**0.5
+        expected = np.clip(moves / moves[:60].std(), -4, 4)
+        np.testing.assert_allclose(made.values[60:, :, place], expected, rtol=1e-9)
+
+
+def test_assetwise_features_say_nothing_of_those_who_are_no_members() -> None:
+    panel = panel_of(holey(300, 4, seed=2))
+    made = compute(panel, "assetwise", train=slice(0, 200))
+    assert panel.has_holes
+    assert (made.values[~panel.active] == 0).all()
+    assert made.values.shape == (300, 4, 6)
+
+
 def test_all_numbers_of_a_kind_share_the_deviation_of_the_training_rows() -> None:
     made = compute(PANEL, [{"moves": {"rows": [1, 4]}}], train=TRAIN)
     logs = np.log(PRICES)
@@ -122,8 +142,8 @@ def test_features_of_ones_own_that_look_ahead_are_refused_with_the_row(name: str
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ("moves", "features must be default or a list"),
-        ([], "features must be default or a list"),
+        ("moves", "features must be default, assetwise or a list"),
+        ([], "features must be default, assetwise or a list"),
         ([3], "features must hold names"),
         ([{"moves": 3}], "features must hold names"),
         (["move"], "must be of moves, .* got 'move'. Did you mean 'moves'?"),

@@ -47,10 +47,13 @@ def with_history(*records: dict[str, Any], **changes: Any) -> FitResult:
     return fit
 
 
-def test_a_best_epoch_that_is_the_last_planned_is_told() -> None:
-    assert result().is_best_the_last
-    assert not dataclasses.replace(result(), epochs_done=2).is_best_the_last
-    assert not dataclasses.replace(result(), stopped_early=True).is_best_the_last
+def test_a_best_epoch_that_is_the_last_of_several_planned_is_told() -> None:
+    last = dataclasses.replace(result(), best_epoch=2, epochs_done=2)
+    assert last.is_best_the_last
+    assert not dataclasses.replace(last, epochs_done=3).is_best_the_last
+    assert not dataclasses.replace(last, stopped_early=True).is_best_the_last
+    # Of a single epoch there was none to choose.
+    assert not dataclasses.replace(last, best_epoch=1, epochs_done=1).is_best_the_last
     assert not dataclasses.replace(result(), best_epoch=0, epochs_done=0).is_best_the_last
 
 

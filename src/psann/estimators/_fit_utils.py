@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._mapped import is_mapped
+from psann.accounting import executed_late
 from psann.estimators._arrays import Floats, checked_matrices
 from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
 from psann.hisso.constraints import capacity_problem
@@ -237,12 +238,14 @@ def maybe_run_hisso(
             reward_context=_tensor(judged, engine.device),
             context=None if split.context is None else _tensor(split.context, engine.device),
             active=None if split.active is None else _tensor(split.active, engine.device),
-        )
+        ).executed_late(hisso.delay)
 
     task = HISSOTask(
         train=series(train),
         validation=None if validation is None else series(validation),
-        warm_start_rows=None if hisso.warm_start is None else _rows(train, engine.device),
+        warm_start_rows=(
+            None if hisso.warm_start is None else _rows(train, engine.device, delay=hisso.delay)
+        ),
         reward=reward,
         hisso=hisso,
         evaluation=evaluation,
@@ -284,19 +287,20 @@ def _fit_problems(
             f"hisso.window must be at least {reward.min_rows} for the reward {reward.name}; got "
             f"{hisso.window}."
         )
-    if len(train.X) < hisso.window + 1:
+    late = f" + delay {hisso.delay}" if hisso.delay else ""
+    if len(train.X) < (least := hisso.window + 1 + hisso.delay):
         problems.append(
-            f"training needs at least window + 1 = {hisso.window + 1} rows; got {len(train.X)}. "
+            f"training needs at least window + 1{late} = {least} rows; got {len(train.X)}. "
             "Use a smaller window or more rows."
         )
-    if validation is not None and len(validation.X) < reward.min_rows:
+    if validation is not None and len(validation.X) < reward.min_rows + hisso.delay:
         problems.append(
-            f"validation needs at least {reward.min_rows} rows for the reward {reward.name}; got "
-            f"{len(validation.X)}."
+            f"validation needs at least {reward.min_rows}{late} rows for the reward "
+            f"{reward.name}; got {len(validation.X)}."
         )
-    if hisso.refit and validation is not None and len(validation.X) < hisso.window:
+    if hisso.refit and validation is not None and len(validation.X) < hisso.window + hisso.delay:
         problems.append(
-            f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}; got "
+            f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
         )
     if hisso.warm_start is not None and train.y is None:
@@ -320,12 +324,15 @@ def _no_validation(source: RewardSource) -> Decision:
     )
 
 
-def _rows(split: PreparedSplit, device: torch.device) -> Rows:
+def _rows(split: PreparedSplit, device: torch.device, *, delay: int = 0) -> Rows:
+    """Rows and their targets, which are of the rows on which actions are executed."""
     assert split.y is not None
+    X, y = executed_late(delay, split.X, split.y)
+    context = None if split.context is None else split.context[: len(X)]
     return Rows(
-        X=_tensor(split.X, device),
-        y=_tensor(split.y, device),
-        context=None if split.context is None else _tensor(split.context, device),
+        X=_tensor(X, device),
+        y=_tensor(y, device),
+        context=None if context is None else _tensor(context, device),
     )
 
 
@@ -360,6 +367,7 @@ def planned_work(
             rows_per_update=min(batch_size, n_rows),
             n_seeds=n_seeds,
         )
+    n_rows -= hisso.delay
     updates = hisso.updates_per_epoch or default_updates_per_epoch(
         n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
     )

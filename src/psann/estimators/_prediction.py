@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from psann._device import thread_count
 from psann._numerics import pinned_numbers
+from psann.accounting import executed_late
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
@@ -29,12 +30,23 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward, penalty_of
+from psann.holdings import of_members
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
 
 def _codes(rows: PreparedSplit) -> Tensor | None:
     return None if rows.active is None else torch.from_numpy(rows.active)
+
+
+def _executed(
+    delay: int, actions: Tensor, judged: Tensor, active: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Actions, reward context and membership on the rows on which the actions are executed."""
+    actions, judged, active = executed_late(delay, actions, judged, active)
+    if delay and active is not None:
+        actions = of_members(actions, active)
+    return actions, judged, active
 
 
 class PredictionMixin(ParametrisedEstimator):
@@ -50,6 +62,9 @@ class PredictionMixin(ParametrisedEstimator):
     scaler_: Any
     target_scaler_: Any
     threads_: int
+    acts_on_any_assets: ClassVar[bool] = False
+    """Whether assets are judged by their own features alone, so that others than those of `fit`,
+    and any number of them, may be given to a fitted policy."""
     hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
 
@@ -57,7 +72,7 @@ class PredictionMixin(ParametrisedEstimator):
         self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
     ) -> dict[str, Any]:
         """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
-        known = None if reset else self.asset_names_
+        known = None if reset else self._known_assets(split)
         split, names = converted_split(split, prefix=prefix, assets=known)
         if reset:
             self.asset_names_ = names
@@ -82,6 +97,10 @@ class PredictionMixin(ParametrisedEstimator):
             self.input_shape_ = shape
             self.y_ndim_ = 2 if y is None else np.ndim(y)
         return {**split, "X": X, "y": y}
+
+    def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Names of the assets of `fit`, in whose order those of the split are to be."""
+        return self.asset_names_
 
     def _needs_no_validation(self, X: ArrayLike) -> bool:
         """Whether scikit-learn would give these rows back as they are, for a tenth of its time."""
@@ -324,10 +343,14 @@ class PredictionMixin(ParametrisedEstimator):
         reward, judged = self._judged(rows, has_prices=prices is not None)
         transform = transform_of(options)
         cost = judging.trans_cost
-        validation = judge_actions(
+        weights = (
             transform.function(self._outputs(rows), _codes(rows))
             if actions is None
-            else self._given(actions, rows, X=X, who="actions"),
+            else self._given(actions, rows, X=X, who="actions")
+        )
+        weights, judged, active = _executed(options.delay, weights, judged, _codes(rows))
+        validation = judge_actions(
+            weights,
             judged,
             reward=reward,
             transition_penalty=penalty_of(
@@ -335,7 +358,7 @@ class PredictionMixin(ParametrisedEstimator):
             ),
             initial=judging.initial,
             cash=transform.holds_cash,
-            active=_codes(rows),
+            active=active,
             carry=carry_in(judging),
         )
         assert validation.reward is not None
@@ -368,13 +391,14 @@ class PredictionMixin(ParametrisedEstimator):
         options = self._fitted_hisso()
         rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
         reward, judged = self._judged(rows, has_prices=prices is not None)
-        if len(rows.X) < options.window:
+        if len(rows.X) < options.window + options.delay:
+            late = f", {options.delay} more than which are needed" if options.delay else ""
             raise ValueError(
-                f"an episode has hisso.window = {options.window} rows; X has {len(rows.X)}."
+                f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
         transform = transform_of(options)
-        active = _codes(rows)
-        actions = transform.function(self._outputs(rows), active)  # (N, M)
+        actions = transform.function(self._outputs(rows), _codes(rows))  # (N, M)
+        actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
@@ -398,9 +422,9 @@ class PredictionMixin(ParametrisedEstimator):
         """The reward, and its context ``(N, M)`` or ``(N, 1)`` in float64."""
         options = self._fitted_hisso()
         reward = resolve_reward_for(options, has_prices=has_prices)
-        if len(rows.X) < reward.min_rows:
+        if len(rows.X) < (least := reward.min_rows + options.delay):
             raise ValueError(
-                f"reward {reward.name} needs at least {reward.min_rows} rows; got {len(rows.X)}."
+                f"reward {reward.name} needs at least {least} rows; got {len(rows.X)}."
             )
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from numbers import Integral
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from psann._labels import labels_of
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._fit_utils import PreparedInputs, PreparedSplit
@@ -121,6 +123,8 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
     ) -> None:
         self._store(locals())
 
+    acts_on_any_assets = True
+
     @property
     def _n_scaled(self) -> int:
         """Features of an asset, K."""
@@ -148,6 +152,33 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             by_feature = X.reshape(len(X), self._n_scaled, self.n_outputs_)
             X = by_feature.swapaxes(1, 2).reshape(len(X), -1)
         return {**checked, "X": X}
+
+    def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Names of `fit` where the split has the same ones; others are judged as they come."""
+        named = (labels_of(split.get(kind)).columns for kind in ("prices", "y", "active"))
+        names = next((columns for columns in named if columns is not None), None)
+        known = self.asset_names_
+        return known if names is None or known is None or {*names} == {*known} else None
+
+    def _prepared_inputs(
+        self,
+        train: Mapping[str, Any],
+        validation: Mapping[str, Any] | None,
+        *,
+        requires_y: bool,
+        continues: bool,
+    ) -> PreparedInputs:
+        if continues:
+            if self._has_other_assets(train["X"]):
+                # The weights fit; what tells of the number of assets is told anew.
+                self.input_shape_ = np.asarray(train["X"]).shape[1:]
+                self.n_outputs_, self.n_features_in_ = self.input_shape_[0], prod(self.input_shape_)
+                self.asset_names_ = None
+            if self._known_assets(train) is None:
+                _, self.asset_names_ = converted_split(train, prefix="", assets=None)
+        return super()._prepared_inputs(
+            train, validation, requires_y=requires_y, continues=continues
+        )
 
     def _first_network(
         self, prepared: PreparedInputs, options: HISSOOptions | None, *, continues: bool

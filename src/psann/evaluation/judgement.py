@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
-from psann.accounting import Carry, Initial, carry_of, net_growth, relatives
-from psann.baselines import BASELINES, bcrp, best_asset, uniform
+from psann.accounting import Carry, Initial, carry_of, executed_late, net_growth, relatives
+from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
@@ -46,6 +46,8 @@ class Terms:
     """What cash earns per year, and owed money costs; Sharpe ratios are of what is beyond it."""
     borrow_rate: float = 0.0
     """What assets that are sold short cost per year."""
+    delay: int = 0
+    """Rows between the decision of an action and its execution."""
 
     @property
     def carry(self) -> Carry | None:
@@ -77,10 +79,12 @@ def judge(
     *,
     terms: Terms,
     cash: bool = False,
-    delay: int = 0,
     active: Any = None,
 ) -> Judgement:
     """Judge target weights on prices.
+
+    Nothing is held in the first `terms.delay` rows, in which the wealth stays at 1; the figures are
+    of the rows after them.
 
     Parameters
     ----------
@@ -89,12 +93,9 @@ def judge(
     prices : array-like of shape (T, M) or (T, 1)
         Prices, positive; a single column stands for every asset.
     terms : Terms
-        Cost, first holdings, rows per year.
+        Cost, first holdings, rows per year, delay.
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
-    delay : int
-        Rows that pass before an action is executed. Nothing is held in the first `delay` rows,
-        in which the wealth stays at 1; the figures are of the rows after them.
     active : array-like of shape (T, M), optional
         Who can be held and traded, codes of `psann.holdings`. What a late action asks for somebody
         who cannot be held any more stays in cash.
@@ -106,11 +107,10 @@ def judge(
     Raises
     ------
     DataError
-        As `psann.metrics.portfolio_metrics`; there must be two rows more than `delay`.
+        As `psann.metrics.portfolio_metrics`; there must be two rows more than the delay.
     """
     actions, prices, active = _of_each_asset(actions, prices, active)
-    actions, prices = actions[: len(actions) - delay], prices[delay:]
-    active = None if active is None else active[delay:]
+    actions, prices, active = executed_late(terms.delay, actions, prices, active)
     figures = portfolio_metrics(
         actions,
         prices,
@@ -122,7 +122,7 @@ def judge(
         cash_rate=terms.cash_rate,
         borrow_rate=terms.borrow_rate,
     )
-    waiting, cost = np.ones(delay), terms.trans_cost
+    waiting, cost = np.ones(terms.delay), terms.trans_cost
     rates = cost if isinstance(cost, float | int) else np.array(cost, dtype=np.float64)
     with np.errstate(over="ignore"):
         net, gross = (
@@ -194,29 +194,28 @@ def judge_baselines(
     Returns
     -------
     dict of str to Judgement
-        ``uniform``, ``buy_and_hold``, with earlier spans ``best_asset`` (of the first of them)
-        and ``bcrp`` (fitted on all of them), ``inverse_volatility``, ``minimum_variance`` and
-        ``risk_parity`` of the trailing past, ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``,
-        fitted on the very rows that it is judged on: an upper mark that nobody could reach; last
-        ``benchmark`` where there is one.
+        Decided and executed as a policy's actions are: ``uniform``, ``buy_and_hold``, with earlier
+        spans ``best_asset`` (of the first of them) and ``bcrp`` (fitted on all of them),
+        ``inverse_volatility``, ``minimum_variance`` and ``risk_parity`` of the trailing past,
+        ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``, fitted on the very rows that it is
+        judged on: an upper mark that nobody could reach; last ``benchmark`` where there is one.
     """
     matrix, columns = float64_array(prices, "prices"), labels_of(prices).columns
     codes = None if active is None else together(prices=prices, active=active)[1]
     fitted: dict[str, Rule] = {}
-    if earlier:
-        spans = [_as_wide_as(matrix, span, columns) for span in earlier]
+    spans = [_as_wide_as(matrix, span, columns) for span in earlier]
+    if spans:
         fitted["best_asset"] = partial(best_asset, fitted_on=spans[0])
         fitted["bcrp"] = partial(bcrp, fitted_on=_chained(spans))
-    passive = {name: BASELINES[name] for name in ("uniform", "buy_and_hold")}
+    passive: dict[str, Rule] = {
+        "uniform": uniform,
+        "buy_and_hold": partial(_bought_once, delay=terms.delay),
+    }
     past: Any = {"earlier": spans, "earlier_active": earlier_active}
     trailing = {name: partial(rule, **past) for name, rule in COVARIANCE_RULES.items()}
-    rules = (
-        passive
-        | fitted
-        | trailing
-        | BASELINES
-        | {"bcrp_hindsight": partial(bcrp, fitted_on=matrix)}
-    )
+    active_rules = {name: BASELINES[name] for name in BASELINES if name not in passive}
+    hindsight = {"bcrp_hindsight": partial(bcrp, fitted_on=matrix[terms.delay :])}
+    rules = passive | fitted | trailing | active_rules | hindsight
     with warnings.catch_warnings():
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -229,6 +228,13 @@ def judge_baselines(
         own = replace(terms, trans_cost=float(np.mean(terms.trans_cost)))
         judged["benchmark"] = judge(np.ones_like(alone), alone, terms=own)
     return judged
+
+
+def _bought_once(prices: Floats, *, active: NDArray[Any] | None, delay: int) -> Floats:
+    """Buy and hold whose purchase is executed late, and after which nothing is traded."""
+    codes = None if active is None else active[delay:]
+    held = buy_and_hold(prices[delay:], active=codes)
+    return np.concatenate([held, np.repeat(held[-1:], delay, axis=0)])
 
 
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
@@ -256,10 +262,14 @@ class PolicyVerdict:
     """The same actions executed one row later; None where no step is left."""
     at_cost: dict[str, dict[str, float]] | None
     """Figures of the same trades at twice and three times the cost, by multiple; None without."""
+    advance_1: Judgement | None
+    """One row earlier; None where they are executed as soon as they can be."""
     versus_uniform: GrowthDifference
     """Annual log growth over 1/N on the same rows, net."""
     versus_uniform_delay_1: GrowthDifference | None
-    """The same for the delayed actions; 1/N then begins one row later too."""
+    """The same for the later actions; 1/N then begins one row later too."""
+    versus_uniform_advance_1: GrowthDifference | None
+    """The same for the earlier actions."""
     deflated_sharpe: float
     """Probability that the true Sharpe ratio beats the best of `n_trials` lucky ones."""
     deflated_skill: float
@@ -284,7 +294,8 @@ def judge_policy(
     prices : array-like of shape (T, M) or (T, 1)
         Prices, positive.
     terms : Terms
-        Cost, first holdings, rows per year.
+        Cost, first holdings, rows per year, and the delay at which the policy is meant to be
+        executed.
     cash : bool
         Whether ``1 - sum(a_t)`` is held in cash.
     n_trials : int, optional
@@ -305,27 +316,34 @@ def judge_policy(
     0.1283
     """
     actions, prices, active = _of_each_asset(actions, prices, active)
-    judgement = judge(actions, prices, terms=terms, cash=cash, active=active)
-    versus = _versus_uniform(judgement, prices, terms=terms, delay=0, active=active)
-    late = versus_late = None
-    if len(prices) > 2:  # one step at least must be left
-        late = judge(actions, prices, terms=terms, cash=cash, delay=1, active=active)
-        versus_late = _versus_uniform(late, prices, terms=terms, delay=1, active=active)
+
+    def at(delay: int) -> tuple[Judgement, GrowthDifference]:
+        then = replace(terms, delay=delay)
+        found = judge(actions, prices, terms=then, cash=cash, active=active)
+        return found, _versus_uniform(found, prices, terms=then, active=active)
+
+    none = (None, None)
+    judgement, versus = at(terms.delay)
+    # One step at least must be left.
+    late, versus_late = at(terms.delay + 1) if len(prices) > terms.delay + 2 else none
+    early, versus_early = at(terms.delay - 1) if terms.delay else none
     return PolicyVerdict(
         judgement=judgement,
         delay_1=late,
+        advance_1=early,
         at_cost=_at_cost(judgement, terms),
         versus_uniform=versus,
         versus_uniform_delay_1=versus_late,
-        deflated_sharpe=_deflated_sharpe(judgement.net, n_trials, terms),
+        versus_uniform_advance_1=versus_early,
+        deflated_sharpe=_deflated_sharpe(judgement.net[terms.delay :], n_trials, terms),
         deflated_skill=math.nan if n_trials is None else versus.deflated_sharpe(n_trials),
     )
 
 
 def _at_cost(judgement: Judgement, terms: Terms) -> dict[str, dict[str, float]] | None:
     found = figures_at_multiples(
-        judgement.net,
-        judgement.gross,
+        judgement.net[terms.delay :],
+        judgement.gross[terms.delay :],
         has_costs=bool(np.any(terms.trans_cost)),
         cash_rate=terms.cash_rate,
         periods_per_year=terms.periods_per_year,
@@ -390,13 +408,11 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
 
 
 def _versus_uniform(
-    judgement: Judgement, prices: Floats, *, terms: Terms, delay: int, active: Any
+    judgement: Judgement, prices: Floats, *, terms: Terms, active: Any
 ) -> GrowthDifference:
-    rule = uniform(prices, active=active)
-    other = judge(rule, prices, terms=terms, delay=delay, active=active)
-    return growth_difference(
-        judgement.net[delay:], other.net[delay:], periods_per_year=terms.periods_per_year
-    )
+    other = judge(uniform(prices, active=active), prices, terms=terms, active=active)
+    wealth, plain = (each.net[terms.delay :] for each in (judgement, other))
+    return growth_difference(wealth, plain, periods_per_year=terms.periods_per_year)
 
 
 def _deflated_sharpe(wealth: Floats, n_trials: int | None, terms: Terms) -> float:

@@ -90,8 +90,8 @@ def plan_folds(
         )
     if options.train is not None and options.train < least_train:
         problems.append(
-            f"evaluation.walk_forward.train must be at least {least_train} rows (hisso.window + 1)"
-            f"; got {options.train}."
+            f"evaluation.walk_forward.train must be at least {least_train} rows "
+            f"(hisso.window + hisso.delay + 1); got {options.train}."
         )
     if first_train < least:
         problems.append(

@@ -15,10 +15,11 @@ from psann.accounting import (
     growth_and_traded_weight,
     weight_changes,
 )
+from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
-from psann.holdings import held_weights
+from psann.holdings import held_weights, of_members
 from psann.training.engine import Forward
 from psann.training.loop import Validation
 
@@ -32,16 +33,13 @@ def carry_in(evaluation: EvaluationOptions) -> Carry | None:
     )
 
 
-def span_actions(
-    forward: Forward,
-    X: Tensor,
-    context: Tensor | None,
-    transform: Transform,
-    active: Tensor | None = None,
-) -> Tensor:
+def span_actions(forward: Forward, rows: Series, transform: Transform) -> Tensor:
     """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
     with torch.no_grad():
-        return transform.function(forward(X, context, None).double(), active)
+        outputs = forward(rows.X, rows.context, None).double()
+        if rows.known_active is None or rows.active is None:
+            return transform.function(outputs, rows.active)
+        return of_members(transform.function(outputs, rows.known_active), rows.active)
 
 
 def judge_actions(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
-from psann.accounting import Carry
+from psann.accounting import Carry, executed_late
 from psann.halts import Halts
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
+from psann.holdings import of_members
 from psann.training.engine import Forward
 
 
@@ -24,6 +25,8 @@ class Series:
     reward_context: Tensor  # (N, M) or (N, 1), float64
     context: Tensor | None = None  # (N, C) the network's conditioning input
     active: Tensor | None = None  # (N, M) int8, codes of `psann.holdings`; None: all, always
+    known_active: Tensor | None = None
+    """`active` of the rows of X, where actions are executed on later ones; None: as `active`."""
     span_rows: tuple[int, ...] = ()
     """Rows of each span where there are several: no window crosses from one to the next."""
 
@@ -32,15 +35,33 @@ class Series:
         context = None
         if self.context is not None and later.context is not None:
             context = torch.cat((self.context, later.context))
-        active = None
+        active = known_active = None
         if self.active is not None and later.active is not None:
             active = torch.cat((self.active, later.active))
+        if self.known_active is not None and later.known_active is not None:
+            known_active = torch.cat((self.known_active, later.known_active))
         return Series(
             X=torch.cat((self.X, later.X)),
             reward_context=torch.cat((self.reward_context, later.reward_context)),
             context=context,
             active=active,
+            known_active=known_active,
             span_rows=(len(self.X), len(later.X)),
+        )
+
+    def executed_late(self, delay: int) -> Series:
+        """The series whose rows are judged so many rows later than they are decided."""
+        if not delay:
+            return self
+        X, judged, active = executed_late(delay, self.X, self.reward_context, self.active)
+        n_rows = len(X)
+        return replace(
+            self,
+            X=X,
+            reward_context=judged,
+            context=None if self.context is None else self.context[:n_rows],
+            active=active,
+            known_active=None if self.active is None else self.active[:n_rows],
         )
 
 
@@ -84,7 +105,7 @@ class EpisodeObjective:
     ) -> tuple[Tensor, Tensor]:
         """Loss ``()`` and the reward of each episode ``(B,)``, from start rows ``(B,)``."""
         rows = self._rows(index)
-        active = self._active(rows)
+        active = self._in_windows(self.series.active, rows)
         actions = self._actions(forward, rows, key, active)
         context = self._context(rows).expand_as(actions)
         if self._halts is not None:
@@ -107,9 +128,8 @@ class EpisodeObjective:
         judged = self._reward_context.index_select(0, rows)
         return judged.view(-1, self.window, judged.shape[1])  # (B, T, M)
 
-    def _active(self, rows: Tensor) -> Tensor | None:
+    def _in_windows(self, active: Tensor | None, rows: Tensor) -> Tensor | None:
         """Who can be held in each window, ``(B, T, M)``."""
-        active = self.series.active
         if active is None:
             return None
         return active.index_select(0, rows).view(-1, self.window, active.shape[1])
@@ -120,7 +140,10 @@ class EpisodeObjective:
         """Actions ``(B, T, M)``, from one forward pass over distinct rows or all windows."""
         outputs = self._outputs(forward, rows, key)
         outputs = outputs.view(-1, self.window, outputs.shape[1])
-        return self.transform.function(outputs, active)
+        known = self._in_windows(self.series.known_active, rows)
+        if known is None or active is None:
+            return self.transform.function(outputs, active)
+        return of_members(self.transform.function(outputs, known), active)
 
     def _outputs(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
         """Network outputs ``(B * T, M)``."""

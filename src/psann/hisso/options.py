@@ -113,6 +113,9 @@ class HISSOOptions(BaseModel):
     net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
+    delay: int = Field(default=0, ge=0, le=10_000_000)
+    """Rows between decision and execution: an action decided on row t is judged from row t + delay
+    on, in training as everywhere; 0 trades at the very row whose features it has seen."""
     transition_penalty: Penalty | Annotated[list[Penalty], Field(min_length=1)] = 0.0
     """Lambda, per unit of traded weight: a number, or a list of one per asset."""
     input_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)

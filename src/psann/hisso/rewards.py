@@ -165,6 +165,41 @@ def mean_variance(
     return r.mean(-1) - 0.5 * risk_aversion * r.var(-1, correction=1)
 
 
+def cvar(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    transition_penalty: Penalty,
+    initial: Initial = "invested",
+    cash: bool = False,
+    active: Tensor | None = None,
+    carry: Carry | None = None,
+    level: float = 0.05,
+) -> Tensor:
+    """Mean of the worst share `level` of the net returns of each episode, ``(B,)``.
+
+    Of ``k = level (T - 1)`` returns that are no whole number the last one counts in part, so that
+    the reward changes steadily with `level`; the worst return alone where k is below 1.
+
+    References
+    ----------
+    Rockafellar & Uryasev 2000, "Optimization of conditional value-at-risk",
+    https://doi.org/10.21314/JOR.2000.038
+    """
+    if not 0.0 < level <= 1.0:
+        raise ValueError(
+            f"the level of the reward cvar must be above 0 and at most 1; got {level}."
+        )
+    r = _net_returns(
+        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
+    )
+    n_steps = r.shape[-1]
+    n_worst = max(level * n_steps, 1.0)
+    place = torch.arange(n_steps, dtype=r.dtype, device=r.device)
+    shares = (n_worst - place).clamp(0.0, 1.0) / n_worst
+    return (r.sort(dim=-1).values * shares).sum(dim=-1)
+
+
 def max_drawdown(
     actions: Tensor,
     context: Tensor,
@@ -241,6 +276,7 @@ def _steeply(values: Tensor, lost: Tensor) -> Tensor:
 
 
 REWARDS: dict[str, RewardFunction] = {
+    "cvar": cvar,
     "finance": portfolio,
     "max_drawdown": max_drawdown,
     "mean_variance": mean_variance,

@@ -83,7 +83,7 @@ class HISSOTask:
         """The whole validation span as a single episode."""
         assert self.validation is not None
         rows, initial, cash = self.validation, self.evaluation.initial, self.transform.holds_cash
-        actions = span_actions(forward, rows.X, rows.context, self.transform, rows.active)
+        actions = span_actions(forward, rows, self.transform)
         validation = judge_actions(
             actions,
             rows.reward_context,

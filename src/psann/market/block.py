@@ -39,8 +39,9 @@ class PricesBlock(BaseModel):
     gap: Annotated[int, Field(ge=0)] | Literal["features"] = 0
     """Rows left out before validation and before test; features leaves out as many as the longest
     feature looks back."""
-    features: Literal["default"] | list[Feature] = "default"
-    """Default, or a list of names and of {name: {parameter: value}}."""
+    features: Literal["default", "assetwise"] | list[Feature] = "default"
+    """Default; assetwise, the moves of each asset by itself for an AssetwiseRegressor; or a list of
+    names and of {name: {parameter: value}}."""
     ended: Literal["refuse"] | dict[str, float] = "refuse"
     """The move after an asset's last price, at least -1, by name, `default` for all others; refuse
     asks for it where an asset ends."""

@@ -43,7 +43,7 @@ def splits(
     panel : Panel
     val, test : date or float
         First date of each, or their shares of the moves, in (0, 1); test has the last ones.
-    features : "default", or list
+    features : "default", "assetwise", or list
         As for `psann.market.features.compute`.
     gap : int or "features"
         Rows left out before validation and before test. 0 is sound: no move and no target crosses
@@ -54,10 +54,10 @@ def splits(
     Returns
     -------
     dict of str to ndarray
-        For each split `X_* (n, columns)`, `y_* (n, M)`, `prices_* (n, M)` and `time_* (n,)`, dates;
-        `asset_names (M,)` and `feature_names (columns,)`. Where the panel has holes also
-        `active_* (n, M)`, who can be held and traded, in the codes of `psann.holdings`; `y` of
-        those who are no members is 0.
+        For each split `X_* (n, columns)`, assetwise `(n, M, K)`, `y_* (n, M)`, `prices_* (n, M)`
+        and `time_* (n,)`, dates; `asset_names (M,)` and `feature_names (columns,)`. Where the panel
+        has holes also `active_* (n, M)`, who can be held and traded, in the codes of
+        `psann.holdings`; `y` of those who are no members is 0.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def assemble(
 
     Parameters
     ----------
-    X : ndarray of shape (n, columns)
+    X : ndarray of shape (n, columns) or (n, M, K)
     prices : ndarray of shape (n, M)
     time : ndarray of shape (n,)
     starts : tuple of int

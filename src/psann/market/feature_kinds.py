@@ -16,6 +16,7 @@ from psann.market.panel import Panel
 Floats = NDArray[np.float64]
 
 HORIZONS = (1, 2, 3, 5, 10, 20)  # rows over which the default looks back
+ASSETWISE_HORIZONS = (1, 2, 5, 10, 20, 60)  # ... and features of each asset by itself
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psann._imports import import_object
 from psann._inputs import show
 from psann.errors import DataError, did_you_mean
-from psann.market.feature_kinds import FEATURES, Block
+from psann.market.feature_kinds import ASSETWISE_HORIZONS, FEATURES, Block, log_moves
 from psann.market.membership import what_became
 from psann.market.panel import Panel
 
@@ -34,9 +34,10 @@ class Features:
     """Numbers of each row."""
 
     values: Floats
-    """Shape (n, columns), finite, in [-4, 4]."""
+    """Shape (n, columns), or (n, M, K) of each asset by itself; finite, in [-4, 4]."""
     names: tuple[str, ...]
-    """One for each column: `AAPL.move_5`, or `all.week_sin` where all assets share it."""
+    """One for each column, or of each asset by itself for each of its K numbers in turn:
+    `AAPL.move_5`, or `all.week_sin` where all assets share it."""
     history: int
     """Rows at the start that lack a full history."""
 
@@ -47,8 +48,10 @@ def compute(panel: Panel, features: object, *, train: slice) -> Features:
     Parameters
     ----------
     panel : Panel
-    features : "default", or list
-        Names of `FEATURES`, `{name: {parameter: value}}`, or import paths of functions of your
+    features : "default", "assetwise", or list
+        With assetwise the moves of each asset over 1, 2, 5, 10, 20 and 60 rows, each kind by its
+        own deviation over all assets: what a network that all assets share may see. Or names of
+        `FEATURES`, `{name: {parameter: value}}`, or import paths of functions of your
         own, which take a panel and return `(n,)` or `(n, M)` numbers. With `scale: trailing` each
         column is divided by its root mean square over the last 250 rows; with `train`, the
         default, all of a kind by their deviation on the training rows.
@@ -59,7 +62,7 @@ def compute(panel: Panel, features: object, *, train: slice) -> Features:
     -------
     Features
         What lacks its history is 0. Where the panel has holes, so are the numbers of those who
-        are no members, and `active` is a feature as well.
+        are no members, and `active` is a feature as well, unless they are of each asset by itself.
 
     Raises
     ------
@@ -67,20 +70,18 @@ def compute(panel: Panel, features: object, *, train: slice) -> Features:
         If a name or parameter is unknown, a field is missing, or a function of your own tells
         something else of a row once later rows have come.
     """
+    if features == "assetwise":
+        return _of_each_asset(panel, train)
     items = ["moves"] if features == "default" else features
     if not isinstance(items, list | tuple) or not items:
         raise DataError(
-            f"features must be default or a list, such as [moves, volatility]; got {features!r}."
+            "features must be default, assetwise or a list, such as [moves, volatility]; got "
+            f"{features!r}."
         )
     parsed = [_parse(item) for item in items]
     blocks = [(_block(panel, name, parameters), scale) for name, parameters, scale in parsed]
     history = max(block.history for block, _ in blocks)
-    rows = slice(max(train.start or 0, history), train.stop)
-    if (n_train := rows.stop - rows.start) < 2:
-        raise DataError(
-            f"The train split must have at least 2 rows; got {max(n_train, 0)}, since features "
-            f"need a history of {history}. Move the first date of validation, or shorten features."
-        )
+    rows = _rows_with_history(train, history)
     columns, names = [], []
     for block, scale in blocks:
         columns.append(_finish(block, panel, rows, scale))
@@ -89,6 +90,44 @@ def compute(panel: Panel, features: object, *, train: slice) -> Features:
         columns.append(panel.active.astype(np.float64))
         names += [f"{asset}.active" for asset in panel.assets]
     return Features(np.hstack(columns), tuple(names), history)
+
+
+def _rows_with_history(train: slice, history: int) -> slice:
+    rows = slice(max(train.start or 0, history), train.stop)
+    if (n_train := rows.stop - rows.start) < 2:
+        raise DataError(
+            f"The train split must have at least 2 rows; got {max(n_train, 0)}, since features "
+            f"need a history of {history}. Move the first date of validation, or shorten features."
+        )
+    return rows
+
+
+def _of_each_asset(panel: Panel, train: slice) -> Features:
+    """The moves of each asset by themselves, shape (n, M, K)."""
+    history = max(ASSETWISE_HORIZONS)
+    rows = _rows_with_history(train, history)
+    blocks = [_block(panel, "moves", {"rows": [k]}) for k in ASSETWISE_HORIZONS]
+    values = np.stack([_finish(block, panel, rows, "train") for block in blocks], axis=-1)
+    kinds = [name for block in blocks for name, _ in block.parts]
+    names = tuple(f"{asset}.{name}" for asset in panel.assets for name in kinds)
+    return Features(values, names, history)
+
+
+def assetwise_moves(prices: Floats, train: slice) -> Floats:
+    """Log moves of each asset over `ASSETWISE_HORIZONS`, each by its deviation over all assets.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (n, M)
+    train : slice
+        Training rows, of which the deviations are.
+
+    Returns
+    -------
+    ndarray of shape (n, M, K)
+        In [-4, 4]; 0 on rows without history.
+    """
+    return np.stack([scaled(log_moves(prices, [k]), train) for k in ASSETWISE_HORIZONS], axis=-1)
 
 
 def scaled(values: Floats, train: slice) -> Floats:

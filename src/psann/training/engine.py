@@ -45,6 +45,9 @@ Forward = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 # A launch should end within about 0.1 s, so that a signal is answered soon: assumed cost of an
 # update is this overhead plus its multiply-adds at this rate (a slow core).
 _LAUNCH_S, _OVERHEAD_S, _MULTIPLY_ADDS_PER_S = 0.1, 1e-3, 2e9
+# Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
+# operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
+_MOST_NUMBERS_TOGETHER = 100_000
 
 
 class Objective(Protocol):
@@ -126,6 +129,7 @@ class EagerEngine:
         self.device = device
         self.initial_states = initial_states(network)
         self.decayed = torch.zeros(self.n_parameters, device=device)
+        self._apart = False
         self.notes: list[Decision] = []
         self.tell: Callable[[Decision], object] = lambda decision: None
         """Takes what the user should know at once: notes, and what will be silent for long."""
@@ -133,6 +137,9 @@ class EagerEngine:
 
     def begin(self, work: PhaseWork) -> None:
         """Prepare for a phase; what the user should know goes to `notes`."""
+        numbers = work.rows_per_update * self.network.width
+        reuses_weights = self.network.n_products > 2 * self.n_parameters
+        self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
 
     @property
     def runs_as(self) -> str:
@@ -287,7 +294,8 @@ class EagerEngine:
 
         The update is the same function, over stacked carries: one pass for all. A seed ends
         where it would end alone up to rounding, not bit for bit: products of many matrices at
-        once sum in another order. A group of one is `launch`.
+        once sum in another order. A group of one is `launch`, and so is each seed where a pass for
+        all would be slower, a function of the shapes alone.
 
         Parameters
         ----------
@@ -310,10 +318,13 @@ class EagerEngine:
         ValueError
             If the loss does not depend on the network's outputs.
         """
-        if len(carries) == 1:
-            own_keys = None if keys is None else keys[0]
-            return [self.launch(carries[0], objective, indices=indices[0], keys=own_keys, lr=lr)]
         n = len(carries)
+        if n == 1 or self._apart:
+            own_keys = [None] * n if keys is None else keys
+            return [
+                self.launch(carries[s], objective, indices=indices[s], keys=own_keys[s], lr=lr)
+                for s in range(n)
+            ]
         # Slots without a seed repeat the first, to no end.
         seeds = [s if s < n else 0 for s in range(self.group_slots(n))]
         rows = torch.stack([torch.cat(list(indices[s])) for s in seeds])  # (S, sum of B)

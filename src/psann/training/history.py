@@ -73,8 +73,8 @@ class FitResult:
 
     @property
     def is_best_the_last(self) -> bool:
-        """Whether the best epoch is the last that was planned: more might have been better."""
-        return self.best_epoch == self.epochs_done > 0 and not self.stopped_early
+        """Whether the best of several epochs is the last planned: more might have been better."""
+        return self.best_epoch == self.epochs_done > 1 and not self.stopped_early
 
     @property
     def never_moved(self) -> bool:

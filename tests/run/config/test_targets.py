@@ -127,7 +127,7 @@ def test_every_constructor_argument_has_its_value(tmp_path: Path) -> None:
             "data.kwargs.step is no argument of load. Did you mean",
         ),
         ("data.kwargs={}", "data.kwargs must give steps, which load needs."),
-        ("hisso.reward=portfolo", "hisso.reward must be one of finance, max_drawdown"),
+        ("hisso.reward=portfolo", "hisso.reward must be one of cvar, finance, max_drawdown"),
         ("hisso.reward=portfolo", "got 'portfolo'. Did you mean 'portfolio'?"),
         ("hisso.reward={target: sharp}", "hisso.reward.target must be one of"),
         (

@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 
-from psann.errors import ConfigError, DataError, FileFormatError, TrainingInterrupted
+from psann.errors import ConfigError, DataError, FileFormatError
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.resume_state import RunIdentity
-from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import (
     check_resumable,
     differences,
     read_resume_point,
     run_identity,
 )
-from trials import finished, metrics_of, rows_of, trial
+from trials import finished, metrics_of, rows_of, stop_after, trial
 
 # What training makes of the same numbers is the same to the bit; times and sequence are not.
 DETERMINISTIC = (
@@ -34,24 +33,6 @@ def epoch_rows(paths: RunPaths) -> list[list[str]]:
     with paths.events.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["event"] == "epoch"]
     return [[row[name] for name in DETERMINISTIC] for row in rows]
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
-    """Make a run stop by itself after so many launches and epochs."""
-    seen = 0
-
-    def stopping(method: Any) -> Any:
-        def call(observer: RunObserver, *args: Any) -> None:
-            nonlocal seen
-            method(observer, *args)
-            seen += 1
-            if seen == moment:
-                raise TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
-
-        return call
-
-    for name in ("on_launch", "on_epoch"):
-        monkeypatch.setattr(RunObserver, name, stopping(getattr(RunObserver, name)))
 
 
 @pytest.mark.parametrize("moment", [1, 2, 3, 5, 8])

@@ -99,11 +99,13 @@ def test_the_record_of_a_complete_run_holds_every_field_and_tells_the_truth(tmp_
     several = {"per_seed", "spread", "ensemble"}
     resuming = {"last", "resume_exact", "resume_differences"}
     studies = {"walk_forward", "placebo"}
+    of_delay = {"portfolio_metrics_advance_1", "versus_uniform_advance_1"}
     of_prices = {"spans", "ends"}
     assert nulls == {
         *several,
         *resuming,
         *studies,
+        *of_delay,
         *of_prices,
         "temperature",
         "parent",

@@ -245,8 +245,11 @@ def test_few_rows_claim_nothing() -> None:
 
 
 def test_a_gate_by_significance_is_named_where_it_kept_epoch_zero() -> None:
-    (sentence,) = result_sentences(finished(best_epoch=0, min_significance=3.144).as_dict())
-    assert "on validation and by 3.14 standard errors, so" in sentence
+    told = {"best_epoch": 0, "min_significance": 3.144}
+    (sentence,) = result_sentences(finished(**told).as_dict())
+    assert "on validation by 3.14 standard errors, so" in sentence
+    (sentence,) = result_sentences(finished(**told, min_improvement=0.2).as_dict())
+    assert "by more than 0.2 and by 3.14 standard errors, so" in sentence
 
 
 def test_what_ends_could_have_cost_is_said_where_assets_end() -> None:

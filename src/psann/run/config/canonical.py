@@ -21,6 +21,7 @@ _RENAMED: dict[Path, Path] = {
 
 LATER_KEYS: dict[str, object] = {
     "hisso.min_significance": 0.0,
+    "hisso.delay": 0,
     "hisso.max_weight": None,
     "hisso.gross_limit": None,
     "hisso.net_limit": None,

@@ -171,9 +171,10 @@ def _check_rows(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterato
         X = arrays.get(f"X_{split}")
         if X is None:
             continue
-        least, why, cure = 2, "a move needs two", "Give more rows."
+        late = f" + hisso.delay {needs.delay}" if needs.delay else ""
+        least, why, cure = 2 + needs.delay, f"a move needs two{late}", "Give more rows."
         if split == "train" and needs.window is not None and needs.mode != "evaluate":
-            least, why = needs.window + 1, f"hisso.window {needs.window} + 1"
+            least, why = least + needs.window - 1, f"hisso.window {needs.window} + 1{late}"
             cure = "Give more rows or lower hisso.window."
         if len(X) < least:
             yield (

@@ -31,6 +31,8 @@ class DataRequirements:
 
     window: int | None
     """Steps per episode; None for supervised training."""
+    delay: int = 0
+    """Rows between the decision of an action and its execution (`hisso.delay`)."""
     needs_targets: bool
     """Training or its monitor reads `y` in every split that is given."""
     needs_prices: bool

@@ -30,7 +30,7 @@ class Evaluation:
     """
 
     names: tuple[str, ...]
-    """The strategies: `policy`, `policy_delay_1`, then baselines."""
+    """The strategies: `policy`, the same executed one row later and earlier, then baselines."""
     net: NDArray[np.float64]
     """(S, T)"""
     gross: NDArray[np.float64]

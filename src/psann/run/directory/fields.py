@@ -180,6 +180,9 @@ class Record(TypedDict):
             "episodes sampled in the whole run", shown=Shown(label="episodes", form=",.0f", rank=52)
         ),
     ]
+    delay: Annotated[
+        int | None, Field("rows between the decision of an action and its execution", LATER)
+    ]
     transition_penalty: Annotated[
         float | None, Field("cost per unit of traded weight in the training reward")
     ]
@@ -251,6 +254,10 @@ class Record(TypedDict):
         Mapping[str, Figures] | None,
         Field("of the same trades at twice and three times the cost, by multiple", LATER),
     ]
+    portfolio_metrics_advance_1: Annotated[
+        Figures | None,
+        Field("the same actions executed one row earlier; null where delay is 0", LATER),
+    ]
     baselines: Annotated[
         Mapping[str, Figures] | None,
         Field("the same figures by baseline, on the same dates at the same cost"),
@@ -260,6 +267,9 @@ class Record(TypedDict):
     ]
     versus_uniform_delay_1: Annotated[
         Versus | None, Field("the same for the actions executed one row later")
+    ]
+    versus_uniform_advance_1: Annotated[
+        Versus | None, Field("the same for the actions executed one row earlier", LATER)
     ]
     deflated_sharpe: Annotated[
         float | None, Field("probability that the true Sharpe ratio beats n_trials lucky ones")

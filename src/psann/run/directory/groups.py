@@ -39,6 +39,7 @@ class SeedFigures(TypedDict, total=False):
     portfolio_metrics: Figures | None
     portfolio_metrics_delay_1: Figures | None
     portfolio_metrics_at_cost: Mapping[str, Figures] | None
+    portfolio_metrics_advance_1: Figures | None
     versus_uniform: Versus | None
 
 
@@ -59,8 +60,10 @@ class WalkForward(TypedDict, total=False):
 
     portfolio_metrics: Figures | None
     portfolio_metrics_delay_1: Figures | None
+    portfolio_metrics_advance_1: Figures | None
     versus_uniform: Versus | None
     versus_uniform_delay_1: Versus | None
+    versus_uniform_advance_1: Versus | None
     baselines: Mapping[str, Figures]
     folds: list[Mapping[str, object]]
 

@@ -34,8 +34,9 @@ from psann.training.history import EpochRecord, FitResult
 from psann.training.state import TrainState
 
 PORTFOLIO_FIELDS = (
-    *("portfolio_metrics", "portfolio_metrics_delay_1", "baselines"),
-    *("versus_uniform", "versus_uniform_delay_1", "deflated_sharpe", "deflated_skill", "n_trials"),
+    *("portfolio_metrics", "portfolio_metrics_delay_1", "portfolio_metrics_advance_1"),
+    *("versus_uniform", "versus_uniform_delay_1", "versus_uniform_advance_1", "baselines"),
+    *("deflated_sharpe", "deflated_skill", "n_trials"),
     *("judged", "ruined_at", "ends", "portfolio_metrics_at_cost"),
 )
 
@@ -84,7 +85,8 @@ def kept_figures(
     figures: dict[str, object] = {"train_figures_of": "kept_weights"}
     given = {kind: arrays.get(kind) for kind in ("y", "context", "active")}
     if config.hisso.enabled:
-        if not _can_be_rewarded(arrays, splits, config) or len(arrays["X"]) < config.hisso.window:
+        least = config.hisso.window + config.hisso.delay
+        if not _can_be_rewarded(arrays, splits, config) or len(arrays["X"]) < least:
             return {}
         rewards = estimator.evaluate_episodes(arrays["X"], arrays.get("prices"), **given)
         mean = float(rewards.mean())
@@ -114,7 +116,7 @@ def loses_training_rows(
 
 def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunConfig) -> bool:
     """Whether a split has the reward context that training had."""
-    if len(arrays.get("X", ())) < 2:
+    if len(arrays.get("X", ())) < 2 + config.hisso.delay:
         return False
     if resolve_reward(config.hisso.reward).needs_targets:
         return "y" in arrays
@@ -139,8 +141,9 @@ def portfolio_figures(
 ) -> tuple[dict[str, object], Series | None, str | None]:
     """Metrics of the policy's actions on the evaluation prices, and of what stands beside it.
 
-    Row t of X may hold the price of row t, so that the policy trades at a price it has just seen.
-    `portfolio_metrics_delay_1` has the same actions executed one row later.
+    Row t of X may hold the price of row t, so that without `hisso.delay` the policy trades at a
+    price it has just seen. `portfolio_metrics_delay_1` has the same actions executed one row later,
+    `portfolio_metrics_advance_1` one row earlier.
 
     Parameters
     ----------
@@ -224,9 +227,12 @@ def drawn_series(
     time: Array | None,
 ) -> Series:
     """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
-    judgements = {"policy": verdict.judgement}
-    if verdict.delay_1 is not None:
-        judgements["policy_delay_1"] = verdict.delay_1
+    own = {
+        "policy": verdict.judgement,
+        "policy_delay_1": verdict.delay_1,
+        "policy_advance_1": verdict.advance_1,
+    }
+    judgements = {name: each for name, each in own.items() if each is not None}
     names = splits.arrays.get(ASSET_NAMES)
     has_names = names is not None and len(names) == actions.shape[1]
     return evaluation_series(
@@ -236,12 +242,16 @@ def drawn_series(
 
 def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
     """Turn a verdict into fields of `metrics.json`; None for what it has not."""
-    late, versus_late = verdict.delay_1, verdict.versus_uniform_delay_1
+    found = {
+        "": (verdict.judgement, verdict.versus_uniform),
+        "_delay_1": (verdict.delay_1, verdict.versus_uniform_delay_1),
+        "_advance_1": (verdict.advance_1, verdict.versus_uniform_advance_1),
+    }
+    own = {f"portfolio_metrics{when}": each and each.figures for when, (each, _) in found.items()}
+    versus = {f"versus_uniform{when}": each and asdict(each) for when, (_, each) in found.items()}
     return {
-        "portfolio_metrics": verdict.judgement.figures,
-        "portfolio_metrics_delay_1": None if late is None else late.figures,
-        "versus_uniform": asdict(verdict.versus_uniform),
-        "versus_uniform_delay_1": None if versus_late is None else asdict(versus_late),
+        **own,
+        **versus,
         "deflated_sharpe": verdict.deflated_sharpe,
         "deflated_skill": verdict.deflated_skill,
     }
@@ -275,6 +285,7 @@ def evaluation_terms(config: RunConfig) -> Terms:
         initial=config.evaluation.initial,
         cash_rate=config.evaluation.cash_rate,
         borrow_rate=config.evaluation.borrow_rate,
+        delay=config.hisso.delay,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psann._device import resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
-from psann.errors import ConfigError, FileFormatError
+from psann.errors import ConfigError, FileFormatError, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import seeded
 from psann.hisso.options import HISSOOptions
@@ -98,12 +98,20 @@ def _check_against_parent(
             f"{config.hisso.primary_transform!r}, but the policy in init_from has "
             f"{parent.primary_transform!r}; write that or train from scratch."
         )
+    elif config.hisso.enabled and config.hisso.delay != parent.delay:
+        problems.append(
+            f"{config.where('hisso', 'delay')}: hisso.delay is {config.hisso.delay}, but the "
+            f"policy in init_from was trained to be executed {counted(parent.delay, 'row')} late; "
+            "write that (one row later is shown beside it), or train from scratch."
+        )
     problems += _problem_of_the_head(config, parent)
     if widths := _other_widths(estimator, splits, kind="prices" if config.hisso.enabled else "y"):
         problems.append(
             f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
         )
     held, names = estimator.asset_names_, splits.arrays.get(ASSET_NAMES)
+    if estimator.acts_on_any_assets:
+        names = None
     if not problems and held is not None and names is not None and list(held) != names.tolist():
         problems.append(
             f"{config.where('init_from')}: init_from holds {', '.join(held)}; asset_names are "
@@ -142,6 +150,11 @@ def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: st
     arrays = next(split for split in found if "X" in split)
     row = estimator.input_shape_ or (estimator.n_features_in_,)
     context = arrays.get("context")
+    if estimator.acts_on_any_assets and len(row) == 2 and arrays["X"].ndim == 3:
+        n_features = arrays["X"].shape[2]
+        if row[1] == n_features:
+            return []
+        return [f"features of an asset {row[1]} in init_from, {n_features} in the data"]
     widths = {
         "features": (math.prod(row), math.prod(arrays["X"].shape[1:])),
         "context columns": (estimator.n_context_, 0 if context is None else context.shape[1]),

@@ -141,7 +141,7 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
         epochs = counted(warm.epochs, "epoch")
         lines.append(f"warm start  {epochs} of {counted(updates, 'update')} on {warm.y_key}")
     updates = hisso.updates_per_epoch or default_updates_per_epoch(
-        n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
+        n_rows - hisso.delay, window=hisso.window, batch_episodes=hisso.batch_episodes
     )
     episodes = training.epochs * updates * hisso.batch_episodes
     lines.append(
@@ -149,6 +149,8 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
         f"{counted(hisso.batch_episodes, 'episode')} of {hisso.window} steps: "
         f"{counted(episodes, 'episode')}"
     )
+    if hisso.delay:
+        lines.append(f"execution   {counted(hisso.delay, 'row')} after the decision")
     if hisso.min_improvement or hisso.min_significance:
         bound = bound_of(hisso.min_significance, n_epochs=training.epochs)
         lines.append(

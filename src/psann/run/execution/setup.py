@@ -64,6 +64,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         load_function=targets.loader,
         requirements=DataRequirements(
             window=hisso.window if hisso.enabled else None,
+            delay=hisso.delay if hisso.enabled else 0,
             needs_targets=reward is None or reward.needs_targets,
             needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
@@ -209,6 +210,7 @@ def write_setup(
     context.record.update(
         device=hardware["device"],
         hardware=hardware,
+        delay=config.hisso.delay if is_hisso else None,
         transition_penalty=mean_cost(config.hisso.transition_penalty) if is_hisso else None,
         min_improvement=config.hisso.min_improvement if is_hisso else None,
         min_significance=bound_of(config.hisso.min_significance, n_epochs=config.training.epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -49,10 +50,23 @@ def _problems_of_folds(config: RunConfig, splits: DataSplits) -> list[str]:
             f"{warm_start.y_key!r}; hisso.supervised.y_key must be 'y_train'."
         ]
     try:
-        folds_of(config, splits)
+        folds = folds_of(config, splits)
     except DataError as error:
         return list(error.problems)
-    return []
+    return list(_problems_of_delay(config, folds))
+
+
+def _problems_of_delay(config: RunConfig, folds: Sequence[Fold]) -> Iterator[str]:
+    """Where nothing can be executed late enough to earn anything."""
+    least = config.hisso.delay + 2
+    spans = {"validation": folds[0].validation}
+    spans["refit_every"] = slice(folds[0].judged.start, folds[-1].judged.stop)
+    for key, span in spans.items():
+        if span is not None and span.stop - span.start < least:
+            yield (
+                f"{_who(config, 'walk_forward')}.{key} must give at least {least} rows, "
+                f"hisso.delay and a move; got {span.stop - span.start}."
+            )
 
 
 def _problems_of_placebos(config: RunConfig, splits: DataSplits) -> list[str]:
@@ -89,7 +103,7 @@ def folds_of(config: RunConfig, splits: DataSplits) -> list[Fold]:
         sum(n_rows.values()),
         n_judged=n_rows["test"],
         n_validation=n_rows["val"],
-        least_train=config.hisso.window + 1,
+        least_train=config.hisso.window + config.hisso.delay + 1,
     )
 
 

@@ -78,7 +78,7 @@ def _kept_untrained(record: Record) -> Iterator[str]:
     who = "Best epoch 0" if seeds is None else f"Best epoch 0 in {n} of {len(seeds)} seeds"
     asked, bound = record["min_improvement"], record["min_significance"]
     margin = f" by more than {asked:g}" if asked else ""
-    margin += f" and by {bound:.2f} standard errors" if bound else ""
+    margin += f"{' and' if asked else ''} by {bound:.2f} standard errors" if bound else ""
     if record["mode"] == "fine_tune":
         yield (
             f"{who}: no epoch of fine-tuning beat the parent on validation{margin}, so the "
@@ -208,6 +208,11 @@ def _edge(record: Record) -> Iterator[str]:
         return
     if not _beats(policy, uniform):
         yield f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+    elif delayed is not None and not _beats(delayed, uniform) and record["delay"]:
+        yield (
+            "The edge is short-lived: executed one row later still, log growth of "
+            f"{delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+        )
     elif delayed is not None and not _beats(delayed, uniform):
         yield (
             "The edge needs trading at the very price that the features have seen: one row later, "

@@ -6,6 +6,7 @@ from __future__ import annotations
 # figures in the names are the defaults of `psann.baselines`; a test holds them equal.
 STRATEGIES = {
     "policy": "policy",
+    "policy_advance_1": "policy, one row earlier",
     "policy_delay_1": "policy, one row later",
     "policy_cost_2": "policy, at twice the cost",
     "policy_cost_3": "policy, at 3 times the cost",

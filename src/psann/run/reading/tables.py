@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from psann.errors import counted
 from psann.run.directory.fields import Record
 from psann.run.directory.groups import SeedFigures
 from psann.run.reading.content import Table, number, printable, setting, wealth
@@ -85,11 +86,14 @@ def _spread_cells(run: RunView) -> Iterator[str]:
 def _result_fields(run: RunView) -> list[tuple[str, str]]:
     """Name of each strategy with figures, and the dotted key of these."""
     n_seeds = len(seeds_of(run))
-    names = {"policy": f"policy, mean of {n_seeds} seeds" if n_seeds else STRATEGIES["policy"]}
+    policy = f"policy, mean of {n_seeds} seeds" if n_seeds else STRATEGIES["policy"]
+    delay = run.metrics["delay"]
+    names = {"policy": f"{policy}, {counted(delay, 'row')} late" if delay else policy}
     if benchmark := (run.metrics["judged"] or {}).get("benchmark"):
         names["benchmark"] = f"{STRATEGIES['benchmark']} {benchmark}"
     fields = {
         "policy": "portfolio_metrics",
+        "policy_advance_1": "portfolio_metrics_advance_1",
         "policy_delay_1": "portfolio_metrics_delay_1",
         **{
             f"policy_cost_{multiple}": f"portfolio_metrics_at_cost.{multiple}"

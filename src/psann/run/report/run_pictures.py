@@ -29,7 +29,7 @@ from psann.run.reading.strategies import is_seed, strategy_name
 from psann.run.report.strategies import strategy_look
 
 _LONGEST_LABEL = 28
-_MAIN = ("policy", "policy_delay_1", "uniform")
+_MAIN = ("policy", "policy_delay_1", "policy_advance_1", "uniform")
 _TRAINING = Look(COLOURS["blue"])
 _VALIDATION = Look(COLOURS["vermillion"], "--")
 _KINDS_OF_WORK = {
@@ -91,8 +91,8 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
             is_main=name in _MAIN,
         )
         for name, net in zip(series.names, series.net, strict=True)
-        # Of the policy the delayed actions are enough.
-        if name in _MAIN or not name.endswith("_delay_1")
+        # Of the policy the later and earlier actions are enough.
+        if name in _MAIN or not name.endswith(("_delay_1", "_advance_1"))
     ]
     return Picture(
         name="wealth",

@@ -14,6 +14,7 @@ _SPARSE_DOTS = (0, (1, 3))
 _LOOKS = {
     "policy": Look(COLOURS["blue"], width=2.6),
     "policy_delay_1": Look(COLOURS["vermillion"], "--", 1.7),
+    "policy_advance_1": Look(COLOURS["vermillion"], ":", 1.7),
     "uniform": Look(COLOURS["ink"], width=1.1),
     "buy_and_hold": Look(COLOURS["ink"], ":", 1.3),
     "best_asset": Look(COLOURS["green"], "-."),

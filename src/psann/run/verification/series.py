@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.accounting import weight_changes
+from psann.accounting import executed_late, weight_changes
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.costs import figures_at_multiples
@@ -75,7 +75,8 @@ def _problems_of_ends(series: Evaluation, told: Figures) -> Iterator[str]:
     figures = dict(told.get("baselines") or {})
     for name, entry in {"policy": told, **_owners(told)}.items():
         figures[name] = entry.get("portfolio_metrics")
-        figures[f"{name}_delay_1"] = entry.get("portfolio_metrics_delay_1")
+        for when in ("_delay_1", "_advance_1"):
+            figures[f"{name}{when}"] = entry.get(f"portfolio_metrics{when}")
     for name, net in zip(series.names, series.net, strict=True):
         growth = (figures.get(name) or {}).get("cum_return")
         if growth is None:
@@ -110,6 +111,7 @@ class _Again:
         }
         self._allocations = series.allocations
         judging = config.evaluation
+        self._delay = config.hisso.delay
         self._periods, self._cash = judging.periods_per_year, judging.cash_rate
         self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
         cost = judging.trans_cost
@@ -120,19 +122,20 @@ class _Again:
     def problems(self, told: Figures) -> Iterator[str]:
         """One phrase per figure of the record that is another."""
         for name, figures in (told.get("baselines") or {}).items():
-            yield from self._compare(f"baselines.{name}", figures, self._of_path(name, delay=0))
+            yield from self._compare(f"baselines.{name}", figures, self._of_path(name))
         owners = _owners(told)
         for name, entry in owners.items():
             where = "" if entry is told else f"{name}."
-            for suffix, delay in (("", 0), ("_delay_1", 1)):
-                again = self._of_path(f"{name}{suffix}", delay=delay)
-                if delay == 0 and name in ("policy", "ensemble") and again:
-                    again["turnover"] = weight_changes(self._allocations.astype(np.float64)).mean()
+            for suffix, shift in (("", 0), ("_delay_1", 1), ("_advance_1", -1)):
+                again = self._of_path(f"{name}{suffix}", shift=shift)
+                if shift == 0 and name in ("policy", "ensemble") and again:
+                    again["turnover"] = self._turnover()
                 figures = entry.get(f"portfolio_metrics{suffix}")
                 yield from self._compare(f"{where}portfolio_metrics{suffix}", figures, again)
-                if delay == 0:
+                if shift == 0:
                     yield from self._at_cost(where, name, entry)
-                versus = self._versus(f"{name}{suffix}", delay=delay)
+                # Beside other delays 1/N begins later or earlier too, and is not kept.
+                versus = self._versus(name) if shift == 0 else {}
                 told_versus = entry.get(f"versus_uniform{suffix}")
                 yield from self._compare(f"{where}versus_uniform{suffix}", told_versus, versus)
             yield from self._compare(where[:-1] or "metrics.json", entry, self._luck(name, entry))
@@ -140,7 +143,7 @@ class _Again:
     def _at_cost(self, where: str, name: str, entry: Figures) -> Iterator[str]:
         if name not in self._paths:
             return
-        net, gross = self._paths[name]
+        net, gross = (path[self._delay :] for path in self._paths[name])
         again = figures_at_multiples(net, gross, has_costs=self._has_costs, **self._rows)
         told = entry.get("portfolio_metrics_at_cost") or {}
         for multiple, figures in again.items():
@@ -148,28 +151,36 @@ class _Again:
                 at = f"{where}portfolio_metrics_at_cost.{multiple}"
                 yield from self._compare(at, told[multiple], figures)
 
-    def _of_path(self, name: str, *, delay: int) -> dict[str, Any]:
+    def _turnover(self) -> float:
+        (executed,) = executed_late(self._delay, self._allocations.astype(np.float64))
+        return float(weight_changes(executed).mean())
+
+    def _net(self, name: str) -> NDArray[np.float64]:
+        """Wealth from the row on which the first action is executed."""
+        net: NDArray[np.float64] = self._paths[name][0]
+        return net[self._delay :]
+
+    def _of_path(self, name: str, *, shift: int = 0) -> dict[str, Any]:
         if name not in self._paths:
             return {}
-        net, gross = (path[delay:] for path in self._paths[name])
+        net, gross = (path[self._delay + shift :] for path in self._paths[name])
         return dict(wealth_figures(net, gross, trans_cost=self._cost, **self._rows))
 
-    def _versus(self, name: str, *, delay: int) -> dict[str, Any]:
-        if name not in self._paths or "uniform" not in self._paths or delay:
-            return {}  # beside a delayed policy 1/N begins later too, and is not kept
-        net, other = self._paths[name][0], self._paths["uniform"][0]
+    def _versus(self, name: str) -> dict[str, Any]:
+        if name not in self._paths or "uniform" not in self._paths:
+            return {}
+        net, other = self._net(name), self._net("uniform")
         return asdict(growth_difference(net, other, periods_per_year=self._periods))
 
     def _luck(self, name: str, entry: Figures) -> dict[str, Any]:
         n_trials = entry.get("n_trials")
         if name not in self._paths or not isinstance(n_trials, int) or n_trials < 1:
             return {}
-        net: NDArray[np.float64] = self._paths[name][0]
-        cash = self._cash / self._periods
+        net, cash = self._net(name), self._cash / self._periods
         ratio = deflated_sharpe_ratio(net[1:] / net[:-1] - 1 - cash, n_trials=n_trials)
         if "uniform" not in self._paths:
             return {"deflated_sharpe": ratio}
-        beside = growth_difference(net, self._paths["uniform"][0], periods_per_year=self._periods)
+        beside = growth_difference(net, self._net("uniform"), periods_per_year=self._periods)
         return {"deflated_sharpe": ratio, "deflated_skill": beside.deflated_sharpe(n_trials)}
 
     def _compare(self, where: str, told: Figures | None, again: Figures) -> Iterator[str]:

@@ -299,6 +299,7 @@ class _Inspection:
             "mode": config.mode,
             "seed": config.seed,
             "config_sha256": config_sha256(config),
+            "delay": hisso.delay,
             "transition_penalty": mean_cost(hisso.transition_penalty),
             "min_improvement": hisso.min_improvement,
             "trans_cost": mean_cost(hisso.transition_penalty if cost is None else cost),
