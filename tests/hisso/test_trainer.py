@@ -647,6 +647,9 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "context_extractor": "user_rewards:exponential",
         "primary_transform": "long_short",
         "delay": 1,
+        "max_weight": 0.51,
+        "gross_limit": 0.1,
+        "net_limit": 0.0,
         "transition_penalty": 0.01,
         "input_noise": 0.1,
         "supervised": True,
@@ -670,8 +673,11 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "trans_cost": 0.01,
         "initial": "invested",
         "periods_per_year": 12.0,
+        "cash_rate": 0.5,
+        "borrow_rate": 0.5,
     },
 }
+OF_LONG_SHORT = {"gross_limit", "net_limit", "cash_rate", "borrow_rate"}
 
 
 @pytest.mark.parametrize("model", FLIPS)
@@ -684,15 +690,15 @@ def test_the_flips_cover_every_option(model: Any) -> None:
     [(m, n, v) for m, flips in FLIPS.items() for n, v in flips.items() if n not in BY_COMMAND],
 )
 def test_every_option_leaves_a_trace(model: Any, name: str, value: Any) -> None:
-    usual: dict[str, Any] = {}
+    usual: dict[str, Any] = {"primary_transform": "long_short"} if name in OF_LONG_SHORT else {}
     changed: dict[str, Any] = {name: value}
     if model is WarmStartOptions:
         usual, changed = ({"supervised": {"epochs": 2, **d}} for d in ({}, changed))
     if model is EvaluationOptions:
-        usual = {"transition_penalty": 0.001}
+        usual |= {"transition_penalty": 0.001}
         assert told(usual, evaluation=changed) != told(usual)
         return
-    assert told(changed, **WITH_TARGETS) != told(usual, **WITH_TARGETS)
+    assert told(usual | changed, **WITH_TARGETS) != told(usual, **WITH_TARGETS)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ MULTIPLES = (2, 3)
 
 def figures_at_multiples(
     net: Floats, gross: Floats, *, has_costs: bool, periods_per_year: float, cash_rate: float = 0.0
-) -> dict[str, dict[str, float]]:
+) -> dict[int, dict[str, float]]:
     """Figures of the same trades at multiples of their cost.
 
     In the cost model ``drift`` a cost changes no weight, so that a step that kept ``1 - k c`` of
@@ -33,8 +33,8 @@ def figures_at_multiples(
 
     Returns
     -------
-    dict of str to dict
-        `psann.metrics.wealth_figures` by multiple, as text; those at which nothing would be left
+    dict of int to dict
+        `psann.metrics.wealth_figures` by multiple; those at which nothing would be left
         are absent.
     """
     if not has_costs or not (np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0):
@@ -47,7 +47,7 @@ def figures_at_multiples(
         if (kept <= 0).any():
             continue
         wealth = np.concatenate(([1.0], np.cumprod(kept)))
-        found[str(multiple)] = wealth_figures(
+        found[multiple] = wealth_figures(
             wealth, gross, periods_per_year=periods_per_year, trans_cost=0.0, cash_rate=cash_rate
         )
     return found

@@ -260,8 +260,8 @@ class PolicyVerdict:
     judgement: Judgement
     delay_1: Judgement | None
     """The same actions executed one row later; None where no step is left."""
-    at_cost: dict[str, dict[str, float]] | None
-    """Figures of the same trades at twice and three times the cost, by multiple; None without."""
+    at_cost: dict[int, dict[str, float]]
+    """Figures of the same trades at twice and three times the cost, by multiple."""
     advance_1: Judgement | None
     """One row earlier; None where they are executed as soon as they can be."""
     versus_uniform: GrowthDifference
@@ -340,7 +340,7 @@ def judge_policy(
     )
 
 
-def _at_cost(judgement: Judgement, terms: Terms) -> dict[str, dict[str, float]] | None:
+def _at_cost(judgement: Judgement, terms: Terms) -> dict[int, dict[str, float]]:
     found = figures_at_multiples(
         judgement.net[terms.delay :],
         judgement.gross[terms.delay :],
@@ -349,7 +349,7 @@ def _at_cost(judgement: Judgement, terms: Terms) -> dict[str, dict[str, float]] 
         periods_per_year=terms.periods_per_year,
     )
     trading = {name: judgement.figures[name] for name in ("turnover", "turnover_traded")}
-    return {multiple: figures | trading for multiple, figures in found.items()} or None
+    return {multiple: figures | trading for multiple, figures in found.items()}
 
 
 def growth_at_ends(

@@ -74,7 +74,7 @@ class EpisodeObjective:
     transform: Transform
     reward: Reward
     transition_penalty: Penalty
-    carry: Carry | None
+    carry: Carry | None = None
     input_noise: float
     shares_rows: bool
     """Whether rows may be computed once and used in every window they lie in."""

@@ -25,7 +25,7 @@ CONTRACT = (
     "versus_uniform_delay_1 deflated_sharpe n_trials spread ensemble "
     "walk_forward placebo temperature min_improvement val_turnover "
     "deflated_skill judged ruined_at train_figures_of cautions doubts min_significance "
-    "spans ends portfolio_metrics_at_cost "
+    "spans ends portfolio_metrics_cost_2 portfolio_metrics_cost_3 "
     "delay portfolio_metrics_advance_1 versus_uniform_advance_1"
 )
 

@@ -33,7 +33,8 @@ def test_policy_and_its_nearest_baselines_lead_the_table(run: RunView) -> None:
 def test_higher_costs_follow_the_policy_and_a_benchmark_has_its_name(tmp_path: Path) -> None:
     figures = {"cum_return": 0.25, "annual_log_growth": 0.1}
     more = {
-        "portfolio_metrics_at_cost": {"2": figures, "3": {**figures, "cum_return": -0.5}},
+        "portfolio_metrics_cost_2": figures,
+        "portfolio_metrics_cost_3": {**figures, "cum_return": -0.5},
         "judged": {"split": "test", "n_rows": 300, "benchmark": "S&P 500"},
     }
     table = result_table(read_run(made_run(tmp_path / "run", **more)))

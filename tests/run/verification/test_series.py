@@ -12,10 +12,14 @@ import pytest
 
 import trials
 from event_simulator import simulate
+from made_panels import walks
+from made_tables import wide
 from psann import PSANNRegressor
 from psann._npz import npz_bytes, read_npz
 from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
+from psann.run.reading.reading import read_run
+from psann.run.reading.tables import result_table
 from psann.run.verification.series import problems_of_evaluation
 from psann.run.verification.verify import verify_run
 from trials import finished, metrics_of
@@ -175,11 +179,11 @@ def test_higher_costs_and_a_benchmark_are_shown_and_computed_again(tmp_path: Pat
     whole = metrics["baselines"]["benchmark"]["cum_return"]
     assert whole == pytest.approx(0.999 * prices[-1] / prices[0] - 1)
     assert verify_run(paths.root).errors == ()
-    metrics["portfolio_metrics_at_cost"]["3"]["annual_log_growth"] += 1e-4
+    metrics["portfolio_metrics_cost_3"]["annual_log_growth"] += 1e-4
     config = load_run_config(paths.config_resolved)
     found = problems_of_evaluation(paths.evaluation, metrics, is_over=True, config=config)
     assert [problem.split()[1] for problem in found] == [
-        "portfolio_metrics_at_cost.3.annual_log_growth"
+        "portfolio_metrics_cost_3.annual_log_growth"
     ]
 
 
@@ -195,7 +199,7 @@ def test_a_cost_of_each_asset_is_charged_recorded_and_computed_again(tmp_path: P
     wealth = simulate(actions, prices, trans_cost=[0.0, 0.004], initial="cash")
     np.testing.assert_allclose(arrays["net"][0], wealth, rtol=1e-10)
     wealth = simulate(actions, prices, trans_cost=[0.0, 0.012], initial="cash")
-    assert metrics["portfolio_metrics_at_cost"]["3"]["final_wealth"] == pytest.approx(wealth[-1])
+    assert metrics["portfolio_metrics_cost_3"]["final_wealth"] == pytest.approx(wealth[-1])
     refused = trials.trial(tmp_path, "evaluation.trans_cost=[0.1, 0.1, 0.1]", name="refused")
     assert "evaluation.trans_cost must be one number, or one for each of the 2" in refused.message
 
@@ -225,3 +229,16 @@ def test_rates_of_cash_and_shorts_are_those_of_the_broker_and_computed_again(
     config = load_run_config(paths.config_resolved)
     (found,) = problems_of_evaluation(paths.evaluation, metrics, is_over=True, config=config)
     assert "portfolio_metrics.sharpe" in found
+
+
+def test_a_column_of_a_table_stands_beside_the_policy_by_its_name(tmp_path: Path) -> None:
+    table = wide(tmp_path / "p.csv", walks(160, 3).round(4))
+    given = {"prices": str(table), "benchmark": "A1"}
+    paths = finished(tmp_path, f"data={given}", "evaluation.walk_forward={folds: 2}")
+    metrics = metrics_of(paths)
+    assert verify_run(paths.root).errors == ()
+    assert metrics["judged"]["benchmark"] == "A1"
+    assert metrics["baselines"]["benchmark"].keys() == metrics["baselines"]["uniform"].keys()
+    assert metrics["walk_forward"]["baselines"]["benchmark"]["turnover"] == 0
+    result = result_table(read_run(paths.root))
+    assert result is not None and result.rows[-1][0] == "benchmark A1"

@@ -103,7 +103,13 @@ def _choices(part: object) -> tuple[str, ...]:
 
 
 def _expected(annotation: object, field: FieldInfo | None) -> str:
-    words = [_word(part, field) for part in _alternatives(annotation)]
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    # A number among other things has its bounds beside it, not on the field.
+    own = (
+        p.__metadata__[0] for p in parts if get_origin(p) is Annotated and get_args(p)[0] is float
+    )
+    bounded = next(own, field)
+    words = [_word(part, bounded) for part in _alternatives(annotation)]
     return ", or ".join(dict.fromkeys(word for word in words if word))
 
 

@@ -250,9 +250,11 @@ class Record(TypedDict):
     portfolio_metrics_delay_1: Annotated[
         Figures | None, Field("the same actions executed one row later")
     ]
-    portfolio_metrics_at_cost: Annotated[
-        Mapping[str, Figures] | None,
-        Field("of the same trades at twice and three times the cost, by multiple", LATER),
+    portfolio_metrics_cost_2: Annotated[
+        Figures | None, Field("of the same trades at twice the cost", LATER)
+    ]
+    portfolio_metrics_cost_3: Annotated[
+        Figures | None, Field("of the same trades at three times the cost", LATER)
     ]
     portfolio_metrics_advance_1: Annotated[
         Figures | None,

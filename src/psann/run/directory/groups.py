@@ -38,7 +38,8 @@ class SeedFigures(TypedDict, total=False):
     cautions: list[str]
     portfolio_metrics: Figures | None
     portfolio_metrics_delay_1: Figures | None
-    portfolio_metrics_at_cost: Mapping[str, Figures] | None
+    portfolio_metrics_cost_2: Figures | None
+    portfolio_metrics_cost_3: Figures | None
     portfolio_metrics_advance_1: Figures | None
     versus_uniform: Versus | None
 

@@ -14,6 +14,7 @@ from psann._inputs import show
 from psann._npz import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
+from psann.evaluation.costs import MULTIPLES
 from psann.evaluation.judgement import (
     Judgement,
     PolicyVerdict,
@@ -37,7 +38,8 @@ PORTFOLIO_FIELDS = (
     *("portfolio_metrics", "portfolio_metrics_delay_1", "portfolio_metrics_advance_1"),
     *("versus_uniform", "versus_uniform_delay_1", "versus_uniform_advance_1", "baselines"),
     *("deflated_sharpe", "deflated_skill", "n_trials"),
-    *("judged", "ruined_at", "ends", "portfolio_metrics_at_cost"),
+    *("judged", "ruined_at", "ends"),
+    *(f"portfolio_metrics_cost_{multiple}" for multiple in MULTIPLES),
 )
 
 Series = dict[str, Array]
@@ -197,7 +199,8 @@ def portfolio_figures(
         )
         figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     figures |= policy_figures(verdict)
-    figures["portfolio_metrics_at_cost"] = verdict.at_cost
+    for multiple, values in verdict.at_cost.items():
+        figures[f"portfolio_metrics_cost_{multiple}"] = values
     figures |= {
         "n_trials": n_trials,
         "judged": {"split": split, "n_rows": len(actions), **_told(splits, arrays)},

@@ -95,10 +95,8 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
         "policy": "portfolio_metrics",
         "policy_advance_1": "portfolio_metrics_advance_1",
         "policy_delay_1": "portfolio_metrics_delay_1",
-        **{
-            f"policy_cost_{multiple}": f"portfolio_metrics_at_cost.{multiple}"
-            for multiple in run.metrics["portfolio_metrics_at_cost"] or ()
-        },
+        "policy_cost_2": "portfolio_metrics_cost_2",
+        "policy_cost_3": "portfolio_metrics_cost_3",
         "ensemble": "ensemble.portfolio_metrics",
         **{name: f"baselines.{name}" for name in run.metrics["baselines"] or ()},
     }

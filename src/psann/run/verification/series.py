@@ -145,11 +145,11 @@ class _Again:
             return
         net, gross = (path[self._delay :] for path in self._paths[name])
         again = figures_at_multiples(net, gross, has_costs=self._has_costs, **self._rows)
-        told = entry.get("portfolio_metrics_at_cost") or {}
+        own = entry.get("portfolio_metrics") or {}
+        traded = {key: own[key] for key in ("turnover", "turnover_traded") if own.get(key)}
         for multiple, figures in again.items():
-            if multiple in told:
-                at = f"{where}portfolio_metrics_at_cost.{multiple}"
-                yield from self._compare(at, told[multiple], figures)
+            field = f"portfolio_metrics_cost_{multiple}"
+            yield from self._compare(f"{where}{field}", entry.get(field), figures | traded)
 
     def _turnover(self) -> float:
         (executed,) = executed_late(self._delay, self._allocations.astype(np.float64))
