@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -242,3 +244,10 @@ def test_every_source_file_has_a_test_file_that_mirrors_it() -> None:
         if not mirror.exists():
             missing.append(str(relative))
     assert missing == []
+
+
+def test_a_plain_installation_brings_what_it_brought() -> None:
+    project = tomllib.loads(SRC.parents[1].joinpath("pyproject.toml").read_text())["project"]
+    brought = {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]}  # type: ignore[index]
+    few = {"numpy", "torch", "scikit-learn", "pydantic", "PyYAML", "safetensors", "rich"}
+    assert brought == few

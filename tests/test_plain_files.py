@@ -11,6 +11,7 @@ from psann import PSANNRegressor
 from psann._npz import read_npz
 from psann._plain_files import open_plain, read_plain
 from psann.errors import DataError, FileFormatError
+from psann.market import read_prices
 from psann.run.directory.lock import check_lock
 
 NO_FILE = r"no plain file|No such device"
@@ -35,6 +36,16 @@ def test_no_reader_of_a_file_that_a_user_names_waits_for_what_is_none(
         read_npz(tmp_path / "x")
     with pytest.raises((OSError, FileFormatError), match=NO_FILE):
         PSANNRegressor.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_in_a_folder_of_tables_is_passed_over(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.csv").write_text("Date,A\n2021-03-01,1.5\n2021-03-02,1.6\n")
+    make(kind, tmp_path / "b.csv")
+    assert read_prices(tmp_path).assets == ("A",)
+    if kind != "directory":
+        with pytest.raises(DataError, match="must be a file or a folder"):
+            read_prices(tmp_path / "b.csv")
 
 
 def test_a_link_is_followed_only_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -171,6 +171,31 @@ def test_at_most_one_in_two_hundred_ordinary_values_is_masked() -> None:
     assert generated == []
 
 
+WEAK_NAMES = ("session_key", "auth", "cookie", "signature", "jwt", "cert", "salt", "deploy-key")
+
+
+def test_what_looks_drawn_is_masked_under_names_that_say_little_and_nothing_else_is() -> None:
+    draw = random.Random(2)
+    drawn = [
+        {name: "".join(draw.choices(BASE62, k=draw.randrange(20, 64)))}
+        for name in WEAK_NAMES
+        for _ in range(50)
+    ]
+    through = [each for each in drawn if mask_secrets(each) == each]
+    assert len(through) <= 0.01 * len(drawn), through
+    ordinary = {
+        "portfolio_prices_key": "prices_test_2024",
+        "y_key": "y_train_supervised_targets",
+        "key_file": "/data/prices/closing-of-2024.csv",
+        "author": "Smith and Sons, 12 High Street",
+        "session": 3,
+        "keys": ["a", "b"],
+        "certainly": None,
+        "salt": "",
+    }
+    assert mask_secrets(ordinary) == ordinary
+
+
 def test_a_private_key_is_masked_to_its_last_line_however_it_is_cut() -> None:
     key = ["-----BEGIN EC PRIVATE KEY-----", SECRET, SECRET + "x", "-----END EC PRIVATE KEY-----"]
     for value in ("\n".join(key), "\r\n".join(key[:3]), "\\n".join(key), key, key[:3]):

@@ -71,12 +71,16 @@ class TellingCalls(FaultyCalls):
         return call()
 
 
-def code_of_signalled(folder: Path, place: int, numbers: tuple[signal.Signals, ...]) -> int:
-    """The exit code of a run that gets signals at a call."""
+def code_of_signalled(
+    folder: Path, place: int, numbers: tuple[signal.Signals, ...], *options: str
+) -> int:
+    """The exit code of a run that gets signals at a call; by the command where it has options."""
     told, tell = os.pipe()
 
     def train() -> int:
         with calls_in_use(TellingCalls(place, tell)):
+            if options:
+                return main([*arguments_in(folder), *options])
             return trial(folder, *SETTINGS).exit_code
 
     child = in_child(train)
@@ -122,6 +126,16 @@ def test_signal_that_ends_a_claim_leaves_a_directory_to_the_next_start(
         recorded = (folder / "out" / "run" / "metrics.json").exists()
         assert (code, recorded) in ((-signal.SIGHUP, False), (143, True))
         assert_survives(folder, expected, *SETTINGS)
+
+
+@pytest.mark.parametrize(("heeded", "code"), [("USR2", 143), ("TERM,HUP", -signal.SIGUSR2)])
+def test_only_the_signals_that_were_asked_for_are_heeded(
+    heeded: str, code: int, tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    place = n_claiming(tmp_path / "claimed") + 20
+    asked = ("--preempt-signals", heeded)
+    assert code_of_signalled(tmp_path, place, (signal.SIGUSR2,), *asked) == code
+    assert_survives(tmp_path, expected, *SETTINGS)
 
 
 def arguments_in(folder: Path) -> list[str]:

@@ -54,7 +54,7 @@ def files_of(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if _kind_of(file))
+            found = sorted(file for file in path.iterdir() if _kind_of(file) and file.is_file())
             if not found:
                 problems.append(
                     f"{path} must hold tables ({', '.join(TEXT_SUFFIXES + ARROW_SUFFIXES)}, also "
