@@ -4,17 +4,19 @@ Run from the repository root, with one thread as in the recorded results::
 
     OMP_NUM_THREADS=1 python benchmarks/recipes.py --jobs 2
 
-Four parts, each a table and an entry of the JSON file; `--parts` computes some of them and leaves
+Five parts, each a table and an entry of the JSON file; `--parts` computes some of them and leaves
 the other entries as they are. `choose` walks forward through the rows before the test rows, and no
 test row is read there. `test` judges the recipe beside what anybody could have done and beside
 other penalties in training; `planted` and `placebo` see what it makes of a signal that is known to
-be there, and of none. `docs/recipes.md` explains the results.
+be there, and of none. These four are without the gate by significance, which came later;
+`significance` says what it changes, and judges no test row. `docs/recipes.md` explains the results.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -98,6 +100,10 @@ CANDIDATES: dict[str, tuple[Row, Row]] = {
     "both, 2 x 64, 2.5e-4": (LARGE, {}),
     "both, sine, 3e-3": (SINE, {}),
 }
+GATE: Row = {"min_significance": "auto"}
+# Walked forward once more with the gate: what acts beyond epoch 0 somewhere.
+GATED = ("temperature", "both", "both, lambda 0", "both, 3e-4", "both, 2 x 64, 2.5e-4")
+GATED += ("both, sine, 3e-3",)
 # What is judged on test rows: the recipe, and it with other settings or options.
 TESTED: dict[str, tuple[Row, Row]] = {
     "recipe": ({}, {}),
@@ -170,17 +176,8 @@ def data_of(trial: Trial) -> Data:
 def run(trial: Trial) -> Row:
     """Train, and judge the kept weights from cash beside 1/N."""
     data = data_of(trial)
-    model = PSANNRegressor(
-        **{**RECIPE, **trial.settings}, random_state=trial.seed, device="cpu", threads=1
-    )
     started = time.process_time()
-    model.fit(
-        data["X_train"],
-        prices=data["prices_train"],
-        validation_data={key: data[f"{key}_val"] for key in ("X", "prices")},
-        hisso={**HISSO, **trial.hisso},
-        evaluation={"trans_cost": COST, "initial": "cash"},
-    )
+    model = fitted(trial, data)
     cpu_s = time.process_time() - started
     actions, prices = model.predict_actions(data["X_test"]), data["prices_test"]
     row = {**judge(actions, prices), "best_epoch": model.best_epoch_, "cpu_s": cpu_s}
@@ -190,6 +187,19 @@ def run(trial: Trial) -> Row:
         best = judge(foresight(prices), prices)["growth_10bp"]
         row["share"] = row["excess"] / (best - row["growth_10bp"] + row["excess"])
     return {**row, "actions": actions}
+
+
+def fitted(trial: Trial, data: Data) -> PSANNRegressor:
+    model = PSANNRegressor(
+        **{**RECIPE, **trial.settings}, random_state=trial.seed, device="cpu", threads=1
+    )
+    return model.fit(
+        data["X_train"],
+        prices=data["prices_train"],
+        validation_data={key: data[f"{key}_val"] for key in ("X", "prices")},
+        hisso={**HISSO, **trial.hisso},
+        evaluation={"trans_cost": COST, "initial": "cash"},
+    )
 
 
 def judge(actions: Floats, prices: Floats) -> dict[str, float]:
@@ -397,11 +407,70 @@ def without_actions(row: Row) -> Row:
     return {key: value for key, value in row.items() if key != "actions"}
 
 
+def significance(compute: Map) -> Row:
+    """Say what the gate by significance changes, before the test rows and of what `test` judged."""
+    keys = [
+        (name, market, fold, seed)
+        for name in GATED
+        for market in MARKETS
+        for fold in FOLDS
+        for seed in range(CHOICE_SEEDS)
+    ]
+    trials = [
+        Trial(
+            market=market,
+            seed=seed,
+            split=fold,
+            settings=CANDIDATES[name][0],
+            hisso={**CANDIDATES[name][1], **GATE},
+        )
+        for name, market, fold, seed in keys
+    ]
+    print("\nsignificance: growth beyond 1/N per year with the gate, mean and least of 3 folds")
+    done = dict(zip(keys, (without_actions(row) for row in compute(run, trials)), strict=True))
+    table = {name: candidate_row(done, name) for name in GATED}
+    for name, row in table.items():
+        cells = [f"{each['mean']:10.3f}{each['least']:8.3f}" for each in row["markets"].values()]
+        print(f"{name:<22}{''.join(cells)}{row['worst']:8.3f}{row['mean']:8.3f}")
+    trained = [{"trial": list(key), **row} for key, row in done.items()]
+    return {"candidates": table, "trials": trained, "of_tested": changed_by_the_gate(compute)}
+
+
+def changed_by_the_gate(compute: Map) -> Row:
+    """Of what `test` judged and has a demand: seeds whose kept weights the gate changes."""
+    found: Row = {}
+    for name, (settings, hisso) in TESTED.items():
+        if "min_improvement" in hisso:  # without any demand
+            continue
+        for market in MARKETS:
+            plain, gated = (
+                [
+                    Trial(market=market, seed=s, settings=settings, hisso={**hisso, **gate})
+                    for s in range(SEEDS)
+                ]
+                for gate in ({}, GATE)
+            )
+            pairs = zip(compute(kept, plain), compute(kept, gated), strict=True)
+            changed = [seed for seed, (one, other) in enumerate(pairs) if one != other]
+            found.setdefault(name, {})[market] = changed
+            print(f"{name}, {market}: seeds of {SEEDS} that the gate changes: {changed}")
+    return found
+
+
+def kept(trial: Trial) -> Row:
+    """Epoch and digest of the weights that a trial keeps; nobody looks at what they earn."""
+    model = fitted(trial, data_of(trial))
+    weights = model.network_.state_dict().values()
+    digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in weights)).hexdigest()
+    return {"best_epoch": model.best_epoch_, "digest": digest}
+
+
 PARTS = {
     "choose": choose,
     "test": final_test,
     "planted": planted,
     "placebo": placebo,
+    "significance": significance,
 }
 
 
