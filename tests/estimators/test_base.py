@@ -150,6 +150,28 @@ def test_without_validation_the_training_loss_chooses() -> None:
     assert model.monitor_ == "train_loss" and losses[model.best_epoch_ - 1] == min(losses)
 
 
+def test_epochs_and_their_losses_are_told_as_scikit_learn_tells_them() -> None:
+    model = quick(epochs=4)
+    assert not hasattr(model, "n_iter_") and not hasattr(model, "loss_curve_")
+    rows = planted()
+    model.fit(rows["X"], rows["X"][:, :2])
+    assert model.n_iter_ == 4 == len(model.loss_curve_)
+    assert model.loss_curve_ == [record.train_loss for record in model.fit_result_.history]
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    policy = fit_hisso(quick(epochs=4), {"refit": True})
+    assert policy.n_iter_ == policy.best_epoch_ == len(policy.loss_curve_)
+    refitted = [record for record in policy.fit_result_.history if record.phase == "refit"]
+    assert policy.loss_curve_ == pytest.approx([-each.reward_mean for each in refitted], 1e-4)
+    stopped = quick(epochs=50, patience=1, lr=1.0).fit(rows["X"], rows["X"][:, :2])
+    assert stopped.n_iter_ == stopped.fit_result_.epochs_done < 50
+
+
+def test_what_is_no_part_of_fit_is_not_there() -> None:
+    from sklearn.utils.validation import has_fit_parameter
+
+    assert not has_fit_parameter(quick(), "sample_weight") and not hasattr(quick(), "partial_fit")
+
+
 def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generators_did() -> None:
     settings = {"input_noise": 0.1, "random_state": 3}
     first = quick(**settings).fit(X, Y).to_bytes()

@@ -39,7 +39,7 @@ from psann.nn.network import Network
 from psann.nn.state import initial_states
 from psann.training.engine import EagerEngine, StateReset
 from psann.training.engine_choice import choose_engine
-from psann.training.history import Decision, FitResult
+from psann.training.history import Decision, FitResult, last_phase
 from psann.training.observers import Observer
 from psann.training.optimizer import Optimizer
 from psann.training.options import TrainingOptions, build_engine
@@ -57,10 +57,20 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
     (`psann.training.history.FitResult`), ``n_features_in_``, ``n_outputs_`` (actions or targets,
     M), ``asset_names_`` (None where no frame told them), ``scaler_``, ``target_scaler_``,
     ``hisso_options_`` and ``evaluation_options_``, ``seed_``, ``device_``, ``threads_``,
-    ``engine_``.
+    ``engine_``; after a fit, not after `load`, also ``n_iter_`` and ``loss_curve_``.
     """
 
     _epoch_offset: int = 0
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs that the last fit went through, of a refit where there was one."""
+        return len(last_phase(self.fit_result_.history))
+
+    @property
+    def loss_curve_(self) -> list[float | None]:
+        """Training loss of each of these epochs; minus the mean reward where one was earned."""
+        return [record.train_loss for record in last_phase(self.fit_result_.history)]
 
     @property
     def _state_reset(self) -> StateReset:

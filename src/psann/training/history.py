@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -97,3 +98,8 @@ class FitResult:
     def is_refitted(self) -> bool:
         """Whether the kept weights were trained on the validation rows too."""
         return any(record.phase == "refit" for record in self.history)
+
+
+def last_phase(history: Sequence[EpochRecord]) -> list[EpochRecord]:
+    """Epochs of the last phase that had any: of a refit where there was one."""
+    return [record for record in history if record.phase == history[-1].phase]

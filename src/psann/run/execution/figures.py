@@ -31,7 +31,7 @@ from psann.run.config.model import RunConfig
 from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.fields import EPOCH_FIGURES, has_mean
-from psann.training.history import EpochRecord, FitResult
+from psann.training.history import EpochRecord, FitResult, last_phase
 from psann.training.state import TrainState
 
 PORTFOLIO_FIELDS = (
@@ -352,7 +352,7 @@ def best_figures(
 
 def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
     """Epochs of the last phase that had any: of a refit where there was one."""
-    return sum(record.phase == history[-1].phase for record in history)
+    return len(last_phase(history))
 
 
 def best_figures_of(result: FitResult) -> dict[str, object]:
