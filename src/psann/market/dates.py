@@ -38,8 +38,8 @@ _MAYBE = re.compile(r"(?=.*[-/., ])(.*\d){3}")
 _MAX_LETTERS = 100  # of a longer one the search would take for ever
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
 _INTEGER_FORMATS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}
-_UNITS = {10: "s", 13: "ms", 16: "us"}
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+_UNITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,15 @@ def read_by_format(cells: Sequence[str], format_: str) -> DateReading:
 
 
 def read_numbers(values: NDArray[np.float64], unit: str) -> Dates:
-    """Read numbers as dates: since 1970-01-01 in `s`, `ms`, `us`, or Excel's days since 1900."""
+    """Read numbers as dates: since 1970 in `s`, `ms`, `us` or `ns`, or Excel's days since 1900."""
     valid = np.isfinite(values) & (np.abs(values) < 2.0**62)
     filled = np.where(valid, values, 0.0)
     if unit == "excel":
         # Excel takes 1900 for a leap year, so that its day 0 is 1899-12-30 for all later dates.
         micros = np.round((filled - 25569.0) * 86400.0) * 1e6
     else:
-        micros = np.round(filled * (10**6 / _PER_SECOND[unit]))
+        per_micro = _PER_SECOND[unit] / 10**6
+        micros = np.round(filled / per_micro if per_micro > 1 else filled * (1 / per_micro))
     dates = micros.astype(np.int64).astype("datetime64[us]")
     dates[~valid] = _NAT
     return dates
