@@ -43,6 +43,35 @@ def test_without_validation_the_one_gap_is_before_the_judged_rows() -> None:
     assert (fold.train, fold.validation, fold.judged) == (slice(0, 55), None, slice(60, 100))
 
 
+def test_folds_of_the_calendar_judge_a_period_each() -> None:
+    days = np.arange("2019-11-15", "2022-02-11", dtype="datetime64[D]")
+    of_test = int((days >= np.datetime64("2020-12-30")).sum())
+    wanted = {"n_judged": of_test, "dates": days, "n_validation": 20, "least_train": 7}
+    folds = plan_folds(WalkForwardOptions(every="year"), len(days), **wanted)
+    assert [str(days[f.judged.start]) for f in folds] == ["2020-12-30", "2021-01-01", "2022-01-01"]
+    assert [f.judged.stop - f.judged.start for f in folds] == [2, 365, 41]
+    assert [f.validation.stop for f in folds if f.validation] == [f.judged.start for f in folds]
+    last = plan_folds(WalkForwardOptions(every="quarter", folds=2), len(days), **wanted)
+    assert [str(days[f.judged.start]) for f in last] == ["2021-10-01", "2022-01-01"]
+
+
+def test_folds_of_the_calendar_need_dates_and_earlier_periods() -> None:
+    by_year = WalkForwardOptions(every="year", folds=2)
+    for dates in (None, np.arange(100)):
+        with pytest.raises(DataError, match="every must have the date of every row"):
+            plan_folds(by_year, 100, n_judged=10, dates=dates)
+    days = np.arange("2020-12-01", "2021-03-11", dtype="datetime64[D]")
+    with pytest.raises(DataError, match="must be less than the 2 years of the rows"):
+        plan_folds(by_year, 100, n_judged=10, dates=days)
+
+
+def test_folds_are_divided_in_one_way() -> None:
+    with pytest.raises(ValueError, match="folds or every must be given"):
+        WalkForwardOptions()
+    with pytest.raises(ValueError, match="every and refit_every exclude each other"):
+        WalkForwardOptions(every="year", refit_every=20)
+
+
 def test_rows_that_do_not_divide_evenly_are_all_judged() -> None:
     folds = plan(100, n_judged=11, folds=4)
     lengths = [fold.judged.stop - fold.judged.start for fold in folds]

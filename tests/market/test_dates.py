@@ -101,7 +101,13 @@ def test_hours_of_the_afternoon_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "number"),
-    [("s", 1614600000), ("ms", 1614600000000), ("us", 1614600000000000), ("excel", 44256.5)],
+    [
+        ("s", 1614600000),
+        ("ms", 1614600000000),
+        ("us", 1614600000000000),
+        ("ns", 1614600000000000000),
+        ("excel", 44256.5),
+    ],
 )
 def test_numbers_of_each_unit_are_the_same_noon(unit: str, number: float) -> None:
     values = read_numbers(np.array([number, np.nan]), unit)
@@ -117,6 +123,7 @@ def test_numbers_of_each_unit_are_the_same_noon(unit: str, number: float) -> Non
         ("2021", {"date": "%Y"}),
         ("1614600000", {"date_unit": "s"}),
         ("1614600000000", {"date_unit": "ms"}),
+        ("1614600000000000000", {"date_unit": "ns"}),
         ("44256", {"date_unit": "excel"}),
         ("20211345", None),
         ("7", None),

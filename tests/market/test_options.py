@@ -58,7 +58,10 @@ def test_what_is_said_is_kept() -> None:
             r"format\.encoding must be an encoding that Python knows",
         ),
         ({"format": {"date": "dd/mm"}}, r"format\.date must be a format"),
-        ({"format": {"date_unit": "days"}}, r"format\.date_unit must be one of s, ms, us, excel"),
+        (
+            {"format": {"date_unit": "days"}},
+            r"format\.date_unit must be one of s, ms, us, ns, excel",
+        ),
         ({"format": {"tz": "Mars/Base"}}, r"format\.tz must be a time zone"),
         ({"format": {"stamp": "middle"}}, r"format\.stamp must be one of start, end"),
         ({"format": {"missing": [-99.99]}}, r"format\.missing must be a list of texts"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Period = Literal["month", "quarter", "year"]
 
 
 class WalkForwardOptions(BaseModel):
@@ -10,8 +14,10 @@ class WalkForwardOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    folds: int = Field(ge=1, le=999)
-    """Trainings, each judged on its own rows."""
+    folds: int | None = Field(default=None, ge=1, le=999)
+    """Trainings, each judged on its own rows; null, with `every`: as many as X_test has."""
+    every: Period | None = None
+    """A fold for each calendar period, by the dates of the rows: the last `folds` of them."""
     train: int | None = Field(default=None, ge=2)
     """Training rows of a fold (rolling); null takes all rows before (expanding)."""
     validation: int | None = Field(default=None, ge=2)
@@ -20,3 +26,14 @@ class WalkForwardOptions(BaseModel):
     """Rows left out between training and validation, and again before the rows that are judged."""
     refit_every: int | None = Field(default=None, ge=1)
     """Rows judged by one fold; null divides the rows of X_test evenly."""
+
+    @model_validator(mode="after")
+    def _refuse_no_and_two_ways_to_divide(self) -> WalkForwardOptions:
+        if self.folds is None and self.every is None:
+            raise ValueError("folds or every must be given, such as folds: 4 or every: year")
+        if self.every is not None and self.refit_every is not None:
+            raise ValueError(
+                "every and refit_every exclude each other: a fold is judged on a calendar period "
+                "or on a number of rows. Leave one of them out"
+            )
+        return self

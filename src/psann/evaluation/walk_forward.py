@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psann.errors import DataError, counted
-from psann.evaluation.options import WalkForwardOptions
+from psann.evaluation.options import Period, WalkForwardOptions
+
+_MONTHS: dict[Period, int] = {"month": 1, "quarter": 3, "year": 12}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ def plan_folds(
     n_judged: int,
     n_validation: int = 0,
     least_train: int = 2,
+    dates: NDArray[np.datetime64] | None = None,
 ) -> list[Fold]:
     """Cut a series into folds whose judged rows are its last ones, one after the other.
 
@@ -47,11 +51,15 @@ def plan_folds(
     n_rows : int
         Rows of the whole series.
     n_judged : int
-        Rows to divide among the folds where `options.refit_every` is None.
+        Rows to divide among the folds where `options.refit_every` is None, and to take the periods
+        of where `options.folds` is.
     n_validation : int
         Validation rows of a fold where `options.validation` is None; 0 for none.
     least_train : int
         Training rows that every fold must have.
+    dates : datetime64 ndarray of shape (n_rows,), optional
+        Increasing; `options.every` needs them. A fold judges the rows of one period, the moves from
+        them to the next row among them.
 
     Returns
     -------
@@ -71,15 +79,14 @@ def plan_folds(
     (slice(0, 110, None), slice(115, 135, None), slice(140, 170, None))
     >>> second.train, second.judged
     (slice(0, 140, None), slice(170, 200, None))
+    >>> months = np.arange("2015-01", "2020-01", dtype="datetime64[M]")
+    >>> by_year = WalkForwardOptions(folds=2, every="year")
+    >>> [fold.judged for fold in plan_folds(by_year, 60, n_judged=0, dates=months)]
+    [slice(36, 48, None), slice(48, 60, None)]
     """
     wanted = options.validation or n_validation
     n_before = wanted + options.gap * (2 if wanted else 1)
-    every = options.refit_every
-    lengths = (
-        [len(part) for part in np.array_split(np.arange(n_judged), options.folds)]
-        if every is None
-        else [every] * options.folds
-    )
+    lengths = _lengths(options, n_judged, dates)
     first_train = n_rows - sum(lengths) - n_before
     least = least_train if options.train is None else max(options.train, least_train)
     problems = []
@@ -106,6 +113,39 @@ def plan_folds(
         _fold(number, slice(int(end) - length, int(end)), options, wanted)
         for number, (end, length) in enumerate(zip(ends, lengths, strict=True), start=1)
     ]
+
+
+def _lengths(
+    options: WalkForwardOptions, n_judged: int, dates: NDArray[np.datetime64] | None
+) -> list[int]:
+    """Rows that each fold judges, the last ones of the series."""
+    if options.every is not None:
+        return _lengths_of_periods(options.every, options.folds, n_judged, dates)
+    n_folds = options.folds or 1
+    if options.refit_every is not None:
+        return [options.refit_every] * n_folds
+    return [len(part) for part in np.array_split(np.arange(n_judged), n_folds)]
+
+
+def _lengths_of_periods(
+    every: Period, n_folds: int | None, n_judged: int, dates: NDArray[np.datetime64] | None
+) -> list[int]:
+    if dates is None or dates.dtype.kind != "M":
+        raise DataError(
+            "evaluation.walk_forward.every must have the date of every row, as data.prices and the "
+            "arrays time_train, time_val and time_test give it; got none. Add them, or say folds "
+            "alone."
+        )
+    if n_folds is None:
+        dates = dates[len(dates) - n_judged :]
+    months = dates.astype("datetime64[M]").astype(np.int64)
+    _, lengths = np.unique(months // _MONTHS[every], return_counts=True)
+    if n_folds is not None and n_folds >= len(lengths):
+        raise DataError(
+            f"evaluation.walk_forward.folds must be less than the {counted(len(lengths), every)} "
+            f"of the rows, so that there are rows to train on; got {n_folds}."
+        )
+    return [int(length) for length in lengths[-(n_folds or len(lengths)) :]]
 
 
 def _fold(number: int, judged: slice, options: WalkForwardOptions, n_validation: int) -> Fold:

@@ -48,7 +48,7 @@ def arrange(
         assets = [str(name) for name in values[layout.price]]
         codes = np.zeros(len(dates), dtype=np.intp)
         columns = {
-            field: np.array([_of(cells, asset, len(at)) for asset in assets]).T
+            field: _side_by_side([_of(cells, asset, len(at)) for asset in assets])
             for field, cells in values.items()
         }
     else:
@@ -71,6 +71,21 @@ def arrange(
 def _of(cells: dict[str | None, Floats], asset: str, n_rows: int) -> Floats:
     found = cells.get(asset)
     return np.full(n_rows, np.nan) if found is None else found
+
+
+def _side_by_side(columns: list[Floats]) -> Floats:
+    """Make a table ``(n, M)`` of columns; where they lie so in memory, without a copy."""
+    whole = columns[0].base if columns else None
+    if isinstance(whole, np.ndarray) and whole.ndim == 2 and whole.flags.c_contiguous:
+        places = [
+            (column.ctypes.data - whole.ctypes.data) / whole.strides[0]
+            for column in columns
+            if column.base is whole and column.shape == whole.shape[1:]
+        ]
+        first = int(places[0]) if places else 0
+        if places == list(range(first, first + len(columns))):
+            return whole[first : first + len(columns)].T
+    return np.array(columns).T
 
 
 def _is_in_order(at: Places, keep: Places) -> bool:

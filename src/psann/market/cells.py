@@ -19,6 +19,7 @@ from psann.market.numerals import PLAIN, USUAL_MISSING, is_certain_point, is_num
 from psann.market.options import Format
 from psann.market.plain_rows import parse_row
 from psann.market.sheet import Column, Sheet
+from psann.market.slabs import Slabs
 
 Floats = NDArray[np.float64]
 Lines = Iterator[tuple[int, str]]
@@ -334,18 +335,17 @@ class _Reader:
         """Read numbers as they come; None as soon as one cell needs thought."""
         texts: list[list[str]] = [[] for _ in range(first)]
         n_numbers = self.width - first
-        blocks: list[Floats] = []  # turned round in time, so that each column is one piece
+        slabs = Slabs(n_numbers)
         rows = self._rows(lines, first)
         while part := list(islice(rows, max(1, _BLOCK_CELLS // n_numbers))):
             numbers = parse_row(self.plan.sep.join(cells[first] for cells in part), self.plan.sep)
             # A separator inside of quotes makes more cells than there are columns.
             if numbers is None or len(numbers) != len(part) * n_numbers:
                 return None
-            blocks.append(np.ascontiguousarray(numbers.reshape(len(part), n_numbers).T))
+            slabs.add(numbers.reshape(len(part), n_numbers))
             for place, column in enumerate(texts):
                 column += [cells[place].strip() for cells in part]
-        values = np.concatenate(blocks, axis=1) if blocks else np.zeros((n_numbers, 0))
-        return [*texts, *values]
+        return [*texts, *slabs.columns()]
 
     def _read_texts(self, lines: Iterator[str]) -> list[Column]:
         columns: list[list[str]] = [[] for _ in range(self.width)]

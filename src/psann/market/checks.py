@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,13 +163,11 @@ def _ask_of_relatives(values: Floats, assets: Sequence[str], findings: Findings)
         return
     alike = []
     for names, block in _blocks(assets, values):
-        many = np.isfinite(block).sum(axis=0) >= 20
-        names = [name for name, enough in zip(names, many, strict=True) if enough]
-        block = block[:, many]
-        with np.errstate(invalid="ignore"):
-            near = (np.nanmax(block, 0) < 3.0) & (np.nanmin(block, 0) > 0.3)
-            near &= np.abs(np.nanmean(block, 0) - 1.0) < 0.02
-            jumps = np.nanvar(np.diff(block, axis=0), 0) > np.nanvar(block, 0)
+        some = (np.isfinite(block).sum(axis=0) >= 20) & (np.fmax.reduce(block) < 3.0)
+        names = [name for name, enough in zip(names, some, strict=True) if enough]
+        block = block[:, some]
+        near = (np.nanmin(block, 0) > 0.3) & (np.abs(np.nanmean(block, 0) - 1.0) < 0.02)
+        jumps = np.nanvar(np.diff(block, axis=0), 0) > np.nanvar(block, 0)
         alike += [name for name, like in zip(names, near & jumps, strict=True) if like]
     if len(alike) * 2 > len(assets):
         findings.ask(
@@ -276,7 +274,10 @@ def _note_splits(
 ) -> None:
     """A move by the factor of a split, or any large one where a factor of the source changes."""
     told = []
-    for place, name in enumerate(assets):
+    for place in _columns_with(
+        lambda block: np.abs(np.log2(block[1:] / block[:-1])) > 0.5, 1, prices
+    ):
+        name = assets[place]
         rows = np.flatnonzero(np.isfinite(prices[:, place]))
         series = prices[rows, place]
         ratio = series[1:] / series[:-1]
@@ -304,12 +305,29 @@ def _has_factor(by_name: Mapping[str, Floats], before: int, after: int, place: i
 
 def _note_stale(dates: Dates, assets: Sequence[str], prices: Floats, findings: Findings) -> None:
     told = []
-    for place, name in enumerate(assets):
+    for place in _columns_with(lambda block: block[1:] == block[:-1], _STALE - 1, prices):
+        name = assets[place]
         rows = np.flatnonzero(np.isfinite(prices[:, place]))
         if (first := _first_run(np.diff(prices[rows, place]) == 0.0)) is not None:
             told.append(f"{name} from {show(dates[rows[first]])}")
     if told:
         findings.say(f"{_STALE} or more equal prices in a row: {listed(told, 5)}.")
+
+
+def _columns_with(
+    sign: Callable[[Floats], NDArray[np.bool_]], least: int, prices: Floats
+) -> Iterator[int]:
+    """Yield columns in which a sign of two neighbours comes so often, or which have holes inside.
+
+    Most of a large table need no closer look.
+    """
+    for first in range(0, prices.shape[1], _BLOCK):
+        block = prices[:, first : first + _BLOCK]
+        known = np.isfinite(block)
+        # Between its first and its last price a column without holes changes once at each end.
+        n_edges = (known[1:] != known[:-1]).sum(axis=0) + known[0] + known[-1]
+        often = sign(block).sum(axis=0) >= least
+        yield from (first + place for place in np.flatnonzero(often | (n_edges > 2)).tolist())
 
 
 def _first_run(same: NDArray[np.bool_]) -> int | None:

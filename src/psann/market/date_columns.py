@@ -25,6 +25,8 @@ _TIMES = [
     for zone in ("", "%z", " %z", " UTC")
 ]
 
+_DIGITS_OF_MS = 13
+
 
 @dataclass(frozen=True)
 class Dated:
@@ -129,6 +131,8 @@ def _numbers_that_are_dates(
         c for c in able if "date" in (dates.guess_of_numbers(_texts(c)) or {})
     ]
     likely = likely or [c for c in whole if is_usual_date(c.name)]
+    # So many digits, and equally many throughout, are hardly a measure.
+    likely = likely or [c for c in able if min(map(len, _texts(c))) >= _DIGITS_OF_MS]
     if len(likely) > 1:
         findings.ask(
             f"{sheet.source} must have one column of dates; got "
@@ -213,7 +217,7 @@ def _ask_or_read(
             f"{sheet.source}, column {name!r}: dates must follow one known format; got "
             f"{listed([repr(cell) for cell in dict.fromkeys(cells)], 3)}.",
             cure='Say it with format.date, such as "%d/%m/%Y", or of numbers with '
-            "format.date_unit (s, ms, us, excel).",
+            "format.date_unit (s, ms, us, ns, excel).",
         )
         return None
     if len(readings) > 1:

@@ -42,8 +42,8 @@ _Parts = tuple[str, str | None, str | None]
 _MAX_LETTERS = 100  # of a longer one the search would take for ever
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
 _INTEGER_FORMATS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}
-_UNITS = {10: "s", 13: "ms", 16: "us"}
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+_UNITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,14 @@ def read_by_format(cells: Sequence[str], format_: str) -> DateReading:
 
 
 def read_numbers(values: NDArray[np.float64], unit: str) -> Dates:
-    """Read numbers as dates: since 1970-01-01 in `s`, `ms`, `us`, or Excel's days since 1900."""
+    """Read numbers as dates: since 1970 in `s`, `ms`, `us` or `ns`, or Excel's days since 1900."""
     with np.errstate(over="ignore"):
         if unit == "excel":
             # Excel takes 1900 for a leap year: its day 0 is 1899-12-30 for all later dates.
             micros = np.round((values - 25569.0) * 86400.0) * 1e6
         else:
-            micros = np.round(values * (10**6 / _PER_SECOND[unit]))
+            per_micro = _PER_SECOND[unit] / 10**6
+            micros = np.round(values / per_micro if per_micro > 1 else values * (1 / per_micro))
     valid = np.abs(micros) < 2.0**62
     dates = np.where(valid, micros, 0.0).astype(np.int64).astype("datetime64[us]")
     dates[~valid] = _NAT

@@ -14,7 +14,7 @@ import numpy as np
 from psann.errors import DataError, did_you_mean
 
 Values = Literal["prices", "returns", "percent_returns", "log_returns", "relatives"]
-DateUnit = Literal["s", "ms", "us", "excel"]
+DateUnit = Literal["s", "ms", "us", "ns", "excel"]
 Moment = np.datetime64
 
 

@@ -163,7 +163,9 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
         lines.append("refit       anew on training and validation rows, to the epoch chosen")
     beside = []
     if (walk_forward := config.evaluation.walk_forward) is not None:
-        beside.append(counted(walk_forward.folds, "walk-forward fold"))
+        n_folds, every = walk_forward.folds, walk_forward.every
+        folds = "a walk-forward fold" if n_folds is None else counted(n_folds, "walk-forward fold")
+        beside.append(folds if every is None else f"{folds} for every {every}")
     if n_placebos := config.evaluation.placebo:
         beside.append(counted(n_placebos, "placebo"))
     return [*lines, *([f"then again  {', '.join(beside)}"] if beside else [])]

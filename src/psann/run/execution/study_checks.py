@@ -93,17 +93,20 @@ def folds_of(config: RunConfig, splits: DataSplits) -> list[Fold]:
     options = config.evaluation.walk_forward
     assert options is not None
     n_rows = {split: len(splits.arrays.get(f"X_{split}", ())) for split in SPLITS}
-    if options.refit_every is None and not n_rows["test"]:
+    if not n_rows["test"] and (options.folds is None or not (options.refit_every or options.every)):
+        missing = "folds" if options.every else "refit_every"
         raise DataError(
-            "evaluation.walk_forward.refit_every must be given where there is no X_test: it is "
+            f"evaluation.walk_forward.{missing} must be given where there is no X_test: it is "
             "those rows that the folds divide."
         )
+    dates = joined_rows(splits).get("time") if options.every else None
     return plan_folds(
         options,
         sum(n_rows.values()),
         n_judged=n_rows["test"],
         n_validation=n_rows["val"],
         least_train=config.hisso.window + config.hisso.delay + 1,
+        dates=dates,
     )
 
 
