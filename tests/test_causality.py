@@ -160,7 +160,7 @@ def test_later_prices_change_no_earlier_action_of_a_policy_trained_on_the_series
     prices = np.exp(np.cumsum(moves, axis=0))
 
     def actions(series: NDArray[Any]) -> NDArray[Any]:
-        data: Any = datasets._market(series, np.arange(300.0), 0.6, 0.2)
+        data: Any = datasets._market(series, np.arange(300.0), 0.6, 0.2, "default")
         model = quick(cls, scaler="standard", lr=0.1, **params)
         model.fit(
             data["X_train"],

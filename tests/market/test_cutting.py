@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,9 +20,10 @@ PRICES = walks(200, 3)
 PANEL = align(table_of(PRICES))
 
 
-def test_the_default_is_to_the_last_bit_what_the_loaders_of_psann_compute() -> None:
-    loaded = datasets._market(PRICES, PANEL.dates, 0.6, 0.2)
-    ours = splits(PANEL, val=0.2, test=0.2)
+@pytest.mark.parametrize("features", ["default", "assetwise"])
+def test_features_are_to_the_last_bit_what_the_loaders_of_psann_compute(features: Any) -> None:
+    loaded = datasets._market(PRICES, PANEL.dates, 0.6, 0.2, features)
+    ours = splits(PANEL, val=0.2, test=0.2, features=features)
     for key, array in loaded.items():
         np.testing.assert_array_equal(ours[key], array)
     assert set(ours) - set(loaded) == {"asset_names", "feature_names"}

@@ -367,7 +367,7 @@ def planned_work(
             rows_per_update=min(batch_size, n_rows),
             n_seeds=n_seeds,
         )
-    n_rows -= hisso.delay
+    n_rows = max(n_rows - hisso.delay, 1)  # too few are refused later
     updates = hisso.updates_per_epoch or default_updates_per_epoch(
         n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
     )
