@@ -219,7 +219,7 @@ def net_growth(
         elif cost == "exact":
             drifted = _weights_before_trading(actions, prices, gross, initial=initial)
             if active is None:
-                kept = _share_kept(actions[:-1], drifted, trans_cost)
+                kept = share_kept(actions[:-1], drifted, trans_cost)
             else:
                 kept = _kept_with_halts(targets[:-1], drifted, active[:-1], trans_cost)
             net = gross * kept
@@ -247,17 +247,32 @@ def _kept_with_halts(
     """What fees leave where only the free wealth ``f = 1 - sum(d of the halted)`` pays them."""
     free = 1 - (drifted * (active == HALTED)).sum(-1)
     in_free = drifted * (active >= OUTSIDE) / np.where(free > 0, free, 1.0)[:, None]
-    kept: Floats = 1 - free + free * _share_kept(target, in_free, trans_cost)
+    kept: Floats = 1 - free + free * share_kept(target, in_free, trans_cost)
     return kept
 
 
 def _free_kept(trans_cost: float, target: Floats, drifted: Floats) -> float:
-    return float(_share_kept(target[None], drifted[None], trans_cost)[0])
+    return float(share_kept(target[None], drifted[None], trans_cost)[0])
 
 
-def _share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
-    """Largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none.
+def share_kept(target: Floats, drifted: Floats, trans_cost: float) -> Floats:
+    """Share of wealth that remains when the fee is paid out of the very holdings that are bought.
 
+    The largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none.
+
+    Parameters
+    ----------
+    target, drifted : ndarray of shape (T, M)
+        Weights after and before trading, ``a`` and ``d``.
+    trans_cost : float
+        ``k``, cost per unit of traded weight.
+
+    Returns
+    -------
+    ndarray of shape (T,)
+
+    Notes
+    -----
     The left side is convex and piecewise linear in ``m`` and not negative at 1, so Newton's
     iterates come down from 1 from kink to kink and stand still at the root: at most one per asset.
     """

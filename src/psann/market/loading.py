@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import DataError, did_you_mean
-from psann.market.cutting import describe_spans, splits
+from psann.market.cutting import cut, describe_spans
 from psann.market.findings import listed
 from psann.market.membership import align
+from psann.market.recipe import KEY, write_recipe
 from psann.market.starter import describe
 from psann.market.tables import read_prices
 
@@ -49,7 +50,8 @@ def load_prices(
     -------
     dict of str to ndarray
         `X_* y_* prices_* time_*`, with holes `active_*`, `asset_names` and `feature_names`, as of
-        `splits`, and `notes`, lines that tell what was understood.
+        `splits`; `notes`, lines that tell what was understood; and `recipe`, a text by which later
+        prices can be read the same way.
 
     Raises
     ------
@@ -73,14 +75,16 @@ def load_prices(
         )
     table = read_prices(prices, **reading)  # type: ignore[arg-type]
     panel = align(table, rows=rows, ended=ended, universe=universe)
-    data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
+    data, made = cut(panel, val=split["val"], test=split["test"], features=features, gap=gap)
+    recipe = write_recipe(table, panel, made, data, rows=rows, universe=universe, features=features)
     names = data["feature_names"].tolist()
     told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
     told.append(f"features {len(names)}: {listed(names, 5)}")
     for name, span in describe_spans(data).items():
         members = f", {span['members']} members" if "members" in span else ""
         told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}{members}")
-    return data | {"notes": np.array([line for line in told if line])}
+    told_by_line = np.array([line for line in told if line])
+    return data | {"notes": told_by_line, KEY: np.array(recipe.model_dump_json())}
 
 
 def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:

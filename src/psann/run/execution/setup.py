@@ -193,6 +193,8 @@ def write_setup(
         init_from_sha256=targets.estimator_file_sha256,
     )
     context.storage.put(context.paths.config_resolved, resolved.encode())
+    if splits.recipe is not None:
+        context.storage.put(context.paths.recipe, splits.recipe.encode())
     facts: dict[str, Any] = {
         "weaker": context.storage.weaker,
         "device": hardware,
