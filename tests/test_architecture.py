@@ -28,6 +28,7 @@ FLOORS: list[list[str]] = [
         "_text",
         "_digest",
         "_plain_files",
+        "_whole_file",
         "_conditions",
         "_npz",
         "_series",

@@ -41,9 +41,12 @@ def add_act(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         metavar="FILE",
         help=".csv, .json or .parquet; - is standard output, as CSV (default)",
     )
-    rows = parser.add_mutually_exclusive_group()
-    rows.add_argument("--last", action="store_true", help="the newest row only")
-    rows.add_argument("--since", metavar="DATE", help="rows from this date on")
+    parser.add_argument("--last", action="store_true", help="write the newest row only")
+    parser.add_argument(
+        "--since",
+        metavar="DATE",
+        help="rows from this date on (default: those after validation)",
+    )
     parser.add_argument(
         "--policy",
         choices=("best", "last_fold"),

@@ -9,7 +9,7 @@ python -m psann.scripts.hisso_runs seal RUN [--key FILE]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
 python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
-python -m psann.scripts.hisso_runs act RUN [--data FILE] [-o FILE] [--last | --since DATE] ...
+python -m psann.scripts.hisso_runs act RUN [--data FILE] [-o FILE] [--last] [--since DATE] ...
 python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
 python -m psann.scripts.hisso_runs export RUN --to torch-export|onnx -o FILE
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
