@@ -51,6 +51,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "holes": {
         "data": {"prices": "holes.csv", "ended": {"default": -0.3}, "features": ["moves", "rank"]}
     },
+    "own": {"data": {**_PRICES, "features": ["user_features.reversal"]}},
     "assetwise": {"data": _PRICES, "estimator": _ASSETWISE},
     "long_short": {"data": _PRICES, "hisso": {"primary_transform": "long_short"}},
     "seeds": {"data": _PRICES, "training": {"seeds": 2}},

@@ -52,6 +52,13 @@ def test_features_that_look_far_back_say_so(tmp_path: Path) -> None:
     assert recipe.scales == [None, None]
 
 
+def test_rows_of_which_a_function_of_one_s_own_says_nothing_count_as_its_history(
+    tmp_path: Path,
+) -> None:
+    recipe, _ = _recipe(tmp_path, features=[{"user_features.reversal": {"rows": 7}}])
+    assert recipe.history == 7
+
+
 def test_a_universe_in_a_file_is_written_down_with_its_dates(tmp_path: Path) -> None:
     file = tmp_path / "universe.csv"
     file.write_text("asset,from,to\nA0,,\nA1,2021-03-01,2021-06-30\nA2,2019-01-01,2019-06-30\n")

@@ -40,6 +40,8 @@ class Features:
     """One for each column: `AAPL.move_5`, or `all.week_sin` where all assets share it."""
     history: int
     """Rows at the start that lack a full history."""
+    lookback: int
+    """Rows that must lie before a row: `history`, or so many as functions of the user's need."""
     scales: tuple[float | None, ...]
     """What the numbers of each kind are divided by; None where they bring their scale."""
 
@@ -188,7 +190,8 @@ def _features(
         columns.append(panel.active.astype(np.float64))
         names += [f"{asset}.active" for asset in panel.assets]
     history = max(block.history for block, _ in blocks)
-    return Features(np.hstack(columns), tuple(names), history, tuple(scales))
+    lookback = max(history, *(block.n_silent for block, _ in blocks))
+    return Features(np.hstack(columns), tuple(names), history, lookback, tuple(scales))
 
 
 def _parse(item: object) -> tuple[str, dict[str, Any], str]:
@@ -263,7 +266,8 @@ def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Bloc
                 f"{show(panel.dates[at])} (row {at}) is another once the rows after "
                 f"{show(panel.dates[row])} are there. Take no mean, scale or fill from later rows."
             )
-    return Block([(name, values)])
+    says = np.isfinite(values) | ~np.isfinite(panel.quotes)
+    return Block([(name, values)], n_silent=int(says.all(axis=1).argmax()))
 
 
 def _own_values(result: object, panel: Panel, target: str) -> Floats:

@@ -103,9 +103,9 @@ def write_recipe(
         universe = spans_in(given_file("universe", universe))
     if isinstance(universe, Mapping) and "top" not in universe:
         universe = {name: spans for name, spans in universe.items() if name in panel.assets}
-    lookback = [made.history]
+    lookback = [made.lookback]
     if is_trailing(features):
-        lookback.append(made.history + TRAILING_ROWS)
+        lookback.append(made.lookback + TRAILING_ROWS)
     if isinstance(universe, Mapping) and "top" in universe:
         lookback.append(VOLUME_ROWS)
     seconds = np.diff(panel.dates).astype(np.int64) / 1e6

@@ -22,12 +22,12 @@ from psann.run.config.load import load_run_config
 from psann.scripts.hisso_log_run import main
 
 ON_PRICES = [
-    kind for kind in KINDS if "prices" in KINDS[kind]["data"] and kind not in ("holes", "folds")
+    kind for kind in KINDS if "prices" in KINDS[kind]["data"] and kind not in ("folds", "own")
 ]
 ON_FEATURES = ["loader", "wave", "stateful", "npz"]
 
 
-@pytest.mark.parametrize("kind", [*ON_PRICES, "holes", *ON_FEATURES])
+@pytest.mark.parametrize("kind", [*ON_PRICES, *ON_FEATURES])
 def test_actions_are_those_that_the_run_was_judged_by(kind: str, acting_runs: ActingRuns) -> None:
     weights = load_policy(acting_runs(kind)).act()
     wanted = acting_runs.allocations(kind)
@@ -210,6 +210,10 @@ def test_what_a_run_names_is_not_imported_unless_allowed(
 ) -> None:
     run = tmp_path / "foreign"
     shutil.copytree(acting_runs("loader"), run)
+    with pytest.raises(psann.errors.ImportTargetError, match="--allow-import user_features"):
+        load_policy(acting_runs("own")).act()
+    allowed = load_policy(acting_runs("own"), allow=["user_features"]).act()
+    assert np.abs(allowed.values - acting_runs.allocations("own")).max() < 1e-6
     config = run / "config_resolved.yaml"
     text = config.read_text().replace("psann.datasets.make_smoke_market", "user_rewards.anything")
     config.write_text(text)

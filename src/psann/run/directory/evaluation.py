@@ -41,7 +41,7 @@ class Evaluation:
     """(T,) of the data, None where they have none."""
     assets: tuple[str, ...] | None
     """Names of the M assets, None where the data have none."""
-    fold: NDArray[np.int64] | None
+    fold: NDArray[np.int64] | None = None
     """(T,) number of the fold that acted; None where there are none."""
 
 
