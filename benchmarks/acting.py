@@ -17,9 +17,9 @@ from measuring import ONE_THREAD, description, save
 os.environ.update(ONE_THREAD)
 
 import gzip
+import importlib.util
 import tempfile
 import time
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,9 @@ def main() -> None:
         folder = Path(scratch)
         features = run_of("nyse_o", folder)
         table = folder / "prices.csv"
-        source = resources.files("skfolio.datasets.data") / "sp500_dataset.csv.gz"
+        # Only where it lies: to import it needs more than its files.
+        (home,) = importlib.util.find_spec("skfolio").submodule_search_locations
+        source = Path(home) / "datasets" / "data" / "sp500_dataset.csv.gz"
         table.write_bytes(gzip.decompress(source.read_bytes()))
         prices = run_of("own_prices", folder, f"data.prices={table}")
         policy, own = load_policy(features), load_policy(prices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_the_growth_is_that_of_an_account_that_did_what_was_said(
     wanted = confidence_sequence(steps)
     assert verdict.low == pytest.approx(252 * wanted.low[-1])
     assert verdict.high == pytest.approx(252 * wanted.high[-1])
+
+
+def test_actions_that_are_executed_later_are_judged_later(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    late = replace(policy.terms, delay=1)
+    verdict = judge_journal(journal, weights, terms=late, promises=[])
+    cost = policy.terms.trading.trans_cost
+    ours = _wealth(weights.values[:-1], weights.quotes[1:], cost)
+    theirs = _wealth(np.full_like(weights.values[:-1], 1 / 3), weights.quotes[1:], cost)
+    steps = np.diff(np.log(ours)) - np.diff(np.log(theirs))
+    assert verdict.n_steps == len(weights) - 2
+    assert verdict.growth == pytest.approx(252 * steps.mean(), rel=1e-9)
 
 
 def test_what_was_said_is_judged_whatever_would_be_said_now(
