@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from acting_runs import ActingRuns
 from made_tables import prices, wide
 
 # Two workers on two cores need no threads of their own; and a forked child of a process that has
@@ -53,6 +54,12 @@ def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     folder = tmp_path_factory.mktemp("own")
     monkeypatch.chdir(folder)
     return wide(folder / "prices.csv", prices(750, 5), ["AAA", "BBB", "CCC", "DDD", "EEE"])
+
+
+@pytest.fixture(scope="session")
+def acting_runs(tmp_path_factory: pytest.TempPathFactory) -> ActingRuns:
+    """Small runs whose policies act; to be read only."""
+    return ActingRuns(tmp_path_factory.mktemp("acting"))
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ FLOORS: list[list[str]] = [
         "_text",
         "_digest",
         "_plain_files",
+        "_whole_file",
         "_conditions",
         "_npz",
         "_series",
@@ -57,6 +58,7 @@ ROOMS: list[list[str]] = [
     ["directory"],
     ["config", "data"],
     ["execution", "reading"],
+    ["acting"],
     ["report", "verification"],
 ]
 ROOM_FLOOR = {room: floor for floor, row in enumerate(ROOMS) for room in row}
@@ -64,7 +66,10 @@ FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common", "shared"}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 60
 # Who may read a file format of a run: its one reader. A format is told by the call that opens it.
 READERS = {
-    "csv.reader": {"run/directory/rows.py"},
+    "csv.reader": {
+        "run/directory/rows.py",
+        *("run/acting/weights_file.py", "run/acting/holdings_file.py"),
+    },
     "csv.DictReader": set(),
     "json.loads": {
         *("_strict_json.py", "_strict_yaml.py", "run/directory/resume_state.py"),

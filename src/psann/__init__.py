@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from psann.estimators.seeds import Ensemble, fit_seeds
     from psann.estimators.wave_resnet import WaveResNetRegressor
     from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+    from psann.run.acting.policy import load_policy
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOMES = {
     "WarmStartOptions": "psann.hisso.options",
     "WaveResNetRegressor": "psann.estimators.wave_resnet",
     "fit_seeds": "psann.estimators.seeds",
+    "load_policy": "psann.run.acting.policy",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "WaveResNetRegressor",
     "__version__",
     "fit_seeds",
+    "load_policy",
 ]
 
 

@@ -291,7 +291,7 @@ def net_growth(
         elif cost == "exact":
             drifted = _weights_before_trading(actions, prices, gross, initial=initial)
             if active is None:
-                kept = _share_kept(actions[:-1], drifted, trans_cost)
+                kept = share_kept(actions[:-1], drifted, trans_cost)
             else:
                 kept = _left_with_halts(trans_cost, targets[:-1], drifted, active[:-1])[1]
             net = gross * kept
@@ -339,7 +339,7 @@ def _left_with_halts(
     tradable_part = drifted * (active >= OUTSIDE)
     some = np.where(free > 0, free, 1.0)
     left = np.where(
-        free > 0, free * _share_kept(target, tradable_part / some[:, None], trans_cost), 0.0
+        free > 0, free * share_kept(target, tradable_part / some[:, None], trans_cost), 0.0
     )
     is_spent = (left <= 0) & (free < 1)
     of_all = np.where(is_spent, 1 - np.abs(trans_cost * tradable_part).sum(-1), 1 - free + left)
@@ -353,9 +353,24 @@ def _left_on_a_row(
     return float(free[0]), float(wealth[0])
 
 
-def _share_kept(target: Floats, drifted: Floats, trans_cost: float | Floats) -> Floats:
-    """Largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none.
+def share_kept(target: Floats, drifted: Floats, trans_cost: float | Floats) -> Floats:
+    """Share of wealth that remains when the fee is paid out of the very holdings that are bought.
 
+    The largest root ``m <= 1`` of ``m + k |m a - d|_1 - 1``; 0 where there is none.
+
+    Parameters
+    ----------
+    target, drifted : ndarray of shape (T, M)
+        Weights after and before trading, ``a`` and ``d``.
+    trans_cost : float or ndarray of shape (M,)
+        ``k``, cost per unit of traded weight.
+
+    Returns
+    -------
+    ndarray of shape (T,)
+
+    Notes
+    -----
     The left side is convex and piecewise linear in ``m`` and not negative at 1, so Newton's
     iterates come down from 1 from kink to kink and stand still at the root: at most one per asset.
     """

@@ -24,8 +24,8 @@ def test_the_arrays_are_those_of_the_three_steps(tmp_path: Path) -> None:
     path = wide(tmp_path / "p.csv", PRICES)
     data = load_prices(str(path), split=SHARES, gap=2, assets=["A2", "A0"])
     steps = splits(align(read_prices(path, assets=["A2", "A0"])), val=0.2, test=0.2, gap=2)
-    assert set(data) - {"notes"} == set(steps)
-    del data["notes"]
+    assert set(data) - {"notes", "recipe"} == set(steps)
+    del data["notes"], data["recipe"]
     for key, array in data.items():
         np.testing.assert_array_equal(array, steps[key])
     assert data["asset_names"].tolist() == ["A2", "A0"]

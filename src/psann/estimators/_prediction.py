@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -231,10 +231,31 @@ class PredictionMixin(ParametrisedEstimator):
         ValueError
             If the estimator was not fitted by HISSO.
         """
-        transform = transform_of(self._fitted_hisso())
+        to_actions = self.action_function()
         rows = self._prepared(X, context=context, active=active)
-        actions = transform.function(self._outputs(rows), _codes(rows))
-        return actions.numpy()
+        return to_actions(self._outputs(rows), _codes(rows)).numpy()
+
+    def action_function(self) -> Callable[[Tensor, Tensor | None], Tensor]:
+        """What makes actions of the network's outputs ``(N, n_out)`` and of who can be held.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was not fitted by HISSO.
+        """
+        return transform_of(self._fitted_hisso()).function
+
+    def columns_of(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows ``(N, F)`` in the order in which scaler and network see their columns."""
+        columns: NDArray[np.float64] = self._checked_split({"X": X}, reset=False, requires_y=False)[
+            "X"
+        ]
+        return columns
+
+    @property
+    def n_scaled(self) -> int:
+        """Columns that the scaler of X knows: every so many are scaled alike."""
+        return self._n_scaled
 
     def _fitted_hisso(self) -> HISSOOptions:
         check_is_fitted(self, "network_")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from psann._inputs import show
 from psann.errors import DataError
 from psann.holdings import MEMBER, codes_of
-from psann.market.features import compute
+from psann.market.features import Features, compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
 
@@ -64,6 +64,13 @@ def splits(
     DataError
         If a border cannot be meant, a split has fewer than 2 rows, or features are wrong.
     """
+    return cut(panel, val=val, test=test, features=features, gap=gap)[0]
+
+
+def cut(
+    panel: Panel, *, val: object, test: object, features: object, gap: object
+) -> tuple[Data, Features]:
+    """Do what `splits` does, and tell how the features were made; see there."""
     first_val, first_test = _borders(panel, val, test, gap)
     if gap == "features":
         gap = compute(panel, features, train=slice(0, first_val)).history
@@ -78,7 +85,7 @@ def splits(
         for name, rows in spans(len(panel.dates), starts, gap).items():
             data[f"active_{name}"] = codes[rows]
             data[f"y_{name}"] = np.where(panel.active[rows], data[f"y_{name}"], 0.0)
-    return data
+    return data, made
 
 
 def spans(n_rows: int, starts: tuple[int, int, int], gap: int = 0) -> dict[str, slice]:

@@ -29,6 +29,8 @@ class Block:
     """Rows at the start that lack a full history."""
     is_scaled: bool = False
     """The numbers have their scale already."""
+    n_silent: int = 0
+    """Rows at the start of which a function of the user's says nothing."""
 
 
 def log_moves(prices: Floats, rows: Sequence[int] = HORIZONS) -> Floats:

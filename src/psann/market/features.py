@@ -7,7 +7,7 @@ their order, then comes the next number.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,8 @@ from psann.market.panel import Panel
 Floats = NDArray[np.float64]
 
 CLIP = 4.0
-_TRAILING = 250  # rows of the trailing scale, of which a few must be there
+TRAILING_ROWS = 250
+"""Rows of the trailing scale, of which a few must be there."""
 _FEWEST = 20
 _PROBES = 5  # rows at which a function of the user's is called again with what was known
 
@@ -40,6 +41,10 @@ class Features:
     `AAPL.move_5`, or `all.week_sin` where all assets share it."""
     history: int
     """Rows at the start that lack a full history."""
+    lookback: int
+    """Rows that must lie before a row: `history`, or so many as functions of the user's need."""
+    scales: tuple[float | None, ...]
+    """What the numbers of each kind are divided by; None where they bring their scale."""
 
 
 def compute(panel: Panel, features: object, *, train: slice) -> Features:
@@ -70,26 +75,53 @@ def compute(panel: Panel, features: object, *, train: slice) -> Features:
         If a name or parameter is unknown, a field is missing, or a function of your own tells
         something else of a row once later rows have come.
     """
-    if features == "assetwise":
-        return _of_each_asset(panel, train)
-    items = ["moves"] if features == "default" else features
-    if not isinstance(items, list | tuple) or not items:
-        raise DataError(
-            "features must be default, assetwise or a list, such as [moves, volatility]; got "
-            f"{features!r}."
-        )
-    parsed = [_parse(item) for item in items]
-    blocks = [(_block(panel, name, parameters), scale) for name, parameters, scale in parsed]
-    history = max(block.history for block, _ in blocks)
-    rows = _rows_with_history(train, history)
-    columns, names = [], []
+    blocks = _blocks(panel, features)
+    rows = _rows_with_history(train, max(block.history for block, _ in blocks))
+    scales = []
     for block, scale in blocks:
-        columns.append(_finish(block, panel, rows, scale))
-        names += [f"{of}.{name}" for name, part in block.parts for of in _owners(part, panel)]
-    if panel.has_holes:
-        columns.append(panel.active.astype(np.float64))
-        names += [f"{asset}.active" for asset in panel.assets]
-    return Features(np.hstack(columns), tuple(names), history)
+        is_of_train = scale == "train" and not block.is_scaled
+        scales.append(_deviation(*_known(block, panel), rows) if is_of_train else None)
+    is_by_asset = features == "assetwise"
+    with_members = panel.has_holes and not is_by_asset
+    return _features(panel, blocks, scales, with_members=with_members, is_by_asset=is_by_asset)
+
+
+def compute_again(
+    panel: Panel, features: object, *, scales: Sequence[float | None], with_members: bool
+) -> Features:
+    """Compute the features of other rows by the scales of the training rows.
+
+    Parameters
+    ----------
+    panel : Panel
+    features
+        As for `compute`.
+    scales : sequence of float or None
+        As `compute` found them.
+    with_members : bool
+        Whether `active` was a feature.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    DataError
+        As `compute`.
+    """
+    return _features(
+        panel,
+        _blocks(panel, features),
+        scales,
+        with_members=with_members,
+        is_by_asset=features == "assetwise",
+    )
+
+
+def is_trailing(features: object) -> bool:
+    """Whether any kind is scaled by its own last rows."""
+    return any(scale == "trailing" for _, _, scale in _items(features))
 
 
 def _rows_with_history(train: slice, history: int) -> slice:
@@ -100,17 +132,6 @@ def _rows_with_history(train: slice, history: int) -> slice:
             f"need a history of {history}. Move the first date of validation, or shorten features."
         )
     return rows
-
-
-def _of_each_asset(panel: Panel, train: slice) -> Features:
-    """The moves of each asset by themselves, shape (n, M, K)."""
-    history = max(ASSETWISE_HORIZONS)
-    rows = _rows_with_history(train, history)
-    blocks = [_block(panel, "moves", {"rows": [k]}) for k in ASSETWISE_HORIZONS]
-    values = np.stack([_finish(block, panel, rows, "train") for block in blocks], axis=-1)
-    kinds = [name for block in blocks for name, _ in block.parts]
-    names = tuple(f"{asset}.{name}" for asset in panel.assets for name in kinds)
-    return Features(values, names, history)
 
 
 def assetwise_moves(prices: Floats, train: slice) -> Floats:
@@ -162,6 +183,55 @@ def head(panel: Panel, n_rows: int) -> Panel:
         ended=ended,
         fields={name: values[:n_rows] for name, values in panel.fields.items()},
     )
+
+
+def _items(features: object) -> list[tuple[str, dict[str, Any], str]]:
+    """Take the list apart: name, parameters and scale of each kind."""
+    if features == "assetwise":
+        return [("moves", {"rows": [k]}, "train") for k in ASSETWISE_HORIZONS]
+    items = ["moves"] if features == "default" else features
+    if not isinstance(items, list | tuple) or not items:
+        raise DataError(
+            "features must be default, assetwise or a list, such as [moves, volatility]; got "
+            f"{features!r}."
+        )
+    return [_parse(item) for item in items]
+
+
+def _blocks(panel: Panel, features: object) -> list[tuple[Block, str]]:
+    """Compute the numbers of each kind, before any scale, and say how they are scaled."""
+    return [
+        (_block(panel, name, parameters), scale) for name, parameters, scale in _items(features)
+    ]
+
+
+def _features(
+    panel: Panel,
+    blocks: Sequence[tuple[Block, str]],
+    scales: Sequence[float | None],
+    *,
+    with_members: bool,
+    is_by_asset: bool,
+) -> Features:
+    """Scale and join the kinds: side by side, or, of each asset by itself, as its K numbers."""
+    columns, names = [], []
+    for (block, _), scale in zip(blocks, scales, strict=True):
+        values, valid = _known(block, panel)
+        if scale is not None:
+            values = np.asarray(np.clip(values / scale, -CLIP, CLIP))
+        elif not block.is_scaled:
+            values = _by_trailing(values, valid)
+        columns.append(values)
+        names += [f"{of}.{name}" for name, part in block.parts for of in _owners(part, panel)]
+    if with_members:
+        columns.append(panel.active.astype(np.float64))
+        names += [f"{asset}.active" for asset in panel.assets]
+    history = max(block.history for block, _ in blocks)
+    lookback = max(history, *(block.n_silent for block, _ in blocks))
+    values = np.stack(columns, axis=-1) if is_by_asset else np.hstack(columns)
+    if is_by_asset:  # asset by asset, where the kinds came one after the other
+        names = np.array(names).reshape(len(blocks), -1).T.ravel().tolist()
+    return Features(values, tuple(names), history, lookback, tuple(scales))
 
 
 def _parse(item: object) -> tuple[str, dict[str, Any], str]:
@@ -236,7 +306,8 @@ def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Bloc
                 f"{show(panel.dates[at])} (row {at}) is another once the rows after "
                 f"{show(panel.dates[row])} are there. Take no mean, scale or fill from later rows."
             )
-    return Block([(name, values)])
+    says = np.isfinite(values) | ~np.isfinite(panel.quotes)
+    return Block([(name, values)], n_silent=int(says.all(axis=1).argmax()))
 
 
 def _own_values(result: object, panel: Panel, target: str) -> Floats:
@@ -255,8 +326,8 @@ def _owners(part: Floats, panel: Panel) -> tuple[str, ...]:
     return panel.assets if part.shape[1] == len(panel.assets) else ("all",)
 
 
-def _finish(block: Block, panel: Panel, train: slice, scale: str) -> Floats:
-    """Scale the numbers of a kind, and leave 0 where there is none or nobody may be held."""
+def _known(block: Block, panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
+    """Numbers of a kind, 0 where there is none or nobody may be held, and where there are any."""
     values = np.hstack([part for _, part in block.parts])
     valid = np.isfinite(values)
     if panel.has_holes:
@@ -266,15 +337,15 @@ def _finish(block: Block, panel: Panel, train: slice, scale: str) -> Floats:
             for _, part in block.parts
         ]
         valid &= np.hstack(holds)
-    values = np.where(valid, values, 0.0)
-    if block.is_scaled:
-        return values
-    if scale == "trailing":
-        return _by_trailing(values, valid)
+    return np.where(valid, values, 0.0), valid
+
+
+def _deviation(values: Floats, valid: NDArray[np.bool_], train: slice) -> float:
+    """Deviation on the training rows; 1 where nothing changes there, which says nothing."""
     if valid[train].all():
-        return scaled(values, train)
+        return float(values[train].std() or 1.0)
     known = values[train][valid[train]]
-    return np.asarray(np.clip(values / ((known.std() if known.size else 0.0) or 1.0), -CLIP, CLIP))
+    return float((known.std() if known.size else 0.0) or 1.0)
 
 
 def _by_trailing(values: Floats, valid: NDArray[np.bool_]) -> Floats:
@@ -282,7 +353,7 @@ def _by_trailing(values: Floats, valid: NDArray[np.bool_]) -> Floats:
     squares = np.vstack([np.zeros_like(values[:1]), np.cumsum(np.square(values), axis=0)])
     counts = np.vstack([np.zeros_like(valid[:1], dtype=int), np.cumsum(valid, axis=0)])
     row = np.arange(len(values))
-    first = np.maximum(row + 1 - _TRAILING, 0)
+    first = np.maximum(row + 1 - TRAILING_ROWS, 0)
     n_known = counts[row + 1] - counts[first]
     # Of a difference of sums nothing is left but rounding where all numbers were 0.
     power = np.maximum(squares[row + 1] - squares[first], 0.0)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from psann._frames import BENCHMARK_NAME, SPLITS
 from psann.errors import DataError, did_you_mean
 from psann.market.benchmark import on_rows_of, split_off
-from psann.market.cutting import describe_spans, splits
+from psann.market.cutting import cut, describe_spans
 from psann.market.findings import listed
 from psann.market.membership import align
 from psann.market.panel import Panel
+from psann.market.recipe import KEY, write_recipe
 from psann.market.starter import describe
 from psann.market.tables import read_prices
 
@@ -55,8 +56,9 @@ def load_prices(
     -------
     dict of str to ndarray
         `X_* y_* prices_* time_*`, with holes `active_*`, `asset_names` and `feature_names`, as of
-        `splits`, with a benchmark `benchmark_*` and its name in `benchmark_name`, and `notes`,
-        lines that tell what was understood.
+        `splits`; with a benchmark `benchmark_*` and its name in `benchmark_name`; `notes`, lines
+        that tell what was understood; and `recipe`, a text by which later prices can be read the
+        same way.
 
     Raises
     ------
@@ -84,7 +86,8 @@ def load_prices(
     if benchmark is not None:
         table, quotes = split_off(whole, benchmark)
     panel = align(table, rows=rows, ended=ended, universe=universe)
-    data = splits(panel, val=split["val"], test=split["test"], features=features, gap=gap)
+    data, made = cut(panel, val=split["val"], test=split["test"], features=features, gap=gap)
+    recipe = write_recipe(table, panel, made, data, rows=rows, universe=universe, features=features)
     if benchmark is not None:
         data |= _beside(data, panel, on_rows_of(panel, whole, quotes, benchmark), benchmark)
     names = data["feature_names"].tolist()
@@ -93,7 +96,8 @@ def load_prices(
     for name, span in describe_spans(data).items():
         members = f", {span['members']} members" if "members" in span else ""
         told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}{members}")
-    return data | {"notes": np.array([line for line in told if line])}
+    told_by_line = np.array([line for line in told if line])
+    return data | {"notes": told_by_line, KEY: np.array(recipe.model_dump_json())}
 
 
 def _beside(

@@ -24,7 +24,8 @@ Moments = NDArray[np.datetime64]
 
 # Rows after which an asset without a price no longer counts as one that could have one.
 _MEMORY = 20
-_VOLUME_ROWS = 60
+VOLUME_ROWS = 60
+"""Rows over which `by: trailing_volume` takes the mean."""
 
 
 def align(
@@ -67,8 +68,36 @@ def align(
     Shumway and Warther (1999), The Delisting Bias in CRSP's Nasdaq Data, Journal of Finance 54.
     """
     findings = Findings()
-    share = _share(rows, findings)
     after = _moves_after(table.assets, ended, findings)
+    return _without_strangers(_aligned(table, rows, universe, after, findings))
+
+
+def align_as_known(table: PriceTable, *, rows: float, universe: object) -> Panel:
+    """Align rows on which only a policy shall act: what became of a holding is nobody's question.
+
+    Nobody who ends is asked for, and nobody who is never a member is dropped.
+
+    Parameters
+    ----------
+    table, rows, universe
+        As for `align`.
+
+    Raises
+    ------
+    DataError
+        If an option cannot be meant, or fewer than two rows are left.
+    """
+    return _aligned(table, rows, universe, None, Findings())
+
+
+def _aligned(
+    table: PriceTable,
+    rows: float,
+    universe: object,
+    after: Mapping[str, float] | None,
+    findings: Findings,
+) -> Panel:
+    share = _share(rows, findings)
     findings.stop()
     kept = _rows_that_count(table.prices, share)
     if len(kept) < 2:
@@ -84,11 +113,13 @@ def align(
         )
     quotes = table.prices[kept]
     members = np.isfinite(quotes) & _universe(table, universe, kept, findings)
-    _ask_of_ends(table, kept, quotes, after, findings)
+    if after is not None:
+        _ask_of_ends(table, kept, quotes, after, findings)
     findings.stop()
-    factors = np.array([_factor(after.get(name)) for name in table.assets])
-    prices, halted, over = what_became(quotes, factors)
-    panel = Panel(
+    factors = np.array([_factor((after or {}).get(name)) for name in table.assets])
+    # Who has no price at all is worth what it likes: nobody holds it.
+    prices, halted, over = what_became(np.where(_ever(quotes), quotes, 1.0), factors)
+    return Panel(
         dates=table.dates[kept],
         assets=table.assets,
         quotes=quotes,
@@ -100,7 +131,11 @@ def align(
         notes=(*table.notes, *findings.notes),
         sha256=table.sha256,
     )
-    return _without_strangers(panel)
+
+
+def _ever(quotes: Floats) -> Bools:
+    """Whether an asset has a price on any row, shape (1, M)."""
+    return np.asarray(np.isfinite(quotes).any(axis=0, keepdims=True))
 
 
 def what_became(quotes: Floats, factors: Floats) -> tuple[Floats, Bools, Bools]:
@@ -222,7 +257,7 @@ def _universe(
     if universe is None:
         return np.ones(shape, dtype=bool)
     if isinstance(universe, str | Path):
-        universe = _spans_in(given_file("universe", universe))
+        universe = spans_in(given_file("universe", universe))
     if isinstance(universe, Mapping) and "top" in universe:
         return _largest(table, universe, kept, findings)
     if isinstance(universe, Mapping) and universe:
@@ -254,13 +289,13 @@ def _largest(
     money = np.nan_to_num(volumes[0] * table.prices)[kept]
     total = np.cumsum(np.vstack([np.zeros_like(money[:1]), money]), axis=0)
     row = np.arange(len(kept))
-    recent = total[row + 1] - total[np.maximum(row + 1 - _VOLUME_ROWS, 0)]
+    recent = total[row + 1] - total[np.maximum(row + 1 - VOLUME_ROWS, 0)]
     recent[~np.isfinite(table.prices[kept])] = -1.0  # nobody without a price takes a place
     rank = np.argsort(np.argsort(-recent, axis=1, kind="stable"), axis=1)
     return np.asarray(rank < top)
 
 
-def _spans_in(path: Path) -> dict[str, list[tuple[str, str]]]:
+def spans_in(path: Path) -> dict[str, list[tuple[str, str]]]:
     """Read a table with the columns asset, from, to."""
     rows = list(csv.DictReader(lines_of(files_of([path])[0], None)))
     if not rows or not {"asset", "from", "to"} <= set(rows[0]):

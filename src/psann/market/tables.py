@@ -31,6 +31,8 @@ from psann.market.values import read_values
 
 Floats = NDArray[np.float64]
 _PRICES = ""  # a name that no field has
+TEXT_ONLY = ("sep", "encoding", "skip_rows", "max_rows", "header", "columns", "comment")
+"""Keys of `format` that say nothing of cells that are apart already."""
 
 
 def read_prices(
@@ -173,9 +175,8 @@ def _read_file(file: Path, name: str, options: ReadOptions, findings: Findings) 
 
 
 def _refuse_text_options(options: ReadOptions, source: str) -> None:
-    text_only = ("sep", "encoding", "skip_rows", "max_rows", "header", "columns", "comment")
     defaults = Format()
-    given = [n for n in text_only if getattr(options.format, n) != getattr(defaults, n)]
+    given = [n for n in TEXT_ONLY if getattr(options.format, n) != getattr(defaults, n)]
     if given:
         raise DataError(
             f"format.{given[0]} is for texts; {source} has its cells apart already. Leave out "

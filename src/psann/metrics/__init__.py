@@ -9,10 +9,13 @@ from psann.metrics.portfolio import (
     turnover,
     wealth_figures,
 )
+from psann.metrics.sequential import ConfidenceSequence, confidence_sequence
 from psann.metrics.sharpe import deflated_sharpe_ratio, sharpe_ratio, sharpe_test
 
 __all__ = [
+    "ConfidenceSequence",
     "MeanTest",
+    "confidence_sequence",
     "deflated_sharpe_ratio",
     "equity_curve",
     "max_drawdown",

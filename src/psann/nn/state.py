@@ -68,6 +68,27 @@ class FeatureState(nn.Module):
         return out
 
 
+class _Gain(nn.Module):
+    """What a layer that remembers does while its state stays."""
+
+    state: Tensor
+
+    def __init__(self, state: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("state", state)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y * self.state
+
+
+def without_memory(network: nn.Module) -> nn.Module:
+    """Let the states of a network, which is changed, stay what they are for good."""
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, FeatureState):
+            network.set_submodule(name, _Gain(layer.state))
+    return network
+
+
 def take_staged_states(network: nn.Module) -> dict[str, Tensor]:
     """Next states that the last forward pass proposed, by buffer name; they are proposed once."""
     states = {}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from psann.run.verification.findings import Finding
     from psann.run.verification.torture import Certificate
 
 EXIT_CLEAN, EXIT_FINDINGS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -73,9 +75,11 @@ def verify(options: argparse.Namespace) -> int:
 
     key = read_key(options.key)
     verdict = verify_run(options.run_dir)
-    for finding in verdict.findings:
+    findings = [*verdict.findings, *_findings_of_weights(options)]
+    for finding in findings:
         tell(str(finding))
-    n_errors, n_notes = len(verdict.errors), len(verdict.findings) - len(verdict.errors)
+    n_errors = sum(finding.is_error for finding in findings)
+    n_notes = len(findings) - n_errors
     if problem := problem_of_seal(options.run_dir, key=key):
         tell(f"error: seal.json: {problem}")
         n_errors += 1
@@ -85,6 +89,20 @@ def verify(options: argparse.Namespace) -> int:
     if n_errors:
         return EXIT_FINDINGS
     return EXIT_CLEAN if options.replay is None else _replay(options)
+
+
+def _findings_of_weights(options: argparse.Namespace) -> list[Finding]:
+    from psann.errors import UsageError
+
+    if options.weights is None:
+        if options.data is not None:
+            raise UsageError("--data needs --weights, which were computed from it.")
+        return []
+    from psann.run.verification.weights import verify_weights
+
+    return verify_weights(
+        options.run_dir, options.weights, data=options.data, allow=tuple(options.allow_import)
+    )
 
 
 def seal(options: argparse.Namespace) -> int:
@@ -148,20 +166,6 @@ def unpack(options: argparse.Namespace) -> int:
     return EXIT_CLEAN
 
 
-def export(options: argparse.Namespace) -> int:
-    """Write runs for another tool."""
-    from psann.run.reading.compare import chosen_runs
-    from psann.run.reading.comparison import names_of
-    from psann.run.reading.export import export
-
-    runs = chosen_runs(options.paths)
-    name_of = names_of(runs)
-    named = [(name_of(run), run) for run in runs]
-    for text in export(named, to=options.to, output=options.output):
-        tell(text)
-    return EXIT_CLEAN
-
-
 def torture(options: argparse.Namespace) -> int:
     """Kill a configuration again and again."""
     import tempfile
@@ -207,17 +211,10 @@ def _show_certificate(certificate: Certificate) -> None:
 
 def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
-    from psann._strict_yaml import parse_value
-    from psann.errors import UsageError
     from psann.market import read_prices
     from psann.market.starter import describe, starter_config
 
-    reading = {}
-    for option in options.set:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise UsageError(f"--set must be KEY=VALUE; got {option!r}.")
-        reading[key] = parse_value(value, source=f"--set {option}")
+    reading: dict[str, Any] = reading_options(options.set)
     table = read_prices(options.file, **reading)
     for line in describe(table).splitlines():
         tell(line)
@@ -239,6 +236,26 @@ def prices(options: argparse.Namespace) -> int:
     draw(table).savefig(picture)
     tell(f"wrote           {picture}")
     return EXIT_CLEAN
+
+
+def reading_options(given: Sequence[str]) -> dict[str, object]:
+    """Options of `read_prices` as `--set KEY=VALUE` gives them.
+
+    Raises
+    ------
+    UsageError
+        If one is written otherwise.
+    """
+    from psann._strict_yaml import parse_value
+    from psann.errors import UsageError
+
+    reading: dict[str, object] = {}
+    for option in given:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise UsageError(f"--set must be KEY=VALUE; got {option!r}.")
+        reading[key] = parse_value(value, source=f"--set {option}")
+    return reading
 
 
 def tell(text: str, *, file: TextIO | None = None) -> None:

@@ -4,12 +4,14 @@ python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [-
 python -m psann.scripts.hisso_runs show RUN [--json]
 python -m psann.scripts.hisso_runs status RUN [--watch]
 python -m psann.scripts.hisso_runs compare RUN RUN ...
-python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K] [--key FILE]
+python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K] [--key FILE] [--weights FILE]
 python -m psann.scripts.hisso_runs seal RUN [--key FILE]
 python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
 python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
 python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
+python -m psann.scripts.hisso_runs act RUN [--data FILE] [-o FILE] [--last] [--since DATE] ...
 python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
+python -m psann.scripts.hisso_runs export RUN --to torch-export|onnx -o FILE
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 python -m psann.scripts.hisso_runs prices FILE [--set KEY=VALUE ...] [--output-dir D]
 """
@@ -24,7 +26,7 @@ try:
     from pathlib import Path
 
     from psann._process import fill_standard_descriptors
-    from psann.scripts import commands
+    from psann.scripts import acting, commands
     from psann.scripts.hisso_log_run import (
         CommandParser,
         a_path,
@@ -60,7 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(subparsers)
     _add_pack(subparsers)
     _add_unpack(subparsers)
-    _add_export(subparsers)
+    acting.add_act(subparsers)
+    acting.add_export(subparsers)
     _add_torture(subparsers)
     _add_prices(subparsers)
     return parser
@@ -164,6 +167,17 @@ def _add_verify(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         metavar="FILE",
         help="the run must be sealed with this key",
     )
+    parser.add_argument(
+        "--weights",
+        type=a_path,
+        metavar="FILE",
+        help="hold a file of hisso-runs act against the run, too",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="of --weights: what they were computed from, to compute them again",
+    )
     parser.set_defaults(do=commands.verify)
 
 
@@ -216,29 +230,6 @@ def _add_unpack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="default: this directory",
     )
     parser.set_defaults(do=commands.unpack)
-
-
-def _add_export(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
-    parser = subparsers.add_parser(
-        "export",
-        help="write runs for TensorBoard, MLflow, or as CSV or Parquet tables",
-        description="Write runs for other tools, every value of every epoch, by their own "
-        "libraries (pip install 'psann[export]'; CSV needs none).",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
-    )
-    # Written out: the module that has them loads what --help must not wait for.
-    parser.add_argument("--to", required=True, choices=("csv", "mlflow", "parquet", "tensorboard"))
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="D",
-        help="a directory; for MLflow also the address of a tracking server",
-    )
-    parser.set_defaults(do=commands.export)
 
 
 def _add_torture(subparsers: argparse._SubParsersAction[CommandParser]) -> None:

@@ -21,6 +21,7 @@ from psann.hisso.temperature import TEMPERATURES
 from psann.metrics import portfolio_metrics
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
+from psann.run.config.terms import judging_cost
 from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.fields import EPOCH_FIGURES
@@ -31,7 +32,6 @@ from psann.run.execution.figures import (
     best_of,
     count_trials,
     figures_over_seeds,
-    judging_cost,
     loses_training_rows,
     split_figures,
     training_figures,

@@ -18,6 +18,7 @@ from psann._mapped import is_mapped, memory_bytes
 from psann._npz import Array, NpzContent, read_npz
 from psann._process import put_back
 from psann.errors import DataError
+from psann.market.recipe import KEY as RECIPE
 from psann.plausibility.doubts import find_doubts, find_untested
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_leaps, find_oddities
@@ -71,6 +72,8 @@ class DataSplits:
     """What is hard to believe, one sentence each: a verdict of these data carries them."""
     notes: tuple[str, ...] = ()
     """What the source tells of itself, line by line: texts that came as `notes`."""
+    recipe: str | None = None
+    """How a table of prices became these arrays; None of any other source."""
     untested: str | None = None
     """What nobody can tell of these data, in one sentence; None where everything was looked at."""
 
@@ -126,10 +129,11 @@ def load_splits(
         broken, npz_sha256 = {}, None
         raw, told = frames_as_arrays(_call(load_function, data), split_of)
         broken.update({f"frames {number}": problem for number, problem in enumerate(told)})
-    notes = _notes_of(raw)
+    notes, recipe = _notes_of(raw), _recipe_of(raw, data)
+    told_of = {NOTES: notes, RECIPE: recipe}
     numeric: dict[str, Array] = {}
     for key, value in raw.items():
-        if key == NOTES and notes:
+        if told_of.get(key):
             continue
         try:
             numeric[key] = _as_array(key, value, is_used=requirements.role(key) is not None)
@@ -149,6 +153,7 @@ def load_splits(
         warnings=tuple(find_oddities(arrays, requirements)),
         doubts=(*find_doubts(arrays), *find_leaps(arrays, requirements)),
         notes=notes,
+        recipe=recipe,
         untested=find_untested(arrays),
     )
 
@@ -196,6 +201,12 @@ def _notes_of(raw: Mapping[str, object]) -> tuple[str, ...]:
     if isinstance(lines, np.ndarray) and lines.dtype.kind == "U":
         return tuple(str(line) for line in lines.flat)
     return ()
+
+
+def _recipe_of(raw: Mapping[str, object], data: DataSource) -> str | None:
+    """What reading a table of prices told; of another source an array of that name is an extra."""
+    is_table = data.npz is None and data.loader is None
+    return str(raw[RECIPE]) if is_table and RECIPE in raw else None
 
 
 def _as_array(key: str, value: object, *, is_used: bool) -> Array:

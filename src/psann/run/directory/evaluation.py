@@ -41,6 +41,8 @@ class Evaluation:
     """(T,) of the data, None where they have none."""
     assets: tuple[str, ...] | None
     """Names of the M assets, None where the data have none."""
+    fold: NDArray[np.int64] | None = None
+    """(T,) number of the fold that acted; None where there are none."""
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -64,7 +66,7 @@ def read_evaluation(path: Path) -> Evaluation:
     arrays = content.arrays
     if problems := list(content.broken.values()) or list(_problems(arrays)):
         raise ValueError("; ".join(problems))
-    assets = arrays.get("assets")
+    assets, fold = arrays.get("assets"), arrays.get("fold")
     return Evaluation(
         names=tuple(arrays["names"].tolist()),
         net=arrays["net"].astype("float64", copy=False),
@@ -72,6 +74,7 @@ def read_evaluation(path: Path) -> Evaluation:
         allocations=arrays["allocations"].astype("float32", copy=False),
         time=arrays.get("time"),
         assets=None if assets is None else tuple(assets.tolist()),
+        fold=None if fold is None else fold.astype("int64", copy=False),
     )
 
 

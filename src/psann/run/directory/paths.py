@@ -107,6 +107,11 @@ class RunPaths:
         return self.root / "evaluation.npz"
 
     @property
+    def recipe(self) -> Path:
+        """How prices became the rows of the run, for `hisso-runs act`."""
+        return self.root / "recipe.json"
+
+    @property
     def profile(self) -> Path:
         """Trace of a few updates, with `--profile`."""
         return self.root / "profile.json.gz"
@@ -240,7 +245,7 @@ class RunPaths:
 def _fixed_names() -> frozenset[str]:
     own = RunPaths(Path())
     files = (
-        *(own.metrics, own.events, own.config_resolved, own.provenance, own.profile),
+        *(own.metrics, own.events, own.config_resolved, own.provenance, own.recipe, own.profile),
         *(own.evaluation, own.walk_forward, own.manifest, *own.resume_states),
     )
     return frozenset(path.as_posix() for path in files)

@@ -18,7 +18,6 @@ from psann.evaluation.costs import MULTIPLES
 from psann.evaluation.judgement import (
     Judgement,
     PolicyVerdict,
-    Terms,
     evaluation_series,
     growth_at_ends,
     judge_baselines,
@@ -28,6 +27,7 @@ from psann.hisso.rewards import resolve_reward
 from psann.hisso.temperature import TEMPERATURES
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
+from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.fields import EPOCH_FIGURES, has_mean
@@ -127,12 +127,6 @@ def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunCo
     return "prices" in arrays or "prices" not in splits.split("train")
 
 
-def judging_cost(config: RunConfig) -> float | list[float]:
-    """Cost per unit traded in validation and test figures."""
-    cost = config.evaluation.trans_cost
-    return config.hisso.transition_penalty if cost is None else cost
-
-
 def portfolio_figures(
     estimator: Fitted,
     splits: DataSplits,
@@ -177,7 +171,7 @@ def portfolio_figures(
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
-    terms = evaluation_terms(config)
+    terms = terms_of(config)
     cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
     verdict = judge_policy(
         actions,
@@ -278,18 +272,6 @@ def count_trials(result: FitResult, *, has_validation: bool) -> int:
     """
     n_more = 0 if result.temperature is None else len(TEMPERATURES) - 1
     return result.epochs_done + n_more + has_validation
-
-
-def evaluation_terms(config: RunConfig) -> Terms:
-    """On what terms a run judges allocations."""
-    return Terms(
-        trans_cost=judging_cost(config),
-        periods_per_year=config.evaluation.periods_per_year,
-        initial=config.evaluation.initial,
-        cash_rate=config.evaluation.cash_rate,
-        borrow_rate=config.evaluation.borrow_rate,
-        delay=config.hisso.delay,
-    )
 
 
 def best_of(group: Sequence[TrainState]) -> TrainState | None:

@@ -28,13 +28,13 @@ from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
+from psann.run.config.terms import judging_cost
 from psann.run.data.requirements import UNTRAINED, DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
 from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
-from psann.run.execution.figures import judging_cost
 from psann.run.execution.resume import (
     ResumePoint,
     check_resumable,
@@ -198,6 +198,8 @@ def write_setup(
         init_from_sha256=targets.estimator_file_sha256,
     )
     context.storage.put(context.paths.config_resolved, resolved.encode())
+    if splits.recipe is not None:
+        context.storage.put(context.paths.recipe, splits.recipe.encode())
     facts: dict[str, Any] = {
         "weaker": context.storage.weaker,
         "device": hardware,

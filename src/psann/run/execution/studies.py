@@ -27,13 +27,14 @@ from psann.evaluation.walk_forward import Fold
 from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
+from psann.run.config.terms import terms_of
 from psann.run.data.requirements import UNTRAINED, split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
-from psann.run.execution.figures import drawn_series, evaluation_terms, policy_figures
+from psann.run.execution.figures import drawn_series, policy_figures
 from psann.run.execution.resume import read_resume_point, resume_bytes
 from psann.run.execution.study_checks import Arrays, folds_of, joined_rows
 from psann.training.history import Decision, EpochRecord
@@ -245,7 +246,7 @@ def _walk_forward(
         )
     first = folds[0].judged.start
     stitched, part = np.concatenate(actions), _cut(rows, slice(first, None))
-    terms = evaluation_terms(config)
+    terms = terms_of(config)
     cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
@@ -318,7 +319,7 @@ def _placebos(
         actions = _actions(room.policies(_placebo_study(config, splits, number)), arrays)
         order = _order(config, number, split, len(arrays["X"]))
         prices = shuffled_prices(splits.arrays[key], order)
-        growths.append(excess_growth(actions, prices, terms=evaluation_terms(config), cash=cash))
+        growths.append(excess_growth(actions, prices, terms=terms_of(config), cash=cash))
         over = f"{growths[-1]:+.3f} per year over 1/N"
         _tell(f"placebo {number} of {n_placebos}: {over}", number, phase="placebo")
     share = share_as_good(float("nan") if growth is None else growth, growths)

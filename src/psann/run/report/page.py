@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psann._text import mask_secrets
+from psann._whole_file import write_whole
 from psann.errors import PsannError, UsageError
 from psann.run.reading.reading import RunView
 
@@ -52,12 +52,12 @@ def write_report(
         raise _missing(error) from None
     report = report_of(runs, points=max(_FEWEST_POINTS, _POINTS // len(runs)))
     if format == "html":
-        return [_write(output, render_html(report).encode())]
+        return [write_whole(output, render_html(report).encode())]
     folder = output.with_name(f"{output.stem}-figures")
     text, pictures = render_markdown(report, folder.name)
     folder.mkdir(parents=True, exist_ok=True)
-    files = [_write(folder / name, data) for name, data in pictures.items()]
-    return [_write(output, text.encode()), *files]
+    files = [write_whole(folder / name, data) for name, data in pictures.items()]
+    return [write_whole(output, text.encode()), *files]
 
 
 def render_html(report: Report) -> str:
@@ -158,15 +158,3 @@ def _missing(error: ModuleNotFoundError) -> PsannError:
         f"A report needs matplotlib and jinja2, and {error.name} is not installed. "
         "Install them with: pip install 'psann[report]'"
     )
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Put a whole file in place at once, so that nobody opens half a report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -1,0 +1,137 @@
+"""What an account holds now, as a user wrote it down: weights or shares by asset."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psann._plain_files import read_plain
+from psann.errors import DataError, UsageError, did_you_mean
+from psann.run.acting.weights import Weights
+from psann.run.acting.weights_file import WeightsFile, read_weights
+from psann.run.directory.files import MAX_JSON_BYTES
+
+Floats = NDArray[np.float64]
+CASH = "cash"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Held:
+    """Holdings in the order of the policy's assets."""
+
+    kind: Literal["weight", "shares"]
+    amounts: Floats
+    """Shape (M,)."""
+    cash: float | None
+    """Money beside shares; None where the file does not say."""
+
+
+def read_held(path: Path, weights: Weights) -> Held:
+    """Read what is held.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with the columns `asset` and `weight`, or `asset` and `shares` (and a line `cash` with
+        money); or a file of weights of `hisso-runs act`, whose last row has drifted with prices
+        since.
+    weights : Weights
+        What the policy asks for, with prices.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or names other assets.
+    """
+    try:
+        data = read_plain(path, MAX_JSON_BYTES, follow=True)
+    except ValueError as error:
+        raise DataError(f"--held must be a file of holdings; {path}: {error}.") from None
+    if path.suffix.lower() != ".csv" or data.startswith(b"#"):
+        return _drifted(read_weights(path), weights)
+    try:
+        header, *rows = csv.reader(io.StringIO(data.decode()), strict=True)
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"--held must be CSV in UTF-8; {path}: {error}.") from None
+    names = [name.strip().lower() for name in header]
+    if names == ["asset", "shares"]:
+        return _by_asset(path, rows, "shares", weights.assets)
+    if names == ["asset", "weight"]:
+        return _by_asset(path, rows, "weight", weights.assets)
+    raise DataError(
+        f"--held must have the columns asset and shares, or asset and weight; {path} has "
+        f"{', '.join(header[:6])}. Write one line for each asset."
+    )
+
+
+def _by_asset(
+    path: Path,
+    rows: Sequence[Sequence[str]],
+    kind: Literal["weight", "shares"],
+    assets: Sequence[str],
+) -> Held:
+    found: dict[str, float] = {}
+    problems = []
+    for line, row in enumerate(rows, start=2):
+        if not row:
+            continue
+        name, amount = row[0].strip(), _number(row[1] if len(row) == 2 else "")
+        if amount is None:
+            problems.append(f"{path}, line {line}: must be an asset and a number; got {row}.")
+        elif name in found:
+            problems.append(f"{path}, line {line}: {name} stands twice. Add the two up.")
+        elif name != CASH and name not in assets:
+            problems.append(
+                f"{path}, line {line}: {name} is no asset of the policy."
+                f"{did_you_mean(name, assets)} Leave out what it does not manage."
+            )
+        else:
+            found[name] = amount
+    total = sum(found.values())
+    if kind == "weight" and not problems and total > 1 + 1e-6:
+        problems.append(f"{path}: weights must add up to at most 1; got {total:g}.")
+    if problems:
+        raise DataError(problems)
+    cash = found.pop(CASH, None) if CASH not in assets else None
+    amounts = np.array([found.get(name, 0.0) for name in assets])
+    return Held(kind=kind, amounts=amounts, cash=cash if kind == "shares" else None)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _drifted(file: WeightsFile, weights: Weights) -> Held:
+    """Weights of an earlier row, as prices have made them by the newest one."""
+    if file.assets != weights.assets:
+        raise DataError(
+            f"--held must be weights of {', '.join(weights.assets)}; the file has "
+            f"{', '.join(file.assets)}."
+        )
+    label, held = file.labels[-1], file.values[-1]
+    if label not in weights.labels:
+        raise UsageError(
+            f"--held must be weights of a row that is among those acted on; its last is {label}, "
+            f"they begin with {weights.labels[0]}. Give --since {label}."
+        )
+    row = weights.labels.index(label)
+    if row == len(weights) - 1:
+        return Held(kind="weight", amounts=held, cash=None)
+    if weights.quotes is None:
+        raise UsageError(f"--held is of {label}, and without prices nobody knows it of today.")
+    moves = weights.quotes[-1] / weights.quotes[row]
+    grown = held * np.where(np.isfinite(moves), moves, 1.0)
+    wealth = grown.sum() + 1.0 - held.sum()
+    return Held(kind="weight", amounts=grown / wealth, cash=None)

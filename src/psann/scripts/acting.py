@@ -1,0 +1,292 @@
+"""`hisso-runs act` and `hisso-runs export`: their arguments, and what they do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psann.scripts.commands import EXIT_CLEAN, reading_options, tell
+from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options
+
+if TYPE_CHECKING:
+    from psann.run.acting.policy import Policy
+    from psann.run.acting.weights import Weights
+
+# Written out: the modules that have them load what --help must not wait for.
+_PROGRAMS = ("onnx", "torch-export")
+_DOUBTS = ("level", "spacing")
+
+
+def add_act(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
+    """Add `act`."""
+    parser = subparsers.add_parser(
+        "act",
+        help="say what the policy of a run would hold on newer rows",
+        description="Apply the policy of a run to newer rows: prices, read as in training, or "
+        "features. Row by row it looks at nothing that came later. Nothing is ordered anywhere.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=a_path, metavar="RUN")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="prices or features, or a folder of prices (default: what the configuration names)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help=".csv, .json or .parquet; - is standard output, as CSV (default)",
+    )
+    parser.add_argument("--last", action="store_true", help="write the newest row only")
+    parser.add_argument(
+        "--since",
+        metavar="DATE",
+        help="rows from this date on (default: those after validation)",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=("best", "last_fold"),
+        default="best",
+        help="the best epoch's weights, or those of the last fold of walking forward",
+    )
+    _add_holdings(parser)
+    _add_journal(parser)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="how to read the prices, in place of what the run knows; repeatable",
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        choices=_DOUBTS,
+        help="go on with prices at another level, or rows at other distances; repeatable",
+    )
+    parser.add_argument(
+        "--stale-after",
+        type=_positive,
+        default=5.0,
+        metavar="ROWS",
+        help="warn if more rows could have come since the newest one (default: 5)",
+    )
+    add_import_options(parser, "allow")
+    parser.set_defaults(do=act)
+
+
+def _add_holdings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--held",
+        type=a_path,
+        metavar="FILE",
+        help="CSV of asset,weight or asset,shares, or earlier weights: say what to trade",
+    )
+    parser.add_argument(
+        "--capital", type=_positive, metavar="MONEY", help="all of the wealth, cash included"
+    )
+    parser.add_argument(
+        "--lot", type=_positive, default=1.0, metavar="SHARES", help="of a trade (default: 1)"
+    )
+    parser.add_argument(
+        "--trades", type=a_path, metavar="FILE", help="write the trades as CSV, too"
+    )
+
+
+def _add_journal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--journal",
+        type=a_path,
+        metavar="FILE",
+        help="append what is said, to be judged later (default with --judge: RUN's name.jsonl)",
+    )
+    parser.add_argument(
+        "--judge",
+        action="store_true",
+        help="judge what the journal has by the prices that came since, beside what was promised",
+    )
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number greater than 0; got {text[:80]!r}")
+    return number
+
+
+def act(options: argparse.Namespace) -> int:
+    """Say what the policy of a run would hold."""
+    from datetime import UTC, datetime
+
+    from psann.run.acting.weights_file import check_output, csv_bytes, write_weights
+
+    _check(options)
+    is_stdout = options.output == "-"
+    if not is_stdout:
+        check_output(Path(options.output), options.run)
+    # Only now: it brings torch.
+    from psann.run.acting.policy import load_policy
+
+    policy = load_policy(options.run, policy=options.policy, allow=tuple(options.allow_import))
+    now = datetime.now(UTC)
+    weights = policy.act(
+        options.data,
+        since=options.since,
+        reading=reading_options(options.set),
+        accept=options.accept,
+        now=now,
+        stale_after=options.stale_after,
+    )
+    lines = _trades(options, policy, weights)
+    judged = _judge(options, policy, weights, now)
+    for warning in weights.provenance.warnings:
+        tell(f"warning: {warning}", file=sys.stderr)
+    shown = weights.last() if options.last else weights
+    if is_stdout:
+        sys.stdout.write(csv_bytes(shown).decode())
+    else:
+        path = write_weights(shown, Path(options.output))
+        rows = f"{len(shown)} row{'s' if len(shown) > 1 else ''} to {shown.labels[-1]}"
+        tell(f"{path}: {rows}, {len(shown.assets)} assets")
+    for line in [*lines, *judged]:
+        tell(line, file=sys.stderr if is_stdout else None)
+    return EXIT_CLEAN
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that say nothing without another."""
+    from psann.errors import UsageError
+
+    if not options.run.is_dir():
+        raise UsageError(f"RUN must be a run directory; {options.run} is none.")
+    if options.held is None and (options.capital is not None or options.trades is not None):
+        raise UsageError("--capital and --trades need --held, what is held now.")
+    if options.held is not None and options.trades is not None and options.trades.is_dir():
+        raise UsageError(f"--trades must be a file; {options.trades} is a directory.")
+    journal = options.journal
+    if journal is not None and journal.resolve().is_relative_to(options.run.resolve()):
+        raise UsageError(
+            f"--journal must lie outside the run directory {options.run}, which holds the run's "
+            f"own files only; got {journal}."
+        )
+
+
+def _trades(options: argparse.Namespace, policy: Policy, weights: Weights) -> list[str]:
+    """What to trade, as lines of a table."""
+    if options.held is None:
+        return []
+    from psann._whole_file import write_whole
+    from psann.run.acting.holdings_file import read_held
+    from psann.run.acting.trades import lines_of, trades_csv, trades_of
+
+    trades = trades_of(
+        weights,
+        read_held(options.held, weights),
+        trans_cost=policy.terms.trans_cost,
+        capital=options.capital,
+        lot=options.lot,
+    )
+    if options.trades is not None:
+        write_whole(options.trades, trades_csv(trades))
+    return lines_of(trades)
+
+
+def _judge(options: argparse.Namespace, policy: Policy, weights: Weights, now: object) -> list[str]:
+    """Keep the journal, and say what came of it."""
+    from datetime import datetime
+
+    path = options.journal
+    if path is None:
+        if not options.judge:
+            return []
+        path = Path(f"{policy.kept.run_name}.jsonl")
+    from psann.run.acting.journal import append, keep
+    from psann.run.acting.promise import judge_journal
+
+    assert isinstance(now, datetime)
+    journal, differences = keep(path, weights, now=now)
+    lines = [f"warning: {text}" for text in differences]
+    if not options.judge:
+        return lines
+    promises = policy.promises(
+        options.data, reading=reading_options(options.set), accept=options.accept
+    )
+    verdict = judge_journal(journal, weights, terms=policy.terms, promises=promises)
+    judged_utc = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    append(path, [{**verdict.line, "judged_utc": judged_utc}], before=journal.last_sha256)
+    return [*lines, *verdict.sentences]
+
+
+def add_export(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
+    """Add `export`."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write runs for TensorBoard, MLflow, or as tables; or a policy as a program",
+        description="Write runs for other tools, every value of every epoch, by their own "
+        "libraries (pip install 'psann[export]'; CSV needs none). With torch-export or onnx, write "
+        "the policy of one run as a program that runs without psann (ONNX: 'psann[onnx]').",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("csv", "mlflow", *_PROGRAMS[:1], "parquet", "tensorboard", *_PROGRAMS[1:]),
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="D",
+        help="a directory; for MLflow also the address of a tracking server; for a program its "
+        "file (.pt2, .onnx)",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=("best", "last_fold"),
+        default="best",
+        help="of a program: the best epoch's weights, or those of the last fold",
+    )
+    add_import_options(parser, "allow")
+    parser.set_defaults(do=export)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write runs for another tool, or a policy as a program."""
+    if options.to in _PROGRAMS:
+        return _export_program(options)
+    from psann.run.reading.compare import chosen_runs
+    from psann.run.reading.comparison import names_of
+    from psann.run.reading.export import export
+
+    runs = chosen_runs(options.paths)
+    name_of = names_of(runs)
+    named = [(name_of(run), run) for run in runs]
+    for text in export(named, to=options.to, output=options.output):
+        tell(text)
+    return EXIT_CLEAN
+
+
+def _export_program(options: argparse.Namespace) -> int:
+    from psann.errors import UsageError
+    from psann.run.acting.policy import load_policy
+    from psann.run.acting.programs import check_program_output, export_policy
+
+    if len(options.paths) != 1:
+        raise UsageError(f"--to {options.to} writes the policy of one RUN; got several.")
+    (run,), output = options.paths, Path(options.output)
+    check_program_output(output, options.to, run)
+    policy = load_policy(run, policy=options.policy, allow=tuple(options.allow_import))
+    path = export_policy(policy, output, to=options.to)
+    tell(f"{path}: {path.stat().st_size:,} bytes, the policy of {policy.kept.run_name}")
+    return EXIT_CLEAN

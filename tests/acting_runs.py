@@ -1,0 +1,100 @@
+"""Small runs of every kind whose policies act, each made once in a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from made_panels import holey
+from made_tables import prices, wide
+from psann.datasets import make_smoke_market
+from psann.scripts.hisso_log_run import main
+
+ASSETS = ["AAA", "BBB", "CCC"]
+_BASE: dict[str, Any] = {
+    "estimator": {
+        "target": "psann.PSANNRegressor",
+        "params": {"hidden_layers": 1, "hidden_units": 6},
+    },
+    "hisso": {
+        "window": 8,
+        "batch_episodes": 4,
+        "updates_per_epoch": 2,
+        "transition_penalty": 0.001,
+    },
+    # By training reward, so that what is kept has learnt something whatever validation says.
+    "training": {"epochs": 4, "lr": 0.05, "monitor": "reward"},
+    "evaluation": {"trans_cost": 0.001, "portfolio_prices_key": "prices_test"},
+    "seed": 3,
+    "device": "cpu",
+}
+_PRICES = {"prices": "prices.csv"}
+_LOADER = {
+    "loader": "psann.datasets.make_smoke_market",
+    "kwargs": {"rows": 160, "assets": 3, "seed": 5, "strength": 0.6},
+}
+_ASSETWISE = {"target": "psann.AssetwiseRegressor", "params": {"layout": "feature_major"}}
+_WAVE = {
+    "target": "psann.WaveResNetRegressor",
+    "params": {"hidden_layers": 2, "hidden_units": 6, "w0_warmup_epochs": 2},
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "prices": {"data": _PRICES},
+    "features": {
+        "data": {**_PRICES, "features": ["moves", {"volatility": {"rows": 5}}, "calendar"]},
+        "hisso": {"primary_transform": "softmax_cash"},
+    },
+    "trailing": {"data": {**_PRICES, "features": [{"moves": {"rows": [1], "scale": "trailing"}}]}},
+    "holes": {
+        "data": {"prices": "holes.csv", "ended": {"default": -0.3}, "features": ["moves", "rank"]}
+    },
+    "own": {"data": {**_PRICES, "features": ["user_features.reversal"]}},
+    "assetwise": {"data": _PRICES, "estimator": _ASSETWISE},
+    "long_short": {"data": _PRICES, "hisso": {"primary_transform": "long_short"}},
+    "seeds": {"data": _PRICES, "training": {"seeds": 2}},
+    "folds": {"data": _PRICES, "evaluation": {"walk_forward": {"folds": 2}}},
+    "loader": {"data": _LOADER},
+    "wave": {"data": _LOADER, "estimator": _WAVE},
+    "stateful": {
+        "data": _LOADER,
+        "estimator": {"params": {"stateful": True, "state_reset": "epoch", "scaler": "standard"}},
+    },
+    "npz": {"data": {"npz": "arrays.npz"}, "estimator": {"params": {"scaler": "minmax"}}},
+    "targets": {"data": _LOADER, "hisso": {"enabled": False}, "training": {"monitor": "auto"}},
+}
+
+
+class ActingRuns:
+    """Runs by name, below one folder, made when they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.prices = wide(folder / "prices.csv", prices(320, 3, seed=4), ASSETS)
+        self.holes = wide(folder / "holes.csv", holey(320, 4), [*ASSETS, "DDD"])
+        np.savez(folder / "arrays.npz", **make_smoke_market(160, assets=3, seed=6, strength=0.6))
+
+    def __call__(self, kind: str) -> Path:
+        """Return the directory of a run."""
+        run = self.folder / kind
+        if not run.exists():
+            config = self.folder / f"{kind}.yaml"
+            config.write_text(yaml.safe_dump(_merged(_BASE, KINDS[kind])))
+            arguments = ["--config", str(config), "--output-dir", str(self.folder)]
+            assert main([*arguments, "--run-name", kind, "--quiet"]) == 0
+        return run
+
+    def allocations(self, kind: str) -> np.ndarray:
+        """Return what the run itself judged on the test rows."""
+        with np.load(self(kind) / "evaluation.npz") as arrays:
+            return arrays["allocations"].astype(np.float64)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        is_nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if is_nested else value
+    return merged

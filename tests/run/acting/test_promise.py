@@ -1,0 +1,209 @@
+"""What came of what a policy said, beside what it promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from acting_runs import ActingRuns
+from psann import load_policy
+from psann.errors import DataError, UsageError
+from psann.evaluation.judgement import judge_policy
+from psann.metrics import confidence_sequence
+from psann.run.acting.journal import keep
+from psann.run.acting.policy import Policy
+from psann.run.acting.promise import Promise, judge_journal, promises_of
+
+NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def policy(acting_runs: ActingRuns) -> Policy:
+    return load_policy(acting_runs("prices"))
+
+
+@pytest.fixture
+def table(acting_runs: ActingRuns) -> pd.DataFrame:
+    return pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
+
+
+def _promise(growth: float) -> Promise:
+    return Promise(of="made rows", growth=growth, low=growth - 1, high=growth + 1)
+
+
+def _wealth(weights: np.ndarray, prices: np.ndarray, cost: float) -> np.ndarray:
+    """An account by itself: shares, cash, a fee in proportion to what is traded."""
+    wealth, before, path = 1.0, np.zeros(weights.shape[1]), [1.0]
+    for row in range(len(prices) - 1):
+        fee = cost * np.abs(weights[row] - before).sum()
+        moves = prices[row + 1] / prices[row]
+        grown = weights[row] * moves
+        growth = grown.sum() + 1 - weights[row].sum()
+        wealth *= growth * (1 - fee)
+        before = grown / growth
+        path.append(wealth)
+    return np.array(path)
+
+
+def test_the_growth_is_that_of_an_account_that_did_what_was_said(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    verdict = judge_journal(journal, weights, terms=policy.terms, promises=[])
+    cost = policy.terms.trans_cost
+    assert policy.terms.initial == "cash"
+    ours = _wealth(weights.values, weights.quotes, cost)
+    equal = np.full_like(weights.values, 1 / 3)
+    theirs = _wealth(equal, weights.quotes, cost)
+    steps = np.diff(np.log(ours)) - np.diff(np.log(theirs))
+    assert verdict.n_steps == len(steps) == len(weights) - 1
+    assert verdict.growth == pytest.approx(252 * steps.mean(), rel=1e-9)
+    wanted = confidence_sequence(steps)
+    assert verdict.low == pytest.approx(252 * wanted.low[-1])
+    assert verdict.high == pytest.approx(252 * wanted.high[-1])
+
+
+def test_actions_that_are_executed_later_are_judged_later(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    late = replace(policy.terms, delay=1)
+    verdict = judge_journal(journal, weights, terms=late, promises=[])
+    cost = policy.terms.trans_cost
+    ours = _wealth(weights.values[:-1], weights.quotes[1:], cost)
+    theirs = _wealth(np.full_like(weights.values[:-1], 1 / 3), weights.quotes[1:], cost)
+    steps = np.diff(np.log(ours)) - np.diff(np.log(theirs))
+    assert verdict.n_steps == len(weights) - 2
+    assert verdict.growth == pytest.approx(252 * steps.mean(), rel=1e-9)
+
+
+def test_what_was_said_is_judged_whatever_would_be_said_now(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "j.jsonl"
+    weights = policy.act(table)
+    journal, _ = keep(path, weights, now=NOW)
+    before = judge_journal(journal, weights, terms=policy.terms, promises=[])
+    other = policy.act(table)
+    object.__setattr__(other, "values", np.roll(other.values, 1, axis=1))
+    after = judge_journal(journal, other, terms=policy.terms, promises=[])
+    assert before == after
+
+
+def test_a_promise_is_broken_or_surpassed_only_beyond_the_interval(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    plain = judge_journal(journal, weights, terms=policy.terms, promises=[])
+    middle = (plain.low + plain.high) / 2
+    promises = [_promise(plain.low - 0.01), _promise(middle), _promise(plain.high + 0.01)]
+    verdict = judge_journal(journal, weights, terms=policy.terms, promises=promises)
+    assert [how for _, how in verdict.promises] == ["surpassed", "holds so far", "broken"]
+    assert verdict.sentences[1].startswith("promised by made rows:")
+    assert verdict.line["promises"][2]["verdict"] == "broken"
+
+
+def test_too_few_moves_say_nothing_and_none_at_all_are_refused(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table).last(10)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    verdict = judge_journal(journal, weights, terms=policy.terms, promises=[_promise(0.5)])
+    assert (verdict.low, verdict.versus_uniform) == (None, "too early")
+    assert verdict.promises[0][1] == "too early"
+    assert "too early to say anything" in verdict.sentences[0]
+    one, _ = keep(tmp_path / "k.jsonl", weights.last(), now=NOW)
+    with pytest.raises(DataError, match=r"needs a move since .* Judge again when a row has come"):
+        judge_journal(one, weights.last(), terms=policy.terms, promises=[])
+
+
+def test_rows_that_were_written_down_late_are_counted(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "j.jsonl"
+    weights = policy.act(table)
+    third = datetime.fromisoformat(weights.labels[2]).replace(tzinfo=UTC, hour=18)
+    keep(path, policy.act(table.loc[: weights.labels[2]]), now=third)
+    verdict = judge_journal(
+        keep(path, weights, now=datetime(2030, 1, 1, tzinfo=UTC))[0],
+        weights,
+        terms=policy.terms,
+        promises=[],
+    )
+    # The first two were late on the third day, the third was not, the newest has none after it.
+    assert verdict.n_late == len(weights) - 1 - 1
+
+
+def test_rows_that_are_gone_from_the_data_are_refused(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    fewer = policy.act(table.drop(index=table.index[-5]))
+    with pytest.raises(DataError, match=f"{table.index[-5].date()} is not there"):
+        judge_journal(journal, fewer, terms=policy.terms, promises=[])
+
+
+def test_without_prices_nothing_can_be_judged(
+    acting_runs: ActingRuns, policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    object.__setattr__(weights, "quotes", None)
+    with pytest.raises(UsageError, match="--judge needs prices"):
+        judge_journal(journal, weights, terms=policy.terms, promises=[])
+
+
+def test_promises_are_those_of_the_record_and_of_the_validation_rows(
+    policy: Policy, table: pd.DataFrame, acting_runs: ActingRuns
+) -> None:
+    validation, test = policy.promises(table)
+    told = policy.kept.metrics["versus_uniform"]
+    assert (test.of, test.growth) == ("test rows", told["growth"])
+    assert validation.of == "validation rows"
+    config, spans = policy.config, policy.kept.metrics["spans"]["val"]
+    rows = table.loc[spans["first"] : spans["last"]]
+    assert len(rows) == spans["rows"]
+    # By the run's own arithmetic on the run's own split.
+    from psann.market import load_prices
+
+    data = load_prices(acting_runs.prices)
+    wanted = judge_policy(
+        policy.of_estimators(data["X_val"]), data["prices_val"], terms=policy.terms
+    )
+    assert validation.growth == pytest.approx(wanted.versus_uniform.growth)
+    assert validation.low == pytest.approx(wanted.versus_uniform.low)
+    assert config.hisso.refit is False
+    assert [promise.of for promise in policy.promises(table.iloc[-70:])] == ["test rows"]
+
+
+def test_of_several_seeds_their_mean_promises_and_of_folds_the_walk(
+    acting_runs: ActingRuns,
+) -> None:
+    seeds = load_policy(acting_runs("seeds")).kept.metrics
+    (promise,) = promises_of(seeds, policy="best")
+    assert promise.growth == seeds["ensemble"]["versus_uniform"]["growth"]
+    walked = load_policy(acting_runs("folds"), policy="last_fold")
+    (promise,) = walked.promises()
+    assert promise.of == "walking forward"
+    assert promise.growth == walked.kept.metrics["walk_forward"]["versus_uniform"]["growth"]
+
+
+def test_holdings_without_a_price_are_kept_while_judging(
+    acting_runs: ActingRuns, tmp_path: Path
+) -> None:
+    policy = load_policy(acting_runs("holes"))
+    weights = policy.act()
+    assert np.isnan(weights.quotes).any()
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    verdict = judge_journal(journal, weights, terms=policy.terms, promises=policy.promises())
+    assert np.isfinite(verdict.growth)
+    assert verdict.n_steps == len(weights) - 1

@@ -1,0 +1,28 @@
+"""Weights with their digest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acting_runs import ActingRuns
+from psann import load_policy
+from psann.run.acting.weights import weights_sha256
+
+
+def test_the_digest_is_of_dates_assets_and_every_bit() -> None:
+    values = np.array([[0.25, 0.75]])
+    digest = weights_sha256(["2020-01-02"], ["A", "B"], values)
+    assert digest == weights_sha256(["2020-01-02"], ("A", "B"), values.copy())
+    assert digest != weights_sha256(["2020-01-03"], ["A", "B"], values)
+    assert digest != weights_sha256(["2020-01-02"], ["B", "A"], values)
+    assert digest != weights_sha256(["2020-01-02"], ["A", "B"], np.nextafter(values, 1))
+
+
+def test_the_newest_rows_have_a_digest_of_their_own(acting_runs: ActingRuns) -> None:
+    whole = load_policy(acting_runs("prices")).act()
+    last = whole.last()
+    assert (len(last), last.labels) == (1, whole.labels[-1:])
+    assert np.array_equal(last.values[0], whole.values[-1])
+    assert last.provenance.weights_sha256 == weights_sha256(last.labels, last.assets, last.values)
+    assert last.provenance.weights_sha256 != whole.provenance.weights_sha256
+    assert last.provenance.run_id == whole.provenance.run_id
