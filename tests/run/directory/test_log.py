@@ -16,11 +16,13 @@ import pandas as pd
 import pytest
 
 from event_log import attach, read_rows
+from faults import exit_code_of, in_child
 from foreign import FORMULAS
 from psann.errors import FileFormatError
 from psann.run import directory
 from psann.run.directory.columns import COLUMNS, EVENTS
-from psann.run.directory.log import EventLog, Forwarder, log_event
+from psann.run.directory.log import EventLog, Forwarder, listening, log_event
+from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage, SystemCalls
 
 HOSTILE = [
@@ -274,3 +276,24 @@ def test_a_logging_call_with_a_wrong_format_is_a_row_and_no_error(
     attach(logger, path)
     logger.warning("reward is %d", "high")
     assert read_rows(path)[0]["message"] == "reward is %d % ('high',) [bad format]"
+
+
+def test_a_process_that_is_forked_off_logs_without_an_error_and_into_no_file(
+    tmp_path: Path,
+) -> None:
+    paths = RunPaths(tmp_path / "run")
+    logger = logging.getLogger("psann.helper")
+
+    def help_out() -> int:
+        log_event(logger, logging.INFO, "log", "of a helper")
+        logger.warning("of a helper")
+        return 0
+
+    with Storage(paths.root) as storage:
+        events = EventLog(storage, paths.events)
+        with listening(events.take):
+            assert exit_code_of(in_child(help_out)) == 0
+            log_event(logger, logging.INFO, "log", "of the run")
+        events.close()
+    assert paths.events.read_text().splitlines()[1:][0].endswith(",of the run")
+    assert "helper" not in paths.events.read_text()

@@ -78,12 +78,13 @@ class Forwarder(logging.Handler):
 
     def __init__(self, *listeners: Listener) -> None:
         super().__init__(logging.DEBUG)
-        self._listeners = listeners
+        self._listeners, self._pid = listeners, os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a record to every listener; the errors of a listener propagate."""
-        for listener in self._listeners:
-            listener(record)
+        if os.getpid() == self._pid:  # else a helper of the user's, which has no part in the run
+            for listener in self._listeners:
+                listener(record)
 
 
 def level_name(record: logging.LogRecord) -> str:
