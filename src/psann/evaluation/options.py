@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Period = Literal["month", "quarter", "year"]
 
@@ -37,3 +44,13 @@ class WalkForwardOptions(BaseModel):
                 "or on a number of rows. Leave one of them out"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_earlier_releases_lacked(
+        self, write: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave out an `every` that says nothing, so that runs keep their digests."""
+        values: dict[str, Any] = write(self)
+        if values.get("every", self) is None:
+            del values["every"]
+        return values
