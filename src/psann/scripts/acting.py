@@ -151,7 +151,7 @@ def act(options: argparse.Namespace) -> int:
         tell(f"warning: {warning}", file=sys.stderr)
     shown = weights.last() if options.last else weights
     if is_stdout:
-        sys.stdout.write(csv_bytes(shown).decode())
+        _show(csv_bytes(shown).decode())
     else:
         path = write_weights(shown, Path(options.output))
         rows = f"{len(shown)} row{'s' if len(shown) > 1 else ''} to {shown.labels[-1]}"
@@ -159,6 +159,15 @@ def act(options: argparse.Namespace) -> int:
     for line in [*lines, *judged]:
         tell(line, file=sys.stderr if is_stdout else None)
     return EXIT_CLEAN
+
+
+def _show(text: str) -> None:
+    """Write a table; names of a stranger's assets shall not move anybody's cursor."""
+    from psann._text import escape_controls
+
+    if sys.stdout.isatty():
+        text = "".join(f"{escape_controls(line)}\n" for line in text.split("\n")[:-1])
+    sys.stdout.write(text)
 
 
 def _check(options: argparse.Namespace) -> None:
