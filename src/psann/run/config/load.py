@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from psann._tree import MISSING, ConfigTree, Origins, Path
 from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
 from psann.market.block import FILE_KEYS, with_absolute_files
-from psann.run.config.canonical import LATER_KEYS, make_canonical
+from psann.run.config.canonical import LATER_KEYS, UNTOLD_KEYS, make_canonical
 from psann.run.config.errors import in_order_of_the_file, readable_problems
 from psann.run.config.model import RunConfig
 
@@ -181,8 +181,17 @@ def dump_resolved(
     values = config.model_dump(mode="json")
     values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256
     values["recorded"]["init_from_sha256"] = init_from_sha256 or config.recorded.init_from_sha256
+    _leave_out(values, UNTOLD_KEYS)
     masked: dict[str, Any] = mask_secrets(values)
     return to_yaml(masked)
+
+
+def _leave_out(values: dict[str, Any], defaults: Mapping[str, object]) -> None:
+    """Take out the dotted keys that have these values."""
+    for key, value in defaults.items():
+        section, name = key.split(".")
+        if values[section].get(name) == value:
+            values[section].pop(name, None)
 
 
 def config_sha256(config: RunConfig) -> str:
@@ -207,9 +216,6 @@ def config_sha256(config: RunConfig) -> str:
             "training": {"checkpoint_every_s"},
         },
     )
-    for key, value in LATER_KEYS.items():
-        section, name = key.split(".")
-        if values[section].get(name) == value:
-            del values[section][name]
+    _leave_out(values, LATER_KEYS)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return sha256_of(text.encode())
