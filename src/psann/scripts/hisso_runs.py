@@ -12,6 +12,7 @@ python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
 python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 python -m psann.scripts.hisso_runs prices FILE [--set KEY=VALUE ...] [--output-dir D]
+python -m psann.scripts.hisso_runs sweep SWEEP -o D [--workers N] [--check | --finish]
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ try:
 
     from psann._process import fill_standard_descriptors
     from psann.scripts import commands
+    from psann.scripts._sweep_command import add_sweep
     from psann.scripts.hisso_log_run import (
         CommandParser,
         a_path,
@@ -63,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(subparsers)
     _add_torture(subparsers)
     _add_prices(subparsers)
+    add_sweep(subparsers)
     return parser
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -67,12 +68,22 @@ def load_run_config(
         With every problem found, in the order of the file, each with its line or option, its key,
         and what it must be.
     """
-    tree = read_config_file(path)
+    options = {"mode": mode, "init_from": init_from, "seed": seed, "device": device}
+    return checked(read_config_file(path), path, overrides=overrides, options=options)
+
+
+def checked(
+    tree: ConfigTree,
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, str | int | None] = MappingProxyType({}),
+) -> RunConfig:
+    """What `load_run_config` makes of a file, of which this is what was read; it is changed."""
     make_canonical(tree)
     _make_paths_absolute(tree, os.path.dirname(os.path.abspath(path)))
     for text in overrides:
         _override(tree, text)
-    options = {"mode": mode, "init_from": init_from, "seed": seed, "device": device}
     for name, value in options.items():
         if value is not None:
             _override_value(tree, (name,), value, origin=f"--{name.replace('_', '-')}")
