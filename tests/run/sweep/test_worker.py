@@ -278,6 +278,20 @@ def test_another_sweep_in_the_folder_is_refused_and_runs_of_a_lost_tpe_record_to
         work(sweep, paths, WorkOptions())
 
 
+def test_what_a_killed_writer_left_is_removed_but_nothing_of_a_run_that_may_live(
+    tmp_path: Path,
+) -> None:
+    sweep, paths = made_sweep(tmp_path)
+    join(sweep, paths)
+    name = ".sweep.json.0123abcd.tmp"
+    of_a_run = paths.run(0).root / ".metrics.json.0123abcd.tmp"
+    of_a_run.parent.mkdir()
+    for path in (paths.root / name, of_a_run):
+        path.write_text("half")
+    join(sweep, paths)
+    assert not (paths.root / name).exists() and of_a_run.exists()
+
+
 def test_a_disk_that_is_full_stops_the_worker_and_not_the_trial(tmp_path: Path) -> None:
     sweep, paths = made_sweep(tmp_path, trials=1)
     join(sweep, paths)

@@ -25,7 +25,7 @@ from psann.run.directory.groups import (
 )
 
 SCHEMA_VERSION = 1
-OVER = ("completed", "early_stopped", "ruined")
+OVER = ("completed", "early_stopped", "pruned", "ruined")
 """Statuses of a run that got to its end, unless there is an error."""
 STATUSES = ("running", *OVER, "preempted", "interrupted", "diverged", "failed")
 

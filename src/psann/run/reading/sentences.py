@@ -64,6 +64,8 @@ def _ending(record: Record) -> Iterator[str]:
     where = f"after epoch {epoch} of {record['epochs_total']}"
     if status == "early_stopped":
         yield f"Stopped early {where}: the monitor did not get better."
+    elif status == "pruned":
+        yield f"Pruned {where}: it lagged behind the other trials. Its best weights are kept."
     elif status not in ("completed", None) and (status != "ruined" or record["error"]):
         reason = (record["error"] or "").strip().rpartition("\n")[2]
         place = "before training" if epoch is None else where

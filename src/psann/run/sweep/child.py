@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What every run would load, and what torch loads at the first update: once for all of them.
 _PRELOADED = ["psann.run.sweep.child", "psann.run.execution.studies", "sklearn.utils", "sympy"]
+_UNKNOWN_CODE = 255
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ class Child:
         self._process.join()
         code = self._process.exitcode
         self._process.close()
-        return Ending(*told) if told is not None else Ending(code if code else 1)
+        if told is not None:
+            return Ending(*told)
+        # Of a child whose forkserver was killed first nobody knows the code.
+        return Ending(-signal.SIGKILL if code == _UNKNOWN_CODE else code or 1)
 
 
 def preloading_context() -> ForkServerContext:

@@ -11,7 +11,7 @@ from psann._terminal import Terminal
 from psann._text import clock_text
 from psann.errors import counted
 from psann.run.sweep.plan import settings
-from psann.run.sweep.record import FAILED, SweepPaths, SweepRecord, TrialRow, best_row
+from psann.run.sweep.record import FAILED, PRUNED, SweepPaths, SweepRecord, TrialRow, best_row
 
 _MOST_RUNNING = 8
 
@@ -44,7 +44,7 @@ class Progress:
 
 def is_over(row: TrialRow) -> bool:
     """Whether nothing more comes of a trial."""
-    return row["value"] is not None or row["status"] in FAILED
+    return row["value"] is not None or row["status"] in (*FAILED, PRUNED)
 
 
 def progress_lines(record: SweepRecord, *, left_s: float | None) -> list[str]:
@@ -79,7 +79,7 @@ def counts_text(rows: Sequence[TrialRow], planned: int) -> str:
     counts = Counter(row["status"] for row in rows)
     n_done = sum(row["value"] is not None for row in rows)
     parts = [f"{n_done} of {counted(planned, 'trial')} done"]
-    others = ("running", "pruned", *FAILED, "preempted", "interrupted")
+    others = ("running", PRUNED, *FAILED, "preempted", "interrupted")
     parts += [f"{counts[name]} {name}" for name in others if counts[name]]
     if planned > len(rows):
         parts.append(f"{planned - len(rows)} waiting")

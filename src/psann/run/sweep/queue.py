@@ -20,7 +20,7 @@ from psann._machine import boot_id, is_alive
 from psann.errors import PsannError, UsageError
 from psann.run.directory.lock import NO_LOCKS, STALE_AFTER_S
 from psann.run.sweep.config import Sweep
-from psann.run.sweep.record import TrialRow, is_better
+from psann.run.sweep.record import PRUNED, TrialRow, is_better
 from psann.run.sweep.space import Choices, Dimension
 
 try:
@@ -112,9 +112,20 @@ class Queue:
             # Losses with their sign changed: the search always maximises.
             values = [value if is_better(1.0, 0.0, monitor or "") else -value]
             state = TrialState.COMPLETE
+        elif row["status"] == PRUNED:
+            state = TrialState.PRUNED
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             self._storage.set_trial_user_attr(trial_id, _ROW, {**row, "monitor": monitor})
             self._storage.set_trial_state_values(trial_id, state=state, values=values)
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Tell how good a trial is after an epoch; `value` is better if higher."""
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
+
+    def curves(self) -> dict[int, dict[int, float]]:
+        """What was reported of each trial, by number and epoch."""
+        return {trial.number: dict(trial.intermediate_values) for trial in self._trials()}
 
     def rows(self) -> dict[int, dict[str, Any]]:
         """What was told of each trial that is over, and the overrides of those that are not."""

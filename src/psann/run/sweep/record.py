@@ -23,6 +23,7 @@ from psann.run.directory.storage import Storage
 SCHEMA_VERSION = 1
 FAILED = ("failed", "diverged", "ruined")
 """Statuses of a trial that has no value and gets none by being repeated."""
+PRUNED = "pruned"
 WAITING = "waiting"
 """Status of a trial that nobody has begun."""
 _PATIENCE_S, _NAP_S = 60.0, 0.01
@@ -202,8 +203,12 @@ def read_row(paths: SweepPaths, number: int, overrides: dict[str, Any]) -> Trial
 
 
 def value_of(metrics: Record) -> float | None:
-    """The monitor of the kept weights of a run that got to its end; None of any other."""
+    """The monitor of the kept weights of a run that got to its end; None of any other.
+
+    What a pruned trial had by then is no value of its own: it was stopped as worse than others.
+    """
     is_over = metrics["status"] in OVER and metrics["error"] is None
+    is_over = is_over and metrics["status"] != PRUNED
     return metrics["monitor_value"] if is_over else None
 
 
@@ -214,7 +219,7 @@ def is_settled(metrics: Record) -> bool:
     """
     last_line = (metrics["error"] or "").strip().rpartition("\n")[2]
     has_failed = metrics["status"] in FAILED and not last_line.startswith("OSError")
-    return has_failed or value_of(metrics) is not None
+    return has_failed or metrics["status"] == PRUNED or value_of(metrics) is not None
 
 
 def candidates_of(metrics: Record) -> int:

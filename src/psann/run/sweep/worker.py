@@ -22,6 +22,7 @@ from psann.errors import UsageError
 from psann.run.directory.fields import Record
 from psann.run.directory.lock import is_locked
 from psann.run.directory.metrics import read_metrics
+from psann.run.directory.storage import is_temporary
 from psann.run.execution.context import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -29,8 +30,10 @@ from psann.run.execution.context import (
     RunRequest,
 )
 from psann.run.reading.reading import read_run
+from psann.run.sweep import pruning
 from psann.run.sweep.child import Child, Ending, preloading_context
 from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.pruning import Lag
 from psann.run.sweep.record import (
     SCHEMA_VERSION,
     SweepPaths,
@@ -89,7 +92,9 @@ def join(sweep: Sweep, paths: SweepPaths) -> None:
         If another sweep is there.
     """
     with claimed(paths) as storage:
-        storage.clean()
+        # Of this folder alone: what lies deeper is of runs, which may be alive.
+        for path in [each for each in paths.root.iterdir() if is_temporary(each.name)]:
+            storage.remove(path)
         record = read_record(paths)
         if record is not None and record["sweep_sha256"] != sweep.sha256:
             raise UsageError(
@@ -247,7 +252,20 @@ class Worker:
             imports=self._options.imports,
             resume=True,
             quiet=True,
+            is_hopeless=self._lag(claim.number),
             argv=self._options.argv,
+        )
+
+    def _lag(self, number: int) -> Lag | None:
+        """What stops a trial that lags behind; None where none is to be stopped."""
+        if self._sweep.file.prune is None:
+            return None
+        return Lag(
+            sweep=self._paths.sweep,
+            journal=self._paths.journal,
+            storage=self._options.storage,
+            number=number,
+            every_s=pruning.EVERY_S,
         )
 
     def _beat(self) -> None:
