@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -172,3 +173,25 @@ def test_a_check_loads_neither_optuna_nor_numpy_and_takes_half_a_second_of_a_cor
     assert min(seconds) < 0.5
     assert "random, 24 trials" in shown[2]
     assert not (tmp_path / "out").exists()
+
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "configs" / "sweeps").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_a_shipped_sweep_can_be(file: Path) -> None:
+    sweep = load_sweep(file)
+    assert 4 <= sweep.n_trials <= 64
+    assert not sweep.is_order_dependent
+
+
+def test_the_sweeps_of_the_documentation_can_be(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "sweeps.md").read_text()
+    whole, prune = (block.partition("\n```")[0] for block in text.split("```yaml\n")[1:])
+    shutil.copy(ROOT / "configs" / "hisso" / "nyse_o.yaml", tmp_path)
+    for name, content in {"plain": whole, "pruned": f"{whole}\n{prune}"}.items():
+        (tmp_path / f"{name}.yaml").write_text(content)
+    assert load_sweep(tmp_path / "plain.yaml").n_trials == 24
+    assert load_sweep(tmp_path / "pruned.yaml").file.prune is not None
