@@ -18,10 +18,11 @@ from psann.errors import UsageError
 from psann.run.directory.lock import read_holder
 from psann.run.execution.context import RunRequest
 from psann.run.execution.runner import execute
+from psann.run.sweep.child import Child, preloading_context
 from psann.run.sweep.config import Sweep, overrides_of
-from psann.run.sweep.queue import Queue, open_storage
+from psann.run.sweep.queue import Claim, Queue, open_storage
 from psann.run.sweep.record import SweepPaths, SweepRecord, read_record, run_name
-from psann.run.sweep.worker import WorkDone, WorkOptions, join, work
+from psann.run.sweep.worker import WorkDone, Worker, WorkOptions, join, work
 from psann.run.verification.verify import verify_run
 
 # Long enough to be killed past a commit, and committed at every epoch.
@@ -196,6 +197,32 @@ def test_a_claim_whose_worker_died_before_there_was_a_directory_is_adopted(
     assert digest(paths) == reference
 
 
+def test_of_two_adopters_of_one_dead_trial_one_has_the_lock_and_the_other_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, paths = made_sweep(tmp_path, trials=1, config=LONG)
+    join(sweep, paths)
+    assert in_another_process(lambda: Queue(sweep, open_storage(paths.journal)).claim()) == 0
+    monkeypatch.setattr("psann.run.sweep.queue.YOUNG_S", 0.0)  # neither sees the other's claim
+    workers = [
+        Worker(sweep, paths, Queue(sweep, open_storage(paths.journal)), WorkOptions())
+        for _ in range(2)
+    ]
+    claims = [worker._next() for worker in workers]
+    context, started = preloading_context(), []
+    for worker, claim in zip(workers, claims, strict=True):
+        assert claim is not None and claim.number == 0
+        started.append(Child(context, worker._request(claim)))
+    endings = [child.ending() for child in started]
+    assert sorted(ending.exit_code for ending in endings) == [0, 75]
+    for worker, claim, ending in zip(workers, claims, endings, strict=True):
+        assert claim is not None
+        worker._take(claim, ending)
+    assert worked(sweep, paths).record["trials"][0]["status"] == "completed"
+    assert '"resumes": 0' in paths.run(0).metrics.read_text()
+    assert sound(paths)
+
+
 def test_a_claim_of_a_live_process_and_one_of_another_machine_are_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +274,25 @@ def test_a_signal_stops_the_runs_and_another_start_goes_on(
     other, calm = made_sweep(tmp_path / "b", trials=2, config=LONG)
     worked(other, calm, n_at_once=2)
     assert digest(paths) == digest(calm)
+
+
+def test_a_signal_that_comes_while_a_run_is_being_started_reaches_it(tmp_path: Path) -> None:
+    sweep, paths = made_sweep(tmp_path)
+    join(sweep, paths)
+    worker = Worker(sweep, paths, Queue(sweep, open_storage(paths.journal)), WorkOptions())
+    told: list[signal.Signals] = []
+
+    class Started:
+        def send_signal(self, number: signal.Signals) -> None:
+            told.append(number)
+
+    started: Any = Started()
+    worker._start(started, Claim(0, {}))
+    worker._stop = signal.SIGHUP
+    worker._start(started, Claim(1, {}))
+    worker._stop = signal.SIGINT
+    worker._start(started, Claim(2, {}))
+    assert told == [signal.SIGTERM, signal.SIGINT]
 
 
 def test_two_processes_one_killed_find_what_a_plain_loop_finds(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.execution.claim import finished_record
 from psann.run.execution.context import EXIT_DONE, Outcome, RunRequest
 from psann.run.execution.runner import execute
-from psann.run.sweep.config import Sweep
+from psann.run.sweep.config import Sweep, overrides_of
 from psann.run.sweep.record import (
     SweepPaths,
     SweepRecord,
@@ -79,12 +79,14 @@ def finish(
     run = paths.runs / best["run"]
     outcome = execute(
         RunRequest(
-            config=run / "config_resolved.yaml",
+            # The user's own, whose paths are of this machine; the run may be of another.
+            config=sweep.config_path,
             output_dir=paths.root,
             run_name=paths.chosen.name,
             mode="evaluate",
             init_from=str(run),
             overrides=(
+                *overrides_of(best["overrides"], sweep.base),
                 "evaluation.withhold_test=false",
                 f"evaluation.n_trials={n_trials}",
             ),

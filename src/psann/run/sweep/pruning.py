@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psann.run.sweep.config import PruneOptions, Sweep, load_sweep
+from psann.run.sweep.config import PruneOptions, Sweep
 
 if TYPE_CHECKING:
     from psann.run.sweep.queue import Queue
@@ -77,22 +77,15 @@ def _at(curve: Curve, epoch: int) -> float | None:
 
 @dataclass
 class Lag:
-    """What a trial's run asks at the end of its epochs; made in the worker, used in the child.
+    """What a trial's run asks at the end of its epochs; made in the worker, used in the child."""
 
-    Parameters
-    ----------
-    sweep : Path
-        The resolved `sweep.yaml`.
-    """
-
-    sweep: Path
+    sweep: Sweep
     journal: Path
     storage: str | None
     number: int
     every_s: float = EVERY_S
     _asked_s: float = field(default=float("-inf"), repr=False)
     _queue: Queue | None = field(default=None, repr=False)
-    _options: PruneOptions | None = field(default=None, repr=False)
 
     def __call__(self, epoch: int, value: float) -> bool:
         """Report, and say whether the run is beyond hope; at most once in `every_s`."""
@@ -100,18 +93,15 @@ class Lag:
         if now - self._asked_s < self.every_s:
             return False
         self._asked_s = now
-        queue, options = self._opened()
+        queue = self._opened()
         queue.report(self.number, epoch, value)
         curves = queue.curves()
-        own = curves.pop(self.number)
-        return is_behind(own, curves, options)
+        own, options = curves.pop(self.number), self.sweep.file.prune
+        return options is not None and is_behind(own, curves, options)
 
-    def _opened(self) -> tuple[Queue, PruneOptions]:
-        if self._queue is None or self._options is None:
+    def _opened(self) -> Queue:
+        if self._queue is None:
             from psann.run.sweep.queue import Queue, open_storage
 
-            sweep: Sweep = load_sweep(self.sweep)
-            assert sweep.file.prune is not None
-            self._options = sweep.file.prune
-            self._queue = Queue(sweep, open_storage(self.journal, self.storage))
-        return self._queue, self._options
+            self._queue = Queue(self.sweep, open_storage(self.journal, self.storage))
+        return self._queue

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from psann._imports import OF_THE_USER, ImportPolicy
 from psann._process import PREEMPT_SIGNALS
+from psann._text import mask_secrets
 from psann._yaml_text import to_yaml
 from psann.errors import UsageError
 from psann.run.directory.fields import Record
@@ -105,7 +106,7 @@ def join(sweep: Sweep, paths: SweepPaths) -> None:
         if record is None and paths.runs.exists() and any(paths.runs.iterdir()):
             _check_runs_of_before(sweep, paths)
         storage.make_directory(paths.runs)
-        storage.put(paths.sweep, to_yaml(sweep.resolved()).encode())
+        storage.put(paths.sweep, to_yaml(mask_secrets(sweep.resolved())).encode())
         write_record(storage, paths, record or _first_record(sweep))
 
 
@@ -162,8 +163,7 @@ class Worker:
         with self._heeding_signals():
             while True:
                 while self._has_room and (claim := self._next()) is not None:
-                    request = self._request(claim)
-                    self._children[claim.number] = (Child(context, request), claim)
+                    self._start(Child(context, self._request(claim)), claim)
                 if not self._children:
                     break
                 wait([child.sentinel for child, _ in self._children.values()], timeout=_LOOK_S)
@@ -175,6 +175,11 @@ class Worker:
                 record = self._refresh() if news else self._glance(record)
                 self._options.look(record)
         return WorkDone(self._exit_code(), self._refresh(), self._messages)
+
+    def _start(self, child: Child, claim: Claim) -> None:
+        self._children[claim.number] = (child, claim)
+        if self._stop is not None:  # it came while the child was made
+            child.send_signal(_passed_on(self._stop))
 
     @property
     def _has_room(self) -> bool:
@@ -261,7 +266,7 @@ class Worker:
         if self._sweep.file.prune is None:
             return None
         return Lag(
-            sweep=self._paths.sweep,
+            sweep=self._sweep,
             journal=self._paths.journal,
             storage=self._options.storage,
             number=number,
@@ -280,9 +285,8 @@ class Worker:
 
         def receive(number: int, frame: FrameType | None) -> None:
             self._stop = self._stop or signal.Signals(number)
-            passed_on = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
             for child, _ in self._children.values():
-                child.send_signal(passed_on)
+                child.send_signal(_passed_on(number))
 
         heeded = (signal.SIGINT, *PREEMPT_SIGNALS)
         before = {number: signal.getsignal(number) for number in heeded}
@@ -293,7 +297,8 @@ class Worker:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # None stands for a handler that Python did not set and cannot set again.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _exit_code(self) -> int:
         if self._stop is not None:
@@ -358,6 +363,11 @@ class Worker:
             for number, row in enumerate(record["trials"])
         ]
         return {**record, "trials": rows}
+
+
+def _passed_on(number: int) -> signal.Signals:
+    """What a run is told of a signal: to be interrupted, or preempted."""
+    return signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
 
 
 def _overrides_of(row: Mapping[str, Any]) -> dict[str, Any]:
