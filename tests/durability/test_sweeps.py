@@ -20,6 +20,7 @@ from psann.run.verification.verify import verify_run
 
 CONFIG = {"training": {"epochs": 30, "checkpoint_every_s": 1e-6}}
 SEED = int(os.environ.get("PSANN_CHAOS_SEED", "0"))
+N_KILLS = int(os.environ.get("PSANN_CHAOS_KILLS", "50"))
 
 
 def children_of(pid: int) -> list[int]:
@@ -46,9 +47,8 @@ def is_done(paths: SweepPaths, n_trials: int) -> bool:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("n_kills", [50])
 def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_a_calm_sweep(
-    tmp_path: Path, n_kills: int
+    tmp_path: Path,
 ) -> None:
     print(f"PSANN_CHAOS_SEED={SEED}")
     draws = random.Random(SEED)
@@ -64,7 +64,7 @@ def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_
         while len(workers) < 2 and not is_done(paths, 12):
             workers.append(start(file, paths.root, "--workers", "1"))
         time.sleep(draws.uniform(0.5, 6.0))
-        if landed < n_kills and workers:
+        if landed < N_KILLS and workers:
             worker = draws.choice(workers)
             below = children_of(worker.pid)
             victim = draws.choice([worker.pid, *below, *runs_alive(paths)])

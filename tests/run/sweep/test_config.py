@@ -35,6 +35,7 @@ FORBIDDEN: dict[str, list[Any]] = {
     "hisso.context_extractor": ["trials.cumulative_features"],
     "hisso.delay": [0, 1],
     "hisso.refit": [True, False],
+    "hisso.temperature_scaling": [True, False],
     # By another name.
     "estimator.params.random_state": [1, 2],
     "estimator.params.monitor": ["reward"],

@@ -40,6 +40,7 @@ _FORBIDDEN = {
     "hisso.reward": "would measure trials by different quantities",
     "hisso.context_extractor": "would measure trials by different quantities",
     "hisso.delay": "would judge trials on different terms",
+    "hisso.temperature_scaling": "acts after the epoch whose value counts, and changes no value",
     "hisso.refit": "would compare weights that have seen the validation rows with others",
 }
 _PENALTY = "hisso.transition_penalty"
