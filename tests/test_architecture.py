@@ -60,6 +60,7 @@ ROOMS: list[list[str]] = [
     ["execution", "reading"],
     ["acting"],
     ["report", "verification"],
+    ["sweep"],
 ]
 ROOM_FLOOR = {room: floor for floor, row in enumerate(ROOMS) for room in row}
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common", "shared"}
@@ -230,6 +231,17 @@ def test_exceptions_are_caught_wholesale_in_one_place_only() -> None:
                 if caught & {"everything", "Exception", "BaseException"}:
                     places.append(str(path.relative_to(SRC)))
     assert places == ["run/execution/runner.py"]
+
+
+def test_optuna_is_imported_in_one_place_only() -> None:
+    users = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.partition(".")[0] == "optuna" for name in names):
+                users.add(path.relative_to(SRC).parent.as_posix())
+    assert users == {"run/sweep"}
 
 
 def test_gradients_are_taken_in_one_place_only() -> None:

@@ -27,6 +27,7 @@ _STATUS_COLOURS = {
     "running": "cyan",
     "completed": "green",
     "early_stopped": "green",
+    "pruned": "yellow",
     "ruined": "red",
     "preempted": "yellow",
     "interrupted": "yellow",

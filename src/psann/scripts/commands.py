@@ -21,7 +21,11 @@ def ls(options: argparse.Namespace) -> int:
     from psann._terminal import Terminal
     from psann.run.reading.listing import list_runs, show_table, to_csv_text, to_json_text
     from psann.run.reading.reading import read_runs
+    from psann.scripts._sweep_folder import show_if_sweep
 
+    is_plain = not (options.json or options.csv or options.where or options.sort or options.reverse)
+    if is_plain and show_if_sweep([options.path]):
+        return EXIT_CLEAN
     listing = list_runs(
         read_runs(options.path), where=options.where, sort=options.sort, reverse=options.reverse
     )
@@ -63,7 +67,10 @@ def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
     from psann._terminal import Terminal
     from psann.run.reading.compare import chosen_runs, show_comparison
+    from psann.scripts._sweep_folder import show_if_sweep
 
+    if show_if_sweep(options.paths):
+        return EXIT_CLEAN
     show_comparison(chosen_runs(options.paths), Terminal(is_product=True))
     return EXIT_CLEAN
 
@@ -131,11 +138,14 @@ def report(options: argparse.Namespace) -> int:
     """Write a report."""
     from psann.run.reading.compare import chosen_runs
     from psann.run.report.page import write_report
+    from psann.scripts._sweep_folder import report_if_sweep
 
     default = Path("report.html" if options.format == "html" else "report.md")
     output = default if options.output is None else options.output
-    runs = chosen_runs(options.paths)
-    report, *pictures = write_report(runs, output, format=options.format)
+    written = report_if_sweep(options.paths, output, format=options.format)
+    if written is None:
+        written = write_report(chosen_runs(options.paths), output, format=options.format)
+    report, *pictures = written
     beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
     tell(f"{report}: {report.stat().st_size:,} bytes{beside}")
     return EXIT_CLEAN

@@ -14,6 +14,7 @@ python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|pa
 python -m psann.scripts.hisso_runs export RUN --to torch-export|onnx -o FILE
 python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
 python -m psann.scripts.hisso_runs prices FILE [--set KEY=VALUE ...] [--output-dir D]
+python -m psann.scripts.hisso_runs sweep SWEEP -o D [--workers N] [--check | --finish]
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ try:
 
     from psann._process import fill_standard_descriptors
     from psann.scripts import acting, commands
+    from psann.scripts._sweep_command import add_sweep
     from psann.scripts.hisso_log_run import (
         CommandParser,
         a_path,
@@ -66,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     acting.add_export(subparsers)
     _add_torture(subparsers)
     _add_prices(subparsers)
+    add_sweep(subparsers)
     return parser
 
 

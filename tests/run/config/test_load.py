@@ -17,6 +17,7 @@ from configs import MINIMAL, SAMPLE, loaded
 from psann._strict_yaml import read_config_file
 from psann.errors import ConfigError
 from psann.market.block import PRICE_KEYS
+from psann.run.config.canonical import UNTOLD_KEYS
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
@@ -185,12 +186,31 @@ def test_the_resolved_configuration_holds_every_key(sample: Path) -> None:
     walk_forward = "evaluation.walk_forward={folds: 2}"  # absent unless it is asked for
     values = yaml.safe_load(dump_resolved(load_run_config(sample, overrides=[walk_forward])))
     for path in config_keys(RunConfig):
+        if ".".join(path) in UNTOLD_KEYS:
+            continue  # told by the test below
         if path[0] == "data" and path[-1] in PRICE_KEYS:
             continue  # absent unless there is a table
         found = values
         for key in path:
             assert key in found, path
             found = found[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("evaluation.withhold_test", ["evaluation.withhold_test=true"]),
+        ("evaluation.n_trials", ["evaluation.n_trials=7", "mode=evaluate", "init_from=parent"]),
+    ],
+)
+def test_a_key_that_goes_untold_at_its_default_is_told_otherwise_and_counts(
+    sample: Path, key: str, given: list[str]
+) -> None:
+    plain, set_ = (load_run_config(sample, overrides=each) for each in (given[1:], given))
+    section, name = key.split(".")
+    assert name not in yaml.safe_load(dump_resolved(plain))[section]
+    assert yaml.safe_load(dump_resolved(set_))[section][name] == getattr(set_.evaluation, name)
+    assert config_sha256(plain) != config_sha256(set_)
 
 
 def test_digests_are_written_and_read_back_and_fall_with_their_file(tmp_path: Path) -> None:

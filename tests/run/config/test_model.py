@@ -120,6 +120,24 @@ def test_a_misspelt_required_key_is_told_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["evaluation.n_trials=5"], "n_trials has no effect in mode train"),
+        (["evaluation.withhold_test=true", "evaluation.placebo=2"], "withhold_test leaves rows"),
+        (
+            ["evaluation.withhold_test=true", "evaluation.walk_forward={folds: 2}"],
+            "withhold_test leaves rows shut that walk_forward and placebo judge",
+        ),
+    ],
+)
+def test_what_would_have_no_effect_on_judging_is_refused(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        loaded(tmp_path, SAMPLE, overrides=overrides)
+
+
 # --- misspelt keys -------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ import trials
 from psann import PSANNRegressor
 from psann.errors import TrainingInterrupted
 from psann.metrics import portfolio_metrics
+from psann.run.directory.fields import OF_TEST_ROWS
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.observer import RunObserver
 from psann.run.verification.verify import verify_run
@@ -221,3 +222,57 @@ def test_kept_epochs_are_those_of_every_seed(tmp_path: Path) -> None:
         kept = PSANNRegressor.load(paths.of_seed(paths.epoch(2), seed))
         assert (kept.random_state, kept.best_epoch_) == (seed, 2)
     assert verify_run(paths.root).errors == ()
+
+
+SHUT = "evaluation.withhold_test=true"
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_a_run_that_withholds_the_test_rows_has_no_figure_of_them_and_the_same_weights(
+    tmp_path: Path, n_seeds: int
+) -> None:
+    seeds = f"training.seeds={n_seeds}"
+    open_, shut = (
+        finished(tmp_path, seeds, *more, name=name) for name, more in (("o", ()), ("s", (SHUT,)))
+    )
+    told, kept = metrics_of(open_), metrics_of(shut)
+    for owner in (kept, *(kept["per_seed"] or ()), kept["ensemble"] or {}):
+        assert not [name for name in OF_TEST_ROWS if owner.get(name) is not None]
+    assert kept["judged"] == {"split": "test", "test_withheld": True}
+    assert not shut.evaluation.exists() and open_.evaluation.exists()
+    assert shut.best.read_bytes() == open_.best.read_bytes()
+    for name in ("monitor_value", "val_reward_mean", "val_loss", "n_trials", "best_epoch"):
+        assert kept[name] == told[name]
+    assert len([row for row in rows_of(shut, "decision") if "withheld" in row["message"]]) == 1
+    assert verify_run(shut.root).errors == ()
+
+
+def test_verification_sees_a_test_figure_in_a_run_that_withholds_them(tmp_path: Path) -> None:
+    paths = finished(tmp_path, SHUT, "training.seeds=2")
+    record = metrics_of(paths)
+    record["per_seed"][1]["test_reward_mean"] = 0.01
+    trials.change_record(paths, test_loss=-0.02, per_seed=record["per_seed"])
+    found = [str(each) for each in verify_run(paths.root).errors]
+    assert any("test_loss must be null: evaluation.withhold_test" in text for text in found)
+    assert any("per_seed.1.test_reward_mean must be null" in text for text in found)
+
+
+def test_portfolio_figures_of_validation_rows_are_not_withheld(tmp_path: Path) -> None:
+    paths = finished(tmp_path, SHUT, "evaluation.portfolio_prices_key=prices_val")
+    record = metrics_of(paths)
+    assert (record["judged"]["split"], record["judged"]["test_withheld"]) == ("val", True)
+    assert record["portfolio_metrics"] is not None and record["test_reward_mean"] is None
+    assert verify_run(paths.root).errors == ()
+
+
+def test_an_evaluation_is_deflated_by_the_trials_that_it_is_told_of(tmp_path: Path) -> None:
+    parent = finished(tmp_path, SHUT, name="parent")
+    own, told = (
+        metrics_of(
+            finished(tmp_path, *more, name=name, mode="evaluate", init_from=str(parent.root))
+        )
+        for name, more in (("own", ()), ("told", ("evaluation.n_trials=732",)))
+    )
+    assert (own["n_trials"], told["n_trials"]) == (metrics_of(parent)["n_trials"], 732)
+    assert told["deflated_sharpe"] < own["deflated_sharpe"]
+    assert verify_run(tmp_path / "out" / "told").errors == ()

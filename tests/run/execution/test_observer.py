@@ -22,10 +22,12 @@ from psann.run.directory.resume_state import RunIdentity
 from psann.run.directory.storage import Storage
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import ResumePoint, resume_bytes
+from psann.run.reading.sentences import result_sentences
+from psann.run.verification.verify import verify_run
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import TrainState
-from trials import finished, metrics_of, rows_of
+from trials import finished, metrics_of, rows_of, trial
 
 IDENTITY = RunIdentity(
     config={"training.epochs": "4"}, data_sha256="0", init_from_sha256=None, environment={}
@@ -221,3 +223,34 @@ def test_checkpoint_rows_name_phase_epoch_and_seconds(tmp_path: Path) -> None:
     rows = rows_of(paths, "checkpoint")
     assert [(row["phase"], row["epoch"]) for row in rows] == [("warm_start", "2"), ("hisso", "2")]
     assert all(float(row["checkpoint_s"]) > 0 for row in rows)
+
+
+def test_a_run_that_is_beyond_hope_ends_pruned_with_its_best_weights(tmp_path: Path) -> None:
+    asked: list[tuple[int, float]] = []
+
+    def is_hopeless(epoch: int, value: float) -> bool:
+        asked.append((epoch, value))
+        return epoch == 3
+
+    outcome = trial(tmp_path, "training.epochs=9", is_hopeless=is_hopeless)
+    assert outcome.exit_code == 0 and outcome.paths is not None
+    record = metrics_of(outcome.paths)
+    assert (record["status"], record["epoch"], record["error"]) == ("pruned", 3, None)
+    assert [epoch for epoch, _ in asked] == [1, 2, 3]
+    assert asked[-1][1] == record["monitor_value"] == max(value for _, value in asked)
+    assert outcome.paths.best.exists() and verify_run(outcome.paths.root).errors == ()
+    (sentence,) = [s for s in result_sentences(record) if "Pruned" in s]  # type: ignore[arg-type]
+    assert "after epoch 3 of 9" in sentence
+    again = trial(tmp_path, "training.epochs=9", resume=True)
+    assert again.exit_code == 0 and "already complete: pruned" in (again.message or "")
+
+
+def test_losses_are_told_with_their_sign_changed(tmp_path: Path) -> None:
+    asked: list[float] = []
+    outcome = trial(
+        tmp_path,
+        "training.monitor=val_loss",
+        is_hopeless=lambda epoch, value: asked.append(value) or False,  # type: ignore[func-returns-value]
+    )
+    assert outcome.paths is not None
+    assert asked[-1] == -metrics_of(outcome.paths)["monitor_value"]

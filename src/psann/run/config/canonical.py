@@ -19,6 +19,8 @@ _RENAMED: dict[Path, Path] = {
     ("hisso", "episodes_per_batch"): ("hisso", "batch_episodes"),
 }
 
+UNTOLD_KEYS: dict[str, object] = {"evaluation.withhold_test": False, "evaluation.n_trials": None}
+"""Keys that a resolved configuration has only where they say something else."""
 LATER_KEYS: dict[str, object] = {
     "hisso.min_significance": 0.0,
     "hisso.delay": 0,
@@ -28,6 +30,7 @@ LATER_KEYS: dict[str, object] = {
     "data.benchmark": None,
     "evaluation.cash_rate": 0.0,
     "evaluation.borrow_rate": 0.0,
+    **UNTOLD_KEYS,
 }
 """Keys that runs of earlier releases lack, and what those ran as."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from psann._tree import MISSING, ConfigTree, Origins, Path
 from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
 from psann.market.block import FILE_KEYS, with_absolute_files
-from psann.run.config.canonical import LATER_KEYS, make_canonical
+from psann.run.config.canonical import LATER_KEYS, UNTOLD_KEYS, make_canonical
 from psann.run.config.errors import in_order_of_the_file, readable_problems
 from psann.run.config.model import RunConfig
 
@@ -67,12 +68,22 @@ def load_run_config(
         With every problem found, in the order of the file, each with its line or option, its key,
         and what it must be.
     """
-    tree = read_config_file(path)
+    options = {"mode": mode, "init_from": init_from, "seed": seed, "device": device}
+    return checked(read_config_file(path), path, overrides=overrides, options=options)
+
+
+def checked(
+    tree: ConfigTree,
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, str | int | None] = MappingProxyType({}),
+) -> RunConfig:
+    """What `load_run_config` makes of a file, of which this is what was read; it is changed."""
     make_canonical(tree)
     _make_paths_absolute(tree, os.path.dirname(os.path.abspath(path)))
     for text in overrides:
         _override(tree, text)
-    options = {"mode": mode, "init_from": init_from, "seed": seed, "device": device}
     for name, value in options.items():
         if value is not None:
             _override_value(tree, (name,), value, origin=f"--{name.replace('_', '-')}")
@@ -181,8 +192,17 @@ def dump_resolved(
     values = config.model_dump(mode="json")
     values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256
     values["recorded"]["init_from_sha256"] = init_from_sha256 or config.recorded.init_from_sha256
+    _leave_out(values, UNTOLD_KEYS)
     masked: dict[str, Any] = mask_secrets(values)
     return to_yaml(masked)
+
+
+def _leave_out(values: dict[str, Any], defaults: Mapping[str, object]) -> None:
+    """Take out the dotted keys that have these values."""
+    for key, value in defaults.items():
+        section, name = key.split(".")
+        if values[section].get(name) == value:
+            values[section].pop(name, None)
 
 
 def config_sha256(config: RunConfig) -> str:
@@ -207,9 +227,6 @@ def config_sha256(config: RunConfig) -> str:
             "training": {"checkpoint_every_s"},
         },
     )
-    for key, value in LATER_KEYS.items():
-        section, name = key.split(".")
-        if values[section].get(name) == value:
-            values[section].pop(name, None)
+    _leave_out(values, LATER_KEYS)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return sha256_of(text.encode())

@@ -138,6 +138,11 @@ class EvaluationConfig(EvaluationOptions):
     """Train again as time goes on, each policy judged on the rows that follow; null does not."""
     placebo: int = Field(default=0, ge=0, le=999)
     """Trainings on moves in shuffled order, where nothing can be foretold; 0 for none."""
+    withhold_test: bool = False
+    """Leave the test rows shut: no figure is computed of them, as in the trials of a sweep."""
+    n_trials: int | None = Field(default=None, ge=1)
+    """In mode evaluate, candidates among which the policy was chosen; null takes what its run
+    counted."""
 
     @property
     def options(self) -> EvaluationOptions:
@@ -207,6 +212,21 @@ class RunConfig(BaseModel):
         if hisso.supervised is True:
             return hisso.model_copy(update={"supervised": WarmStartOptions()})
         return hisso
+
+    @field_validator("evaluation")
+    @classmethod
+    def _evaluation_fits(
+        cls, evaluation: EvaluationConfig, info: ValidationInfo
+    ) -> EvaluationConfig:
+        mode = info.data.get("mode", "evaluate")
+        if evaluation.n_trials is not None and mode != "evaluate":
+            raise ValueError(f"n_trials has no effect in mode {mode}, which counts them: remove it")
+        if evaluation.withhold_test and (evaluation.walk_forward or evaluation.placebo):
+            raise ValueError(
+                "withhold_test leaves rows shut that walk_forward and placebo judge; remove it, or "
+                "both of them"
+            )
+        return evaluation
 
     @field_validator("init_from")
     @classmethod

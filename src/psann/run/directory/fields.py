@@ -25,7 +25,7 @@ from psann.run.directory.groups import (
 )
 
 SCHEMA_VERSION = 1
-OVER = ("completed", "early_stopped", "ruined")
+OVER = ("completed", "early_stopped", "pruned", "ruined")
 """Statuses of a run that got to its end, unless there is an error."""
 STATUSES = ("running", *OVER, "preempted", "interrupted", "diverged", "failed")
 
@@ -387,6 +387,12 @@ EPOCH_FIGURES = tuple(name for name, each in FIELDS.items() if OF_THE_EPOCH in e
 """What the record has of the best epoch."""
 LOGGED_FIGURES = tuple(name for name in EPOCH_FIGURES if JUDGED not in FIELDS[name].traits)
 """Of those, what stays as the row of that epoch has it."""
+OF_TEST_ROWS = (
+    *("test_loss", "test_reward_mean", "portfolio_metrics", "portfolio_metrics_delay_1"),
+    *("baselines", "versus_uniform", "versus_uniform_delay_1", "deflated_sharpe"),
+    *("deflated_skill", "ruined_at", "ends", "walk_forward", "placebo"),
+)
+"""What is null where test rows are withheld; figures of a portfolio only if it is of them."""
 
 
 def has_mean(name: str) -> bool:

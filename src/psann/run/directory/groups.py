@@ -54,6 +54,8 @@ class Judged(TypedDict, total=False):
     first: str
     """Date of the first row, and of the last; absent where rows have no dates."""
     last: str
+    test_withheld: bool
+    """Whether the test rows were left shut; absent where they were not."""
 
 
 class WalkForward(TypedDict, total=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,9 @@ class RunRequest:
     preempt_signals: tuple[signal.Signals, ...] = PREEMPT_SIGNALS
     profile: bool = False
     quiet: bool = False
+    is_hopeless: Callable[[int, float], bool] | None = None
+    """Told the epoch and the best monitor so far, losses with their sign changed: whether to stop
+    there with status `pruned`."""
     argv: tuple[str, ...] = ()
 
     def load_config(self) -> RunConfig:

@@ -59,7 +59,9 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
     for name in ("val", "test"):
         arrays = splits.split(name)
         loss = reward = None
-        if config.hisso.enabled and _can_be_rewarded(arrays, splits, config):
+        if name == "test" and config.evaluation.withhold_test:
+            pass
+        elif config.hisso.enabled and _can_be_rewarded(arrays, splits, config):
             reward = estimator.evaluate_reward(
                 arrays["X"],
                 arrays.get("prices"),
@@ -159,11 +161,14 @@ def portfolio_figures(
     """
     figures: dict[str, object] = dict.fromkeys(PORTFOLIO_FIELDS)
     key = config.evaluation.portfolio_prices_key
+    _, split = split_of(key or "") or ("prices", "test")
+    shut = {"test_withheld": True} if config.evaluation.withhold_test else {}
+    if shut and split == "test":
+        return {**figures, "n_trials": n_trials, "judged": {"split": split, **shut}}, None, None
     if not config.hisso.enabled or key is None or key not in splits.arrays:
         return figures, None, None  # nobody asked, or the data checks have warned
     if config.hisso.primary_transform == "identity":
         return figures, None, "primary_transform identity gives no weights"
-    _, split = split_of(key) or ("prices", "test")
     arrays = splits.split(split)  # type: ignore[arg-type]
     active = arrays.get("active")
     actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"), active=active)
@@ -197,7 +202,7 @@ def portfolio_figures(
         figures[f"portfolio_metrics_cost_{multiple}"] = values
     figures |= {
         "n_trials": n_trials,
-        "judged": {"split": split, "n_rows": len(actions), **_told(splits, arrays)},
+        "judged": {"split": split, "n_rows": len(actions), **_told(splits, arrays), **shut},
         "ruined_at": verdict.judgement.ruined_at,
         "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }

@@ -63,6 +63,10 @@ def judge(
     # Of all seeds together, each of which competes with the others; and of those before them.
     before = (context.record.as_dict()["parent"] or {}).get("n_trials")
     n_trials = before if isinstance(before, int) else None
+    n_trials = config.evaluation.n_trials or n_trials
+    if config.evaluation.withhold_test:
+        told = "test rows are withheld: runs like this are compared on validation rows"
+        log_event(_logger, logging.INFO, "decision", told)
     if results is not None:
         has_validation = bool(splits.split("val"))
         own = sum(count_trials(each, has_validation=has_validation) for each in results)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from psann._signals import StopRequest
+from psann.errors import TrainingInterrupted
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.directory.checkpoints import Checkpoints, EstimatorKind
 from psann.run.directory.log import log_event
@@ -35,6 +36,8 @@ class RunObserver(Observer):
         Turns the states of all seeds into the bytes of a resume state.
     checkpoint_every_s : float
         Seconds between two commits, at least.
+    is_hopeless : callable, optional
+        Of `RunRequest`.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class RunObserver(Observer):
         resume_state: Callable[[Sequence[TrainState]], bytes],
         stop: StopRequest,
         checkpoint_every_s: float,
+        is_hopeless: Callable[[int, float], bool] | None = None,
     ) -> None:
         self._estimators = estimators
         self._record = record
@@ -53,6 +57,7 @@ class RunObserver(Observer):
         self._resume_state = resume_state
         self._stop = stop
         self._checkpoint_every_s = checkpoint_every_s
+        self._is_hopeless = is_hopeless
         self._committed_at_s = time.monotonic()
         self._group: Sequence[TrainState] = ()
         self._saved: dict[int, Best] = {}
@@ -85,7 +90,8 @@ class RunObserver(Observer):
             self.timing[name] += getattr(record, name)
         if not state.closes_epoch:
             return
-        self._record.update(**training_figures(self._group))
+        figures = training_figures(self._group)
+        self._record.update(**figures)
         if state.phase not in ("warm_start", "refit") and self._checkpoints.keep_checkpoints:
             every = max(1, record.epochs_total // _KEPT_EPOCHS)
             if record.epoch % every == 0:
@@ -94,6 +100,16 @@ class RunObserver(Observer):
             self.commit()
         self._record.flush()
         self._stop.check()
+        if state.phase not in ("warm_start", "refit"):
+            self._prune(state, figures.get("monitor_value"))
+
+    def _prune(self, state: TrainState, value: object) -> None:
+        """Stop here if the run is beyond hope beside others."""
+        if self._is_hopeless is None or not isinstance(value, float):
+            return
+        sign = 1.0 if (state.monitor or "").endswith("reward") else -1.0
+        if self._is_hopeless(state.epoch, sign * value):
+            raise TrainingInterrupted("lagging behind other trials", status="pruned", exit_code=0)
 
     def on_phase_end(self, phase: str, state: TrainState) -> None:
         """Keep the warm start's weights; commit the end of any phase."""

@@ -118,6 +118,8 @@ def _judging_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     if config.hisso.enabled:
         lines.append(f"reward      {resolve_reward(config.hisso.reward).name}")
         available = ("reward", "train_loss")
+    if config.evaluation.withhold_test:
+        lines.append("test rows   withheld")
     if config.mode == "evaluate":
         return lines
     if "X_val" in splits.arrays:

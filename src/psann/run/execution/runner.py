@@ -231,7 +231,8 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
         with suppress(ValueError):  # one beyond what readers take is as good without
             context.storage.put(paths.seal, to_json(seal_of(read_json(paths.metrics))))
     story = None if error is None else story_of(error)
-    if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and has_resume_state(paths):
+    can_go_on = status not in OVER and has_resume_state(paths)
+    if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and can_go_on:
         story = f"{story} {how_to_go_on(context.request, paths)}"
     return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
 

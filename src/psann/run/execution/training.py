@@ -57,6 +57,7 @@ def train(
         resume_state=partial(_resume_state, identity=identity, events=events, done=done),
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
+        is_hopeless=context.request.is_hopeless,
     )
     epoch_events = EpochEvents(
         _logger, n_logged=events.n_epochs(), seed=config.seed if len(estimators) == 1 else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psann.errors import counted
 from psann.run.directory.columns import MONITOR_COLUMNS
+from psann.run.directory.fields import OF_TEST_ROWS
 from psann.run.directory.rows import monitor_values
 from psann.run.reading.content import NOTHING, Section, Table, listed, printable, setting
 from psann.run.reading.differences import (
@@ -18,8 +19,9 @@ from psann.run.reading.differences import (
     group_by_config,
     verdict,
 )
-from psann.run.reading.quantities import QUANTITIES, Quantity
+from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
 from psann.run.reading.reading import RunView
+from psann.run.reading.sentences import is_withheld
 
 MOST_COLUMNS = 6
 """Runs that may stand beside each other; more stand below each other."""
@@ -137,7 +139,13 @@ def _side_by_side(
 
 
 def _best(quantity: Quantity, groups: Sequence[Group]) -> float | None:
-    """The best of the values; None where there is nothing to choose."""
+    """The best of the values; None where there is nothing to choose, or it is not to be chosen by.
+
+    Beside runs that withhold their test rows nobody is the best by test figures.
+    """
+    is_of_test = quantity in DERIVED or quantity.key.partition(".")[0] in OF_TEST_ROWS
+    if is_of_test and any(is_withheld(run.metrics) for group in groups for run in group.runs):
+        return None
     known = [mean for group in groups if (mean := group.mean(quantity)) is not None]
     if not quantity.better or len(set(known)) < 2:
         return None

@@ -31,6 +31,7 @@ def result_sentences(record: Record) -> list[str]:
     return [
         *_ruin(record),
         *_ending(record),
+        *_withheld(record),
         *_kept_untrained(record),
         *_evidence(record),
         *_edge(record),
@@ -63,10 +64,22 @@ def _ending(record: Record) -> Iterator[str]:
     where = f"after epoch {epoch} of {record['epochs_total']}"
     if status == "early_stopped":
         yield f"Stopped early {where}: the monitor did not get better."
+    elif status == "pruned":
+        yield f"Pruned {where}: it lagged behind the other trials. Its best weights are kept."
     elif status not in ("completed", None) and (status != "ruined" or record["error"]):
         reason = (record["error"] or "").strip().rpartition("\n")[2]
         place = "before training" if epoch is None else where
         yield f"Not complete: {status} {place}. {reason}".strip()
+
+
+def _withheld(record: Record) -> Iterator[str]:
+    if is_withheld(record):
+        yield "The test rows are withheld: compare runs like this on validation rows."
+
+
+def is_withheld(record: Record) -> bool:
+    """Whether a run left the test rows shut, as the trials of a sweep do."""
+    return (record["judged"] or {}).get("test_withheld") is True
 
 
 def _kept_untrained(record: Record) -> Iterator[str]:

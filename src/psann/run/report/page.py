@@ -50,7 +50,16 @@ def write_report(
         from psann.run.report.comparison import report_of
     except ModuleNotFoundError as error:
         raise _missing(error) from None
-    report = report_of(runs, points=max(_FEWEST_POINTS, _POINTS // len(runs)))
+    return write_page(report_of(runs, points=points_of(len(runs))), output, format=format)
+
+
+def points_of(n_runs: int) -> int:
+    """Most points per line in the pictures of a page about so many runs."""
+    return max(_FEWEST_POINTS, _POINTS // n_runs)
+
+
+def write_page(report: Report, output: Path, *, format: str) -> list[Path]:
+    """Write any content as `write_report` does."""
     if format == "html":
         return [write_whole(output, render_html(report).encode())]
     folder = output.with_name(f"{output.stem}-figures")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from psann.run.directory.fields import (
     FIELDS,
     LATER,
     NEVER_NULL,
+    OF_TEST_ROWS,
     SCHEMA_VERSION,
     STATUSES,
     is_of_its_kind,
@@ -56,6 +58,25 @@ def problems_of_record(metrics: Mapping[str, object]) -> list[str]:
             f"error must be given exactly for a run that failed; the status is {status}"
         )
     return problems
+
+
+def problems_of_withheld(metrics: Mapping[str, Any], *, judges_test: bool) -> list[str]:
+    """What a record has that it must not: figures of test rows that are withheld.
+
+    Parameters
+    ----------
+    judges_test : bool
+        Whether the portfolio figures would be of the test rows.
+    """
+    names = OF_TEST_ROWS if judges_test else OF_TEST_ROWS[:2]
+    owners = {"": metrics, "ensemble.": metrics["ensemble"] or {}}
+    owners |= {f"per_seed.{k}.": each for k, each in enumerate(metrics["per_seed"] or ())}
+    return [
+        f"{where}{name} must be null: evaluation.withhold_test leaves the test rows shut"
+        for where, owner in owners.items()
+        for name in names
+        if owner.get(name) is not None
+    ]
 
 
 def _problems_of_kind(values: Mapping[str, object], where: str = "") -> list[str]:

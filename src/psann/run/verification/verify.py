@@ -12,6 +12,7 @@ from psann.hisso.options import mean_cost
 from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
+from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.digests import is_entry
 from psann.run.directory.fields import OVER, Record
@@ -23,7 +24,7 @@ from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles, Tell
 from psann.run.verification.findings import Verdict
 from psann.run.verification.log import check_best, check_log
-from psann.run.verification.record import problems_of_record
+from psann.run.verification.record import problems_of_record, problems_of_withheld
 
 # What no version of `metrics.json` can vouch for.
 _UNLISTED = frozenset({"metrics.json", ".lock", ".lock.held", "packed.json", "seal.json"})
@@ -306,6 +307,10 @@ class _Inspection:
         }
         if metrics["status"] == "completed" and not hisso.refit:
             told["epochs_total"] = config.training.epochs  # else of the phase in which it was
+        if config.evaluation.withhold_test:
+            _, split = split_of(config.evaluation.portfolio_prices_key or "") or ("", "test")
+            for problem in problems_of_withheld(metrics, judges_test=split == "test"):
+                self.error("metrics.json", problem)
         for name, value in told.items():
             if metrics.get(name) not in (None, value):
                 self.error("metrics.json", f"{name} is {metrics.get(name)!r}, not {value!r}")

@@ -1,0 +1,190 @@
+"""The end of a sweep: choose on validation rows, then open the test rows once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psann._imports import OF_THE_USER, ImportPolicy
+from psann.errors import UsageError, counted
+from psann.run.directory.metrics import read_metrics
+from psann.run.directory.paths import RunPaths
+from psann.run.execution.claim import finished_record
+from psann.run.execution.context import EXIT_DONE, Outcome, RunRequest
+from psann.run.execution.runner import execute
+from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.record import (
+    SweepPaths,
+    SweepRecord,
+    TrialRow,
+    best_row,
+    claimed,
+    is_settled,
+    read_record,
+    read_row,
+    run_name,
+    write_record,
+)
+
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `finish` came to."""
+
+    record: SweepRecord
+    outcome: Outcome
+    """Of the run `chosen`."""
+    is_new: bool
+    """Whether the test rows were opened for it just now."""
+
+
+def finish(
+    sweep: Sweep,
+    paths: SweepPaths,
+    *,
+    imports: ImportPolicy = OF_THE_USER,
+    argv: tuple[str, ...] = (),
+) -> Finished:
+    """Choose the best trial by validation, and judge it on test rows as one of all candidates.
+
+    The look at the test rows is counted before they are opened, so that no crash hides one. The
+    same choice among the same candidates is not judged again.
+
+    Raises
+    ------
+    UsageError
+        If this is another sweep's folder, a trial is not over, its run directory is not here or of
+        other data, or none has a value.
+    """
+    with claimed(paths) as storage:
+        record = _own_record(sweep, paths)
+        rows = _settled_rows(sweep, paths, record)
+        monitor = next((name for row in rows if (name := _monitor(paths, row))), None)
+        best = best_row(rows, monitor)
+        if best is None:
+            raise UsageError(
+                f"--finish must have a trial to choose; no run in {paths.runs} has a value."
+            )
+        n_trials = sum(row["candidates"] for row in rows) + _of_the_parent(paths, best)
+        chosen = {"run": best["run"], "value": best["value"], "n_trials": n_trials}
+        is_known = record["chosen"] == chosen
+        done = finished_record(_chosen_paths(paths)) if is_known else None
+        record |= {"trials": rows, "monitor": monitor, "chosen": chosen}
+        record |= {"n_trials": n_trials, "n_looks": record["n_looks"] + (not is_known)}
+        write_record(storage, paths, record)
+    if done is not None:
+        outcome = Outcome(exit_code=EXIT_DONE, paths=_chosen_paths(paths), record=done)
+        return Finished(record, outcome, is_new=False)
+    run = paths.runs / best["run"]
+    outcome = execute(
+        RunRequest(
+            # The user's own, whose paths are of this machine; the run may be of another.
+            config=sweep.config_path,
+            output_dir=paths.root,
+            run_name=paths.chosen.name,
+            mode="evaluate",
+            init_from=str(run),
+            overrides=(
+                *overrides_of(best["overrides"], sweep.base),
+                "evaluation.withhold_test=false",
+                f"evaluation.n_trials={n_trials}",
+            ),
+            imports=imports,
+            overwrite=True,
+            quiet=True,
+            argv=argv,
+        )
+    )
+    return Finished(record, outcome, is_new=True)
+
+
+def looks_sentence(record: SweepRecord) -> str:
+    """How often the test rows have been opened, and what that means.
+
+    Examples
+    --------
+    >>> looks_sentence({"n_looks": 1, "planned": 4, "n_trials": 20})
+    'The test rows have been looked at once, for the best of 20 candidates in 4 trials.'
+    """
+    told = f"for the best of {counted(record['n_trials'], 'candidate')} in "
+    told += counted(record["planned"], "trial")
+    if record["n_looks"] <= 1:
+        return f"The test rows have been looked at once, {told}."
+    return (
+        f"The test rows have been looked at {record['n_looks']} times, now {told}: each look after "
+        "the first makes them a little more of validation rows."
+    )
+
+
+def _chosen_paths(paths: SweepPaths) -> RunPaths:
+    return RunPaths(paths.chosen)
+
+
+def _own_record(sweep: Sweep, paths: SweepPaths) -> SweepRecord:
+    record = read_record(paths)
+    if record is None:
+        raise UsageError(f"-o must be the folder of a sweep; {paths.root} has no sweep.json.")
+    if record["sweep_sha256"] != sweep.sha256:
+        raise UsageError(f"-o must be the folder of this very sweep; {paths.root} holds another.")
+    return record
+
+
+def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[TrialRow]:
+    """The row of every trial, from its run; all of them must be over, here, and of one data set."""
+    known = {row["run"]: row["overrides"] for row in record["trials"]}
+    open_: list[str] = []
+    missing: list[str] = []
+    rows = []
+    for number in range(max(sweep.n_trials, len(known))):
+        name, run = run_name(number), paths.run(number)
+        told = next((row for row in record["trials"] if row["run"] == name), None)
+        metrics, _ = read_metrics(run.metrics)
+        if not is_settled(metrics):
+            is_away = told is not None and told["value"] is not None and not run.root.exists()
+            (missing if is_away else open_).append(name)
+            continue
+        overrides = known[name] if name in known else sweep.point(number)
+        rows.append(read_row(paths, number, overrides))
+    problems = []
+    if open_:
+        problems.append(
+            f"--finish wants every trial to be over; {_named(open_)} {_is(open_)} not. The command "
+            "without --finish goes on with them."
+        )
+    if missing:
+        problems.append(
+            f"--finish wants every run at home; {_named(missing)} {_is(missing)} not in "
+            f"{paths.runs}. Bring them by hisso-runs pack and unpack, or rsync."
+        )
+    digests = {row["data_sha256"] for row in rows if row["value"] is not None}
+    if len(digests) > 1:
+        problems.append(
+            f"--finish compares trials on the same data; those of {paths.runs} have "
+            f"{len(digests)} data sets. Sweep anew, into a new folder."
+        )
+    if problems:
+        raise UsageError(problems)
+    return rows
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _monitor(paths: SweepPaths, row: TrialRow) -> str | None:
+    if row["value"] is None:
+        return None
+    return read_metrics(RunPaths(paths.runs / row["run"]).metrics)[0]["monitor"]
+
+
+def _of_the_parent(paths: SweepPaths, row: TrialRow) -> int:
+    """Candidates of the run that all trials fine-tune, counted once."""
+    metrics, _ = read_metrics(RunPaths(paths.runs / row["run"]).metrics)
+    n_trials = (metrics["parent"] or {}).get("n_trials")
+    return n_trials if isinstance(n_trials, int) else 0

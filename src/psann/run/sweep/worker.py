@@ -1,0 +1,391 @@
+"""A worker: takes trials, runs them, adopts those of dead workers, and writes down what came out.
+
+Any number of workers, here or elsewhere, do the same with the same folder; none is the first.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from psann._imports import OF_THE_USER, ImportPolicy
+from psann._process import PREEMPT_SIGNALS
+from psann._text import mask_secrets
+from psann._yaml_text import to_yaml
+from psann.errors import UsageError
+from psann.run.directory.fields import Record
+from psann.run.directory.lock import is_locked
+from psann.run.directory.metrics import read_metrics
+from psann.run.directory.storage import is_temporary
+from psann.run.execution.context import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_LOCKED,
+    RunRequest,
+)
+from psann.run.reading.reading import read_run
+from psann.run.sweep import pruning
+from psann.run.sweep.child import Child, Ending, preloading_context
+from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.pruning import Lag
+from psann.run.sweep.record import (
+    SCHEMA_VERSION,
+    SweepPaths,
+    SweepRecord,
+    TrialRow,
+    claimed,
+    is_settled,
+    read_record,
+    read_row,
+    run_name,
+    trial_row,
+    write_record,
+)
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from psann.run.sweep.queue import Claim, Queue
+
+_LOOK_S = 1.0
+_BEAT_S = 60.0
+_PREEMPTED_EXIT_CODE = 143
+_MOST_KILLS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOptions:
+    """How a worker works."""
+
+    n_at_once: int = 1
+    """Trials at the same time."""
+    storage: str | None = None
+    """Address of a queue where workers share no disk."""
+    imports: ImportPolicy = OF_THE_USER
+    argv: tuple[str, ...] = ()
+    """The command line, for the provenance of the runs."""
+    look: Callable[[SweepRecord], None] = lambda record: None
+    """Shown the record whenever there is news, and about once a second."""
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """How a worker ended."""
+
+    exit_code: int
+    record: SweepRecord
+    messages: list[str] = field(default_factory=list)
+
+
+def join(sweep: Sweep, paths: SweepPaths) -> None:
+    """Make a sweep's folder, or join the sweep that is there.
+
+    Raises
+    ------
+    UsageError
+        If another sweep is there.
+    """
+    with claimed(paths) as storage:
+        # Of this folder alone: what lies deeper is of runs, which may be alive.
+        for path in [each for each in paths.root.iterdir() if is_temporary(each.name)]:
+            storage.remove(path)
+        record = read_record(paths)
+        if record is not None and record["sweep_sha256"] != sweep.sha256:
+            raise UsageError(
+                f"-o must be new, or the folder of this very sweep; {paths.root} holds another: "
+                f"compare {paths.sweep} with your file, and its configuration with what it was. "
+                "Only `trials` may change."
+            )
+        if record is None and paths.runs.exists() and any(paths.runs.iterdir()):
+            _check_runs_of_before(sweep, paths)
+        storage.make_directory(paths.runs)
+        storage.put(paths.sweep, to_yaml(mask_secrets(sweep.resolved())).encode())
+        write_record(storage, paths, record or _first_record(sweep))
+
+
+def _check_runs_of_before(sweep: Sweep, paths: SweepPaths) -> None:
+    """Runs whose record is lost may be taken for trials where a trial is known by its number."""
+    if sweep.file.search == "tpe":
+        raise UsageError(
+            f"{paths.record} is missing, and what the trials of a tpe search set is known by it "
+            "alone. Choose a new folder."
+        )
+
+
+def _first_record(sweep: Sweep) -> SweepRecord:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "sweep_sha256": sweep.sha256,
+        "data_sha256": None,
+        "search": sweep.file.search,
+        "order_dependent": sweep.is_order_dependent,
+        "monitor": None,
+        "keys": list(sweep.space),
+        "planned": sweep.n_trials,
+        "trials": [],
+        "chosen": None,
+        "n_trials": 0,
+        "n_looks": 0,
+    }
+
+
+class Worker:
+    """Works until nothing is left to take, or it is told to stop.
+
+    Parameters
+    ----------
+    queue : Queue
+        Shared with all other workers.
+    """
+
+    def __init__(self, sweep: Sweep, paths: SweepPaths, queue: Queue, options: WorkOptions) -> None:
+        self._sweep, self._paths, self._queue, self._options = sweep, paths, queue, options
+        self._children: dict[int, tuple[Child, Claim]] = {}
+        self._settled: dict[int, TrialRow] = {}
+        self._monitor: str | None = None
+        self._stop: signal.Signals | None = None
+        self._messages: list[str] = []
+        self._n_killed: Counter[int] = Counter()
+        self._beaten_s = time.monotonic()
+
+    def work(self) -> WorkDone:
+        """Take trials until none is left."""
+        context = preloading_context()
+        self._restore()
+        record = self._refresh()
+        with self._heeding_signals():
+            while True:
+                while self._has_room and (claim := self._next()) is not None:
+                    self._start(Child(context, self._request(claim)), claim)
+                if not self._children:
+                    break
+                wait([child.sentinel for child, _ in self._children.values()], timeout=_LOOK_S)
+                news = [number for number, (child, _) in self._children.items() if child.is_over]
+                for number in news:
+                    child, claim = self._children.pop(number)
+                    self._take(claim, child.ending())
+                self._beat()
+                record = self._refresh() if news else self._glance(record)
+                self._options.look(record)
+        return WorkDone(self._exit_code(), self._refresh(), self._messages)
+
+    def _start(self, child: Child, claim: Claim) -> None:
+        self._children[claim.number] = (child, claim)
+        if self._stop is not None:  # it came while the child was made
+            child.send_signal(_passed_on(self._stop))
+
+    @property
+    def _has_room(self) -> bool:
+        is_going_on = self._stop is None and not self._messages
+        return is_going_on and len(self._children) < self._options.n_at_once
+
+    def _next(self) -> Claim | None:
+        """An orphan, else a new trial; those whose runs are over already are told on the way."""
+        for trial in self._queue.running(but=self._children):
+            if self._is_orphan(trial):
+                claim = self._queue.adopt(trial)
+                if not self._tell_if_settled(claim):
+                    return claim
+        while (new := self._queue.claim()) is not None:
+            if not self._tell_if_settled(new):
+                return new
+        return None
+
+    def _is_orphan(self, trial: FrozenTrial) -> bool:
+        """Whether nobody works on a trial that somebody began: by its run, else by its claim."""
+        from psann.run.sweep.queue import is_claimed_here, may_live_elsewhere
+
+        paths = self._paths.run(trial.number)
+        if self._n_killed[trial.number] >= _MOST_KILLS or is_claimed_here(trial):
+            return False
+        if paths.root.exists() and is_locked(paths.lock):
+            return False
+        status = read_run(paths.root).status if paths.root.exists() else "unknown"
+        if status == "unknown":
+            return not may_live_elsewhere(trial)
+        return status != "running"
+
+    def _tell_if_settled(self, claim: Claim) -> bool:
+        metrics, _ = read_metrics(self._paths.run(claim.number).metrics)
+        if not is_settled(metrics):
+            return False
+        self._tell(claim, metrics)
+        return True
+
+    def _tell(self, claim: Claim, metrics: Record) -> None:
+        self._monitor = self._monitor or metrics["monitor"]
+        row = trial_row(claim.number, claim.overrides, metrics)
+        self._queue.tell(claim.number, row, metrics["monitor"])
+
+    def _take(self, claim: Claim, ending: Ending) -> None:
+        """What the end of a trial's process means; a killed or stopped one is somebody's later."""
+        metrics, _ = read_metrics(self._paths.run(claim.number).metrics)
+        if is_settled(metrics):
+            self._tell(claim, metrics)
+            return
+        if ending.exit_code == EXIT_LOCKED:
+            return  # somebody else has it
+        self._queue.release(claim.number)
+        if ending.exit_code < 0:
+            self._note_kill(claim, signal.Signals(-ending.exit_code))
+        elif ending.exit_code not in (EXIT_INTERRUPTED, _PREEMPTED_EXIT_CODE):
+            # Not the trial's fault: no room on the disk, say. Others would meet the same.
+            self._messages.append(f"{run_name(claim.number)}: {ending.message or 'it was ended'}")
+
+    def _note_kill(self, claim: Claim, number: signal.Signals) -> None:
+        """A killed trial goes on here, unless it is killed again and again."""
+        self._n_killed[claim.number] += 1
+        if self._n_killed[claim.number] == _MOST_KILLS:
+            self._messages.append(
+                f"{run_name(claim.number)} was killed {_MOST_KILLS} times by {number.name}. Is "
+                "there memory enough for so many trials at once? Give fewer --workers."
+            )
+
+    def _request(self, claim: Claim) -> RunRequest:
+        return RunRequest(
+            config=self._sweep.config_path,
+            output_dir=self._paths.runs.absolute(),
+            run_name=run_name(claim.number),
+            overrides=overrides_of(claim.overrides, self._sweep.base),
+            imports=self._options.imports,
+            resume=True,
+            quiet=True,
+            is_hopeless=self._lag(claim.number),
+            argv=self._options.argv,
+        )
+
+    def _lag(self, number: int) -> Lag | None:
+        """What stops a trial that lags behind; None where none is to be stopped."""
+        if self._sweep.file.prune is None:
+            return None
+        return Lag(
+            sweep=self._sweep,
+            journal=self._paths.journal,
+            storage=self._options.storage,
+            number=number,
+            every_s=pruning.EVERY_S,
+        )
+
+    def _beat(self) -> None:
+        if self._options.storage is not None and time.monotonic() - self._beaten_s > _BEAT_S:
+            self._beaten_s = time.monotonic()
+            for number in self._children:
+                self._queue.beat(number)
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[None]:
+        """Pass signals on to the runs, which commit and end; take no trial any more."""
+
+        def receive(number: int, frame: FrameType | None) -> None:
+            self._stop = self._stop or signal.Signals(number)
+            for child, _ in self._children.values():
+                child.send_signal(_passed_on(number))
+
+        heeded = (signal.SIGINT, *PREEMPT_SIGNALS)
+        before = {number: signal.getsignal(number) for number in heeded}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, receive)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                # None stands for a handler that Python did not set and cannot set again.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _exit_code(self) -> int:
+        if self._stop is not None:
+            is_keyboard = self._stop == signal.SIGINT
+            return EXIT_INTERRUPTED if is_keyboard else _PREEMPTED_EXIT_CODE
+        return 1 if self._messages else EXIT_DONE
+
+    def _restore(self) -> None:
+        """Tell a new journal what TPE had suggested: no run can tell that by its number."""
+        with claimed(self._paths):
+            known = read_record(self._paths)
+            if known is not None and self._sweep.file.search == "tpe":
+                self._queue.restore(known["trials"])
+
+    # --- the record ------------------------------------------------------------------------------
+
+    def _refresh(self) -> SweepRecord:
+        """Write `sweep.json` anew from the runs; what is settled was read before."""
+        with claimed(self._paths) as storage:
+            record = read_record(self._paths) or _first_record(self._sweep)
+            rows = self._rows()
+            known = [row["data_sha256"] for row in rows if row["data_sha256"] is not None]
+            record |= {
+                "planned": max(record["planned"], self._sweep.n_trials),
+                "trials": rows,
+                "monitor": record["monitor"] or self._monitor,
+                "data_sha256": record["data_sha256"] or next(iter(known), None),
+                "n_trials": sum(row["candidates"] for row in rows),
+            }
+            write_record(storage, self._paths, record)
+        return record
+
+    def _rows(self) -> list[TrialRow]:
+        """One row per trial that somebody began."""
+        told = self._queue.rows()
+        if self._sweep.file.search != "tpe":  # runs of a journal that was lost
+            for number in range(self._sweep.n_trials):
+                if number not in told and self._paths.run(number).root.exists():
+                    told[number] = {"overrides": self._sweep.point(number)}
+        for number, row in told.items():
+            if number in self._settled:
+                continue
+            overrides = row.get("overrides") or {}
+            metrics, _ = read_metrics(self._paths.run(number).metrics)
+            if metrics["status"] is None and "status" in row:  # run where no disk is shared
+                found = {name: row[name] for name in TrialRow.__annotations__}
+                self._monitor = self._monitor or row.get("monitor")
+                self._settled[number] = found  # type: ignore[assignment]
+                continue
+            if is_settled(metrics):
+                self._monitor = self._monitor or metrics["monitor"]
+                self._settled[number] = trial_row(number, overrides, metrics)
+        return [
+            self._settled.get(number) or read_row(self._paths, number, _overrides_of(row))
+            for number, row in sorted(told.items())
+        ]
+
+    def _glance(self, record: SweepRecord) -> SweepRecord:
+        """The record with what the runs say by now, to be looked at; nothing is written."""
+        rows = [
+            row if number in self._settled else read_row(self._paths, number, row["overrides"])
+            for number, row in enumerate(record["trials"])
+        ]
+        return {**record, "trials": rows}
+
+
+def _passed_on(number: int) -> signal.Signals:
+    """What a run is told of a signal: to be interrupted, or preempted."""
+    return signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+
+
+def _overrides_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    return row.get("overrides") or {}
+
+
+def work(sweep: Sweep, paths: SweepPaths, options: WorkOptions) -> WorkDone:
+    """Join a sweep and work until nothing is left to take.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds another sweep, or the address of the storage leads nowhere.
+    PsannError
+        If Optuna is not installed.
+    """
+    from psann.run.sweep.queue import Queue, open_storage
+
+    join(sweep, paths)
+    queue = Queue(sweep, open_storage(paths.journal, options.storage))
+    return Worker(sweep, paths, queue, options).work()

@@ -1,0 +1,52 @@
+"""A trial's process: how it ends is told, and it does not outlive its worker by much."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from made_sweeps import kill, start, wait_for, write_sweep
+from psann._machine import is_alive
+from psann.run.directory.lock import read_holder
+from psann.run.execution.context import RunRequest
+from psann.run.sweep.child import Child, preloading_context
+from psann.run.sweep.record import SweepPaths
+from trials import metrics_of, write_config
+
+
+def request(folder: Path, *overrides: str) -> RunRequest:
+    return RunRequest(
+        config=write_config(folder), output_dir=folder / "out", run_name="run", overrides=overrides
+    )
+
+
+def test_the_end_of_a_run_is_told_with_exit_code_and_message(tmp_path: Path) -> None:
+    context = preloading_context()
+    done = Child(context, request(tmp_path / "a")).ending()
+    assert (done.exit_code, done.message) == (0, None)
+    failed = Child(context, request(tmp_path / "b", "data.loader=trials.raising")).ending()
+    assert failed.exit_code == 1
+    assert failed.message is not None and "the database is down" in failed.message
+    killed = Child(context, request(tmp_path / "c", "data.loader=trials.killing")).ending()
+    assert killed.exit_code == -signal.SIGKILL
+
+
+def test_what_a_run_would_show_goes_nowhere(tmp_path: Path, capfd: object) -> None:
+    Child(preloading_context(), request(tmp_path, "data.loader=trials.raising")).ending()
+    assert capfd.readouterr() == ("", "")  # type: ignore[attr-defined]
+
+
+def test_a_run_whose_worker_is_killed_commits_and_ends(tmp_path: Path) -> None:
+    long = {"training": {"epochs": 100_000, "checkpoint_every_s": 1e-6, "engine": "eager"}}
+    file, run = write_sweep(tmp_path, trials=1, config=long), SweepPaths(tmp_path / "out").run(0)
+    with start(file, tmp_path / "out") as worker:
+        wait_for(run.last, worker)
+        pid = read_holder(run.lock)["pid"]
+        assert isinstance(pid, int) and pid != worker.pid
+        kill(worker.pid)
+    deadline = time.monotonic() + 60
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert metrics_of(run)["status"] == "preempted"
