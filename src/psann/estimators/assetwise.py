@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from psann._published import answers_published
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._fit_utils import PreparedInputs, PreparedSplit
@@ -88,6 +89,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
     preserve_shape = False
     target_scaler = None
 
+    @answers_published
     def __init__(
         self,
         *,
