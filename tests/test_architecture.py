@@ -20,6 +20,7 @@ FLOORS: list[list[str]] = [
         "_descriptor",
         "_imports",
         "_lean_imports",
+        "_published",
         "_strict_json",
         "_tree",
         "_strict_yaml",

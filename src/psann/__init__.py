@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 # Not from typing, whose import takes longer than all else until a script listens to Ctrl-C.
 TYPE_CHECKING = False
@@ -50,7 +51,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from psann._published import is_from_import, name_answer
+
+        answer = name_answer(name)
+        if answer is not None and is_from_import(sys._getframe(1)):
+            raise ImportError(answer, name=__name__)
+        raise AttributeError(answer or f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

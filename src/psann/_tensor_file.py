@@ -18,6 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from psann._digest import new_digest
+from psann._published import CHECKPOINT_ANSWER, is_checkpoint_of_torch
 from psann._strict_json import parse_strict
 from psann.errors import FileFormatError
 
@@ -142,6 +143,8 @@ def decode_arrays(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, N
 
 def _parts(data: bytes, who: str) -> tuple[dict[str, Any], Kinds, int]:
     """Description, tensors and size of a header that is one of psann's."""
+    if is_checkpoint_of_torch(data):
+        raise FileFormatError(f"{who} {CHECKPOINT_ANSWER}.")
     n_header_bytes = int.from_bytes(data[:8], "little")
     if len(data) < 8 or n_header_bytes > min(_MAX_HEADER_BYTES, len(data) - 8):
         raise FileFormatError(f"{who} is no file of psann's, or is cut short.")

@@ -17,6 +17,7 @@ from sklearn.utils import Tags, check_random_state
 from psann._device import choose_threads, resolve_device, thread_count
 from psann._labels import labels_of, order_problems
 from psann._numerics import pinned_numbers
+from psann._published import answers_published
 from psann._seed import stream_generator
 from psann.errors import DataError
 from psann.estimators._arrays import validation_mapping
@@ -84,6 +85,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
                 f"{type(self).__name__} takes no context; leave it out, or use WaveResNetRegressor."
             )
 
+    @answers_published
     def fit(
         self,
         X: ArrayLike,

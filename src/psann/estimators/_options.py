@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from psann._published import hisso_key_answer
 from psann.errors import did_you_mean
 from psann.hisso.options import HISSOOptions, RewardTarget, WarmStartOptions
 from psann.training.schedules import LRScheduleOptions
@@ -83,7 +84,10 @@ def _path_in(given: Any, location: Sequence[int | str]) -> tuple[str, ...]:
 def _sentence(findings: Sequence[Any], name: str, known: set[str]) -> str:
     first = findings[0]
     if first["type"] == "extra_forbidden":
-        return f"{name} is no known key.{did_you_mean(name.rpartition('.')[2], known)}"
+        key = name.rpartition(".")[2]
+        if name == f"hisso.{key}" and (cure := hisso_key_answer(key)) is not None:
+            return f"{name} is a key of psann 0.12; {cure}."
+        return f"{name} is no known key.{did_you_mean(key, known)}"
     if first["type"] == "value_error":
         return f"{name}: {first['ctx']['error']}."
     if first["type"] == "model_type" and not first["loc"]:

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from psann._labels import labels_of
+from psann._published import answers_published
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._fit_utils import PreparedInputs, PreparedSplit
@@ -90,6 +91,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
     preserve_shape = False
     target_scaler = None
 
+    @answers_published
     def __init__(
         self,
         *,

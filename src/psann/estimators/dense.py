@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from psann._published import answers_published
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import POSITIVE
 from psann.estimators._stateful import StatefulMixin
@@ -111,6 +112,7 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
         "w0": [POSITIVE],
     }
 
+    @answers_published
     def __init__(
         self,
         *,

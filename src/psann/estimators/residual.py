@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from psann._published import answers_published
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import POSITIVE, REAL
 from psann.estimators._stateful import StatefulMixin
@@ -51,6 +52,7 @@ threads, device, warm_start, random_state
         "residual_alpha_init": [REAL],
     }
 
+    @answers_published
     def __init__(
         self,
         *,

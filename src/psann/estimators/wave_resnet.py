@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from psann._published import answers_published
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import COUNT, COUNT_OR_ZERO, POSITIVE, REAL
 from psann.nn.network import Network, NetworkShape
@@ -77,6 +78,7 @@ data_format, on_nonfinite, max_skipped_updates, engine, threads, device, warm_st
         "use_film": ["boolean"],
     }
 
+    @answers_published
     def __init__(
         self,
         *,

@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
+from psann._published import CONFIG_KEYS, PARAMETERS
 from psann._tree import ConfigTree, Origins
 from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
-from psann.run.config.canonical import REPLACED, REPLACED_PARAMS, make_canonical
+from psann.run.config.canonical import make_canonical
 from psann.run.config.load import dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_targets, estimator_arguments
 
+DEFAULT_REWARD = (
+    "hisso.reward is not named: the policy is trained by portfolio (psann 0.12 took minus the mean "
+    "square of the actions)"
+)
 PUBLISHED: dict[str, Any] = {
     "estimator": {
         "target": "psann.PSANNRegressor",
@@ -80,9 +85,31 @@ def test_a_published_configuration_runs_unchanged(tmp_path: Path) -> None:
         "psann.datasets.make_toy_hisso",
         "training.verbose of psann 0.12 has no counterpart and was left out: the console shows "
         "every epoch",
+        DEFAULT_REWARD,
     ]
     assert check_targets(config).loader is not None
     assert estimator_arguments(config)["random_state"] == 19
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_noted"),
+    [
+        ({}, True),
+        ({"hisso.reward": None}, True),
+        ({"mode": "fine_tune", "init_from": "first"}, True),
+        ({"hisso.reward": "sharpe"}, False),
+        ({"hisso.enabled": False}, False),
+        ({"mode": "evaluate", "init_from": "first"}, False),
+        ({"recorded.notes": []}, False),
+    ],
+)
+def test_a_policy_whose_reward_nobody_named_is_noted_once(
+    tmp_path: Path, changes: dict[str, Any], is_noted: bool
+) -> None:
+    config = _load(tmp_path, changes)
+    assert (DEFAULT_REWARD in config.recorded.notes) is is_noted
+    (tmp_path / "again.yaml").write_text(dump_resolved(config))
+    assert load_run_config(tmp_path / "again.yaml") == config
 
 
 def test_the_resolved_configuration_shows_canonical_names_only(tmp_path: Path) -> None:
@@ -204,8 +231,8 @@ def test_contradictions_are_refused(tmp_path: Path, changes: dict[str, Any], mes
 
 @pytest.mark.parametrize(
     ("name", "cure"),
-    [(".".join(path), cure) for path, cure in REPLACED.items()]
-    + [(f"estimator.params.{name}", cure) for name, cure in REPLACED_PARAMS.items()],
+    [(".".join(path), cure) for path, cure in CONFIG_KEYS.items()]
+    + [(f"estimator.params.{name}", cure) for name, cure in PARAMETERS.items()],
 )
 def test_other_published_keys_are_refused_by_name(tmp_path: Path, name: str, cure: str) -> None:
     with pytest.raises(ConfigError) as caught:

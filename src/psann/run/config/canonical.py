@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from psann._published import CONFIG_KEYS, PARAMETERS, RENAMED_KEYS
 from psann._tree import MISSING, ConfigTree, Path
 from psann.run.config.errors import show
 
 _PARAMS: Path = ("estimator", "params")
-
-_RENAMED: dict[Path, Path] = {
-    ("hisso", "trans_cost"): ("hisso", "transition_penalty"),
-    ("hisso", "episodes_per_batch"): ("hisso", "batch_episodes"),
-}
 
 UNTOLD_KEYS: dict[str, object] = {"evaluation.withhold_test": False, "evaluation.n_trials": None}
 """Keys that a resolved configuration has only where they say something else."""
@@ -38,71 +34,6 @@ _LOADERS = {
     f"psann.scripts.hisso_log_run{mark}toy_hisso_dataset": "psann.datasets.make_toy_hisso"
     for mark in ".:"
 }
-
-REPLACED: dict[Path, str] = {
-    ("episodic",): "name the section hisso",
-    **{("data", name): "write data.prices" for name in ("csv", "file", "parquet", "path")},
-    ("hisso", "allocation_transform"): "write hisso.primary_transform",
-    ("hisso", "amp"): "write hisso.mixed_precision",
-    ("hisso", "episode_batch_size"): "write hisso.batch_episodes",
-    ("hisso", "episode_length"): "write hisso.window",
-    ("hisso", "extras"): "remove it: extra outputs are no part of psann",
-    ("hisso", "input_noise_std"): "write hisso.input_noise",
-    ("hisso", "noisy"): "write hisso.input_noise",
-    ("hisso", "price_matrix"): "give prices_train, prices_val and prices_test in the data",
-    ("hisso", "reward_fn"): "write hisso.reward",
-    ("hisso", "reward_kwargs"): "write hisso.reward: {target: ..., kwargs: {...}}",
-    ("hisso", "use_amp"): "write hisso.mixed_precision",
-    ("hisso", "warm_start"): "write hisso.supervised",
-    ("training", "amp"): "write hisso.mixed_precision",
-    ("training", "hisso"): "write hisso.enabled",
-    ("training", "lr_max"): "write training.lr",
-    ("training", "lr_min"): "write training.lr_schedule: {name: linear, lr_min: ...}",
-    ("training", "noisy"): "write hisso.input_noise, or the estimator's parameter input_noise",
-    **{
-        (section, f"hisso_{name}"): f"write hisso.{instead}"
-        for section in ("hisso", "training")
-        for name, instead in (
-            ("batch_episodes", "batch_episodes"),
-            ("context_extractor", "context_extractor"),
-            ("primary_transform", "primary_transform"),
-            ("reward_fn", "reward"),
-            ("supervised", "supervised"),
-            ("trans_cost", "transition_penalty"),
-            ("transition_penalty", "transition_penalty"),
-            ("updates_per_epoch", "updates_per_epoch"),
-            ("window", "window"),
-        )
-    },
-}
-"""Published key -> what to write instead."""
-
-_CONVOLUTION = "remove it: this release flattens its inputs and has no convolutional body"
-_LSM = "remove it: this release has no LSM expander"
-REPLACED_PARAMS = {
-    "activation_type": "write activation: psann, tanh or relu",
-    "amp": "write hisso.mixed_precision",
-    "amp_dtype": "write hisso.amp_dtype",
-    "architecture": "choose by estimator.target: psann.PSANNRegressor, psann.ResPSANNRegressor "
-    "or psann.WaveResNetRegressor",
-    "attention": "remove it: this release has no attention layer",
-    "compile": "write training.engine",
-    "compile_backend": "write training.engine",
-    "context_builder": "give context_train, context_val and context_test in the data",
-    "conv_channels": _CONVOLUTION,
-    "conv_kernel_size": _CONVOLUTION,
-    "extras": "remove it: extra outputs are no part of psann",
-    "hidden_width": "write hidden_units",
-    "lsm": _LSM,
-    "lsm_lr": _LSM,
-    "lsm_pretrain_epochs": _LSM,
-    "lsm_train": _LSM,
-    "noisy": "write input_noise",
-    "num_workers": "remove it: the data stay on the device, there is no data loader",
-    "per_element": _CONVOLUTION,
-    "stream_lr": "remove it: this release has no streaming updates",
-}
-"""The same for parameters of psann's own estimators."""
 
 # Constructor parameter -> where its value lives.
 _HOMES: dict[str, Path] = {
@@ -140,7 +71,7 @@ _NULL_IS_ABSENT: tuple[Path, ...] = (
     ("hisso", "batch_episodes"),
     ("hisso", "primary_transform"),
     ("hisso", "transition_penalty"),
-    *_RENAMED,
+    *RENAMED_KEYS,
     (*_PARAMS, "random_state"),
 )
 
@@ -158,7 +89,7 @@ def make_canonical(tree: ConfigTree) -> None:
         if tree.get(path) is None:
             tree.pop(path)
     _refuse_replaced(tree)
-    for old, new in _RENAMED.items():
+    for old, new in RENAMED_KEYS.items():
         if _move(tree, old, new):
             _note(tree, old, f"became {'.'.join(new)}")
     _translate_loader(tree)
@@ -174,11 +105,11 @@ def make_canonical(tree: ConfigTree) -> None:
 
 
 def _refuse_replaced(tree: ConfigTree) -> None:
-    replaced = dict(REPLACED)
+    replaced = dict(CONFIG_KEYS)
     target = tree.get(("estimator", "target"))
     # A user's own estimator may call its parameters what it likes.
     if not isinstance(target, str) or target.startswith("psann.") or "." not in target:
-        replaced |= {(*_PARAMS, name): cure for name, cure in REPLACED_PARAMS.items()}
+        replaced |= {(*_PARAMS, name): cure for name, cure in PARAMETERS.items()}
     for path, cure in replaced.items():
         if tree.get(path) is not MISSING:
             tree.refuse(path, f"is a key of psann 0.12; {cure}")

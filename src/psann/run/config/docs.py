@@ -13,7 +13,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from psann.run.config.canonical import REPLACED, REPLACED_PARAMS
+from psann._published import CONFIG_KEYS, PARAMETERS
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
 from psann.run.directory.columns import MEANINGS
@@ -88,8 +88,8 @@ def key_table() -> str:
             default = f"`{key.default}`" if is_value else key.default
             cells = (f"`{key.path[-1]}`", key.expected, default, meaning)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    published = {".".join(path): cure for path, cure in REPLACED.items()}
-    published |= {f"estimator.params.{name}": cure for name, cure in REPLACED_PARAMS.items()}
+    published = {".".join(path): cure for path, cure in CONFIG_KEYS.items()}
+    published |= {f"estimator.params.{name}": cure for name, cure in PARAMETERS.items()}
     rows_of_published = [f"| `{name}` | {cure} |\n" for name, cure in sorted(published.items())]
     return "\n".join(lines) + "\n" + _PUBLISHED + "".join(rows_of_published)
 

@@ -30,6 +30,10 @@ _OPTIONAL_SECTIONS: tuple[Path, ...] = (
     ("evaluation",),
     ("recorded",),
 )
+_DEFAULT_REWARD = (
+    "hisso.reward is not named: the policy is trained by portfolio (psann 0.12 took minus the mean "
+    "square of the actions)"
+)
 _DIGESTS: dict[Path, Path] = {
     ("data", "npz"): ("recorded", "npz_sha256"),
     ("init_from",): ("recorded", "init_from_sha256"),
@@ -167,9 +171,18 @@ def _record(tree: ConfigTree) -> None:
     elif tree.get(("seed",)) is not MISSING and tree.get(("recorded", "seed_from")) is MISSING:
         tree.set(("recorded", "seed_from"), "config", origin=origin)
     known = tree.get(("recorded", "notes"))
+    if known is MISSING:
+        # Where there are notes, psann has resolved it already, and it stays as it is.
+        tree.notes += [_DEFAULT_REWARD] * _leaves_reward_open(tree)
     if tree.notes and (known is MISSING or isinstance(known, list)):
         notes = [*(known if isinstance(known, list) else []), *tree.notes]
         tree.set(("recorded", "notes"), notes, origin=origin)
+
+
+def _leaves_reward_open(tree: ConfigTree) -> bool:
+    """Whether a policy is trained, and nothing says by which reward."""
+    is_trained = tree.get(("mode",)) != "evaluate" and tree.get(("hisso", "enabled")) is not False
+    return is_trained and tree.get(("hisso", "reward")) in (MISSING, None)
 
 
 def _refuse_masked(tree: ConfigTree) -> None:

@@ -163,7 +163,8 @@ class RecordedFacts(BaseModel):
     init_from_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Digest of the estimator file behind `init_from`; another content is refused."""
     notes: list[str] = Field(default_factory=list)
-    """Keys that were translated from their published spelling, and how."""
+    """Keys that were translated from their published spelling, and how; whether the reward is the
+    default one."""
 
 
 class RunConfig(BaseModel):

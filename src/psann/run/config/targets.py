@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from psann._digest import sha256_of_file
 from psann._imports import check_is_there, import_object
 from psann._process import put_back
+from psann._published import CHECKPOINT_ANSWER
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
 from psann.run.config.errors import in_order_of_the_file
 from psann.run.config.model import RunConfig
@@ -218,6 +219,8 @@ class _Search:
         what = f"{file} {_what_is(file)}"
         if file != given and not file.exists():
             what = f"{given} holds no checkpoints/best.safetensors"
+            if (published := file.with_suffix(".pt")).is_file():
+                what = f"{published} {CHECKPOINT_ANSWER}"
         self._refuse(("init_from",), f"must be a run directory or an estimator file; {what}")
         return None
 
