@@ -7,7 +7,12 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import cures_of_acting
+import cures_of_sweeps
+
+ROOMS = (cures_of_acting, cures_of_sweeps)
 SRC = Path(__file__).resolve().parents[1] / "src" / "psann"
 
 _VERBS = (
@@ -44,6 +49,15 @@ class Message:
     file: str
     line: int
     text: str
+
+
+def of_rooms(table: str) -> dict[str, Any]:
+    """The rows of the rooms that have a table of their own, joined."""
+    return {key: row for room in ROOMS for key, row in vars(room).get(table, {}).items()}
+
+
+def none_of_rooms() -> tuple[str, ...]:
+    return tuple(text for room in ROOMS for text in vars(room).get("NONE", ()))
 
 
 @cache

@@ -29,7 +29,7 @@ from torch import Tensor
 
 import cures_of_runs as runs
 import user_rewards
-from cures import Message, messages, texts
+from cures import Message, messages, none_of_rooms, of_rooms, texts
 from psann import (
     AssetwiseRegressor,
     PSANNRegressor,
@@ -487,6 +487,11 @@ OUTSIDE: dict[str, str] = {
 # What only looks like a message that tells what to do.
 NONE = ("change of weights", "put back, so that no result", "name must be one of {}; got {}.")
 NONE += ("start {}", "start, judging, the rest", "write hisso.{}")
+
+CURES |= of_rooms("CURES")
+ELSEWHERE |= of_rooms("ELSEWHERE")
+OUTSIDE |= of_rooms("OUTSIDE")
+NONE += none_of_rooms()
 
 
 def _scaled_by_hand(scaler: Any) -> Any:

@@ -13,8 +13,8 @@ import trials
 from cures_of_runs import CURES, FILES, OFF, WRITTEN, Asked
 from faults import stopped_after
 from made_tables import prices, wide
+from psann._published import CONFIG_KEYS, PARAMETERS
 from psann.errors import ConfigError, PsannError
-from psann.run.config.canonical import REPLACED, REPLACED_PARAMS
 from psann.run.config.load import load_run_config
 from psann.run.directory.metrics import read_metrics
 from psann.run.execution.context import Outcome
@@ -106,8 +106,8 @@ def test_what_a_run_says_to_do_is_done_and_works(text: str, tmp_path: Path) -> N
         assert not says(text, said(outcome))
 
 
-PUBLISHED = {".".join(path): cure for path, cure in REPLACED.items()}
-PUBLISHED |= {f"estimator.params.{name}": cure for name, cure in REPLACED_PARAMS.items()}
+PUBLISHED = {".".join(path): cure for path, cure in CONFIG_KEYS.items()}
+PUBLISHED |= {f"estimator.params.{name}": cure for name, cure in PARAMETERS.items()}
 
 
 @pytest.mark.parametrize("key", PUBLISHED)
