@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import cures_of_acting
+import cures_of_published
 import cures_of_sweeps
 
-ROOMS = (cures_of_acting, cures_of_sweeps)
+ROOMS = (cures_of_acting, cures_of_published, cures_of_sweeps)
 SRC = Path(__file__).resolve().parents[1] / "src" / "psann"
 
 _VERBS = (
