@@ -357,7 +357,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "remove it: this release has no sparse geometric network": (),
     "remove it: this release has no spectral gate": (),
     "remove it: this release has no spectral gate; psann.AssetwiseRegressor has pooling": (
-        "estimator={target: psann.AssetwiseRegressor, params: {pooling: mean}}; "
+        "estimator={target: psann.AssetwiseRegressor, params: {pooling: mean, hidden_layers: 1}}; "
         "data={loader: trials.by_asset}",
     ),
     "remove it: this release drops no paths": (),
@@ -375,9 +375,9 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         "estimator.params.w0=20.0",
     ),
     "write w0": ("estimator.params.w0=20.0",),
-    "give the scaler itself, with its parameters": (
-        "estimator.params.scaler={target: sklearn.preprocessing.MinMaxScaler, "
-        "kwargs: {clip: true}}",
+    "give the scaler itself, with its parameters; a configuration names it, standard or minmax": (
+        "estimator.params.scaler=standard",
+        "estimator.params.scaler=minmax",
     ),
 }
 

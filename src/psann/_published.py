@@ -199,7 +199,8 @@ PARAMETERS: dict[str, str] = {
     ),
     "pool": f"remove it: {_NO_GATE}; psann.AssetwiseRegressor has pooling",
     **dict.fromkeys(
-        ("scaler_params", "target_scaler_params"), "give the scaler itself, with its parameters"
+        ("scaler_params", "target_scaler_params"),
+        "give the scaler itself, with its parameters; a configuration names it, standard or minmax",
     ),
 }
 """Parameter of the estimators, in Python and in a configuration -> what to do instead."""
