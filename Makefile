@@ -62,7 +62,9 @@ bench: install
 	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/startup.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overhead.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/defaults.py
 	$(BIN)/python benchmarks/plots.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sine_pictures.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import runpy
@@ -27,6 +28,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # With `WITHOUT_LOCKS=ENOLCK` no process of the suite can lock a file.
 runpy.run_path(str(Path(__file__).parent / "without_locks" / "sitecustomize.py"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what stays to the end: modules, and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

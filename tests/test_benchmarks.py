@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -52,3 +54,48 @@ def test_a_meter_measures_what_comes_after_the_warm_up(load, monkeypatch) -> Non
             meter.tick(10 * update)
     result = meter.result()
     assert (result["updates"], result["cpu_s"]) == (40, 1.0)
+
+
+PANEL = BENCHMARKS / "results" / "defaults.json"
+SINE_PAGE = BENCHMARKS.parent / "docs" / "sine_units.md"
+
+
+def test_the_default_is_nowhere_far_behind_and_far_ahead_where_frequencies_matter() -> None:
+    """Measure again with `python benchmarks/defaults.py`."""
+    tasks = json.loads(PANEL.read_bytes())["tasks"]
+    assert len(tasks) >= 12
+    fast = [row for row in tasks.values() if row["frequencies matter"]]
+    assert len(fast) >= 4
+    for row in fast:
+        assert row["default"] > max(row["tanh"], row["relu"]) + 0.2
+    for name, row in tasks.items():
+        assert row["default"] >= max(row["tanh"], row["relu"]) - 0.02, name
+
+
+def test_the_page_on_sine_units_has_the_results_and_its_pictures(load) -> None:
+    """Regenerate them with `python benchmarks/sine_pictures.py`."""
+    pictures, defaults = load("sine_pictures"), load("defaults")
+    page, tasks = SINE_PAGE.read_text(), json.loads(PANEL.read_bytes())["tasks"]
+    assert list(tasks) == list(defaults.TASKS)
+    assert pictures.filled(page, tasks) == page
+    for name in ("sine_fits.svg", "sine_panel.svg"):
+        assert f"](images/{name})" in page
+        assert (SINE_PAGE.parent / "images" / name).read_text().startswith("<?xml")
+
+
+def test_the_tasks_of_the_panel_are_finite_and_hold_out_what_they_judge_on(load) -> None:
+    for name, (_, make) in load("defaults").TASKS.items():
+        (X, y), (X_test, y_test) = make()
+        assert np.isfinite(X).all() and np.isfinite(y).all(), name
+        assert X.shape == (len(y), X_test.shape[1]) and len(X_test) == len(y_test) > 4
+        assert not {tuple(row) for row in X} & {tuple(row) for row in X_test}, name
+
+
+@pytest.mark.parametrize(
+    ("epochs", "least"), [(3, -1.0), pytest.param(200, 0.99, marks=pytest.mark.slow)]
+)
+def test_the_example_of_the_page_on_sine_units_runs(epochs: int, least: float) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", SINE_PAGE.read_text(), flags=re.DOTALL)
+    names: dict = {}
+    exec(block.replace("random_state=0", f"random_state=0, epochs={epochs}"), names)
+    assert names["r2"] > least

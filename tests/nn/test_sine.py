@@ -11,7 +11,14 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from psann.nn.sine import SineOptions, SineParam, activation, initialised_linear, weight_bound
+from psann.nn.sine import (
+    SineOptions,
+    SineParam,
+    activation,
+    first_frequencies,
+    initialised_linear,
+    weight_bound,
+)
 
 # hisso.md, section 6: z = [.5, -1, 2] with the default initial values.
 Z = torch.tensor([[0.5, -1.0, 2.0]])
@@ -115,7 +122,7 @@ def test_the_frequency_never_vanishes() -> None:
         ({"amplitude": 0}, "amplitude\n.*greater than 0"),
         ({"amplitude": math.nan}, "amplitude\n"),
         ({"amplitude": 1e39}, "amplitude\n.*less than or equal to 1000000"),
-        ({"frequency": 1e-7}, "frequency\n.*greater than 0.000001"),
+        ({"frequency": 1e-7}, "frequency\\.number\n.*greater than 0.000001"),
         ({"damping": -1}, "damping\n.*greater than 0"),
         ({"damping_mode": "exp"}, "'abs', 'relu' or 'none'"),
         ({"learnable": ["phase"]}, "'amplitude', 'frequency' or 'damping'"),
@@ -217,3 +224,34 @@ def test_without_a_generator_a_layer_has_a_shape_but_no_memory() -> None:
     assert layer.weight.is_meta
     assert layer.weight.shape == (10**6, 10**6)
     assert layer.bias is None
+
+
+def test_frequencies_spread_from_slow_to_what_the_rows_can_tell() -> None:
+    # 300 rows on a line: 60 at most; in the plane, pi / 2 * sqrt(300).
+    assert first_frequencies(3, n_rows=300, n_in=1) == (pytest.approx((1, 60**0.5, 60)), (1.0,))
+    fastest = math.pi / 2 * math.sqrt(300)
+    assert first_frequencies(2, n_rows=300, n_in=2)[0] == pytest.approx((1.0, fastest))
+    assert first_frequencies(1, n_rows=300, n_in=1)[0] == (1.0,)
+
+
+def test_units_begin_nearly_linear_with_fewer_than_five_rows_along_each_axis() -> None:
+    # 5^5 = 3125.
+    assert first_frequencies(2, n_rows=3126, n_in=5)[0] == pytest.approx((1.0, 7.8545), abs=1e-3)
+    assert first_frequencies(2, n_rows=3124, n_in=5) == ((0.5,), (0.5,))
+
+
+def test_the_ratio_of_neighbours_is_the_same_everywhere() -> None:
+    values = np.array(first_frequencies(64, n_rows=1000, n_in=2)[0])
+    np.testing.assert_allclose(values[1:] / values[:-1], values[1] / values[0])
+
+
+def test_a_list_gives_each_unit_its_frequency() -> None:
+    built = unit(3, frequency=[0.5, 2.0, 40.0])
+    values = nn.functional.softplus(built.frequency) + 1e-6
+    torch.testing.assert_close(values.detach(), torch.tensor([0.5, 2.0, 40.0]))
+    with pytest.raises(ValueError, match="frequency must be one number, or a list of 4"):
+        unit(4, frequency=[0.5, 2.0, 40.0])
+    with pytest.raises(ValueError, match=r"initial value 0\.5, 9 < high"):
+        SineOptions(frequency=(0.5, 9.0), bounds={"frequency": (0.1, 5.0)})
+    with pytest.raises(ValueError, match=r"greater than 0\.000001"):
+        SineOptions(frequency=(0.5, 0.0))

@@ -295,7 +295,13 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         """The network to train, and the fitted attributes that describe its inputs."""
         n_outputs = action_width(prepared, options)
         self.seed_ = _seed(self.random_state)
-        shape = network_shape(prepared.n_features, n_outputs, options, n_context=prepared.n_context)
+        shape = network_shape(
+            prepared.n_features,
+            n_outputs,
+            options,
+            n_context=prepared.n_context,
+            n_rows=len(prepared.train.X),
+        )
         network = self._build_network(shape, stream_generator(self.seed_, "weights"))
         if continues:
             _take_over(network, self.network_)

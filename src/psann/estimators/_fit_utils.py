@@ -380,10 +380,16 @@ def planned_work(
 
 
 def network_shape(
-    n_in: int, n_actions: int, hisso: HISSOOptions | None, *, n_context: int = 0
+    n_in: int,
+    n_actions: int,
+    hisso: HISSOOptions | None,
+    *,
+    n_context: int = 0,
+    n_rows: int = 0,
 ) -> NetworkShape:
     """The network for so many actions: outputs for these, and what the transform needs besides."""
-    name = "identity" if hisso is None or not hisso.enabled else hisso.primary_transform
+    has_targets = hisso is None or not hisso.enabled
+    name = "identity" if hisso is None or has_targets else hisso.primary_transform
     transform = TRANSFORMS[name]
     return NetworkShape(
         n_in=n_in,
@@ -391,4 +397,5 @@ def network_shape(
         n_context=n_context,
         n_extra=transform.extra_outputs,
         ignores_shift=transform.ignores_shift,
+        n_rows=n_rows if has_targets else 0,
     )

@@ -13,6 +13,7 @@ from psann.estimators._parameters import POSITIVE
 from psann.estimators._stateful import StatefulMixin
 from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network, NetworkShape
+from psann.nn.sine import first_frequencies
 from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.training.engine import StateReset
@@ -35,6 +36,9 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
     activation_params : dict or None
         For ``psann``: ``amplitude``, ``frequency``, ``damping`` (first values), ``damping_mode``
         (abs, relu, none), ``learnable`` (names) and ``bounds`` (name to [low, high]).
+        ``frequency`` may be a list, of the units of the first hidden layer. Left out, and with
+        ``w0`` at 1, a fit on targets begins with frequencies that suit the number of rows and
+        features (`psann.nn.sine.first_frequencies`); a policy, or a stateful network, with 1.
     w0 : float
         Factor of every pre-activation, greater than 0.
     stateful : bool
@@ -152,14 +156,26 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
 
     def _build_network(self, shape: NetworkShape, rng: np.random.Generator | None) -> Network:
         self._refuse_context(shape.n_context)
+        state = self._state_options()
+        first, params = self._unit_params(shape)
         return DenseNetwork(
             shape.n_in,
             shape.n_out,
             hidden_layers=self.hidden_layers,
             hidden_units=self.hidden_units,
             w0=self.w0,
-            units=UnitOptions(
-                kind=self.activation, params=self.activation_params, state=self._state_options()
-            ),
+            units=UnitOptions(kind=self.activation, params=params, state=state),
+            first_units=UnitOptions(kind=self.activation, params=first, state=state),
             rng=rng,
         )
+
+    def _unit_params(self, shape: NetworkShape) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the units of the first hidden layer, and of the others, begin with."""
+        params = dict(self.activation_params or {})
+        if isinstance(params.get("frequency"), list | tuple):
+            return params, {k: v for k, v in params.items() if k != "frequency"}
+        is_told = self.w0 != 1.0 or "frequency" in {*params, *params.get("bounds", {})}
+        if self.activation != "psann" or self.stateful or is_told or not shape.n_rows:
+            return params, params
+        first, others = first_frequencies(self.hidden_units, n_rows=shape.n_rows, n_in=shape.n_in)
+        return {**params, "frequency": first}, {**params, "frequency": others}

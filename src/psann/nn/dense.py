@@ -23,6 +23,8 @@ class DenseNetwork(Network):
         Factor of every pre-activation, greater than 0.
     units : UnitOptions
         Nonlinearity and state of the hidden layers.
+    first_units : UnitOptions or None
+        Those of the first hidden layer where they begin otherwise.
     rng : numpy.random.Generator or None
         Source of the initial weights; without one the body has a shape but no memory.
     """
@@ -37,6 +39,7 @@ class DenseNetwork(Network):
         w0: float,
         units: UnitOptions,
         rng: np.random.Generator | None,
+        first_units: UnitOptions | None = None,
     ) -> None:
         super().__init__()
         self.w0 = w0
@@ -46,8 +49,9 @@ class DenseNetwork(Network):
         for layer in range(hidden_layers):
             bound = weight_bound(width, w0=w0, kind=units.kind, is_first=layer == 0)
             self.linears.append(initialised_linear(width, hidden_units, bound=bound, rng=rng))
+            of_layer = first_units if first_units is not None and layer == 0 else units
             self.activations.append(
-                nn.Sequential(units.activation(hidden_units), units.memory(hidden_units))
+                nn.Sequential(of_layer.activation(hidden_units), units.memory(hidden_units))
             )
             width = hidden_units
         bound = weight_bound(width, w0=w0, kind=units.kind)

@@ -22,6 +22,9 @@ class NetworkShape:
     ignores_shift: bool = False
     """Whether a number added to all outputs changes nothing, as before a softmax."""
 
+    n_rows: int = 0
+    """Rows with targets to train on; 0 where episodes are trained on, or nothing any more."""
+
     @property
     def n_actions(self) -> int:
         """Outputs that are actions or targets, M."""

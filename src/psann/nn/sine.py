@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,6 +16,17 @@ ParameterName = Literal["amplitude", "frequency", "damping"]
 
 # f is at least this, so that no unit is constant.
 _LEAST_FREQUENCY = 1e-6
+# Settled on the panel of benchmarks/defaults.py.
+_FASTEST, _FEWEST_ALONG_AXIS, _OF_TABLES = 60.0, 5.0, 0.5
+
+
+Frequency = Annotated[float, Field(gt=_LEAST_FREQUENCY, le=1e6)]
+Frequencies = Annotated[
+    Annotated[Frequency, Tag("number")]
+    | Annotated[tuple[Frequency, ...], Field(min_length=1), Tag("list")],
+    # So that what is wrong with one form is not told of the other too.
+    Discriminator(lambda given: "list" if isinstance(given, list | tuple) else "number"),
+]
 
 
 class SineOptions(BaseModel):
@@ -25,8 +36,8 @@ class SineOptions(BaseModel):
 
     amplitude: float = Field(default=1.0, gt=0, le=1e6)
     """Initial A."""
-    frequency: float = Field(default=1.0, gt=_LEAST_FREQUENCY, le=1e6)
-    """Initial f."""
+    frequency: Frequencies = 1.0
+    """Initial f: of all units, or a list with one for each."""
     damping: float | None = Field(default=None, gt=0, le=1e6)
     """Initial d; null means 0.1."""
     damping_mode: Literal["abs", "relu", "none"] = "abs"
@@ -38,11 +49,12 @@ class SineOptions(BaseModel):
     so the initial value must lie between."""
 
     @property
-    def initial(self) -> dict[str, float]:
-        """First value of every parameter that there is."""
-        values = {"amplitude": self.amplitude, "frequency": self.frequency}
+    def initial(self) -> dict[str, tuple[float, ...]]:
+        """First values of every parameter that there is: one for all units, or one for each."""
+        f = self.frequency
+        values = {"amplitude": (self.amplitude,), "frequency": f if isinstance(f, tuple) else (f,)}
         if self.damping_mode != "none":
-            values["damping"] = 0.1 if self.damping is None else self.damping
+            values["damping"] = (0.1 if self.damping is None else self.damping,)
         return values
 
     @property
@@ -63,10 +75,13 @@ class SineOptions(BaseModel):
                 problems.append(
                     f"bounds of {name} have no effect: it is not learnable; remove them"
                 )
-            elif name in self.initial and not 0 <= low < self.initial[name] < high:
+            elif name in self.initial and not all(
+                0 <= low < value < high for value in self.initial[name]
+            ):
+                values = ", ".join(f"{value:g}" for value in self.initial[name])
                 problems.append(
                     f"bounds of {name} must be [low, high] with 0 <= low < its initial value "
-                    f"{self.initial[name]:g} < high; got [{low:g}, {high:g}]"
+                    f"{values} < high; got [{low:g}, {high:g}]"
                 )
         if problems:
             raise ValueError("; ".join(problems))
@@ -95,9 +110,16 @@ class SineParam(nn.Module):
     def __init__(self, features: int, options: SineOptions) -> None:
         super().__init__()
         self.options = options
-        for name, value in options.initial.items():
+        for name, values in options.initial.items():
+            if len(values) not in (1, features):
+                raise ValueError(
+                    f"activation_params: {name} must be one number, or a list of {features}, one "
+                    f"for each unit; got {len(values)}."
+                )
             offset = _LEAST_FREQUENCY if name == "frequency" else 0.0
-            raw = torch.full((features,), _inverse_softplus(value - offset))
+            raw = torch.full((features,), _inverse_softplus(values[0] - offset))
+            if len(values) > 1:
+                raw = torch.tensor([_inverse_softplus(value - offset) for value in values])
             if name in options.trained:
                 self.register_parameter(name, nn.Parameter(raw))
             else:
@@ -125,6 +147,45 @@ class SineParam(nn.Module):
 def _inverse_softplus(value: float) -> float:
     """``ln(exp(v) - 1)``, written so that large values do not overflow."""
     return value + math.log(-math.expm1(-value))
+
+
+def first_frequencies(
+    n_units: int, *, n_rows: int, n_in: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    r"""Frequencies that units begin with which must learn fast and slow alike, without being told.
+
+    N rows in a cube ``[-1, 1]^F`` lie ``2 / r`` apart, :math:`r = N^{1/F}` on each axis, and what
+    is faster than :math:`\tfrac{\pi}{2} r` cannot be told from them (Nyquist). With five rows along
+    each axis, or more, the first layer begins with
+
+    .. math:: f_k = f_{max}^{k / (K - 1)}, \quad f_{max} = \min(60, \tfrac{\pi}{2} r)
+
+    and the others with 1. With fewer there is nothing to interpolate between, and all begin with
+    0.5: nearly linear, so that noise is learnt late.
+
+    Parameters
+    ----------
+    n_units : int
+        K, at least 1.
+    n_rows, n_in : int
+        N and F, at least 1.
+
+    Returns
+    -------
+    first, others : tuple of float
+        Of the first layer, one for each unit or one for all; of the others, one for all.
+
+    References
+    ----------
+    Tancik et al. 2020, "Fourier features let networks learn high frequency functions in low
+    dimensional domains", https://arxiv.org/abs/2006.10739; Liu et al. 2024, "FINER",
+    https://arxiv.org/abs/2312.02434
+    """
+    rows_along_axis = n_rows ** (1 / n_in)
+    if rows_along_axis < _FEWEST_ALONG_AXIS:
+        return (_OF_TABLES,), (_OF_TABLES,)
+    fastest = min(_FASTEST, math.pi / 2 * rows_along_axis)
+    return tuple(fastest ** (k / max(1, n_units - 1)) for k in range(n_units)), (1.0,)
 
 
 def activation(kind: str, features: int, params: Mapping[str, object] | None = None) -> nn.Module:
