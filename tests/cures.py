@@ -6,9 +6,18 @@ import ast
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-SRC = Path(__file__).resolve().parents[1] / "src" / "psann"
+HERE = Path(__file__).resolve().parent
+# Tables of what Python says; that of runs asks for runs, and `test_cures.py` names it.
+ROOMS = tuple(
+    import_module(file.stem)
+    for file in sorted(HERE.glob("cures_of_*.py"))
+    if file.stem != "cures_of_runs"
+)
+SRC = HERE.parent / "src" / "psann"
 
 _VERBS = (
     *("Add", "Adjust", "Average", "Call", "Change", "Check", "Choose", "Complete", "Compute"),
@@ -44,6 +53,15 @@ class Message:
     file: str
     line: int
     text: str
+
+
+def of_rooms(table: str) -> dict[str, Any]:
+    """The rows of the rooms that have a table of their own, joined."""
+    return {key: row for room in ROOMS for key, row in vars(room).get(table, {}).items()}
+
+
+def none_of_rooms() -> tuple[str, ...]:
+    return tuple(text for room in ROOMS for text in vars(room).get("NONE", ()))
 
 
 @cache

@@ -77,6 +77,15 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask("data={npz: '$NOWHERE/market.npz'}"),
         ask("data={npz: '{npz}'}"),
     ),
+    "n_trials has no effect in mode {}, which counts them: remove it": (
+        ask("evaluation.n_trials=3"),
+        USUAL,
+    ),
+    "withhold_test leaves rows shut that walk_forward and placebo judge; remove": (
+        ask("evaluation.withhold_test=true", "evaluation.placebo=1"),
+        ask("evaluation.placebo=1"),
+        ask("evaluation.withhold_test=true"),
+    ),
     # Targets.
     "reaches into Python's inner names (__...__); name a class or a function": (
         ask("hisso.reward=trials:log_growth.__globals__"),
@@ -133,6 +142,10 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(odd("other columns")),
         ask(odd("the same columns")),
     ),
+    "must be one column of prices; got {}. Choose one of them": (
+        ask(odd("two benchmarks")),
+        ask(odd("one of two benchmarks")),
+    ),
     "Give prices of the same assets in the same order": (ask(odd("three prices")), USUAL),
     "Check for splits of shares and wrong ticks": (ask(odd("a jump")), ask(odd("a jump adjusted"))),
     "Write it so, or take data.mmap away": (
@@ -177,7 +190,17 @@ CURES: dict[str, tuple[Asked, ...]] = {
             "evaluation.walk_forward={folds: 1, validation: 20}", "data={loader: trials.continuous}"
         ),
     ),
+    "got none. Add them, or say": (
+        ask("evaluation.walk_forward={folds: 1, every: month}"),
+        ask("evaluation.walk_forward={folds: 1, every: month}", "data={loader: trials.dated}"),
+        ask("evaluation.walk_forward={folds: 1}", "data={loader: trials.continuous}"),
+    ),
     # Parents.
+    "write that (one row later is shown beside it), or train from scratch": (
+        ask("hisso.delay=1", **TUNE),
+        ask("hisso.delay=0", **TUNE),
+        ask("hisso.delay=1"),
+    ),
     "remove the key or train from scratch": (
         ask("estimator.params.activation=tanh", **TUNE),
         ask(**TUNE),
@@ -281,6 +304,7 @@ CURES: dict[str, tuple[Asked, ...]] = {
     ),
 }
 
+WITH_CONTEXT = ("estimator.target=psann.WaveResNetRegressor; data.kwargs={context: true}",)
 # What a published key's message says to write, written.
 WRITTEN: dict[str, tuple[str, ...]] = {
     "name the section hisso": ("hisso={window: 6}",),
@@ -313,22 +337,48 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         f"estimator.params.activation={kind}" for kind in ("psann", "tanh", "relu")
     ),
     "write hisso.amp_dtype": ("hisso.amp_dtype=bfloat16",),
-    "choose by estimator.target: psann.PSANNRegressor, psann.ResPSANNRegressor or "
+    "choose the class: psann.PSANNRegressor, psann.ResPSANNRegressor or "
     "psann.WaveResNetRegressor": tuple(
         f"estimator.target=psann.{name}"
         for name in ("PSANNRegressor", "ResPSANNRegressor", "WaveResNetRegressor")
     ),
     "remove it: this release has no attention layer": (),
     "write training.engine": ("training.engine=eager",),
-    "give context_train, context_val and context_test in the data": (
-        "estimator.target=psann.WaveResNetRegressor; data.kwargs={context: true}",
-    ),
+    "compute the context and give it: context_train, context_val and context_test in the data of "
+    "a configuration, context of fit": WITH_CONTEXT,
+    "compute the context and give it, as for context_builder": WITH_CONTEXT,
+    "remove it: it is the width of the context that is given": WITH_CONTEXT,
     "remove it: this release flattens its inputs and has no convolutional body": (),
     "write hidden_units": ("estimator.params.hidden_units=6",),
     "remove it: this release has no LSM expander": (),
     "write input_noise": ("estimator.params.input_noise=0.1",),
     "remove it: the data stay on the device, there is no data loader": (),
     "remove it: this release has no streaming updates": (),
+    "remove it: this release has no sparse geometric network": (),
+    "remove it: this release has no spectral gate": (),
+    "remove it: this release has no spectral gate; psann.AssetwiseRegressor has pooling": (
+        "estimator={target: psann.AssetwiseRegressor, params: {pooling: mean, hidden_layers: 1}}; "
+        "data={loader: trials.by_asset}",
+    ),
+    "remove it: this release drops no paths": (),
+    "remove it: a loss gives one number per output, and their mean counts": (),
+    "remove it: it follows from y": (),
+    "write clip_norm": ("estimator.params.clip_norm=1.0",),
+    "write a function (outputs, targets) with these values as loss": (
+        "estimator.params.loss=user_rewards:quartic; hisso={enabled: false}",
+    ),
+    "put a transformer before the estimator in a Pipeline, or give it as scaler": (
+        "estimator.params.scaler=standard",
+    ),
+    "write first_layer_w0 of psann.WaveResNetRegressor, or w0": (
+        "estimator={target: psann.WaveResNetRegressor, params: {first_layer_w0: 20.0}}",
+        "estimator.params.w0=20.0",
+    ),
+    "write w0": ("estimator.params.w0=20.0",),
+    "give the scaler itself, with its parameters; a configuration names it, standard or minmax": (
+        "estimator.params.scaler=standard",
+        "estimator.params.scaler=minmax",
+    ),
 }
 
 # Text of the message: what a file says, and what it says after the cure.

@@ -53,6 +53,14 @@ CHANGES: dict[str, Callable[[Data], Any]] = {
     "a jump adjusted": _of_train(_adjusted, "prices"),
     "targets in a cube": _everywhere(lambda y: y[:, :, None], "y"),
     "targets in a matrix": _everywhere(lambda y: y[:, :, None].reshape(len(y), -1), "y"),
+    "two benchmarks": lambda data: {
+        **data,
+        **{f"benchmark_{s}": data[f"prices_{s}"] for s in ("train", "val", "test")},
+    },
+    "one of two benchmarks": lambda data: {
+        **data,
+        **{f"benchmark_{s}": data[f"prices_{s}"][:, 1] for s in ("train", "val", "test")},
+    },
     "a list": lambda data: list(data.values()),
     "numbered": lambda data: dict(enumerate(data.values())),
     "halted": lambda data: {

@@ -29,7 +29,7 @@ from torch import Tensor
 
 import cures_of_runs as runs
 import user_rewards
-from cures import Message, messages, texts
+from cures import Message, messages, none_of_rooms, of_rooms, texts
 from psann import (
     AssetwiseRegressor,
     PSANNRegressor,
@@ -40,7 +40,15 @@ from psann._npz import read_npz
 from psann.datasets import make_toy_hisso
 from psann.errors import DataError
 from psann.evaluation.judgement import Terms, judge_policy
-from psann.metrics import deflated_sharpe_ratio, equity_curve, max_drawdown, portfolio_metrics
+from psann.evaluation.options import WalkForwardOptions
+from psann.hisso.constraints import capped_softmax
+from psann.metrics import (
+    confidence_sequence,
+    deflated_sharpe_ratio,
+    equity_curve,
+    max_drawdown,
+    portfolio_metrics,
+)
 from psann.nn.network import Network, NetworkShape
 from psann.run.reading.archive import pack, unpack
 from psann.run.verification.seal import read_key, seal
@@ -310,6 +318,35 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: deflated_sharpe_ratio(_returns()[:, 0], n_trials=0),
         lambda: deflated_sharpe_ratio(_returns()[:, 0], n_trials=1),
     ),
+    "`steps` must be a vector of finite numbers; got shape {}. Leave out what": (
+        lambda: confidence_sequence([0.1, np.nan, 0.2]),
+        lambda: confidence_sequence([0.1, 0.2]),
+    ),
+    "every and refit_every exclude each other: a fold is judged on a calendar": (
+        lambda: WalkForwardOptions(folds=1, every="year", refit_every=5),
+        lambda: WalkForwardOptions(folds=1, every="year"),
+        lambda: WalkForwardOptions(folds=1, refit_every=5),
+    ),
+    "Raise it, or write primary_transform: softmax_cash, which keeps the rest": (
+        lambda: policy({"max_weight": 0.4}),
+        lambda: policy({"max_weight": 0.5}),
+        lambda: policy({"max_weight": 0.4, "primary_transform": "softmax_cash"}),
+    ),
+    "Give more assets, or say by active who can be held: the rest is cash then": (
+        lambda: capped_softmax(torch.zeros(3, 2), max_weight=0.4),
+        lambda: capped_softmax(torch.zeros(3, 3), max_weight=0.4),
+        lambda: capped_softmax(torch.zeros(3, 2), torch.ones(3, 2), max_weight=0.4),
+    ),
+    "{} is a limit of long_short; primary_transform is {}. Write long_short, or": (
+        lambda: policy({"gross_limit": 2.0}),
+        lambda: policy({"gross_limit": 2.0, "primary_transform": "long_short"}),
+        policy,
+    ),
+    "numbers of any size. Write another transform, or remove max_weight": (
+        lambda: _of_any_size(max_weight=0.6),
+        lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
+        lambda: _of_any_size(),
+    ),
     "damping has no effect with damping_mode none; remove it": (
         lambda: taught(activation_params={"damping_mode": "none", "damping": 0.2}),
         lambda: taught(activation_params={"damping_mode": "none"}),
@@ -488,6 +525,11 @@ OUTSIDE: dict[str, str] = {
 NONE = ("change of weights", "put back, so that no result", "name must be one of {}; got {}.")
 NONE += ("start {}", "start, judging, the rest", "write hisso.{}")
 
+CURES |= of_rooms("CURES")
+ELSEWHERE |= of_rooms("ELSEWHERE")
+OUTSIDE |= of_rooms("OUTSIDE")
+NONE += none_of_rooms()
+
 
 def _scaled_by_hand(scaler: Any) -> Any:
     return taught(scaler=scaler)
@@ -495,6 +537,12 @@ def _scaled_by_hand(scaler: Any) -> Any:
 
 def _of_targets() -> Any:
     return model().fit(X, Y, hisso={**HISSO, "reward": "negative_mse"})
+
+
+def _of_any_size(**options: Any) -> Any:
+    """A policy whose actions are no weights, unless a transform is given."""
+    given = {"primary_transform": "identity", "reward": user_rewards.mean_first, **options}
+    return policy(given)
 
 
 def _told_by_kwargs(**kwargs: Any) -> dict[str, Any]:
@@ -592,7 +640,7 @@ def done(call: Callable[..., object], tmp_path: Path) -> object:
     return call(tmp_path) if takes_path else call()
 
 
-@pytest.mark.parametrize("text", CURES)
+@pytest.mark.parametrize("text", list(CURES))
 def test_what_python_says_to_do_is_done_and_works(text: str, tmp_path: Path) -> None:
     wrong, *cures = CURES[text]
     told = said(wrong, tmp_path)

@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 from psann import PSANNRegressor
 from psann._labels import Named, labels_of, order_problems
 from psann.baselines import BASELINES, bcrp, best_asset
+from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Terms, growth_at_ends, judge, judge_baselines, judge_policy
@@ -91,12 +92,14 @@ def told_of_membership(active: Any) -> dict[str, Any]:
     others = judge_baselines(PRICES, terms=Terms(), earlier=[PRICES], active=active)
     alone = {"active": active}
     rules = {name: rule(PRICES, **alone) for name, rule in BASELINES.items()}
+    before = {"earlier": [PRICES], "earlier_active": [active], "window": 20, "every": 4}
+    rules |= {name: rule(PRICES, **alone, **before) for name, rule in COVARIANCE_RULES.items()}
     past = {"fitted_on": PRICES, **alone}
     model = quick().fit(X, prices=PRICES, active=active, hisso=HISSO)
     return {
         "figures": list(portfolio_metrics(WEIGHTS, PRICES, active=active).values()),
         "wealth": judged.judgement.net,
-        "late": judge(WEIGHTS, PRICES, terms=Terms(), delay=2, active=active).net,
+        "late": judge(WEIGHTS, PRICES, terms=Terms(delay=2), active=active).net,
         "ends": list(growth_at_ends(WEIGHTS, PRICES, terms=Terms(), active=active)["-1"].values()),
         **{f"judged {name}": each.net for name, each in others.items()},
         **rules,
@@ -123,7 +126,10 @@ def test_who_can_be_held_of_other_assets_or_shape_is_refused_at_every_door() -> 
         lambda active: judge_policy(WEIGHTS, PRICES, terms=Terms(), active=active),
         lambda active: judge_baselines(PRICES, terms=Terms(), active=active),
         lambda active: growth_at_ends(WEIGHTS, PRICES, terms=Terms(), active=active),
-        *(partial(lambda rule, active: rule(PRICES, active=active), r) for r in BASELINES.values()),
+        *(
+            partial(lambda rule, active: rule(PRICES, active=active), rule)
+            for rule in (*BASELINES.values(), *COVARIANCE_RULES.values())
+        ),
         lambda active: best_asset(PRICES, fitted_on=PRICES, active=active),
     ]
     for door in doors:

@@ -24,7 +24,7 @@ _NO_LANGUAGE = "language models are no part of psann"
 _NO_GATE = "this release has no spectral gate"
 _NO_GRAPH = "this release has no sparse geometric network"
 _CLASSES = "psann.PSANNRegressor, psann.ResPSANNRegressor or psann.WaveResNetRegressor"
-_REWARD = "name the reward by hisso.reward: a name, pkg.mod:function, or a function"
+_REWARD = "name the reward as hisso.reward, by its name, by pkg.mod:function, or give a function"
 _OPTIONS = "write psann.HISSOOptions, or the mapping of its keys that fit takes as hisso"
 _COUNT = "write sum(p.numel() for p in estimator.network_.parameters())"
 _PIPELINE = "put a transformer before the estimator in a Pipeline, or give it as scaler"
@@ -199,7 +199,8 @@ PARAMETERS: dict[str, str] = {
     ),
     "pool": f"remove it: {_NO_GATE}; psann.AssetwiseRegressor has pooling",
     **dict.fromkeys(
-        ("scaler_params", "target_scaler_params"), "give the scaler itself, with its parameters"
+        ("scaler_params", "target_scaler_params"),
+        "give the scaler itself, with its parameters; a configuration names it, standard or minmax",
     ),
 }
 """Parameter of the estimators, in Python and in a configuration -> what to do instead."""
@@ -207,9 +208,10 @@ PARAMETERS: dict[str, str] = {
 _ONLY_IN_PYTHON: dict[str, str] = {
     # Translated in a configuration, or taken by another class.
     "early_stopping": "write patience, a number of epochs; None never stops early",
-    "data_format": "remove it: the rows of this class are flat",
-    "norm": "remove it: the blocks of this class have an RMS norm",
-    "preserve_shape": "remove it: the rows of this class are flat",
+    "norm": "remove it, or take psann.WaveResNetRegressor, which has it",
+    **dict.fromkeys(
+        ("data_format", "preserve_shape"), "write layout, which says what the axes of X are"
+    ),
     "residual_alpha_init": "take psann.ResPSANNRegressor, which has it",
     "w0": "write first_layer_w0 and hidden_w0",
     **dict.fromkeys(

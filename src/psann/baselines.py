@@ -52,7 +52,7 @@ def uniform(prices: Floats, *, active: Codes | None = None) -> Floats:
     DeMiguel, Garlappi & Uppal 2009, "Optimal versus naive diversification",
     https://doi.org/10.1093/rfs/hhm075
     """
-    prices, active = _with_codes(prices, active)
+    prices, active = with_codes(prices, active)
     if active is not None:
         return _shares(np.ones_like(prices), active == MEMBER)
     return np.full(prices.shape, 1 / prices.shape[1])
@@ -73,7 +73,7 @@ def buy_and_hold(prices: Floats, *, active: Codes | None = None) -> Floats:
     -------
     ndarray of shape (T, M)
     """
-    prices, active = _with_codes(prices, active)
+    prices, active = with_codes(prices, active)
     if active is not None:
         return _bought_once(prices, active)
     growth = prices / prices[0]
@@ -97,8 +97,8 @@ def best_asset(prices: Floats, *, fitted_on: Floats, active: Codes | None = None
     -------
     ndarray of shape (T, M)
     """
-    past = _earlier(prices, fitted_on)
-    prices, active = _with_codes(prices, active)
+    past = earlier_span(prices, fitted_on)
+    prices, active = with_codes(prices, active)
     growth = past[-1] / past[0]
     weights = np.zeros_like(prices)
     if active is None:
@@ -131,8 +131,8 @@ def bcrp(prices: Floats, *, fitted_on: Floats, active: Codes | None = None) -> F
     ----------
     Cover 1991, "Universal portfolios", https://doi.org/10.1111/j.1467-9965.1991.tb00002.x
     """
-    past = _earlier(prices, fitted_on)
-    prices, active = _with_codes(prices, active)
+    past = earlier_span(prices, fitted_on)
+    prices, active = with_codes(prices, active)
     weights = np.tile(_log_optimal_weights(relatives(past)), (len(prices), 1))
     return weights if active is None else _shares(weights, active == MEMBER)
 
@@ -166,7 +166,7 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
         shares: Floats = scaled / scaled.sum()
         return shares
 
-    prices, active = _with_codes(prices, active)
+    prices, active = with_codes(prices, active)
     return _follow(relatives(prices), step, active)
 
 
@@ -198,7 +198,7 @@ def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None)
     def step(weights: Floats, growth: Floats) -> Floats:
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
-    prices, active = _with_codes(prices, active)
+    prices, active = with_codes(prices, active)
     return _follow(relatives(prices), step, active)
 
 
@@ -236,7 +236,7 @@ def olmar(
     Li & Hoi 2012, "On-line portfolio selection with moving average reversion",
     https://arxiv.org/abs/1206.4626
     """
-    prices, active = _with_codes(prices, active)
+    prices, active = with_codes(prices, active)
     if window < 2:
         raise DataError(f"`window` must be at least 2 rows; got {window}. A mean needs two.")
     predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
@@ -432,8 +432,20 @@ def _fraction_inside(point: Floats, step: Floats) -> float:
     return min(1.0, 0.95 * float((-point[shrinking] / step[shrinking]).min()))
 
 
-def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | None]:
-    """Prices, and who can be held with rows and assets in the same order."""
+def with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | None]:
+    """Prices, and who can be held with rows and assets in the same order.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Prices, positive.
+    active : ndarray of shape (T, M), optional
+        Codes of `psann.holdings`, aligned by name and date where both have them.
+
+    Raises
+    ------
+    DataError
+    """
     values, own = checked_prices(prices, "prices"), {"`prices`": labels_of(prices)}
     if problems := order_problems(own):
         raise DataError(problems)
@@ -443,22 +455,47 @@ def _with_codes(prices: Floats, active: Codes | None) -> tuple[Floats, Codes | N
     aligned = same_rows({"`prices`": values, "`active`": codes}, {**own, "`active`": labels})
     if problems := code_problems(codes, who="`active`", shape=values.shape):
         raise DataError(problems)
-    return values, _in_order_of_prices(prices, aligned["`active`"], labels.columns, "`active`")
+    return values, in_order_of_prices(prices, aligned["`active`"], labels.columns, "`active`")
 
 
-def _earlier(prices: Floats, fitted_on: Floats) -> Floats:
-    """Prices of an earlier span with the assets in the order of these."""
-    past = checked_prices(
-        fitted_on, "fitted_on", n_assets=checked_prices(prices, "prices").shape[1]
-    )
-    if problems := order_problems({"`fitted_on`": labels_of(fitted_on)}):
+def earlier_span(prices: Floats, span: Floats, name: str = "fitted_on") -> Floats:
+    """Prices ``(T', M)`` of an earlier span with the assets in the order of these.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+    span : ndarray of shape (T', M)
+    name : str
+        What the user calls the span.
+
+    Raises
+    ------
+    DataError
+    """
+    past = checked_prices(span, name, n_assets=checked_prices(prices, "prices").shape[1])
+    if problems := order_problems({f"`{name}`": labels_of(span)}):
         raise DataError(problems)
-    return _in_order_of_prices(prices, past, labels_of(fitted_on).columns, "`fitted_on`")
+    return in_order_of_prices(prices, past, labels_of(span).columns, f"`{name}`")
 
 
-def _in_order_of_prices(
+def in_order_of_prices(
     prices: Floats, array: Floats, own: tuple[str, ...] | None, who: str
 ) -> Floats:
+    """Columns of an array, of which `own` are the names, in the order of those of prices.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+    array : ndarray of shape (T', M)
+    own : tuple of str, optional
+    who : str
+        What the user calls the array.
+
+    Raises
+    ------
+    DataError
+        If both have names, and not the same.
+    """
     columns = labels_of(prices).columns
     if columns is None:
         return array

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import numbers
+from psann._labels import labels_of
 from psann.accounting import relatives
-from psann.baselines import checked_prices, held_from
+from psann.baselines import earlier_span, held_from, in_order_of_prices, with_codes
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER
 
@@ -153,16 +155,17 @@ def _rebalanced(
     earlier_active: Sequence[Any] = (),
 ) -> Floats:
     """Target weights ``(T, M)`` that are chosen every so many rows and drift in between."""
-    prices = checked_prices(prices, "prices")
+    labelled, (prices, told) = prices, with_codes(prices, active)
     if window < _LEAST_MOVES or every < 1:
         raise DataError(
             f"`window` must be at least {_LEAST_MOVES} moves and `every` at least 1 row; got "
             f"{window} and {every}."
         )
-    spans = [checked_prices(span, "earlier", n_assets=prices.shape[1]) for span in earlier]
+    spans = [earlier_span(labelled, span, "earlier") for span in earlier]
     moves = np.concatenate([relatives(span) for span in (*spans, prices)]) - 1
-    codes = np.full(prices.shape, MEMBER) if active is None else np.asarray(active)
-    known = _known(spans, codes, earlier_active if active is not None else ())
+    codes = np.full(prices.shape, MEMBER) if told is None else told
+    before = [_in_order(labelled, each) for each in earlier_active if told is not None]
+    known = _known(spans, codes, before)
     n_before, weights = len(moves) - len(prices) + 1, np.zeros_like(prices)
     for row in range(0, len(prices), every):
         last = n_before + row
@@ -174,9 +177,15 @@ def _rebalanced(
     return weights
 
 
-def _known(spans: Sequence[Floats], codes: NDArray[Any], earlier: Sequence[Any]) -> Bools:
+def _in_order(prices: Floats, active: Any) -> NDArray[Any]:
+    """Codes of an earlier span with the assets in the order of these."""
+    codes = numbers(active, "`earlier_active`")
+    return in_order_of_prices(prices, codes, labels_of(active).columns, "`earlier_active`")
+
+
+def _known(spans: Sequence[Floats], codes: NDArray[Any], earlier: Sequence[NDArray[Any]]) -> Bools:
     """Which moves ``(n, M)`` somebody who is there has made."""
-    tables = [np.asarray(each) for each in earlier] or [np.full(s.shape, MEMBER) for s in spans]
+    tables = list(earlier) or [np.full(s.shape, MEMBER) for s in spans]
     parts = [np.isin(table[:-1], (MEMBER, HALTED)) for table in (*tables, codes)]
     return np.concatenate(parts)
 

@@ -171,14 +171,23 @@ def test_only_rows_that_training_has_not_seen_are_beyond_chance(split: str, word
     assert sentence.endswith(words)
 
 
+DOUBTED = "The data are in doubt, and the result with them:"
+
+
 def test_doubts_of_the_data_stand_in_the_verdict_and_beside_it() -> None:
-    record = finished(versus_uniform=VERSUS, doubts=["prices_train: odd.", "X_train: late."])
-    verdict, doubt = result_sentences(record.as_dict())
+    doubts = [f"prices_train: odd {n}." for n in range(5)]
+    record = finished(versus_uniform=VERSUS, doubts=doubts)
+    verdict, *beside = result_sentences(record.as_dict())
     assert verdict.endswith("better than 1/N beyond chance, if the data are right.")
-    assert doubt == (
-        "The data are in doubt, and the result with them. prices_train: odd. "
-        "(1 more doubt in events.csv.)"
-    )
+    assert beside == [DOUBTED, *doubts]
+
+
+@pytest.mark.parametrize(("n", "words"), [(6, "1 more doubt:"), (9, "4 more doubts:")])
+def test_of_more_than_five_doubts_the_others_are_counted_and_found(n: int, words: str) -> None:
+    doubts = [f"prices_train: odd {i}." for i in range(n)]
+    _, *beside = result_sentences(finished(versus_uniform=VERSUS, doubts=doubts).as_dict())
+    where = "see doubts in metrics.json, or the warnings in events.csv."
+    assert beside == [DOUBTED, *doubts[:5], f"{words} {where}"]
 
 
 def test_ruin_is_the_first_sentence_and_nothing_is_claimed_beside_it() -> None:

@@ -18,6 +18,8 @@ from psann.run.reading.strategies import strategy_name
 BEYOND_CHANCE = " beyond chance"
 FEWEST_STEPS = 12
 """Of `psann.metrics.means`, which needs NumPy: fewer say nothing. A test holds them equal."""
+MOST_DOUBTS = 5
+"""Beside a verdict; the others are counted there."""
 
 
 def result_sentences(record: Record) -> list[str]:
@@ -253,11 +255,14 @@ def _universe(record: Record) -> Iterator[str]:
 
 
 def _doubts(record: Record) -> Iterator[str]:
+    """Name every doubt of the data, of many the first."""
     doubts = record["doubts"] or []
     if doubts:
-        n_more = counted(len(doubts) - 1, "more doubt")
-        more = f" ({n_more} in events.csv.)" if len(doubts) > 1 else ""
-        yield f"The data are in doubt, and the result with them. {doubts[0]}{more}"
+        yield "The data are in doubt, and the result with them:"
+        yield from doubts[:MOST_DOUBTS]
+    if len(doubts) > MOST_DOUBTS:
+        n_more = counted(len(doubts) - MOST_DOUBTS, "more doubt")
+        yield f"{n_more}: see doubts in metrics.json, or the warnings in events.csv."
 
 
 _CAUTIONS = {
