@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forked import Forked
 from made_runs import made_run
 from psann._yaml_text import to_yaml
-from psann.run.sweep.config import Sweep, load_sweep
+from psann.run.execution.context import RunRequest
+from psann.run.execution.runner import execute
+from psann.run.sweep.config import Sweep, load_sweep, overrides_of
 from psann.run.sweep.reading import SweepView, read_sweep
-from psann.run.sweep.record import SweepPaths, read_record
+from psann.run.sweep.record import SweepPaths, read_record, run_name
 from trials import CONFIG, write_config
 
 SPACE: dict[str, Any] = {
@@ -43,25 +46,17 @@ def made_sweep(folder: Path, **changes: Any) -> tuple[Sweep, SweepPaths]:
     return load_sweep(write_sweep(folder, **changes)), SweepPaths(folder / "out")
 
 
-def start(file: Path, output: Path, *options: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, with the loaders and rewards of the tests."""
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*COMMAND, "sweep", str(file), "-o", str(output), *options],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finished(file: Path, output: Path, *options: str) -> str:
-    """Run the command to its end, and insist that it ends well; what it showed."""
-    with start(file, output, *options) as process:
-        out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err + out
-    return out
+def looped(sweep: Sweep, paths: SweepPaths) -> None:
+    """The reference: every trial by itself, one after the other, in this process."""
+    for number in range(sweep.n_trials):
+        request = RunRequest(
+            config=sweep.config_path,
+            output_dir=paths.runs,
+            run_name=run_name(number),
+            overrides=overrides_of(sweep.point(number), sweep.base),
+            quiet=True,
+        )
+        assert execute(request).exit_code in (0, 1, 3)
 
 
 def digest(paths: SweepPaths) -> str:
@@ -76,9 +71,9 @@ def digest(paths: SweepPaths) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], *, timeout_s: float = 120.0) -> None:
+def wait_for(path: Path, process: subprocess.Popen[str] | Forked) -> None:
     """Wait until a file is there, while a process lives."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

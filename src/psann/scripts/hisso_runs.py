@@ -27,8 +27,7 @@ try:
     from pathlib import Path
 
     from psann._process import fill_standard_descriptors
-    from psann.scripts import acting, commands
-    from psann.scripts._sweep_command import add_sweep
+    from psann.scripts import acting, commands, sweeping
     from psann.scripts.hisso_log_run import (
         CommandParser,
         a_path,
@@ -68,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     acting.add_export(subparsers)
     _add_torture(subparsers)
     _add_prices(subparsers)
-    add_sweep(subparsers)
+    sweeping.add_sweep(subparsers)
     return parser
 
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from made_sweeps import TESTS, digest, made_sweep, wait_for
 from psann.run.sweep.worker import WorkOptions, work
 
 SCRIPT = TESTS.parent / "configs" / "sweeps" / "array.sbatch"
+SCRIPTS = Path(sys.executable).parent
 LONG = {"training": {"epochs": 60, "checkpoint_every_s": 1e-6}}
 # Runs each task of an array at once, in a session of its own, and tells its process id.
 SBATCH = """\
@@ -29,7 +32,7 @@ for task in range(first, last + 1):
 """
 
 
-def array(folder: Path, tasks: str) -> list[int]:
+def array(folder: Path, tasks: str, *, scripts: Path = SCRIPTS) -> list[int]:
     """Submit an array by the command that stands for sbatch; ids of the tasks' processes."""
     commands = folder / "bin"
     commands.mkdir(exist_ok=True)
@@ -39,7 +42,7 @@ def array(folder: Path, tasks: str) -> list[int]:
     ):
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
-    path = f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{commands}:{scripts}:{os.environ['PATH']}"
     done = subprocess.run(
         ["sbatch", f"--array={tasks}", "--requeue", str(SCRIPT), "sweep.yaml", "out"],
         cwd=folder,
@@ -51,6 +54,21 @@ def array(folder: Path, tasks: str) -> list[int]:
     return [int(line) for line in done.stdout.split()]
 
 
+def test_each_task_of_an_array_is_a_worker_of_the_sweep_with_its_own_threads(
+    tmp_path: Path,
+) -> None:
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    stand_in = scripts / "hisso-runs"
+    stand_in.write_text('#!/bin/sh\necho "$OMP_NUM_THREADS $*"\n')
+    stand_in.chmod(0o755)
+    for pid in array(tmp_path, "1-2", scripts=scripts):
+        subprocess.run(["tail", f"--pid={pid}", "-f", os.devnull], timeout=60, check=True)
+    logs = [path.read_text() for path in tmp_path.glob("slurm-*.out")]
+    assert logs == ["1 sweep sweep.yaml -o out\n"] * 2
+
+
+@pytest.mark.slow
 def test_an_array_with_a_node_killed_finds_what_one_worker_finds(tmp_path: Path) -> None:
     _, paths = made_sweep(tmp_path, config=LONG)
     tasks = array(tmp_path, "1-2")

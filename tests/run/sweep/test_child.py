@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import time
 from pathlib import Path
 
-from made_sweeps import kill, start, wait_for, write_sweep
+from forked import Forked
+from made_sweeps import wait_for
 from psann._machine import is_alive
 from psann.run.directory.lock import read_holder
+from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import RunRequest
 from psann.run.sweep.child import Child, preloading_context
-from psann.run.sweep.record import SweepPaths
 from trials import metrics_of, write_config
 
 
@@ -38,13 +40,15 @@ def test_what_a_run_would_show_goes_nowhere(tmp_path: Path, capfd: object) -> No
 
 
 def test_a_run_whose_worker_is_killed_commits_and_ends(tmp_path: Path) -> None:
-    long = {"training": {"epochs": 100_000, "checkpoint_every_s": 1e-6, "engine": "eager"}}
-    file, run = write_sweep(tmp_path, trials=1, config=long), SweepPaths(tmp_path / "out").run(0)
-    with start(file, tmp_path / "out") as worker:
-        wait_for(run.last, worker)
-        pid = read_holder(run.lock)["pid"]
-        assert isinstance(pid, int) and pid != worker.pid
-        kill(worker.pid)
+    long = ("training.epochs=100000", "training.checkpoint_every_s=1e-6", "training.engine=eager")
+    asked, run = request(tmp_path, *long), RunPaths(tmp_path / "out" / "run")
+    # It has torch already, and forks its child itself.
+    worker = Forked(lambda: Child(multiprocessing.get_context("fork"), asked).ending().exit_code)
+    wait_for(run.last, worker)
+    pid = read_holder(run.lock)["pid"]
+    assert isinstance(pid, int)
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
     deadline = time.monotonic() + 60
     while is_alive(pid):
         assert time.monotonic() < deadline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -13,33 +14,20 @@ from typing import Any
 import pytest
 
 from faults import exit_code_of, in_child
-from made_sweeps import digest, kill, made_sweep, start, wait_for, write_sweep
+from forked import Forked
+from made_sweeps import digest, kill, looped, made_sweep, wait_for
 from psann.errors import UsageError
 from psann.run.directory.lock import read_holder
-from psann.run.execution.context import RunRequest
-from psann.run.execution.runner import execute
 from psann.run.sweep.child import Child, preloading_context
-from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.config import Sweep
 from psann.run.sweep.queue import Claim, Queue, open_storage
-from psann.run.sweep.record import SweepPaths, SweepRecord, read_record, run_name
+from psann.run.sweep.record import SweepPaths, SweepRecord, read_record
 from psann.run.sweep.worker import WorkDone, Worker, WorkOptions, join, work
 from psann.run.verification.verify import verify_run
 
 # Long enough to be killed past a commit, and committed at every epoch.
 LONG = {"training": {"epochs": 60, "checkpoint_every_s": 1e-6}}
-
-
-def looped(sweep: Sweep, paths: SweepPaths) -> None:
-    """The reference: every trial by itself, one after the other, in this process."""
-    for number in range(sweep.n_trials):
-        request = RunRequest(
-            config=sweep.config_path,
-            output_dir=paths.runs,
-            run_name=run_name(number),
-            overrides=overrides_of(sweep.point(number), sweep.base),
-            quiet=True,
-        )
-        assert execute(request).exit_code in (0, 1, 3)
+SHORT = {"training": {"epochs": 20, "checkpoint_every_s": 1e-6}}
 
 
 def worked(sweep: Sweep, paths: SweepPaths, **options: Any) -> WorkDone:
@@ -295,17 +283,21 @@ def test_a_signal_that_comes_while_a_run_is_being_started_reaches_it(tmp_path: P
     assert told == [signal.SIGTERM, signal.SIGINT]
 
 
-def test_two_processes_one_killed_find_what_a_plain_loop_finds(tmp_path: Path) -> None:
-    file = write_sweep(tmp_path, config=LONG)
-    sweep, paths = made_sweep(tmp_path, config=LONG)
-    with start(file, paths.root) as one, start(file, paths.root) as other:
-        wait_for(paths.run(0).last, one)
-        kill(one.pid)
-        _, told = other.communicate(timeout=300)
-        assert other.returncode == 0, told
+def test_two_processes_one_killed_find_what_a_plain_loop_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, paths = made_sweep(tmp_path, config=SHORT)
+    # Both have torch already; `test_array.py` and `test_slurm.py` start the command itself.
+    monkeypatch.setattr(
+        "psann.run.sweep.worker.preloading_context", lambda: multiprocessing.get_context("fork")
+    )
+    one, other = (Forked(lambda: work(sweep, paths, WorkOptions()).exit_code) for _ in range(2))
+    wait_for(paths.run(0).last, one)
+    one.send_signal(signal.SIGKILL)
+    assert (one.wait(), other.wait()) == (-signal.SIGKILL, 0)
     # What the dead worker's run had begun, it committed when it saw that it was alone.
     worked(sweep, paths)
-    reference, loop = made_sweep(tmp_path / "loop", config=LONG)
+    reference, loop = made_sweep(tmp_path / "loop", config=SHORT)
     looped(reference, loop)
     assert digest(paths) == summed_up(reference, loop)
     assert sound(paths)

@@ -1,4 +1,4 @@
-"""`hisso-runs sweep` on a command line, in a process of its own."""
+"""`hisso-runs sweep` on a command line."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from made_sweeps import COMMAND, finished, write_sweep
+from made_sweeps import COMMAND, write_sweep
 from psann.run.directory.paths import RunPaths
 from psann.scripts.hisso_runs import main
 from trials import metrics_of
 
 
-def test_a_sweep_is_checked_worked_on_and_finished_by_the_command(tmp_path: Path) -> None:
+def test_a_sweep_is_worked_on_and_finished_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, output = write_sweep(tmp_path, trials=2), tmp_path / "out"
-    told = finished(file, output, "--workers", "2", "--only-import", "trials")
-    assert "2 of 2 trials done" in told and "--finish" in told
-    told = finished(file, output, "--finish")
-    assert "chosen on validation rows: t000" in told
-    assert "looked at once, for the best of 10 candidates in 2 trials" in told
+
+    def told(*options: str) -> str:
+        assert main(["sweep", str(file), "-o", str(output), *options]) == 0
+        return capsys.readouterr().out
+
+    worked = told("--workers", "2", "--only-import", "trials")
+    assert "2 of 2 trials done" in worked and "--finish" in worked
+    finished = told("--finish")
+    assert "chosen on validation rows: t000" in finished
+    assert "looked at once, for the best of 10 candidates in 2 trials" in finished
     assert metrics_of(RunPaths(output / "chosen"))["n_trials"] == 10
-    again = finished(file, output, "--finish")
-    assert "The same choice among the same candidates was judged before" in again
+    assert "The same choice among the same candidates was judged before" in told("--finish")
 
 
 def test_a_sweep_that_cannot_be_is_told_with_its_line_and_writes_nothing(
