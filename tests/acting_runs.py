@@ -56,6 +56,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "own": {"data": {**_PRICES, "features": ["user_features.reversal"]}},
     "assetwise": {"data": _PRICES, "estimator": _ASSETWISE},
     "long_short": {"data": _PRICES, "hisso": {"primary_transform": "long_short"}},
+    "late": {
+        "data": _PRICES,
+        "hisso": {"delay": 1, "max_weight": 0.4},
+        "training": {"epochs": 12},
+        "evaluation": {"trans_cost": 0.002},
+    },
     "seeds": {"data": _PRICES, "training": {"seeds": 2}},
     "folds": {"data": _PRICES, "evaluation": {"walk_forward": {"folds": 2}}},
     "loader": {"data": _LOADER},

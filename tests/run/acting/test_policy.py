@@ -61,10 +61,31 @@ def test_single_rows_of_features_give_the_same_actions(kind: str, acting_runs: A
     assert np.abs(np.array(alone) - wanted).max() < 1e-6
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+# Real and large series take seconds each; one of each network is enough at first.
+_QUICK = ("dense_cpu_smoke", "own_prices", "wave_resnet_cpu_smoke")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(path, marks=[] if path.stem in _QUICK else pytest.mark.slow, id=path.stem)
+        for path in TEMPLATES
+    ],
+)
 @pytest.mark.usefixtures("own_prices")
 @pytest.mark.filterwarnings("default:mixed_precision has no effect")
-def test_every_template_acts_as_it_was_judged(template: Path, tmp_path: Path) -> None:
+def test_every_template_acts_as_it_was_judged_also_with_a_limit(
+    template: Path, tmp_path: Path
+) -> None:
+    wanted = _acts_as_judged(template, tmp_path / "short")
+    limit = round(1.3 / wanted.shape[1], 4)
+    if load_run_config(template).hisso.primary_transform != "identity":
+        limited = _acts_as_judged(template, tmp_path / "limited", f"hisso.max_weight={limit}")
+        assert np.abs(limited).max() <= limit + 1e-6
+
+
+def _acts_as_judged(template: Path, run: Path, *overrides: str) -> np.ndarray:
+    """Allocations of a short run of a template, which its policy repeats."""
     short = ["training.epochs=1", "hisso.updates_per_epoch=1", "training.monitor=reward"]
     short += ["hisso.min_significance=0", "hisso.min_improvement=0", "training.patience=null"]
     config = load_run_config(template)
@@ -74,12 +95,14 @@ def test_every_template_acts_as_it_was_judged(template: Path, tmp_path: Path) ->
         short.append("training.lr_schedule.warmup_epochs=1")
     if config.data.prices is not None:
         short.append("data.prices=prices.csv")
-    arguments = ["--config", str(template), "--output-dir", str(tmp_path), "--device", "cpu"]
-    arguments += [argument for override in short for argument in ("--set", override)]
-    assert main([*arguments, "--run-name", "short", "--quiet"]) == 0
-    weights = load_policy(tmp_path / "short").act()
-    with np.load(tmp_path / "short" / "evaluation.npz") as judged:
-        assert np.abs(weights.values - judged["allocations"]).max() < 1e-6
+    arguments = ["--config", str(template), "--output-dir", str(run.parent), "--device", "cpu"]
+    arguments += [argument for override in [*short, *overrides] for argument in ("--set", override)]
+    assert main([*arguments, "--run-name", run.name, "--quiet"]) == 0
+    weights = load_policy(run).act()
+    with np.load(run / "evaluation.npz") as judged:
+        wanted: np.ndarray = judged["allocations"]
+    assert np.abs(weights.values - wanted).max() < 1e-6
+    return wanted
 
 
 @settings(

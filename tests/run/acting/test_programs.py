@@ -1,4 +1,8 @@
-"""A policy leaves the library as one file that runs without it."""
+"""A policy leaves the library as one file that runs without it.
+
+Here is what torch's exporters make of it, which take seconds even to be imported; that the program
+itself acts as its estimators do, of every kind, is in `estimators/test_program.py`.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +41,8 @@ def _inputs(policy: object, n_rows: int) -> dict[str, np.ndarray]:
     return inputs
 
 
-_SLOW = pytest.mark.slow  # an export takes seconds; one of each kind is enough at first
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["features", "holes", "stateful"])
+@pytest.mark.parametrize("kind", ["features", "holes", "stateful", "late"])
 def test_a_program_of_torch_runs_without_psann_and_says_the_same(
     kind: str, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_program_of_torch_runs_without_psann_and_says_the_same(
     assert np.abs(found - policy.of_estimators(**inputs)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_program_takes_any_number_of_rows_and_knows_where_it_comes_from(
     acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
@@ -69,16 +71,15 @@ def test_a_program_takes_any_number_of_rows_and_knows_where_it_comes_from(
         found = program(torch.from_numpy(inputs["X"])).numpy()
         assert np.abs(found - policy.of_estimators(**inputs)).max() < 1e-6
     facts = json.loads(extra[FACTS])
+    assert facts["delay"] == policy.terms.delay == 0
     assert facts["policy_sha256"] == policy.kept.sha256
     assert facts["features"] == policy.recipe.names
     assert facts["assets"] == list(policy.assets)
     assert facts["recipe"]["scales"] == policy.recipe.scales
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["holes", *(pytest.param(kind, marks=_SLOW) for kind in ("prices", "wave", "assetwise"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["holes", "prices", "wave", "assetwise"])
 def test_onnxruntime_says_what_the_policy_says(
     kind: str, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_without_the_extra_onnx_names_what_to_install(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_program_that_does_something_else_is_not_written(
     acting_runs: ActingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
