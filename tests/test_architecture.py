@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -123,12 +124,17 @@ def _code_lines(node: ast.AST, source: list[str]) -> int:
     return last - first + 1 - doc
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SRC)))
 def test_module_imports_only_lower_floors(path: Path) -> None:
     if path == SRC / "__init__.py":
         return
     top = _top(path)
-    for imported in _imported_tops(ast.parse(path.read_text())):
+    for imported in _imported_tops(tree_of(path)):
         assert imported != "psann", f"{path} imports the package root"
         if imported != top:
             assert RANK[imported] < RANK[top], f"{path} imports {imported} from above"
@@ -146,7 +152,7 @@ def _imports() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in MODULES:
         found[_name(path)] = targets = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import):
                 targets |= {alias.name for alias in node.names} & names
             elif isinstance(node, ast.ImportFrom) and node.module in names:
@@ -193,7 +199,7 @@ def test_rooms_of_a_run_see_lower_floors_only() -> None:
 def test_private_names_stay_in_their_file() -> None:
     crossing = []
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("psann.run"):
                 private = [a.name for a in node.names if a.name.startswith("_")]
                 crossing += [f"{_name(path)} takes {node.module}.{name}" for name in private]
@@ -210,7 +216,7 @@ def test_each_file_format_of_a_run_has_one_reader(call: str) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SRC)))
 def test_files_and_functions_stay_small(path: Path) -> None:
     source = path.read_text().splitlines()
-    tree = ast.parse("\n".join(source))
+    tree = tree_of(path)
     assert _code_lines(tree, source) <= MOST_LINES, f"{path} is too long"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name != "__init__":
@@ -225,7 +231,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 def test_exceptions_are_caught_wholesale_in_one_place_only() -> None:
     places = []
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ExceptHandler):
                 kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
                 caught = {ast.unparse(kind) if kind else "everything" for kind in kinds}
@@ -237,7 +243,7 @@ def test_exceptions_are_caught_wholesale_in_one_place_only() -> None:
 def test_optuna_is_imported_in_one_place_only() -> None:
     users = set()
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.partition(".")[0] == "optuna" for name in names):

@@ -187,7 +187,9 @@ def test_later_prices_change_no_earlier_action_of_a_policy_trained_on_the_series
 
 @pytest.mark.parametrize("initial", ["cash", "invested"])
 @pytest.mark.parametrize("cost", ["drift", "exact", "target_l1"])
-@pytest.mark.parametrize("transform", ["softmax", "softmax_cash"])
+@pytest.mark.parametrize(
+    "transform", ["softmax_cash", pytest.param("softmax", marks=pytest.mark.slow)]
+)
 def test_a_trained_policy_is_judged_as_the_event_simulator_does_over_6000_steps(
     cost: Any, initial: Any, transform: str
 ) -> None:

@@ -105,7 +105,10 @@ def markets() -> dict[str, Callable[[], Floats]]:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("where", markets())
+@pytest.mark.parametrize(
+    "where",
+    ["made", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nyse_o", "sp500_20"))],
+)
 def test_three_markets_give_what_another_program_gives(name: str, where: str) -> None:
     prices = markets()[where]()
     past, now = prices[:300], prices[300:]

@@ -274,6 +274,7 @@ def test_a_policy_is_trained_judged_and_deployed_within_its_limits(
     assert not np.array_equal(free.predict(rows["X"]), model.predict(rows["X"]))
 
 
+@pytest.mark.slow  # two compilations
 def test_a_compiled_training_within_limits_is_the_eager_one_to_rounding() -> None:
     eager, compiled = (fitted({"max_weight": 0.3}, engine=e) for e in ("eager", "compiled"))
     X = rows_of_market()["X"]

@@ -75,7 +75,7 @@ def test_the_reference_has_every_public_object(site: Path) -> None:
     )
     told = set(re.findall(r'id="(psann\.[\w.]+)"', html.unescape(pages)))
     names = {f"psann.{name}" for name in psann.__all__ if not name.startswith("_")}
-    for part in ("market", "metrics", "run"):
+    for part in ("market", "metrics", "nn", "run"):
         module = getattr(__import__(f"psann.{part}"), part)
         names |= {f"psann.{part}.{name}" for name in module.__all__}
     assert names <= told, names - told

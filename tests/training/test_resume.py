@@ -142,6 +142,7 @@ def test_stopped_and_resumed_fit_equals_an_uninterrupted_one(name: str) -> None:
     assert_resumes_exactly(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_fit_on_programs_resumes_as_exactly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CompiledEngine, "_build", lambda self, call: call.of)

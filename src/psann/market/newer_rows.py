@@ -146,11 +146,11 @@ def beyond_range(X: Floats, recipe: Recipe, dates: Dates) -> list[str]:
 
     Parameters
     ----------
-    X : ndarray of shape (n, columns)
+    X : ndarray of shape (n, columns) or (n, M, K)
     recipe : Recipe
     dates : ndarray of shape (n,)
     """
-    row = X[-1]
+    row = X[-1].ravel()
     lowest, highest = np.array(recipe.lowest), np.array(recipe.highest)
     excess = np.maximum(lowest - row, row - highest)
     beyond = np.argsort(-excess)[: int((excess > 1e-9).sum())]

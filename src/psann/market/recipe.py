@@ -37,7 +37,7 @@ class Recipe(BaseModel):
     """Share of the living assets that must have a price on a row."""
     universe: dict[str, Any] | None
     """As for `align`; of a file what it said."""
-    features: Literal["default"] | list[str | dict[str, dict[str, Any]]]
+    features: Literal["default", "assetwise"] | list[str | dict[str, dict[str, Any]]]
     names: list[str]
     """Of the columns of X."""
     scales: list[float | None]
@@ -121,8 +121,8 @@ def write_recipe(
         scales=list(made.scales),
         history=max(lookback),
         with_members=panel.has_holes,
-        lowest=train.min(axis=0).tolist(),
-        highest=train.max(axis=0).tolist(),
+        lowest=train.min(axis=0).ravel().tolist(),
+        highest=train.max(axis=0).ravel().tolist(),
         spans={name: _span(data[f"time_{name}"]) for name in ("train", "val", "test")},
         spacing_s=float(np.median(seconds)),
         widest_s=float(seconds.max()),

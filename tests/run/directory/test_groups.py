@@ -41,8 +41,6 @@ def test_a_walk_forward_writes_every_figure_of_its_folds_together(
 
 
 def test_a_record_tells_which_rows_it_judged(records: Mapping[str, Mapping[str, Any]]) -> None:
-    # Its rows have no dates.
-    assert records["dense"]["judged"].keys() == groups.Judged.__annotations__.keys() - {
-        "first",
-        "last",
-    }
+    # Its rows have no dates, it has no benchmark, and its test rows were not left shut.
+    absent = {"first", "last", "benchmark", "test_withheld"}
+    assert records["dense"]["judged"].keys() == groups.Judged.__annotations__.keys() - absent

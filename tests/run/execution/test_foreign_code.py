@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -55,8 +56,16 @@ def rows_but_for_told(paths: RunPaths) -> list[tuple[str, ...]]:
     return [row for row in rows if "put back" not in row[-1] and "sha256" not in row[-1]]
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", [*meddling.MEDDLERS, "everything"])
+def rows_of_the_table() -> Iterator[Any]:
+    """Every setting at every place; each at one of them in the fast suite, and all at once."""
+    for number, name in enumerate((*meddling.MEDDLERS, "everything")):
+        for turn, place in enumerate(PLACES):
+            is_fast = name == "everything" or number % len(PLACES) == turn
+            marks = () if is_fast else pytest.mark.slow
+            yield pytest.param(name, place, marks=marks, id=f"{name}-{place}")
+
+
+@pytest.mark.parametrize(("name", "place"), [*rows_of_the_table()])
 def test_a_run_is_the_same_to_the_bit_whatever_foreign_code_changes(
     name: str, place: str, tmp_path: Path, undisturbed: dict[str, RunPaths]
 ) -> None:
