@@ -21,6 +21,7 @@ import pandas as pd
 from acting_runs import ActingRuns
 from psann import load_policy
 from psann.errors import DataError
+from psann.metrics import confidence_sequence
 from psann.run.acting.holdings_file import Held, read_held
 from psann.run.acting.journal import keep
 from psann.run.acting.policy import Policy
@@ -263,10 +264,10 @@ def fields_of(folder: Path, *, volume: bool) -> Weights:
         panels.to_csv(whole, index=False)
     run = runs().folder / "again"
     if not run.exists():
-        data = {"prices": str(whole)}
+        data = {"prices": str(whole), "features": ["moves", "user_features.activity"]}
         retrained("prices", runs().folder, data=data)
     panels.drop(columns="volume").to_csv(alone, index=False)
-    return load_policy(run).act(whole if volume else alone)
+    return load_policy(run, allow=["user_features"]).act(whole if volume else alone)
 
 
 # Text of the message: what meets it, then everything that it says to do instead.
@@ -461,14 +462,15 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: judged(tmp_path, weights(), weights().last(9)),
         lambda tmp_path: judged(tmp_path, weights(), weights()),
     ),
+    "must be a vector of finite numbers; got shape {}. Leave out what is not known": (
+        lambda: confidence_sequence([0.1, np.nan, 0.2, 0.1]),
+        lambda: confidence_sequence([0.1, 0.2, 0.1]),
+    ),
     "Judge again when a row has come": (
         lambda tmp_path: judged(tmp_path, weights().last(1), weights()),
         lambda tmp_path: judged(tmp_path, weights().last(2), weights()),
     ),
 }
-
-# Text of the message: the test that does what it says.
-ELSEWHERE: dict[str, str] = {}
 
 # Text of the message: why no test can do here what it says.
 OUTSIDE: dict[str, str] = {

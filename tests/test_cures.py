@@ -27,6 +27,7 @@ from sklearn.preprocessing import (
 )
 from torch import Tensor
 
+import cures_of_acting as acting
 import cures_of_runs as runs
 import user_rewards
 from cures import Message, messages, texts
@@ -592,9 +593,9 @@ def done(call: Callable[..., object], tmp_path: Path) -> object:
     return call(tmp_path) if takes_path else call()
 
 
-@pytest.mark.parametrize("text", CURES)
+@pytest.mark.parametrize("text", [*CURES, *acting.CURES])
 def test_what_python_says_to_do_is_done_and_works(text: str, tmp_path: Path) -> None:
-    wrong, *cures = CURES[text]
+    wrong, *cures = {**CURES, **acting.CURES}[text]
     told = said(wrong, tmp_path)
     assert all(part in told for part in text.split("{}")), told
     for cure in cures:
@@ -602,6 +603,7 @@ def test_what_python_says_to_do_is_done_and_works(text: str, tmp_path: Path) -> 
 
 
 TOLD_OF = [*CURES, *runs.CURES, *runs.FILES, *runs.WRITTEN, *ELSEWHERE, *OUTSIDE, *NONE]
+TOLD_OF += [*acting.CURES, *acting.OUTSIDE]
 
 
 @pytest.mark.parametrize("message", messages(), ids=lambda each: f"{each.file}:{each.line}")

@@ -95,6 +95,7 @@ def test_onnxruntime_says_what_the_policy_says(
     assert facts["run_id"] == policy.kept.run_id
 
 
+@pytest.mark.slow
 def test_without_the_extra_onnx_names_what_to_install(
     acting_runs: ActingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
