@@ -46,7 +46,7 @@ def runs() -> ActingRuns:
 
 @cache
 def policy(kind: str = "prices") -> Policy:
-    return load_policy(runs()(kind))
+    return runs().policy(kind)
 
 
 @cache

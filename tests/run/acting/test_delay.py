@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.errors import UsageError
 from psann.run.acting.holdings_file import Held, read_held
 from psann.run.acting.journal import keep
@@ -26,12 +25,12 @@ from psann.scripts.hisso_runs import main
 NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def policy(acting_runs: ActingRuns) -> Policy:
-    return load_policy(acting_runs("late"))
+    return acting_runs.policy("late")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def weights(policy: Policy) -> Weights:
     return policy.act()
 

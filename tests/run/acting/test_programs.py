@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.errors import PsannError, UsageError
 from psann.run.acting import programs
 from psann.run.acting.programs import FACTS, check_program_output, export_policy
@@ -46,7 +45,7 @@ def _inputs(policy: object, n_rows: int) -> dict[str, np.ndarray]:
 def test_a_program_of_torch_runs_without_psann_and_says_the_same(
     kind: str, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     path = export_policy(policy, tmp_path / "policy.pt2", to="torch-export")
     inputs = _inputs(policy, 9)
     np.savez(tmp_path / "rows.npz", **inputs)
@@ -62,7 +61,7 @@ def test_a_program_of_torch_runs_without_psann_and_says_the_same(
 def test_a_program_takes_any_number_of_rows_and_knows_where_it_comes_from(
     acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs("seeds"))
+    policy = acting_runs.policy("seeds")
     path = export_policy(policy, tmp_path / "policy.pt2", to="torch-export")
     extra = {FACTS: ""}
     program = torch.export.load(path, extra_files=extra).module()
@@ -84,7 +83,7 @@ def test_onnxruntime_says_what_the_policy_says(
     kind: str, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     path = export_policy(policy, tmp_path / "policy.onnx", to="onnx")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for n_rows in (1, 7):
@@ -101,7 +100,7 @@ def test_without_the_extra_onnx_names_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(PsannError, match=r"pip install \"psann\[onnx\]\""):
-        export_policy(load_policy(acting_runs("prices")), tmp_path / "p.onnx", to="onnx")
+        export_policy(acting_runs.policy("prices"), tmp_path / "p.onnx", to="onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -109,7 +108,7 @@ def test_without_the_extra_onnx_names_what_to_install(
 def test_a_program_that_does_something_else_is_not_written(
     acting_runs: ActingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = load_policy(acting_runs("prices"))
+    policy = acting_runs.policy("prices")
     first = policy.kept.members[0]
     right = programs.PolicyProgram(policy.kept.members)
     with torch.no_grad():
