@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import yaml
 
 from made_panels import holey
 from made_tables import prices, wide
+from psann import load_policy
 from psann.datasets import make_smoke_market
+from psann.run.acting.policy import Policy
 from psann.scripts.hisso_log_run import main
 
 ASSETS = ["AAA", "BBB", "CCC"]
@@ -56,6 +59,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "own": {"data": {**_PRICES, "features": ["user_features.reversal"]}},
     "assetwise": {"data": _PRICES, "estimator": _ASSETWISE},
     "long_short": {"data": _PRICES, "hisso": {"primary_transform": "long_short"}},
+    "late": {
+        "data": _PRICES,
+        "hisso": {"delay": 1, "max_weight": 0.4},
+        "training": {"epochs": 8},
+        "evaluation": {"trans_cost": 0.002},
+    },
     "seeds": {"data": _PRICES, "training": {"seeds": 2}},
     "folds": {"data": _PRICES, "evaluation": {"walk_forward": {"folds": 2}}},
     "loader": {"data": _LOADER},
@@ -89,6 +98,11 @@ class ActingRuns:
             with redirect_stdout(io.StringIO()):
                 assert main([*arguments, "--run-name", kind, "--quiet"]) == 0
         return run
+
+    @cache  # noqa: B019 (lives as long as the session)
+    def policy(self, kind: str) -> Policy:
+        """Return the policy of a run, read once."""
+        return load_policy(self(kind))
 
     def allocations(self, kind: str) -> np.ndarray:
         """Return what the run itself judged on the test rows."""

@@ -15,6 +15,13 @@ def reversal(panel: Panel, rows: int = 3) -> np.ndarray:
     return values
 
 
+def activity(panel: Panel) -> np.ndarray:
+    """How much was traded of each asset; without volumes, how far the whole market moved."""
+    if "volume" in panel.fields:
+        return np.log(panel.fields["volume"])
+    return np.vstack([[np.nan], np.diff(np.log(panel.quotes).mean(axis=1))[:, None]])[:, 0]
+
+
 def whole_mean(panel: Panel) -> np.ndarray:
     """The gap to the mean of all rows: it knows the future."""
     return panel.quotes / np.nanmean(panel.quotes, axis=0) - 1

@@ -15,8 +15,10 @@ import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
+from made_sweeps import finished, write_sweep
 from psann import load_policy
 from psann.run.acting.weights_file import read_weights
+from psann.run.sweep.record import SweepPaths, read_record
 from psann.scripts.hisso_runs import main
 
 Capture = pytest.CaptureFixture[str]
@@ -87,7 +89,8 @@ def test_a_journal_is_kept_and_judged_and_stays_as_it_was(
     assert len(after.splitlines()) == len(lines) + 1  # a second judgement, and nothing else
 
 
-@pytest.mark.parametrize("to", ["torch-export", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["torch-export", "onnx"])
 def test_a_policy_is_exported_as_a_program(
     to: str, acting_runs: ActingRuns, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -99,6 +102,34 @@ def test_a_policy_is_exported_as_a_program(
     assert "the policy of prices" in out
     assert err == ""
     assert file.stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_the_winner_of_a_sweep_acts_as_it_was_judged_on_the_test_rows(
+    acting_runs: ActingRuns, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = {"loader": None, "prices": str(acting_runs.prices)}
+    file, sweep = write_sweep(tmp_path, config={"data": data}, trials=2), tmp_path / "out"
+    finished(file, sweep)
+    assert main(["act", str(sweep), "-o", "w.csv"]) == 2
+    assert "--finish" in capsys.readouterr().err
+    assert not Path("w.csv").exists()
+    finished(file, sweep, "--finish")
+    chosen = (read_record(SweepPaths(sweep)) or {})["chosen"]["run"]
+    assert main(["act", str(sweep), "-o", "w.csv", "--journal", "j.jsonl", "--judge"]) == 0
+    with np.load(sweep / "chosen" / "evaluation.npz") as judged:
+        wanted = judged["allocations"]
+    weights = read_weights(Path("w.csv"))
+    assert np.abs(weights.values - wanted).max() < 1e-6
+    metrics = json.loads((sweep / "chosen" / "metrics.json").read_text())
+    promised = f"promised by test rows: {metrics['versus_uniform']['growth']:+.3f}"
+    assert promised in capsys.readouterr().out
+    # A file of weights is held against the run that they are of.
+    run = sweep / "runs" / chosen
+    assert weights.provenance.run_id == load_policy(run).kept.run_id
+    assert main(["verify", str(run), "--weights", "w.csv", "--data", data["prices"]]) == 0
+    assert main(["export", str(sweep), "--to", "torch-export", "-o", "p.pt2"]) == 0
 
 
 # ------------------------------------------------------------------------------- what is refused

@@ -28,7 +28,7 @@ def add_act(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "features. Row by row it looks at nothing that came later. Nothing is ordered anywhere.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=a_path, metavar="RUN")
+    parser.add_argument("run", type=a_path, metavar="RUN", help="or the folder of a finished sweep")
     parser.add_argument(
         "--data",
         metavar="FILE",
@@ -126,16 +126,15 @@ def act(options: argparse.Namespace) -> int:
     """Say what the policy of a run would hold."""
     from datetime import UTC, datetime
 
+    from psann.errors import counted
     from psann.run.acting.weights_file import check_output, csv_bytes, write_weights
 
     _check(options)
     is_stdout = options.output == "-"
     if not is_stdout:
         check_output(Path(options.output), options.run)
-    # Only now: it brings torch.
-    from psann.run.acting.policy import load_policy
-
-    policy = load_policy(options.run, policy=options.policy, allow=tuple(options.allow_import))
+    # Only now: that brings torch.
+    policy = _policy(options.run, options)
     now = datetime.now(UTC)
     weights = policy.act(
         options.data,
@@ -154,11 +153,25 @@ def act(options: argparse.Namespace) -> int:
         _show(csv_bytes(shown).decode())
     else:
         path = write_weights(shown, Path(options.output))
-        rows = f"{len(shown)} row{'s' if len(shown) > 1 else ''} to {shown.labels[-1]}"
-        tell(f"{path}: {rows}, {len(shown.assets)} assets")
+        rows = f"{counted(len(shown), 'row')} to {shown.labels[-1]}, {len(shown.assets)} assets"
+        late = counted(policy.terms.delay, "row")
+        tell(f"{path}: {rows}{f', to be executed {late} later' if policy.terms.delay else ''}")
     for line in [*lines, *judged]:
         tell(line, file=sys.stderr if is_stdout else None)
     return EXIT_CLEAN
+
+
+def _policy(path: Path, options: argparse.Namespace) -> Policy:
+    """The policy of a run, or of the run that a sweep chose."""
+    from psann.run.acting.policy import load_policy
+    from psann.run.sweep.reading import read_sweep, winner_of
+
+    allow = tuple(options.allow_import)
+    sweep = read_sweep(path)
+    if sweep is None:
+        return load_policy(path, policy=options.policy, allow=allow)
+    run = winner_of(sweep)
+    return load_policy(run, policy=options.policy, allow=allow, judged_by=sweep.paths.chosen)
 
 
 def _show(text: str) -> None:
@@ -288,14 +301,13 @@ def export(options: argparse.Namespace) -> int:
 
 def _export_program(options: argparse.Namespace) -> int:
     from psann.errors import UsageError
-    from psann.run.acting.policy import load_policy
     from psann.run.acting.programs import check_program_output, export_policy
 
     if len(options.paths) != 1:
         raise UsageError(f"--to {options.to} writes the policy of one RUN; got several.")
     (run,), output = options.paths, Path(options.output)
     check_program_output(output, options.to, run)
-    policy = load_policy(run, policy=options.policy, allow=tuple(options.allow_import))
+    policy = _policy(run, options)
     path = export_policy(policy, output, to=options.to)
     tell(f"{path}: {path.stat().st_size:,} bytes, the policy of {policy.kept.run_name}")
     return EXIT_CLEAN

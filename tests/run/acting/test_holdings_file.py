@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.errors import DataError, FileFormatError, UsageError
 from psann.run.acting.holdings_file import read_held
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import write_weights
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def weights(acting_runs: ActingRuns) -> Weights:
-    return load_policy(acting_runs("prices")).act()
+    return acting_runs.policy("prices").act()
 
 
 def _held(folder: Path, text: str) -> Path:
@@ -84,7 +83,7 @@ def test_weights_of_a_row_that_is_not_there_name_the_option(
     acting_runs: ActingRuns, weights: Weights, tmp_path: Path
 ) -> None:
     file = write_weights(weights, tmp_path / "w.csv")
-    later = load_policy(acting_runs("prices")).act(since=weights.labels[-1])
+    later = acting_runs.policy("prices").act(since=weights.labels[-1])
     part = weights.last(9)
     early = Weights(
         rows=part.rows[:2],

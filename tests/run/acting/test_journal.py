@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.journal import append, keep, read_journal
 from psann.run.acting.policy import Policy
@@ -19,12 +18,12 @@ from psann.run.acting.policy import Policy
 NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def policy(acting_runs: ActingRuns) -> Policy:
-    return load_policy(acting_runs("prices"))
+    return acting_runs.policy("prices")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table(acting_runs: ActingRuns) -> pd.DataFrame:
     return pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
 
@@ -90,13 +89,13 @@ def test_a_journal_of_another_policy_is_not_gone_on_with(
 ) -> None:
     path = tmp_path / "j.jsonl"
     keep(path, policy.act(table), now=NOW)
-    other = load_policy(acting_runs("long_short")).act(table)
+    other = acting_runs.policy("long_short").act(table)
     with pytest.raises(UsageError, match=r"must be of this run and policy; .* another run_id"):
         keep(path, other, now=NOW)
 
 
 def test_rows_without_dates_have_no_journal(acting_runs: ActingRuns, tmp_path: Path) -> None:
-    weights = load_policy(acting_runs("loader")).act()
+    weights = acting_runs.policy("loader").act()
     with pytest.raises(UsageError, match="needs rows with dates"):
         keep(tmp_path / "j.jsonl", weights, now=NOW)
     assert not (tmp_path / "j.jsonl").exists()

@@ -29,7 +29,7 @@ ON_FEATURES = ["loader", "wave", "stateful", "npz"]
 
 @pytest.mark.parametrize("kind", [*ON_PRICES, *ON_FEATURES])
 def test_actions_are_those_that_the_run_was_judged_by(kind: str, acting_runs: ActingRuns) -> None:
-    weights = load_policy(acting_runs(kind)).act()
+    weights = acting_runs.policy(kind).act()
     wanted = acting_runs.allocations(kind)
     assert np.ptp(wanted, axis=0).max() > 1e-3  # it has learnt something, and rows differ
     assert np.abs(weights.values - wanted).max() < 1e-6
@@ -39,7 +39,7 @@ def test_actions_are_those_that_the_run_was_judged_by(kind: str, acting_runs: Ac
 def test_rows_that_arrive_one_at_a_time_give_the_same_actions(
     kind: str, acting_runs: ActingRuns
 ) -> None:
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     source = acting_runs.holes if kind == "holes" else acting_runs.prices
     table = pd.read_csv(source, index_col=0, parse_dates=True)
     wanted = acting_runs.allocations(kind)
@@ -51,7 +51,7 @@ def test_rows_that_arrive_one_at_a_time_give_the_same_actions(
 
 @pytest.mark.parametrize("kind", ON_FEATURES)
 def test_single_rows_of_features_give_the_same_actions(kind: str, acting_runs: ActingRuns) -> None:
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     config = policy.config.data
     data = psann.datasets.make_smoke_market(**config.kwargs) if config.loader else None
     if data is None:
@@ -61,10 +61,31 @@ def test_single_rows_of_features_give_the_same_actions(kind: str, acting_runs: A
     assert np.abs(np.array(alone) - wanted).max() < 1e-6
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+# Each takes a second, or several; the kinds of networks and features are all above.
+_QUICK = ("dense_cpu_smoke",)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(path, marks=[] if path.stem in _QUICK else pytest.mark.slow, id=path.stem)
+        for path in TEMPLATES
+    ],
+)
 @pytest.mark.usefixtures("own_prices")
 @pytest.mark.filterwarnings("default:mixed_precision has no effect")
-def test_every_template_acts_as_it_was_judged(template: Path, tmp_path: Path) -> None:
+def test_every_template_acts_as_it_was_judged_also_with_a_limit(
+    template: Path, tmp_path: Path
+) -> None:
+    wanted = _acts_as_judged(template, tmp_path / "short")
+    limit = round(1.3 / wanted.shape[1], 4)
+    if load_run_config(template).hisso.primary_transform != "identity":
+        limited = _acts_as_judged(template, tmp_path / "limited", f"hisso.max_weight={limit}")
+        assert np.abs(limited).max() <= limit + 1e-6
+
+
+def _acts_as_judged(template: Path, run: Path, *overrides: str) -> np.ndarray:
+    """Allocations of a short run of a template, which its policy repeats."""
     short = ["training.epochs=1", "hisso.updates_per_epoch=1", "training.monitor=reward"]
     short += ["hisso.min_significance=0", "hisso.min_improvement=0", "training.patience=null"]
     config = load_run_config(template)
@@ -74,22 +95,24 @@ def test_every_template_acts_as_it_was_judged(template: Path, tmp_path: Path) ->
         short.append("training.lr_schedule.warmup_epochs=1")
     if config.data.prices is not None:
         short.append("data.prices=prices.csv")
-    arguments = ["--config", str(template), "--output-dir", str(tmp_path), "--device", "cpu"]
-    arguments += [argument for override in short for argument in ("--set", override)]
-    assert main([*arguments, "--run-name", "short", "--quiet"]) == 0
-    weights = load_policy(tmp_path / "short").act()
-    with np.load(tmp_path / "short" / "evaluation.npz") as judged:
-        assert np.abs(weights.values - judged["allocations"]).max() < 1e-6
+    arguments = ["--config", str(template), "--output-dir", str(run.parent), "--device", "cpu"]
+    arguments += [argument for override in [*short, *overrides] for argument in ("--set", override)]
+    assert main([*arguments, "--run-name", run.name, "--quiet"]) == 0
+    weights = load_policy(run).act()
+    with np.load(run / "evaluation.npz") as judged:
+        wanted: np.ndarray = judged["allocations"]
+    assert np.abs(weights.values - wanted).max() < 1e-6
+    return wanted
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(kept=st.integers(5, 60), seed=st.integers(0, 99), kind=st.sampled_from(["prices", "holes"]))
 def test_no_later_row_has_a_say_in_an_action(
     kept: int, seed: int, kind: str, acting_runs: ActingRuns
 ) -> None:
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     source = acting_runs.holes if kind == "holes" else acting_runs.prices
     table = pd.read_csv(source, index_col=0, parse_dates=True)
     before = policy.act(table)
@@ -118,7 +141,7 @@ def test_a_run_acts_where_it_was_copied_to_without_its_prices(
 
 
 def test_seeds_act_by_their_mean(acting_runs: ActingRuns) -> None:
-    policy = load_policy(acting_runs("seeds"))
+    policy = acting_runs.policy("seeds")
     X = np.random.default_rng(0).standard_normal((4, len(policy.recipe.names)))
     each = [member.predict_actions(X) for member in policy.kept.members]
     assert len(each) == 2
@@ -138,7 +161,7 @@ def test_the_last_fold_acts_as_it_did_in_walking_forward(acting_runs: ActingRuns
 
 
 def test_since_begins_at_its_date(acting_runs: ActingRuns) -> None:
-    policy = load_policy(acting_runs("prices"))
+    policy = acting_runs.policy("prices")
     whole = policy.act()
     later = policy.act(since=whole.labels[10])
     assert later.labels == whole.labels[10:]
@@ -148,7 +171,7 @@ def test_since_begins_at_its_date(acting_runs: ActingRuns) -> None:
 def test_features_by_name_are_put_in_the_order_of_training(
     acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs("loader"))
+    policy = acting_runs.policy("loader")
     rows = psann.datasets.make_smoke_market(**policy.config.data.kwargs)["X_test"]
     file = tmp_path / "features.csv"
     pd.DataFrame(rows, index=pd.Index(days(len(rows)), name="date")).to_csv(file)
@@ -158,7 +181,7 @@ def test_features_by_name_are_put_in_the_order_of_training(
 
 
 def test_old_rows_and_features_out_of_range_are_warned_of(acting_runs: ActingRuns) -> None:
-    policy = load_policy(acting_runs("prices"))
+    policy = acting_runs.policy("prices")
     table = pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
     newest = table.index[-1].to_pydatetime().replace(tzinfo=UTC)
     assert not _warnings(policy.act(table, now=newest), "newest row")
@@ -211,7 +234,7 @@ def test_what_a_run_names_is_not_imported_unless_allowed(
     run = tmp_path / "foreign"
     shutil.copytree(acting_runs("loader"), run)
     with pytest.raises(psann.errors.ImportTargetError, match="--allow-import user_features"):
-        load_policy(acting_runs("own")).act()
+        acting_runs.policy("own").act()
     allowed = load_policy(acting_runs("own"), allow=["user_features"]).act()
     assert np.abs(allowed.values - acting_runs.allocations("own")).max() < 1e-6
     config = run / "config_resolved.yaml"
@@ -222,19 +245,19 @@ def test_what_a_run_names_is_not_imported_unless_allowed(
 
 
 def test_options_of_prices_are_refused_for_features(acting_runs: ActingRuns) -> None:
-    policy = load_policy(acting_runs("loader"))
+    policy = acting_runs.policy("loader")
     with pytest.raises(UsageError, match="reading and accept are of prices"):
         policy.act(accept=["level"])
     with pytest.raises(UsageError, match="since is a date, and the rows have none"):
         policy.act(since="2020-01-02")
     with pytest.raises(UsageError, match="since must be a date such as"):
-        load_policy(acting_runs("prices")).act(since="soon")
+        acting_runs.policy("prices").act(since="soon")
 
 
 def test_rows_that_the_policy_learnt_from_are_refused(
     acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs("prices"))
+    policy = acting_runs.policy("prices")
     old = wide(tmp_path / "old.csv", prices(320, 3, seed=4)[:150], ASSETS)
     with pytest.raises(DataError, match=r"row after 20.*, the last row that shaped .* Add newer"):
         policy.act(old)

@@ -1,4 +1,8 @@
-"""A policy leaves the library as one file that runs without it."""
+"""A policy leaves the library as one file that runs without it.
+
+Here is what torch's exporters make of it, which take seconds even to be imported; that the program
+itself acts as its estimators do, of every kind, is in `estimators/test_program.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ import pytest
 import torch
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.errors import PsannError, UsageError
 from psann.run.acting import programs
 from psann.run.acting.programs import FACTS, check_program_output, export_policy
@@ -37,15 +40,12 @@ def _inputs(policy: object, n_rows: int) -> dict[str, np.ndarray]:
     return inputs
 
 
-_SLOW = pytest.mark.slow  # an export takes seconds; one of each kind is enough at first
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["features", "holes", "stateful"])
+@pytest.mark.parametrize("kind", ["features", "holes", "stateful", "late"])
 def test_a_program_of_torch_runs_without_psann_and_says_the_same(
     kind: str, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     path = export_policy(policy, tmp_path / "policy.pt2", to="torch-export")
     inputs = _inputs(policy, 9)
     np.savez(tmp_path / "rows.npz", **inputs)
@@ -57,10 +57,11 @@ def test_a_program_of_torch_runs_without_psann_and_says_the_same(
     assert np.abs(found - policy.of_estimators(**inputs)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_program_takes_any_number_of_rows_and_knows_where_it_comes_from(
     acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs("seeds"))
+    policy = acting_runs.policy("seeds")
     path = export_policy(policy, tmp_path / "policy.pt2", to="torch-export")
     extra = {FACTS: ""}
     program = torch.export.load(path, extra_files=extra).module()
@@ -69,21 +70,20 @@ def test_a_program_takes_any_number_of_rows_and_knows_where_it_comes_from(
         found = program(torch.from_numpy(inputs["X"])).numpy()
         assert np.abs(found - policy.of_estimators(**inputs)).max() < 1e-6
     facts = json.loads(extra[FACTS])
+    assert facts["delay"] == policy.terms.delay == 0
     assert facts["policy_sha256"] == policy.kept.sha256
     assert facts["features"] == policy.recipe.names
     assert facts["assets"] == list(policy.assets)
     assert facts["recipe"]["scales"] == policy.recipe.scales
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["holes", *(pytest.param(kind, marks=_SLOW) for kind in ("prices", "wave", "assetwise"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["holes", "prices", "wave", "assetwise"])
 def test_onnxruntime_says_what_the_policy_says(
     kind: str, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    policy = load_policy(acting_runs(kind))
+    policy = acting_runs.policy(kind)
     path = export_policy(policy, tmp_path / "policy.onnx", to="onnx")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for n_rows in (1, 7):
@@ -94,19 +94,21 @@ def test_onnxruntime_says_what_the_policy_says(
     assert facts["run_id"] == policy.kept.run_id
 
 
+@pytest.mark.slow
 def test_without_the_extra_onnx_names_what_to_install(
     acting_runs: ActingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(PsannError, match=r"pip install \"psann\[onnx\]\""):
-        export_policy(load_policy(acting_runs("prices")), tmp_path / "p.onnx", to="onnx")
+        export_policy(acting_runs.policy("prices"), tmp_path / "p.onnx", to="onnx")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_program_that_does_something_else_is_not_written(
     acting_runs: ActingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = load_policy(acting_runs("prices"))
+    policy = acting_runs.policy("prices")
     first = policy.kept.members[0]
     right = programs.PolicyProgram(policy.kept.members)
     with torch.no_grad():

@@ -22,12 +22,12 @@ from psann.run.acting.promise import Promise, judge_journal, promises_of
 NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def policy(acting_runs: ActingRuns) -> Policy:
-    return load_policy(acting_runs("prices"))
+    return acting_runs.policy("prices")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table(acting_runs: ActingRuns) -> pd.DataFrame:
     return pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
 
@@ -188,7 +188,7 @@ def test_promises_are_those_of_the_record_and_of_the_validation_rows(
 def test_of_several_seeds_their_mean_promises_and_of_folds_the_walk(
     acting_runs: ActingRuns,
 ) -> None:
-    seeds = load_policy(acting_runs("seeds")).kept.metrics
+    seeds = acting_runs.policy("seeds").kept.metrics
     (promise,) = promises_of(seeds, policy="best")
     assert promise.growth == seeds["ensemble"]["versus_uniform"]["growth"]
     walked = load_policy(acting_runs("folds"), policy="last_fold")
@@ -200,7 +200,7 @@ def test_of_several_seeds_their_mean_promises_and_of_folds_the_walk(
 def test_holdings_without_a_price_are_kept_while_judging(
     acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    policy = load_policy(acting_runs("holes"))
+    policy = acting_runs.policy("holes")
     weights = policy.act()
     assert np.isnan(weights.quotes).any()
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.run.acting.weights import weights_sha256
 
 
@@ -19,7 +18,7 @@ def test_the_digest_is_of_dates_assets_and_every_bit() -> None:
 
 
 def test_the_newest_rows_have_a_digest_of_their_own(acting_runs: ActingRuns) -> None:
-    whole = load_policy(acting_runs("prices")).act()
+    whole = acting_runs.policy("prices").act()
     last = whole.last()
     assert (len(last), last.labels) == (1, whole.labels[-1:])
     assert np.array_equal(last.values[0], whole.values[-1])

@@ -11,15 +11,14 @@ import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
-from psann import load_policy
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import check_output, csv_bytes, read_weights, write_weights
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def weights(acting_runs: ActingRuns) -> Weights:
-    return load_policy(acting_runs("prices")).act()
+    return acting_runs.policy("prices").act()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])

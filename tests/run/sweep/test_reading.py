@@ -12,6 +12,7 @@ import pytest
 from made_runs import made_run
 from made_sweeps import KEYS, SHUT, made_sweep_folder
 from psann._terminal import Terminal
+from psann.errors import UsageError
 from psann.run.reading.comparison import comparison_sections, names_of
 from psann.run.reading.reading import read_run
 from psann.run.sweep.reading import (
@@ -20,6 +21,7 @@ from psann.run.sweep.reading import (
     show_sweep,
     to_json_text,
     trials_table,
+    winner_of,
 )
 
 
@@ -47,6 +49,19 @@ def test_what_is_told_before_and_after_the_test_rows_were_opened(tmp_path: Path)
     assert "looked at once, for the best of 10 candidates in 3 trials" in opened.getvalue()
     assert "for all 10 candidates, not for the 5 of its own trial" in opened.getvalue()
     assert "1/N" in opened.getvalue()
+
+
+def test_the_winner_is_a_run_that_is_here_once_the_sweep_has_chosen(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has not\. Choose with hisso-runs sweep .* --finish"):
+        winner_of(made_sweep_folder(tmp_path / "a", [0.1, 0.4]))
+    sweep = made_sweep_folder(tmp_path / "b", [0.1, 0.4], finished=True)
+    run = winner_of(sweep)
+    assert run == tmp_path / "b" / "runs" / "t0001"
+    run.rename(tmp_path / "away")
+    with pytest.raises(UsageError, match=r"its sweep chose, t0001; .* has not\. Copy it there"):
+        winner_of(sweep)
+    (tmp_path / "away").rename(run)
+    assert winner_of(sweep) == run
 
 
 def test_a_run_that_is_elsewhere_is_shown_as_it_was_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._plain_files import read_plain
-from psann.errors import DataError, UsageError, did_you_mean
+from psann.errors import DataError, UsageError, counted, did_you_mean
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import WeightsFile, read_weights
 from psann.run.directory.files import MAX_JSON_BYTES
@@ -41,8 +41,8 @@ def read_held(path: Path, weights: Weights) -> Held:
     ----------
     path : Path
         CSV with the columns `asset` and `weight`, or `asset` and `shares` (and a line `cash` with
-        money); or a file of weights of `hisso-runs act`, whose last row has drifted with prices
-        since.
+        money); or a file of weights of `hisso-runs act`, whose last row that is executed by now has
+        drifted with prices since.
     weights : Weights
         What the policy asks for, with prices.
 
@@ -120,13 +120,7 @@ def _drifted(file: WeightsFile, weights: Weights) -> Held:
             f"--held must be weights of {', '.join(weights.assets)}; the file has "
             f"{', '.join(file.assets)}."
         )
-    label, held = file.labels[-1], file.values[-1]
-    if label not in weights.labels:
-        raise UsageError(
-            f"--held must be weights of a row that is among those acted on; its last is {label}, "
-            f"they begin with {weights.labels[0]}. Give --since {label}."
-        )
-    row = weights.labels.index(label)
+    label, held, row = _executed(file, weights)
     if row == len(weights) - 1:
         return Held(kind="weight", amounts=held, cash=None)
     if weights.quotes is None:
@@ -135,3 +129,22 @@ def _drifted(file: WeightsFile, weights: Weights) -> Held:
     grown = held * np.where(np.isfinite(moves), moves, 1.0)
     wealth = grown.sum() + 1.0 - held.sum()
     return Held(kind="weight", amounts=grown / wealth, cash=None)
+
+
+def _executed(file: WeightsFile, weights: Weights) -> tuple[str, Floats, int]:
+    """The last weights that are held by the newest row, and the row from which on they are."""
+    delay = file.provenance.delay
+    for label, held in zip(reversed(file.labels), reversed(file.values), strict=True):
+        if label not in weights.labels:
+            raise UsageError(
+                f"--held must be weights of a row that is among those acted on; its last is "
+                f"{label}, they begin with {weights.labels[0]}. Give --since {label}."
+            )
+        row = weights.labels.index(label) + delay
+        if row < len(weights):
+            return label, held, row
+    raise UsageError(
+        f"--held must be weights that are held by now; those of {file.labels[0]} are executed "
+        f"{counted(delay, 'row')} later, and the newest is {weights.labels[-1]}. Give the file of "
+        "an earlier row."
+    )

@@ -35,7 +35,7 @@ class KeptPolicy:
     policy: PolicyName
     paths: RunPaths
     metrics: Record
-    """`metrics.json` of the run."""
+    """`metrics.json` of the run that judged it, by rule its own."""
     run_id: str
     run_name: str
     sha256: str
@@ -55,13 +55,15 @@ class KeptPolicy:
         return None if names is None else tuple(map(str, names))
 
 
-def find_policy(run: Path, *, policy: PolicyName) -> tuple[KeptPolicy, RunConfig]:
+def find_policy(
+    run: Path, *, policy: PolicyName, judged_by: Path | None = None
+) -> tuple[KeptPolicy, RunConfig]:
     """Read the estimators of a run, and its configuration.
 
     Parameters
     ----------
     run : Path
-    policy
+    policy, judged_by
         As for `load_policy`.
 
     Raises
@@ -82,8 +84,9 @@ def find_policy(run: Path, *, policy: PolicyName) -> tuple[KeptPolicy, RunConfig
             f"RUN must have a policy; {view.name} was trained on targets (hisso.enabled: false) "
             "and has no actions. Use its estimator's predict."
         )
-    evaluation = view.evaluation
-    judged = evaluation if (view.metrics["judged"] or {}).get("split") == "test" else None
+    judge = view if judged_by is None else read_run(judged_by)
+    evaluation = judge.evaluation
+    judged = evaluation if (judge.metrics["judged"] or {}).get("split") == "test" else None
     if policy == "last_fold":
         judged = _walked(paths)
     return (
@@ -91,7 +94,7 @@ def find_policy(run: Path, *, policy: PolicyName) -> tuple[KeptPolicy, RunConfig
             members=members,
             policy=policy,
             paths=paths,
-            metrics=view.metrics,
+            metrics=judge.metrics,
             run_id=str(view.metrics["run_id"]),
             run_name=str(view.metrics["run_name"]),
             sha256=digest_of_policy(digests),

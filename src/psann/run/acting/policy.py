@@ -321,6 +321,7 @@ def load_policy(
     *,
     policy: PolicyName = "best",
     allow: Sequence[str] = (),
+    judged_by: Path | str | None = None,
 ) -> Policy:
     """Read the policy of a run; the run directory is all that is needed.
 
@@ -334,6 +335,9 @@ def load_policy(
     allow : sequence of str
         Prefixes of modules (`"my_features"`) that may be imported: estimators, features and loaders
         of your own that the run names. psann's own always may.
+    judged_by : path-like, optional
+        The run that judged this policy on test rows, where it did not itself: `chosen` of a sweep,
+        whose trials leave those rows shut.
 
     Returns
     -------
@@ -355,7 +359,8 @@ def load_policy(
     """
     imports = ImportPolicy(allow=tuple(allow), is_of_a_file=True)
     with imports.in_force():
-        kept, config = find_policy(Path(run), policy=policy)
+        judge = None if judged_by is None else Path(judged_by)
+        kept, config = find_policy(Path(run), policy=policy, judged_by=judge)
     return Policy(kept, config, _recipe_of(kept.paths, config), imports)
 
 

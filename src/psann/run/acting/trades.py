@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.accounting import share_kept
-from psann.errors import DataError, UsageError
+from psann.errors import DataError, UsageError, counted
 from psann.run.acting.holdings_file import Held
 from psann.run.acting.weights import Weights
 
@@ -23,7 +23,11 @@ class Trades:
     """What to buy (positive) and to sell, at the prices of the newest row."""
 
     label: str
-    """Date of the row."""
+    """Date of the newest row."""
+    decided: str
+    """Date of the row on which the target was decided."""
+    delay: int
+    """Rows after that at which it is executed; above 0 that is the row after the newest one."""
     assets: tuple[str, ...]
     prices: Floats
     """Shape (M,); NaN where there is none, and nothing is traded."""
@@ -55,7 +59,9 @@ def trades_of(
     capital: float | None,
     lot: float,
 ) -> Trades:
-    """Trades from what is held to the newest row of weights.
+    """Trades from what is held to the weights that are due.
+
+    They are those of the newest row without a delay; with one, those executed on the row after it.
 
     With wealth 1, held weights ``d`` and target weights ``a``, fees leave the share ``m`` with
     ``m = 1 - k |m a - d|_1``. Shares are rounded towards zero to whole lots, so that no position
@@ -88,7 +94,8 @@ def trades_of(
             "shares and --capital need prices, and the data of this run have none. Give weights, "
             "or data with prices."
         )
-    target = weights.values[-1]
+    place = _due(weights)
+    target = weights.values[place]
     prices = np.full(len(target), np.nan) if weights.quotes is None else weights.quotes[-1]
     before, wealth = _weights_before(held, prices, weights.assets, capital)
     is_locked = np.zeros(len(target), bool) if weights.quotes is None else ~np.isfinite(prices)
@@ -102,6 +109,8 @@ def trades_of(
     trade = after - before
     in_weights = Trades(
         label=weights.labels[-1],
+        decided=weights.labels[place],
+        delay=weights.provenance.delay,
         assets=weights.assets,
         prices=prices,
         held=before,
@@ -129,6 +138,17 @@ def trades_of(
         fees=fees,
         cash_left=cash - float(money.sum()) - fees,
     )
+
+
+def _due(weights: Weights) -> int:
+    """The row, from the end, that is executed now, or on the row after the newest one."""
+    n_back = max(weights.provenance.delay, 1)
+    if n_back > len(weights):
+        raise UsageError(
+            f"--held needs the weights that are executed next, decided {n_back} rows before; there "
+            f"are {counted(len(weights), 'row')}. Give an earlier --since."
+        )
+    return -n_back
 
 
 def _weights_before(
@@ -171,6 +191,11 @@ def lines_of(trades: Trades) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+    if trades.delay:
+        lines.append(
+            f"decided on {trades.decided}, to be executed {counted(trades.delay, 'row')} later, on "
+            f"the one after {trades.label}; counted at the prices of {trades.label}"
+        )
     traded = float(np.abs(trades.trade).sum())
     if trades.capital is None:
         return [*lines, f"traded weight {traded:.4f}, cost {trades.cost:.6f} of the wealth"]

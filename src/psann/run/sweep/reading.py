@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from psann._terminal import Terminal
-from psann.errors import counted
+from psann.errors import UsageError, counted
+from psann.run.directory.fields import OVER
 from psann.run.reading.content import NOTHING, Section, Table, number, printable, setting
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.rendering import show
@@ -83,6 +84,30 @@ def read_sweep(path: Path) -> SweepView | None:
     paths = SweepPaths(path.absolute())
     record = read_record(paths) if paths.record.exists() else None
     return None if record is None else SweepView(paths, record)
+
+
+def winner_of(sweep: SweepView) -> Path:
+    """The run directory of the chosen trial, whose policy acts.
+
+    Raises
+    ------
+    UsageError
+        If nothing was chosen yet, or the run is elsewhere.
+    """
+    name, judge = (sweep.record["chosen"] or {}).get("run"), sweep.chosen
+    if name is None or judge is None or judge.status not in OVER:
+        raise UsageError(
+            f"RUN must be a run, or a sweep that has chosen one; {sweep.paths.root} has not. "
+            f"Choose with hisso-runs sweep SWEEP.yaml -o {sweep.paths.root} --finish."
+        )
+    rows = [number for number, row in enumerate(sweep.record["trials"]) if row["run"] == name]
+    run = sweep.paths.run(rows[0]).root if rows else None
+    if run is None or not run.is_dir():
+        raise UsageError(
+            f"RUN must have the run that its sweep chose, {printable(name)}; {sweep.paths.runs} "
+            "has not. Copy it there."
+        )
+    return run
 
 
 def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
