@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
-from made_sweeps import finished, write_sweep
+from made_sweeps import write_sweep
 from psann import load_policy
 from psann.run.acting.weights_file import read_weights
 from psann.run.sweep.record import SweepPaths, read_record
@@ -111,11 +111,11 @@ def test_the_winner_of_a_sweep_acts_as_it_was_judged_on_the_test_rows(
     monkeypatch.chdir(tmp_path)
     data = {"loader": None, "prices": str(acting_runs.prices)}
     file, sweep = write_sweep(tmp_path, config={"data": data}, trials=2), tmp_path / "out"
-    finished(file, sweep)
+    assert main(["sweep", str(file), "-o", str(sweep)]) == 0
     assert main(["act", str(sweep), "-o", "w.csv"]) == 2
     assert "--finish" in capsys.readouterr().err
     assert not Path("w.csv").exists()
-    finished(file, sweep, "--finish")
+    assert main(["sweep", str(file), "-o", str(sweep), "--finish"]) == 0
     chosen = (read_record(SweepPaths(sweep)) or {})["chosen"]["run"]
     assert main(["act", str(sweep), "-o", "w.csv", "--journal", "j.jsonl", "--judge"]) == 0
     with np.load(sweep / "chosen" / "evaluation.npz") as judged:

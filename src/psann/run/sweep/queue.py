@@ -11,7 +11,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -257,9 +257,7 @@ def open_storage(journal: Path, url: str | None = None) -> BaseStorage:
     """
     with _quiet():
         if url is None:
-            backend = optuna.storages.journal.JournalFileBackend(
-                str(journal), lock_obj=cast(Any, JournalLock(journal))
-            )
+            backend = _Journal(str(journal), lock_obj=cast(Any, JournalLock(journal)))
             return optuna.storages.JournalStorage(backend)
         from sqlalchemy.exc import SQLAlchemyError  # Optuna's own requirement
 
@@ -272,6 +270,24 @@ def open_storage(journal: Path, url: str | None = None) -> BaseStorage:
             return optuna.storages.RDBStorage(url)
         except (ImportError, ValueError, OSError, RuntimeError, SQLAlchemyError) as error:
             raise UsageError(f"--storage must be an address that answers: {error}") from None
+
+
+class _Journal(optuna.storages.journal.JournalFileBackend):
+    """Optuna's file, of which also a reader hears when it is gone."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Read what was written from a place on."""
+        try:
+            yield from super().read_logs(log_number_from)
+        except FileNotFoundError:
+            raise _removed(self._file_path) from None
+
+
+def _removed(journal: object) -> PsannError:
+    return PsannError(
+        f"{journal} was removed while this worker used it. Start the command again: it goes on "
+        "with what the runs tell."
+    )
 
 
 class JournalLock:
@@ -313,10 +329,7 @@ class JournalLock:
             is_same = False
         if not is_same:
             self.release()
-            raise PsannError(
-                f"{self._journal} was removed while this worker used it. Start the command again: "
-                "it goes on with what the runs tell."
-            )
+            raise _removed(self._journal)
 
     def release(self) -> None:
         """Let the next writer in."""
