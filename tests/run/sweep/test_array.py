@@ -24,6 +24,7 @@ tasks, script, *rest = [word for word in sys.argv[1:] if not word.startswith("--
 first, last = map(int, tasks.removeprefix("--array=").split("-"))
 for task in range(first, last + 1):
     env = {{**os.environ, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_CPUS_PER_TASK": "1"}}
+    env.pop("OMP_NUM_THREADS", None)
     log = open("slurm-%d.out" % task, "a")
     started = subprocess.Popen(
         ["sh", script, *rest], env=env, start_new_session=True, stdout=log, stderr=log
