@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from made_sweeps import digest, kill, made_sweep, start, write_sweep
+from made_sweeps import COMMAND, TESTS, digest, kill, looped, made_sweep, write_sweep
 from psann._machine import is_alive
 from psann.run.directory.lock import read_holder
 from psann.run.sweep.record import SweepPaths, read_record
@@ -21,6 +21,19 @@ from psann.run.verification.verify import verify_run
 CONFIG = {"training": {"epochs": 30, "checkpoint_every_s": 1e-6}}
 SEED = int(os.environ.get("PSANN_CHAOS_SEED", "0"))
 N_KILLS = int(os.environ.get("PSANN_CHAOS_KILLS", "50"))
+
+
+def start(file: Path, output: Path) -> subprocess.Popen[str]:
+    """A worker in a process of its own, with the loaders and rewards of the tests."""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*COMMAND, "sweep", str(file), "-o", str(output), "--workers", "1"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def children_of(pid: int) -> list[int]:
@@ -47,7 +60,7 @@ def is_done(paths: SweepPaths, n_trials: int) -> bool:
 
 
 @pytest.mark.chaos
-def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_a_calm_sweep(
+def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_a_plain_loop(
     tmp_path: Path,
 ) -> None:
     print(f"PSANN_CHAOS_SEED={SEED}")
@@ -62,7 +75,7 @@ def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_
                 worker.communicate()
                 workers.remove(worker)
         while len(workers) < 2 and not is_done(paths, 12):
-            workers.append(start(file, paths.root, "--workers", "1"))
+            workers.append(start(file, paths.root))
         time.sleep(draws.uniform(0.5, 6.0))
         if landed < N_KILLS and workers:
             worker = draws.choice(workers)
@@ -75,5 +88,7 @@ def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_
     assert work(sweep, paths, WorkOptions()).exit_code == 0
     calm_sweep, calm = made_sweep(tmp_path / "calm", trials=12, config=CONFIG)
     assert work(calm_sweep, calm, WorkOptions(n_at_once=2)).exit_code == 0
-    assert digest(paths) == digest(calm)
+    loop_sweep, loop = made_sweep(tmp_path / "loop", trials=12, config=CONFIG)
+    looped(loop_sweep, loop)
+    assert digest(paths) == digest(calm) == digest(loop)
     assert all(verify_run(run).errors == () for run in paths.runs.iterdir())
