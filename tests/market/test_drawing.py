@@ -54,3 +54,11 @@ def test_without_matplotlib_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(DataError, match=r'pip install "psann\[report\]"'):
         draw(table_of(HOLEY))
+
+
+@pytest.mark.parametrize(("highest", "is_told"), [(3.0, True), (2000.0, False)])
+def test_minor_ticks_have_numbers_only_where_these_have_room(highest: float, is_told: bool) -> None:
+    figure = draw(table_of(np.geomspace(1.0, highest, 50)[:, None]))
+    figure.canvas.draw()
+    labels = figure.axes[0].yaxis.get_minorticklabels()
+    assert any(label.get_text() for label in labels) == is_told

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _WIDTH_IN, _PRICES_IN, _MOST_IN = 8.0, 4.0, 6.0
+_MOST_TIMES = 15.0  # the highest price over the lowest, up to which minor ticks have numbers
 _MOST_LINES = 40  # more are drawn as a spread
 _MOST_NAMES = 60
 _INK, _BLUE = "#59636e", "#0072b2"
@@ -41,6 +42,7 @@ def draw(table: PriceTable) -> Figure:
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import NullFormatter
     except ImportError as error:
         raise DataError(
             "Pictures must be drawn with matplotlib, which is not installed. Install it with: "
@@ -65,8 +67,10 @@ def draw(table: PriceTable) -> Figure:
     else:
         _draw_spread(above, days, growth)
     above.set_yscale("log")
-    for place in (above.yaxis.set_major_formatter, above.yaxis.set_minor_formatter):
-        place("{x:g}")
+    above.yaxis.set_major_formatter("{x:g}")
+    # Over more than some decades the numbers between the powers of ten would lie on each other.
+    is_narrow = np.nanmax(growth) < _MOST_TIMES * np.nanmin(growth)
+    above.yaxis.set_minor_formatter("{x:g}" if is_narrow else NullFormatter())
     above.set_ylabel("price / first price")
     _draw_bars(below, table)
     for axes in (above, below):
