@@ -15,23 +15,16 @@ very close that its features have seen.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from studies import Row, run_parts, without_actions
 
 from psann import AssetwiseRegressor, PSANNRegressor
 from psann.baselines import BASELINES
@@ -41,7 +34,6 @@ from psann.evaluation.placebo import shuffled_order, shuffled_prices
 
 Floats = NDArray[np.float64]
 Data = dict[str, Any]
-Row = dict[str, Any]
 
 COST, HIGHER_COST, DELAY = 0.001, 0.0025, 1
 SEEDS, NOISE_SEEDS = 3, 40
@@ -302,47 +294,9 @@ def final_test(compute: Map) -> Row:
     return results
 
 
-def without_actions(row: Row) -> Row:
-    return {key: value for key, value in row.items() if key != "actions"}
-
-
 PARTS = {"choose": choose, "others": others, "noise": noise, "test": final_test}
 
 
-def description() -> Row:
-    """Where, with what and when this was measured."""
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "system": platform.system(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("psann", "torch", "numpy")},
-        },
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": " ".join(["python", *sys.argv]),
-    }
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at the same time")
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/results/recipes.json"), help="JSON file"
-    )
-    options = parser.parse_args(argv)
-    print(json.dumps(description(), indent=2))
-    for part in options.parts:
-        with ProcessPoolExecutor(options.jobs) as pool:
-            result = PARTS[part](pool.map)
-        # Read anew: another process may have written another part meanwhile.
-        report = json.loads(options.output.read_text()) if options.output.exists() else {}
-        report |= {"recipe": RECIPE, "hisso": HISSO, "windows": WINDOWS}
-        report[part] = {"measured": description(), "result": result}
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-        print(f"written: {options.output}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    settings = {"recipe": RECIPE, "hisso": HISSO, "windows": WINDOWS}
+    run_parts("recipes", PARTS, settings, about=__doc__.splitlines()[0])

@@ -13,23 +13,15 @@ be there, and of none. `docs/recipes.md` explains the results.
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from studies import Row, run_parts, without_actions
 
 from psann import PSANNRegressor
 from psann.accounting import net_growth
@@ -40,7 +32,6 @@ from psann.metrics import portfolio_metrics
 
 Floats = NDArray[np.float64]
 Data = dict[str, Floats]
-Row = dict[str, Any]
 
 COST = 0.001  # 10 basis points per unit traded, in training as in deployment
 HIGHER_COST = 0.0025
@@ -393,10 +384,6 @@ def nothing_there(name: str, compute: Map, trials: Sequence[Trial]) -> Row:
     return {"mean": float(excess.mean()), "n_significant": n_significant, "trials": rows}
 
 
-def without_actions(row: Row) -> Row:
-    return {key: value for key, value in row.items() if key != "actions"}
-
-
 PARTS = {
     "choose": choose,
     "test": final_test,
@@ -405,40 +392,6 @@ PARTS = {
 }
 
 
-def description() -> Row:
-    """Where, with what and when this was measured."""
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "system": platform.system(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("psann", "torch", "numpy")},
-        },
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": " ".join(["python", *sys.argv]),
-    }
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at the same time")
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/results/same_close.json"), help="JSON file"
-    )
-    options = parser.parse_args(argv)
-    print(json.dumps(description(), indent=2))
-    for part in options.parts:
-        with ProcessPoolExecutor(options.jobs) as pool:
-            result = PARTS[part](pool.map)
-        # Read anew: another process may have written another part meanwhile.
-        report = json.loads(options.output.read_text()) if options.output.exists() else {}
-        report |= {"recipe": RECIPE, "hisso": HISSO, "planted_recipe": PLANTED}
-        report[part] = {"measured": description(), "result": result}
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-        print(f"written: {options.output}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    settings = {"recipe": RECIPE, "hisso": HISSO, "planted_recipe": PLANTED}
+    run_parts("same_close", PARTS, settings, about=__doc__.splitlines()[0])
