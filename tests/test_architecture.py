@@ -275,3 +275,9 @@ def test_a_plain_installation_brings_what_it_brought() -> None:
     brought = {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]}  # type: ignore[index]
     few = {"numpy", "torch", "scikit-learn", "pydantic", "PyYAML", "safetensors", "rich"}
     assert brought == few
+
+
+def test_formulas_are_text_that_reads_in_a_terminal_and_needs_no_script_on_a_page() -> None:
+    assert [
+        path.name for path in MODULES if re.search(r":math:|\.\. math::", path.read_text())
+    ] == []

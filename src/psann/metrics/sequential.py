@@ -34,10 +34,10 @@ class ConfidenceSequence:
 def confidence_sequence(
     steps: object, *, confidence: float = 0.95, tightest_at: int = 250
 ) -> ConfidenceSequence:
-    r"""Interval for a mean that may be looked at after every step, and stopped at any.
+    """Interval for a mean that may be looked at after every step, and stopped at any.
 
-    .. math:: \bar d_t \pm \hat\sigma_t \sqrt{\frac{2 (t \rho^2 + 1)}{t^2 \rho^2}
-        \log \frac{\sqrt{t \rho^2 + 1}}{\alpha}}
+    ``mean(d_1 .. d_t) +- s_t sqrt(2 (t rho^2 + 1) / (t rho)^2 log(sqrt(t rho^2 + 1) / alpha))``
+    with the standard deviation ``s_t`` so far.
 
     An interval for one sample size, looked at every day, excludes the truth sooner or later. This
     one does so with probability ``1 - confidence`` at most over all days together, for many steps.
@@ -45,11 +45,11 @@ def confidence_sequence(
     Parameters
     ----------
     steps : array-like of shape (n,)
-        Differences :math:`d_t`, one after the other.
+        Differences ``d_t``, one after the other.
     confidence : float
         ``1 - alpha``, from 0.5 to below 1.
     tightest_at : int
-        Step at which the interval shall be narrowest, which fixes :math:`\rho`; it holds at all.
+        Step at which the interval shall be narrowest, which fixes ``rho``; it holds at all.
 
     Returns
     -------

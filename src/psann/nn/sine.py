@@ -152,14 +152,11 @@ def _inverse_softplus(value: float) -> float:
 def first_frequencies(
     n_units: int, *, n_rows: int, n_in: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    r"""Frequencies that units begin with which must learn fast and slow alike, without being told.
+    """Frequencies that units begin with which must learn fast and slow alike, without being told.
 
-    N rows in a cube ``[-1, 1]^F`` lie ``2 / r`` apart, :math:`r = N^{1/F}` on each axis, and what
-    is faster than :math:`\tfrac{\pi}{2} r` cannot be told from them (Nyquist). With five rows along
-    each axis, or more, the first layer begins with
-
-    .. math:: f_k = f_{max}^{k / (K - 1)}, \quad f_{max} = \min(60, \tfrac{\pi}{2} r)
-
+    N rows in a cube ``[-1, 1]^F`` lie ``2 / r`` apart, ``r = N^(1 / F)`` on each axis, and what is
+    faster than ``r pi / 2`` cannot be told from them (Nyquist). With five rows along each axis, or
+    more, the first layer begins with ``f_k = f_max^(k / (K - 1))``, ``f_max = min(60, r pi / 2)``,
     and the others with 1. With fewer there is nothing to interpolate between, and all begin with
     0.5: nearly linear, so that noise is learnt late.
 
