@@ -90,5 +90,6 @@ def test_twelve_trials_under_kills_of_workers_forkservers_and_runs_are_those_of_
     assert work(calm_sweep, calm, WorkOptions(n_at_once=2)).exit_code == 0
     loop_sweep, loop = made_sweep(tmp_path / "loop", trials=12, config=CONFIG)
     looped(loop_sweep, loop)
+    assert work(loop_sweep, loop, WorkOptions()).exit_code == 0  # sums up what is there
     assert digest(paths) == digest(calm) == digest(loop)
     assert all(verify_run(run).errors == () for run in paths.runs.iterdir())
