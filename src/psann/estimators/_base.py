@@ -20,7 +20,7 @@ from psann._numerics import pinned_numbers
 from psann._published import answers_published
 from psann._seed import stream_generator
 from psann.errors import DataError
-from psann.estimators._arrays import validation_mapping
+from psann.estimators._arrays import named_inputs, validation_mapping
 from psann.estimators._fit_utils import (
     PreparedInputs,
     action_width,
@@ -94,6 +94,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
         hisso: HISSOOptions | Mapping[str, Any] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -116,8 +117,11 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         active : array-like of shape (n_samples, n_outputs), optional
             Which asset can be held from row t to t + 1: 1 if it can, 0 if not, -1 while it is
             halted, -2 where it has ended (see `psann.holdings`); None for all on every row.
+        reward_inputs : mapping of str to array-like of shape (n_samples, ...), or frame, optional
+            What the reward is given by name, ``(n_samples,)`` or ``(n_samples, k)`` each: the
+            arrays that ``hisso["reward_inputs"]`` names.
         validation_data : mapping or (X, y), optional
-            Later rows that choose the best epoch; keys ``X y prices context active``.
+            Later rows that choose the best epoch; keys ``X y prices context active reward_inputs``.
         hisso : HISSOOptions or mapping, optional
             How to train on episodes; None trains on targets.
         evaluation : EvaluationOptions or mapping, optional
@@ -151,7 +155,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         with transaction(self):
             self._fit_group(
                 (),
-                {"X": X, "y": y, "prices": prices, "context": context, "active": active},
+                {"X": X, "y": y, "prices": prices, "context": context, "active": active}
+                | named_inputs(reward_inputs),
                 validation_data=validation_data,
                 hisso=hisso,
                 evaluation=evaluation,
@@ -176,7 +181,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
     ) -> None:
         """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
 
-        `rows` are ``X y prices context active``; `resume` has one state for each, this one first.
+        `rows` are ``X y prices context active`` and those of `named_inputs`; `resume` has one state
+        for each, this one first.
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
@@ -189,6 +195,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             validation_mapping(validation_data),
             requires_y=options is None or not options.enabled,
             continues=continues,
+            is_portfolio=options is None or options.is_portfolio,
         )
         networks = [self._first_network(prepared, options, continues=continues)]
         training, decisions = self._training_options(options, networks[0], prepared, device)
@@ -271,6 +278,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         *,
         requires_y: bool,
         continues: bool,
+        is_portfolio: bool,
     ) -> PreparedInputs:
         """Both splits, checked and scaled; one that goes on keeps its scalers."""
         if not requires_y:
@@ -287,6 +295,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             target_scaler=self.target_scaler_ if continues else self.target_scaler,
             fitted=continues,
             n_scaled=self._n_scaled,
+            is_portfolio=is_portfolio,
         )
 
     def _first_network(
@@ -309,6 +318,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             return network
         self.scaler_, self.target_scaler_ = prepared.scaler, prepared.target_scaler
         self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
+        if n_outputs > 1:  # more actions than a y of one dimension has columns are refused later
+            self.y_ndim_ = 2
         self._epoch_offset = 0
         return network
 
@@ -375,6 +386,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             idle.append("prices (training is on targets)")
         if (options is None or not options.enabled) and prepared.train.active is not None:
             idle.append("active (training is on targets)")
+        if (options is None or not options.enabled) and prepared.train.reward_inputs:
+            idle.append("reward_inputs (training is on targets)")
         if not idle:
             return []
         return [Decision(phase="setup", message=f"without effect here: {'; '.join(idle)}")]

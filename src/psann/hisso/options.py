@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired
@@ -10,8 +11,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_serializer,
     model_validator,
     with_config,
 )
@@ -19,8 +22,27 @@ from typing_extensions import TypedDict
 
 from psann._imports import NamedInFile
 
-PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
+PrimaryTransform = Literal[
+    "identity", "softmax", "tanh", "softmax_cash", "long_short", "sigmoid", "bounded"
+]
+_OF_NO_PORTFOLIO = ("sigmoid", "bounded")
+_OF_OWN_ACTIONS: dict[str, object] = {
+    "reward_inputs": [],
+    "n_actions": None,
+    "low": None,
+    "high": None,
+}
 
+CALL_ARGUMENTS = (
+    "actions",
+    "context",
+    "transition_penalty",
+    "initial",
+    "cash",
+    "active",
+    "carry",
+)
+"""What training says in every call of a reward, so that nobody else can."""
 
 Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -43,6 +65,15 @@ def cost_problems(hisso: HISSOOptions, evaluation: EvaluationOptions, n_assets: 
         for name, cost in told.items()
         if isinstance(cost, list) and len(cost) != n_assets
     ]
+
+
+def _why_no_input(name: str) -> str | None:
+    """Why an array of this name cannot be a keyword of a reward."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return "is no name that a Python function can have for an argument"
+    if name in CALL_ARGUMENTS:
+        return "is told to the reward by training"
+    return "has dates, which are no numbers" if name == "time" else None
 
 
 def _keep_origin(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -102,8 +133,18 @@ class HISSOOptions(BaseModel):
     which needs prices."""
     context_extractor: Target | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
+    reward_inputs: list[str] = Field(default_factory=list)
+    """Arrays that the reward is given by name, as keywords: [price, demand] are `price_train`,
+    `demand_val` and so on, a row for each of X and any number of columns."""
+    n_actions: int | None = Field(default=None, ge=1, le=100_000)
+    """Number of actions where they are no portfolio weights, of any meaning that the reward gives
+    them; null takes the columns of y, else of the prices, else of what the reward judges by."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
+    low: float | None = Field(default=None, ge=-1e30, le=1e30)
+    """Least action of `bounded`."""
+    high: float | None = Field(default=None, ge=-1e30, le=1e30)
+    """Greatest action of `bounded`."""
     max_weight: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
     """Largest weight of an asset, either way; null for no limit. What softmax cuts off goes to the
     other assets in proportion, with softmax_cash also to cash, else to cash alone."""
@@ -167,6 +208,11 @@ class HISSOOptions(BaseModel):
                 "max_weight is a limit on portfolio weights, and primary_transform identity gives "
                 "numbers of any size. Write another transform, or remove max_weight"
             )
+        elif self.max_weight is not None and not self.is_portfolio:
+            problems.append(
+                f"max_weight is a limit on portfolio weights, which {self._no_weights} are none "
+                "of. Bound actions by primary_transform sigmoid or bounded, or remove max_weight"
+            )
         gross = self.gross_limit or 1.0
         problems += [
             f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"
@@ -176,6 +222,49 @@ class HISSOOptions(BaseModel):
         if problems:
             raise ValueError(". ".join(problems))
         return self
+
+    @model_validator(mode="after")
+    def _bounds_fit_the_transform(self) -> HISSOOptions:
+        low, high, name = self.low, self.high, self.primary_transform
+        if name != "bounded" and (low is not None or high is not None):
+            raise ValueError(
+                f"low and high are the bounds of bounded; primary_transform is {name}. Write "
+                "bounded, or remove them"
+            )
+        if name == "bounded" and (low is None or high is None or not low < high):
+            raise ValueError(f"bounded needs low and high, low below high; got {low} and {high}")
+        return self
+
+    @model_validator(mode="after")
+    def _reward_inputs_are_keywords(self) -> HISSOOptions:
+        names = self.reward_inputs
+        problems = [
+            f"{name!r} {why}"
+            for name in dict.fromkeys(names)
+            if (why := _why_no_input(name)) or (names.count(name) > 1 and (why := "is named twice"))
+        ]
+        if problems:
+            raise ValueError(f"reward_inputs must be names of arrays: {', '.join(problems)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _own_actions_where_there_are(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing: files of portfolios stay as they always were."""
+        values: dict[str, Any] = write(self)
+        untold = {key for key, default in _OF_OWN_ACTIONS.items() if values.get(key) == default}
+        return {key: value for key, value in values.items() if key not in untold}
+
+    @property
+    def is_portfolio(self) -> bool:
+        """Whether actions may be weights of a portfolio: a number of actions says they are not."""
+        return self.n_actions is None and self.primary_transform not in _OF_NO_PORTFOLIO
+
+    @property
+    def _no_weights(self) -> str:
+        """What says that actions are no portfolio weights."""
+        if self.n_actions is not None:
+            return "the actions that n_actions counts"
+        return f"the actions of primary_transform {self.primary_transform}"
 
     @property
     def warm_start(self) -> WarmStartOptions | None:
