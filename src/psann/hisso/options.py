@@ -113,6 +113,9 @@ class HISSOOptions(BaseModel):
     net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
+    max_turnover: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Largest traded weight of a row, the first purchase among them; null for no limit. What is
+    wanted beyond it waits: the account comes as near to its targets as the limit lets it."""
     delay: int = Field(default=0, ge=0, le=10_000_000)
     """Rows between decision and execution: an action decided on row t is judged from row t + delay
     on, in training as everywhere; 0 trades at the very row whose features it has seen."""
@@ -162,11 +165,12 @@ class HISSOOptions(BaseModel):
             for name in ("gross_limit", "net_limit")
             if getattr(self, name) is not None and self.primary_transform != "long_short"
         ]
-        if self.max_weight is not None and self.primary_transform == "identity":
-            problems.append(
-                "max_weight is a limit on portfolio weights, and primary_transform identity gives "
-                "numbers of any size. Write another transform, or remove max_weight"
-            )
+        problems += [
+            f"{name} is a limit on portfolio weights, and primary_transform identity gives "
+            f"numbers of any size. Write another transform, or remove {name}"
+            for name in ("max_weight", "max_turnover")
+            if getattr(self, name) is not None and self.primary_transform == "identity"
+        ]
         gross = self.gross_limit or 1.0
         problems += [
             f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"

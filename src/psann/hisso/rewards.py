@@ -24,13 +24,13 @@ from torch import Tensor
 from psann._imports import import_object
 from psann._numerics import guarded
 from psann.accounting import (
-    Carry,
     Initial,
     gross_growth,
     growth_and_traded_weight,
     weight_changes,
 )
 from psann.errors import did_you_mean
+from psann.holdings import Carry
 
 RewardFunction = Callable[..., Tensor]
 Penalty = float | Tensor

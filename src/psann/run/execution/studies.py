@@ -24,7 +24,7 @@ from psann.estimators.seeds import Ensemble, fit_together, seeded
 from psann.evaluation.judgement import excess_growth, judge_baselines, judge_policy
 from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
 from psann.evaluation.walk_forward import Fold
-from psann.hisso.transforms import TRANSFORMS
+from psann.hisso.constraints import transform_of
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
 from psann.run.config.terms import terms_of
@@ -247,7 +247,7 @@ def _walk_forward(
     first = folds[0].judged.start
     stitched, part = np.concatenate(actions), _cut(rows, slice(first, None))
     terms = terms_of(config)
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    cash = transform_of(config.hisso).holds_cash
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
@@ -313,7 +313,7 @@ def _placebos(
     key = config.evaluation.portfolio_prices_key or ""
     _, split = split_of(key) or ("prices", "test")
     arrays = splits.split(split)  # type: ignore[arg-type]
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    cash = transform_of(config.hisso).holds_cash
     growths = []
     for number in range(1, n_placebos + 1):
         actions = _actions(room.policies(_placebo_study(config, splits, number)), arrays)
