@@ -77,9 +77,7 @@ class SlurmCluster:
             "SLURM_CONF": str(self._conf),
             "PATH": f"{scripts}:{os.environ['PATH']}",
             # Behind what takes the locks away, where that is asked for.
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [os.environ.get("PYTHONPATH"), str(TESTS)])
-            ),
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(TESTS)])),
         }
 
     def __enter__(self) -> SlurmCluster:
