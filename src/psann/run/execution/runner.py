@@ -19,6 +19,7 @@ from psann._process import LENT, put_back
 from psann._signals import stop_requests
 from psann.errors import (
     ConfigError,
+    FileFormatError,
     RunLockedError,
     TrainingInterrupted,
     UsageError,
@@ -130,6 +131,8 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
         record.go_on_from(read_metrics(paths.metrics)[0])
     try:
         return _recorded(context, note)
+    except FileFormatError as error:  # a log that is damaged, before anything is written
+        return Outcome(exit_code=EXIT_FAILED, message=str(error), paths=paths)
     except OSError as error:
         record.fail(error)
         with suppress(OSError):  # where the log had no room, this may still have some
