@@ -14,7 +14,7 @@ from psann.run.sweep.queue import Queue, open_storage
 from psann.run.sweep.record import SweepPaths, read_record
 from psann.run.sweep.studies import check_run
 from psann.run.sweep.worker import join
-from trials import trial
+from trials import change_record, finished
 
 _PENALTY = {"hisso.transition_penalty": [0.001, 0.002]}
 _SEEDS = {"training.seeds": [1, 2]}
@@ -67,11 +67,11 @@ def _in_a_new_folder(folder: Path) -> None:
 
 
 def _begun(folder: Path) -> RunPaths:
-    """A run that was stopped before its placebos."""
+    """A run whose record says that it was stopped."""
     asked = ("data.loader=trials.continuous", "evaluation.placebo=1")
-    outcome = trial(folder, *asked, max_time_minutes=1e-9)
-    assert outcome.exit_code == 143 and outcome.paths is not None
-    return outcome.paths
+    paths = finished(folder, *asked)
+    change_record(paths, status="preempted")
+    return paths
 
 
 # Text of the message: what meets it, then everything that it says to do instead.
