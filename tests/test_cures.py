@@ -206,6 +206,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: model(scaler=LOG).fit(np.exp(X), Y),
         lambda: taught(scaler="standard"),
     ),
+    "Leave it out, or train on targets, without hisso": (
+        lambda: policy(sample_weight=np.ones(N)),
+        policy,
+        lambda: taught(how={"sample_weight": np.ones(N)}),
+    ),
     "takes no sample_weight. Leave it out": (
         lambda: policy().score(X, prices=PRICES, sample_weight=np.ones(N)),
         lambda: policy().score(X, prices=PRICES),

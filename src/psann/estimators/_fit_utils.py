@@ -54,6 +54,7 @@ class PreparedSplit:
     prices: NDArray[np.float64] | None = None  # (N, M)
     context: NDArray[np.float32] | None = None  # (N, C)
     active: NDArray[np.int8] | None = None  # (N, M) codes of `psann.holdings`
+    weight: NDArray[np.float32] | None = None  # (N,) of mean 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def prepare_inputs_and_scaler(
     ----------
     train, validation : mapping
         Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` and ``active`` (N, M),
-        ``context`` (N, C).
+        ``context`` (N, C), ``sample_weight`` (N,): rows of weight 0 are left out.
     scaler, target_scaler : str, transformer or None
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
@@ -111,9 +112,14 @@ def prepare_inputs_and_scaler(
         With every problem: lengths, widths, ranks, values that are not finite.
     """
     train, validation = checked_matrices(train, validation)
+    train = _rows_that_count(train)
+    validation = None if validation is None else _rows_that_count(validation)
     if not fitted:
-        scaler = fitted_scaler(scaler, _folded(train["X"], n_scaled))
-        target_scaler = fitted_scaler(target_scaler, train.get("y"))
+        X, weight = _folded(train["X"], n_scaled), train.get("sample_weight")
+        weight = None if weight is None else weight[:, 0]
+        folds = None if weight is None else weight.repeat(len(X) // len(weight))
+        scaler = fitted_scaler(scaler, X, folds)
+        target_scaler = fitted_scaler(target_scaler, train.get("y"), weight)
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -124,6 +130,18 @@ def prepare_inputs_and_scaler(
     )
 
 
+def _rows_that_count(split: dict[str, Floats]) -> dict[str, Floats]:
+    """The rows whose weight is not 0; without weights, if all that are left weigh the same."""
+    weight = split.get("sample_weight")
+    if weight is None:
+        return split
+    counts = weight[:, 0] != 0
+    kept = split if counts.all() else {key: array[counts] for key, array in split.items()}
+    if np.ptp(kept["sample_weight"]) == 0:
+        return {key: array for key, array in kept.items() if key != "sample_weight"}
+    return kept
+
+
 def _folded(X: Floats, n_columns: int | None) -> Floats:
     return X if n_columns is None else X.reshape(-1, n_columns)
 
@@ -132,7 +150,7 @@ def _prepare(
     split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
-    active = split.get("active")
+    active, weight = split.get("active"), split.get("sample_weight")
     if y is not None:
         y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
@@ -142,6 +160,9 @@ def _prepare(
         prices=None if prices is None else prices.astype(np.float64),
         context=None if context is None else context.astype(np.float32),
         active=None if active is None else active.astype(np.int8),
+        weight=(
+            None if weight is None else (weight[:, 0] / weight.mean(dtype=np.float64)).astype("f4")
+        ),
     )
 
 
@@ -339,6 +360,7 @@ def _rows(split: PreparedSplit, device: torch.device, *, delay: int = 0) -> Rows
         X=_tensor(X, device),
         y=_tensor(y, device),
         context=None if context is None else _tensor(context, device),
+        weight=None if split.weight is None else _tensor(split.weight, device),
     )
 
 
