@@ -10,8 +10,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_serializer,
     model_validator,
     with_config,
 )
@@ -82,6 +84,9 @@ class WarmStartOptions(BaseModel):
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
 
 
+_LATER = frozenset({"max_turnover"})
+
+
 class HISSOOptions(BaseModel):
     """How episodes are cut, what their actions earn, and how the gradient is computed."""
 
@@ -143,6 +148,12 @@ class HISSOOptions(BaseModel):
     """Autocast of forward pass and reward; on a CPU this means float32, with a warning."""
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
     """The reduced type; float16 comes with gradient scaling."""
+
+    @model_serializer(mode="wrap")
+    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of policies that do not have these keep the bytes that they had before them."""
+        told: dict[str, Any] = dump(self)
+        return {k: v for k, v in told.items() if k not in _LATER or v not in (None, False)}
 
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:
