@@ -265,7 +265,7 @@ def test_arrays_of_a_fit_on_targets_are_said_to_have_no_effect() -> None:
         ({"low": None}, "bounded needs low and high, low below high; got None and 2.0"),
         ({"low": 3.0}, "bounded needs low and high, low below high; got 3.0 and 2.0"),
         ({"primary_transform": "tanh"}, "low and high are the bounds of bounded; primary_transf"),
-        ({"max_weight": 0.5}, "max_weight is a limit on portfolio weights, which the actions that"),
+        ({"max_weight": 0.5}, "max_weight is a limit on portfolio weights, and n_actions says"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options: Any, message: str) -> None:

@@ -90,6 +90,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         self,
         X: ArrayLike,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
@@ -110,6 +111,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             Rows in time order; more than two dimensions are flattened.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
             Targets; HISSO can do without.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row of targets counts, at least 0, in units of their mean; see Notes.
         prices : array-like of shape (n_samples, n_outputs), optional
             Positive; row t of X decides what is held from ``prices[t]`` to ``prices[t + 1]``.
         context : array-like of shape (n_samples, n_context), optional
@@ -121,7 +124,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             What the reward is given by name, ``(n_samples,)`` or ``(n_samples, k)`` each: the
             arrays that ``hisso["reward_inputs"]`` names.
         validation_data : mapping or (X, y), optional
-            Later rows that choose the best epoch; keys ``X y prices context active reward_inputs``.
+            Later rows that choose the best epoch; keys ``X y sample_weight prices context active
+            reward_inputs``.
         hisso : HISSOOptions or mapping, optional
             How to train on episodes; None trains on targets.
         evaluation : EvaluationOptions or mapping, optional
@@ -151,12 +155,21 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         Notes
         -----
         A fit that raises leaves the estimator exactly as it was before the call.
+
+        With weights the loss of a batch of B rows is ``sum of w_i l_i over B``, ``w_i`` being
+        `sample_weight` over its mean, and so is the loss of validation rows. A row of weight 0 is
+        left out and changes no bit; weights that are all alike are none. A row of weight 2 counts
+        as if it were there twice: exactly so, up to rounding, where all rows are one batch, and
+        else in the mean over the orders of rows. Scalers whose `fit` takes `sample_weight` get it.
         """
         with transaction(self):
             self._fit_group(
                 (),
-                {"X": X, "y": y, "prices": prices, "context": context, "active": active}
-                | named_inputs(reward_inputs),
+                {
+                    **{"X": X, "y": y, "sample_weight": sample_weight},
+                    **{"prices": prices, "context": context, "active": active},
+                    **named_inputs(reward_inputs),
+                },
                 validation_data=validation_data,
                 hisso=hisso,
                 evaluation=evaluation,
@@ -181,8 +194,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
     ) -> None:
         """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
 
-        `rows` are ``X y prices context active`` and those of `named_inputs`; `resume` has one state
-        for each, this one first.
+        `rows` are ``X y sample_weight prices context active`` and those of `named_inputs`; `resume`
+        has one state for each, this one first.
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
@@ -283,6 +296,7 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         """Both splits, checked and scaled; one that goes on keeps its scalers."""
         if not requires_y:
             _check_order(train, validation)
+            _check_weights(train, validation)
         train = self._checked_split(train, reset=not continues, requires_y=requires_y)
         if validation is not None:
             validation = self._checked_split(
@@ -429,6 +443,18 @@ def _check_order(train: Mapping[str, Any], validation: Mapping[str, Any] | None)
     named = {"X": train["X"]} | ({} if validation is None else {"validation X": validation["X"]})
     if problems := order_problems({name: labels_of(X) for name, X in named.items()}):
         raise DataError(problems)
+
+
+def _check_weights(train: Mapping[str, Any], validation: Mapping[str, Any] | None) -> None:
+    """Raise `DataError` if rows of episodes are weighed."""
+    given = [
+        split for split in (train, validation) if (split or {}).get("sample_weight") is not None
+    ]
+    if given:
+        raise DataError(
+            "sample_weight says how much the targets of a row count; episodes are judged by their "
+            "reward. Leave it out, or train on targets, without hisso."
+        )
 
 
 def _take_over(network: Network, fitted: Network) -> None:

@@ -56,6 +56,7 @@ class PreparedSplit:
     context: NDArray[np.float32] | None = None  # (N, C)
     active: NDArray[np.int8] | None = None  # (N, M) codes of `psann.holdings`
     reward_inputs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # (N, k) each
+    weight: NDArray[np.float32] | None = None  # (N,) of mean 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,8 @@ def prepare_inputs_and_scaler(
     ----------
     train, validation : mapping
         Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` and ``active`` (N, M),
-        ``context`` (N, C), and what the reward is given by name, under the keys of `named_inputs`.
+        ``context`` (N, C), ``sample_weight`` (N,): rows of weight 0 are left out; and what the
+        reward is given by name, under the keys of `named_inputs`.
     scaler, target_scaler : str, transformer or None
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
@@ -116,9 +118,14 @@ def prepare_inputs_and_scaler(
         With every problem: lengths, widths, ranks, values that are not finite.
     """
     train, validation = checked_matrices(train, validation, is_portfolio=is_portfolio)
+    train = _rows_that_count(train)
+    validation = None if validation is None else _rows_that_count(validation)
     if not fitted:
-        scaler = fitted_scaler(scaler, _folded(train["X"], n_scaled))
-        target_scaler = fitted_scaler(target_scaler, train.get("y"))
+        X, weight = _folded(train["X"], n_scaled), train.get("sample_weight")
+        weight = None if weight is None else weight[:, 0]
+        folds = None if weight is None else weight.repeat(len(X) // len(weight))
+        scaler = fitted_scaler(scaler, X, folds)
+        target_scaler = fitted_scaler(target_scaler, train.get("y"), weight)
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -129,6 +136,18 @@ def prepare_inputs_and_scaler(
     )
 
 
+def _rows_that_count(split: dict[str, Floats]) -> dict[str, Floats]:
+    """The rows whose weight is not 0; without weights, if all that are left weigh the same."""
+    weight = split.get("sample_weight")
+    if weight is None:
+        return split
+    counts = weight[:, 0] != 0
+    kept = split if counts.all() else {key: array[counts] for key, array in split.items()}
+    if np.ptp(kept["sample_weight"]) == 0:
+        return {key: array for key, array in kept.items() if key != "sample_weight"}
+    return kept
+
+
 def _folded(X: Floats, n_columns: int | None) -> Floats:
     return X if n_columns is None else X.reshape(-1, n_columns)
 
@@ -137,7 +156,7 @@ def _prepare(
     split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
-    active = split.get("active")
+    active, weight = split.get("active"), split.get("sample_weight")
     if y is not None:
         y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
@@ -148,6 +167,9 @@ def _prepare(
         context=None if context is None else context.astype(np.float32),
         active=None if active is None else active.astype(np.int8),
         reward_inputs={k: each.astype(np.float64) for k, each in inputs_of(split).items()},
+        weight=(
+            None if weight is None else (weight[:, 0] / weight.mean(dtype=np.float64)).astype("f4")
+        ),
     )
 
 
@@ -317,6 +339,12 @@ def _fit_problems(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
         )
+    if hisso.max_turnover is not None and not reward.takes_active:
+        problems.append(
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
+        )
     n_targets = None if train.y is None else train.y.shape[1]
     if hisso.warm_start is not None and n_targets is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
@@ -359,6 +387,7 @@ def _rows(split: PreparedSplit, device: torch.device, *, delay: int = 0) -> Rows
         X=_tensor(X, device),
         y=_tensor(y, device),
         context=None if context is None else _tensor(context, device),
+        weight=None if split.weight is None else _tensor(split.weight, device),
     )
 
 
@@ -402,6 +431,7 @@ def planned_work(
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
+        goes_row_by_row=hisso.max_turnover is not None,
     )
 
 

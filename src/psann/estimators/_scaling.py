@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
 
 from psann._inputs import numbers, place_text
 from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
@@ -17,17 +18,22 @@ SCALERS = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
 """Names, and the classes of sklearn.preprocessing, whose import only those who scale pay."""
 
 
-def fitted_scaler(scaler: Any, array: Floats | None) -> Any:
-    """A new scaler of this kind that has seen the array; None without one of the two."""
+def fitted_scaler(scaler: Any, array: Floats | None, weight: Floats | None = None) -> Any:
+    """A new scaler of this kind that has seen the array; None without one of the two.
+
+    Weights of the rows ``(N,)`` go to a scaler whose `fit` takes `sample_weight`.
+    """
     if scaler is None or array is None:
         return None
     transformer = _new(scaler) if isinstance(scaler, str) else clone(scaler)
+    is_weighted = weight is not None and has_fit_parameter(transformer, "sample_weight")
     blocks = row_blocks(array)
     if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
-        return transformer.fit(array)
+        return transformer.fit(array, **({"sample_weight": weight} if is_weighted else {}))
     # Also where all rows are in memory, so that it makes no difference where they are.
     for block in blocks:
-        transformer.partial_fit(array[block])
+        own = {"sample_weight": weight[block]} if is_weighted and weight is not None else {}
+        transformer.partial_fit(array[block], **own)
     return transformer
 
 

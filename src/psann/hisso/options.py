@@ -26,12 +26,6 @@ PrimaryTransform = Literal[
     "identity", "softmax", "tanh", "softmax_cash", "long_short", "sigmoid", "bounded"
 ]
 _OF_NO_PORTFOLIO = ("sigmoid", "bounded")
-_OF_OWN_ACTIONS: dict[str, object] = {
-    "reward_inputs": [],
-    "n_actions": None,
-    "low": None,
-    "high": None,
-}
 
 CALL_ARGUMENTS = (
     "actions",
@@ -113,6 +107,9 @@ class WarmStartOptions(BaseModel):
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
 
 
+_LATER = frozenset({"max_turnover", "reward_inputs", "n_actions", "low", "high"})
+
+
 class HISSOOptions(BaseModel):
     """How episodes are cut, what their actions earn, and how the gradient is computed."""
 
@@ -154,6 +151,9 @@ class HISSOOptions(BaseModel):
     net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
+    max_turnover: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Largest traded weight of a row, the first purchase among them; null for no limit. What is
+    wanted beyond it waits: the account comes as near to its targets as the limit lets it."""
     delay: int = Field(default=0, ge=0, le=10_000_000)
     """Rows between decision and execution: an action decided on row t is judged from row t + delay
     on, in training as everywhere; 0 trades at the very row whose features it has seen."""
@@ -182,6 +182,12 @@ class HISSOOptions(BaseModel):
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
     """The reduced type; float16 comes with gradient scaling."""
 
+    @model_serializer(mode="wrap")
+    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of policies that do not have these keep the bytes that they had before them."""
+        told: dict[str, Any] = dump(self)
+        return {k: v for k, v in told.items() if k not in _LATER or v not in (None, False, [])}
+
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:
         if self.refit and self.supervised is not False:
@@ -203,16 +209,11 @@ class HISSOOptions(BaseModel):
             for name in ("gross_limit", "net_limit")
             if getattr(self, name) is not None and self.primary_transform != "long_short"
         ]
-        if self.max_weight is not None and self.primary_transform == "identity":
-            problems.append(
-                "max_weight is a limit on portfolio weights, and primary_transform identity gives "
-                "numbers of any size. Write another transform, or remove max_weight"
-            )
-        elif self.max_weight is not None and not self.is_portfolio:
-            problems.append(
-                f"max_weight is a limit on portfolio weights, which {self._no_weights} are none "
-                "of. Bound actions by primary_transform sigmoid or bounded, or remove max_weight"
-            )
+        problems += [
+            f"{name} is a limit on portfolio weights, and {self._no_weights}, or remove {name}"
+            for name in ("max_weight", "max_turnover")
+            if getattr(self, name) is not None and self._no_weights
+        ]
         gross = self.gross_limit or 1.0
         problems += [
             f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"
@@ -247,13 +248,6 @@ class HISSOOptions(BaseModel):
             raise ValueError(f"reward_inputs must be names of arrays: {', '.join(problems)}")
         return self
 
-    @model_serializer(mode="wrap")
-    def _own_actions_where_there_are(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what says nothing: files of portfolios stay as they always were."""
-        values: dict[str, Any] = write(self)
-        untold = {key for key, default in _OF_OWN_ACTIONS.items() if values.get(key) == default}
-        return {key: value for key, value in values.items() if key not in untold}
-
     @property
     def is_portfolio(self) -> bool:
         """Whether actions may be weights of a portfolio: a number of actions says they are not."""
@@ -261,10 +255,15 @@ class HISSOOptions(BaseModel):
 
     @property
     def _no_weights(self) -> str:
-        """What says that actions are no portfolio weights."""
+        """Why actions are no portfolio weights, and what else to write; empty where they may be."""
         if self.n_actions is not None:
-            return "the actions that n_actions counts"
-        return f"the actions of primary_transform {self.primary_transform}"
+            return "n_actions says that actions are none. Write primary_transform bounded"
+        if self.primary_transform == "identity":
+            return "primary_transform identity gives numbers of any size. Write another transform"
+        if not self.is_portfolio:
+            name = self.primary_transform
+            return f"primary_transform {name} gives numbers that are none. Write another transform"
+        return ""
 
     @property
     def warm_start(self) -> WarmStartOptions | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from psann.accounting import Carry
 from psann.errors import counted
 from psann.hisso.constraints import transform_of
 from psann.hisso.episodes import default_updates_per_epoch, episode_table
@@ -21,6 +20,7 @@ from psann.hisso.rewards import Penalty, Reward, penalty_of
 from psann.hisso.significance import SignificanceGate, bound_of, net_log_growth
 from psann.hisso.temperature import scaled_head, with_temperature
 from psann.hisso.transforms import Transform
+from psann.holdings import Carry
 from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
@@ -68,8 +68,8 @@ class HISSOTask:
 
     @property
     def carry(self) -> Carry | None:
-        """What cash earns and shorts cost from one row to the next."""
-        return carry_in(self.evaluation)
+        """What cash earns and shorts cost from one row to the next, and what may be traded."""
+        return carry_in(self.evaluation, self.hisso)
 
     @property
     def updates_per_epoch(self) -> int:
