@@ -374,10 +374,19 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"gross_limit": 2.0, "primary_transform": "long_short"}),
         policy,
     ),
-    "numbers of any size. Write another transform, or remove max_weight": (
+    "numbers of any size. Write another transform, or remove {}": (
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
         lambda: _of_any_size(),
+    ),
+    "change what is traded. Use drift": (
+        lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="exact"),
+        lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="drift"),
+    ),
+    "is held, such as portfolio; got {}. Use another reward, or remove": (
+        lambda: policy({"max_turnover": 0.1, "reward": "negative_mse"}, y=Y),
+        lambda: policy({"max_turnover": 0.1, "reward": "portfolio"}, y=Y),
+        lambda: policy({"reward": "negative_mse"}, y=Y),
     ),
     "damping has no effect with damping_mode none; remove it": (
         lambda: taught(activation_params={"damping_mode": "none", "damping": 0.2}),

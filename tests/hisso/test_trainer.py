@@ -13,10 +13,11 @@ from sklearn.exceptions import NotFittedError
 from estimators_of_limits import fitted, rows_of_market
 from planted import HISSO, Recorder, fit_hisso, planted, quick, story_of
 from psann import PSANNRegressor, WaveResNetRegressor, fit_seeds
-from psann.accounting import Carry, growth_and_traded_weight, net_growth
+from psann.accounting import growth_and_traded_weight, net_growth
 from psann.errors import DivergedError
 from psann.hisso.episodes import episode_table
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.holdings import Carry
 from psann.metrics import mean_test
 
 VALIDATION = planted(60, seed=1)
@@ -625,6 +626,7 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "max_weight": 0.51,
         "gross_limit": 0.1,
         "net_limit": 0.0,
+        "max_turnover": 0.01,
         "transition_penalty": 0.01,
         "input_noise": 0.1,
         "supervised": True,

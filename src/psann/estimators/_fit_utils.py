@@ -342,6 +342,12 @@ def _fit_problems(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
         )
+    if hisso.max_turnover is not None and not reward.takes_active:
+        problems.append(
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
+        )
     if hisso.warm_start is not None and train.y is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
     n_actions, has_cash = action_width(prepared, hisso), train.active is not None
@@ -416,6 +422,7 @@ def planned_work(
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
+        goes_row_by_row=hisso.max_turnover is not None,
     )
 
 

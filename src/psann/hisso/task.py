@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from psann.accounting import Carry
 from psann.hisso.constraints import transform_of
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.inference import carry_in, judge_actions, span_actions
@@ -13,6 +12,7 @@ from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Penalty, Reward, penalty_of
 from psann.hisso.significance import net_log_growth
 from psann.hisso.transforms import Transform
+from psann.holdings import Carry
 from psann.training.engine import Forward
 from psann.training.loop import Validation
 from psann.training.options import TrainingOptions
@@ -49,8 +49,8 @@ class HISSOTask:
 
     @property
     def carry(self) -> Carry | None:
-        """What cash earns and shorts cost from one row to the next."""
-        return carry_in(self.evaluation)
+        """What cash earns and shorts cost from one row to the next, and what may be traded."""
+        return carry_in(self.evaluation, self.hisso)
 
     @property
     def updates_per_epoch(self) -> int:
