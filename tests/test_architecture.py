@@ -78,6 +78,7 @@ READERS = {
         *("_strict_json.py", "_strict_yaml.py", "run/directory/resume_state.py"),
         # Of our own making.
         *("run/execution/profile.py", "run/execution/resume.py", "run/report/run_sections.py"),
+        "run/execution/study_folder.py",
     },
     "yaml.load": set(),
     "zipfile.ZipFile": {"_npz.py"},

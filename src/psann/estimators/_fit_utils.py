@@ -19,7 +19,13 @@ from torch import Tensor
 from psann._mapped import is_mapped
 from psann.accounting import executed_late
 from psann.estimators._arrays import Floats, checked_matrices
-from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
+from psann.estimators._scaling import (
+    fitted_scaler,
+    scale_rows,
+    taught_scaler,
+    transformed,
+    writable_float32,
+)
 from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
@@ -32,7 +38,8 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward
-from psann.hisso.trainer import HISSOTask, train_hisso
+from psann.hisso.task import HISSOTask
+from psann.hisso.trainer import train_hisso
 from psann.hisso.transforms import TRANSFORMS
 from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
@@ -84,6 +91,7 @@ def prepare_inputs_and_scaler(
     scaler: Any = None,
     target_scaler: Any = None,
     fitted: bool = False,
+    teaches: bool = False,
     n_scaled: int | None = None,
 ) -> PreparedInputs:
     """Check that the arrays fit together, fit the scalers on the training rows, scale.
@@ -97,6 +105,8 @@ def prepare_inputs_and_scaler(
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
         The scalers are fitted already: use them as they are (fine-tuning).
+    teaches : bool
+        Fitted scalers learn from the training rows too, in copies (partial fits).
     n_scaled : int, optional
         Columns of X that the scaler knows, where fewer than there are: every so many columns are
         scaled alike.
@@ -114,12 +124,13 @@ def prepare_inputs_and_scaler(
     train, validation = checked_matrices(train, validation)
     train = _rows_that_count(train)
     validation = None if validation is None else _rows_that_count(validation)
-    if not fitted:
+    if teaches or not fitted:
         X, weight = _folded(train["X"], n_scaled), train.get("sample_weight")
         weight = None if weight is None else weight[:, 0]
         folds = None if weight is None else weight.repeat(len(X) // len(weight))
-        scaler = fitted_scaler(scaler, X, folds)
-        target_scaler = fitted_scaler(target_scaler, train.get("y"), weight)
+        learn = taught_scaler if fitted else fitted_scaler
+        scaler = learn(scaler, X, folds)
+        target_scaler = learn(target_scaler, train.get("y"), weight)
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -237,7 +248,8 @@ def maybe_run_hisso(
         return None
     train, validation = prepared.train, prepared.validation
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    problems = _fit_problems(prepared, reward, hisso, evaluation)
+    least = hisso.window + hisso.delay + (0 if training.is_pass else 1)
+    problems = _fit_problems(prepared, reward, hisso, evaluation, least=least)
     if problems:
         raise ValueError("\n".join(problems))
     source = reward_source(reward, hisso, has_prices=train.prices is not None)
@@ -298,9 +310,14 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
 
 
 def _fit_problems(
-    prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions, evaluation: EvaluationOptions
+    prepared: PreparedInputs,
+    reward: Reward,
+    hisso: HISSOOptions,
+    evaluation: EvaluationOptions,
+    *,
+    least: int,
 ) -> list[str]:
-    """What the options ask of the rows, and do not get."""
+    """What the options ask of the rows, of which training needs a least number, and do not get."""
     train, validation = prepared.train, prepared.validation
     problems = []
     if hisso.window < reward.min_rows:
@@ -309,9 +326,10 @@ def _fit_problems(
             f"{hisso.window}."
         )
     late = f" + delay {hisso.delay}" if hisso.delay else ""
-    if len(train.X) < (least := hisso.window + 1 + hisso.delay):
+    if len(train.X) < least:
+        one = " + 1" if least > hisso.window + hisso.delay else ""
         problems.append(
-            f"training needs at least window + 1{late} = {least} rows; got {len(train.X)}. "
+            f"training needs at least window{one}{late} = {least} rows; got {len(train.X)}. "
             "Use a smaller window or more rows."
         )
     if validation is not None and len(validation.X) < reward.min_rows + hisso.delay:
@@ -323,6 +341,12 @@ def _fit_problems(
         problems.append(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
+        )
+    if hisso.max_turnover is not None and not reward.takes_active:
+        problems.append(
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
         )
     if hisso.warm_start is not None and train.y is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
@@ -398,6 +422,7 @@ def planned_work(
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
+        goes_row_by_row=hisso.max_turnover is not None,
     )
 
 
