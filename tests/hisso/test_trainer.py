@@ -104,32 +104,7 @@ def test_warm_ups_of_the_network_go_on_after_the_warm_start() -> None:
     assert warm.schedule_epoch_ == 4 and warm.network_.hidden_w0 == 4.0
 
 
-# ---------------------------------------------------------------- the validation pass
-
-
-def test_validation_judges_the_whole_span_at_the_deployed_cost() -> None:
-    for evaluation, hisso, cost in (
-        ({}, {"transition_penalty": 0.004}, 0.004),
-        ({"trans_cost": 0.002, "initial": "invested"}, {"transition_penalty": 0.004}, 0.002),
-    ):
-        model = fit_hisso(quick(), hisso, evaluation=evaluation)
-        actions = model.predict_actions(VALIDATION["X"])
-        growth = net_growth(
-            actions,
-            VALIDATION["prices"],
-            initial=evaluation.get("initial", "cash"),  # type: ignore[arg-type]
-        )
-        expected = (np.log(growth.gross) - cost * growth.traded).mean()
-        assert model.best_value_ == pytest.approx(expected, abs=1e-7)
-        record = model.fit_result_.history[model.best_epoch_ - 1]
-        assert record.val_reward_mean == model.best_value_ == -record.val_loss
-
-
-@pytest.mark.parametrize("reward", ["portfolio", "sharpe", "max_drawdown", "negative_mse"])
-def test_evaluate_reward_reproduces_the_best_value(reward: str) -> None:
-    model = fit_hisso(quick(), {"reward": reward}, **WITH_TARGETS)
-    again = model.evaluate_reward(VALIDATION["X"], VALIDATION["prices"], y=VALIDATION["X"])
-    assert again == pytest.approx(model.best_value_, abs=1e-6)
+# ---------------------------------------------------------------- the best epoch
 
 
 @pytest.mark.parametrize("monitor", ["val_reward", "val_loss", "reward", "train_loss"])

@@ -19,7 +19,13 @@ from torch import Tensor
 from psann._mapped import is_mapped
 from psann.accounting import executed_late
 from psann.estimators._arrays import Floats, checked_matrices, inputs_of
-from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
+from psann.estimators._scaling import (
+    fitted_scaler,
+    scale_rows,
+    taught_scaler,
+    transformed,
+    writable_float32,
+)
 from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
@@ -33,7 +39,8 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward
-from psann.hisso.trainer import HISSOTask, train_hisso
+from psann.hisso.task import HISSOTask
+from psann.hisso.trainer import train_hisso
 from psann.hisso.transforms import TRANSFORMS
 from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
@@ -86,6 +93,7 @@ def prepare_inputs_and_scaler(
     scaler: Any = None,
     target_scaler: Any = None,
     fitted: bool = False,
+    teaches: bool = False,
     n_scaled: int | None = None,
     is_portfolio: bool = True,
 ) -> PreparedInputs:
@@ -101,6 +109,8 @@ def prepare_inputs_and_scaler(
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
         The scalers are fitted already: use them as they are (fine-tuning).
+    teaches : bool
+        Fitted scalers learn from the training rows too, in copies (partial fits).
     n_scaled : int, optional
         Columns of X that the scaler knows, where fewer than there are: every so many columns are
         scaled alike.
@@ -120,12 +130,13 @@ def prepare_inputs_and_scaler(
     train, validation = checked_matrices(train, validation, is_portfolio=is_portfolio)
     train = _rows_that_count(train)
     validation = None if validation is None else _rows_that_count(validation)
-    if not fitted:
+    if teaches or not fitted:
         X, weight = _folded(train["X"], n_scaled), train.get("sample_weight")
         weight = None if weight is None else weight[:, 0]
         folds = None if weight is None else weight.repeat(len(X) // len(weight))
-        scaler = fitted_scaler(scaler, X, folds)
-        target_scaler = fitted_scaler(target_scaler, train.get("y"), weight)
+        learn = taught_scaler if fitted else fitted_scaler
+        scaler = learn(scaler, X, folds)
+        target_scaler = learn(target_scaler, train.get("y"), weight)
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -251,7 +262,8 @@ def maybe_run_hisso(
         return None
     train, validation = prepared.train, prepared.validation
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    problems = _fit_problems(prepared, reward, hisso, evaluation)
+    least = hisso.window + hisso.delay + (0 if training.is_pass else 1)
+    problems = _fit_problems(prepared, reward, hisso, evaluation, least=least)
     if problems:
         raise ValueError("\n".join(problems))
     source = reward_source(reward, hisso, has_prices=train.prices is not None)
@@ -313,9 +325,14 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
 
 
 def _fit_problems(
-    prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions, evaluation: EvaluationOptions
+    prepared: PreparedInputs,
+    reward: Reward,
+    hisso: HISSOOptions,
+    evaluation: EvaluationOptions,
+    *,
+    least: int,
 ) -> list[str]:
-    """What the options ask of the rows, and do not get."""
+    """What the options ask of the rows, of which training needs a least number, and do not get."""
     train, validation = prepared.train, prepared.validation
     problems = []
     if hisso.window < reward.min_rows:
@@ -324,9 +341,10 @@ def _fit_problems(
             f"{hisso.window}."
         )
     late = f" + delay {hisso.delay}" if hisso.delay else ""
-    if len(train.X) < (least := hisso.window + 1 + hisso.delay):
+    if len(train.X) < least:
+        one = " + 1" if least > hisso.window + hisso.delay else ""
         problems.append(
-            f"training needs at least window + 1{late} = {least} rows; got {len(train.X)}. "
+            f"training needs at least window{one}{late} = {least} rows; got {len(train.X)}. "
             "Use a smaller window or more rows."
         )
     if validation is not None and len(validation.X) < reward.min_rows + hisso.delay:

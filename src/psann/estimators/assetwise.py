@@ -169,6 +169,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         *,
         requires_y: bool,
         continues: bool,
+        is_pass: bool,
         is_portfolio: bool,
     ) -> PreparedInputs:
         if continues:
@@ -184,6 +185,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             validation,
             requires_y=requires_y,
             continues=continues,
+            is_pass=is_pass,
             is_portfolio=is_portfolio,
         )
 

@@ -53,6 +53,20 @@ class Series:
             span_rows=(len(self.X), len(later.X)),
         )
 
+    def last(self, n_rows: int) -> Series:
+        """The newest rows of one span."""
+
+        def cut(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[-n_rows:]
+
+        return Series(
+            X=self.X[-n_rows:],
+            reward_context=self.reward_context[-n_rows:],
+            context=cut(self.context),
+            active=cut(self.active),
+            known_active=cut(self.known_active),
+        )
+
     def executed_late(self, delay: int) -> Series:
         """The series whose rows are judged so many rows later than they are decided."""
         if not delay:
