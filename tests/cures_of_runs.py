@@ -257,9 +257,10 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(name="stopped", resume=True, spoil="checkpoints/manifest.json"),
         ask(name="stopped"),
     ),
-    "must have the columns of version {}; its first line is another": (
+    "Put back a sound copy of it, or move it away": (
         ask(name="stopped", resume=True, spoil="events.csv"),
-        ask(name="stopped"),
+        ask(name="stopped", resume=True),
+        ask(name="stopped", resume=True, without="events.csv"),
     ),
     "must hold the starts of a run": (
         ask(name="stopped", resume=True, spoil="provenance.json"),

@@ -105,11 +105,22 @@ def test_max_drawdown_is_a_smooth_maximum_of_log_drawdowns() -> None:
     for prices in (P, 1 / P, random_case()[1][0, :4, :2].numpy()):
         log_wealth = np.cumsum(np.log1p(net_returns(A, prices)))
         drawdowns = np.maximum.accumulate(np.maximum(log_wealth, 0)) - log_wealth
-        smooth = 0.01 * np.log(np.exp(drawdowns / 0.01).sum())
+        smooth = 0.01 * np.log(1 + np.expm1(drawdowns / 0.01).sum())
         assert value("max_drawdown", prices=prices) == pytest.approx(-smooth, abs=1e-12)
         assert drawdowns.max() <= smooth <= drawdowns.max() + 0.01 * np.log(3)
         worst = portfolio_metrics(A, prices, trans_cost=COST)["max_drawdown"]
         assert drawdowns.max() == pytest.approx(-np.log1p(worst), abs=1e-12)
+
+
+def test_max_drawdown_is_0_where_nothing_falls_and_the_same_in_longer_windows() -> None:
+    held, rising = np.ones((4, 1)), np.array([[1.0], [1.0], [1.2], [1.3]])
+    assert value("max_drawdown", held, rising) == 0.0
+    fallen = np.array([[1.0], [1.1], [0.8], [1.2]])
+    longer = np.concatenate([fallen[:1].repeat(60, axis=0), fallen])
+    assert value("max_drawdown", held, fallen) == pytest.approx(-np.log(1.1 / 0.8), abs=1e-9)
+    assert value("max_drawdown", np.ones((64, 1)), longer) == pytest.approx(
+        value("max_drawdown", held, fallen), abs=1e-15
+    )
 
 
 def test_negative_mse_by_hand() -> None:
@@ -332,13 +343,16 @@ def formula_without_a_floor(name: str, a: torch.Tensor, prices: torch.Tensor) ->
     wealth = r.log1p().cumsum(-1)
     n_worst = max(0.05 * r.shape[-1], 1.0)
     shares = (n_worst - torch.arange(r.shape[-1], dtype=r.dtype)).clamp(0.0, 1.0) / n_worst
-    below_peak = wealth.cummax(-1).values.clamp_min(0.0) - wealth
+    falls = (wealth.cummax(-1).values.clamp_min(0.0) - wealth) / 0.01
+    largest = falls.detach().amax(-1, keepdim=True)
+    summed = ((falls - largest).exp() * -torch.expm1(-falls)).sum(-1)
     return {
         "sharpe": r.mean(-1) / (r.var(-1, correction=1) + 1e-12).sqrt(),
         "sortino": r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + 1e-12).sqrt(),
         "mean_variance": r.mean(-1) - 0.5 * r.var(-1, correction=1),
         "cvar": (r.sort(-1).values * shares).sum(-1),
-        "max_drawdown": -0.01 * torch.logsumexp(below_peak / 0.01, dim=-1),
+        "max_drawdown": -0.01
+        * (largest[..., 0] + torch.log1p(torch.expm1(-largest[..., 0]) + summed)),
     }[name]
 
 

@@ -25,7 +25,7 @@ def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
         return None
     if isinstance(validation_data, Mapping):
         keys = set(validation_data)
-        if "X" in keys and keys <= {"X", "y", "prices", "context", "active"}:
+        if "X" in keys and keys <= {"X", "y", "sample_weight", "prices", "context", "active"}:
             return validation_data
         got = ", ".join(sorted(map(str, keys))) or "nothing"
     elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
@@ -33,8 +33,8 @@ def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
     else:
         got = type(validation_data).__name__
     raise ValueError(
-        "validation_data must be a mapping with X and any of y, prices, context, active, or the "
-        f"pair (X, y); got {got}."
+        "validation_data must be a mapping with X and any of y, sample_weight, prices, context, "
+        f"active, or the pair (X, y); got {got}."
     )
 
 
@@ -46,8 +46,8 @@ def converted_split(
     Parameters
     ----------
     split : mapping
-        ``X y prices context active outputs actions``, any of them absent or None. X stays a frame
-        where it is one, so that scikit-learn sees its names.
+        ``X y sample_weight prices context active outputs actions``, any of them absent or None. X
+        stays a frame where it is one, so that scikit-learn sees its names.
     prefix : str
         ``validation`` with a blank, or nothing: how the user tells this split from others.
     assets : tuple of str or None
@@ -140,8 +140,8 @@ def checked_matrices(
     Parameters
     ----------
     train, validation : mapping
-        Keys ``X`` (N, F) and any of ``y``, ``prices``, ``context``, ``active``; a vector is one
-        column, and what is None is left out.
+        Keys ``X`` (N, F) and any of ``y``, ``sample_weight``, ``prices``, ``context``, ``active``;
+        a vector is one column, and what is None is left out.
 
     Raises
     ------
@@ -193,7 +193,21 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
             and count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]
         ):
             problems.append(f"{name}{key} must fit into float32; some values are too large.")
+    problems += _weight_problems(split, name)
     return [*problems, *_price_problems(split, name), *_active_problems(split, name)]
+
+
+def _weight_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+    weight = split.get("sample_weight")
+    if weight is None:
+        return []
+    if weight.shape[1] != 1:
+        return [f"{name}sample_weight must be one number per row; got shape {weight.shape}."]
+    if (weight < 0).any():
+        return [f"{name}sample_weight must be at least 0; the smallest is {weight.min():g}."]
+    if not weight.any():
+        return [f"{name}sample_weight must not be zero on every row: nothing would count."]
+    return []
 
 
 def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:

@@ -19,7 +19,13 @@ from torch import Tensor
 from psann._mapped import is_mapped
 from psann.accounting import executed_late
 from psann.estimators._arrays import Floats, checked_matrices
-from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
+from psann.estimators._scaling import (
+    fitted_scaler,
+    scale_rows,
+    taught_scaler,
+    transformed,
+    writable_float32,
+)
 from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
@@ -32,7 +38,8 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward
-from psann.hisso.trainer import HISSOTask, train_hisso
+from psann.hisso.task import HISSOTask
+from psann.hisso.trainer import train_hisso
 from psann.hisso.transforms import TRANSFORMS
 from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
@@ -54,6 +61,7 @@ class PreparedSplit:
     prices: NDArray[np.float64] | None = None  # (N, M)
     context: NDArray[np.float32] | None = None  # (N, C)
     active: NDArray[np.int8] | None = None  # (N, M) codes of `psann.holdings`
+    weight: NDArray[np.float32] | None = None  # (N,) of mean 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +91,7 @@ def prepare_inputs_and_scaler(
     scaler: Any = None,
     target_scaler: Any = None,
     fitted: bool = False,
+    teaches: bool = False,
     n_scaled: int | None = None,
 ) -> PreparedInputs:
     """Check that the arrays fit together, fit the scalers on the training rows, scale.
@@ -91,11 +100,13 @@ def prepare_inputs_and_scaler(
     ----------
     train, validation : mapping
         Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` and ``active`` (N, M),
-        ``context`` (N, C).
+        ``context`` (N, C), ``sample_weight`` (N,): rows of weight 0 are left out.
     scaler, target_scaler : str, transformer or None
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
         The scalers are fitted already: use them as they are (fine-tuning).
+    teaches : bool
+        Fitted scalers learn from the training rows too, in copies (partial fits).
     n_scaled : int, optional
         Columns of X that the scaler knows, where fewer than there are: every so many columns are
         scaled alike.
@@ -111,9 +122,15 @@ def prepare_inputs_and_scaler(
         With every problem: lengths, widths, ranks, values that are not finite.
     """
     train, validation = checked_matrices(train, validation)
-    if not fitted:
-        scaler = fitted_scaler(scaler, _folded(train["X"], n_scaled))
-        target_scaler = fitted_scaler(target_scaler, train.get("y"))
+    train = _rows_that_count(train)
+    validation = None if validation is None else _rows_that_count(validation)
+    if teaches or not fitted:
+        X, weight = _folded(train["X"], n_scaled), train.get("sample_weight")
+        weight = None if weight is None else weight[:, 0]
+        folds = None if weight is None else weight.repeat(len(X) // len(weight))
+        learn = taught_scaler if fitted else fitted_scaler
+        scaler = learn(scaler, X, folds)
+        target_scaler = learn(target_scaler, train.get("y"), weight)
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -124,6 +141,18 @@ def prepare_inputs_and_scaler(
     )
 
 
+def _rows_that_count(split: dict[str, Floats]) -> dict[str, Floats]:
+    """The rows whose weight is not 0; without weights, if all that are left weigh the same."""
+    weight = split.get("sample_weight")
+    if weight is None:
+        return split
+    counts = weight[:, 0] != 0
+    kept = split if counts.all() else {key: array[counts] for key, array in split.items()}
+    if np.ptp(kept["sample_weight"]) == 0:
+        return {key: array for key, array in kept.items() if key != "sample_weight"}
+    return kept
+
+
 def _folded(X: Floats, n_columns: int | None) -> Floats:
     return X if n_columns is None else X.reshape(-1, n_columns)
 
@@ -132,7 +161,7 @@ def _prepare(
     split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
-    active = split.get("active")
+    active, weight = split.get("active"), split.get("sample_weight")
     if y is not None:
         y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
@@ -142,6 +171,9 @@ def _prepare(
         prices=None if prices is None else prices.astype(np.float64),
         context=None if context is None else context.astype(np.float32),
         active=None if active is None else active.astype(np.int8),
+        weight=(
+            None if weight is None else (weight[:, 0] / weight.mean(dtype=np.float64)).astype("f4")
+        ),
     )
 
 
@@ -216,7 +248,8 @@ def maybe_run_hisso(
         return None
     train, validation = prepared.train, prepared.validation
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    problems = _fit_problems(prepared, reward, hisso, evaluation)
+    least = hisso.window + hisso.delay + (0 if training.is_pass else 1)
+    problems = _fit_problems(prepared, reward, hisso, evaluation, least=least)
     if problems:
         raise ValueError("\n".join(problems))
     source = reward_source(reward, hisso, has_prices=train.prices is not None)
@@ -277,9 +310,14 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
 
 
 def _fit_problems(
-    prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions, evaluation: EvaluationOptions
+    prepared: PreparedInputs,
+    reward: Reward,
+    hisso: HISSOOptions,
+    evaluation: EvaluationOptions,
+    *,
+    least: int,
 ) -> list[str]:
-    """What the options ask of the rows, and do not get."""
+    """What the options ask of the rows, of which training needs a least number, and do not get."""
     train, validation = prepared.train, prepared.validation
     problems = []
     if hisso.window < reward.min_rows:
@@ -288,9 +326,10 @@ def _fit_problems(
             f"{hisso.window}."
         )
     late = f" + delay {hisso.delay}" if hisso.delay else ""
-    if len(train.X) < (least := hisso.window + 1 + hisso.delay):
+    if len(train.X) < least:
+        one = " + 1" if least > hisso.window + hisso.delay else ""
         problems.append(
-            f"training needs at least window + 1{late} = {least} rows; got {len(train.X)}. "
+            f"training needs at least window{one}{late} = {least} rows; got {len(train.X)}. "
             "Use a smaller window or more rows."
         )
     if validation is not None and len(validation.X) < reward.min_rows + hisso.delay:
@@ -302,6 +341,12 @@ def _fit_problems(
         problems.append(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
+        )
+    if hisso.max_turnover is not None and not reward.takes_active:
+        problems.append(
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
         )
     if hisso.warm_start is not None and train.y is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
@@ -333,6 +378,7 @@ def _rows(split: PreparedSplit, device: torch.device, *, delay: int = 0) -> Rows
         X=_tensor(X, device),
         y=_tensor(y, device),
         context=None if context is None else _tensor(context, device),
+        weight=None if split.weight is None else _tensor(split.weight, device),
     )
 
 
@@ -376,6 +422,7 @@ def planned_work(
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
+        goes_row_by_row=hisso.max_turnover is not None,
     )
 
 

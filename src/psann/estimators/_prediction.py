@@ -30,7 +30,7 @@ from psann.hisso.reward_context import (
     reward_source,
 )
 from psann.hisso.rewards import Reward, penalty_of
-from psann.holdings import of_members
+from psann.holdings import held_weights, is_limited, of_members
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
@@ -380,7 +380,7 @@ class PredictionMixin(ParametrisedEstimator):
             initial=judging.initial,
             cash=transform.holds_cash,
             active=active,
-            carry=carry_in(judging),
+            carry=carry_in(judging, options),
         )
         assert validation.reward is not None
         return validation.reward
@@ -424,7 +424,11 @@ class PredictionMixin(ParametrisedEstimator):
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
         windows, prices_in = actions[at], judged.expand_as(actions)[at]  # (B, T, M)
-        if active is not None and reward.takes_active:
+        carry = carry_in(self.evaluation_options_, options)
+        if is_limited(carry):
+            codes = None if active is None else active[at]
+            windows = held_weights(windows, prices_in, codes, carry=carry)
+        elif active is not None and reward.takes_active:
             halts = Halts.of(active, judged.expand_as(actions), window=options.window)
             windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
@@ -435,7 +439,7 @@ class PredictionMixin(ParametrisedEstimator):
                 initial="invested",
                 cash=transform.holds_cash or active is not None,
                 active=None if active is None else active[at],
-                carry=carry_in(self.evaluation_options_),
+                carry=carry,
             )
         return rewards.numpy()
 

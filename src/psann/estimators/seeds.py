@@ -149,6 +149,7 @@ def fit_together(
     members: Sequence[BasePSANNRegressor],
     X: ArrayLike,
     y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     *,
     prices: ArrayLike | None = None,
     context: ArrayLike | None = None,
@@ -167,14 +168,18 @@ def fit_together(
     members : sequence of estimator
         As from `seeded`. Observers can turn a state of one of them into a file with its
         `to_bytes`, while training goes on.
-    X, y, prices, context, active, validation_data, hisso, evaluation, observers, on_interrupt
+    X, y, sample_weight, prices, context, active, validation_data, hisso, evaluation, observers, \
+on_interrupt
         As for `fit`; but what raises leaves members that are half fitted, for observers to save.
     resume : sequence of SavedState
         One per seed, in their order: where an interrupted fit of the same left off.
     """
     members[0]._fit_group(
         members[1:],
-        {"X": X, "y": y, "prices": prices, "context": context, "active": active},
+        {
+            **{"X": X, "y": y, "sample_weight": sample_weight},
+            **{"prices": prices, "context": context, "active": active},
+        },
         validation_data=validation_data,
         hisso=hisso,
         evaluation=evaluation,

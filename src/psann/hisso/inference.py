@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from psann.accounting import (
-    Carry,
     Initial,
     carry_of,
     gross_growth,
@@ -16,20 +15,21 @@ from psann.accounting import (
     weight_changes,
 )
 from psann.hisso.objective import Series
-from psann.hisso.options import EvaluationOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
-from psann.holdings import held_weights, of_members
+from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.engine import Forward
 from psann.training.loop import Validation
 
 
-def carry_in(evaluation: EvaluationOptions) -> Carry | None:
-    """What cash earns and shorts cost from one row to the next."""
+def carry_in(evaluation: EvaluationOptions, hisso: HISSOOptions) -> Carry | None:
+    """What cash earns and shorts cost from one row to the next, and what may be traded."""
     return carry_of(
         evaluation.cash_rate,
         evaluation.borrow_rate,
         periods_per_year=evaluation.periods_per_year,
+        max_turnover=hisso.max_turnover,
     )
 
 
@@ -72,7 +72,7 @@ def judge_actions(
     active : torch.Tensor, optional
         ``(N, M)``, who can be held and traded, codes of `psann.holdings`.
     carry : Carry, optional
-        What cash earns and shorts cost.
+        What cash earns and shorts cost, and what may be traded, of rewards of what is held.
 
     Returns
     -------
@@ -85,10 +85,9 @@ def judge_actions(
     """
     with torch.no_grad():
         targets, cash = actions, cash or active is not None
-        if active is not None and reward.takes_active:
+        if reward.takes_active and (active is not None or is_limited(carry)):
             prices = reward_context.expand_as(actions)
-            earns = {} if carry is None else vars(carry)
-            actions = held_weights(actions, prices, active, **earns)
+            actions = held_weights(actions, prices, active, carry=carry, initial=initial)
         # Copies: a user's reward that works in place must not change what comes after it.
         value = float(
             reward(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
-from psann.accounting import Carry, executed_late
+from psann.accounting import executed_late
 from psann.halts import Halts
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
-from psann.holdings import of_members
+from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.engine import Forward
 
 
@@ -47,6 +47,20 @@ class Series:
             active=active,
             known_active=known_active,
             span_rows=(len(self.X), len(later.X)),
+        )
+
+    def last(self, n_rows: int) -> Series:
+        """The newest rows of one span."""
+
+        def cut(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[-n_rows:]
+
+        return Series(
+            X=self.X[-n_rows:],
+            reward_context=self.reward_context[-n_rows:],
+            context=cut(self.context),
+            active=cut(self.active),
+            known_active=cut(self.known_active),
         )
 
     def executed_late(self, delay: int) -> Series:
@@ -87,7 +101,7 @@ class EpisodeObjective:
     def _halts(self) -> Halts | None:
         """What makes weights that are held differ from those asked for."""
         active = self.series.active
-        if active is None or not self.reward.takes_active:
+        if active is None or not self.reward.takes_active or is_limited(self.carry):
             return None
         return Halts.of(
             active,
@@ -108,7 +122,9 @@ class EpisodeObjective:
         active = self._in_windows(self.series.active, rows)
         actions = self._actions(forward, rows, key, active)
         context = self._context(rows).expand_as(actions)
-        if self._halts is not None:
+        if is_limited(self.carry):
+            actions = held_weights(actions, context, active, carry=self.carry)
+        elif self._halts is not None:
             actions = self._halts.held(actions, index)
         rewards = self.reward(
             actions,

@@ -10,8 +10,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_serializer,
     model_validator,
     with_config,
 )
@@ -82,6 +84,9 @@ class WarmStartOptions(BaseModel):
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
 
 
+_LATER = frozenset({"max_turnover"})
+
+
 class HISSOOptions(BaseModel):
     """How episodes are cut, what their actions earn, and how the gradient is computed."""
 
@@ -113,6 +118,9 @@ class HISSOOptions(BaseModel):
     net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
+    max_turnover: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Largest traded weight of a row, the first purchase among them; null for no limit. What is
+    wanted beyond it waits: the account comes as near to its targets as the limit lets it."""
     delay: int = Field(default=0, ge=0, le=10_000_000)
     """Rows between decision and execution: an action decided on row t is judged from row t + delay
     on, in training as everywhere; 0 trades at the very row whose features it has seen."""
@@ -141,6 +149,12 @@ class HISSOOptions(BaseModel):
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
     """The reduced type; float16 comes with gradient scaling."""
 
+    @model_serializer(mode="wrap")
+    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of policies that do not have these keep the bytes that they had before them."""
+        told: dict[str, Any] = dump(self)
+        return {k: v for k, v in told.items() if k not in _LATER or v not in (None, False)}
+
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:
         if self.refit and self.supervised is not False:
@@ -162,11 +176,12 @@ class HISSOOptions(BaseModel):
             for name in ("gross_limit", "net_limit")
             if getattr(self, name) is not None and self.primary_transform != "long_short"
         ]
-        if self.max_weight is not None and self.primary_transform == "identity":
-            problems.append(
-                "max_weight is a limit on portfolio weights, and primary_transform identity gives "
-                "numbers of any size. Write another transform, or remove max_weight"
-            )
+        problems += [
+            f"{name} is a limit on portfolio weights, and primary_transform identity gives "
+            f"numbers of any size. Write another transform, or remove {name}"
+            for name in ("max_weight", "max_turnover")
+            if getattr(self, name) is not None and self.primary_transform == "identity"
+        ]
         gross = self.gross_limit or 1.0
         problems += [
             f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"

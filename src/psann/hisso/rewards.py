@@ -24,13 +24,13 @@ from torch import Tensor
 from psann._imports import import_object
 from psann._numerics import guarded
 from psann.accounting import (
-    Carry,
     Initial,
     gross_growth,
     growth_and_traded_weight,
     weight_changes,
 )
 from psann.errors import did_you_mean
+from psann.holdings import Carry
 
 RewardFunction = Callable[..., Tensor]
 Penalty = float | Tensor
@@ -210,17 +210,22 @@ def max_drawdown(
     active: Tensor | None = None,
     carry: Carry | None = None,
 ) -> Tensor:
-    """Minus the smooth maximum drawdown of log wealth, ``-tau logsumexp(d / tau)``, ``(B,)``.
+    """Minus the smooth maximum drawdown of log wealth, ``-tau ln(1 + sum_t (e^{d_t / tau} - 1))``.
 
-    ``d_t`` is how far log wealth is below its peak so far, tau = 0.01.
+    ``d_t`` is how far log wealth is below its peak so far, tau = 0.01. It is 0 where nothing falls,
+    and rows at a peak add nothing: windows of any length compare.
     """
     r, lost = _kept_and_lost(
         actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
     )
     wealth = torch.cumsum(_steeply(torch.log1p(r), lost), dim=-1)  # (B, T - 1)
     peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
-    tau = _DRAWDOWN_TEMPERATURE
-    return -tau * torch.logsumexp((peak - wealth) / tau, dim=-1)
+    falls = (peak - wealth) / _DRAWDOWN_TEMPERATURE
+    # Any number will do for the largest, so that its own gradient can be left out.
+    largest = falls.detach().amax(dim=-1, keepdim=True)
+    summed = ((falls - largest).exp() * -torch.expm1(-falls)).sum(dim=-1)
+    largest = largest.squeeze(-1)
+    return -_DRAWDOWN_TEMPERATURE * (largest + torch.log1p(torch.expm1(-largest) + summed))
 
 
 def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: Penalty) -> Tensor:

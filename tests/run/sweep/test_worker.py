@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from forked import Forked
 from made_sweeps import digest, kill, looped, made_sweep, wait_for
 from psann.errors import UsageError
 from psann.run.directory.lock import read_holder
-from psann.run.sweep.child import Child, preloading_context
+from psann.run.sweep.child import Child, preloading_context, run_trial
 from psann.run.sweep.config import Sweep
 from psann.run.sweep.queue import Claim, Queue, open_storage
 from psann.run.sweep.record import SweepPaths, SweepRecord, read_record
@@ -200,7 +201,7 @@ def test_of_two_adopters_of_one_dead_trial_one_has_the_lock_and_the_other_leaves
     context, started = preloading_context(), []
     for worker, claim in zip(workers, claims, strict=True):
         assert claim is not None and claim.number == 0
-        started.append(Child(context, worker._request(claim)))
+        started.append(Child(context, partial(run_trial, worker._request(claim))))
     endings = [child.ending() for child in started]
     assert sorted(ending.exit_code for ending in endings) == [0, 75]
     for worker, claim, ending in zip(workers, claims, endings, strict=True):

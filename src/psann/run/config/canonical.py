@@ -15,7 +15,11 @@ from psann.run.config.errors import show
 
 _PARAMS: Path = ("estimator", "params")
 
-UNTOLD_KEYS: dict[str, object] = {"evaluation.withhold_test": False, "evaluation.n_trials": None}
+UNTOLD_KEYS: dict[str, object] = {
+    "hisso.max_turnover": None,
+    "evaluation.withhold_test": False,
+    "evaluation.n_trials": None,
+}
 """Keys that a resolved configuration has only where they say something else."""
 LATER_KEYS: dict[str, object] = {
     "hisso.min_significance": 0.0,

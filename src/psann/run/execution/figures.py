@@ -23,9 +23,9 @@ from psann.evaluation.judgement import (
     judge_baselines,
     judge_policy,
 )
+from psann.hisso.constraints import transform_of
 from psann.hisso.rewards import resolve_reward
 from psann.hisso.temperature import TEMPERATURES
-from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
@@ -177,7 +177,7 @@ def portfolio_figures(
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
     terms = terms_of(config)
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    cash = transform_of(config.hisso).holds_cash
     verdict = judge_policy(
         actions,
         prices,

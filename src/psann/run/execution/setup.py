@@ -7,7 +7,7 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from psann.run.data.requirements import UNTRAINED, DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
+from psann.run.directory.record import RunRecord
 from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
 from psann.run.execution.resume import (
@@ -277,12 +278,7 @@ def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
     check_resumable(point.identity, identity, phase=point.furthest.phase)
     reasons = differences(point.identity, identity)
     record, paths = context.record, context.paths
-    was_exact = record.as_dict()["resume_exact"]
-    earlier = record.as_dict()["resume_differences"] or []
-    record.update(
-        resume_exact=was_exact is not False and not reasons,
-        resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
-    )
+    note_differences(record, reasons)
     assert context.events is not None
     if lost := context.events.rows_after(point.log_bytes):
         home = context.storage.archive([], paths.attempts)
@@ -301,3 +297,13 @@ def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
         why = "; ".join(reasons)
         log_event(_logger, logging.WARNING, "resume", f"not exact to the last bit: {why}")
     return point
+
+
+def note_differences(record: RunRecord, reasons: Sequence[str]) -> None:
+    """Record why the result may not be an uninterrupted run's, or that so far it is."""
+    was_exact = record.as_dict()["resume_exact"]
+    earlier = record.as_dict()["resume_differences"] or []
+    record.update(
+        resume_exact=was_exact is not False and not reasons,
+        resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
+    )
