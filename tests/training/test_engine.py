@@ -280,8 +280,23 @@ def test_the_epoch_offset_shifts_the_networks_epochs() -> None:
     assert network.first_layer_w0 == 1.0 + 5
 
 
+class OneMatrix(Network):
+    """A network of a single parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(N_IN, 2, bias=False)
+        torch.nn.init.ones_(self.head.weight)
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None
+    ) -> Tensor:
+        outputs: Tensor = self.head(x)
+        return outputs
+
+
 @pytest.mark.parametrize("stop", [True, False])
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
+@pytest.mark.parametrize("body", [*BODIES, OneMatrix], ids=lambda body: body.__name__)
 def test_a_launch_on_a_cpu_has_the_bits_of_updates_that_the_device_judges(
     body: Callable[[], Network], stop: bool
 ) -> None:

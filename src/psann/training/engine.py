@@ -34,7 +34,7 @@ from psann.training.carry import (
     unlatched,
     unstacked,
 )
-from psann.training.gradient import flat_gradient
+from psann.training.gradient import gradients
 from psann.training.history import Decision
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
@@ -393,7 +393,8 @@ class EagerEngine:
             for k, index in enumerate(indices):
                 loss, values = objective(call, index, None if keys is None else keys[k])
                 loss = loss.to(carry.weights.dtype)
-                gradient = flat_gradient(loss, list(leaves.values()))
+                parts = gradients(loss, list(leaves.values()))
+                gradient = torch.cat([part.reshape(-1) for part in parts])
                 with torch.no_grad():
                     weights, optimizer, norm, largest = self._moved(carry, gradient, lr=lr)
                 told = loss.item(), norm.item()
@@ -431,7 +432,7 @@ class EagerEngine:
 
         loss, values, buffers = lift(judge)(weights, carry.buffers, index, key)
         scaled = loss * carry.scale if self.precision.is_scaled else loss
-        gradient = flat_gradient(scaled, [weights])
+        (gradient,) = gradients(scaled, [weights])
         outcome: tuple[Carry, Report] = lift(step)(
             carry, gradient, loss.detach(), values.detach(), buffers
         )

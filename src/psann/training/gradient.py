@@ -1,4 +1,4 @@
-"""The gradient of a loss as one flat vector."""
+"""The gradient of a loss, or the word that there is none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 
-def flat_gradient(loss: Tensor, leaves: Sequence[Tensor]) -> Tensor:
-    """Gradient in all leaves, one after the other, or in the only one, in its shape.
+def gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Gradient in each of the leaves, in its shape; zero in those that it does not depend on.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def flat_gradient(loss: Tensor, leaves: Sequence[Tensor]) -> Tensor:
     Raises
     ------
     ValueError
-        If the loss does not depend on them.
+        If the loss depends on none of them.
     """
     for leaf in leaves:
         leaf.grad = None
@@ -33,5 +33,4 @@ def flat_gradient(loss: Tensor, leaves: Sequence[Tensor]) -> Tensor:
             "learn: a reward must be computed from its actions with differentiable torch "
             "operations (no .detach(), .item() or NumPy)."
         )
-    parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-    return parts[0] if len(parts) == 1 else torch.cat([part.reshape(-1) for part in parts])
+    return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
