@@ -20,6 +20,7 @@ from psann._charts import (
 )
 from psann._drawing import COLOURS
 from psann._npz import Array
+from psann.hisso.options import OF_NO_PORTFOLIO
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
 from psann.run.reading.content import Picture, clock, printable
@@ -168,10 +169,11 @@ def _phase_pictures(
                 title=f"{kind.capitalize()}, {name}",
                 figure=epochs_figure([panel], mark=mark, points=points),
             )
+    change, whose = ("Turnover", "weights") if _has_weights(run) else ("Change", "actions")
     course = {
         "lr": "learning rate",
         "grad_norm": "gradient norm",
-        "turnover": "turnover per step",
+        "turnover": f"{change.lower()} per step",
     }
     panels = [_panel(tracks, label, {column: ""}) for column, label in course.items()]
     shown = [panel for panel in panels if panel is not None]
@@ -180,11 +182,18 @@ def _phase_pictures(
             name=f"course-{name}".replace(" ", "-"),
             title=f"Course of training, {name}",
             figure=epochs_figure(shown, mark=None, points=points),
-            caption="Turnover: mean change of the weights per step of the validation pass. "
+            caption=f"{change}: mean change of the {whose} per step of the validation pass. "
             "Gradient norm: mean over the epoch's updates, before clipping."
             if is_judged
             else "",
         )
+
+
+def _has_weights(run: RunView) -> bool:
+    """Whether the actions of a run may be weights of a portfolio, as far as its files tell."""
+    told = run.config.get("hisso")
+    hisso = told if isinstance(told, dict) else {}
+    return hisso.get("n_actions") is None and hisso.get("primary_transform") not in OF_NO_PORTFOLIO
 
 
 def _panel(tracks: Tracks, y_label: str, columns: dict[str, str]) -> Panel | None:
