@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from psann.run.sweep.config import Sweep
 from psann.run.sweep.queue import Queue, open_storage
 from psann.run.sweep.record import SweepPaths, TrialRow
 from psann.run.sweep.worker import join
+from without_locks.sitecustomize import refusing_all
 
 
 def opened(sweep: Sweep, paths: SweepPaths) -> Queue:
@@ -27,7 +31,13 @@ def row(number: int, value: float | None) -> TrialRow:
     }  # type: ignore[typeddict-item]
 
 
-def test_processes_that_claim_at_once_share_the_trials_without_a_gap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_processes_that_claim_at_once_share_the_trials_without_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
+) -> None:
+    if not has_locks:
+        monkeypatch.setattr(fcntl, "flock", refusing_all(errno.ENOLCK))
+    began_s = time.monotonic()
     sweep, paths = made_sweep(tmp_path, trials=24)
     join(sweep, paths)
 
@@ -43,6 +53,7 @@ def test_processes_that_claim_at_once_share_the_trials_without_a_gap(tmp_path: P
     assert [exit_code_of(child) for child in children] == [0, 0, 0]
     taken = [int(n) for file in tmp_path.glob("*.txt") for n in file.read_text().split()]
     assert sorted(taken) == list(range(24))
+    assert time.monotonic() - began_s < 25  # after 30 s Optuna takes a lock for a dead process's
 
 
 def test_a_line_that_a_killed_writer_left_half_written_is_cut_off(tmp_path: Path) -> None:

@@ -305,7 +305,8 @@ class JournalLock:
         """Wait for the lock."""
         import fcntl  # not on Windows, where runs are only read
 
-        self._fd = os.open(f"{self._journal}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        # Not `.lock`: the file of Optuna's own lock would then seem to be held already.
+        self._fd = os.open(f"{self._journal}.flock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
         except OSError as error:
