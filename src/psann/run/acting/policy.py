@@ -84,6 +84,13 @@ class Policy:
         """On what terms the run trades."""
         return terms_of(self.config)
 
+    @property
+    def trading_cost(self) -> float | Sequence[float]:
+        """Cost per unit of traded weight, of all assets or of each."""
+        cost = self.terms.trans_cost
+        assert not isinstance(cost, np.ndarray)
+        return cost
+
     def importing(self) -> AbstractContextManager[None]:
         """Let nothing be imported by name but what `load_policy` was allowed."""
         return self._imports.in_force()
