@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from psann.nn.network import Network
 from psann.nn.passes import row_passes
 from psann.nn.state import initial_states, take_staged_states
 from psann.training.carry import (
+    MEMORY,
     Carry,
     Lift,
     WeightLayout,
@@ -60,6 +61,15 @@ class Objective(Protocol):
 
     def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
         """Where the first number that is not finite comes from."""
+
+
+class RememberingObjective(Objective, Protocol):
+    """One whose rows know what was decided on earlier ones."""
+
+    def remembering(
+        self, forward: Forward, index: Tensor, key: Tensor | None, memory: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss and values as of a call, and the memory of the rows after it."""
 
 
 class PhaseWork(NamedTuple):
@@ -194,7 +204,8 @@ class EagerEngine:
 
     def forward(self, weights: Tensor, buffers: Mapping[str, Tensor]) -> Forward:
         """The network as a function, with these weights and buffers."""
-        tensors = {**self.layout.unflatten(weights), **buffers}
+        own = {name: tensor for name, tensor in buffers.items() if name != MEMORY}
+        tensors = {**self.layout.unflatten(weights), **own}
 
         def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
             outputs: Tensor = functional_call(
@@ -397,7 +408,13 @@ class EagerEngine:
         if self.state_reset == "batch":
             buffers = {**buffers, **self.initial_states}
         with self.precision.autocast():
-            loss, values = objective(self.forward(weights, buffers), index, key)
+            forward = self.forward(weights, buffers)
+            if (memory := buffers.get(MEMORY)) is None:
+                loss, values = objective(forward, index, key)
+            else:
+                remembering = cast(RememberingObjective, objective)
+                loss, values, memory = remembering.remembering(forward, index, key, memory)
+                buffers = {**buffers, MEMORY: memory}
         if self.initial_states:
             buffers = {**buffers, **take_staged_states(self.network)}
         return loss.to(weights.dtype), values, buffers
