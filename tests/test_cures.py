@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
     PowerTransformer,
+    RobustScaler,
     StandardScaler,
 )
 from torch import Tensor
@@ -81,6 +83,11 @@ def policy(options: dict[str, Any] | None = None, *, params: Any = None, **how: 
     """Fitted by episodes, with validation rows."""
     given = {"prices": PRICES, "validation_data": VALIDATION, **how}
     return model(**(params or {})).fit(X, hisso={**HISSO, **(options or {})}, **given)
+
+
+def streamed(**params: Any) -> Any:
+    """Taught by two passes."""
+    return model(**params).partial_fit(X, Y).partial_fit(X, Y)
 
 
 def grown(**params: Any) -> Any:
@@ -149,7 +156,27 @@ LOG = FunctionTransformer(logarithm)
 
 # Text of the message: what meets it, then everything that it says to do instead.
 CURES: dict[str, tuple[Callable[..., object], ...]] = {
-    "Set warm_start=False to begin anew": (grown, lambda: grown(warm_start=False)),
+    "which partial_fit does not know. Write constant or step": (
+        lambda: streamed(lr_schedule="cosine"),
+        lambda: streamed(lr_schedule="constant"),
+        lambda: streamed(lr_schedule="step"),
+    ),
+    "by which it would learn from new rows. Write standard, minmax or None": (
+        lambda: streamed(scaler=RobustScaler()),
+        lambda: streamed(scaler="standard"),
+        lambda: streamed(scaler="minmax"),
+        streamed,
+    ),
+    "which is one pass without validation rows. Remove it, or call fit": (
+        lambda: model().partial_fit(X, prices=PRICES, hisso={"window": 6, "refit": True}),
+        lambda: model().partial_fit(X, prices=PRICES, hisso={"window": 6}),
+        lambda: policy({"refit": True}),
+    ),
+    "Set warm_start=False to begin anew, in a stream with a clone": (
+        lambda: streamed().set_params(hidden_units=5).partial_fit(X, Y),
+        lambda: grown(warm_start=False),
+        lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
+    ),
     "takes no context; leave it out, or use WaveResNetRegressor": (
         lambda: taught(how={"context": C}),
         taught,

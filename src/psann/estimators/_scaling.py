@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,25 @@ def fitted_scaler(scaler: Any, array: Floats | None, weight: Floats | None = Non
     if scaler is None or array is None:
         return None
     transformer = _new(scaler) if isinstance(scaler, str) else clone(scaler)
-    is_weighted = weight is not None and has_fit_parameter(transformer, "sample_weight")
-    blocks = row_blocks(array)
-    if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
-        return transformer.fit(array, **({"sample_weight": weight} if is_weighted else {}))
+    if len(row_blocks(array)) == 1 or not hasattr(transformer, "partial_fit"):
+        return transformer.fit(array, **_weight_for(transformer, weight, slice(None)))
     # Also where all rows are in memory, so that it makes no difference where they are.
-    for block in blocks:
-        own = {"sample_weight": weight[block]} if is_weighted and weight is not None else {}
-        transformer.partial_fit(array[block], **own)
-    return transformer
+    return taught_scaler(transformer, array, weight)
+
+
+def taught_scaler(scaler: Any, array: Floats | None, weight: Floats | None = None) -> Any:
+    """A copy of a scaler that has seen these rows too, by its `partial_fit`."""
+    if scaler is None or array is None:
+        return scaler
+    taught = copy.deepcopy(scaler)
+    for block in row_blocks(array):
+        taught.partial_fit(array[block], **_weight_for(taught, weight, block))
+    return taught
+
+
+def _weight_for(scaler: Any, weight: Floats | None, block: slice) -> dict[str, Floats]:
+    knows = weight is not None and has_fit_parameter(scaler, "sample_weight")
+    return {"sample_weight": weight[block]} if knows and weight is not None else {}
 
 
 def _new(name: str) -> Any:

@@ -169,6 +169,8 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         *,
         requires_y: bool,
         continues: bool,
+        is_pass: bool,
+        is_portfolio: bool,
     ) -> PreparedInputs:
         if continues:
             if self._has_other_assets(train["X"]):
@@ -179,7 +181,12 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             if self._known_assets(train) is None:
                 _, self.asset_names_ = converted_split(train, prefix="", assets=None)
         return super()._prepared_inputs(
-            train, validation, requires_y=requires_y, continues=continues
+            train,
+            validation,
+            requires_y=requires_y,
+            continues=continues,
+            is_pass=is_pass,
+            is_portfolio=is_portfolio,
         )
 
     def _first_network(

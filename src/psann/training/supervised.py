@@ -16,6 +16,7 @@ from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
     IndexTable,
+    MonitorName,
     Phase,
     Validation,
     group_at_start,
@@ -171,9 +172,10 @@ def fit_supervised(
     decision = shuffle_decision("supervised", shuffle=options.shuffle, options=options)
     for observer in observers:
         observer.on_decision(decision)
-    monitor = resolve_monitor(
-        options.monitor, ("train_loss",) if validation is None else ("val_loss", "train_loss")
-    )
+    monitors: tuple[MonitorName, ...] = ("train_loss",)
+    if validation is not None:
+        monitors = ("val_loss", *monitors)
+    monitor = None if options.is_pass else resolve_monitor(options.monitor, monitors)
 
     def validate(forward: Forward) -> Validation:
         assert validation is not None
