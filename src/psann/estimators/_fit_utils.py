@@ -7,7 +7,7 @@ trains on episodes cut from them. Both take arrays and options, never an estimat
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -280,12 +280,17 @@ def maybe_run_hisso(
     def series(split: PreparedSplit) -> Series:
         judged = _judged(split, source, reward, hisso)
         check_context_width(judged, n_actions, reward=reward, hisso=hisso)
+        known = None
+        if hisso.held_weights:
+            wide = np.broadcast_to(judged, (len(judged), n_actions))
+            known = _tensor(np.array(wide), engine.device)
         return Series(
             X=_tensor(split.X, engine.device),
             reward_context=_tensor(judged, engine.device),
             inputs={k: _tensor(each, engine.device) for k, each in split.reward_inputs.items()},
             context=None if split.context is None else _tensor(split.context, engine.device),
             active=None if split.active is None else _tensor(split.active, engine.device),
+            known_prices=known,
         ).executed_late(hisso.delay)
 
     task = HISSOTask(
@@ -357,12 +362,7 @@ def _fit_problems(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
         )
-    if hisso.max_turnover is not None and not reward.takes_active:
-        problems.append(
-            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
-            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
-            "hisso.max_turnover."
-        )
+    problems += _account_problems(reward, hisso, has_members=train.active is not None)
     n_targets = None if train.y is None else train.y.shape[1]
     if hisso.warm_start is not None and n_targets is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
@@ -382,6 +382,24 @@ def _fit_problems(
         problems.append(short)
     problems += cost_problems(hisso, evaluation, n_actions)
     return problems
+
+
+def _account_problems(reward: Reward, hisso: HISSOOptions, *, has_members: bool) -> Iterator[str]:
+    """What options of an account ask of reward and rows, and do not get."""
+    if hisso.max_turnover is not None and not reward.takes_active:
+        yield (
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
+        )
+    if hisso.held_weights and (has_members or not reward.needs_prices):
+        why = "active says that assets come and go"
+        if not reward.needs_prices:
+            why = f"the reward is {reward.name}, which is not of prices"
+        yield (
+            f"hisso.held_weights follow from prices of assets that can always be held; here {why}. "
+            "Remove hisso.held_weights."
+        )
 
 
 def _lacks(split: PreparedSplit, source: RewardSource) -> bool:
@@ -465,8 +483,9 @@ def network_shape(
     has_targets = hisso is None or not hisso.enabled
     name = "identity" if hisso is None or has_targets else hisso.primary_transform
     transform = TRANSFORMS[name]
+    sees_held = hisso is not None and not has_targets and hisso.held_weights
     return NetworkShape(
-        n_in=n_in,
+        n_in=n_in + n_actions if sees_held else n_in,
         n_out=n_actions + transform.extra_outputs,
         n_context=n_context,
         n_extra=transform.extra_outputs,

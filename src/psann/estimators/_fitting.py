@@ -91,6 +91,11 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             raise ValueError("\n".join(problems))
         options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
+        if options is not None and options.held_weights and not self.takes_held_weights:
+            raise ValueError(
+                f"{type(self).__name__} has no place for hisso.held_weights, a feature of each "
+                "asset. Use AssetwiseRegressor, or remove hisso.held_weights."
+            )
         continues = (is_pass or self.warm_start) and hasattr(self, "network_")
         self._stream, losses = self._begin_pass(options, continues) if is_pass else (None, [])
         prepared = self._prepared_inputs(
