@@ -32,7 +32,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Commands, one each, continued lines joined; where there are prompts, those behind them."""
+        """Commands, one each; where there are prompts, what stands behind them."""
         lines = re.sub(r" *\\\n *", " ", self.text).splitlines()
         if any(line.startswith("$ ") for line in lines):
             return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
