@@ -101,10 +101,9 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         prepared = self._prepared_inputs(
             rows,
             validation_mapping(validation_data),
-            requires_y=options is None or not options.enabled,
+            options=options,
             continues=continues,
             is_pass=is_pass,
-            is_portfolio=options is None or options.is_portfolio,
         )
         networks = [self._first_network(prepared, options, continues=continues)]
         training, decisions = self._training_options(options, networks[0], prepared)
@@ -231,12 +230,12 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         train: Mapping[str, Any],
         validation: Mapping[str, Any] | None,
         *,
-        requires_y: bool,
+        options: HISSOOptions | None,
         continues: bool,
         is_pass: bool,
-        is_portfolio: bool,
     ) -> PreparedInputs:
         """Both splits, checked and scaled; one that goes on keeps its scalers, or teaches them."""
+        requires_y = options is None or not options.enabled
         if not requires_y:
             _check_order(train, validation)
             _check_weights(train, validation)
@@ -253,7 +252,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             fitted=continues,
             teaches=is_pass,
             n_scaled=self._n_scaled,
-            is_portfolio=is_portfolio,
+            is_portfolio=options is None or options.is_portfolio,
         )
 
     def _first_network(
