@@ -158,6 +158,12 @@ def test_what_it_cannot_be_used_for_is_refused_by_name(seeing: Any) -> None:
             lambda: PSANNRegressor().fit(X[:, :, 0], prices=PRICES, hisso={"held_weights": True}),
             "PSANNRegressor has no place for hisso.held_weights",
         ),
+        (
+            lambda: model().partial_fit(
+                X[FIRST], prices=PRICES[FIRST], hisso={**HISSO, "held_weights": True}
+            ),
+            "partial_fit has no place for hisso.held_weights",
+        ),
         (lambda: HISSOOptions(held_weights=True, input_noise=0.1), "combined with input_noise"),
         (lambda: HISSOOptions(held_weights=True, max_turnover=0.1), "combined with max_turnover"),
     ):

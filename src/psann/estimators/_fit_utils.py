@@ -41,8 +41,6 @@ from psann.hisso.reward_context import (
 from psann.hisso.rewards import Reward
 from psann.hisso.task import HISSOTask
 from psann.hisso.trainer import train_hisso
-from psann.hisso.transforms import TRANSFORMS
-from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
@@ -280,24 +278,14 @@ def maybe_run_hisso(
     def series(split: PreparedSplit) -> Series:
         judged = _judged(split, source, reward, hisso)
         check_context_width(judged, n_actions, reward=reward, hisso=hisso)
-        known = None
-        if hisso.held_weights:
-            wide = np.broadcast_to(judged, (len(judged), n_actions))
-            known = _tensor(np.array(wide), engine.device)
-        return Series(
-            X=_tensor(split.X, engine.device),
-            reward_context=_tensor(judged, engine.device),
-            inputs={k: _tensor(each, engine.device) for k, each in split.reward_inputs.items()},
-            context=None if split.context is None else _tensor(split.context, engine.device),
-            active=None if split.active is None else _tensor(split.active, engine.device),
-            known_prices=known,
-        ).executed_late(hisso.delay)
+        return _series(split, judged, engine.device, n_actions if hisso.held_weights else 0)
 
+    late = hisso.delay
     task = HISSOTask(
-        train=series(train),
-        validation=None if validation is None else series(validation),
+        train=series(train).executed_late(late),
+        validation=None if validation is None else series(validation).executed_late(late),
         warm_start_rows=(
-            None if hisso.warm_start is None else _rows(train, engine.device, delay=hisso.delay)
+            None if hisso.warm_start is None else _rows(train, engine.device, delay=late)
         ),
         reward=reward,
         hisso=hisso,
@@ -309,6 +297,21 @@ def maybe_run_hisso(
     for _, result in trained:
         result.decisions[:0] = decisions
     return trained
+
+
+def _series(
+    split: PreparedSplit, judged: NDArray[np.float64], device: torch.device, n_seen: int
+) -> Series:
+    """Rows of a split on the device, with prices of as many assets whose weights are seen."""
+    known = np.array(np.broadcast_to(judged, (len(judged), n_seen))) if n_seen else None
+    return Series(
+        X=_tensor(split.X, device),
+        reward_context=_tensor(judged, device),
+        inputs={k: _tensor(each, device) for k, each in split.reward_inputs.items()},
+        context=None if split.context is None else _tensor(split.context, device),
+        active=None if split.active is None else _tensor(split.active, device),
+        known_prices=None if known is None else _tensor(known, device),
+    )
 
 
 def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
@@ -468,27 +471,4 @@ def planned_work(
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
         goes_row_by_row=hisso.max_turnover is not None,
-    )
-
-
-def network_shape(
-    n_in: int,
-    n_actions: int,
-    hisso: HISSOOptions | None,
-    *,
-    n_context: int = 0,
-    n_rows: int = 0,
-) -> NetworkShape:
-    """The network for so many actions: outputs for these, and what the transform needs besides."""
-    has_targets = hisso is None or not hisso.enabled
-    name = "identity" if hisso is None or has_targets else hisso.primary_transform
-    transform = TRANSFORMS[name]
-    sees_held = hisso is not None and not has_targets and hisso.held_weights
-    return NetworkShape(
-        n_in=n_in + n_actions if sees_held else n_in,
-        n_out=n_actions + transform.extra_outputs,
-        n_context=n_context,
-        n_extra=transform.extra_outputs,
-        ignores_shift=transform.ignores_shift,
-        n_rows=n_rows if has_targets else 0,
     )

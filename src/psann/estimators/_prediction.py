@@ -24,7 +24,7 @@ from psann.hisso.constraints import transform_of
 from psann.hisso.inference import as_one_episode, carry_in, judge_actions
 from psann.hisso.objective import beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
-from psann.hisso.own_weights import decided_in_turn
+from psann.hisso.own_weights import decided_in_turn, prices_seen, weights_before
 from psann.hisso.reward_context import (
     check_context_width,
     input_problems,
@@ -181,15 +181,8 @@ class PredictionMixin(ParametrisedEstimator):
         transform = transform_of(options)
         if not options.held_weights:
             return transform.function(self._outputs(rows), _codes(rows))
-        n_assets, X = self._n_outputs_of(rows.X), torch.from_numpy(rows.X).double()
-        if rows.prices is None and len(X) > 1:
-            raise ValueError(
-                "prices must be given with X: this policy sees what it holds (hisso.held_weights), "
-                "which follows from them."
-            )
-        one = np.ones((1, n_assets))
-        prices = torch.from_numpy(one if rows.prices is None else rows.prices)
-        network, device = self.network_, self._device
+        prices = prices_seen(rows.prices, shape=(len(rows.X), self._n_outputs_of(rows.X)))
+        network, device, X = self.network_, self._device, torch.from_numpy(rows.X).double()
         with thread_count(self.threads_), double_precision(network):
 
             def outputs_of(x: Tensor) -> Tensor:
@@ -293,19 +286,8 @@ class PredictionMixin(ParametrisedEstimator):
                 "held has no effect: this policy does not see what it holds. Leave it out, or fit "
                 "with hisso.held_weights."
             )
-        return self._decisions(
-            rows, None if held is None else self._held_before(held, rows)
-        ).numpy()
-
-    def _held_before(self, held: ArrayLike, rows: PreparedSplit) -> Tensor:
-        weights = np.asarray(held, dtype=np.float64)
-        n_assets = self._n_outputs_of(rows.X)
-        if weights.shape != (n_assets,) or not np.isfinite(weights).all():
-            raise ValueError(
-                f"held must be the finite weight of each of the {n_assets} assets before the first "
-                f"row; got shape {weights.shape}."
-            )
-        return torch.from_numpy(weights)
+        before = None if held is None else weights_before(held, self._n_outputs_of(rows.X))
+        return self._decisions(rows, before).numpy()
 
     def action_function(self) -> Callable[[Tensor, Tensor | None], Tensor]:
         """What makes actions of the network's outputs ``(N, n_out)`` and of who can be held.

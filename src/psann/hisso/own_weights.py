@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from psann.hisso.transforms import Transform
@@ -62,6 +64,39 @@ def remembered(memory: Tensor, rows: Tensor, actions: Tensor, moves: Tensor) -> 
     held = drifted(actions[:, :-1].flatten(0, 1), moves.index_select(0, before))
     place = later[:, None].expand(-1, memory.shape[1])
     return memory.scatter(0, place, held.to(memory.dtype))
+
+
+def prices_seen(prices: NDArray[np.float64] | None, *, shape: tuple[int, int]) -> Tensor:
+    """Prices ``(N, M)`` from which what is held follows; a single row can do without.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if prices is None and shape[0] > 1:
+        raise ValueError(
+            "prices must be given with X: this policy sees what it holds (hisso.held_weights), "
+            "which follows from them."
+        )
+    return torch.from_numpy(np.ones(shape) if prices is None else prices)
+
+
+def weights_before(held: ArrayLike, n_assets: int) -> Tensor:
+    """Weights ``(M,)`` that a user says are held before the first row.
+
+    Raises
+    ------
+    ValueError
+        If they are not one finite number for each asset.
+    """
+    weights = np.asarray(held, dtype=np.float64)
+    if weights.shape != (n_assets,) or not np.isfinite(weights).all():
+        raise ValueError(
+            f"held must be the finite weight of each of the {n_assets} assets before the first "
+            f"row; got shape {weights.shape}."
+        )
+    return torch.from_numpy(weights)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -63,15 +63,6 @@ class Objective(Protocol):
 
     def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
         """Where the first number that is not finite comes from."""
-
-
-class RememberingObjective(Objective, Protocol):
-    """One whose rows know what was decided on earlier ones."""
-
-    def remembering(
-        self, forward: Forward, index: Tensor, key: Tensor | None, memory: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss and values as of a call, and the memory of the rows after it."""
 
 
 class PhaseWork(NamedTuple):
@@ -363,7 +354,7 @@ class EagerEngine:
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
-        if lift is alone and self._is_at_host:
+        if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._run_at_host(carry, objective, indices=indices, keys=keys, lr=lr)
         reports = []
         for k, index in enumerate(indices):
@@ -465,8 +456,8 @@ class EagerEngine:
             if (memory := buffers.get(MEMORY)) is None:
                 loss, values = objective(forward, index, key)
             else:
-                remembering = cast(RememberingObjective, objective)
-                loss, values, memory = remembering.remembering(forward, index, key, memory)
+                own: Any = objective  # episodes, the only ones that have a memory
+                loss, values, memory = own.remembering(forward, index, key, memory)
                 buffers = {**buffers, MEMORY: memory}
         if self.initial_states:
             buffers = {**buffers, **take_staged_states(self.network)}
