@@ -139,9 +139,9 @@ def placebo_picture(run: RunView) -> Picture | None:
 
 
 def asset_names(series: Evaluation) -> list[str]:
-    """Names of the assets as a legend has them."""
+    """Names of the assets as a legend has them; numbers count from 0, as in warnings."""
     n_assets = series.allocations.shape[1]
-    return [short(name) for name in series.assets or (f"asset {i + 1}" for i in range(n_assets))]
+    return [short(name) for name in series.assets or (f"asset {i}" for i in range(n_assets))]
 
 
 def allocation_picture(run: RunView, *, points: int) -> Picture | None:
