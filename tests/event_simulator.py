@@ -29,6 +29,7 @@ def simulate(
     borrow_rate=0.0,
     delay=0,
     members=None,
+    max_turnover=None,
 ):
     """Wealth after each row, shape (T,), of an account that follows the target weights.
 
@@ -38,7 +39,8 @@ def simulate(
     What the targets leave over stays as money; without cash the rows have to sum to 1, or to 0
     where there is nobody to hold. `halted` and `ended` are shape (T, M), as of a panel of prices.
     The order of a row is executed `delay` rows later, for those who are `members` (T, M) then;
-    before the first of them there is money only.
+    before the first of them there is money only. Where the orders of a row would trade more than
+    `max_turnover` of the account, each is filled in part, all in the same part.
     """
     costs = [float(k) for k in np.broadcast_to(trans_cost, len(prices[0]))]
     targets = _orders_by_row(actions, delay, members)
@@ -54,7 +56,10 @@ def simulate(
         shares, money = _settle(shares, money, quotes[row], gone[row])
         worth = money + _value(shares, quotes[row])
         orders = {"drift": _fee_from_all, "exact": _fee_from_orders, "target_l1": _no_fee}[cost]
-        shares, money = orders(shares, quotes[row], worth, targets[row], costs, stuck[row])
+        target = targets[row]
+        if max_turnover is not None:
+            target = _filled_in_part(shares, quotes[row], worth, target, stuck[row], max_turnover)
+        shares, money = orders(shares, quotes[row], worth, target, costs, stuck[row])
         lent = sum(max(0.0, -s) * p for s, p in zip(shares, quotes[row], strict=True))
         money = money * (1 + cash_rate) - borrow_rate * lent
         if cost == "target_l1":
@@ -89,6 +94,19 @@ def _orders_by_row(actions, delay, members):
         can = [True] * len(due) if members is None else members[row]
         in_time.append([weight if ok else 0.0 for weight, ok in zip(due, can, strict=True)])
     return in_time
+
+
+def _filled_in_part(shares, quote, worth, target, stuck, limit):
+    """Targets of the free wealth that are reached by trading no more than so much of all wealth."""
+    wanted, _ = _no_fee(shares, quote, worth, target, None, stuck)
+    ordered = sum(abs(w - s) * p for w, s, p in zip(wanted, shares, quote, strict=True))
+    part = 1.0 if ordered <= limit * worth else limit * worth / ordered
+    free = max(0.0, worth - _value_of(shares, quote, stuck))
+    filled = [s + part * (w - s) for s, w in zip(shares, wanted, strict=True)]
+    return [
+        0.0 if halt or free == 0 else f * p / free
+        for f, p, halt in zip(filled, quote, stuck, strict=True)
+    ]
 
 
 def _settle(shares, money, quote, gone):

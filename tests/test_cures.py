@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
     PowerTransformer,
+    RobustScaler,
     StandardScaler,
 )
 from torch import Tensor
@@ -81,6 +83,11 @@ def policy(options: dict[str, Any] | None = None, *, params: Any = None, **how: 
     """Fitted by episodes, with validation rows."""
     given = {"prices": PRICES, "validation_data": VALIDATION, **how}
     return model(**(params or {})).fit(X, hisso={**HISSO, **(options or {})}, **given)
+
+
+def streamed(**params: Any) -> Any:
+    """Taught by two passes."""
+    return model(**params).partial_fit(X, Y).partial_fit(X, Y)
 
 
 def grown(**params: Any) -> Any:
@@ -149,7 +156,27 @@ LOG = FunctionTransformer(logarithm)
 
 # Text of the message: what meets it, then everything that it says to do instead.
 CURES: dict[str, tuple[Callable[..., object], ...]] = {
-    "Set warm_start=False to begin anew": (grown, lambda: grown(warm_start=False)),
+    "which partial_fit does not know. Write constant or step": (
+        lambda: streamed(lr_schedule="cosine"),
+        lambda: streamed(lr_schedule="constant"),
+        lambda: streamed(lr_schedule="step"),
+    ),
+    "by which it would learn from new rows. Write standard, minmax or None": (
+        lambda: streamed(scaler=RobustScaler()),
+        lambda: streamed(scaler="standard"),
+        lambda: streamed(scaler="minmax"),
+        streamed,
+    ),
+    "which is one pass without validation rows. Remove it, or call fit": (
+        lambda: model().partial_fit(X, prices=PRICES, hisso={"window": 6, "refit": True}),
+        lambda: model().partial_fit(X, prices=PRICES, hisso={"window": 6}),
+        lambda: policy({"refit": True}),
+    ),
+    "Set warm_start=False to begin anew, in a stream with a clone": (
+        lambda: streamed().set_params(hidden_units=5).partial_fit(X, Y),
+        lambda: grown(warm_start=False),
+        lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
+    ),
     "takes no context; leave it out, or use WaveResNetRegressor": (
         lambda: taught(how={"context": C}),
         taught,
@@ -205,6 +232,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: taught(scaler=LOG),
         lambda: model(scaler=LOG).fit(np.exp(X), Y),
         lambda: taught(scaler="standard"),
+    ),
+    "Leave it out, or train on targets, without hisso": (
+        lambda: policy(sample_weight=np.ones(N)),
+        policy,
+        lambda: taught(how={"sample_weight": np.ones(N)}),
     ),
     "takes no sample_weight. Leave it out": (
         lambda: policy().score(X, prices=PRICES, sample_weight=np.ones(N)),
@@ -342,10 +374,23 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"gross_limit": 2.0, "primary_transform": "long_short"}),
         policy,
     ),
-    "numbers of any size. Write another transform, or remove max_weight": (
+    "is a limit on portfolio weights, and {}, or remove {}": (
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
         lambda: _of_any_size(),
+    ),
+    "numbers of any size. Write another transform": (
+        lambda: _of_any_size(max_weight=0.6),
+        lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
+    ),
+    "change what is traded. Use drift": (
+        lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="exact"),
+        lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="drift"),
+    ),
+    "is held, such as portfolio; got {}. Use another reward, or remove": (
+        lambda: policy({"max_turnover": 0.1, "reward": "negative_mse"}, y=Y),
+        lambda: policy({"max_turnover": 0.1, "reward": "portfolio"}, y=Y),
+        lambda: policy({"reward": "negative_mse"}, y=Y),
     ),
     "damping has no effect with damping_mode none; remove it": (
         lambda: taught(activation_params={"damping_mode": "none", "damping": 0.2}),

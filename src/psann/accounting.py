@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.holdings import HALTED, OUTSIDE, held_weights, of_members, tradable
+from psann.holdings import HALTED, OUTSIDE, Carry, held_weights, is_limited, of_members, tradable
 
 if TYPE_CHECKING:
     import torch
@@ -32,21 +32,21 @@ Initial = Literal["cash", "invested"]
 CostModel = Literal["drift", "exact", "target_l1"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Carry:
-    """What holdings earn and cost from one row to the next, whatever prices do."""
-
-    cash: float = 0.0
-    """Earned by each unit of cash, paid for each that is owed."""
-    borrow: float = 0.0
-    """Paid for each unit that is sold short."""
-
-
-def carry_of(cash_rate: float, borrow_rate: float, *, periods_per_year: float) -> Carry | None:
-    """Rates per year as rates per row, ``r / periods_per_year``; None where both are 0."""
-    if not cash_rate and not borrow_rate:
+def carry_of(
+    cash_rate: float,
+    borrow_rate: float,
+    *,
+    periods_per_year: float,
+    max_turnover: float | None = None,
+) -> Carry | None:
+    """Rates per year as rates per row, ``r / periods_per_year``; None where nothing is set."""
+    if not cash_rate and not borrow_rate and max_turnover is None:
         return None
-    return Carry(cash=cash_rate / periods_per_year, borrow=borrow_rate / periods_per_year)
+    return Carry(
+        cash=cash_rate / periods_per_year,
+        borrow=borrow_rate / periods_per_year,
+        max_turnover=max_turnover,
+    )
 
 
 def executed_late(delay: int, decided: Any, *known: Any) -> tuple[Any, ...]:
@@ -271,7 +271,8 @@ def net_growth(
         then in cash.
     carry : Carry, optional
         What cash earns and shorts cost; None for nothing. No part of the costs: also the gross
-        growth has it.
+        growth has it. Where it limits what is traded, which the model ``exact`` cannot, the account
+        comes as near to its targets as it may, and the rest of every row is in cash.
 
     Returns
     -------
@@ -279,11 +280,11 @@ def net_growth(
     """
     # A portfolio worth nothing has undefined weights from then on; the curve ends before them.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if active is not None:
-            targets, cash = of_members(actions, active), True
+        if active is not None or is_limited(carry):
+            targets, cash = actions if active is None else of_members(actions, active), True
             after_fee = partial(_left_on_a_row, trans_cost) if cost == "exact" else None
-            earns = {} if carry is None else vars(carry)
-            actions = held_weights(targets, prices, active, after_fee=after_fee, **earns)
+            trading: Any = {"carry": carry, "after_fee": after_fee, "initial": initial}
+            actions = held_weights(targets, prices, active, **trading)
         how: Any = {"initial": initial, "cash": cash, "active": active, "carry": carry}
         gross, traded = growth_and_traded_weight(actions, prices, **how)
         if cost == "target_l1":

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
-from psann.accounting import Carry, Initial, carry_of, executed_late, net_growth, relatives
+from psann.accounting import Initial, carry_of, executed_late, net_growth, relatives
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.evaluation.costs import figures_at_multiples
-from psann.holdings import ENDED, MEMBER, code_problems, with_ends
+from psann.holdings import ENDED, MEMBER, Carry, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
 
@@ -48,11 +48,18 @@ class Terms:
     """What assets that are sold short cost per year."""
     delay: int = 0
     """Rows between the decision of an action and its execution."""
+    max_turnover: float | None = None
+    """Largest traded weight of a row; None for no limit."""
 
     @property
     def carry(self) -> Carry | None:
-        """The rates per row."""
-        return carry_of(self.cash_rate, self.borrow_rate, periods_per_year=self.periods_per_year)
+        """The rates per row, and what may be traded on it."""
+        return carry_of(
+            self.cash_rate,
+            self.borrow_rate,
+            periods_per_year=self.periods_per_year,
+            max_turnover=self.max_turnover,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +128,7 @@ def judge(
         active=active,
         cash_rate=terms.cash_rate,
         borrow_rate=terms.borrow_rate,
+        max_turnover=terms.max_turnover,
     )
     waiting, cost = np.ones(terms.delay), terms.trans_cost
     rates = cost if isinstance(cost, float | int) else np.array(cost, dtype=np.float64)

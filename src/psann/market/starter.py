@@ -21,33 +21,30 @@ _CONFIG = """\
 mode: train
 
 estimator:
-  target: psann.PSANNRegressor
+  target: psann.AssetwiseRegressor
   params:
-    hidden_layers: 1
-    hidden_units: 32
-    activation: tanh
-    weight_decay: 0.0007
+    hidden_layers: 0
+    weight_decay: 0.0001
 
 hisso:
   window: {window}
   batch_episodes: 32
-  updates_per_epoch: 8
+  updates_per_epoch: 480
   reward: portfolio
   primary_transform: softmax
+  delay: 1
   transition_penalty: 0.001
-  temperature_scaling: true
-  min_improvement: 0.0002
   min_significance: auto
   refit: true
 
 data:
   prices: {source}
   split: {split}
+  features: assetwise
 {block}
 training:
-  epochs: 60
+  epochs: 1
   lr: 0.005
-  lr_schedule: cosine
 
 evaluation:
   portfolio_prices_key: prices_test

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.accounting import (
-    Carry,
     CostModel,
     Initial,
     NetGrowth,
@@ -25,7 +24,7 @@ from psann.accounting import (
     weight_changes,
 )
 from psann.errors import DataError
-from psann.holdings import code_problems, of_members
+from psann.holdings import Carry, code_problems, is_limited, of_members
 from psann.metrics.checks import float64_array, matrix_problems, series_of, together
 from psann.metrics.sharpe import (
     ROUNDING,
@@ -59,6 +58,7 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     active: Any = None,
     cash_rate: float = 0.0,
     borrow_rate: float = 0.0,
+    max_turnover: float | None = None,
 ) -> dict[str, float]:
     """Return, risk and trading of a sequence of allocations, net of costs.
 
@@ -119,6 +119,10 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         Sharpe ratios, their errors and probabilities, and Sortino's are then of ``r`` less that.
     borrow_rate : float
         What assets that are sold short cost per year.
+    max_turnover : float, optional
+        Largest traded weight of a row, from cash at first where `initial` says so: the account
+        comes as near to its targets as that lets it, and the rest is in cash. `turnover` stays
+        that of the targets. Not with `cost` exact.
 
     Returns
     -------
@@ -165,7 +169,12 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         cost=cost,
         cash=cash,
         active=active,
-        carry=carry_of(cash_rate, borrow_rate, periods_per_year=periods_per_year),
+        carry=carry_of(
+            cash_rate,
+            borrow_rate,
+            periods_per_year=periods_per_year,
+            max_turnover=max_turnover,
+        ),
     )
     # The steps after the one that lost everything have no meaning.
     is_ruined = growth.ruined_at is not None
@@ -410,9 +419,11 @@ def _accounts(  # noqa: PLR0913
             f"got shape {rates.shape}."
         )
     problems += _setting_problems(rates, periods_per_year, initial=initial, cost=cost)
+    if carry is not None and carry.max_turnover is not None:
+        problems += _turnover_problems(carry.max_turnover, cost)
     if problems:
         raise DataError(problems)
-    if not cash and codes is None:
+    if not cash and codes is None and not is_limited(carry):
         _warn_of_sums(targets)
     growth = net_growth(
         targets,
@@ -431,6 +442,18 @@ def _accounts(  # noqa: PLR0913
             stacklevel=3,
         )
     return targets if codes is None else of_members(targets, codes), growth
+
+
+def _turnover_problems(limit: float, cost: CostModel) -> list[str]:
+    problems = []
+    if not 0 < limit < math.inf:
+        problems.append(f"`max_turnover` must be above 0 and finite, or None; got {limit}.")
+    if cost == "exact":
+        problems.append(
+            "`max_turnover` goes with the cost models drift and target_l1; the fees of exact "
+            "change what is traded. Use drift."
+        )
+    return problems
 
 
 def _setting_problems(

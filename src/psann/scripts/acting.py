@@ -215,6 +215,7 @@ def _trades(options: argparse.Namespace, policy: Policy, weights: Weights) -> li
         trans_cost=policy.terms.trans_cost,
         capital=options.capital,
         lot=options.lot,
+        max_turnover=policy.terms.max_turnover,
     )
     if options.trades is not None:
         write_whole(options.trades, trades_csv(trades))

@@ -19,6 +19,7 @@ from psann._process import LENT, put_back
 from psann._signals import stop_requests
 from psann.errors import (
     ConfigError,
+    FileFormatError,
     RunLockedError,
     TrainingInterrupted,
     UsageError,
@@ -130,6 +131,8 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
         record.go_on_from(read_metrics(paths.metrics)[0])
     try:
         return _recorded(context, note)
+    except FileFormatError as error:  # a log that is damaged, before anything is written
+        return Outcome(exit_code=EXIT_FAILED, message=str(error), paths=paths)
     except OSError as error:
         record.fail(error)
         with suppress(OSError):  # where the log had no room, this may still have some
@@ -175,7 +178,7 @@ def check(request: RunRequest) -> Outcome:
         plans.append(plan)
 
     with _warnings_as_log(), request.imports.in_force():
-        error = _guarded(make_plan)
+        error = guarded(make_plan)
     if error is None:
         return Outcome(exit_code=EXIT_DONE, plan=plans[0])
     # No file will hold the traceback, and whoever wrote the loader needs it.
@@ -207,7 +210,7 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
         if note is not None:
             log_event(_logger, logging.INFO, "log", note)
         with context.request.imports.in_force():
-            error = _guarded(lambda: run(replace(context, events=events)))
+            error = guarded(lambda: run(replace(context, events=events)))
         record_ending(context, error)
         status = record.as_dict()["status"]
         exit_code = exit_code_of(error, status=status)
@@ -237,7 +240,7 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
 
 
-def _guarded(action: Callable[[], None]) -> BaseException | None:
+def guarded(action: Callable[[], None]) -> BaseException | None:
     """Do something and return what it raised: the one place where nothing passes."""
     try:
         action()
