@@ -151,7 +151,10 @@ def load_splits(
         sha256=sha256_of("".join(key_sha256.values()).encode()),
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
-        doubts=(*find_doubts(arrays), *find_leaps(arrays, requirements)),
+        doubts=(
+            *find_doubts(arrays, periods_per_year=requirements.periods_per_year),
+            *find_leaps(arrays, requirements),
+        ),
         notes=notes,
         recipe=recipe,
         untested=find_untested(arrays),

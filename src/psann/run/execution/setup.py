@@ -55,11 +55,14 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     DataError
         With every problem of the arrays, or of what the configuration wants of them.
     """
-    hisso = config.hisso
-    source = config.data.loader or os.path.basename(str(config.data.npz))
+    hisso, data = config.hisso, config.data
+    files = data.prices or data.npz or []
+    names = map(os.path.basename, [files] if isinstance(files, str) else files)
+    source = data.loader or ", ".join(names)
     log_event(_logger, logging.INFO, "log", f"loading data: {source}")
     reward = resolve_reward(hisso.reward) if hisso.enabled else None
     warm_start = hisso.warm_start if hisso.enabled and config.mode != "evaluate" else None
+    judged = config.evaluation.portfolio_prices_key if hisso.enabled else None
     splits = load_splits(
         config.data,
         load_function=targets.loader,
@@ -69,7 +72,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             needs_targets=reward is None or reward.needs_targets,
             needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
-            portfolio_prices_key=config.evaluation.portfolio_prices_key if hisso.enabled else None,
+            portfolio_prices_key=judged,
+            periods_per_year=None if judged is None else config.evaluation.periods_per_year,
             mode=config.mode,
         ),
     )
