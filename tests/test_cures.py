@@ -374,10 +374,14 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"gross_limit": 2.0, "primary_transform": "long_short"}),
         policy,
     ),
-    "numbers of any size. Write another transform, or remove {}": (
+    "is a limit on portfolio weights, and {}, or remove {}": (
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
         lambda: _of_any_size(),
+    ),
+    "numbers of any size. Write another transform": (
+        lambda: _of_any_size(max_weight=0.6),
+        lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
     ),
     "change what is traded. Use drift": (
         lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="exact"),

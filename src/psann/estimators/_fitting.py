@@ -83,8 +83,9 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
     ) -> None:
         """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
 
-        `rows` are ``X y sample_weight prices context active``; `resume` has one state for each,
-        this one first. A pass goes on with what is fitted, and its last weights stay.
+        `rows` are ``X y sample_weight prices context active`` and those of `named_inputs`; `resume`
+        has one state for each, this one first. A pass goes on with what is fitted, and its last
+        weights stay.
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
@@ -95,7 +96,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         prepared = self._prepared_inputs(
             rows,
             validation_mapping(validation_data),
-            requires_y=options is None or not options.enabled,
+            options=options,
             continues=continues,
             is_pass=is_pass,
         )
@@ -224,11 +225,12 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         train: Mapping[str, Any],
         validation: Mapping[str, Any] | None,
         *,
-        requires_y: bool,
+        options: HISSOOptions | None,
         continues: bool,
         is_pass: bool,
     ) -> PreparedInputs:
         """Both splits, checked and scaled; one that goes on keeps its scalers, or teaches them."""
+        requires_y = options is None or not options.enabled
         if not requires_y:
             _check_order(train, validation)
             _check_weights(train, validation)
@@ -245,6 +247,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             fitted=continues,
             teaches=is_pass,
             n_scaled=self._n_scaled,
+            is_portfolio=options is None or options.is_portfolio,
         )
 
     def _first_network(
@@ -269,6 +272,8 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             self._epoch_offset = self.schedule_epoch_ - passes
             return network
         self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
+        if n_outputs > 1:  # more actions than a y of one dimension has columns are refused later
+            self.y_ndim_ = 2
         self._epoch_offset = 0
         return network
 
@@ -337,10 +342,12 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         )
         if options is not None:
             idle += idle_options(options, judging, is_pass=is_pass)
-        if (options is None or not options.enabled) and prepared.train.prices is not None:
-            idle.append("prices (training is on targets)")
-        if (options is None or not options.enabled) and prepared.train.active is not None:
-            idle.append("active (training is on targets)")
+        if options is None or not options.enabled:
+            train = prepared.train
+            given = {"prices": train.prices, "active": train.active}
+            named = [name for name, array in given.items() if array is not None]
+            named += ["reward_inputs"] if train.reward_inputs else []
+            idle += [f"{name} (training is on targets)" for name in named]
         if not idle:
             return []
         return [Decision(phase="setup", message=f"without effect here: {'; '.join(idle)}")]

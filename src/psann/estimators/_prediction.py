@@ -14,17 +14,19 @@ from torch import Tensor
 from psann._device import thread_count
 from psann._numerics import pinned_numbers
 from psann.accounting import executed_late
-from psann.estimators._arrays import converted_split, flatten_rows
+from psann.estimators._arrays import converted_split, flatten_rows, named_inputs
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
 from psann.halts import Halts
 from psann.hisso.constraints import transform_of
-from psann.hisso.inference import carry_in, judge_actions
+from psann.hisso.inference import as_one_episode, carry_in, judge_actions
+from psann.hisso.objective import beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.reward_context import (
     check_context_width,
+    input_problems,
     resolve_reward_for,
     reward_context,
     reward_source,
@@ -47,6 +49,11 @@ def _executed(
     if delay and active is not None:
         actions = of_members(actions, active)
     return actions, judged, active
+
+
+def _inputs_late(delay: int, rows: PreparedSplit) -> dict[str, Tensor]:
+    """What the reward is given by name, on the rows on which the actions are executed."""
+    return {name: torch.from_numpy(each[delay:]) for name, each in rows.reward_inputs.items()}
 
 
 class PredictionMixin(ParametrisedEstimator):
@@ -121,18 +128,23 @@ class PredictionMixin(ParametrisedEstimator):
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         requires_y: bool = False,
     ) -> PreparedSplit:
         """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
         given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
+        is_portfolio = self.hisso_options_ is None or self.hisso_options_.is_portfolio
         prepared = prepare_inputs_and_scaler(
-            self._checked_split(given, reset=False, requires_y=requires_y),
+            self._checked_split(
+                given | named_inputs(reward_inputs), reset=False, requires_y=requires_y
+            ),
             None,
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
             fitted=True,
             n_scaled=self._n_scaled,
+            is_portfolio=is_portfolio,
         )
         rows = prepared.train
         if prepared.n_context != self.n_context_:
@@ -141,7 +153,8 @@ class PredictionMixin(ParametrisedEstimator):
                 f"{prepared.n_context}."
             )
         n_outputs = self._n_outputs_of(rows.X)
-        for name, array in (("y", rows.y), ("prices", rows.prices), ("active", rows.active)):
+        of_assets = {"y": rows.y, "prices": rows.prices if is_portfolio else None}
+        for name, array in (of_assets | {"active": rows.active}).items():
             if array is not None and array.shape[1] != n_outputs:
                 raise ValueError(
                     f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
@@ -324,6 +337,7 @@ class PredictionMixin(ParametrisedEstimator):
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
         actions: ArrayLike | None = None,
     ) -> float:
@@ -341,6 +355,8 @@ class PredictionMixin(ParametrisedEstimator):
             Conditioning input of the network.
         active : array-like of shape (n_samples, n_outputs), optional
             Who can be held and traded, as in `fit`.
+        reward_inputs : mapping of str to array-like, optional
+            What the reward is given by name, as in `fit`.
         evaluation : EvaluationOptions or mapping, optional
             Cost and first holdings; None takes those of `fit`.
         actions : array-like of shape (n_samples, n_outputs), optional
@@ -360,7 +376,8 @@ class PredictionMixin(ParametrisedEstimator):
         judging = self.evaluation_options_
         if evaluation is not None:
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
-        rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
+        given: Any = {"y": y, "prices": prices, "context": context, "active": active}
+        rows = self._prepared(X, **given, reward_inputs=reward_inputs)
         reward, judged = self._judged(rows, has_prices=prices is not None)
         transform = transform_of(options)
         cost = judging.trans_cost
@@ -373,7 +390,7 @@ class PredictionMixin(ParametrisedEstimator):
         validation = judge_actions(
             weights,
             judged,
-            reward=reward,
+            reward=reward.told(as_one_episode(_inputs_late(options.delay, rows))),
             transition_penalty=penalty_of(
                 options.transition_penalty if cost is None else cost, like=judged
             ),
@@ -393,6 +410,7 @@ class PredictionMixin(ParametrisedEstimator):
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
     ) -> NDArray[np.float64]:
         """Reward of each of the consecutive episodes that a span is cut into, on training's terms.
 
@@ -401,7 +419,7 @@ class PredictionMixin(ParametrisedEstimator):
 
         Parameters
         ----------
-        X, prices, y, context, active
+        X, prices, y, context, active, reward_inputs
             As for `evaluate_reward`; at least ``hisso.window`` rows.
 
         Returns
@@ -410,7 +428,8 @@ class PredictionMixin(ParametrisedEstimator):
             Reward per step of each.
         """
         options = self._fitted_hisso()
-        rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
+        given: Any = {"y": y, "prices": prices, "context": context, "active": active}
+        rows = self._prepared(X, **given, reward_inputs=reward_inputs)
         reward, judged = self._judged(rows, has_prices=prices is not None)
         if len(rows.X) < options.window + options.delay:
             late = f", {options.delay} more than which are needed" if options.delay else ""
@@ -423,18 +442,20 @@ class PredictionMixin(ParametrisedEstimator):
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
-        windows, prices_in = actions[at], judged.expand_as(actions)[at]  # (B, T, M)
+        windows, context_in = actions[at], beside_actions(judged, actions)[at]  # (B, T, M)
+        inputs = _inputs_late(options.delay, rows)
         carry = carry_in(self.evaluation_options_, options)
         if is_limited(carry):
             codes = None if active is None else active[at]
-            windows = held_weights(windows, prices_in, codes, carry=carry)
+            windows = held_weights(windows, context_in, codes, carry=carry)
         elif active is not None and reward.takes_active:
             halts = Halts.of(active, judged.expand_as(actions), window=options.window)
             windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
-            rewards = reward(
+            told = reward.told({name: each[at] for name, each in inputs.items()})
+            rewards = told(
                 windows,
-                prices_in,
+                context_in,
                 transition_penalty=penalty_of(options.transition_penalty, like=judged),
                 initial="invested",
                 cash=transform.holds_cash or active is not None,
@@ -451,8 +472,11 @@ class PredictionMixin(ParametrisedEstimator):
             raise ValueError(
                 f"reward {reward.name} needs at least {least} rows; got {len(rows.X)}."
             )
+        if problems := input_problems(rows.reward_inputs, options):
+            raise ValueError("\n".join(problems))
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        check_context_width(judged, self._n_outputs_of(rows.X))
+        n_actions = self._n_outputs_of(rows.X)
+        check_context_width(judged, n_actions, reward=reward, hisso=options)
         return reward, torch.from_numpy(judged)

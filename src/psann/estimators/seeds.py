@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from psann.estimators._arrays import named_inputs
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._interruption import OnInterrupt
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -154,6 +155,7 @@ def fit_together(
     prices: ArrayLike | None = None,
     context: ArrayLike | None = None,
     active: ArrayLike | None = None,
+    reward_inputs: Mapping[str, ArrayLike] | None = None,
     validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
     hisso: HISSOOptions | Mapping[str, Any] | None = None,
     evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -168,7 +170,8 @@ def fit_together(
     members : sequence of estimator
         As from `seeded`. Observers can turn a state of one of them into a file with its
         `to_bytes`, while training goes on.
-    X, y, sample_weight, prices, context, active, validation_data, hisso, evaluation, observers, \
+    X, y, sample_weight, prices, context, active, reward_inputs, validation_data, hisso, \
+evaluation, observers, \
 on_interrupt
         As for `fit`; but what raises leaves members that are half fitted, for observers to save.
     resume : sequence of SavedState
@@ -179,6 +182,7 @@ on_interrupt
         {
             **{"X": X, "y": y, "sample_weight": sample_weight},
             **{"prices": prices, "context": context, "active": active},
+            **named_inputs(reward_inputs),
         },
         validation_data=validation_data,
         hisso=hisso,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from psann.accounting import (
     growth_and_traded_weight,
     weight_changes,
 )
-from psann.hisso.objective import Series
+from psann.hisso.objective import Series, beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
@@ -42,6 +43,11 @@ def span_actions(forward: Forward, rows: Series, transform: Transform) -> Tensor
         return of_members(transform.function(outputs, rows.known_active), rows.active)
 
 
+def as_one_episode(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a reward is given by name of a span, ``(1, N, k)`` each: copies, it may be foreign."""
+    return {name: each.clone()[None] for name, each in inputs.items()}
+
+
 def judge_actions(
     actions: Tensor,
     reward_context: Tensor,
@@ -60,9 +66,9 @@ def judge_actions(
     actions : torch.Tensor
         ``(N, M)``, float64.
     reward_context : torch.Tensor
-        ``(N, M)`` or ``(N, 1)``, float64.
+        ``(N, M)`` or ``(N, 1)``, float64; of any width for a reward of no weights.
     reward : Reward
-        What to compute.
+        What to compute; it has been told of `Series.inputs` as a single episode.
     transition_penalty : float or torch.Tensor
         Lambda, of all assets or of each, or the cost at which the policy is deployed.
     initial : {"invested", "cash"}
@@ -92,7 +98,7 @@ def judge_actions(
         value = float(
             reward(
                 actions.clone()[None],
-                reward_context.expand_as(actions).clone()[None],
+                beside_actions(reward_context, actions).clone()[None],
                 transition_penalty=transition_penalty,
                 initial=initial,
                 cash=cash,

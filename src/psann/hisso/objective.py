@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class Series:
 
     X: Tensor  # (N, F) float32
     reward_context: Tensor  # (N, M) or (N, 1), float64
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the reward is given by name, (N, k) float64 each."""
     context: Tensor | None = None  # (N, C) the network's conditioning input
     active: Tensor | None = None  # (N, M) int8, codes of `psann.holdings`; None: all, always
     known_active: Tensor | None = None
@@ -43,6 +46,7 @@ class Series:
         return Series(
             X=torch.cat((self.X, later.X)),
             reward_context=torch.cat((self.reward_context, later.reward_context)),
+            inputs={k: torch.cat((each, later.inputs[k])) for k, each in self.inputs.items()},
             context=context,
             active=active,
             known_active=known_active,
@@ -73,10 +77,16 @@ class Series:
             self,
             X=X,
             reward_context=judged,
+            inputs={name: each[delay:] for name, each in self.inputs.items()},
             context=None if self.context is None else self.context[:n_rows],
             active=active,
             known_active=None if self.active is None else self.active[:n_rows],
         )
+
+
+def beside_actions(context: Tensor, actions: Tensor) -> Tensor:
+    """The context ``(..., k)`` of a reward as it is given it: one column serves every action."""
+    return context.expand_as(actions) if context.shape[-1] == 1 else context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +124,10 @@ class EpisodeObjective:
     def _reward_context(self) -> Tensor:
         return self.series.reward_context.float()
 
+    @functools.cached_property
+    def _inputs(self) -> Mapping[str, Tensor]:
+        return {name: each.float() for name, each in self.series.inputs.items()}
+
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -121,12 +135,16 @@ class EpisodeObjective:
         rows = self._rows(index)
         active = self._in_windows(self.series.active, rows)
         actions = self._actions(forward, rows, key, active)
-        context = self._context(rows).expand_as(actions)
+        context = beside_actions(self._context(rows), actions)
         if is_limited(self.carry):
             actions = held_weights(actions, context, active, carry=self.carry)
         elif self._halts is not None:
             actions = self._halts.held(actions, index)
-        rewards = self.reward(
+        told = {
+            name: each.index_select(0, rows).view(-1, self.window, each.shape[1])  # (B, T, k)
+            for name, each in self._inputs.items()
+        }
+        rewards = self.reward.told(told)(
             actions,
             context,
             transition_penalty=self.transition_penalty,

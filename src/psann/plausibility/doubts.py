@@ -32,14 +32,22 @@ def find_doubts(arrays: Mapping[str, Array], *, periods_per_year: float | None =
     return [*_of_prices(arrays), *rows, *_of_features(arrays)]
 
 
-def find_untested(arrays: Mapping[str, Array]) -> str | None:
-    """Say in one sentence what nobody can tell of these data, and why."""
+def find_untested(arrays: Mapping[str, Array], *, is_portfolio: bool = True) -> str | None:
+    """Say in one sentence what nobody can tell of these data, and why.
+
+    Parameters
+    ----------
+    is_portfolio : bool
+        Whether the next move of prices is what is to be earned.
+    """
     splits = [split for split in SPLITS if f"X_{split}" in arrays]
     reasons = []
     if missing := [f"time_{s}" for s in splits if f"time_{s}" not in arrays]:
         reasons.append(f"whether rows are missing or out of order ({', '.join(missing)}: none)")
     if mapped := [key for key, array in arrays.items() if is_mapped(array)]:
         reasons.append(f"what lies on disk ({', '.join(mapped)})")
+    elif "X_train" in arrays and not is_portfolio:
+        reasons.append("whether features know what later rows bring")
     elif "X_train" in arrays and "prices_train" not in arrays:
         reasons.append("whether features know the next move (prices_train: none)")
     elif "X_train" in arrays and not _can_be_compared(arrays):

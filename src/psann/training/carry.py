@@ -53,6 +53,10 @@ class WeightLayout:
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
+    def leaves(self, flat: Tensor) -> dict[str, Tensor]:
+        """The same views, each with a gradient of its own."""
+        return {name: v.detach().requires_grad_() for name, v in self.unflatten(flat).items()}
+
 
 class Carry(NamedTuple):
     """What an update reads and replaces. Every value is a tensor on the device.

@@ -186,7 +186,8 @@ def test_a_warm_start_on_other_targets_trains_on_them(tmp_path: Path) -> None:
     splits = read_data(config, check_targets(config))
     rows = training_rows(config, splits)
     assert np.array_equal(rows["y"], splits.arrays["prices_train"])
-    assert set(rows["validation_data"]) == {"X", "y", "prices"}
+    told = {kind for kind, array in rows["validation_data"].items() if array is not None}
+    assert told == {"X", "y", "prices", "reward_inputs"} and rows["reward_inputs"] == {}
     other = finished(tmp_path, *overrides, name="other")
     usual = finished(tmp_path, "hisso.supervised=true", name="usual")
     assert other.warm_start.read_bytes() != usual.warm_start.read_bytes()

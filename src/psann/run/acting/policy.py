@@ -160,6 +160,12 @@ class Policy:
         UsageError
             If an option has no effect on these data.
         """
+        if not self.config.hisso.is_portfolio:
+            raise UsageError(
+                "RUN must have a policy of weights; the actions of this one mean what its reward "
+                f"{self._reward_name} makes of them. psann.load_policy(RUN).predict_actions(X) "
+                "gives them for rows of features, and hisso-runs export RUN a file that does."
+            )
         if self.config.hisso.primary_transform == "identity":
             raise UsageError(
                 "RUN must have a policy of weights; its primary_transform is identity, whose "
@@ -177,6 +183,11 @@ class Policy:
                 accept=accept,
                 age=_Age(now, stale_after),
             )
+
+    @property
+    def _reward_name(self) -> str:
+        spec = self.config.hisso.reward
+        return str(spec["target"] if isinstance(spec, dict) else spec)
 
     def _since(self, since: str | None) -> np.datetime64 | None:
         """First date to act on; None is the first after validation, which the recipe knows."""
