@@ -12,7 +12,7 @@ from psann.run.directory.groups import SeedFigures
 from psann.run.reading.content import Table, number, printable, setting, wealth
 from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
-from psann.run.reading.strategies import STRATEGIES, strategy_name
+from psann.run.reading.strategies import STRATEGIES, distinct, strategy_name
 
 Columns = tuple[tuple[str, str, str], ...]
 # Column, key of portfolio_metrics, form. What a figure means stands in docs/artefacts.md.
@@ -50,13 +50,14 @@ _SEED_QUANTITIES = tuple(
 )
 _RESULT_NOTE = (
     "Final wealth from 1.00; growth (log), volatility and Sharpe ratio per year; traded weight per "
-    "row; all net of costs but the gross growth. (*) chosen on these very rows: unattainable."
+    "row; all net of costs but the gross growth."
 )
 _PAGE_NOTE = (
     "What 1.00 became; return, volatility, Sharpe ratio and log growth per year; traded: bought "
-    "and sold per row, as part of the wealth. All net of costs but the log growth before them. "
-    "(*) chosen on these very rows: unattainable."
+    "and sold per row, as part of the wealth. All net of costs but the log growth before them."
 )
+_HINDSIGHT_NOTE = " (*) chosen on these very rows: unattainable."
+_ALIKE_NOTE = " Baselines that do what 1/N does are left out."
 
 
 def result_table(run: RunView, *, is_page: bool = False) -> Table | None:
@@ -74,8 +75,10 @@ def result_table(run: RunView, *, is_page: bool = False) -> Table | None:
     """
     if run.metrics["portfolio_metrics"] is None:
         return None
-    fields = _result_fields(run)
-    columns = _PAGE_COLUMNS if is_page else _RESULT_COLUMNS
+    baselines, fields = run.metrics["baselines"] or {}, _result_fields(run)
+    shown = distinct(baselines)
+    columns, note = (_PAGE_COLUMNS, _PAGE_NOTE) if is_page else (_RESULT_COLUMNS, _RESULT_NOTE)
+    note += _HINDSIGHT_NOTE * ("bcrp_hindsight" in shown)
     rows = [(printable(label), *_result_cells(run, field, columns)) for label, field in fields]
     if seeds_of(run):
         rows.insert(1, ("  spread over seeds", *_spread_cells(run, columns)))
@@ -83,7 +86,7 @@ def result_table(run: RunView, *, is_page: bool = False) -> Table | None:
         columns=("strategy", *(head for head, _, _ in columns)),
         rows=tuple(rows),
         n_numbers=len(columns),
-        note=_PAGE_NOTE if is_page else _RESULT_NOTE,
+        note=note + _ALIKE_NOTE * (len(shown) < len(baselines)),
         spare=("std. error", "volatility"),
     )
 
@@ -122,7 +125,7 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
         "policy_cost_2": "portfolio_metrics_cost_2",
         "policy_cost_3": "portfolio_metrics_cost_3",
         "ensemble": "ensemble.portfolio_metrics",
-        **{name: f"baselines.{name}" for name in run.metrics["baselines"] or ()},
+        **{name: f"baselines.{name}" for name in distinct(run.metrics["baselines"])},
     }
     order = (*STRATEGIES, *fields)
     return [
