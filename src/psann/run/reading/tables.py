@@ -12,7 +12,7 @@ from psann.run.directory.groups import SeedFigures
 from psann.run.reading.content import Table, number, printable, setting, wealth
 from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
-from psann.run.reading.strategies import STRATEGIES, strategy_name
+from psann.run.reading.strategies import STRATEGIES, distinct, strategy_name
 
 # Column, key of portfolio_metrics, form. What a figure means stands in docs/artefacts.md.
 _RESULT_COLUMNS = (
@@ -37,8 +37,10 @@ _SEED_QUANTITIES = tuple(
 )
 _RESULT_NOTE = (
     "Final wealth from 1.00; growth (log), volatility and Sharpe ratio per year; traded weight per "
-    "row; all net of costs but the gross growth. (*) chosen on these very rows: unattainable."
+    "row; all net of costs but the gross growth."
 )
+_HINDSIGHT_NOTE = " (*) chosen on these very rows: unattainable."
+_ALIKE_NOTE = " Baselines that do what 1/N does are left out."
 
 
 def result_table(run: RunView) -> Table | None:
@@ -51,7 +53,9 @@ def result_table(run: RunView) -> Table | None:
     """
     if run.metrics["portfolio_metrics"] is None:
         return None
-    fields = _result_fields(run)
+    baselines, fields = run.metrics["baselines"] or {}, _result_fields(run)
+    shown = distinct(baselines)
+    note = _RESULT_NOTE + _HINDSIGHT_NOTE * ("bcrp_hindsight" in shown)
     rows = [(printable(label), *_result_cells(run, field)) for label, field in fields]
     if seeds_of(run):
         rows.insert(1, ("  spread over seeds", *_spread_cells(run)))
@@ -59,7 +63,7 @@ def result_table(run: RunView) -> Table | None:
         columns=("strategy", *(head for head, _, _ in _RESULT_COLUMNS)),
         rows=tuple(rows),
         n_numbers=len(_RESULT_COLUMNS),
-        note=_RESULT_NOTE,
+        note=note + _ALIKE_NOTE * (len(shown) < len(baselines)),
         spare=("std. error", "volatility"),
     )
 
@@ -98,7 +102,7 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
         "policy_cost_2": "portfolio_metrics_cost_2",
         "policy_cost_3": "portfolio_metrics_cost_3",
         "ensemble": "ensemble.portfolio_metrics",
-        **{name: f"baselines.{name}" for name in run.metrics["baselines"] or ()},
+        **{name: f"baselines.{name}" for name in distinct(run.metrics["baselines"])},
     }
     order = (*STRATEGIES, *fields)
     return [
