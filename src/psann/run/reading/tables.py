@@ -53,8 +53,8 @@ _RESULT_NOTE = (
     "row; all net of costs but the gross growth."
 )
 _PAGE_NOTE = (
-    "What 1.00 became; return, volatility, Sharpe ratio and log growth per year; traded: bought "
-    "and sold per row, as part of the wealth. All net of costs but the log growth before them."
+    "What 1.00 became; per year the return, volatility, Sharpe ratio and log growth; per row what "
+    "was bought and sold, as part of the wealth. All net of costs but the log growth before them."
 )
 _HINDSIGHT_NOTE = " (*) chosen on these very rows: unattainable."
 _ALIKE_NOTE = " Baselines that do what 1/N does are left out."

@@ -60,7 +60,7 @@ def _returns_table(series: Evaluation, labels: Sequence[str], starts: Array, *, 
         (label, *(_percent(column[place]) for column in columns))
         for place, label in enumerate(labels)
     ]
-    note = f"Return of each {head}, net of costs."
+    note = f"The return of each {head}, net of costs."
     if "uniform" in shown:
         n_better = int((columns[2] > 0).sum())
         note += f" The policy returned more than 1/N in {n_better} of {len(labels)}."

@@ -33,7 +33,7 @@ _TRAINING, _VALIDATION = Look("blue"), Look("vermillion", "6 3")
 _COURSE = {
     "lr": "learning rate",
     "grad_norm": "gradient norm, mean over the updates, before clipping",
-    "turnover": "change of the weights per validation row",
+    "turnover": "moved weight per validation row",
 }
 
 Tracks = dict[tuple[object, object], list[Row]]
