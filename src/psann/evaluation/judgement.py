@@ -24,7 +24,7 @@ from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.evaluation.costs import figures_at_multiples
-from psann.holdings import ENDED, Carry, code_problems, with_ends
+from psann.holdings import ENDED, MEMBER, Carry, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
 from psann.metrics.portfolio import excess_returns
@@ -452,6 +452,7 @@ def evaluation_series(
     actions: Any,
     time: Any = None,
     assets: Iterable[str] | None = None,
+    active: Any = None,
 ) -> dict[str, NDArray[Any]]:
     """Gather what a report draws.
 
@@ -465,12 +466,15 @@ def evaluation_series(
         Time of the rows.
     assets : iterable of M str, optional
         Names of the columns.
+    active : array-like of shape (T, M), optional
+        Who could be held: codes of `psann.holdings`.
 
     Returns
     -------
     dict of str to ndarray
         `names (S,)`, `net (S, T)`, `gross (S, T)`, `allocations (T, M)` float32, and where given
-        `time (T,)` and `assets (M,)`.
+        `time (T,)` and `assets (M,)`; `active (T, M)` int8 where not everybody could be held on
+        every row.
     """
     series: dict[str, NDArray[Any]] = {
         "names": np.array(list(judgements), dtype=np.str_),
@@ -482,4 +486,6 @@ def evaluation_series(
         series["time"] = times(time, "time")
     if assets is not None:
         series["assets"] = np.array(list(assets), dtype=np.str_)
+    if active is not None and (np.asarray(active) != MEMBER).any():
+        series["active"] = np.asarray(active).astype(np.int8)
     return series

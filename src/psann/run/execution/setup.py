@@ -73,6 +73,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
             portfolio_prices_key=config.prices_key,
+            periods_per_year=config.evaluation.periods_per_year if config.prices_key else None,
             mode=config.mode,
             reward_inputs=tuple(config.reward_inputs),
             is_portfolio=hisso.is_portfolio or not hisso.enabled,

@@ -312,7 +312,7 @@ def _walk_forward(
     if "active" in rows:
         before["earlier_active"] = [rows["active"][:first]]
     baselines = judge_baselines(matrix, terms=terms, **before, **who)
-    series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
+    series = drawn_series(verdict, baselines, splits, actions=stitched, rows=part)
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
     context.storage.put(context.paths.walk_forward, npz_bytes(series))
