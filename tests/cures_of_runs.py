@@ -275,6 +275,10 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(odd("targets in a cube")),
         ask(odd("targets in a matrix")),
     ),
+    "Set evaluation.periods_per_year to": (
+        ask("data={loader: trials.dated}"),
+        ask("data={loader: trials.dated}", "evaluation.periods_per_year=365"),
+    ),
     # Run directories.
     "must be a manifest of checkpoints": (
         ask(name="stopped", resume=True, spoil="checkpoints/manifest.json"),

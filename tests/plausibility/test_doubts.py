@@ -87,6 +87,19 @@ def test_a_constant_feature_is_doubted_by_its_name() -> None:
     )
 
 
+def test_a_rate_that_the_times_deny_is_doubted_once_and_only_where_there_are_prices() -> None:
+    data = market()
+    for split in ("train", "val", "test"):
+        first = {"train": 0, "val": 1000, "test": 2000}[split]
+        days = np.arange(first, first + len(data[f"X_{split}"])).astype("datetime64[W]")
+        data[f"time_{split}"] = days
+    (doubt,) = find_doubts(data, periods_per_year=252)
+    assert doubt.startswith("time_train: By their times about 52.2 rows are a year")
+    assert find_doubts(data, periods_per_year=52) == find_doubts(data) == []
+    without = {key: array for key, array in data.items() if not key.startswith("prices")}
+    assert find_doubts(without, periods_per_year=252) == []
+
+
 def test_a_finding_at_a_row_tells_its_date_and_missing_stretches_are_doubted() -> None:
     data = market()
     n, prices = len(data["time_train"]), data["prices_train"].copy()

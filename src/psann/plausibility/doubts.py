@@ -14,15 +14,22 @@ from psann._mapped import is_mapped
 from psann._npz import Array
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.prices import price_findings
-from psann.plausibility.rows import gap_findings, overlap_findings
+from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
 
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
 
 
-def find_doubts(arrays: Mapping[str, Array]) -> list[str]:
-    """Say what is hard to believe, one sentence each, with the array, row and cure."""
-    return [*_of_prices(arrays), *_of_rows(arrays), *_of_features(arrays)]
+def find_doubts(arrays: Mapping[str, Array], *, periods_per_year: float | None = None) -> list[str]:
+    """Say what is hard to believe, one sentence each, with the array, row and cure.
+
+    Parameters
+    ----------
+    periods_per_year : float, optional
+        Rows per year that figures are made with, to be held against times.
+    """
+    rows = _of_rows(arrays, periods_per_year)
+    return [*_of_prices(arrays), *rows, *_of_features(arrays)]
 
 
 def find_untested(arrays: Mapping[str, Array], *, is_portfolio: bool = True) -> str | None:
@@ -72,13 +79,19 @@ def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
             yield told
 
 
-def _of_rows(arrays: Mapping[str, Array]) -> Iterator[str]:
+def _of_rows(arrays: Mapping[str, Array], per_year: float | None) -> Iterator[str]:
     """Rows in two splits, by their features, else by their prices; and rows that are in none."""
     features = {key: X.reshape(len(X), -1) for key, X in _of_kind("X", arrays).items()}
     found = overlap_findings(features, least=1) or overlap_findings(_of_kind("prices", arrays))
     yield from (finding.message for finding in found)
     for key, time in _of_kind("time", arrays).items():
         yield from (f"{key}: {finding.message}" for finding in gap_findings(time))
+    if not _of_kind("prices", arrays):
+        return  # then nothing is per year
+    for key, time in _of_kind("time", arrays).items():
+        if per_year and (found := rate_findings(time, periods_per_year=per_year)):
+            yield f"{key}: {found[0].message}"
+            return
 
 
 def _can_be_compared(arrays: Mapping[str, Array]) -> bool:

@@ -97,10 +97,12 @@ def test_no_text_of_such_a_run_has_a_word_of_portfolios(
     plan = check(request_of(tmp_path, *OWN)).plan
     assert plan is not None
     told["plan"] = plan.splitlines()
-    write_report([read_run(run.root)], tmp_path / "run.md", format="markdown")
-    page = (tmp_path / "run.md").read_text()
+    write_report([read_run(run.root)], tmp_path / "run.html")
+    page = (tmp_path / "run.html").read_text()
+    assert "change of the actions per validation row" in page
     # The keys of the configuration, which the page folds away, are those of every run.
-    told["report"] = re.sub(r"## Configuration.*?(?=\n## )", "", page, flags=re.S).splitlines()
+    page = re.sub(r"<style>.*?</style>|<th[^>]*>(hisso|evaluation)\..*?</tr>", "", page, flags=re.S)
+    told["report"] = re.sub(r"<[^>]*>", "\n", page).splitlines()
     for command in (["ls", str(run.root.parent)], ["show", str(run.root)]):
         assert runs_main(command) == 0
         shown = capsys.readouterr().out

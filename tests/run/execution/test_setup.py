@@ -34,6 +34,14 @@ def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
     assert untested.startswith("Not tested: whether features know the next move")
 
 
+@pytest.mark.usefixtures("own_prices")
+def test_a_table_that_is_loaded_is_named(tmp_path: Path) -> None:
+    table = Path("prices.csv").absolute()
+    data = f"data={{prices: '{table}', split: {{val: 0.2, test: 0.2}}}}"
+    rows = rows_of(finished(tmp_path, "training.epochs=1", data))
+    assert "loading data: prices.csv" in [row["message"] for row in rows]
+
+
 @pytest.mark.parametrize("mode", ["train", "evaluate"])
 def test_rows_with_dates_are_told_with_them_in_log_series_and_record(
     tmp_path: Path, mode: str

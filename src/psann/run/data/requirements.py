@@ -39,6 +39,8 @@ class DataRequirements:
     """Targets of the warm start (`hisso.supervised.y_key`); None without a warm start."""
     portfolio_prices_key: str | None
     """Prices for the portfolio metrics (`evaluation.portfolio_prices_key`)."""
+    periods_per_year: float | None = None
+    """Rows per year that figures are made with; None where no figure is per year."""
     mode: Literal["train", "fine_tune", "evaluate"]
     reward_inputs: tuple[str, ...] = ()
     """Arrays that the reward reads by name in every split that is given (`hisso.reward_inputs`)."""

@@ -169,7 +169,8 @@ def load_splits(
 def _doubts(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
     """What is hard to believe; of prices only where they are those of assets."""
     if needs.is_portfolio:
-        return [*find_doubts(arrays), *find_leaps(arrays, needs)]
+        doubts = find_doubts(arrays, periods_per_year=needs.periods_per_year)
+        return [*doubts, *find_leaps(arrays, needs)]
     return find_doubts({k: each for k, each in arrays.items() if not k.startswith("prices_")})
 
 

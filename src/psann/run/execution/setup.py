@@ -57,8 +57,10 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         With every problem of the arrays, or of what the configuration wants of them.
     """
     hisso = config.hisso
-    source = config.data.loader or os.path.basename(str(config.data.npz))
-    log_event(_logger, logging.INFO, "log", f"loading data: {source}")
+    given = config.data.loader or config.data.npz or config.data.prices
+    sources = given if isinstance(given, list) else [str(given)]
+    names = ", ".join(map(os.path.basename, sources))
+    log_event(_logger, logging.INFO, "log", f"loading data: {names}")
     reward = reward_of(hisso) if hisso.enabled else None
     warm_start = hisso.warm_start if hisso.enabled and config.mode != "evaluate" else None
     splits = load_splits(
@@ -71,6 +73,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
             portfolio_prices_key=config.prices_key,
+            periods_per_year=config.evaluation.periods_per_year if config.prices_key else None,
             mode=config.mode,
             reward_inputs=tuple(config.reward_inputs),
             is_portfolio=hisso.is_portfolio or not hisso.enabled,

@@ -18,7 +18,7 @@ from psann._imports import OF_THE_USER, ImportPolicy
 from psann._signals import PREEMPTED_EXIT_CODE
 from psann._text import mask_secrets
 from psann._yaml_text import to_yaml
-from psann.errors import UsageError
+from psann.errors import PsannError, UsageError
 from psann.run.directory.fields import Record
 from psann.run.directory.lock import is_locked
 from psann.run.directory.metrics import read_metrics
@@ -200,7 +200,7 @@ class Worker:
         for trial in self._queue.running(but=self._children):
             if self._is_orphan(trial):
                 claim = self._queue.adopt(trial)
-                if not self._tell_if_settled(claim):
+                if claim is not None and not self._tell_if_settled(claim):
                     return claim
         while (new := self._queue.claim()) is not None:
             if not self._tell_if_settled(new):
@@ -368,10 +368,12 @@ def work(sweep: Sweep, paths: SweepPaths, options: WorkOptions) -> WorkDone:
     UsageError
         If the folder holds another sweep, or the address of the storage leads nowhere.
     PsannError
-        If Optuna is not installed.
+        If Optuna is not installed, or the storage answers no more; trials that have begun go on
+        to their end, and are told at the next start.
     """
-    from psann.run.sweep.queue import Queue, open_storage
+    from psann.run.sweep.queue import Queue, answering, open_storage
 
     join(sweep, paths)
-    queue = Queue(sweep, open_storage(paths.journal, options.storage))
-    return Worker(sweep, paths, queue, options).work()
+    storage = open_storage(paths.journal, options.storage)
+    with answering("The queue answers no more; start the command again once it does", PsannError):
+        return Worker(sweep, paths, Queue(sweep, storage), options).work()

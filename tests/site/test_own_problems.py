@@ -12,20 +12,22 @@ import numpy as np
 import pytest
 import yaml
 
+from pages import ROOT, block, blocks
 from psann import PSANNRegressor
 from psann.scripts.hisso_log_run import main
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "own_problems.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
-YAML = [text for kind, text in BLOCKS if kind == "yaml"]
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
-COMMAND, ENDING, COMPARED = (text for kind, text in BLOCKS if kind == "")
+YAML, PYTHON = (
+    [each.text for each in blocks("own_problems.md") if each.kind == kind]
+    for kind in ("yaml", "python")
+)
+(COMMAND,) = block("own_problems.md", "hisso-log-run").commands
+ENDING = block("own_problems.md", "battery: completed").text
+COMPARED = block("own_problems.md", "do nothing").text
 
 
 def test_the_configuration_is_that_of_the_template() -> None:
     template = (ROOT / "configs" / "hisso" / "battery.yaml").read_text()
-    assert yaml.safe_load(template) == yaml.safe_load(YAML[0])
+    assert yaml.safe_load(template) == {"mode": "train", **yaml.safe_load(YAML[0])}
 
 
 def test_the_reward_of_the_page_is_learnt() -> None:
