@@ -63,8 +63,9 @@ def block(page: str, start: str) -> Block:
 
 
 def shape(line: str) -> str:
-    """A line without its numbers, rules and widths of columns."""
-    return " ".join(_NUMBER.sub("#", re.sub("─+", "─", line)).replace("|", " ").split())
+    """A line without its numbers, bars, rules and widths of columns."""
+    bare = re.sub(r"─+|(?<= )#+(?= )", "", line)
+    return " ".join(_NUMBER.sub("0", bare).split())
 
 
 def missing_lines(shown: Block, said: str) -> list[str]:
