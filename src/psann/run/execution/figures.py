@@ -164,8 +164,9 @@ def portfolio_figures(
         return figures, None, "primary_transform identity gives no weights"
     arrays = splits.split(split)
     active = arrays.get("active")
-    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"), active=active)
     prices = splits.arrays[key]
+    given: Any = {"context": arrays.get("context"), "active": active, "prices": prices}
+    actions = estimator.predict_actions(arrays["X"], **given)
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
@@ -199,7 +200,7 @@ def portfolio_figures(
         "ruined_at": verdict.judgement.ruined_at,
         "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }
-    series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
+    series = drawn_series(verdict, baselines, splits, actions=actions, rows=arrays)
     return figures, series, None
 
 
@@ -219,7 +220,7 @@ def drawn_series(
     splits: DataSplits,
     *,
     actions: Array,
-    time: Array | None,
+    rows: Mapping[str, Array],
 ) -> Series:
     """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
     own = {
@@ -231,7 +232,11 @@ def drawn_series(
     names = splits.arrays.get(ASSET_NAMES)
     has_names = names is not None and len(names) == actions.shape[1]
     return evaluation_series(
-        judgements | baselines, actions=actions, time=time, assets=names if has_names else None
+        judgements | baselines,
+        actions=actions,
+        time=rows.get("time"),
+        assets=names if has_names else None,
+        active=rows.get("active"),
     )
 
 
