@@ -253,6 +253,22 @@ def waiting_table(result: Result) -> str:
     return f"{first}\n\n{second}\n\n{third}\n\n{measured(result)}"
 
 
+def reporting_table(result: Result) -> str:
+    """Seconds that a report takes, beside a commit before."""
+    rows = [
+        [
+            row["case"],
+            number(row.get("before_cpu_s")),
+            number(row["now_cpu_s"]),
+            times(row["before_cpu_s"] / row["now_cpu_s"] if "before_cpu_s" in row else None),
+            times(result["goal"]),
+        ]
+        for row in result["cases"]
+    ]
+    head = ["report of", "before, CPU s", "now, CPU s", "", "goal"]
+    return f"{table(head, rows)}\n\n{measured(result)}"
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "updates": updates_table,
     "floors": floors_table,
@@ -264,6 +280,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "threads": threads_table,
     "startup": startup_table,
     "waiting": waiting_table,
+    "reporting": reporting_table,
 }
 _COMMANDS = {name: f"python benchmarks/{name}.py" for name in TABLES} | {
     name: f"python benchmarks/cpu.py --only {name}"

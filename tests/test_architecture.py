@@ -39,6 +39,8 @@ FLOORS: list[list[str]] = [
         "_conditions",
         "_npz",
         "_series",
+        "_axes",
+        "_figure",
         "_drawing",
         "_terminal",
         "_paths",

@@ -612,6 +612,9 @@ BY_COMMAND = {
     # Figures that the command computes of a fitted policy.
     "portfolio_prices_key",
     "periods_per_year",
+    # They change what data there are: tests/hisso/test_own_actions.py.
+    "reward_inputs",
+    "n_actions",
 }
 FLIPS: dict[Any, dict[str, Any]] = {
     HISSOOptions: {
@@ -621,12 +624,17 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "updates_per_epoch": 4,
         "reward": "sharpe",
         "context_extractor": "user_rewards:exponential",
+        "reward_inputs": ["benchmark"],
+        "n_actions": 2,
+        "low": -0.5,
+        "high": 0.5,
         "primary_transform": "long_short",
         "delay": 1,
         "max_weight": 0.51,
         "gross_limit": 0.1,
         "net_limit": 0.0,
         "max_turnover": 0.01,
+        "held_weights": True,
         "transition_penalty": 0.01,
         "input_noise": 0.1,
         "supervised": True,
@@ -654,6 +662,7 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "borrow_rate": 0.5,
     },
 }
+BOUNDS = {"low": -1.0, "high": 1.0}
 OF_LONG_SHORT = {"gross_limit", "net_limit", "cash_rate", "borrow_rate"}
 
 
@@ -668,6 +677,8 @@ def test_the_flips_cover_every_option(model: Any) -> None:
 )
 def test_every_option_leaves_a_trace(model: Any, name: str, value: Any) -> None:
     usual: dict[str, Any] = {"primary_transform": "long_short"} if name in OF_LONG_SHORT else {}
+    if name in BOUNDS:
+        usual = {"primary_transform": "bounded", "reward": "user_rewards:scaled", **BOUNDS}
     changed: dict[str, Any] = {name: value}
     if model is WarmStartOptions:
         usual, changed = ({"supervised": {"epochs": 2, **d}} for d in ({}, changed))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import trials
-from cures_of_runs import CURES, FILES, OFF, WRITTEN, Asked
+from cures_of_runs import CURES, FILES, OFF, OWN, WRITTEN, Asked
 from faults import stopped_after
 from made_tables import prices, wide
 from psann._published import CONFIG_KEYS, PARAMETERS
@@ -27,6 +27,7 @@ PARENTS = {
     "parent with cash": ("hisso.primary_transform=softmax_cash",),
     "parent of targets": (OFF,),
     "parent of seeds": ("seed=3", "training.seeds=2"),
+    "parent of own actions": OWN,
 }
 
 

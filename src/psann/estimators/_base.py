@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Tags
 
 from psann._published import answers_published
+from psann.estimators._arrays import named_inputs
 from psann.estimators._fitting import FittedRegressor
 from psann.estimators._interruption import OnInterrupt, transaction
 from psann.estimators._stream import inherited
@@ -53,6 +54,7 @@ class BasePSANNRegressor(FittedRegressor):
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
         hisso: HISSOOptions | Mapping[str, Any] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -77,9 +79,12 @@ class BasePSANNRegressor(FittedRegressor):
         active : array-like of shape (n_samples, n_outputs), optional
             Which asset can be held from row t to t + 1: 1 if it can, 0 if not, -1 while it is
             halted, -2 where it has ended (see `psann.holdings`); None for all on every row.
+        reward_inputs : mapping of str to array-like of shape (n_samples, ...), or frame, optional
+            What the reward is given by name, ``(n_samples,)`` or ``(n_samples, k)`` each: the
+            arrays that ``hisso["reward_inputs"]`` names.
         validation_data : mapping or (X, y), optional
-            Later rows that choose the best epoch; keys ``X y sample_weight prices context
-            active``.
+            Later rows that choose the best epoch; keys ``X y sample_weight prices context active
+            reward_inputs``.
         hisso : HISSOOptions or mapping, optional
             How to train on episodes; None trains on targets.
         evaluation : EvaluationOptions or mapping, optional
@@ -122,6 +127,7 @@ class BasePSANNRegressor(FittedRegressor):
                 {
                     **{"X": X, "y": y, "sample_weight": sample_weight},
                     **{"prices": prices, "context": context, "active": active},
+                    **named_inputs(reward_inputs),
                 },
                 validation_data=validation_data,
                 hisso=hisso,
@@ -141,6 +147,7 @@ class BasePSANNRegressor(FittedRegressor):
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         hisso: HISSOOptions | Mapping[str, Any] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
     ) -> Self:
@@ -148,7 +155,7 @@ class BasePSANNRegressor(FittedRegressor):
 
         Parameters
         ----------
-        X, y, sample_weight, prices, context, active
+        X, y, sample_weight, prices, context, active, reward_inputs
             As for `fit`; for episodes the newest ``hisso.window`` rows and ``hisso.delay`` more,
             or more than these.
         hisso, evaluation : options or mapping, optional
@@ -180,6 +187,7 @@ class BasePSANNRegressor(FittedRegressor):
                 {
                     **{"X": X, "y": y, "sample_weight": sample_weight},
                     **{"prices": prices, "context": context, "active": active},
+                    **named_inputs(reward_inputs),
                 },
                 validation_data=None,
                 hisso=inherited(self.hisso_options_) if hisso is None and has_network else hisso,

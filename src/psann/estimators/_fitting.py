@@ -25,16 +25,16 @@ from psann.estimators._fit_utils import (
     PreparedInputs,
     action_width,
     maybe_run_hisso,
-    network_shape,
     planned_work,
     prepare_inputs_and_scaler,
     supervised_rows,
 )
 from psann.estimators._idle_parameters import idle_options, idle_parameters
 from psann.estimators._interruption import OnInterrupt, train_or_keep
-from psann.estimators._options import read_options
+from psann.estimators._options import hisso_options, read_options
 from psann.estimators._saving import EstimatorFileMixin
 from psann.estimators._scoring import ScoringMixin
+from psann.estimators._shapes import network_shape
 from psann.estimators._stream import Stream, pass_problems
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.nn.network import Network
@@ -83,19 +83,21 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
     ) -> None:
         """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
 
-        `rows` are ``X y sample_weight prices context active``; `resume` has one state for each,
-        this one first. A pass goes on with what is fitted, and its last weights stay.
+        `rows` are ``X y sample_weight prices context active`` and those of `named_inputs`; `resume`
+        has one state for each, this one first. A pass goes on with what is fitted, and its last
+        weights stay.
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
-        options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
+        who = f"{type(self).__name__}{'.partial_fit' if is_pass else ''}"
+        options = hisso_options(hisso, who, self.takes_held_weights and not is_pass)
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
         continues = (is_pass or self.warm_start) and hasattr(self, "network_")
         self._stream, losses = self._begin_pass(options, continues) if is_pass else (None, [])
         prepared = self._prepared_inputs(
             rows,
             validation_mapping(validation_data),
-            requires_y=options is None or not options.enabled,
+            options=options,
             continues=continues,
             is_pass=is_pass,
         )
@@ -116,10 +118,8 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             twin._take_fitted(self)
             networks.append(twin._first_network(prepared, options, continues=continues))
         engine = build_engine(networks[0], training, choice, epoch_offset=self._epoch_offset)
-        starts = [
-            SeedStart.of(network, seed=member.seed_, engine=engine)
-            for member, network in zip(members, networks, strict=True)
-        ]
+        pairs = [*zip(members, networks, strict=True)]
+        starts = [SeedStart.of(net, seed=each.seed_, engine=engine) for each, net in pairs]
         how: Any = {"training": training, "continues": continues, "saved": resume}
         trained = train_or_keep(
             lambda *more: self._trained(
@@ -224,11 +224,12 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         train: Mapping[str, Any],
         validation: Mapping[str, Any] | None,
         *,
-        requires_y: bool,
+        options: HISSOOptions | None,
         continues: bool,
         is_pass: bool,
     ) -> PreparedInputs:
         """Both splits, checked and scaled; one that goes on keeps its scalers, or teaches them."""
+        requires_y = options is None or not options.enabled
         if not requires_y:
             _check_order(train, validation)
             _check_weights(train, validation)
@@ -245,6 +246,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             fitted=continues,
             teaches=is_pass,
             n_scaled=self._n_scaled,
+            is_portfolio=options is None or options.is_portfolio,
         )
 
     def _first_network(
@@ -269,6 +271,8 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             self._epoch_offset = self.schedule_epoch_ - passes
             return network
         self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
+        if n_outputs > 1:  # more actions than a y of one dimension has columns are refused later
+            self.y_ndim_ = 2
         self._epoch_offset = 0
         return network
 
@@ -337,10 +341,12 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         )
         if options is not None:
             idle += idle_options(options, judging, is_pass=is_pass)
-        if (options is None or not options.enabled) and prepared.train.prices is not None:
-            idle.append("prices (training is on targets)")
-        if (options is None or not options.enabled) and prepared.train.active is not None:
-            idle.append("active (training is on targets)")
+        if options is None or not options.enabled:
+            train = prepared.train
+            given = {"prices": train.prices, "active": train.active}
+            named = [name for name, array in given.items() if array is not None]
+            named += ["reward_inputs"] if train.reward_inputs else []
+            idle += [f"{name} (training is on targets)" for name in named]
         if not idle:
             return []
         return [Decision(phase="setup", message=f"without effect here: {'; '.join(idle)}")]

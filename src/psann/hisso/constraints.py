@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from psann.hisso.options import HISSOOptions
-from psann.hisso.transforms import TRANSFORMS, Transform, long_short, tanh
+from psann.hisso.transforms import TRANSFORMS, Transform, bounded, long_short, tanh
 from psann.holdings import MEMBER
 
 # Outputs that far below the highest are alike: a softmax in float32 barely tells them from 0.
@@ -27,6 +27,8 @@ _ROUNDING = 1e-9
 def transform_of(hisso: HISSOOptions) -> Transform:
     """From outputs to actions, within the limits that a user set."""
     transform, cap = TRANSFORMS[hisso.primary_transform], hisso.max_weight
+    if hisso.low is not None and hisso.high is not None:
+        return replace(transform, function=partial(bounded, low=hisso.low, high=hisso.high))
     if hisso.max_turnover is not None:  # what is not bought yet
         transform = replace(transform, holds_cash=True)
     gross, net = hisso.gross_limit, hisso.net_limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from psann.accounting import (
     growth_and_traded_weight,
     weight_changes,
 )
-from psann.hisso.objective import Series
+from psann.hisso.objective import Series, beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.own_weights import decided_in_turn
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
@@ -35,11 +37,20 @@ def carry_in(evaluation: EvaluationOptions, hisso: HISSOOptions) -> Carry | None
 
 def span_actions(forward: Forward, rows: Series, transform: Transform) -> Tensor:
     """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
+    if rows.known_prices is not None:
+        return decided_in_turn(
+            lambda x: forward(x, None, None), rows.X, rows.known_prices, transform
+        )
     with torch.no_grad():
         outputs = forward(rows.X, rows.context, None).double()
         if rows.known_active is None or rows.active is None:
             return transform.function(outputs, rows.active)
         return of_members(transform.function(outputs, rows.known_active), rows.active)
+
+
+def as_one_episode(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a reward is given by name of a span, ``(1, N, k)`` each: copies, it may be foreign."""
+    return {name: each.clone()[None] for name, each in inputs.items()}
 
 
 def judge_actions(
@@ -60,9 +71,9 @@ def judge_actions(
     actions : torch.Tensor
         ``(N, M)``, float64.
     reward_context : torch.Tensor
-        ``(N, M)`` or ``(N, 1)``, float64.
+        ``(N, M)`` or ``(N, 1)``, float64; of any width for a reward of no weights.
     reward : Reward
-        What to compute.
+        What to compute; it has been told of `Series.inputs` as a single episode.
     transition_penalty : float or torch.Tensor
         Lambda, of all assets or of each, or the cost at which the policy is deployed.
     initial : {"invested", "cash"}
@@ -92,7 +103,7 @@ def judge_actions(
         value = float(
             reward(
                 actions.clone()[None],
-                reward_context.expand_as(actions).clone()[None],
+                beside_actions(reward_context, actions).clone()[None],
                 transition_penalty=transition_penalty,
                 initial=initial,
                 cash=cash,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from psann.hisso.constraints import transform_of
 from psann.hisso.episodes import default_updates_per_epoch
-from psann.hisso.inference import carry_in, judge_actions, span_actions
+from psann.hisso.inference import as_one_episode, carry_in, judge_actions, span_actions
 from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.hisso.rewards import Penalty, Reward, penalty_of
@@ -68,7 +68,7 @@ class HISSOTask:
         validation = judge_actions(
             actions,
             rows.reward_context,
-            reward=self.reward,
+            reward=self.reward.told(as_one_episode(rows.inputs)),
             transition_penalty=self.deployed_cost,
             initial=initial,
             cash=cash,

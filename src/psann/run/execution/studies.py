@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._device import resolve_device
-from psann._npz import Array, npz_bytes
+from psann._npz import npz_bytes
 from psann.errors import FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
@@ -28,12 +28,13 @@ from psann.hisso.constraints import transform_of
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
 from psann.run.config.terms import terms_of
-from psann.run.data.requirements import UNTRAINED, split_of
+from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
+from psann.run.execution.estimator_rows import estimator_rows
 from psann.run.execution.figures import drawn_series, policy_figures
 from psann.run.execution.resume import differences, read_resume_point, resume_bytes
 from psann.run.execution.setup import note_differences
@@ -55,8 +56,8 @@ class Study:
     number: int
     """From 1."""
     train: Mapping[str, Any]
-    """`X`, `y`, `prices` and `context` of the training rows."""
-    validation: Mapping[str, Array] | None
+    """What `fit` is given of the training rows."""
+    validation: Mapping[str, Any] | None
     """The same of the rows that choose the epoch."""
 
     @property
@@ -217,11 +218,7 @@ def train_study(
     members = seeded(estimator_class(**estimator_arguments(config)), config.seeds)
     fit_together(
         members,
-        study.train["X"],
-        study.train["y"],
-        prices=study.train["prices"],
-        context=study.train["context"],
-        active=study.train["active"],
+        **study.train,
         validation_data=study.validation,
         hisso=config.hisso,
         evaluation=config.evaluation.options,
@@ -237,8 +234,8 @@ def train_study(
 def studies_of(config: RunConfig, splits: DataSplits) -> Iterator[Study]:
     """Every study that a configuration asks for, in the order in which a run trains them."""
     if config.evaluation.walk_forward is not None:
-        rows = joined_rows(splits)
-        yield from (_fold_study(fold, rows) for fold in folds_of(config, splits))
+        rows = joined_rows(splits, config.reward_inputs)
+        yield from (_fold_study(fold, rows, config) for fold in folds_of(config, splits))
     for number in range(1, config.evaluation.placebo + 1):
         yield _placebo_study(config, splits, number)
 
@@ -290,11 +287,11 @@ def run_studies(
 def _walk_forward(
     context: RunContext, config: RunConfig, splits: DataSplits, room: StudyRoom
 ) -> dict[str, object]:
-    rows, folds = joined_rows(splits), folds_of(config, splits)
+    rows, folds = joined_rows(splits, config.reward_inputs), folds_of(config, splits)
     actions, told = [], []
     for fold in folds:
         _tell(f"fold {fold.number} of {len(folds)}: {_spans(fold)}", fold.number)
-        members = room.policies(_fold_study(fold, rows))
+        members = room.policies(_fold_study(fold, rows, config))
         part = _cut(rows, fold.judged)
         actions.append(_actions(members, part))
         told.append(
@@ -315,7 +312,7 @@ def _walk_forward(
     if "active" in rows:
         before["earlier_active"] = [rows["active"][:first]]
     baselines = judge_baselines(matrix, terms=terms, **before, **who)
-    series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
+    series = drawn_series(verdict, baselines, splits, actions=stitched, rows=part)
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
     context.storage.put(context.paths.walk_forward, npz_bytes(series))
@@ -328,28 +325,24 @@ def _walk_forward(
 
 def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.float64]:
     """Actions of a policy ``(T, M)``, of several seeds their mean."""
-    given = {kind: rows.get(kind) for kind in ("context", "active")}
+    given = {kind: rows.get(kind) for kind in ("context", "active", "prices")}
     return Ensemble(members).predict_actions(rows["X"], **given)
 
 
-def _fold_study(fold: Fold, rows: Arrays) -> Study:
+def _fold_study(fold: Fold, rows: Arrays, config: RunConfig) -> Study:
     validation = None
     if fold.validation is not None:
-        validation = {k: v for k, v in _cut(rows, fold.validation).items() if k not in UNTRAINED}
+        validation = estimator_rows(_cut(rows, fold.validation), config)
     return Study(
         phase="walk_forward",
         number=fold.number,
-        train=_fit_rows(_cut(rows, fold.train)),
+        train=estimator_rows(_cut(rows, fold.train), config),
         validation=validation,
     )
 
 
 def _cut(rows: Arrays, span: slice) -> Arrays:
     return {kind: array[span] for kind, array in rows.items()}
-
-
-def _fit_rows(arrays: Arrays) -> dict[str, Array | None]:
-    return {kind: arrays.get(kind) for kind in ("X", "y", "prices", "context", "active")}
 
 
 def _ends(span: slice | None) -> list[int] | None:
@@ -372,13 +365,14 @@ def _placebos(
     n_placebos = config.evaluation.placebo
     key = config.evaluation.portfolio_prices_key or ""
     _, split = split_of(key) or ("prices", "test")
-    arrays = splits.split(split)  # type: ignore[arg-type]
+    arrays = splits.split(split)
     cash = transform_of(config.hisso).holds_cash
     growths = []
     for number in range(1, n_placebos + 1):
-        actions = _actions(room.policies(_placebo_study(config, splits, number)), arrays)
         order = _order(config, number, split, len(arrays["X"]))
         prices = shuffled_prices(splits.arrays[key], order)
+        members = room.policies(_placebo_study(config, splits, number))
+        actions = _actions(members, {**arrays, "prices": prices})
         growths.append(excess_growth(actions, prices, terms=terms_of(config), cash=cash))
         over = f"{growths[-1]:+.3f} per year over 1/N"
         _tell(f"placebo {number} of {n_placebos}: {over}", number, phase="placebo")
@@ -390,13 +384,12 @@ def _placebo_study(config: RunConfig, splits: DataSplits, number: int) -> Study:
     train, validation = _shuffled(config, splits, number, "train"), None
     if "X_val" in splits.arrays:
         validation = _shuffled(config, splits, number, "val")
-    return Study(phase="placebo", number=number, train=_fit_rows(train), validation=validation)
+    return Study(phase="placebo", number=number, train=train, validation=validation)
 
 
-def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) -> Arrays:
+def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) -> dict[str, Any]:
     """Arrays of a split with its moves in another order; what is seen before them stays."""
-    given = splits.split(split)  # type: ignore[arg-type]
-    arrays = {kind: array for kind, array in given.items() if kind not in UNTRAINED}
+    arrays = splits.split(split)
     warm_start = config.hisso.warm_start
     if split == "train" and warm_start is not None:
         arrays["y"] = splits.arrays[warm_start.y_key]
@@ -404,7 +397,7 @@ def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) ->
     arrays["prices"] = shuffled_prices(arrays["prices"], order)
     if "y" in arrays:  # the target of a row is of the move that follows; the last row has none
         arrays["y"] = arrays["y"][np.append(order, len(order))]
-    return arrays
+    return estimator_rows(arrays, config)
 
 
 def _order(config: RunConfig, number: int, split: str, n_rows: int) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import wait
@@ -18,7 +19,8 @@ from psann._imports import OF_THE_USER, ImportPolicy
 from psann._signals import PREEMPTED_EXIT_CODE
 from psann._text import mask_secrets
 from psann._yaml_text import to_yaml
-from psann.errors import UsageError
+from psann.errors import ConfigError, PsannError, UsageError
+from psann.run.config.load import config_sha256, load_run_config
 from psann.run.directory.fields import Record
 from psann.run.directory.lock import is_locked
 from psann.run.directory.metrics import read_metrics
@@ -197,15 +199,29 @@ class Worker:
 
     def _next(self) -> Claim | None:
         """An orphan, else a new trial; those whose runs are over already are told on the way."""
+        if not self._is_as_it_was():
+            return None
         for trial in self._queue.running(but=self._children):
             if self._is_orphan(trial):
                 claim = self._queue.adopt(trial)
-                if not self._tell_if_settled(claim):
+                if claim is not None and not self._tell_if_settled(claim):
                     return claim
         while (new := self._queue.claim()) is not None:
             if not self._tell_if_settled(new):
                 return new
         return None
+
+    def _is_as_it_was(self) -> bool:
+        """Whether the configuration, which every run reads anew, is the one of the other trials."""
+        path = self._sweep.config_path
+        with suppress(ConfigError):
+            if config_sha256(load_run_config(path)) == config_sha256(self._sweep.base):
+                return True
+        self._messages.append(
+            f"{path} must stay as it is while a sweep goes on, and has changed. Restore it, or "
+            "sweep anew into a new folder."
+        )
+        return False
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         """Whether nobody works on a trial that somebody began: by its run, else by its claim."""
@@ -368,10 +384,12 @@ def work(sweep: Sweep, paths: SweepPaths, options: WorkOptions) -> WorkDone:
     UsageError
         If the folder holds another sweep, or the address of the storage leads nowhere.
     PsannError
-        If Optuna is not installed.
+        If Optuna is not installed, or the storage answers no more; trials that have begun go on
+        to their end, and are told at the next start.
     """
-    from psann.run.sweep.queue import Queue, open_storage
+    from psann.run.sweep.queue import Queue, answering, open_storage
 
     join(sweep, paths)
-    queue = Queue(sweep, open_storage(paths.journal, options.storage))
-    return Worker(sweep, paths, queue, options).work()
+    storage = open_storage(paths.journal, options.storage)
+    with answering("The queue answers no more; start the command again once it does", PsannError):
+        return Worker(sweep, paths, Queue(sweep, storage), options).work()
