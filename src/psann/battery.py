@@ -123,7 +123,7 @@ def make_battery(n_days: int = 365, *, seed: int = 0) -> dict[str, NDArray[Any]]
     ((408, 9), (144,))
     """
     if n_days < _FEWEST_DAYS:
-        raise DataError(f"n_days must be at least {_FEWEST_DAYS}; got {n_days}. Give more days.")
+        raise DataError(f"n_days must be at least {_FEWEST_DAYS}; got {n_days}.")
     rng = np.random.default_rng(seed)
     n_hours = 24 * n_days
     hour = np.arange(n_hours) % 24.0

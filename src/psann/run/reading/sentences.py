@@ -275,8 +275,8 @@ _CAUTIONS = {
     ),
     "never_moved": (
         "No update changed the network: every gradient was exactly 0. A single action under "
-        "softmax is always 1; give it primary_transform tanh, softmax_cash or sigmoid. A reward of "
-        "your own must depend on its actions, without detaching them."
+        "softmax is always 1; give it primary_transform tanh or softmax_cash. A reward of your own "
+        "must depend on its actions, without detaching them."
     ),
     "every_epoch_ruined": (
         "Every epoch lost everything on the validation rows. Use the primary_transform softmax or "

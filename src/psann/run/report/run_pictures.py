@@ -36,7 +36,7 @@ _COURSE = {
     "grad_norm": "gradient norm, mean over the updates, before clipping",
     "turnover": "moved weight per validation row",
 }
-_OF_ACTIONS = "change of the actions per validation row"
+_OF_ACTIONS = "movement of actions per validation row"
 
 Tracks = dict[tuple[object, object], list[Row]]
 
