@@ -78,6 +78,20 @@ def split(prices: Floats) -> Floats:
     return prices * ratio
 
 
+def unit(prices: Floats) -> Floats:
+    """In hundredths from the middle on, of the first asset."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2 :, 0] = 100
+    return prices * ratio
+
+
+def wrong_print(prices: Floats) -> Floats:
+    """One price of the first asset that is 1.7 times what it should be."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2, 0] = 1.7
+    return prices * ratio
+
+
 def stale(prices: Floats) -> Floats:
     """The first asset stands still for twelve rows."""
     still = prices.copy()
@@ -103,6 +117,7 @@ WRONG_PRICES: dict[str, Callable[[Floats], Floats]] = {
     "relatives": lambda prices: prices[1:] / prices[:-1],
     "shuffled": lambda prices: 50 * np.random.default_rng(0).permutation(prices),
     "split": split,
+    "print": wrong_print,
     "stale": stale,
     "copy": lambda prices: np.concatenate([prices, 7 * prices[:, :1]], axis=1),
     "constant": lambda prices: np.concatenate([prices, np.ones_like(prices[:, :1])], axis=1),
@@ -210,6 +225,9 @@ def main() -> None:
             )
             for n in (5, 10, 20, 60)
         },
+        "unit_found": float(
+            np.mean(["split" in names_of(price_findings(unit(prices))) for _, prices in markets])
+        ),
         "prices_found": {
             name: float(
                 np.mean([name in names_of(price_findings(wrong(prices))) for _, prices in markets])
@@ -217,6 +235,7 @@ def main() -> None:
             for name, wrong in WRONG_PRICES.items()
         },
     }
+    print(f"another unit: {report['unit_found']}")
     print(f"time runs backwards: {report['time_runs_backwards_found']}")
     for part in ("shipped", "drawn", "features_found", "gaps_found", "prices_found"):
         for name, value in report[part].items():

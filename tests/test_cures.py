@@ -61,6 +61,7 @@ draws = np.random.default_rng(0)
 X = draws.standard_normal((N, 4))
 Y = draws.standard_normal((N, 2))
 PRICES = np.exp(0.02 * draws.standard_normal((N, 2)).cumsum(axis=0))
+BY_ASSET, MEMBERS = X.reshape(N, 2, 2), np.ones((N, 2), dtype=np.int8)
 WEIGHTS = np.full((N, 2), 0.5)
 VALIDATION = {"X": X + 0.1, "prices": PRICES}
 HISSO = {"window": 6, "batch_episodes": 4, "updates_per_epoch": 2}
@@ -88,6 +89,13 @@ def policy(options: dict[str, Any] | None = None, *, params: Any = None, **how: 
 def streamed(**params: Any) -> Any:
     """Taught by two passes."""
     return model(**params).partial_fit(X, Y).partial_fit(X, Y)
+
+
+def sees_held(options: dict[str, Any] | None = None, **how: Any) -> Any:
+    """A policy of assets that sees what it holds of each."""
+    estimator = AssetwiseRegressor(epochs=1, random_state=0)
+    given = {**HISSO, "held_weights": True, **(options or {})}
+    return estimator.fit(BY_ASSET, prices=PRICES, hisso=given, **how)
 
 
 def grown(**params: Any) -> Any:
@@ -383,6 +391,29 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
     ),
+    "{} has no place for hisso.held_weights, a feature of each asset that follows from": (
+        lambda: policy({"held_weights": True}),
+        sees_held,
+        policy,
+    ),
+    "always be held; here {}. Remove hisso.held_weights": (
+        lambda: sees_held(active=MEMBERS),
+        lambda: sees_held({"held_weights": False}, active=MEMBERS),
+    ),
+    "held_weights cannot be combined with {}; remove one of the two": (
+        lambda: sees_held({"max_turnover": 0.1}),
+        sees_held,
+        lambda: sees_held({"held_weights": False, "max_turnover": 0.1}),
+    ),
+    "holds (hisso.held_weights). Use predict_actions with prices": (
+        lambda: sees_held().predict(BY_ASSET),
+        lambda: sees_held().predict_actions(BY_ASSET, prices=PRICES),
+    ),
+    "does not see what it holds. Leave it out, or fit with hisso.held_weights": (
+        lambda: policy().predict_actions(X, held=[0.5, 0.5]),
+        lambda: policy().predict_actions(X),
+        lambda: sees_held().predict_actions(BY_ASSET, prices=PRICES, held=[0.5, 0.5]),
+    ),
     "change what is traded. Use drift": (
         lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="exact"),
         lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="drift"),
@@ -529,7 +560,8 @@ ELSEWHERE: dict[str, str] = {
     "it will drown them. Give a scaler, or its logarithm": _DOUBTS,
     "Feature {} never changes. Leave it out": _DOUBTS,
     "never moves. Leave it out, or declare cash": _DOUBTS,
-    "a split that was not adjusted? Adjust the prices before it": _DOUBTS,
+    "? Adjust the prices before it": _DOUBTS,
+    "a wrong print? Correct it, or repeat the one before": _DOUBTS,
     "Put them in the order of time": _DOUBTS,
     "The prices of asset {}. Leave one of them out": _DOUBTS,
     "filled or stale? Leave those rows out": _DOUBTS,

@@ -234,6 +234,54 @@ def test_limited_trades_over_6000_rows_are_those_of_the_book(limit: float, delay
     assert (ours.traded > limit - 1e-9).mean() > 0.1
 
 
+@pytest.mark.parametrize("cost", COSTS)
+def test_costs_and_rates_of_each_row_over_6000_rows_are_those_of_the_book(cost: str) -> None:
+    panel, codes, _ = account(3, 6000)
+    draws = np.random.default_rng(4)
+    form = HISSOOptions(primary_transform="long_short", max_weight=0.4, gross_limit=1.4)
+    z = torch.from_numpy(draws.normal(0, 2, panel.prices.shape))
+    actions = transform_of(form).function(z, torch.from_numpy(codes)).numpy()
+    spreads = 0.002 * draws.random(panel.prices.shape) ** 3
+    cash, borrow = 0.0003 * draws.random(6000), 0.0009 * draws.random(6000)
+    limit = 0.5 if cost == "drift" else None
+    delay = 2
+    late = slice(delay, None)
+    ours = net_growth(
+        actions[:-delay],
+        panel.prices[late],
+        active=codes[late],
+        carry=Carry(cash=cash[late], borrow=borrow[late], max_turnover=limit),
+        trans_cost=spreads[late],
+        initial="cash",
+        cost=cost,  # type: ignore[arg-type]
+    )
+    theirs = book(
+        panel,
+        actions,
+        members=panel.active,
+        delay=delay,
+        cash_rate=cash,
+        borrow_rate=borrow,
+        trans_cost=spreads,
+        initial="cash",
+        cost=cost,
+        max_turnover=limit,
+    )
+    np.testing.assert_allclose(ours.wealth, theirs[late], rtol=1e-10)
+
+
+def test_equal_rates_of_rows_give_the_bits_of_one_rate() -> None:
+    panel, codes, actions = account(3, 300, cash=0.2)
+    each = np.array([0.001, 0.002, 0.0, 0.004])
+    told: dict[str, Any] = {"active": codes, "initial": "cash", "periods_per_year": 12}
+    for one, many in ((0.001, np.full(panel.prices.shape, 0.001)), (each, np.tile(each, (300, 1)))):
+        usual = {"trans_cost": one, "cash_rate": 0.03, "borrow_rate": 0.05}
+        rows = {"trans_cost": many, "cash_rate": np.full(300, 0.03), "borrow_rate": [0.05] * 300}
+        assert portfolio_metrics(actions, panel.prices, **usual, **told) == portfolio_metrics(
+            actions, panel.prices, **rows, **told
+        )
+
+
 def test_a_limit_on_trades_that_never_binds_keeps_every_bit() -> None:
     panel, codes, actions = account(3, 400)
     free = net_growth(actions, panel.prices, active=codes, trans_cost=0.001, initial="cash")

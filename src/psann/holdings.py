@@ -21,7 +21,8 @@ member.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     import torch
 
 Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
-# Target weights, weights before trading and codes of a row (M,) -> what fees leave of the free
+# The row, its target weights, weights before trading and codes (M,) -> what fees leave of the free
 # wealth, nothing at least, and of all wealth.
-AfterFee = Callable[[Any, Any, Any], tuple[Any, Any]]
+AfterFee = Callable[[int, Any, Any, Any], tuple[Any, Any]]
 
 MEMBER, OUTSIDE, HALTED, ENDED = 1, 0, -1, -2
 CODES = (MEMBER, OUTSIDE, HALTED, ENDED)
@@ -116,24 +117,48 @@ def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDA
 class Carry:
     """How holdings get from one row to the next: what they earn and cost, what may be traded."""
 
-    cash: float = 0.0
-    """Earned by each unit of cash, paid for each that is owed."""
-    borrow: float = 0.0
-    """Paid for each unit that is sold short."""
+    cash: Any = 0.0
+    """Earned by each unit of cash, paid for each that is owed: a number, or one for each row
+    ``(..., T)``, which is that to the next."""
+    borrow: Any = 0.0
+    """Paid for each unit that is sold short, as `cash`."""
     max_turnover: float | None = None
     """Largest traded weight of a row; None for no limit."""
 
+    @property
+    def earns(self) -> bool:
+        """Whether anything is earned or paid."""
+        return not all(isinstance(rate, float | int) and rate == 0 for rate in self._rates)
+
+    @property
+    def _rates(self) -> tuple[Any, Any]:
+        return self.cash, self.borrow
+
+    def of_rows(self, rows: Any) -> Carry:
+        """The same on some rows, as they are indexed in the last axis of the rates."""
+        cash, borrow = (
+            rate if isinstance(rate, float | int) else rate[..., rows] for rate in self._rates
+        )
+        return replace(self, cash=cash, borrow=borrow)
+
     def drifted(self, held: Any, moves: Any) -> Any:
-        """Weights ``(..., M)`` that prices leave of those held, by relatives ``(..., M)``."""
+        """Weights ``(..., M)`` that prices leave of those held, by relatives ``(..., M)``.
+
+        Of one row, or with an axis of rows in rates and weights alike.
+        """
         grown = held * moves
         total = grown.sum(-1) + 1 - held.sum(-1)
-        if self.cash or self.borrow:
+        if self.earns:
             earned = self.cash * (1 - held.sum(-1))
             total = total + earned - self.borrow * (-held).clip(0.0).sum(-1)
         return grown / total[..., None].clip(LEAST_WEALTH)
 
     def traded(
-        self, target: Any, drifted: Any, active: Any = None, after_fee: AfterFee | None = None
+        self,
+        target: Any,
+        drifted: Any,
+        active: Any = None,
+        after_fee: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None,
     ) -> Any:
         """Weights after trading from `drifted` towards `target`, all ``(..., M)``.
 
@@ -152,7 +177,7 @@ class Carry:
         return target - trades * (1 - self.max_turnover / size.clip(self.max_turnover))
 
 
-def _beside_halted(target: Any, drifted: Any, active: Any, after_fee: AfterFee | None) -> Any:
+def _beside_halted(target: Any, drifted: Any, active: Any, after_fee: Any) -> Any:
     locked = drifted * (active == HALTED)
     free = (1 - locked.sum(-1)[..., None]).clip(0.0)
     if after_fee is not None:
@@ -210,9 +235,10 @@ def held_weights(
     for row, is_traded in enumerate(rows_traded[1:], start=1):
         target = targets[..., row, :]
         if is_traded:
-            drifted = carry.drifted(rows[-1], moves[..., row - 1, :])
+            drifted = carry.of_rows(row - 1).drifted(rows[-1], moves[..., row - 1, :])
             codes = None if active is None else active[..., row, :]
-            target = carry.traded(target, drifted, codes, after_fee)
+            fees = None if after_fee is None else partial(after_fee, row)
+            target = carry.traded(target, drifted, codes, fees)
         rows.append(target)
     held: Array = _namespace(actions).stack(rows, -2)
     return held

@@ -634,6 +634,7 @@ FLIPS: dict[Any, dict[str, Any]] = {
         "gross_limit": 0.1,
         "net_limit": 0.0,
         "max_turnover": 0.01,
+        "held_weights": True,
         "transition_penalty": 0.01,
         "input_noise": 0.1,
         "supervised": True,

@@ -7,7 +7,7 @@ trains on episodes cut from them. Both take arrays and options, never an estimat
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +41,6 @@ from psann.hisso.reward_context import (
 from psann.hisso.rewards import Reward
 from psann.hisso.task import HISSOTask
 from psann.hisso.trainer import train_hisso
-from psann.hisso.transforms import TRANSFORMS
-from psann.nn.network import NetworkShape
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
@@ -280,19 +278,14 @@ def maybe_run_hisso(
     def series(split: PreparedSplit) -> Series:
         judged = _judged(split, source, reward, hisso)
         check_context_width(judged, n_actions, reward=reward, hisso=hisso)
-        return Series(
-            X=_tensor(split.X, engine.device),
-            reward_context=_tensor(judged, engine.device),
-            inputs={k: _tensor(each, engine.device) for k, each in split.reward_inputs.items()},
-            context=None if split.context is None else _tensor(split.context, engine.device),
-            active=None if split.active is None else _tensor(split.active, engine.device),
-        ).executed_late(hisso.delay)
+        return _series(split, judged, engine.device, n_actions if hisso.held_weights else 0)
 
+    late = hisso.delay
     task = HISSOTask(
-        train=series(train),
-        validation=None if validation is None else series(validation),
+        train=series(train).executed_late(late),
+        validation=None if validation is None else series(validation).executed_late(late),
         warm_start_rows=(
-            None if hisso.warm_start is None else _rows(train, engine.device, delay=hisso.delay)
+            None if hisso.warm_start is None else _rows(train, engine.device, delay=late)
         ),
         reward=reward,
         hisso=hisso,
@@ -304,6 +297,21 @@ def maybe_run_hisso(
     for _, result in trained:
         result.decisions[:0] = decisions
     return trained
+
+
+def _series(
+    split: PreparedSplit, judged: NDArray[np.float64], device: torch.device, n_seen: int
+) -> Series:
+    """Rows of a split on the device, with prices of as many assets whose weights are seen."""
+    known = np.array(np.broadcast_to(judged, (len(judged), n_seen))) if n_seen else None
+    return Series(
+        X=_tensor(split.X, device),
+        reward_context=_tensor(judged, device),
+        inputs={k: _tensor(each, device) for k, each in split.reward_inputs.items()},
+        context=None if split.context is None else _tensor(split.context, device),
+        active=None if split.active is None else _tensor(split.active, device),
+        known_prices=None if known is None else _tensor(known, device),
+    )
 
 
 def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
@@ -357,12 +365,7 @@ def _fit_problems(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
         )
-    if hisso.max_turnover is not None and not reward.takes_active:
-        problems.append(
-            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
-            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
-            "hisso.max_turnover."
-        )
+    problems += _account_problems(reward, hisso, has_members=train.active is not None)
     n_targets = None if train.y is None else train.y.shape[1]
     if hisso.warm_start is not None and n_targets is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
@@ -382,6 +385,24 @@ def _fit_problems(
         problems.append(short)
     problems += cost_problems(hisso, evaluation, n_actions)
     return problems
+
+
+def _account_problems(reward: Reward, hisso: HISSOOptions, *, has_members: bool) -> Iterator[str]:
+    """What options of an account ask of reward and rows, and do not get."""
+    if hisso.max_turnover is not None and not reward.takes_active:
+        yield (
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
+        )
+    if hisso.held_weights and (has_members or not reward.needs_prices):
+        why = "active says that assets come and go"
+        if not reward.needs_prices:
+            why = f"the reward is {reward.name}, which is not of prices"
+        yield (
+            f"hisso.held_weights follow from prices of assets that can always be held; here {why}. "
+            "Remove hisso.held_weights."
+        )
 
 
 def _lacks(split: PreparedSplit, source: RewardSource) -> bool:
@@ -450,26 +471,4 @@ def planned_work(
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
         goes_row_by_row=hisso.max_turnover is not None,
-    )
-
-
-def network_shape(
-    n_in: int,
-    n_actions: int,
-    hisso: HISSOOptions | None,
-    *,
-    n_context: int = 0,
-    n_rows: int = 0,
-) -> NetworkShape:
-    """The network for so many actions: outputs for these, and what the transform needs besides."""
-    has_targets = hisso is None or not hisso.enabled
-    name = "identity" if hisso is None or has_targets else hisso.primary_transform
-    transform = TRANSFORMS[name]
-    return NetworkShape(
-        n_in=n_in,
-        n_out=n_actions + transform.extra_outputs,
-        n_context=n_context,
-        n_extra=transform.extra_outputs,
-        ignores_shift=transform.ignores_shift,
-        n_rows=n_rows if has_targets else 0,
     )

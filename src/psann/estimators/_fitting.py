@@ -25,16 +25,16 @@ from psann.estimators._fit_utils import (
     PreparedInputs,
     action_width,
     maybe_run_hisso,
-    network_shape,
     planned_work,
     prepare_inputs_and_scaler,
     supervised_rows,
 )
 from psann.estimators._idle_parameters import idle_options, idle_parameters
 from psann.estimators._interruption import OnInterrupt, train_or_keep
-from psann.estimators._options import read_options
+from psann.estimators._options import hisso_options, read_options
 from psann.estimators._saving import EstimatorFileMixin
 from psann.estimators._scoring import ScoringMixin
+from psann.estimators._shapes import network_shape
 from psann.estimators._stream import Stream, pass_problems
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.nn.network import Network
@@ -89,7 +89,8 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
-        options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
+        who = f"{type(self).__name__}{'.partial_fit' if is_pass else ''}"
+        options = hisso_options(hisso, who, self.takes_held_weights and not is_pass)
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
         continues = (is_pass or self.warm_start) and hasattr(self, "network_")
         self._stream, losses = self._begin_pass(options, continues) if is_pass else (None, [])
@@ -117,10 +118,8 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             twin._take_fitted(self)
             networks.append(twin._first_network(prepared, options, continues=continues))
         engine = build_engine(networks[0], training, choice, epoch_offset=self._epoch_offset)
-        starts = [
-            SeedStart.of(network, seed=member.seed_, engine=engine)
-            for member, network in zip(members, networks, strict=True)
-        ]
+        pairs = [*zip(members, networks, strict=True)]
+        starts = [SeedStart.of(net, seed=each.seed_, engine=engine) for each, net in pairs]
         how: Any = {"training": training, "continues": continues, "saved": resume}
         trained = train_or_keep(
             lambda *more: self._trained(

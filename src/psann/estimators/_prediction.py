@@ -24,6 +24,7 @@ from psann.hisso.constraints import transform_of
 from psann.hisso.inference import as_one_episode, carry_in, judge_actions
 from psann.hisso.objective import beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.own_weights import decided_in_turn, prices_seen, weights_before
 from psann.hisso.reward_context import (
     check_context_width,
     input_problems,
@@ -72,6 +73,8 @@ class PredictionMixin(ParametrisedEstimator):
     acts_on_any_assets: ClassVar[bool] = False
     """Whether assets are judged by their own features alone, so that others than those of `fit`,
     and any number of them, may be given to a fitted policy."""
+    takes_held_weights: ClassVar[bool] = False
+    """Whether what is held of each asset can be one more feature of it (``hisso.held_weights``)."""
     hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
 
@@ -172,6 +175,21 @@ class PredictionMixin(ParametrisedEstimator):
             ]
             return self._finite(torch.cat(parts).cpu())
 
+    def _decisions(self, rows: PreparedSplit, held: Tensor | None = None) -> Tensor:
+        """Actions ``(N, M)`` of rows, by what is held before the first where the policy sees it."""
+        options = self._fitted_hisso()
+        transform = transform_of(options)
+        if not options.held_weights:
+            return transform.function(self._outputs(rows), _codes(rows))
+        prices = prices_seen(rows.prices, shape=(len(rows.X), self._n_outputs_of(rows.X)))
+        network, device, X = self.network_, self._device, torch.from_numpy(rows.X).double()
+        with thread_count(self.threads_), double_precision(network):
+
+            def outputs_of(x: Tensor) -> Tensor:
+                return self._finite(network(x.to(device)).cpu())
+
+            return decided_in_turn(outputs_of, X, prices, transform, held=held)
+
     def _finite(self, outputs: Tensor) -> Tensor:
         """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
         is_bad = ~outputs.isfinite().all(dim=1)
@@ -211,6 +229,12 @@ class PredictionMixin(ParametrisedEstimator):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
+        options = self.hisso_options_ if hasattr(self, "network_") else None
+        if options is not None and options.enabled and options.held_weights:
+            raise ValueError(
+                "predict knows nothing of what the policy holds (hisso.held_weights). Use "
+                "predict_actions with prices."
+            )
         rows = self._prepared(X, context=context)
         return self._in_target_units(rows.X, self._outputs(rows))
 
@@ -224,7 +248,13 @@ class PredictionMixin(ParametrisedEstimator):
 
     @pinned_numbers()
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        held: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Actions of the policy: the transformed outputs.
 
@@ -234,6 +264,11 @@ class PredictionMixin(ParametrisedEstimator):
             As for `predict`.
         active : array-like of shape (n_samples, n_outputs), optional
             Who can be held, as in `fit`; None for all. The actions of all others are 0.
+        prices : array-like of shape (n_samples, n_outputs), optional
+            Needed where the policy sees what it holds (``hisso.held_weights``), and read there
+            alone: each row's actions then follow from those before it.
+        held : array-like of shape (n_outputs,), optional
+            Weights before the first row, for such a policy; None for cash.
 
         Returns
         -------
@@ -242,11 +277,17 @@ class PredictionMixin(ParametrisedEstimator):
         Raises
         ------
         ValueError
-            If the estimator was not fitted by HISSO.
+            If the estimator was not fitted by HISSO, or needs prices.
         """
-        to_actions = self.action_function()
-        rows = self._prepared(X, context=context, active=active)
-        return to_actions(self._outputs(rows), _codes(rows)).numpy()
+        own = self._fitted_hisso().held_weights
+        rows = self._prepared(X, context=context, active=active, prices=prices if own else None)
+        if held is not None and not own:
+            raise ValueError(
+                "held has no effect: this policy does not see what it holds. Leave it out, or fit "
+                "with hisso.held_weights."
+            )
+        before = None if held is None else weights_before(held, self._n_outputs_of(rows.X))
+        return self._decisions(rows, before).numpy()
 
     def action_function(self) -> Callable[[Tensor, Tensor | None], Tensor]:
         """What makes actions of the network's outputs ``(N, n_out)`` and of who can be held.
@@ -382,7 +423,7 @@ class PredictionMixin(ParametrisedEstimator):
         transform = transform_of(options)
         cost = judging.trans_cost
         weights = (
-            transform.function(self._outputs(rows), _codes(rows))
+            self._decisions(rows)
             if actions is None
             else self._given(actions, rows, X=X, who="actions")
         )
@@ -437,7 +478,7 @@ class PredictionMixin(ParametrisedEstimator):
                 f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
         transform = transform_of(options)
-        actions = transform.function(self._outputs(rows), _codes(rows))  # (N, M)
+        actions = self._decisions(rows)  # (N, M)
         actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])

@@ -21,7 +21,6 @@ from psann._imports import named_in_file
 from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
-from psann.estimators._fit_utils import network_shape
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
     EstimatorDocument,
@@ -32,6 +31,7 @@ from psann.estimators._persistence import (
     restored_scaler,
     scaler_state,
 )
+from psann.estimators._shapes import network_shape
 from psann.estimators._stream import Counters, Stream
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.nn.network import Network

@@ -126,6 +126,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         self._store(locals())
 
     acts_on_any_assets = True
+    takes_held_weights = True
 
     @property
     def _n_scaled(self) -> int:

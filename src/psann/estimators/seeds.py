@@ -95,10 +95,19 @@ class Ensemble:
         return _mean([member.predict(X, context=context) for member in self.members])
 
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        held: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
-        """Mean of the estimators' actions ``(n_samples, n_outputs)``, with their parameters."""
-        given = {"context": context, "active": active}
+        """Mean of the estimators' actions ``(n_samples, n_outputs)``, with their parameters.
+
+        Of policies that see what they hold, each sees what it alone would hold.
+        """
+        given = {"context": context, "active": active, "prices": prices, "held": held}
         return _mean([member.predict_actions(X, **given) for member in self.members])
 
     def evaluate_loss(
@@ -119,7 +128,7 @@ class Ensemble:
     ) -> float:
         """Reward of the mean actions; see the estimators' `evaluate_reward`."""
         how |= {"context": context, "active": active}
-        actions = self.predict_actions(X, context=context, active=active)
+        actions = self.predict_actions(X, context=context, active=active, prices=prices)
         return self.members[0].evaluate_reward(X, prices, actions=actions, **how)
 
 

@@ -17,6 +17,7 @@ from psann.accounting import (
 )
 from psann.hisso.objective import Series, beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.own_weights import decided_in_turn
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
@@ -36,6 +37,10 @@ def carry_in(evaluation: EvaluationOptions, hisso: HISSOOptions) -> Carry | None
 
 def span_actions(forward: Forward, rows: Series, transform: Transform) -> Tensor:
     """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
+    if rows.known_prices is not None:
+        return decided_in_turn(
+            lambda x: forward(x, None, None), rows.X, rows.known_prices, transform
+        )
     with torch.no_grad():
         outputs = forward(rows.X, rows.context, None).double()
         if rows.known_active is None or rows.active is None:

@@ -107,7 +107,7 @@ class WarmStartOptions(BaseModel):
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
 
 
-_LATER = frozenset({"max_turnover", "reward_inputs", "n_actions", "low", "high"})
+_LATER = frozenset({"held_weights", "max_turnover", "reward_inputs", "n_actions", "low", "high"})
 
 
 class HISSOOptions(BaseModel):
@@ -151,6 +151,9 @@ class HISSOOptions(BaseModel):
     net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
+    held_weights: bool = False
+    """Whether each asset's held weight, as prices left it, is one more feature of it: what a trade
+    costs depends on it. For the estimator AssetwiseRegressor."""
     max_turnover: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Largest traded weight of a row, the first purchase among them; null for no limit. What is
     wanted beyond it waits: the account comes as near to its targets as the limit lets it."""
@@ -222,6 +225,20 @@ class HISSOOptions(BaseModel):
         ]
         if problems:
             raise ValueError(". ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _held_weights_are_those_of_targets(self) -> HISSOOptions:
+        others = {
+            "max_turnover": self.max_turnover is not None,
+            "input_noise": self.input_noise > 0,
+            "supervised": self.supervised is not False,
+            "primary_transform identity": self.primary_transform == "identity",
+        }
+        if self.held_weights and (found := [name for name, is_set in others.items() if is_set]):
+            raise ValueError(
+                f"held_weights cannot be combined with {', '.join(found)}; remove one of the two"
+            )
         return self
 
     @model_validator(mode="after")

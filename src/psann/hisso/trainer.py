@@ -14,10 +14,12 @@ from torch import Tensor
 from psann.errors import counted
 from psann.hisso.episodes import episode_table
 from psann.hisso.objective import EpisodeObjective
+from psann.hisso.own_weights import first_memory
 from psann.hisso.rewards import penalty_of
 from psann.hisso.significance import SignificanceGate, bound_of
 from psann.hisso.task import HISSOTask
 from psann.hisso.temperature import scaled_head, with_temperature
+from psann.training.carry import MEMORY
 from psann.training.engine import EagerEngine
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
@@ -89,7 +91,7 @@ def train_hisso(
     group: list[TrainState] = []
     if not (saved and saved[0].phase == "refit"):
         phase = _episode_phase(engine, task, starts, monitor)
-        group = group_at_start(phase, engine, starts, saved)
+        group = group_at_start(phase, engine, _with_memory(task, starts), saved)
         for state, before in zip(group, warm, strict=bool(warm)):
             state.carry = engine.restarted(before.carry.weights, before.carry.buffers)
         run_phase(phase, engine, group, observers)
@@ -179,7 +181,7 @@ def _refit(
     phase = replace(
         _episode_phase(engine, both, (), None), name="refit", patience=None, conclude=_refitted
     )
-    group = group_at_start(phase, engine, starts, saved)
+    group = group_at_start(phase, engine, _with_memory(both, starts), saved)
     for state, before in zip(group, chosen, strict=bool(chosen)):
         state.monitor, state.best, state.history = before.monitor, before.best, before.history
         state.episodes, state.skipped_updates = before.episodes, before.skipped_updates
@@ -187,6 +189,15 @@ def _refit(
         state.epochs_total = state.best_epoch
     run_phase(phase, engine, group, observers)
     return group
+
+
+def _with_memory(task: HISSOTask, starts: Sequence[SeedStart]) -> list[SeedStart]:
+    """Where seeds begin, with what they hold on each row where they see it."""
+    prices = task.train.known_prices
+    if prices is None:
+        return [*starts]
+    memory = first_memory(prices, task.transform)
+    return [replace(start, buffers={**start.buffers, MEMORY: memory}) for start in starts]
 
 
 def _warm_start(

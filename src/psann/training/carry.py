@@ -16,6 +16,10 @@ from torch import Tensor
 from psann.nn.network import Network
 from psann.training.optimizer import OptimizerState
 
+MEMORY = "memory of held weights"
+"""Among the buffers of a carry, what is remembered of each row of the series: none of a network's
+own, whose names have no blanks."""
+
 
 @dataclass(frozen=True)
 class WeightLayout:

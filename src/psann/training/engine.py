@@ -24,6 +24,7 @@ from psann.nn.network import Network
 from psann.nn.passes import bound, row_passes
 from psann.nn.state import initial_states, take_staged_states
 from psann.training.carry import (
+    MEMORY,
     Carry,
     Lift,
     WeightLayout,
@@ -196,7 +197,8 @@ class EagerEngine:
 
     def forward(self, weights: Tensor, buffers: Mapping[str, Tensor]) -> Forward:
         """The network as a function, with these weights and buffers."""
-        tensors = {**self.layout.unflatten(weights), **buffers}
+        own = {name: tensor for name, tensor in buffers.items() if name != MEMORY}
+        tensors = {**self.layout.unflatten(weights), **own}
 
         def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
             outputs: Tensor = functional_call(
@@ -352,7 +354,7 @@ class EagerEngine:
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
-        if lift is alone and self._is_at_host:
+        if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._run_at_host(carry, objective, indices=indices, keys=keys, lr=lr)
         reports = []
         for k, index in enumerate(indices):
@@ -450,7 +452,13 @@ class EagerEngine:
         if self.state_reset == "batch":
             buffers = {**buffers, **self.initial_states}
         with self.precision.autocast():
-            loss, values = objective(self.forward(weights, buffers), index, key)
+            forward = self.forward(weights, buffers)
+            if (memory := buffers.get(MEMORY)) is None:
+                loss, values = objective(forward, index, key)
+            else:
+                own: Any = objective  # episodes, the only ones that have a memory
+                loss, values, memory = own.remembering(forward, index, key, memory)
+                buffers = {**buffers, MEMORY: memory}
         if self.initial_states:
             buffers = {**buffers, **take_staged_states(self.network)}
         return loss.to(weights.dtype), values, buffers

@@ -164,8 +164,9 @@ def portfolio_figures(
         return figures, None, "primary_transform identity gives no weights"
     arrays = splits.split(split)
     active = arrays.get("active")
-    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"), active=active)
     prices = splits.arrays[key]
+    given: Any = {"context": arrays.get("context"), "active": active, "prices": prices}
+    actions = estimator.predict_actions(arrays["X"], **given)
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths

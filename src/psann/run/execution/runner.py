@@ -10,7 +10,7 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -260,7 +260,6 @@ def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> 
     with ExitStack() as until_done:
         events = EventLog(storage, paths.events)
         until_done.callback(events.close)
-        until_done.callback(console.close)
         until_done.enter_context(listening(show, events.take))
         until_done.enter_context(_warnings_as_log())
         yield events
@@ -331,7 +330,9 @@ def run(context: RunContext) -> None:
     def tell(text: str) -> None:
         log_event(_logger, logging.WARNING, "log", text)
 
-    with put_back(LENT, who="code that the configuration names", tell=tell):
+    # The bar, which takes the standard streams, ends before these are looked at.
+    user_code = put_back(LENT, who="code that the configuration names", tell=tell)
+    with user_code, closing(context.console):
         _work(context, config, start)
 
 

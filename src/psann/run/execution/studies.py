@@ -325,7 +325,7 @@ def _walk_forward(
 
 def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.float64]:
     """Actions of a policy ``(T, M)``, of several seeds their mean."""
-    given = {kind: rows.get(kind) for kind in ("context", "active")}
+    given = {kind: rows.get(kind) for kind in ("context", "active", "prices")}
     return Ensemble(members).predict_actions(rows["X"], **given)
 
 
@@ -369,9 +369,10 @@ def _placebos(
     cash = transform_of(config.hisso).holds_cash
     growths = []
     for number in range(1, n_placebos + 1):
-        actions = _actions(room.policies(_placebo_study(config, splits, number)), arrays)
         order = _order(config, number, split, len(arrays["X"]))
         prices = shuffled_prices(splits.arrays[key], order)
+        members = room.policies(_placebo_study(config, splits, number))
+        actions = _actions(members, {**arrays, "prices": prices})
         growths.append(excess_growth(actions, prices, terms=terms_of(config), cash=cash))
         over = f"{growths[-1]:+.3f} per year over 1/N"
         _tell(f"placebo {number} of {n_placebos}: {over}", number, phase="placebo")
