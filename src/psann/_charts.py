@@ -75,8 +75,8 @@ def wealth_figure(
     title = "wealth, start = 1 (equal steps are equal factors)"
     parts = _among(curves)
     panels = [_panel(title, marks, log_axis(np.concatenate([*positive, *parts])), 230)]
-    if beside is not None:
-        ratio = positive[0] / _positive(beside.y)
+    ratio = None if beside is None else positive[0] / _positive(beside.y)
+    if beside is not None and ratio is not None and not is_constant(ratio):
         line = _line(Curve(label="", x=curves[0].x, y=ratio, look=curves[0].look), ratio, points)
         title = f"{curves[0].label} / {beside.label}: rises while it earns more"
         panels.append(_panel(title, [line], log_axis(np.append(ratio, 1.0)), 100))
@@ -218,7 +218,7 @@ def strip_figure(values: Floats, *, own: float, names: tuple[str, str], x_title:
 def is_constant(values: Floats) -> bool:
     """Whether there is nothing to see: fewer than two values, or all the same."""
     known = values[np.isfinite(values)]
-    return len(known) < 2 or bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
+    return len(known) < 2 or bool(np.ptp(known) <= 1e-9 * np.abs(known).max())
 
 
 # ----------------------------------------------------------------------------------------- parts

@@ -20,6 +20,8 @@ from psann._charts import (
 from psann._figure import Figure, Look
 from psann._inputs import show
 from psann._npz import Array
+from psann.errors import counted
+from psann.holdings import HALTED, MEMBER
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
 from psann.run.reading.content import Picture, printable
@@ -191,11 +193,18 @@ def availability_picture(run: RunView) -> Picture | None:
     if series is None or series.active is None:
         return None
     x, x_title = time_of(series)
+    shown = np.flatnonzero(np.isin(series.active, (MEMBER, HALTED)).any(axis=0))
+    every = asset_names(series)
+    names = [every[place] for place in shown]
+    if not names:
+        return None
+    n_others = len(every) - len(names)
+    left_out = f" {counted(n_others, 'asset')} never to be had left out." if n_others else ""
     return Picture(
         name="availability",
         title="Who could be held",
-        figure=availability_figure(series.active, asset_names(series), x=x, x_title=x_title),
-        caption="Where there is no bar, an asset was not to be had.",
+        figure=availability_figure(series.active[:, shown], names, x=x, x_title=x_title),
+        caption=f"Where there is no bar, an asset was not to be had.{left_out}",
     )
 
 
