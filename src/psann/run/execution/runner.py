@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from psann._allocator import keep_freed_memory
 from psann._lean_imports import import_scikit_learn
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
@@ -78,6 +79,7 @@ def execute(request: RunRequest) -> Outcome:
         Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 4 ruined, 75
         locked by a live process, 130 interrupted, 143 (or as asked) preempted.
     """
+    keep_freed_memory()
     record = RunRecord()
     run_name = request.run_name
     if run_name is None:
