@@ -66,6 +66,17 @@ def centred_mean(prices: Floats, half: int) -> Floats:
     return np.stack([np.convolve(column, window, mode="valid") for column in padded.T], axis=1)
 
 
+def held(prices: Floats, rows: int, *, late: int) -> Floats:
+    """Closes of so many rows, and their changes, held over all rows of those that follow.
+
+    Where nothing is `late`, over their own rows, of which most are to come.
+    """
+    periods = np.arange(len(prices)) // rows
+    closes = prices[np.minimum((np.unique(periods) + 1) * rows, len(prices)) - 1]
+    both = np.hstack([closes, np.diff(np.log(closes), axis=0, prepend=np.log(closes[:1]))])
+    return both[np.maximum(periods - late, 0)]
+
+
 def later(values: Floats, rows: int = 1) -> Floats:
     """Values of so many rows later; the last ones stay."""
     return np.concatenate([values[rows:], np.repeat(values[-1:], rows, axis=0)])
@@ -75,6 +86,20 @@ def split(prices: Floats) -> Floats:
     """A third of the price from the middle on, of the first asset."""
     ratio = np.ones_like(prices)
     ratio[len(prices) // 2 :, 0] = 1 / 3
+    return prices * ratio
+
+
+def unit(prices: Floats) -> Floats:
+    """In hundredths from the middle on, of the first asset."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2 :, 0] = 100
+    return prices * ratio
+
+
+def wrong_print(prices: Floats) -> Floats:
+    """One price of the first asset that is 1.7 times what it should be."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2, 0] = 1.7
     return prices * ratio
 
 
@@ -91,6 +116,7 @@ CHEATS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "return over 20 rows, one row late": lambda X, prices: later(X[:, [-3 - prices.shape[1]]]),
     "price, centred mean of 5 rows": lambda X, prices: centred_mean(prices, 2),
     "price, centred mean of 15 rows": lambda X, prices: centred_mean(prices, 7),
+    "close and return of its own week": lambda X, prices: held(prices, 5, late=0),
     "next return under as much noise": lambda X, prices: (
         later(X[:, :1]) + X[:, :1].std() * X[:, -3:-2]
     ),
@@ -103,6 +129,7 @@ WRONG_PRICES: dict[str, Callable[[Floats], Floats]] = {
     "relatives": lambda prices: prices[1:] / prices[:-1],
     "shuffled": lambda prices: 50 * np.random.default_rng(0).permutation(prices),
     "split": split,
+    "print": wrong_print,
     "stale": stale,
     "copy": lambda prices: np.concatenate([prices, 7 * prices[:, :1]], axis=1),
     "constant": lambda prices: np.concatenate([prices, np.ones_like(prices[:, :1])], axis=1),
@@ -179,6 +206,7 @@ def drawn() -> dict[str, float]:
     counts: Counter[str] = Counter()
     for number in range(N_DRAWN):
         X, prices = market(number)
+        X = np.hstack([X, held(prices, 5, late=1), held(prices, 21, late=1), np.sign(X[:, :2])])
         thirds = dict(zip("abc", np.array_split(X, 3), strict=True))
         counts.update(names_of(price_findings(prices)).keys())
         counts.update(names_of(next_move_findings(X, prices)).keys())
@@ -210,6 +238,9 @@ def main() -> None:
             )
             for n in (5, 10, 20, 60)
         },
+        "unit_found": float(
+            np.mean(["split" in names_of(price_findings(unit(prices))) for _, prices in markets])
+        ),
         "prices_found": {
             name: float(
                 np.mean([name in names_of(price_findings(wrong(prices))) for _, prices in markets])
@@ -217,6 +248,7 @@ def main() -> None:
             for name, wrong in WRONG_PRICES.items()
         },
     }
+    print(f"another unit: {report['unit_found']}")
     print(f"time runs backwards: {report['time_runs_backwards_found']}")
     for part in ("shipped", "drawn", "features_found", "gaps_found", "prices_found"):
         for name, value in report[part].items():

@@ -169,6 +169,25 @@ def growth_table(result: Result) -> str:
     return f"{made}\n\n{measured(result)}"
 
 
+def assets_table(result: Result) -> str:
+    """Updates and memory on many assets."""
+    rows = []
+    for row in result["cases"]:
+        command, program = (row[name]["cpu_ms_per_update"] for name in ("command", "program"))
+        rows.append(
+            [
+                f"{row['assets']:,}",
+                number(command),
+                number(1e3 * command / row["assets"]),
+                number(program),
+                times(program / command),
+                f"{row['command']['peak_bytes'] / 1e6:,.0f}",
+            ]
+        )
+    head = ["assets", "the command, ms", "us per asset", "a program, ms", "", "memory, MB"]
+    return f"{table(head, rows)}\n\n{measured(result)}"
+
+
 def threads_table(result: Result) -> str:
     """Two runs at once."""
     rows = [
@@ -257,6 +276,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "seeds": seeds_table,
     "short_runs": short_table,
     "growth": growth_table,
+    "assets": assets_table,
     "threads": threads_table,
     "startup": startup_table,
     "waiting": waiting_table,

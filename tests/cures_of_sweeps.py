@@ -112,6 +112,14 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     ),
 }
 
+# Text of the message: the test that does what it says.
+ELSEWHERE: dict[str, str] = {
+    "Restore it, or sweep anew into a new folder": (
+        "run/sweep/test_worker.py::"
+        "test_a_configuration_that_is_changed_under_a_worker_is_trained_by_nobody"
+    ),
+}
+
 # Text of the message: why no test can do here what it says.
 OUTSIDE: dict[str, str] = {
     "start the command again once it does": "needs a server that comes back",

@@ -32,6 +32,7 @@ FLOORS: list[list[str]] = [
         "_labels",
         "_frames",
         "_text",
+        "_allocator",
         "_digest",
         "_plain_files",
         "_whole_file",

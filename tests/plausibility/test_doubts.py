@@ -87,6 +87,20 @@ def test_a_constant_feature_is_doubted_by_its_name() -> None:
     )
 
 
+def test_prices_of_members_are_doubted_and_what_comes_and_ends_is_not() -> None:
+    data = market()
+    for split in ("train", "val", "test"):
+        data[f"active_{split}"] = np.ones(data[f"prices_{split}"].shape, dtype=np.int8)
+    prices, active = data["prices_train"], data["active_train"]
+    active[:100, 1], prices[:100, 1] = 0, 1.0  # listed on row 100, at another price
+    active[200:, 0], prices[200:, 0] = -2, prices[199, 0] * 0.01  # ended with a loss
+    assert find_doubts(data) == []
+    prices[250, 1] *= 1.7
+    prices[150:, 2] /= 3
+    wrong_print, split = find_doubts(data)
+    assert "row 250 is 1.7" in wrong_print and "row 150, near 1/3" in split
+
+
 def test_a_rate_that_the_times_deny_is_doubted_once_and_only_where_there_are_prices() -> None:
     data = market()
     for split in ("train", "val", "test"):
@@ -151,6 +165,22 @@ def without_column(data: dict[str, Array], key: str, column: int) -> dict[str, A
     return {k: np.delete(a, column, 1) if k.startswith(f"{kind}_") else a for k, a in data.items()}
 
 
+def wrong_print(prices: Array) -> Array:
+    prices[150, 1] *= 1.7
+    return prices
+
+
+def in_hundredths(prices: Array) -> Array:
+    prices[150:, 1] *= 100
+    return prices
+
+
+def weekly(prices: Array) -> Array:
+    """Closes of the first asset, each on all four rows of which it is the last."""
+    last = np.minimum(np.arange(len(prices)) // 4 * 4 + 3, len(prices) - 1)
+    return prices[last, :1]
+
+
 def put_in(rows: Array, column: int, factor: float) -> Array:
     rows[:, column] = rows[:, column] * factor
     return rows
@@ -184,6 +214,19 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
             k: np.delete(a, np.s_[100:120], 0) if "_train" in k else a for k, a in d.items()
         },
     ),
+    "a wrong print": (
+        spoilt("prices_train", wrong_print),
+        lambda d: {**d, "prices_train": d["prices_train"][[*range(150), 149, *range(151, 300)]]},
+    ),
+    "another unit": (
+        spoilt("prices_train", in_hundredths),
+        lambda d: {
+            **d,
+            "prices_train": np.vstack(
+                [d["prices_train"][:150] * [1, 100, 1], d["prices_train"][150:]]
+            ),
+        },
+    ),
     "a split that was not adjusted": (
         spoilt("prices_train", split),
         lambda d: {
@@ -208,6 +251,13 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
     "Nothing is there": (
         spoilt("time_train", lambda t: np.where(np.arange(len(t)) < 40, t - 200, t)),
         lambda d: {k: a[40:] if k.endswith("_train") else a for k, a in d.items()},
+    ),
+    "that has only begun": (
+        spoilt("X_train", lambda X: np.hstack([X, weekly(market()["prices_train"])])),
+        lambda d: {
+            **d,
+            "X_train": np.hstack([d["X_train"][:, :-1], np.roll(d["X_train"][:, -1:], 3, axis=0)]),
+        },
     ),
     "the very next move": (
         spoilt("X_train", lambda X: np.hstack([X, next_moves()])),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._inputs import show
 from psann._mapped import is_mapped
@@ -16,6 +18,8 @@ from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_fi
 from psann.plausibility.prices import price_findings
 from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
 
+# Findings that no price makes by standing still, as it does where its asset comes or has ended.
+_OF_MOVES = frozenset({"relatives", "shuffled", "split", "print"})
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
 
@@ -67,16 +71,26 @@ def _names(key: str, arrays: Mapping[str, Array], n_columns: int) -> list[str] |
 
 
 def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
-    if _of_kind("active", arrays):
-        return  # where assets come, halt and end, their prices stand still by construction
     for key, prices in _of_kind("prices", arrays).items():
-        time = arrays.get(key.replace("prices", "time"))
+        time, active = (arrays.get(key.replace("prices", kind)) for kind in ("time", "active"))
         labels = _names(ASSET_NAMES, arrays, prices.shape[1])
-        for finding in price_findings(prices, labels=labels):
+        path = prices if active is None else _while_listed(prices, active)
+        for finding in price_findings(path, labels=labels):
+            if active is not None and finding.name not in _OF_MOVES:
+                continue
             told = f"{key}: {finding.message}"
             if finding.row is not None and time is not None and time.dtype.kind == "M":
                 told += f" Row {finding.row} is {show(time[finding.row])}."
             yield told
+
+
+def _while_listed(prices: Array, active: Array) -> Array:
+    """Prices that stand still wherever their asset is not a member on both rows of a move."""
+    is_member = np.asarray(active) == 1
+    logs = np.log(prices.astype(np.float64))
+    logs[1:] = np.where(is_member[:-1] & is_member[1:], np.diff(logs, axis=0), 0.0)
+    path: Array = np.exp(logs.cumsum(axis=0))
+    return path
 
 
 def _of_rows(arrays: Mapping[str, Array], per_year: float | None) -> Iterator[str]:

@@ -140,6 +140,7 @@ def _finish(asked: Sweep, paths: SweepPaths, options: argparse.Namespace) -> int
     from psann.run.reading.closing import show_result
     from psann.run.reading.reading import read_run
     from psann.run.sweep.finish import finish, looks_sentence
+    from psann.run.sweep.reading import SweepView, versions_sentences
 
     done = finish(asked, paths, imports=_imports(options), argv=_argv())
     if done.outcome.message is not None:
@@ -153,6 +154,8 @@ def _finish(asked: Sweep, paths: SweepPaths, options: argparse.Namespace) -> int
         f"{chosen['value']:.6g}"
     )
     show_result(read_run(paths.chosen))
+    for sentence in versions_sentences(SweepView(paths, done.record)):
+        commands.tell(sentence)
     commands.tell(looks_sentence(done.record))
     return done.outcome.exit_code
 

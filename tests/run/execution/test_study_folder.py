@@ -13,6 +13,7 @@ import pytest
 
 from psann._tensor_file import encode
 from psann.errors import FileFormatError, RunLockedError
+from psann.run.directory.log import listening
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.study_folder import SharedResult, StudyFolder
@@ -76,6 +77,10 @@ def test_a_file_that_is_damaged_or_of_something_else_is_said_to_be(folder: Study
     file.write_bytes(encode({"study": {}}, {}))
     with pytest.raises(FileFormatError, match="is no study of a run"):
         folder.result("fold_001")
+    for rows in ({"event": "epoch"}, "epoch"):
+        keep(folder, events=(rows,))
+        with pytest.raises(FileFormatError, match="is no study of a run"):
+            folder.result("fold_001")
     file.unlink()
     file.mkdir()
     with pytest.raises(FileFormatError, match="fold_001"):
@@ -97,8 +102,13 @@ def test_a_run_waits_for_the_worker_that_is_at_a_study_and_keeps_others_from_its
         if len(calls) == 2:
             next(claim, None)  # the worker is done
 
-    with folder.turn("fold_001", alive=alive) as storage:
+    told: list[str] = []
+    with (
+        listening(lambda record: told.append(record.getMessage())),
+        folder.turn("fold_001", alive=alive) as storage,
+    ):
         assert storage is not None and len(calls) == 2
+        assert told == ["waiting for fold_001, which another process trains"]
         with pytest.raises(RunLockedError), folder.claimed("fold_001"):
             pass
 

@@ -153,10 +153,10 @@ def test_a_claim_of_a_live_process_whose_folder_is_another_is_not_an_orphan_s(
     join(sweep, paths)
     queue, now = opened(sweep, paths), time.time()
     queue.claim()
-    for age_s, may_live in ((60.0, True), (400.0, False)):
+    for age_s, may_live in ((60.0, True), (400.0, False), (-60.0, True), (-400.0, False)):
         monkeypatch.setattr("psann.run.sweep.queue.time.time", lambda age_s=age_s: now + age_s)
         (trial,) = queue.running()
-        assert not is_claimed_here(trial)
+        assert is_claimed_here(trial) == (abs(age_s) < 30)
         assert may_live_elsewhere(trial) == may_live
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,29 @@ def test_a_worker_that_is_stopped_or_fails_says_so_and_leaves_the_study(
     assert folder_of(paths).result("fold_001") is None
     with folder_of(paths).claimed("fold_001"):
         pass
+
+
+def test_a_signal_stops_every_worker_of_a_command_and_one_that_is_killed_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "psann.run.sweep.studies.preloading_context", lambda: multiprocessing.get_context("fork")
+    )
+    paths, on_epoch = stopped(tmp_path), StudyObserver.on_epoch
+
+    def asking(number: int, of: Callable[[], int]) -> Any:
+        def ask(observer: Any, record: Any, state: Any) -> None:
+            os.kill(of(), number)
+            on_epoch(observer, record, state)
+
+        return ask
+
+    monkeypatch.setattr(StudyObserver, "on_epoch", asking(signal.SIGTERM, os.getppid))
+    done = work_on_studies(paths.root, n_at_once=2, imports=OF_TESTS)
+    assert (done.exit_code, done.told, done.messages) == (143, "", [])
+    monkeypatch.setattr(StudyObserver, "on_epoch", asking(signal.SIGKILL, os.getpid))
+    done = work_on_studies(paths.root, n_at_once=1, imports=OF_TESTS)
+    assert (done.exit_code, done.messages) == (1, ["a worker was ended (-9)"])
 
 
 def test_only_a_run_that_goes_on_and_has_studies_is_worked_on(

@@ -346,6 +346,25 @@ def test_a_queue_that_answers_no_more_is_said_in_words(
         work(sweep, paths, WorkOptions())
 
 
+def test_a_configuration_that_is_changed_under_a_worker_is_trained_by_nobody(
+    tmp_path: Path,
+) -> None:
+    sweep, paths = made_sweep(tmp_path, trials=2)
+    was = sweep.config_path.read_text()
+
+    def look(record: SweepRecord) -> None:
+        sweep.config_path.write_text(was.replace("epochs: 4", "epochs: 5"))
+
+    done = work(sweep, paths, WorkOptions(look=look))
+    assert done.exit_code == 1 and len(done.record["trials"]) == 1
+    assert "trial.yaml must stay as it is while a sweep goes on" in done.messages[0]
+    sweep.config_path.write_text(was)
+    again, calm = made_sweep(tmp_path / "calm", trials=2)
+    worked(again, calm)
+    worked(sweep, paths)
+    assert digest(paths) == digest(calm)
+
+
 def test_a_disk_that_is_full_stops_the_worker_and_not_the_trial(tmp_path: Path) -> None:
     sweep, paths = made_sweep(tmp_path, trials=1)
     join(sweep, paths)

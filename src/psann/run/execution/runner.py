@@ -10,10 +10,11 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from psann._allocator import keep_freed_memory
 from psann._lean_imports import import_scikit_learn
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
@@ -78,6 +79,7 @@ def execute(request: RunRequest) -> Outcome:
         Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 4 ruined, 75
         locked by a live process, 130 interrupted, 143 (or as asked) preempted.
     """
+    keep_freed_memory()
     record = RunRecord()
     run_name = request.run_name
     if run_name is None:
@@ -260,7 +262,6 @@ def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> 
     with ExitStack() as until_done:
         events = EventLog(storage, paths.events)
         until_done.callback(events.close)
-        until_done.callback(console.close)
         until_done.enter_context(listening(show, events.take))
         until_done.enter_context(_warnings_as_log())
         yield events
@@ -331,7 +332,9 @@ def run(context: RunContext) -> None:
     def tell(text: str) -> None:
         log_event(_logger, logging.WARNING, "log", text)
 
-    with put_back(LENT, who="code that the configuration names", tell=tell):
+    # The bar, which takes the standard streams, ends before these are looked at.
+    user_code = put_back(LENT, who="code that the configuration names", tell=tell)
+    with user_code, closing(context.console):
         _work(context, config, start)
 
 

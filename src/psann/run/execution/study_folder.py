@@ -7,6 +7,7 @@ the same estimators, the same rows of the log. Whoever trains a study holds its 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,11 +21,13 @@ from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES, decode, encode
 from psann.errors import FileFormatError, RunLockedError
 from psann.run.config.changes import problems_of_change
+from psann.run.directory.log import log_event
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.resume_state import RunIdentity
 from psann.run.directory.storage import Storage
 
 _NAP_S = 0.2
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +113,16 @@ class StudyFolder:
         alive : callable
             Called again and again meanwhile.
         """
-        storage = None
+        storage, has_told = None, False
         with ExitStack() as until_done:
             while self.root.is_dir() and storage is None:
                 try:
                     storage = until_done.enter_context(self.claimed(name))
                 except RunLockedError:
+                    if not has_told:
+                        told = f"waiting for {name}, which another process trains"
+                        log_event(_logger, logging.INFO, "log", told)
+                        has_told = True
                     alive()
                     time.sleep(_NAP_S)
                 except OSError:  # to be read only: no worker can be at it here
@@ -159,12 +166,15 @@ def _decoded(data: bytes, *, who: str) -> SharedResult:
     try:
         facts = description["study"]
         best = tuple((int(epoch), metric) for epoch, metric in facts["best"])
+        events = tuple(json.loads(tensors["events"].numpy().tobytes()))
+        if not all(row.keys() >= {"level", "message", "event"} for row in events):
+            raise KeyError("events")
         return SharedResult(
             estimators=tuple(tensors[f"estimator.{k}"].numpy().tobytes() for k in range(len(best))),
             best=best,
-            events=tuple(json.loads(tensors["events"].numpy().tobytes())),
+            events=events,
             identity=RunIdentity(**facts["identity"]),
             worker=str(facts["worker"]),
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{who} is no study of a run.") from error

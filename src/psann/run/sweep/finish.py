@@ -12,6 +12,7 @@ from psann.run.execution.claim import finished_record
 from psann.run.execution.context import EXIT_DONE, Outcome, RunRequest
 from psann.run.execution.runner import execute
 from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.progress import is_over
 from psann.run.sweep.record import (
     SweepPaths,
     SweepRecord,
@@ -57,6 +58,7 @@ def finish(
         If this is another sweep's folder, a trial is not over, its run directory is not here or of
         other data, or none has a value.
     """
+    _own_record(sweep, paths)  # before a folder is made where there is none
     with claimed(paths) as storage:
         record = _own_record(sweep, paths)
         rows = _settled_rows(sweep, paths, record)
@@ -142,7 +144,7 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
         told = next((row for row in record["trials"] if row["run"] == name), None)
         metrics, _ = read_metrics(run.metrics)
         if not is_settled(metrics):
-            is_away = told is not None and told["value"] is not None and not run.root.exists()
+            is_away = told is not None and is_over(told) and not run.root.exists()
             (missing if is_away else open_).append(name)
             continue
         if name not in known and sweep.file.search == "tpe":

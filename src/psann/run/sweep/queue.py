@@ -220,7 +220,7 @@ def is_claimed_here(trial: FrozenTrial) -> bool:
     """Whether a live process of this machine has just taken a trial, whose run is to begin."""
     owner, age_s = _owner_and_age(trial)
     is_ours = (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id())
-    return is_ours and age_s < YOUNG_S and is_alive(owner["pid"])
+    return is_ours and abs(age_s) < YOUNG_S and is_alive(owner["pid"])
 
 
 def may_live_elsewhere(trial: FrozenTrial) -> bool:
@@ -230,7 +230,8 @@ def may_live_elsewhere(trial: FrozenTrial) -> bool:
     """
     owner, age_s = _owner_and_age(trial)
     is_ours = (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id())
-    return age_s <= STALE_AFTER_S and (is_alive(owner["pid"]) if is_ours else bool(owner))
+    # Clocks may differ by minutes; a claim from further in the future proves nothing.
+    return abs(age_s) <= STALE_AFTER_S and (is_alive(owner["pid"]) if is_ours else bool(owner))
 
 
 def _owner_and_age(trial: FrozenTrial) -> tuple[dict[str, Any], float]:

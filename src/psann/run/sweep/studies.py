@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ from psann.run.execution.endings import exit_code_of, story_of
 from psann.run.execution.runner import guarded
 from psann.run.sweep.child import (
     Child,
+    Ending,
     Told,
     exit_code_of_stop,
+    passed_on,
     passing_on_signals,
     preloading_context,
 )
@@ -71,23 +74,32 @@ def work_on_studies(run: Path, *, n_at_once: int, imports: ImportPolicy) -> Stud
     """
     paths = RunPaths(run.absolute())
     check_run(paths)
-    context, stops = preloading_context(), list[signal.Signals]()
-    children: list[Child] = []
-    with passing_on_signals(stops.append, lambda: children):
-        children += [
-            Child(context, partial(take_studies, paths, imports)) for _ in range(n_at_once)
-        ]
-        endings = [child.ending() for child in children]
-    done = [each.message for each in endings if each.exit_code == EXIT_DONE and each.message]
+    endings, stops = _ended(partial(take_studies, paths, imports), n_at_once)
     if stops:
         return StudiesDone(exit_code_of_stop(stops[0]), "")
+    told = max((each.message or "" for each in endings if each.exit_code == EXIT_DONE), default="")
     trouble = [each for each in endings if each.exit_code != EXIT_DONE]
-    told = [
-        each.message or f"a worker was ended by {signal.Signals(-each.exit_code).name}"
-        for each in trouble
-    ]
+    messages = [each.message or f"a worker was ended ({each.exit_code})" for each in trouble]
     code = EXIT_FAILED if trouble else EXIT_DONE
-    return StudiesDone(code, max(done, default=""), list(dict.fromkeys(told)))
+    return StudiesDone(code, told, list(dict.fromkeys(messages)))
+
+
+def _ended(work: Callable[[], Told], n_at_once: int) -> tuple[list[Ending], list[signal.Signals]]:
+    """How processes that do the same ended, and what signals this one was sent meanwhile."""
+    context, stops = preloading_context(), list[signal.Signals]()
+    children: list[Child] = []
+    endings = []
+    with passing_on_signals(stops.append, lambda: children):
+        while len(children) < n_at_once and not stops:
+            children.append(Child(context, work))
+        if stops:  # it came while the last child was made
+            children[-1].send_signal(passed_on(stops[0]))
+        while children:
+            wait([child.sentinel for child in children])
+            for child in [each for each in children if each.is_over]:
+                children.remove(child)
+                endings.append(child.ending())
+    return endings, stops
 
 
 def check_run(paths: RunPaths) -> RunConfig:

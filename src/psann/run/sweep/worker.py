@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import wait
@@ -18,7 +19,8 @@ from psann._imports import OF_THE_USER, ImportPolicy
 from psann._signals import PREEMPTED_EXIT_CODE
 from psann._text import mask_secrets
 from psann._yaml_text import to_yaml
-from psann.errors import PsannError, UsageError
+from psann.errors import ConfigError, PsannError, UsageError
+from psann.run.config.load import config_sha256, load_run_config
 from psann.run.directory.fields import Record
 from psann.run.directory.lock import is_locked
 from psann.run.directory.metrics import read_metrics
@@ -197,6 +199,8 @@ class Worker:
 
     def _next(self) -> Claim | None:
         """An orphan, else a new trial; those whose runs are over already are told on the way."""
+        if not self._is_as_it_was():
+            return None
         for trial in self._queue.running(but=self._children):
             if self._is_orphan(trial):
                 claim = self._queue.adopt(trial)
@@ -206,6 +210,18 @@ class Worker:
             if not self._tell_if_settled(new):
                 return new
         return None
+
+    def _is_as_it_was(self) -> bool:
+        """Whether the configuration, which every run reads anew, is the one of the other trials."""
+        path = self._sweep.config_path
+        with suppress(ConfigError):
+            if config_sha256(load_run_config(path)) == config_sha256(self._sweep.base):
+                return True
+        self._messages.append(
+            f"{path} must stay as it is while a sweep goes on, and has changed. Restore it, or "
+            "sweep anew into a new folder."
+        )
+        return False
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         """Whether nobody works on a trial that somebody began: by its run, else by its claim."""
