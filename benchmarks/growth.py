@@ -6,7 +6,8 @@ Run from the repository root::
 
 One number of the case `growth` (benchmarks/cases.py) moves at a time; the last sweep trains from
 a memory-mapped file. CPU milliseconds per update on one thread, medians; the points of a sweep
-take turns.
+take turns. Up to 5,000 assets have processes of their own, whose most memory is noted, with freed
+memory kept as the command keeps it, and as a program has it that calls `fit`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ SWEEPS: dict[str, tuple[int, ...]] = {
     "batch_episodes": (8, 16, 32, 64, 128),
 }
 _FEATURES_PER_ASSET = 5
+_MANY_ASSETS = (500, 1_000, 2_000, 5_000)
+_OF_MANY = {"n_rows": 1_000, "batch_episodes": 8, "reward": "portfolio"}
 _MAPPED_ROWS = 1_000_000  # 160 MB of features
 
 
@@ -49,14 +52,61 @@ def measure(worker: Worker, jobs: Sequence[dict[str, Any]], repeats: int) -> lis
     return [median(values) for values in found]
 
 
+def many_assets(measure_s: float, repeats: int) -> list[dict[str, Any]]:
+    """Updates and most memory on many assets, one feature each."""
+    print("assets: ms per update as the command runs, as a program does; MB at most")
+    answers: dict[tuple[int, bool], list[dict[str, Any]]] = {}
+    for _ in range(repeats):
+        for n_assets in _MANY_ASSETS:
+            for keeps_memory in (True, False):
+                worker = Worker(sys.executable)
+                job = {
+                    "case": "growth",
+                    "planned_updates": 100_000,
+                    "measure_s": measure_s,
+                    "settings": {"engine": "eager"},
+                    "keeps_memory": keeps_memory,
+                    "changes": {"n_assets": n_assets, "n_features": n_assets, **_OF_MANY},
+                }
+                answers.setdefault((n_assets, keeps_memory), []).append(worker.ask(job))
+                worker.close()
+    rows = []
+    for n_assets in _MANY_ASSETS:
+        row: dict[str, Any] = {"assets": n_assets}
+        for name, keeps_memory in (("command", True), ("program", False)):
+            given = answers[n_assets, keeps_memory]
+            row[name] = {
+                "cpu_ms_per_update": median([1e3 * a["cpu_s"] / a["updates"] for a in given]),
+                "peak_bytes": median([a["peak_bytes"] for a in given]),
+            }
+        rows.append(row)
+        costs = [row[name]["cpu_ms_per_update"] for name in ("command", "program")]
+        memory = row["command"]["peak_bytes"] / 1e6
+        print(f"{n_assets:>9,}  {costs[0]:.2f}  {costs[1]:.2f}  {memory:.0f} MB", flush=True)
+    return rows
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print, and write `benchmarks/results/growth.json`."""
+    """Measure, print, and write `growth.json` and `assets.json` to `benchmarks/results`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=7, help="measurements per figure")
     parser.add_argument("--measure-s", type=float, default=0.7, help="CPU seconds of each")
+    parser.add_argument("--only", choices=("sweeps", "assets"), help="one of the two files")
     parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args(argv)
-    report = description("python benchmarks/growth.py")
+    if options.only != "assets":
+        sweeps(options)
+    if options.only != "sweeps":
+        report = description("python benchmarks/growth.py --only assets")
+        report |= {"repeats": options.repeats}
+        report["cases"] = many_assets(options.measure_s, options.repeats)
+        if not options.no_save:
+            save("assets", report)
+
+
+def sweeps(options: argparse.Namespace) -> None:
+    """One number at a time, and the memory-mapped file."""
+    report = description("python benchmarks/growth.py --only sweeps")
     report |= {"case": CASES["growth"].what, "repeats": options.repeats, "sweeps": {}}
     print(f"load {os.getloadavg()[0]:.1f}; {CASES['growth'].what}; ms of CPU per update")
     worker = Worker(sys.executable)

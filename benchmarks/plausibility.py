@@ -4,9 +4,10 @@ Run from the repository root::
 
     python benchmarks/plausibility.py
 
-Honest are the markets that the loaders read, with their own features, and markets that are drawn:
-independent, GARCH and heavy-tailed moves, features of past returns and of noise. Then features are
-made that know what nobody could, and prices that are none; `found` is the share that is named.
+Honest are the markets that the loaders read, with either kind of features, and markets that are
+drawn: independent, GARCH and heavy-tailed moves, features of past returns and of noise; and made
+universes in which assets come and end. Then features are made that know what nobody could, and
+prices that are none; `found` is the share that is named.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from measuring import HERE, description, save
 from numpy.typing import NDArray
 
 from psann.datasets import load_french_12, load_olps, load_sp500_20
+from psann.market.made import make_delisted
+from psann.plausibility.doubts import find_doubts
 from psann.plausibility.features import feature_findings, next_move_findings
 from psann.plausibility.finding import Finding
 from psann.plausibility.prices import price_findings
@@ -31,7 +34,8 @@ from noise import autoregressive, garch, independent
 Floats = NDArray[np.float64]
 
 OLPS = ("nyse_o", "nyse_n", "tse", "sp500", "msci", "djia")
-N_DRAWN = 200
+FEATURES = ("default", "assetwise")
+N_DRAWN, N_MADE = 200, 100
 LAGS = (1, 2, 3, 5, 10, 20)
 
 
@@ -74,6 +78,20 @@ def split(prices: Floats) -> Floats:
     return prices * ratio
 
 
+def unit(prices: Floats) -> Floats:
+    """In hundredths from the middle on, of the first asset."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2 :, 0] = 100
+    return prices * ratio
+
+
+def wrong_print(prices: Floats) -> Floats:
+    """One price of the first asset that is 1.7 times what it should be."""
+    ratio = np.ones_like(prices)
+    ratio[len(prices) // 2, 0] = 1.7
+    return prices * ratio
+
+
 def stale(prices: Floats) -> Floats:
     """The first asset stands still for twelve rows."""
     still = prices.copy()
@@ -99,6 +117,7 @@ WRONG_PRICES: dict[str, Callable[[Floats], Floats]] = {
     "relatives": lambda prices: prices[1:] / prices[:-1],
     "shuffled": lambda prices: 50 * np.random.default_rng(0).permutation(prices),
     "split": split,
+    "print": wrong_print,
     "stale": stale,
     "copy": lambda prices: np.concatenate([prices, 7 * prices[:, :1]], axis=1),
     "constant": lambda prices: np.concatenate([prices, np.ones_like(prices[:, :1])], axis=1),
@@ -136,14 +155,17 @@ def names_of(findings: list[Finding]) -> dict[str, int]:
     return dict(Counter(finding.name for finding in findings))
 
 
-def shipped() -> dict[str, dict[str, int]]:
+def shipped(features: str) -> dict[str, dict[str, int]]:
     """Findings by market, on training rows and between splits."""
     found = {}
     for name in (*OLPS, "sp500_20", "french_12"):
         loaders = {"sp500_20": load_sp500_20, "french_12": load_french_12}
-        data = loaders[name]() if name in loaders else load_olps(name)
-        X, prices = data["X_train"], data["prices_train"]
-        splits = {split: data[f"X_{split}"] for split in ("train", "val", "test")}
+        options = {"features": features}
+        data = loaders[name](**options) if name in loaders else load_olps(name, **options)
+        prices = data["prices_train"]
+        flat = {split: data[f"X_{split}"] for split in ("train", "val", "test")}
+        splits = {split: rows.reshape(len(rows), -1) for split, rows in flat.items()}
+        X = splits["train"]
         found[name] = names_of(
             [
                 *price_findings(prices),
@@ -154,6 +176,17 @@ def shipped() -> dict[str, dict[str, int]]:
             ]
         )
     return found
+
+
+def with_holes(features: str) -> float:
+    """Share of made universes of which anything is doubted."""
+    n_doubted = 0
+    for seed in range(N_MADE):
+        draws = np.random.default_rng(seed)
+        rows, places = int(draws.integers(200, 1500)), int(draws.integers(2, 20))
+        made = make_delisted(rows=rows, places=places, seed=seed, features=features)
+        n_doubted += bool(find_doubts(made))
+    return n_doubted / N_MADE
 
 
 def drawn() -> dict[str, float]:
@@ -175,7 +208,9 @@ def main() -> None:
     report = {
         **description("python benchmarks/plausibility.py"),
         "n_drawn": N_DRAWN,
-        "shipped": shipped(),
+        "shipped": {kind: shipped(kind) for kind in FEATURES},
+        "n_made": N_MADE,
+        "made_with_holes": {kind: with_holes(kind) for kind in FEATURES},
         "drawn": drawn(),
         "features_found": {
             name: float(np.mean([bool(next_move_findings(cheat(*one), one[1])) for one in markets]))
@@ -190,6 +225,9 @@ def main() -> None:
             )
             for n in (5, 10, 20, 60)
         },
+        "unit_found": float(
+            np.mean(["split" in names_of(price_findings(unit(prices))) for _, prices in markets])
+        ),
         "prices_found": {
             name: float(
                 np.mean([name in names_of(price_findings(wrong(prices))) for _, prices in markets])
@@ -197,6 +235,7 @@ def main() -> None:
             for name, wrong in WRONG_PRICES.items()
         },
     }
+    print(f"another unit: {report['unit_found']}")
     print(f"time runs backwards: {report['time_runs_backwards_found']}")
     for part in ("shipped", "drawn", "features_found", "gaps_found", "prices_found"):
         for name, value in report[part].items():

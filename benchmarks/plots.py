@@ -169,6 +169,25 @@ def growth_table(result: Result) -> str:
     return f"{made}\n\n{measured(result)}"
 
 
+def assets_table(result: Result) -> str:
+    """Updates and memory on many assets."""
+    rows = []
+    for row in result["cases"]:
+        command, program = (row[name]["cpu_ms_per_update"] for name in ("command", "program"))
+        rows.append(
+            [
+                f"{row['assets']:,}",
+                number(command),
+                number(1e3 * command / row["assets"]),
+                number(program),
+                times(program / command),
+                f"{row['command']['peak_bytes'] / 1e6:,.0f}",
+            ]
+        )
+    head = ["assets", "the command, ms", "us per asset", "a program, ms", "", "memory, MB"]
+    return f"{table(head, rows)}\n\n{measured(result)}"
+
+
 def threads_table(result: Result) -> str:
     """Two runs at once."""
     rows = [
@@ -234,6 +253,22 @@ def waiting_table(result: Result) -> str:
     return f"{first}\n\n{second}\n\n{third}\n\n{measured(result)}"
 
 
+def reporting_table(result: Result) -> str:
+    """Seconds that a report takes, beside a commit before."""
+    rows = [
+        [
+            row["case"],
+            number(row.get("before_cpu_s")),
+            number(row["now_cpu_s"]),
+            times(row["before_cpu_s"] / row["now_cpu_s"] if "before_cpu_s" in row else None),
+            times(result["goal"]),
+        ]
+        for row in result["cases"]
+    ]
+    head = ["report of", "before, CPU s", "now, CPU s", "", "goal"]
+    return f"{table(head, rows)}\n\n{measured(result)}"
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "updates": updates_table,
     "floors": floors_table,
@@ -241,9 +276,11 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "seeds": seeds_table,
     "short_runs": short_table,
     "growth": growth_table,
+    "assets": assets_table,
     "threads": threads_table,
     "startup": startup_table,
     "waiting": waiting_table,
+    "reporting": reporting_table,
 }
 _COMMANDS = {name: f"python benchmarks/{name}.py" for name in TABLES} | {
     name: f"python benchmarks/cpu.py --only {name}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -157,6 +158,10 @@ def is_published() -> bool:
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """One measurement, or one complete fit where `measure_s` is not given."""
     case = replace(CASES[job["case"]], **job.get("changes", {}))
+    if job.get("keeps_memory"):
+        from psann._allocator import keep_freed_memory
+
+        keep_freed_memory()
     epochs = max(1, job["planned_updates"] // case.updates_per_epoch)
     meter = None
     if "measure_s" in job:
@@ -176,6 +181,8 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     if meter is not None:
         result |= meter.result()
         result["episodes"] = result["updates"] * case.batch_episodes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        result["peak_bytes"] = peak * 1024
     return result
 
 

@@ -58,6 +58,11 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "own": {"data": {**_PRICES, "features": ["user_features.reversal"]}},
     "assetwise": {"data": _PRICES, "estimator": _ASSETWISE},
+    "sees_held": {
+        "data": {**_PRICES, "features": "assetwise"},
+        "estimator": {"target": "psann.AssetwiseRegressor", "params": {}},
+        "hisso": {"held_weights": True, "delay": 1},
+    },
     "long_short": {"data": _PRICES, "hisso": {"primary_transform": "long_short"}},
     "late": {
         "data": _PRICES,

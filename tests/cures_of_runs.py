@@ -27,6 +27,16 @@ TABLE = "data={prices: '{prices}', split: {val: 0.2, test: 0.2}}"
 OFF = "hisso={enabled: false}"
 
 
+OWN = (
+    *("hisso.reward=user_rewards:scaled", "hisso.primary_transform=bounded"),
+    *("hisso.low=-1", "hisso.high=1"),
+)
+EXCESS = (
+    *("hisso.reward=excess", "hisso.reward_inputs=[benchmark]"),
+    "data.loader=trials.market_with_benchmark",
+)
+
+
 def odd(change: str) -> str:
     return f"data={{loader: odd_loaders.odd, kwargs: {{change: {change}}}}}"
 
@@ -85,6 +95,19 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask("evaluation.withhold_test=true", "evaluation.placebo=1"),
         ask("evaluation.placebo=1"),
         ask("evaluation.withhold_test=true"),
+    ),
+    "(hisso.n_actions, or the transform): remove it": (
+        ask(*OWN, "evaluation.portfolio_prices_key=prices_val"),
+        ask(*OWN),
+    ),
+    "write those or train from scratch": (
+        ask(*OWN, "hisso.high=2", mode="fine_tune", init_from="{parent of own actions}"),
+        ask(*OWN, mode="fine_tune", init_from="{parent of own actions}"),
+        ask(*OWN, "hisso.high=2"),
+    ),
+    "of hisso.reward_inputs would not go any more. Write placebo: 0": (
+        ask("evaluation.placebo=1", *EXCESS),
+        ask("evaluation.placebo=0", *EXCESS),
     ),
     # Targets.
     "reaches into Python's inner names (__...__); name a class or a function": (
@@ -252,14 +275,19 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(odd("targets in a cube")),
         ask(odd("targets in a matrix")),
     ),
+    "Set evaluation.periods_per_year to": (
+        ask("data={loader: trials.dated}"),
+        ask("data={loader: trials.dated}", "evaluation.periods_per_year=365"),
+    ),
     # Run directories.
     "must be a manifest of checkpoints": (
         ask(name="stopped", resume=True, spoil="checkpoints/manifest.json"),
         ask(name="stopped"),
     ),
-    "must have the columns of version {}; its first line is another": (
+    "Put back a sound copy of it, or move it away": (
         ask(name="stopped", resume=True, spoil="events.csv"),
-        ask(name="stopped"),
+        ask(name="stopped", resume=True),
+        ask(name="stopped", resume=True, without="events.csv"),
     ),
     "must hold the starts of a run": (
         ask(name="stopped", resume=True, spoil="provenance.json"),

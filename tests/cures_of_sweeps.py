@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from made_sweeps import made_sweep
+from psann.run.directory.paths import RunPaths
 from psann.run.sweep.config import Sweep
 from psann.run.sweep.queue import Queue, open_storage
 from psann.run.sweep.record import SweepPaths, read_record
+from psann.run.sweep.studies import check_run
 from psann.run.sweep.worker import join
+from trials import change_record, finished
 
 _PENALTY = {"hisso.transition_penalty": [0.001, 0.002]}
 _SEEDS = {"training.seeds": [1, 2]}
@@ -63,6 +66,14 @@ def _in_a_new_folder(folder: Path) -> None:
     join(sweep, SweepPaths(folder / "new"))
 
 
+def _begun(folder: Path) -> RunPaths:
+    """A run whose record says that it was stopped."""
+    asked = ("data.loader=trials.continuous", "evaluation.placebo=1")
+    paths = finished(folder, *asked)
+    change_record(paths, status="preempted")
+    return paths
+
+
 # Text of the message: what meets it, then everything that it says to do instead.
 CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "is null; give that in the run's configuration": (
@@ -95,10 +106,23 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: [joined(tmp_path), joined(tmp_path, seed=1)],
         lambda tmp_path: [joined(tmp_path), joined(tmp_path, trials=5)],
     ),
+    "has no config_resolved.yaml. Start the run, and give its directory": (
+        lambda tmp_path: check_run(RunPaths(tmp_path)),
+        lambda tmp_path: check_run(_begun(tmp_path)),
+    ),
+}
+
+# Text of the message: the test that does what it says.
+ELSEWHERE: dict[str, str] = {
+    "Restore it, or sweep anew into a new folder": (
+        "run/sweep/test_worker.py::"
+        "test_a_configuration_that_is_changed_under_a_worker_is_trained_by_nobody"
+    ),
 }
 
 # Text of the message: why no test can do here what it says.
 OUTSIDE: dict[str, str] = {
+    "start the command again once it does": "needs a server that comes back",
     "Install it with: pip install 'psann[sweep]'": "installs a package",
     "Give fewer --workers": "needs a machine that is short of memory",
 }

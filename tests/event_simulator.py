@@ -29,18 +29,22 @@ def simulate(
     borrow_rate=0.0,
     delay=0,
     members=None,
+    max_turnover=None,
 ):
     """Wealth after each row, shape (T,), of an account that follows the target weights.
 
-    `trans_cost` is a number, or one for each asset. `cash_rate` is what money earns, or costs where
-    it is owed, from one row to the next; `borrow_rate` what shares cost that are sold short.
+    `trans_cost` is a number, one for each asset, or one for each on each row. `cash_rate` is what
+    money earns, or costs where it is owed, from one row to the next; `borrow_rate` what shares cost
+    that are sold short: numbers, or one for each row.
 
     What the targets leave over stays as money; without cash the rows have to sum to 1, or to 0
     where there is nobody to hold. `halted` and `ended` are shape (T, M), as of a panel of prices.
     The order of a row is executed `delay` rows later, for those who are `members` (T, M) then;
-    before the first of them there is money only.
+    before the first of them there is money only. Where the orders of a row would trade more than
+    `max_turnover` of the account, each is filled in part, all in the same part.
     """
-    costs = [float(k) for k in np.broadcast_to(trans_cost, len(prices[0]))]
+    tariff = np.broadcast_to(trans_cost, np.shape(prices)).tolist()
+    earns, owes = (np.broadcast_to(r, len(prices)).tolist() for r in (cash_rate, borrow_rate))
     targets = _orders_by_row(actions, delay, members)
     quotes = [[float(price) for price in row] for row in prices]
     nobody = [[False] * len(quotes[0])] * len(quotes)
@@ -51,12 +55,16 @@ def simulate(
     money = 1.0 - sum(first)
     wealth = [1.0] * (delay + 1)
     for row in range(delay, len(quotes) - 1):
+        costs = tariff[row]
         shares, money = _settle(shares, money, quotes[row], gone[row])
         worth = money + _value(shares, quotes[row])
         orders = {"drift": _fee_from_all, "exact": _fee_from_orders, "target_l1": _no_fee}[cost]
-        shares, money = orders(shares, quotes[row], worth, targets[row], costs, stuck[row])
+        target = targets[row]
+        if max_turnover is not None:
+            target = _filled_in_part(shares, quotes[row], worth, target, stuck[row], max_turnover)
+        shares, money = orders(shares, quotes[row], worth, target, costs, stuck[row])
         lent = sum(max(0.0, -s) * p for s, p in zip(shares, quotes[row], strict=True))
-        money = money * (1 + cash_rate) - borrow_rate * lent
+        money = money * (1 + earns[row]) - owes[row] * lent
         if cost == "target_l1":
             held = [s * price / worth for s, price in zip(shares, quotes[row], strict=True)]
             fee = _fee_of_move(
@@ -67,7 +75,7 @@ def simulate(
                 quotes[row + 1],
                 stuck[row + 1],
                 gone[row + 1],
-                costs,
+                tariff[row + 1],
             )
             if row == delay and initial == "cash":
                 fee += sum(k * abs(weight) for k, weight in zip(costs, held, strict=True))
@@ -89,6 +97,19 @@ def _orders_by_row(actions, delay, members):
         can = [True] * len(due) if members is None else members[row]
         in_time.append([weight if ok else 0.0 for weight, ok in zip(due, can, strict=True)])
     return in_time
+
+
+def _filled_in_part(shares, quote, worth, target, stuck, limit):
+    """Targets of the free wealth that are reached by trading no more than so much of all wealth."""
+    wanted, _ = _no_fee(shares, quote, worth, target, None, stuck)
+    ordered = sum(abs(w - s) * p for w, s, p in zip(wanted, shares, quote, strict=True))
+    part = 1.0 if ordered <= limit * worth else limit * worth / ordered
+    free = max(0.0, worth - _value_of(shares, quote, stuck))
+    filled = [s + part * (w - s) for s, w in zip(shares, wanted, strict=True)]
+    return [
+        0.0 if halt or free == 0 else f * p / free
+        for f, p, halt in zip(filled, quote, stuck, strict=True)
+    ]
 
 
 def _settle(shares, money, quote, gone):

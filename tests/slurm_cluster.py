@@ -76,7 +76,8 @@ class SlurmCluster:
             **os.environ,
             "SLURM_CONF": str(self._conf),
             "PATH": f"{scripts}:{os.environ['PATH']}",
-            "PYTHONPATH": str(TESTS),
+            # Behind what takes the locks away, where that is asked for.
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(TESTS)])),
         }
 
     def __enter__(self) -> SlurmCluster:

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
     PowerTransformer,
+    RobustScaler,
     StandardScaler,
 )
 from torch import Tensor
@@ -59,6 +61,7 @@ draws = np.random.default_rng(0)
 X = draws.standard_normal((N, 4))
 Y = draws.standard_normal((N, 2))
 PRICES = np.exp(0.02 * draws.standard_normal((N, 2)).cumsum(axis=0))
+BY_ASSET, MEMBERS = X.reshape(N, 2, 2), np.ones((N, 2), dtype=np.int8)
 WEIGHTS = np.full((N, 2), 0.5)
 VALIDATION = {"X": X + 0.1, "prices": PRICES}
 HISSO = {"window": 6, "batch_episodes": 4, "updates_per_epoch": 2}
@@ -81,6 +84,18 @@ def policy(options: dict[str, Any] | None = None, *, params: Any = None, **how: 
     """Fitted by episodes, with validation rows."""
     given = {"prices": PRICES, "validation_data": VALIDATION, **how}
     return model(**(params or {})).fit(X, hisso={**HISSO, **(options or {})}, **given)
+
+
+def streamed(**params: Any) -> Any:
+    """Taught by two passes."""
+    return model(**params).partial_fit(X, Y).partial_fit(X, Y)
+
+
+def sees_held(options: dict[str, Any] | None = None, **how: Any) -> Any:
+    """A policy of assets that sees what it holds of each."""
+    estimator = AssetwiseRegressor(epochs=1, random_state=0)
+    given = {**HISSO, "held_weights": True, **(options or {})}
+    return estimator.fit(BY_ASSET, prices=PRICES, hisso=given, **how)
 
 
 def grown(**params: Any) -> Any:
@@ -149,7 +164,27 @@ LOG = FunctionTransformer(logarithm)
 
 # Text of the message: what meets it, then everything that it says to do instead.
 CURES: dict[str, tuple[Callable[..., object], ...]] = {
-    "Set warm_start=False to begin anew": (grown, lambda: grown(warm_start=False)),
+    "which partial_fit does not know. Write constant or step": (
+        lambda: streamed(lr_schedule="cosine"),
+        lambda: streamed(lr_schedule="constant"),
+        lambda: streamed(lr_schedule="step"),
+    ),
+    "by which it would learn from new rows. Write standard, minmax or None": (
+        lambda: streamed(scaler=RobustScaler()),
+        lambda: streamed(scaler="standard"),
+        lambda: streamed(scaler="minmax"),
+        streamed,
+    ),
+    "which is one pass without validation rows. Remove it, or call fit": (
+        lambda: model().partial_fit(X, prices=PRICES, hisso={"window": 6, "refit": True}),
+        lambda: model().partial_fit(X, prices=PRICES, hisso={"window": 6}),
+        lambda: policy({"refit": True}),
+    ),
+    "Set warm_start=False to begin anew, in a stream with a clone": (
+        lambda: streamed().set_params(hidden_units=5).partial_fit(X, Y),
+        lambda: grown(warm_start=False),
+        lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
+    ),
     "takes no context; leave it out, or use WaveResNetRegressor": (
         lambda: taught(how={"context": C}),
         taught,
@@ -205,6 +240,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: taught(scaler=LOG),
         lambda: model(scaler=LOG).fit(np.exp(X), Y),
         lambda: taught(scaler="standard"),
+    ),
+    "Leave it out, or train on targets, without hisso": (
+        lambda: policy(sample_weight=np.ones(N)),
+        policy,
+        lambda: taught(how={"sample_weight": np.ones(N)}),
     ),
     "takes no sample_weight. Leave it out": (
         lambda: policy().score(X, prices=PRICES, sample_weight=np.ones(N)),
@@ -342,10 +382,46 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"gross_limit": 2.0, "primary_transform": "long_short"}),
         policy,
     ),
-    "numbers of any size. Write another transform, or remove max_weight": (
+    "is a limit on portfolio weights, and {}, or remove {}": (
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
         lambda: _of_any_size(),
+    ),
+    "numbers of any size. Write another transform": (
+        lambda: _of_any_size(max_weight=0.6),
+        lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
+    ),
+    "{} has no place for hisso.held_weights, a feature of each asset that follows from": (
+        lambda: policy({"held_weights": True}),
+        sees_held,
+        policy,
+    ),
+    "always be held; here {}. Remove hisso.held_weights": (
+        lambda: sees_held(active=MEMBERS),
+        lambda: sees_held({"held_weights": False}, active=MEMBERS),
+    ),
+    "held_weights cannot be combined with {}; remove one of the two": (
+        lambda: sees_held({"max_turnover": 0.1}),
+        sees_held,
+        lambda: sees_held({"held_weights": False, "max_turnover": 0.1}),
+    ),
+    "holds (hisso.held_weights). Use predict_actions with prices": (
+        lambda: sees_held().predict(BY_ASSET),
+        lambda: sees_held().predict_actions(BY_ASSET, prices=PRICES),
+    ),
+    "does not see what it holds. Leave it out, or fit with hisso.held_weights": (
+        lambda: policy().predict_actions(X, held=[0.5, 0.5]),
+        lambda: policy().predict_actions(X),
+        lambda: sees_held().predict_actions(BY_ASSET, prices=PRICES, held=[0.5, 0.5]),
+    ),
+    "change what is traded. Use drift": (
+        lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="exact"),
+        lambda: portfolio_metrics(WEIGHTS, PRICES, max_turnover=0.1, cost="drift"),
+    ),
+    "is held, such as portfolio; got {}. Use another reward, or remove": (
+        lambda: policy({"max_turnover": 0.1, "reward": "negative_mse"}, y=Y),
+        lambda: policy({"max_turnover": 0.1, "reward": "portfolio"}, y=Y),
+        lambda: policy({"reward": "negative_mse"}, y=Y),
     ),
     "damping has no effect with damping_mode none; remove it": (
         lambda: taught(activation_params={"damping_mode": "none", "damping": 0.2}),
@@ -484,7 +560,8 @@ ELSEWHERE: dict[str, str] = {
     "it will drown them. Give a scaler, or its logarithm": _DOUBTS,
     "Feature {} never changes. Leave it out": _DOUBTS,
     "never moves. Leave it out, or declare cash": _DOUBTS,
-    "a split that was not adjusted? Adjust the prices before it": _DOUBTS,
+    "? Adjust the prices before it": _DOUBTS,
+    "a wrong print? Correct it, or repeat the one before": _DOUBTS,
     "Put them in the order of time": _DOUBTS,
     "The prices of asset {}. Leave one of them out": _DOUBTS,
     "filled or stale? Leave those rows out": _DOUBTS,
@@ -513,7 +590,7 @@ ELSEWHERE: dict[str, str] = {
 # Text of the message: why no test can do here what it says.
 OUTSIDE: dict[str, str] = {
     "Install it with: pip install --no-deps": "installs a package",
-    "Install them with: pip install 'psann[report]'": "installs packages",
+    "Install it with: pip install 'psann[report]'": "installs packages",
     "Wait until it ends or choose another --run-name": "waits for another process",
     "Use amp_dtype bfloat16, or a lower learning rate": "needs a card",
     "compiled cannot run here: {}. Use auto or eager": "needs a machine without a compiler",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from event_simulator import simulate
 from made_panels import holey, panel_of
-from psann.accounting import Carry, net_growth
+from psann.accounting import net_growth
 from psann.hisso.constraints import transform_of
 from psann.hisso.options import HISSOOptions
 from psann.holdings import (
@@ -21,6 +21,7 @@ from psann.holdings import (
     HALTED,
     MEMBER,
     OUTSIDE,
+    Carry,
     code_problems,
     codes_of,
     held_weights,
@@ -195,6 +196,130 @@ def test_codes_of_a_frame_are_taken_by_their_names() -> None:
     found = portfolio_metrics(weights, prices, trans_cost=0.0, initial="invested", active=turned)
     assert found == usual
     assert found["cum_return"] == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("limit", [0.03, 0.4])
+@pytest.mark.parametrize("delay", [0, 2])
+def test_limited_trades_over_6000_rows_are_those_of_the_book(limit: float, delay: int) -> None:
+    panel, codes, _ = account(3, 6000)
+    form = HISSOOptions(primary_transform="long_short", max_weight=0.4, gross_limit=0.9)
+    z = torch.from_numpy(np.random.default_rng(4).normal(0, 2, panel.prices.shape))
+    actions = transform_of(form).function(z, torch.from_numpy(codes)).numpy()
+    rates = np.array([0.0005, 0.0, 0.002, 0.001])
+    known = panel.prices[delay:], codes[delay:]
+    carry = Carry(cash=0.0002, borrow=0.0007, max_turnover=limit)
+    ours = net_growth(
+        actions[: len(known[1])],
+        known[0],
+        active=known[1],
+        carry=carry,
+        trans_cost=rates,
+        initial="cash",
+    )
+    theirs = simulate(
+        actions,
+        panel.prices,
+        halted=panel.halted,
+        ended=panel.ended,
+        members=panel.active,
+        trans_cost=rates,
+        initial="cash",
+        delay=delay,
+        cash_rate=0.0002,
+        borrow_rate=0.0007,
+        max_turnover=limit,
+    )
+    np.testing.assert_allclose(ours.wealth, theirs[delay:], rtol=1e-10)
+    assert ours.traded.max() <= limit + 1e-12
+    assert (ours.traded > limit - 1e-9).mean() > 0.1
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_costs_and_rates_of_each_row_over_6000_rows_are_those_of_the_book(cost: str) -> None:
+    panel, codes, _ = account(3, 6000)
+    draws = np.random.default_rng(4)
+    form = HISSOOptions(primary_transform="long_short", max_weight=0.4, gross_limit=1.4)
+    z = torch.from_numpy(draws.normal(0, 2, panel.prices.shape))
+    actions = transform_of(form).function(z, torch.from_numpy(codes)).numpy()
+    spreads = 0.002 * draws.random(panel.prices.shape) ** 3
+    cash, borrow = 0.0003 * draws.random(6000), 0.0009 * draws.random(6000)
+    limit = 0.5 if cost == "drift" else None
+    delay = 2
+    late = slice(delay, None)
+    ours = net_growth(
+        actions[:-delay],
+        panel.prices[late],
+        active=codes[late],
+        carry=Carry(cash=cash[late], borrow=borrow[late], max_turnover=limit),
+        trans_cost=spreads[late],
+        initial="cash",
+        cost=cost,  # type: ignore[arg-type]
+    )
+    theirs = book(
+        panel,
+        actions,
+        members=panel.active,
+        delay=delay,
+        cash_rate=cash,
+        borrow_rate=borrow,
+        trans_cost=spreads,
+        initial="cash",
+        cost=cost,
+        max_turnover=limit,
+    )
+    np.testing.assert_allclose(ours.wealth, theirs[late], rtol=1e-10)
+
+
+def test_equal_rates_of_rows_give_the_bits_of_one_rate() -> None:
+    panel, codes, actions = account(3, 300, cash=0.2)
+    each = np.array([0.001, 0.002, 0.0, 0.004])
+    told: dict[str, Any] = {"active": codes, "initial": "cash", "periods_per_year": 12}
+    for one, many in ((0.001, np.full(panel.prices.shape, 0.001)), (each, np.tile(each, (300, 1)))):
+        usual = {"trans_cost": one, "cash_rate": 0.03, "borrow_rate": 0.05}
+        rows = {"trans_cost": many, "cash_rate": np.full(300, 0.03), "borrow_rate": [0.05] * 300}
+        assert portfolio_metrics(actions, panel.prices, **usual, **told) == portfolio_metrics(
+            actions, panel.prices, **rows, **told
+        )
+
+
+def test_a_limit_on_trades_that_never_binds_keeps_every_bit() -> None:
+    panel, codes, actions = account(3, 400)
+    free = net_growth(actions, panel.prices, active=codes, trans_cost=0.001, initial="cash")
+    wide = net_growth(
+        actions,
+        panel.prices,
+        active=codes,
+        trans_cost=0.001,
+        initial="cash",
+        carry=Carry(max_turnover=9.0),
+    )
+    assert wide.net.tobytes() == free.net.tobytes()
+
+
+def test_a_limited_account_comes_as_near_to_its_targets_as_it_may() -> None:
+    # From cash 0.4 a row: half of 0.8, then all of it; then a switch takes four rows.
+    targets = [[0.8, 0.0], [0.8, 0.0], [0.0, 0.8], [0.0, 0.8], [0.0, 0.8], [0.0, 0.8]]
+    held = held_weights(
+        np.array(targets), np.ones((6, 2)), carry=Carry(max_turnover=0.4), initial="cash"
+    )
+    expected = [[0.4, 0], [0.8, 0], [0.6, 0.2], [0.4, 0.4], [0.2, 0.6], [0, 0.8]]
+    np.testing.assert_allclose(held, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 3.0, 1e30])
+def test_no_output_makes_a_limited_account_trade_more_and_gradients_are_true(scale: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    z = scale * torch.randn(2, 9, 4, generator=generator, dtype=torch.float64)
+    moves = 0.1 * torch.randn(2, 9, 4, generator=generator, dtype=torch.float64)
+    prices, carry = moves.cumsum(1).exp(), Carry(max_turnover=0.15)
+
+    def held(targets: torch.Tensor) -> torch.Tensor:
+        return held_weights(targets, prices, carry=carry)
+
+    targets = torch.softmax(z, -1)
+    traded = net_growth(held(targets)[0].numpy(), prices[0].numpy()).traded
+    assert traded.max() <= 0.15 + 1e-9
+    assert torch.autograd.gradcheck(held, targets.requires_grad_(), atol=1e-6)
 
 
 def test_costs_borrow_and_cash_rate_over_6000_rows_with_membership_and_limits() -> None:

@@ -132,8 +132,8 @@ def dumped(**content: Any) -> bytes:
     return json.dumps({"schema_version": 1, **content}).encode()
 
 
-def record_with(**fields: Any) -> Callable[[bytes], bytes]:
-    return lambda record: json.dumps({**json.loads(record), **fields}).encode()
+def record_with(fields: Callable[[], dict[str, object]]) -> Callable[[bytes], bytes]:
+    return lambda record: json.dumps({**json.loads(record), **fields()}).encode()
 
 
 def numbered(n: int, value: object) -> dict[str, object]:
@@ -147,11 +147,11 @@ DAMAGES: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("checkpoints/manifest.json", lambda _: dumped(files=numbered(190_000, {"sha256": "x"}))),
     ("packed.json", lambda _: dumped(files=numbered(130_000, ENTRY), left_out=[])),
     ("provenance.json", lambda _: dumped(starts=[0] * 399_000)),
-    ("metrics.json", record_with(**numbered(390_000, 0))),
-    ("metrics.json", record_with(artefacts=numbered(130_000, ENTRY))),
-    ("metrics.json", record_with(baselines=numbered(190_000, {"sharpe": 1.0}))),
-    ("metrics.json", record_with(per_seed=[{"seed": k} for k in range(190_000)])),
-    ("metrics.json", record_with(status="x" * 15 * MIB)),
+    ("metrics.json", record_with(lambda: numbered(390_000, 0))),
+    ("metrics.json", record_with(lambda: {"artefacts": numbered(130_000, ENTRY)})),
+    ("metrics.json", record_with(lambda: {"baselines": numbered(190_000, {"sharpe": 1.0})})),
+    ("metrics.json", record_with(lambda: {"per_seed": [{"seed": k} for k in range(190_000)]})),
+    ("metrics.json", record_with(lambda: {"status": "x" * 15 * MIB})),
     ("config_resolved.yaml", lambda _: b"\n".join(b"k%d: 1" % k for k in range(9000))),
     ("config_resolved.yaml", lambda _: b"mode: " + b"x" * (MIB - 6)),
 ]
@@ -214,24 +214,14 @@ TABLES: dict[str, Callable[[], bytes]] = {
     "lines.csv.gz": lambda: gzip.compress(NAMES + b"\n" * (256 * MIB), 1),
     "rows.csv.gz": lambda: gzip.compress(NAMES + b"2020-01-01,1.5,2.5\n" * (4 * MIB), 9),
 }
+FEW_TABLES = ["empty.csv", "columns.csv", "blanks.csv", "nul.csv"]
 
 
-def test_tables_of_prices(tmp_path: Path) -> None:
-    files = {name: make for name, make in TABLES.items() if not name.startswith("line")}
+@pytest.mark.parametrize("names", [FEW_TABLES, pytest.param([*TABLES], marks=pytest.mark.slow)])
+def test_tables_of_prices(tmp_path: Path, names: list[str]) -> None:
     messages_within_limits(
         "from psann.market import read_prices",
         "read_prices(argument)",
-        *written(tmp_path, files),
-        errors="ValueError",
-    )
-
-
-@pytest.mark.slow  # packing them takes a second
-def test_packed_tables_of_prices(tmp_path: Path) -> None:
-    files = {name: make for name, make in TABLES.items() if name.startswith("line")}
-    messages_within_limits(
-        "from psann.market import read_prices",
-        "read_prices(argument)",
-        *written(tmp_path, files),
+        *written(tmp_path, {name: TABLES[name] for name in names}),
         errors="ValueError",
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -65,3 +67,24 @@ def test_the_null_device_takes_the_place_of_streams_that_are_closed(tmp_path: Pa
         return int(not (fd > 2 and (tmp_path / "a").stat().st_size == 0))
 
     assert exit_code_of(in_child(work)) == 0
+
+
+def test_what_torchs_compiler_leaves_is_not_blamed_on_anybody() -> None:
+    code = """
+import os, sys, warnings
+from psann._process import LENT, put_back
+warnings.simplefilter("error")
+with put_back(LENT, who="nobody"):
+    os.environ["_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"] = "1"
+    import multiprocessing
+    usual = multiprocessing.get_start_method()
+with put_back(LENT, who="nobody"):
+    multiprocessing.set_start_method(usual, force=True)
+try:
+    with put_back(LENT, who="somebody"):
+        multiprocessing.set_start_method("spawn", force=True)
+except UserWarning as told:
+    sys.exit(0 if "start method" in str(told) else 1)
+sys.exit(2)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

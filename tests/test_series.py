@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann._series import bin_means, drawdown, thin
+from psann._series import bin_means, drawdown, period_returns, thin, worst_falls
 
 
 @pytest.mark.parametrize("limit", [4, 37, 500])
@@ -51,3 +51,26 @@ def test_stretches_cover_every_row_once() -> None:
     edges, means = bin_means(table, 120)
     assert (edges[0], edges[-1], len(means)) == (0, 1131, 120)
     assert np.diff(edges) @ means == pytest.approx(table.sum(axis=0))
+
+
+def test_worst_falls_are_from_peak_to_recovery_the_deepest_first() -> None:
+    wealth = [0.9, 1.0, 1.2, 0.6, 0.9, 1.2, 1.3, 1.1]
+    falls = worst_falls(wealth, 5)
+    told = [(fall.first, fall.lowest, fall.recovered) for fall in falls]
+    assert told == [(2, 3, 5), (6, 7, None), (0, 0, 1)]
+    assert [fall.depth for fall in falls] == pytest.approx([-0.5, 1.1 / 1.3 - 1, -0.1])
+    assert worst_falls([1.0, 1.1], 5) == []
+    assert len(worst_falls(wealth, 1)) == 1
+
+
+def test_returns_of_periods_multiply_to_the_whole() -> None:
+    wealth = np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.1, 50)))
+    returns = period_returns(wealth, [0, 7, 8, 31])
+    assert np.prod(1 + returns) == pytest.approx(wealth[-1])
+    assert returns[1] == pytest.approx(wealth[7] / wealth[6] - 1)
+
+
+def test_after_a_ruin_there_is_no_return() -> None:
+    first, second = period_returns([1.0, 0.0, 0.0], [0, 2])
+    assert first == -1.0
+    assert np.isnan(second)

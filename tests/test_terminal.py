@@ -50,6 +50,18 @@ def test_narrow_terminal_lacks_the_spare_columns_first(monkeypatch: pytest.Monke
     assert plain(lines[0]) == heads
 
 
+def test_sentences_break_between_words_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/a/path/that/is/longer/than/forty/columns"
+    text = f"better by 0.123456 a year than 1/N at +0.170, see {path}"
+    for stream, wanted in ((Tty(), 3), (io.StringIO(), 1)):
+        Terminal(stream).sentences([text])
+        lines = stream.getvalue().splitlines()
+        assert len(lines) == wanted and " ".join(lines) == text
+
+
 def test_status_is_coloured_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)

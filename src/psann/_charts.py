@@ -1,4 +1,4 @@
-"""Charts of wealth, epochs, weights and seconds: arrays in, matplotlib figures out.
+"""Charts of wealth, epochs, weights and who can be held: arrays in, figures out.
 
 They touch no file and keep no state. Every axis says what it shows and in which unit. Lines are
 thinned with their extremes kept.
@@ -6,44 +6,28 @@ thinned with their extremes kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    MaxNLocator,
-    NullLocator,
-    PercentFormatter,
-)
-from numpy.typing import NDArray
 
-from psann._drawing import COLOURS, add_legend, drawing_style, named, new_figure
+from psann._axes import Axis, Floats, log_axis, names_axis, number_axis, numbers_of, time_axis
+from psann._figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
 from psann._npz import Array
 from psann._series import bin_means, drawdown, thin
 from psann.accounting import weight_changes
+from psann.holdings import ENDED, HALTED, MEMBER
 
-_MAX_ASSETS = 8
+MOST_LINES = 5
+"""More in one plot hide each other."""
+_MAX_LAYERS = 8
 _MAX_BINS = 120
+_MOST_NAMES, _LONGEST_NAME = 40, 13
 _LAYERS = ("blue", "orange", "sky", "vermillion", "green", "purple", "olive", "muted")
-_HATCHES = ("", "////", "", "\\\\\\\\", "", "xxxx", "", "----")
-_REST = COLOURS["rule"]
-
-Floats = NDArray[np.float64]
-_Draw = TypeVar("_Draw", bound=Callable[..., Figure])
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a line is drawn: told apart by colour, and without colour by its style."""
-
-    colour: str
-    dashes: str | tuple[int, tuple[int, ...]] = "-"
-    width: float = 1.2
+_REST = "rule"
+_DASHES = ("", "7 3", "2 2", "8 2 2 2", "12 3")
+_START = Look("muted", "2 3", 1.0)
+_NARROW = Look("blue", width=1.2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,28 +40,19 @@ class Curve:
     look: Look
     is_main: bool = True
     """Whether its drawdown is drawn as well."""
+    among: tuple[Floats, Floats] | None = None
+    """Lowest and highest of those whose mean it is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """An epoch that a reader must find: a line through all panels, a star where `y` is known."""
-
-    label: str
-    x: float
-    y: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One pair of axes: what stands on the left, and the lines."""
-
-    y_label: str
-    curves: Sequence[Curve]
-    is_log: bool = False
-
-
-def wealth_figure(curves: Sequence[Curve], *, x_label: str, points: int) -> Figure:
-    """Wealth on a log scale, and below it the fall from the highest value so far.
+def wealth_figure(
+    curves: Sequence[Curve],
+    *,
+    x_title: str,
+    points: int,
+    beside: Curve | None = None,
+    starts: Array | None = None,
+) -> Figure:
+    """Wealth on a log scale, then beside another's, then the fall from the highest value so far.
 
     Parameters
     ----------
@@ -86,67 +61,70 @@ def wealth_figure(curves: Sequence[Curve], *, x_label: str, points: int) -> Figu
         shown of the main ones, if there are any.
     points : int
         Most points per line.
+    beside : Curve, optional
+        One of the curves, by whose wealth that of the first is divided.
+    starts : ndarray, optional
+        Where folds begin, but the first.
     """
-    with drawing_style():
-        has_drawdown = any(curve.is_main for curve in curves)
-        figure = new_figure(4.0 if has_drawdown else 2.9)
-        column = _column(figure, 2 if has_drawdown else 1)
-        positive = [np.where(curve.y > 0, curve.y, np.nan) for curve in curves]
-        for curve, y in zip(curves, positive, strict=True):
-            _line(column[0], curve, y, points)
-            if curve.is_main:
-                _line(column[-1], curve, drawdown(curve.y), points)
-        column[0].set_ylabel("wealth, start = 1 (log)")
-        _log_scale(column[0], np.concatenate(positive))
-        if has_drawdown:
-            column[-1].set_ylabel("drawdown")
-            column[-1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-            column[-1].yaxis.set_major_locator(MaxNLocator(4))
-        column[-1].set_xlabel(x_label)
-        column[-1].margins(x=0.01)
-        add_legend(figure)
-    return figure
+    xs = np.concatenate([curve.x for curve in curves])
+    positive = [_positive(curve.y) for curve in curves]
+    marks: list[Mark] = [
+        _band(curve, points, f"range of {curve.label}") for curve in curves if curve.among
+    ]
+    marks += [_line(curve, y, points) for curve, y in zip(curves, positive, strict=True)]
+    title = "wealth, start = 1 (equal steps are equal factors)"
+    parts = _among(curves)
+    panels = [_panel(title, marks, log_axis(np.concatenate([*positive, *parts])), 230)]
+    ratio = None if beside is None else positive[0] / _positive(beside.y)
+    if beside is not None and ratio is not None and not is_constant(ratio):
+        line = _line(Curve(label="", x=curves[0].x, y=ratio, look=curves[0].look), ratio, points)
+        title = f"{curves[0].label} / {beside.label}: rises while it earns more"
+        panels.append(_panel(title, [line], log_axis(np.append(ratio, 1.0)), 100))
+    main = [curve for curve in curves if curve.is_main]
+    if main:
+        falls = [drawdown(curve.y) for curve in main]
+        lines = [_line(curve, y, points) for curve, y in zip(main, falls, strict=True)]
+        y = number_axis(np.concatenate(falls), is_percent=True, high=0.0)
+        panels.append(_panel("drawdown: below the highest wealth so far", lines, y, 110))
+    if starts is not None:
+        rules = [Rules(x=numbers_of(starts), look=_START, label="a fold begins")]
+        panels = [_panel(p.title, [*rules, *p.marks], p.y, p.height_px) for p in panels]
+    return Figure(panels=panels, x=time_axis(xs), x_title=x_title)
 
 
-def epochs_figure(panels: Sequence[Panel], *, mark: Mark | None, points: int) -> Figure:
+def epochs_figure(
+    panels: Sequence[tuple[str, Sequence[Curve]]], *, best: tuple[float, str] | None, points: int
+) -> Figure:
     """Quantities over the epochs, one panel each, with the best epoch marked.
 
     Parameters
     ----------
-    mark : Mark or None
-        The best epoch; its value lies in the first panel.
+    panels : sequence of (str, sequence of Curve)
+        What stands on the upright axis, and the lines.
+    best : tuple of float and str, optional
+        The best epoch and what it is called.
     points : int
         Most points per line.
     """
-    with drawing_style():
-        figure = new_figure(1.1 + 1.5 * len(panels) if len(panels) > 1 else 2.9)
-        column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, panel in zip(column, panels, strict=True):
-            for curve in panel.curves:
-                _line(axes, curve, curve.y, points)
-            axes.set_ylabel(panel.y_label)
-            if panel.is_log:
-                _log_scale(axes, np.concatenate([curve.y for curve in panel.curves]))
-            else:
-                axes.yaxis.set_major_locator(MaxNLocator(5))
-        if mark is not None:
-            _draw_mark(list(column), mark)
-        column[-1].set_xlabel("epoch")
-        column[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        figure.align_ylabels()
-        # One line per panel is named by its axis.
-        if mark is not None or any(len(panel.curves) > 1 for panel in panels):
-            add_legend(figure)
-    return figure
+    drawn = []
+    for title, curves in panels:
+        marks: list[Mark] = []
+        if best is not None:
+            marks.append(
+                Rules(x=np.array([best[0]]), look=Look("muted", "3 3", 1.4), label=best[1])
+            )
+        marks += [
+            _band(curve, points, f"range of {curve.label}") for curve in curves if curve.among
+        ]
+        marks += [_line(curve, curve.y, points) for curve in curves]
+        y = number_axis(np.concatenate([*(curve.y for curve in curves), *_among(curves)]))
+        drawn.append(_panel(title, marks, y, 200 if len(panels) == 1 else 110))
+    epochs = [curve.x for _, curves in panels for curve in curves]
+    return Figure(panels=drawn, x=_whole(np.concatenate(epochs), best), x_title="epoch")
 
 
 def allocation_figure(
-    allocations: Array,
-    assets: Sequence[str],
-    *,
-    x: Array,
-    x_label: str,
-    points: int,
+    allocations: Array, assets: Sequence[str], *, x: Array, x_title: str, points: int
 ) -> Figure:
     """Weights over time, stacked, and below them what averaging would hide.
 
@@ -160,183 +138,167 @@ def allocation_figure(
     Notes
     -----
     The assets of the largest mean weight are shown by name, the others together. Weights below 0
-    cannot be stacked: these assets are drawn as lines then.
+    cannot be stacked: these assets are drawn as lines then, fewer of them.
     """
-    weights = np.asarray(allocations, dtype=float)
+    weights = np.asarray(allocations, dtype=np.float64)
+    is_stacked = float(weights.min()) > -1e-6
+    edges, shown, labels = _shown(weights, assets, most=_MAX_LAYERS if is_stacked else MOST_LINES)
+    at = numbers_of(x)
+    steps = np.append(at[edges[:-1]], at[-1])
+    colours = list(_LAYERS[: len(labels)])
+    if len(labels) < len(assets):
+        colours[-1] = _REST if is_stacked else "muted"
+    marks = (_stack if is_stacked else _steps)(steps, shown, labels, colours)
+    tops = np.append(shown.sum(axis=1) if is_stacked else shown, [0.0, 1.0])
+    y = number_axis(
+        tops, is_percent=True, **({"low": 0.0, "high": tops.max()} if is_stacked else {})
+    )
+    n_rows = -(-len(weights) // (len(edges) - 1))
+    title = "weight" if n_rows == 1 else f"weight, mean of {n_rows} rows"
+    panels = [_panel(title, marks, y, 210)]
+    changes = np.append(np.nan, weight_changes(weights))  # the first row has none before it
+    for title, values in (
+        ("largest weight", np.abs(weights).max(axis=1)),
+        ("change of weights from row to row, as part of the wealth", changes),
+    ):
+        if not is_constant(values):
+            line = _line(Curve(label="", x=x, y=values, look=_NARROW), values, points)
+            panels.append(_panel(title, [line], number_axis(values, is_percent=True, low=0.0), 90))
+    return Figure(panels=panels, x=time_axis(x), x_title=x_title)
+
+
+def availability_figure(active: Array, assets: Sequence[str], *, x: Array, x_title: str) -> Figure:
+    """Who can be held when: a bar for each asset, the first on top.
+
+    Parameters
+    ----------
+    active : ndarray of shape (T, M)
+        Codes of `psann.holdings`.
+    """
+    codes = np.asarray(active)
+    at = numbers_of(x)
+    # A bar lasts until the next row, that of the last row as long as the one before.
+    ends = np.append(at[1:], 2 * at[-1] - at[-2] if len(at) > 1 else at[-1] + 1)
+    marks: list[Mark] = []
+    for code, colour, label in (
+        (MEMBER, "blue", "can be held"),
+        (HALTED, "orange", "halted: neither bought nor sold"),
+        (ENDED, "rule", "ended"),
+    ):
+        bars = [
+            (at[first], ends[last - 1], place + 0.85, place + 0.15)
+            for place, column in enumerate((codes == code).T)
+            for first, last in _stretches(column)
+        ]
+        if bars:
+            marks.append(Bars(edges=np.array(bars), colour=colour, label=label))
+    y = names_axis(assets, most=_MOST_NAMES, longest=_LONGEST_NAME)
+    height = min(17 * len(assets), 17 * _MOST_NAMES)
+    axis = time_axis(x)
+    return Figure(panels=[_panel("asset", marks, y, height)], x=axis, x_title=x_title)
+
+
+def strip_figure(values: Floats, *, own: float, names: tuple[str, str], x_title: str) -> Figure:
+    """Several values on one line, and one beside them.
+
+    Parameters
+    ----------
+    names : tuple of two str
+        What the values are called, and what the one.
+    """
+    x = number_axis(np.append(values, [own, 0.0]))
+    marks = [
+        Dots(x=values, y=np.zeros(len(values)), look=Look("muted", width=9.0), label=names[0]),
+        Dots(x=np.array([own]), y=np.zeros(1), look=Look("blue", width=13.0), label=names[1]),
+    ]
+    panel = _panel("", marks, Axis(low=-1.0, high=1.0), 40)
+    return Figure(panels=[panel], x=x, x_title=x_title)
+
+
+def is_constant(values: Floats) -> bool:
+    """Whether there is nothing to see: fewer than two values, or all the same."""
+    known = values[np.isfinite(values)]
+    return len(known) < 2 or bool(np.ptp(known) <= 1e-9 * np.abs(known).max())
+
+
+# ----------------------------------------------------------------------------------------- parts
+
+
+def _panel(title: str, marks: Sequence[Mark], y: Axis, height_px: int) -> Panel:
+    return Panel(title=title, marks=marks, y=y, height_px=height_px)
+
+
+def _positive(y: Floats) -> Floats:
+    return np.where(y > 0, y, np.nan)
+
+
+def _line(curve: Curve, y: Floats, points: int) -> Line:
+    kept = thin(y, points)
+    return Line(x=numbers_of(curve.x[kept]), y=y[kept], look=curve.look, label=curve.label)
+
+
+def _band(curve: Curve, points: int, label: str) -> Area:
+    low, high = curve.among or (curve.y, curve.y)
+    kept = np.union1d(thin(low, points), thin(high, points))
+    at = numbers_of(curve.x[kept])
+    colour = curve.look.colour
+    return Area(x=at, low=low[kept], high=high[kept], colour=colour, opacity=0.2, label=label)
+
+
+def _among(curves: Sequence[Curve]) -> list[Floats]:
+    return [values for curve in curves for values in curve.among or ()]
+
+
+def _whole(epochs: Floats, best: tuple[float, str] | None) -> Axis:
+    """An axis whose labels are whole numbers."""
+    axis = number_axis(np.append(epochs, epochs if best is None else best[0]), margin=0.0)
+    ticks = tuple(tick for tick in axis.ticks if float(tick[0]).is_integer())
+    return Axis(low=axis.low, high=axis.high, ticks=ticks)
+
+
+def _shown(weights: Floats, assets: Sequence[str], *, most: int) -> tuple[Array, Floats, list[str]]:
+    """The largest by name and the others together, as means over stretches."""
     order = np.argsort(-np.abs(weights).mean(axis=0), kind="stable")
-    n_shown = len(assets) if len(assets) <= _MAX_ASSETS else _MAX_ASSETS - 1
+    n_shown = len(assets) if len(assets) <= most else most - 1
     edges, means = bin_means(weights, _MAX_BINS)
     shown, rest = means[:, order[:n_shown]], means[:, order[n_shown:]].sum(axis=1)
     labels = [assets[i] for i in order[:n_shown]]
     if n_shown < len(assets):
         shown = np.column_stack([shown, rest])
         labels.append(f"{len(assets) - n_shown} others")
-    with drawing_style():
-        figure = new_figure(3.9)
-        upper, lower = _column(figure, 2)
-        steps = np.append(x[edges[:-1]], x[-1])
-        is_stacked = float(weights.min()) > -1e-6
-        (_stack if is_stacked else _steps)(upper, steps, shown, labels)
-        n_rows = -(-len(weights) // (len(edges) - 1))
-        upper.set_ylabel("weight" if n_rows == 1 else f"weight, mean of {n_rows} rows")
-        changes = np.append(0.0, weight_changes(weights))  # the first row has none before it
-        lines = {
-            "change of weights": (changes, Look(COLOURS["orange"], "-", 0.6)),
-            "largest weight": (np.abs(weights).max(axis=1), Look(COLOURS["blue"], "-", 1.1)),
-        }
-        for label, (y, look) in lines.items():
-            _line(lower, Curve(label=label, x=x, y=y, look=look), y, points)
-        lower.set_ylabel("per row")
-        lower.set_ylim(bottom=0)
-        lower.yaxis.set_major_locator(MaxNLocator(4))
-        lower.set_xlabel(x_label)
-        lower.set_xlim(x[0], x[-1])
-        add_legend(figure)
-    return figure
+    return edges, shown, labels
 
 
-def timing_figure(seconds: Mapping[str, float]) -> Figure:
-    """Where the time of a run went.
-
-    Parameters
-    ----------
-    seconds : mapping
-        Seconds by kind of work, in the order of the bars.
-    """
-    with drawing_style():
-        figure = new_figure(0.7 + 0.3 * len(seconds))
-        axes = figure.subplots()
-        values = np.array(list(seconds.values()))
-        bars = axes.barh(list(seconds), values, color=COLOURS["blue"], height=0.62)
-        total = values.sum() or 1.0
-        texts = [f"{value:,.2f} s ({value / total:.0%})" for value in values]
-        axes.bar_label(bars, texts, padding=4, color=COLOURS["ink"])
-        axes.set_xlim(0, max(values.max(), 1e-9) * 1.32)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
-        axes.set_xlabel("seconds")
-    return figure
-
-
-def _column(figure: Figure, n_panels: int) -> list[Axes]:
-    """Panels below each other on one time axis, the first one higher."""
-    ratios = (5, *[3] * (n_panels - 1))
-    grid = figure.subplots(n_panels, 1, sharex=True, squeeze=False, height_ratios=ratios)
-    return list(grid[:, 0])
-
-
-def _line(axes: Axes, curve: Curve, y: Floats, points: int) -> None:
-    kept = thin(y, points)
-    look = curve.look
-    is_dot = np.count_nonzero(~np.isnan(y)) == 1
-    axes.plot(
-        curve.x[kept],
-        y[kept],
-        color=look.colour,
-        linestyle=look.dashes,
-        linewidth=look.width,
-        label=named(curve.label),
-        marker="o" if is_dot else "",
-        markersize=4,
-    )
-
-
-def _draw_mark(column: list[Axes], mark: Mark) -> None:
-    label = mark.label if mark.y is None else None
-    for axes in column:
-        axes.axvline(
-            mark.x, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label=named(label)
+def _stack(
+    steps: Floats, means: Floats, labels: Sequence[str], colours: Sequence[str]
+) -> list[Mark]:
+    """Layers with a step at each edge."""
+    tops = np.cumsum(np.column_stack([np.zeros(len(means)), means]), axis=1)
+    x = np.repeat(steps, 2)[1:-1]
+    return [
+        Area(
+            x=x,
+            low=np.repeat(tops[:, place], 2),
+            high=np.repeat(tops[:, place + 1], 2),
+            colour=colour,
+            label=label,
         )
-    if mark.y is None:
-        return
-    column[0].plot(
-        [mark.x],
-        [mark.y],
-        linestyle="none",
-        marker="*",
-        markersize=11,
-        color=COLOURS["vermillion"],
-        label=named(mark.label),
-        zorder=5,
-        clip_on=False,
-    )
+        for place, (label, colour) in enumerate(zip(labels, colours, strict=True))
+    ]
 
 
-def _stack(axes: Axes, edges: Array, means: Floats, labels: Sequence[str]) -> None:
-    """Draw layers with a step at each edge; hatching tells them apart in grey."""
-    base = np.zeros(len(means))
-    for place, (label, layer) in enumerate(zip(labels, means.T, strict=True)):
-        colour = COLOURS[_LAYERS[place % len(_LAYERS)]]
-        is_rest = place == _MAX_ASSETS - 1
-        axes.fill_between(
-            edges,
-            np.append(base, base[-1]),
-            np.append(base + layer, base[-1] + layer[-1]),
-            step="post",
-            facecolor=_REST if is_rest else colour,
-            hatch="" if is_rest else _HATCHES[place % len(_HATCHES)],
-            edgecolor=COLOURS["paper"],
-            linewidth=0.0,
-            label=named(label),
-        )
-        base = base + layer
-    axes.set_ylim(0, max(1.0, float(base.max())))
-    axes.grid(visible=False)
+def _steps(
+    steps: Floats, means: Floats, labels: Sequence[str], colours: Sequence[str]
+) -> list[Mark]:
+    x = np.repeat(steps, 2)[1:-1]
+    looks = [Look(colour, dashes, 1.4) for colour, dashes in zip(colours, _DASHES, strict=False)]
+    return [
+        Line(x=x, y=np.repeat(layer, 2), look=look, label=label)
+        for label, layer, look in zip(labels, means.T, looks, strict=True)
+    ]
 
 
-def _steps(axes: Axes, edges: Array, means: Floats, labels: Sequence[str]) -> None:
-    for place, (label, layer) in enumerate(zip(labels, means.T, strict=True)):
-        axes.step(
-            edges,
-            np.append(layer, layer[-1]),
-            where="post",
-            color=COLOURS[_LAYERS[place % len(_LAYERS)]],
-            linestyle=("-", "--", "-.", ":")[place % 4],
-            linewidth=1.0,
-            label=named(label),
-        )
-
-
-def _log_scale(axes: Axes, values: Floats) -> None:
-    """Use a log scale whose labels are plain numbers, also where less than a decade is seen."""
-    seen = values[np.isfinite(values) & (values > 0)]
-    if not len(seen):
-        return
-    low, high = float(seen.min()), float(seen.max())
-    axes.set_yscale("log")
-    margin = (high / low) ** 0.05 if high > low else 1.05
-    axes.set_ylim(low / margin, high * margin)
-    ticks = log_ticks(low / margin, high * margin)
-    axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Choose four to eight round numbers within a positive range that a log axis shows.
-
-    Parameters
-    ----------
-    low, high : float
-        The range, `0 < low < high`.
-
-    Examples
-    --------
-    >>> log_ticks(0.5, 20)
-    [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
-    """
-    decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    candidates = [np.outer(10.0**decades, digits).ravel() for digits in ([1, 2, 5], [1, 3], [1])]
-    stride = max(1, len(decades) // 7)
-    candidates.append(10.0 ** decades[::stride])
-    for ticks in candidates:
-        inside = [
-            float(f"{tick:.6g}") for tick in ticks if low <= tick * 1.0000001 <= high * 1.0000002
-        ]
-        if len(inside) < 3:
-            break
-        if len(inside) <= 8:
-            return inside
-    linear = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [float(tick) for tick in linear if low <= tick <= high and tick > 0]
+def _stretches(is_on: Array) -> Array:
+    """First row of each stretch, and the row after its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_on, [False]))))
+    return edges.reshape(-1, 2)

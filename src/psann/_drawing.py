@@ -1,26 +1,23 @@
-"""How every picture looks, and how matplotlib's figures become SVG for a page or PNG files.
+"""How figures become parts of a page, or SVG files for a document.
 
-Figures are drawn in the colours of the light page. In the SVG each of these is replaced by the CSS
-variable of its name, so that the same picture follows the page into dark and onto paper. Colours
-are those of Okabe & Ito (2008, https://jfly.uni-koeln.de/color/), which colour-blind readers can
-tell apart; lines differ in style as well, for print in grey.
+On a page a figure takes the width that there is: its shapes are stretched, its texts and the width
+of its lines are not, so that both are as readable on a telephone as on a wide screen. Colours are
+CSS variables, so that one drawing follows the page into dark and onto paper. They are those of
+Okabe & Ito (2008, https://jfly.uni-koeln.de/color/), which colour-blind readers can tell apart;
+lines differ in style as well, for print in grey.
 """
 
 from __future__ import annotations
 
-import functools
-import io
-import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
-from xml.etree import ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from unicodedata import east_asian_width
 
-import matplotlib as mpl
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
+import numpy as np
+
+from psann._axes import Axis, Floats
+from psann._figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
 
 # Name in the style sheet -> colour on white. The page knows them in light and in dark.
 COLOURS = {
@@ -36,240 +33,235 @@ COLOURS = {
     "sky": "#3c9fd6",
     "olive": "#8a7d00",
 }
-WIDTH_IN = 5.8
-_PNG_DPI = 160
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
-_LEGEND_ROW_IN = 0.22
-_LEGEND_PT, _LEGEND_KEY_PT, _LEGEND_EDGE_PT = 8.5, 44.0, 12.0
-_VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
-_REFERENCE = re.compile(r"#([a-z]\w{9,})")
-_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
-_STYLE: dict[Any, Any] = {
-    "axes.edgecolor": COLOURS["muted"],
-    "axes.labelcolor": COLOURS["ink"],
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": "medium",
-    "axes.titlelocation": "left",
-    "axes.titlecolor": COLOURS["ink"],
-    "figure.constrained_layout.use": True,
-    "font.size": 10.0,
-    "grid.color": COLOURS["rule"],
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.handlelength": 2.6,
-    "legend.columnspacing": 1.4,
-    "legend.fontsize": _LEGEND_PT,
-    "lines.linewidth": 1.4,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "psann",
-    "text.color": COLOURS["ink"],
-    # A run may be called $\frac$: names are texts, not formulas.
-    "text.parse_math": False,
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
-}
+_STRETCHED = (4000, 2000)
+"""Units across and down of a panel on a page, whatever its size."""
+_FAR_OUT = 1e6  # in these units: nowhere
+_MOST_EDGE = 0.95
+# Of a file, in pixels.
+_WIDTH, _MARGIN, _FONT, _ROW, _FINE = 720, 14, 12.5, 20, 10
+_FONTS = "system-ui, 'DejaVu Sans', Verdana, sans-serif"
 
 
-@contextmanager
-def drawing_style() -> Iterator[None]:
-    """Draw and save in the style of the report, whatever style the reader's own matplotlib has."""
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
-        # A name in letters that the drawing font lacks: the page has more fonts.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        yield
+@dataclass(frozen=True)
+class _Canvas:
+    """Units of a panel, how many of them a pixel has, and how a colour is written."""
+
+    width: float
+    height: float
+    pixel: float
+    paint: Callable[[str], str]
 
 
-def new_figure(height_in: float) -> Figure:
-    """Make an empty figure of the report's width.
+def to_html(figure: Figure, *, label: str) -> str:
+    """Draw a figure as an element of a page, whose style sheet it needs.
 
     Parameters
     ----------
-    height_in : float
-        Height in inches without a legend.
-    """
-    return Figure(figsize=(WIDTH_IN, height_in))
-
-
-def named(label: str | None) -> str | None:
-    """A label as an artist takes it until `add_legend`: a leading `_` would hide it."""
-    return f" {label}" if label is not None and label.startswith(("_", " ")) else label
-
-
-def add_legend(figure: Figure) -> None:
-    """Put one legend for all panels above them, where it hides nothing.
-
-    Parameters
-    ----------
-    figure : Figure
-        The figure; it grows by the height of the legend.
-    """
-    found: dict[str, Artist] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label.removeprefix(" "), handle)
-    columns = _columns_that_fit(list(found))
-    n_rows = -(-len(found) // columns)
-    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * n_rows)
-    keys = [f" {label}" for label in found]
-    legend = figure.legend(list(found.values()), keys, loc="outside upper left", ncols=columns)
-    for text, label in zip(legend.get_texts(), found, strict=True):
-        text.set_text(label)
-
-
-def _columns_that_fit(labels: Sequence[str]) -> int:
-    """Most columns, filled from the top as matplotlib does, that the width holds."""
-    widths = [_width_pt(label) for label in labels]
-    for columns in (4, 3, 2):
-        n_rows = -(-len(labels) // columns)
-        longest = [max(widths[i : i + n_rows]) for i in range(0, len(labels), n_rows)]
-        if sum(_LEGEND_KEY_PT + width for width in longest) <= WIDTH_IN * 72 - _LEGEND_EDGE_PT:
-            return columns
-    return 1
-
-
-@functools.cache
-def _width_pt(label: str) -> float:
-    letters = TextPath((0, 0), label or " ", size=_LEGEND_PT)
-    return float(letters.get_extents().x1) if len(letters.vertices) else 0.0
-
-
-def to_png(figure: Figure) -> bytes:
-    """Draw a figure on white, for a document."""
-    file = io.BytesIO()
-    with drawing_style():
-        figure.savefig(file, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-    return file.getvalue()
-
-
-def to_svg(figure: Figure, *, key: str, label: str) -> str:
-    """Draw a figure as an element of a page: texts as text, colours as CSS variables.
-
-    Parameters
-    ----------
-    key : str
-        Begins every id in it; differs between the figures of a page.
+    label : str
+        What it is, for those who cannot see it.
 
     Returns
     -------
     str
-        One `svg` element, the same for the same figure.
+        One `div`, the same for the same figure.
     """
-    file = io.BytesIO()
-    with drawing_style():
-        figure.savefig(
-            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+    canvas = _Canvas(*_STRETCHED, pixel=1.0, paint=lambda name: f"var(--{name})")
+    widest = max(len(text) for panel in figure.panels for _, text in panel.y.ticks or ((0.0, ""),))
+    parts = [f'<div class="chart" role="img" aria-label="{escape(label)}">']
+    if figure.legend:
+        keys = "".join(_html_key(mark, canvas) for mark in figure.legend)
+        parts.append(f'<ul class="legend">{keys}</ul>')
+    parts.append(f'<div class="panels" style="--left:{max(widest, 2) + 1}ch">')
+    for panel in figure.panels:
+        labels = "".join(
+            f'<i style="top:{100 * (1 - at):.4g}%">{escape(text)}</i>'
+            for at, text in _placed(panel.y)
         )
-    root = ElementTree.fromstring(file.getvalue().decode())
-    for element in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(element)
-    _drop_style_sheet(root)
-    _rename_ids(root, key)
-    for element in root.iter():
-        _shorten(element)
-    _flatten(root)
-    root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label}
-    ElementTree.register_namespace("", _SVG)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _drop_style_sheet(root: ElementTree.Element) -> None:
-    """It would apply to the whole page, which has these rules for its pictures."""
-    for element in root.findall(f"{{{_SVG}}}defs"):
-        for sheet in element.findall(f"{{{_SVG}}}style"):
-            element.remove(sheet)
-
-
-def _rename_ids(root: ElementTree.Element, key: str) -> None:
-    """Keep the ids that something refers to, under names of this figure's own."""
-    used: dict[str, str] = {}
-
-    def renamed(found: re.Match[str]) -> str:
-        return "#" + used.setdefault(found[1], f"{key}-{len(used)}")
-
-    for element in root.iter():
-        target = element.attrib.pop(f"{{{_XLINK}}}href", None)
-        if target is not None:
-            element.set("href", _REFERENCE.sub(renamed, target))
-        for name in ("clip-path", "style"):
-            if "url(" in element.get(name, ""):
-                element.set(name, _REFERENCE.sub(renamed, element.attrib[name]))
-    for element in root.iter():
-        name = element.attrib.pop("id", "")
-        if name in used:
-            element.set("id", used[name])
-
-
-def _shorten(element: ElementTree.Element) -> None:
-    path = element.get("d")
-    if path is not None:
-        element.set("d", _short_path(path))
-    for name in ("x", "y", "width", "height", "transform", "viewBox", "points"):
-        text = element.get(name)
-        if text is not None:
-            element.set(name, _NUMBER.sub(_rounded, " ".join(text.split())))
-    if element.get("transform", "").startswith("rotate(-0 "):
-        del element.attrib["transform"]
-    # A CSS variable is surely understood in a style only.
-    painted = {name: element.attrib.pop(name, None) for name in ("fill", "stroke")}
-    own = [f"{name}: {colour}" for name, colour in painted.items() if colour is not None]
-    style = "; ".join([element.get("style", ""), *own]).strip("; ")
-    if style:
-        rules = [rule.strip() for rule in style.split(";")]
-        kept = ";".join(
-            rule.replace(": ", ":") for rule in rules if not rule.startswith("font-family")
+        parts.append(
+            f'<p class="axis">{escape(panel.title)}</p>'
+            f'<div class="plot" style="height:{panel.height_px}px">'
+            f'<svg viewBox="0 0 {_STRETCHED[0]} {_STRETCHED[1]}" preserveAspectRatio="none">'
+            f"{_shapes(panel, figure.x, canvas)}</svg>{labels}</div>"
         )
-        element.set("style", _COLOUR.sub(lambda found: _VARIABLES.get(found[0], found[0]), kept))
-    if element.tag != f"{{{_SVG}}}text":
-        element.text = None
-    element.tail = None
+    below = "".join(
+        f'<i class="{_side(at)}" style="left:{100 * at:.4g}%">{escape(text)}</i>'
+        for at, text in _placed(figure.x)
+    )
+    title = f'<p class="axis below">{escape(figure.x_title)}</p>' if figure.x_title else ""
+    return "".join([*parts, f'<div class="times">{below}</div>{title}</div></div>'])
 
 
-def _short_path(path: str) -> str:
-    """Write a path of straight lines with steps between tenths of a point: half the length."""
-    words = path.split()
-    end = ["z"] if words[-1] == "z" else []
-    words = words[: len(words) - len(end)]
-    commands = [(words[i], words[i + 1 : i + 3]) for i in range(0, len(words) - 2, 3)]
-    if any(command not in ("M", "L") for command, _ in commands):
-        return _NUMBER.sub(_rounded, " ".join(words + end))
-    parts, at = [], (0, 0)
-    for command, (x, y) in commands:
-        here = (round(10 * float(x)), round(10 * float(y)))
-        if command == "M":
-            parts.append(f"M{here[0] / 10:g} {here[1] / 10:g}")
-        elif here != at:
-            parts.append(_step((here[0] - at[0]) / 10, (here[1] - at[1]) / 10))
-        at = here
-    return "".join(parts + end)
+def to_svg(figure: Figure, *, label: str) -> bytes:
+    """Draw a figure on white as a file for a document.
+
+    Returns
+    -------
+    bytes
+        An SVG file, the same for the same figure.
+    """
+    widest = max((_width(t) for panel in figure.panels for _, t in panel.y.ticks), default=0.0)
+    left = _MARGIN + max(widest, 2 * _FONT) + 6
+    inner = _WIDTH - left - _MARGIN
+    body, top = _svg_legend(figure.legend)
+    for panel in figure.panels:
+        body.append(_text(panel.title, left, top + _FONT, "muted"))
+        top += _ROW
+        canvas = _Canvas(inner * _FINE, panel.height_px * _FINE, _FINE, COLOURS.__getitem__)
+        body.append(
+            f'<svg x="{left:g}" y="{top:g}" width="{inner:g}" height="{panel.height_px}" '
+            f'viewBox="0 0 {canvas.width:g} {canvas.height:g}" overflow="visible" fill="none" '
+            f'stroke-linejoin="round">{_shapes(panel, figure.x, canvas)}</svg>'
+        )
+        for at, text in _placed(panel.y):
+            y = top + (1 - at) * panel.height_px + 0.35 * _FONT
+            body.append(_text(text, left - 6, y, "muted", "end"))
+        top += panel.height_px + 0.7 * _ROW
+    for at, text in _placed(figure.x):
+        anchor = "end" if _side(at) == "last" else "middle"
+        body.append(_text(text, left + at * inner, top + 0.5 * _FONT, "muted", anchor))
+    body.append(_text(figure.x_title, left, top + 0.5 * _FONT + _ROW, "muted"))
+    height = round(top + _FONT + _ROW + _MARGIN)
+    lead = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+        f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(label)}" '
+        f'font-family="{_FONTS}" font-size="{_FONT}">'
+        f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}"/>'
+    )
+    return "".join([lead, *body, "</svg>\n"]).encode()
 
 
-def _step(across: float, down: float) -> str:
-    x, y = (re.sub(r"^(-?)0\.", r"\1.", f"{length:g}") for length in (across, down))
+# ---------------------------------------------------------------------------------------- shapes
+
+
+@np.errstate(all="ignore")  # what is not on the axes is not drawn
+def _shapes(panel: Panel, x: Axis, canvas: _Canvas) -> str:
+    """The grid, then the marks in their order."""
+    grid = [(at * canvas.width, 0.0, canvas.height) for at, _ in _placed(x)]
+    lines = "".join(f"M{at:.0f} 0V{canvas.height:g}" for at, *_ in grid)
+    for at, _ in _placed(panel.y):
+        lines += f"M0 {(1 - at) * canvas.height:.0f}H{canvas.width:g}"
+    drawn = [f'<path d="{lines}" style="{_pen(Look("rule", width=0.8), canvas)}"/>']
+    drawn += [_shape(mark, panel.y, x, canvas) for mark in panel.marks]
+    return "".join(drawn)
+
+
+def _shape(mark: Mark, y: Axis, x: Axis, canvas: _Canvas) -> str:
+    """One mark as an SVG path."""
+
+    def points(across: Floats, up: Floats) -> Floats:
+        places = (x.places(across) * canvas.width, (1 - y.places(up)) * canvas.height)
+        return np.column_stack(places)
+
+    match mark:
+        case Line():
+            path = "".join(_runs(points(mark.x, mark.y)))
+            return f'<path d="{path}" style="{_pen(mark.look, canvas)}"/>'
+        case Area():
+            outline = points(np.append(mark.x, mark.x[::-1]), np.append(mark.low, mark.high[::-1]))
+            known = outline[
+                (np.abs(outline) < _FAR_OUT).all(axis=1)
+            ]  # on a log axis ruin has no place
+            filled = f"fill:{canvas.paint(mark.colour)};opacity:{mark.opacity:g}"
+            return f'<path d="{"".join(_runs(known))}z" style="{filled}"/>'
+        case Dots():
+            path = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in points(mark.x, mark.y))
+            return f'<path d="{path}" style="{_pen(mark.look, canvas)};stroke-linecap:round"/>'
+        case Rules():
+            places = (x.places(mark.x) * canvas.width).tolist()
+            path = "".join(f"M{at:.0f} 0V{canvas.height:g}" for at in places)
+            return f'<path d="{path}" style="{_pen(mark.look, canvas)}"/>'
+        case Bars():
+            path = ""
+            for left, right, low, high in mark.edges:
+                (a, b), (c, d) = points(np.array([left, right]), np.array([low, high]))
+                path += f"M{a:.0f} {b:.0f}H{c:.0f}V{d:.0f}H{a:.0f}z"
+            return f'<path d="{path}" style="fill:{canvas.paint(mark.colour)}"/>'
+
+
+def _runs(points: Floats) -> Sequence[str]:
+    """Paths through the points between gaps, in whole units from one to the next."""
+    is_there = (np.abs(points) < _FAR_OUT).all(axis=1)
+    whole = np.rint(points[is_there]).astype(np.int64)
+    cuts = np.flatnonzero(np.diff(np.flatnonzero(is_there)) > 1) + 1
+    paths = []
+    for run in np.split(whole, cuts):
+        if len(run):
+            steps = np.diff(run, axis=0)
+            steps = steps[steps.any(axis=1)].tolist()
+            lead = f"M{run[0, 0]} {run[0, 1]}"
+            paths.append(lead + ("".join(_step(*step) for step in steps) or "h0"))
+    return paths
+
+
+def _step(across: int, down: int) -> str:
     if not down:
-        return f"h{x}"
-    return f"v{y}" if not across else f"l{x}{'' if y[0] == '-' else ' '}{y}"
+        return f"h{across}"
+    return f"v{down}" if not across else f"l{across}{'' if down < 0 else ' '}{down}"
 
 
-def _rounded(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+def _pen(look: Look, canvas: _Canvas) -> str:
+    style = f"stroke:{canvas.paint(look.colour)};stroke-width:{look.width * canvas.pixel:g}"
+    if look.dashes:
+        dashes = " ".join(f"{float(part) * canvas.pixel:g}" for part in look.dashes.split())
+        return f"{style};stroke-dasharray:{dashes}"
+    return style
 
 
-def _flatten(element: ElementTree.Element) -> None:
-    """Take away groups that say nothing."""
-    for child in list(element):
-        _flatten(child)
-    children: list[ElementTree.Element] = []
-    for child in list(element):
-        if child.get("style") == "fill:none":  # the ground, which is the page's
-            continue
-        says_nothing = child.tag in (f"{{{_SVG}}}g", f"{{{_SVG}}}defs") and (
-            not len(child) or (not child.attrib and child.tag.endswith("}g"))
+# ------------------------------------------------------------------------------------ texts, keys
+
+
+def _placed(axis: Axis) -> list[tuple[float, str]]:
+    places = axis.places([value for value, _ in axis.ticks]).tolist()
+    return [
+        (at, text)
+        for at, (_, text) in zip(places, axis.ticks, strict=True)
+        if -1e-9 <= at <= 1.000001
+    ]
+
+
+def _side(at: float) -> str:
+    """Whether a label below an axis must not stick out at its end."""
+    return "last" if at > _MOST_EDGE else "middle"
+
+
+def _key(mark: Mark, canvas: _Canvas) -> str:
+    """A sample of a mark, 26 pixels by 10."""
+    one = canvas.pixel
+    if isinstance(mark, Area | Bars):
+        opacity = mark.opacity if isinstance(mark, Area) else 1.0
+        style = f"fill:{canvas.paint(mark.colour)};opacity:{opacity:g}"
+        return (
+            f'<path d="M{3 * one:g} 0h{20 * one:g}v{10 * one:g}h{-20 * one:g}z" style="{style}"/>'
         )
-        children += list(child) if says_nothing else [child]
-    element[:] = children
+    style = _pen(mark.look, canvas)
+    if isinstance(mark, Dots):
+        middle = f"M{13 * one:g} {5 * one:g}h0"
+        return f'<path d="{middle}" style="{style};stroke-linecap:round"/>'
+    return f'<path d="M0 {5 * one:g}h{26 * one:g}" style="{style}"/>'
+
+
+def _html_key(mark: Mark, canvas: _Canvas) -> str:
+    sample = f'<svg viewBox="0 0 26 10" width="26" height="10">{_key(mark, canvas)}</svg>'
+    return f"<li>{sample}<span>{escape(mark.label)}</span></li>"
+
+
+def _svg_legend(marks: Sequence[Mark]) -> tuple[list[str], float]:
+    """Two columns of samples with their names, and where the panels begin."""
+    canvas = _Canvas(26, 10, 1.0, COLOURS.__getitem__)
+    column = (_WIDTH - 2 * _MARGIN) / 2
+    drawn = []
+    for place, mark in enumerate(marks):
+        x, y = _MARGIN + place % 2 * column, _MARGIN + place // 2 * _ROW
+        sample = f'<g transform="translate({x:g} {y:g})" fill="none">{_key(mark, canvas)}</g>'
+        drawn += [sample, _text(mark.label, x + 34, y + 9.5, "ink")]
+    return drawn, _MARGIN + -(-len(marks) // 2) * _ROW
+
+
+def _text(text: str, x: float, y: float, colour: str, anchor: str = "start") -> str:
+    where = f'x="{x:.4g}" y="{y:.4g}" fill="{COLOURS[colour]}" text-anchor="{anchor}"'
+    return f"<text {where}>{escape(text)}</text>" if text else ""
+
+
+def _width(text: str) -> float:
+    """Pixels that a text takes at most, by the broadest of the fonts."""
+    return sum(_FONT if east_asian_width(sign) in "WF" else 0.65 * _FONT for sign in text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ def frames_as_arrays(
             arrays.setdefault(FEATURE_NAMES, np.array(names, dtype=np.str_))
     problems += _align_assets(arrays, labels, roles)
     for split in dict.fromkeys(split for _, split in roles.values()):
-        problems += _align_rows(arrays, labels, split)
+        more = [key for key, role in roles.items() if role[1] == split]
+        problems += _align_rows(arrays, labels, split, more)
     return arrays, problems
 
 
@@ -104,7 +105,9 @@ def _align_assets(
     return problems
 
 
-def _align_rows(arrays: dict[str, Any], labels: Mapping[str, Labels], split: str) -> list[str]:
+def _align_rows(
+    arrays: dict[str, Any], labels: Mapping[str, Labels], split: str, more: Sequence[str]
+) -> list[str]:
     """Rows of a split in the order of X; of dates, `time_*` where that is not given."""
     time, known = f"time_{split}", dict(labels)
     if time in arrays:
@@ -113,7 +116,7 @@ def _align_rows(arrays: dict[str, Any], labels: Mapping[str, Labels], split: str
         except DataError as error:
             return [str(error)]
         arrays[time] = known[time].rows
-    keys = [f"{kind}_{split}" for kind in _WITH_ROWS]
+    keys = dict.fromkeys((*(f"{kind}_{split}" for kind in _WITH_ROWS), *more))
     rows: dict[str, Array] = {key: arrays[key] for key in keys if key in known and key in arrays}
     try:
         arrays.update(same_rows(rows, known))

@@ -160,7 +160,7 @@ def _set_cwd(folder: str | None) -> None:
 
 def _environment() -> dict[str, str]:
     # torch's compiler, which its profiler loads too, keeps the folder of its cache in there.
-    own = ("TORCHINDUCTOR_", "TRITON_")
+    own = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
@@ -180,7 +180,11 @@ def _set_streams(streams: tuple[Any, ...]) -> None:
 
 def _start_method() -> str | None:
     context = sys.modules.get("multiprocessing")
-    return None if context is None else context.get_start_method(allow_none=True)
+    if context is None:
+        return None
+    chosen: str | None = context.get_start_method(allow_none=True)
+    # Who asks for the usual one has chosen it, and changed nothing.
+    return None if chosen == context.get_all_start_methods()[0] else chosen
 
 
 def _set_start_method(method: str | None) -> None:

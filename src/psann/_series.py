@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,3 +93,57 @@ def bin_means(values: ArrayLike, n_bins: int) -> tuple[NDArray[np.intp], Floats]
     edges = np.linspace(0, len(table), min(n_bins, len(table)) + 1).astype(np.intp)
     sums = np.add.reduceat(table, edges[:-1], axis=0)
     return edges, sums / np.diff(edges)[:, None]
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A stretch below the highest wealth so far, by rows."""
+
+    first: int
+    """The last row at the peak."""
+    lowest: int
+    recovered: int | None
+    """The first row at the peak again; None if there is none."""
+    depth: float
+    """At most 0."""
+
+
+def worst_falls(equity: ArrayLike, n: int) -> list[Fall]:
+    """The deepest falls of a wealth path, the deepest first; none overlap.
+
+    Examples
+    --------
+    >>> [(fall.first, fall.depth) for fall in worst_falls([1.0, 0.5, 1.0, 2.0, 1.5], 2)]
+    [(0, -0.5), (3, -0.25)]
+    """
+    depth = drawdown(equity)
+    is_below = np.concatenate(([False], depth < 0, [False]))
+    edges = np.flatnonzero(np.diff(is_below)).reshape(-1, 2).tolist()
+    falls = []
+    for start, stop in edges:
+        lowest = start + int(np.argmin(depth[start:stop]))
+        recovered = stop if stop < len(depth) else None
+        falls.append(Fall(max(start - 1, 0), lowest, recovered, float(depth[lowest])))
+    return sorted(falls, key=lambda fall: fall.depth)[:n]
+
+
+def period_returns(equity: ArrayLike, starts: ArrayLike) -> Floats:
+    """Return of each period of a wealth path that is 1.0 before its first row.
+
+    Parameters
+    ----------
+    equity : array-like of shape (T,)
+        Wealth after each row.
+    starts : array-like of int
+        First row of each period, ascending from 0.
+
+    Examples
+    --------
+    >>> period_returns([1.0, 2.0, 1.0, 3.0], [0, 2]).tolist()
+    [1.0, 0.5]
+    """
+    wealth, first = np.asarray(equity, dtype=float), np.asarray(starts, dtype=np.intp)
+    ends = np.append(wealth[first[1:] - 1], wealth[-1])
+    with np.errstate(all="ignore"):  # after a ruin there is no return
+        returns: Floats = ends / np.append(1.0, ends[:-1]) - 1.0
+    return returns

@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO, cast
@@ -64,6 +66,11 @@ class Terminal:
         """Write several lines."""
         for text in texts:
             self.line(text)
+
+    def sentences(self, texts: Iterable[str]) -> None:
+        """Write several lines, each broken between words where a terminal is too narrow."""
+        self._stream.write("".join(f"{folded(clean(text), self._stream)}\n" for text in texts))
+        self._stream.flush()
 
     def raw(self, text: str) -> None:
         """Write what is known to be harmless, as JSON and CSV of ours are."""
@@ -288,6 +295,17 @@ def is_terminal(stream: object) -> bool:
     isatty = getattr(stream, "isatty", None)
     is_one = isatty is not None and not getattr(stream, "closed", False) and bool(isatty())
     return is_one and os.environ.get("TTY_COMPATIBLE") != "0"
+
+
+def folded(text: str, stream: object) -> str:
+    """Lines broken between words as wide as a terminal is, which would break inside a number."""
+    if not is_terminal(stream):
+        return text
+    width = shutil.get_terminal_size().columns
+    fold = textwrap.TextWrapper(
+        width=width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    ).fill
+    return "\n".join(fold(line) if len(line) > width else line for line in text.split("\n"))
 
 
 def has_colour(stream: object) -> bool:

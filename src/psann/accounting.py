@@ -14,14 +14,14 @@ torch is imported only when a tensor comes in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psann.holdings import HALTED, OUTSIDE, held_weights, of_members, tradable
+from psann.holdings import HALTED, OUTSIDE, Carry, held_weights, is_limited, of_members, tradable
 
 if TYPE_CHECKING:
     import torch
@@ -32,21 +32,39 @@ Initial = Literal["cash", "invested"]
 CostModel = Literal["drift", "exact", "target_l1"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Carry:
-    """What holdings earn and cost from one row to the next, whatever prices do."""
+def carry_of(
+    cash_rate: float | Floats,
+    borrow_rate: float | Floats,
+    *,
+    periods_per_year: float,
+    max_turnover: float | None = None,
+) -> Carry | None:
+    """Rates per year as rates per row, ``r / periods_per_year``; None where nothing is set.
 
-    cash: float = 0.0
-    """Earned by each unit of cash, paid for each that is owed."""
-    borrow: float = 0.0
-    """Paid for each unit that is sold short."""
+    Rates are numbers, or one for each row ``(..., T)``.
+    """
+    carry = Carry(cash=cash_rate, borrow=borrow_rate, max_turnover=max_turnover)
+    if not carry.earns:
+        return carry if is_limited(carry) else None
+    return replace(carry, cash=cash_rate / periods_per_year, borrow=borrow_rate / periods_per_year)
 
 
-def carry_of(cash_rate: float, borrow_rate: float, *, periods_per_year: float) -> Carry | None:
-    """Rates per year as rates per row, ``r / periods_per_year``; None where both are 0."""
-    if not cash_rate and not borrow_rate:
-        return None
-    return Carry(cash=cash_rate / periods_per_year, borrow=borrow_rate / periods_per_year)
+def simplest(rates: Any) -> Any:
+    """Rates of rows in the least form that says the same, so that equal rates give equal bits.
+
+    One number for equal numbers ``(T,)`` or ``(T, M)``, ``(M,)`` for equal rows.
+
+    Examples
+    --------
+    >>> simplest(np.full((3, 2), 0.1)), simplest(np.array([[0.1, 0.2]] * 3))
+    (0.1, array([0.1, 0.2]))
+    """
+    array = np.asarray(rates, dtype=np.float64)
+    if not array.size:
+        return rates
+    if (array == array.flat[0]).all():
+        return float(array.flat[0])
+    return array[0] if array.ndim == 2 and (array == array[0]).all() else array
 
 
 def executed_late(delay: int, decided: Any, *known: Any) -> tuple[Any, ...]:
@@ -104,8 +122,9 @@ def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = 
         Target weights.
     active : array or tensor of shape (..., T, M), optional
         Who cannot be traded on the later row does not count.
-    rates : float, array or tensor of shape (M,), optional
-        What each unit costs, of all assets or of each; None for the distance itself.
+    rates : float, array or tensor of shape (M,) or (..., T, M), optional
+        What each unit costs, of all assets, of each, or of each on each row, which is the later
+        one; None for the distance itself.
 
     Returns
     -------
@@ -114,7 +133,7 @@ def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = 
     changes = actions[..., 1:, :] - actions[..., :-1, :]
     if active is not None:
         changes = changes * tradable(active[..., 1:, :], like=changes)
-    return _charged(changes, rates)
+    return _charged(changes, _rates_on(rates, slice(1, None)))
 
 
 def gross_growth(
@@ -143,8 +162,9 @@ def _growth_of(held: Array, grown: Array, *, cash: bool, carry: Carry | None) ->
         growth = growth + (1 - held.sum(-1))
     if carry is None:
         return growth
-    earned = carry.cash * (1 - held.sum(-1)) if cash else 0.0
-    paid: Array = carry.borrow * (-held).clip(0.0).sum(-1)
+    steps = carry.of_rows(slice(-1))
+    earned = steps.cash * (1 - held.sum(-1)) if cash else 0.0
+    paid: Array = steps.borrow * (-held).clip(0.0).sum(-1)
     return growth + earned - paid
 
 
@@ -182,8 +202,9 @@ def growth_and_traded_weight(
     active : array or tensor of shape (..., T, M), optional
         Codes of `psann.holdings`; the actions are then what is held. Nothing halted or ended is
         traded.
-    rates : float, array or tensor of shape (M,), optional
-        What each unit of traded weight costs, ``k``, of all assets or of each.
+    rates : float, array or tensor of shape (M,) or (..., T, M), optional
+        What each unit of traded weight costs, ``k``, of all assets, of each, or of each on each
+        row.
     carry : Carry, optional
         What cash earns and shorts cost; None for nothing.
 
@@ -203,10 +224,10 @@ def growth_and_traded_weight(
     trades = held[..., 1:, :] - drifted
     if active is not None:
         trades = trades * tradable(active[..., 1:-1, :], like=trades)
-    later = _charged(trades, rates)
+    later = _charged(trades, _rates_on(rates, slice(1, -1)))
     namespace = _namespace(actions)
     nothing = namespace.zeros_like(growth[..., :1])
-    first = _charged(held[..., :1, :], rates) if initial == "cash" else nothing
+    first = _charged(held[..., :1, :], _rates_on(rates, slice(1))) if initial == "cash" else nothing
     return growth, namespace.concatenate((first, later), -1)
 
 
@@ -257,9 +278,9 @@ def net_growth(
         Target weights decided at each row.
     prices : float64 ndarray of shape (T, M)
         Prices, positive.
-    trans_cost : float or ndarray of shape (M,)
-        ``k``, cost per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points), of all assets
-        or of each.
+    trans_cost : float or ndarray of shape (M,) or (T, M)
+        ``k``, cost per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points), of all assets,
+        of each, or of each on each row.
     initial : {"invested", "cash"}
         Holdings before the first row.
     cost : {"drift", "exact", "target_l1"}
@@ -271,7 +292,8 @@ def net_growth(
         then in cash.
     carry : Carry, optional
         What cash earns and shorts cost; None for nothing. No part of the costs: also the gross
-        growth has it.
+        growth has it. Where it limits what is traded, which the model ``exact`` cannot, the account
+        comes as near to its targets as it may, and the rest of every row is in cash.
 
     Returns
     -------
@@ -279,11 +301,11 @@ def net_growth(
     """
     # A portfolio worth nothing has undefined weights from then on; the curve ends before them.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if active is not None:
-            targets, cash = of_members(actions, active), True
+        if active is not None or is_limited(carry):
+            targets, cash = actions if active is None else of_members(actions, active), True
             after_fee = partial(_left_on_a_row, trans_cost) if cost == "exact" else None
-            earns = {} if carry is None else vars(carry)
-            actions = held_weights(targets, prices, active, after_fee=after_fee, **earns)
+            trading: Any = {"carry": carry, "after_fee": after_fee, "initial": initial}
+            actions = held_weights(targets, prices, active, **trading)
         how: Any = {"initial": initial, "cash": cash, "active": active, "carry": carry}
         gross, traded = growth_and_traded_weight(actions, prices, **how)
         if cost == "target_l1":
@@ -291,9 +313,10 @@ def net_growth(
         elif cost == "exact":
             drifted = _weights_before_trading(actions, prices, gross, initial=initial)
             if active is None:
-                kept = share_kept(actions[:-1], drifted, trans_cost)
+                kept = share_kept(actions[:-1], drifted, _rates_on(trans_cost, slice(-1)))
             else:
-                kept = _left_with_halts(trans_cost, targets[:-1], drifted, active[:-1])[1]
+                rates = _rates_on(trans_cost, slice(-1))
+                kept = _left_with_halts(rates, targets[:-1], drifted, active[:-1])[1]
             net = gross * kept
         else:
             if isinstance(trans_cost, np.ndarray):
@@ -314,7 +337,8 @@ def _fees_of_changes(
     """Fees of each step (T - 1,) in the model ``target_l1``."""
     each = isinstance(trans_cost, np.ndarray)
     changes = weight_changes(actions, active, rates=trans_cost if each else None)
-    first = _charged(actions[0], trans_cost if each else None) if initial == "cash" else 0.0
+    bought = _charged(actions[:1], _rates_on(trans_cost, slice(1)) if each else None)
+    first = bought[0] if initial == "cash" else 0.0
     fees: Floats = np.append(changes[0] + first, changes[1:])
     return fees if each else trans_cost * fees
 
@@ -347,9 +371,10 @@ def _left_with_halts(
 
 
 def _left_on_a_row(
-    trans_cost: float | Floats, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, row: int, target: Floats, drifted: Floats, active: NDArray[Any]
 ) -> tuple[float, float]:
-    free, wealth = _left_with_halts(trans_cost, target[None], drifted[None], active[None])
+    rates = _rates_on(trans_cost, slice(row, row + 1))
+    free, wealth = _left_with_halts(rates, target[None], drifted[None], active[None])
     return float(free[0]), float(wealth[0])
 
 
@@ -362,7 +387,7 @@ def share_kept(target: Floats, drifted: Floats, trans_cost: float | Floats) -> F
     ----------
     target, drifted : ndarray of shape (T, M)
         Weights after and before trading, ``a`` and ``d``.
-    trans_cost : float or ndarray of shape (M,)
+    trans_cost : float or ndarray of shape (M,) or (T, M)
         ``k``, cost per unit of traded weight.
 
     Returns
@@ -385,6 +410,11 @@ def share_kept(target: Floats, drifted: Floats, trans_cost: float | Floats) -> F
         share = share - np.where(slope > 0, excess / slope, 0.0)
     # Where the slope turns before the excess is gone, no remaining wealth can pay the fee.
     return np.where(excess > 1e-12, 0.0, share)
+
+
+def _rates_on(rates: Any, rows: slice) -> Any:
+    """Rates of some rows, where there are any of rows."""
+    return rates[..., rows, :] if getattr(rates, "ndim", 0) > 1 else rates
 
 
 def _charged(weights: Array, rates: Any) -> Array:

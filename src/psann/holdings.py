@@ -21,7 +21,9 @@ member.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
     import torch
 
 Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
-# Target weights, weights before trading and codes of a row (M,) -> what fees leave of the free
+# The row, its target weights, weights before trading and codes (M,) -> what fees leave of the free
 # wealth, nothing at least, and of all wealth.
-AfterFee = Callable[[Any, Any, Any], tuple[Any, Any]]
+AfterFee = Callable[[int, Any, Any, Any], tuple[Any, Any]]
 
 MEMBER, OUTSIDE, HALTED, ENDED = 1, 0, -1, -2
 CODES = (MEMBER, OUTSIDE, HALTED, ENDED)
@@ -118,14 +120,92 @@ def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDA
     return np.asarray(prices[0] * path, dtype=np.float64)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carry:
+    """How holdings get from one row to the next: what they earn and cost, what may be traded."""
+
+    cash: Any = 0.0
+    """Earned by each unit of cash, paid for each that is owed: a number, or one for each row
+    ``(..., T)``, which is that to the next."""
+    borrow: Any = 0.0
+    """Paid for each unit that is sold short, as `cash`."""
+    max_turnover: float | None = None
+    """Largest traded weight of a row; None for no limit."""
+
+    @property
+    def earns(self) -> bool:
+        """Whether anything is earned or paid."""
+        return not all(isinstance(rate, float | int) and rate == 0 for rate in self._rates)
+
+    @property
+    def _rates(self) -> tuple[Any, Any]:
+        return self.cash, self.borrow
+
+    def of_rows(self, rows: Any) -> Carry:
+        """The same on some rows, as they are indexed in the last axis of the rates."""
+        cash, borrow = (
+            rate if isinstance(rate, float | int) else rate[..., rows] for rate in self._rates
+        )
+        return replace(self, cash=cash, borrow=borrow)
+
+    def drifted(self, held: Any, moves: Any) -> Any:
+        """Weights ``(..., M)`` that prices leave of those held, by relatives ``(..., M)``.
+
+        Of one row, or with an axis of rows in rates and weights alike.
+        """
+        grown = held * moves
+        total = grown.sum(-1) + 1 - held.sum(-1)
+        if self.earns:
+            earned = self.cash * (1 - held.sum(-1))
+            total = total + earned - self.borrow * (-held).clip(0.0).sum(-1)
+        return grown / total[..., None].clip(LEAST_WEALTH)
+
+    def traded(
+        self,
+        target: Any,
+        drifted: Any,
+        active: Any = None,
+        after_fee: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None,
+    ) -> Any:
+        """Weights after trading from `drifted` towards `target`, all ``(..., M)``.
+
+        What halted positions leave is the target's. Where more than `max_turnover` would be traded
+        all trades shrink alike; an end is none, and happens as a whole.
+        """
+        if active is not None:
+            target = _beside_halted(target, drifted, active, after_fee)
+        if self.max_turnover is None:
+            return target
+        trades = target - drifted
+        if active is not None:
+            trades = trades * tradable(active, like=trades)
+        size = abs(trades).sum(-1)[..., None]
+        # The part that is left undone: exactly 0 where the limit does not bind.
+        return target - trades * (1 - self.max_turnover / size.clip(self.max_turnover))
+
+
+def _beside_halted(target: Any, drifted: Any, active: Any, after_fee: Any) -> Any:
+    locked = drifted * (active == HALTED)
+    free = (1 - locked.sum(-1)[..., None]).clip(0.0)
+    if after_fee is not None:
+        free, wealth = after_fee(target, drifted, active)
+        locked, free = locked / wealth, free / wealth
+    return locked + free * target
+
+
+def is_limited(carry: Carry | None) -> bool:
+    """Whether what may be traded on a row has a limit."""
+    return carry is not None and carry.max_turnover is not None
+
+
 def held_weights(
     actions: Array,
     prices: Array,
-    active: Array,
+    active: Array | None = None,
     *,
+    carry: Carry | None = None,
     after_fee: AfterFee | None = None,
-    cash: float = 0.0,
-    borrow: float = 0.0,
+    initial: Literal["invested", "cash"] = "invested",
 ) -> Array:
     """Weights that an account holds after trading on each row, row by row.
 
@@ -135,47 +215,51 @@ def held_weights(
         Target weights; the rest of each row is in cash.
     prices : array or tensor of shape (..., T, M)
         What one share that is held is worth, positive.
-    active : array or tensor of shape (T, M) or (..., T, M)
-        Codes of this module.
+    active : array or tensor of shape (T, M) or (..., T, M), optional
+        Codes of this module; None for members only.
+    carry : Carry, optional
+        What it earns, pays and may trade; None for nothing and everything.
     after_fee : callable, optional
         Where fees are paid by the free wealth alone: what they leave of it and of all. Else they
         are paid by all holdings alike, which changes no weight.
-    cash, borrow : float
-        What a unit of cash earns, and one that is sold short costs, from one row to the next.
+    initial : {"invested", "cash"}
+        Holdings before the first row, which matter where trading is limited: its target, or cash.
 
     Returns
     -------
     array or tensor of shape (..., T, M)
     """
-    targets = of_members(actions, active)
-    is_halted = active == HALTED
-    some = is_halted.any(-1)
-    while some.ndim > 1:
-        some = some.any(0)
-    if not bool(some.any()):
+    carry = carry or Carry()
+    targets = actions if active is None else of_members(actions, active)
+    rows_traded = [True] * targets.shape[-2] if is_limited(carry) else _rows_with_halts(active)
+    if not any(rows_traded):
         return targets
-    rows = [targets[..., 0, :]]
+    first = targets[..., 0, :]
+    if initial == "cash" and is_limited(carry):
+        first = carry.traded(first, 0 * first, None if active is None else active[..., 0, :])
+    rows = [first]
     moves = prices[..., 1:, :] / prices[..., :-1, :]
-    for row, is_some in enumerate(some.tolist()[1:], start=1):
+    for row, is_traded in enumerate(rows_traded[1:], start=1):
         target = targets[..., row, :]
-        if is_some:
-            before = rows[-1]
-            grown = before * moves[..., row - 1, :]
-            total = grown.sum(-1) + 1 - before.sum(-1)
-            if cash or borrow:
-                earned = cash * (1 - before.sum(-1))
-                total = total + earned - borrow * (-before).clip(0.0).sum(-1)
-            wealth = total[..., None].clip(LEAST_WEALTH)
-            drifted = grown / wealth
-            locked = drifted * is_halted[..., row, :]
-            free = (1 - locked.sum(-1)[..., None]).clip(0.0)
-            if after_fee is not None:
-                free, wealth = after_fee(target, drifted, active[..., row, :])
-                locked, free = locked / wealth, free / wealth
-            target = locked + free * target
+        if is_traded:
+            drifted = carry.of_rows(row - 1).drifted(rows[-1], moves[..., row - 1, :])
+            codes = None if active is None else active[..., row, :]
+            fees = None if after_fee is None else partial(after_fee, row)
+            target = carry.traded(target, drifted, codes, fees)
         rows.append(target)
     held: Array = _namespace(actions).stack(rows, -2)
     return held
+
+
+def _rows_with_halts(active: Any) -> list[bool]:
+    """On which rows somebody is halted, in any of several episodes; empty if nobody ever is."""
+    if active is None:
+        return []
+    some = (active == HALTED).any(-1)
+    while some.ndim > 1:
+        some = some.any(0)
+    found: list[bool] = some.tolist()
+    return found
 
 
 def _namespace(array: Any) -> Any:

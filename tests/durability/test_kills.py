@@ -92,7 +92,7 @@ def test_sigkill_at_random_instants_loses_nothing(
 
 @pytest.mark.parametrize(
     ("every", "part"),
-    [(80, 3), (80, 43)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
+    [(120, 3), (120, 63)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
 )
 def test_kill_before_or_within_any_call_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], every: int, part: int

@@ -15,10 +15,10 @@ from psann._mapped import is_mapped
 from psann.estimators._fit_utils import (
     action_width,
     maybe_run_hisso,
-    network_shape,
     prepare_inputs_and_scaler,
     supervised_rows,
 )
+from psann.estimators._shapes import network_shape
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 
 RNG = np.random.default_rng(0)

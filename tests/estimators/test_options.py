@@ -25,8 +25,8 @@ def test_all_mistakes_are_told_at_once_each_with_its_key_and_value() -> None:
     given = {"window": 1, "primary_transform": "sofmax", "batch_episodes": 3}
     assert problems(HISSOOptions, given) == [
         "hisso.window must be greater than or equal to 2; got 1.",
-        "hisso.primary_transform must be 'identity', 'softmax', 'tanh', 'softmax_cash' or "
-        "'long_short'; got 'sofmax'.",
+        "hisso.primary_transform must be 'identity', 'softmax', 'tanh', 'softmax_cash', "
+        "'long_short', 'sigmoid' or 'bounded'; got 'sofmax'.",
     ]
 
 

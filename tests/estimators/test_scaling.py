@@ -37,6 +37,18 @@ def test_a_scaler_that_learns_in_blocks_agrees_with_one_that_sees_everything(
     assert_allclose(blocks.scale_, whole.scale_, rtol=1e-12)
 
 
+def test_a_scaler_learns_rows_by_their_weight_if_it_knows_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weight = np.arange(20.0) % 3
+    repeated = fitted_scaler("standard", X.repeat(weight.astype(int), axis=0))
+    monkeypatch.setattr("psann._mapped._BLOCK_BYTES", 64)
+    weighed = fitted_scaler("standard", X, weight)
+    assert_allclose(weighed.mean_, repeated.mean_, rtol=1e-12)
+    assert_allclose(weighed.scale_, repeated.scale_, rtol=1e-12)
+    assert_array_equal(fitted_scaler("minmax", X, weight).scale_, fitted_scaler("minmax", X).scale_)
+
+
 def test_rows_are_copied_only_where_torch_could_not_have_them() -> None:
     rows = X.astype(np.float32)
     assert writable_float32(rows) is rows

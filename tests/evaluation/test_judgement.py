@@ -85,6 +85,15 @@ def test_series_hold_every_strategy_in_order() -> None:
     assert {"time", "assets"}.isdisjoint(evaluation_series(judgements, actions=ACTIONS))
 
 
+def test_series_tell_who_could_be_held_only_where_somebody_could_not() -> None:
+    judgements = {"policy": judge(ACTIONS, PRICES, terms=TERMS)}
+    everybody = np.ones((4, 2), dtype=np.int8)
+    assert "active" not in evaluation_series(judgements, actions=ACTIONS, active=everybody)
+    changing = np.array([[1, 0], [1, 1], [1, 1], [1, 1]])
+    told = evaluation_series(judgements, actions=ACTIONS, active=changing)["active"]
+    assert (told.dtype, told.tolist()) == (np.int8, changing.tolist())
+
+
 def market(rows: int = 60, assets: int = 4, seed: int = 0) -> np.ndarray:
     moves = 0.02 * np.random.default_rng(seed).standard_normal((rows, assets))
     return np.exp(np.cumsum(moves, axis=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from estimators_of_limits import fitted, rows_of_market
+from psann.errors import DeviceError
 from psann.estimators.seeds import Ensemble, fit_seeds
+from psann.evaluation.judgement import Terms, judge
 from psann.hisso.constraints import capacity_problem, capped_softmax, transform_of
 from psann.hisso.options import HISSOOptions
 from psann.hisso.transforms import TRANSFORMS
@@ -272,6 +275,60 @@ def test_a_policy_is_trained_judged_and_deployed_within_its_limits(
     later = {key: array[150:] for key, array in rows.items()}
     assert model.best_value_ == pytest.approx(model.evaluate_reward(**later), abs=1e-6)
     assert not np.array_equal(free.predict(rows["X"]), model.predict(rows["X"]))
+
+
+@pytest.fixture(scope="module")
+def slow_trader() -> Any:
+    """A policy whose account may trade a tenth of its wealth on each row."""
+    return fitted({"max_turnover": 0.1}, engine="eager")
+
+
+def test_training_feels_a_limit_on_trades_as_validation_and_judgement_do(slow_trader: Any) -> None:
+    rows, free = rows_of_market(), fitted({})
+    later = {key: array[150:] for key, array in rows.items()}
+    reward = slow_trader.evaluate_reward(**later)
+    assert slow_trader.best_value_ == pytest.approx(reward, abs=1e-6)
+    actions, terms = (
+        slow_trader.predict_actions(later["X"]),
+        Terms(trans_cost=0.001, initial="cash"),
+    )
+    judged = judge(actions, later["prices"], terms=replace(terms, max_turnover=0.1))
+    assert judged.figures["turnover_traded"] <= 0.1
+    assert judge(actions, later["prices"], terms=terms).figures["turnover_traded"] > 0.2
+    quick = free.predict_actions(rows["X"])
+    assert np.abs(slow_trader.predict_actions(rows["X"]) - quick).max() > 1e-3
+    episodes = slow_trader.evaluate_episodes(rows["X"], rows["prices"])
+    assert not np.allclose(episodes, free.evaluate_episodes(rows["X"], rows["prices"]))
+
+
+def test_seeds_with_limited_trades_are_trained_at_once_as_each_alone(slow_trader: Any) -> None:
+    rows = rows_of_market()
+    first = {key: array[:150] for key, array in rows.items()}
+    later = {key: array[150:] for key, array in rows.items()}
+    hisso = {"window": 16, "batch_episodes": 8, "transition_penalty": 0.001, "max_turnover": 0.1}
+    together = fit_seeds(slow_trader, [0, 1], **first, validation_data=later, hisso=hisso)
+    np.testing.assert_allclose(
+        together[0].predict(rows["X"]), slow_trader.predict(rows["X"]), atol=1e-4
+    )
+
+
+def test_a_limit_on_trades_that_never_binds_trains_to_the_bits_of_none() -> None:
+    X = rows_of_market()["X"]
+    cash = {"primary_transform": "softmax_cash"}
+    wide, free = (fitted({**cash, **more}, epochs=2) for more in ({"max_turnover": 5.0}, {}))
+    assert wide.predict(X).tobytes() == free.predict(X).tobytes()
+
+
+def test_limited_trades_are_refused_where_they_mean_nothing() -> None:
+    with pytest.raises(ValueError, match=r"hisso\.max_turnover limits .* got negative_mse"):
+        fitted(
+            {"max_turnover": 0.1, "reward": "negative_mse"},
+            rows={**rows_of_market(), "y": rows_of_market()["X"]},
+        )
+    with pytest.raises(ValueError, match="remove max_turnover"):
+        HISSOOptions(max_turnover=0.1, primary_transform="identity")
+    with pytest.raises(DeviceError, match=r"rows of an episode follow each other"):
+        fitted({"max_turnover": 0.1}, engine="compiled")
 
 
 @pytest.mark.slow  # two compilations

@@ -10,11 +10,12 @@ from psann.errors import ImportTargetError
 from psann.hisso.options import HISSOOptions
 from psann.hisso.reward_context import (
     check_context_width,
+    input_problems,
     resolve_reward_for,
     reward_context,
     reward_source,
 )
-from psann.hisso.rewards import resolve_reward
+from psann.hisso.rewards import resolve_reward, reward_of
 
 X = np.arange(12.0).reshape(4, 3)
 PRICES = 1.0 + X
@@ -113,8 +114,56 @@ def test_a_portfolio_of_numbers_that_are_no_weights_is_refused() -> None:
     assert resolve_reward_for(free, has_prices=False).needs_targets
 
 
+def check_width(context: Any, n_columns: int, reward: Any = "portfolio", **options: Any) -> None:
+    hisso = HISSOOptions(reward=reward, **options)
+    check_context_width(context, n_columns, reward=reward_of(hisso), hisso=hisso)
+
+
 def test_the_context_has_a_column_per_action_or_one() -> None:
-    check_context_width(PRICES, 3)
-    check_context_width(PRICES[:, :1], 3)
+    check_width(PRICES, 3)
+    check_width(PRICES[:, :1], 3)
     with pytest.raises(ValueError, match=r"must have 2 columns, .* got shape \(4, 3\)"):
-        check_context_width(PRICES, 2)
+        check_width(PRICES, 2)
+
+
+def test_a_number_of_actions_that_was_told_frees_the_context_of_a_reward_of_ones_own() -> None:
+    check_width(PRICES, 2, user_rewards.scaled, n_actions=2)
+    for reward, options in ((user_rewards.scaled, {}), ("negative_mse", {"n_actions": 2})):
+        with pytest.raises(ValueError, match="must have 2 columns"):
+            check_width(PRICES, 2, reward, **options)
+
+
+def profit(actions: Any, *, price: Any, transition_penalty: float) -> Any:
+    return (actions * price).mean((-2, -1))
+
+
+def test_a_reward_that_takes_no_context_has_none() -> None:
+    hisso = HISSOOptions(reward=profit, reward_inputs=["price"], n_actions=1)
+    reward = resolve_reward_for(hisso, has_prices=True)
+    assert reward_source(reward, hisso, has_prices=True) == "none"
+    nothing = reward_context({"X": X}, "none", reward=reward, hisso=hisso)
+    np.testing.assert_array_equal(nothing, np.zeros((4, 1)))
+    extracting = hisso.model_copy(update={"context_extractor": user_rewards.exponential})
+    with pytest.raises(ValueError, match=r"context_extractor has no effect on reward .*profit"):
+        resolve_reward_for(extracting, has_prices=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"n_actions": 3}, r"hisso\.n_actions: 3 says that actions are none"),
+        ({"primary_transform": "sigmoid"}, "primary_transform sigmoid gives numbers that are none"),
+    ],
+)
+def test_weights_are_not_asked_of_actions_that_are_none(options: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=f"reward portfolio needs portfolio weights, and {why}"):
+        resolve_reward_for(HISSOOptions(**options), has_prices=True)
+
+
+def test_arrays_are_those_that_the_options_name() -> None:
+    hisso = HISSOOptions(reward=profit, reward_inputs=["price"], n_actions=1)
+    assert input_problems(["price"], hisso) == []
+    (missing,) = input_problems([], hisso)
+    assert missing.startswith("reward_inputs must have price, which hisso.reward_inputs names; got")
+    (idle,) = input_problems(["price", "wind"], hisso)
+    assert idle.startswith("reward_inputs has wind, which the reward is not told of.")

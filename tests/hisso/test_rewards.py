@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,21 @@ LOG_G = np.log([1.0, 1 / 1.1, 0.2 * 1.3 + 0.8 * 1.1 / 1.2])
 PRICE_REWARDS = sorted(set(REWARDS) - {"negative_mse"})
 
 
+def resolved(spec: Any) -> Reward:
+    """The reward; one over a benchmark is told that this is the mean of the prices."""
+    if spec != "excess":
+        return resolve_reward(spec)
+    reward = resolve_reward(spec, inputs=["benchmark"])
+
+    def over_the_mean(actions: Any, prices: Any, **how: Any) -> Any:
+        return reward.function(actions, prices, benchmark=prices.mean(-1, keepdim=True), **how)
+
+    return replace(reward, function=over_the_mean)
+
+
 def value(name: str | dict[str, Any], actions: Any = A, prices: Any = P, **settings: Any) -> float:
     given = {"transition_penalty": COST, "initial": "invested", "cash": False, **settings}
-    return float(
-        resolve_reward(name)(torch.tensor(actions)[None], torch.tensor(prices)[None], **given)
-    )
+    return float(resolved(name)(torch.tensor(actions)[None], torch.tensor(prices)[None], **given))
 
 
 def random_case(seed: int = 0, shape: tuple[int, ...] = (3, 9, 4)) -> tuple[Any, Any]:
@@ -100,16 +111,83 @@ def test_cvar_is_the_mean_of_the_worst_returns_of_which_the_last_counts_in_part(
         value({"target": "cvar", "kwargs": {"level": 0.0}}, actions, prices)
 
 
+def test_excess_is_the_information_ratio_over_the_benchmark_by_hand() -> None:
+    benchmark = torch.tensor([2.0, 2.2, 1.98, 2.079], dtype=torch.float64)  # +10 %, -10 %, +5 %
+    reward = resolve_reward("excess", inputs=["benchmark"])
+    e = net_returns(A, P) - np.array([0.1, -0.1, 0.05])
+    found = reward.told({"benchmark": benchmark[None, :, None]})(
+        torch.tensor(A)[None],
+        torch.tensor(P)[None],
+        transition_penalty=COST,
+        initial="invested",
+        cash=False,
+    )
+    assert float(found) == pytest.approx(e.mean() / e.std(ddof=1), abs=1e-9)
+    with pytest.raises(ValueError, match=r"'benchmark'.* is to be named in hisso\.reward_inputs"):
+        resolve_reward("excess")
+
+
+def by_name(actions: Any, *, price: Any, demand: Any, transition_penalty: float) -> Any:
+    return (actions[..., :1] * price - demand.sum(-1, keepdim=True)).mean((-2, -1))
+
+
+def by_name_too(actions: Any, prices: Any, price: Any, *, transition_penalty: float) -> Any:
+    return (actions * prices * price).mean((-2, -1))
+
+
+def test_a_reward_is_given_arrays_by_name_with_or_without_a_context() -> None:
+    actions, prices = random_case()
+    given = {"transition_penalty": 0.0, "initial": "cash", "cash": False}
+    price, demand = prices[..., :1], prices[..., 1:3]
+    alone = resolve_reward(by_name, inputs=["price", "demand"])
+    assert not alone.takes_context
+    found = alone.told({"price": price, "demand": demand})(actions, prices, **given)
+    expected = (actions[..., 0] * price[..., 0] - demand.sum(-1)).mean(-1)
+    torch.testing.assert_close(found, expected)
+    both = resolve_reward(by_name_too, inputs=["price"])
+    assert both.takes_context
+    found = both.told({"price": price})(actions, prices, **given)
+    torch.testing.assert_close(found, (actions * prices * price).mean((-2, -1)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "inputs", "message"),
+    [
+        (by_name, ["price"], r"reward_inputs \['price'\]: missing a required .*'demand'"),
+        (by_name, ["price", "demand", "wind"], "unexpected keyword argument 'wind'"),
+        ("portfolio", ["spread"], "unexpected keyword argument 'spread'"),
+        (by_name, [], r"must be callable as \(actions, context"),
+        ({"target": by_name, "kwargs": {"price": 1}}, ["price", "demand"], "must leave price to"),
+    ],
+)
+def test_arrays_that_a_reward_does_not_take_or_lacks_are_named(
+    spec: Any, inputs: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_reward(spec, inputs=inputs)
+
+
 def test_max_drawdown_is_a_smooth_maximum_of_log_drawdowns() -> None:
     # Turned upside down, prices fall at once: the first wealth of 1 is a peak too.
     for prices in (P, 1 / P, random_case()[1][0, :4, :2].numpy()):
         log_wealth = np.cumsum(np.log1p(net_returns(A, prices)))
         drawdowns = np.maximum.accumulate(np.maximum(log_wealth, 0)) - log_wealth
-        smooth = 0.01 * np.log(np.exp(drawdowns / 0.01).sum())
+        smooth = 0.01 * np.log(1 + np.expm1(drawdowns / 0.01).sum())
         assert value("max_drawdown", prices=prices) == pytest.approx(-smooth, abs=1e-12)
         assert drawdowns.max() <= smooth <= drawdowns.max() + 0.01 * np.log(3)
         worst = portfolio_metrics(A, prices, trans_cost=COST)["max_drawdown"]
         assert drawdowns.max() == pytest.approx(-np.log1p(worst), abs=1e-12)
+
+
+def test_max_drawdown_is_0_where_nothing_falls_and_the_same_in_longer_windows() -> None:
+    held, rising = np.ones((4, 1)), np.array([[1.0], [1.0], [1.2], [1.3]])
+    assert value("max_drawdown", held, rising) == 0.0
+    fallen = np.array([[1.0], [1.1], [0.8], [1.2]])
+    longer = np.concatenate([fallen[:1].repeat(60, axis=0), fallen])
+    assert value("max_drawdown", held, fallen) == pytest.approx(-np.log(1.1 / 0.8), abs=1e-9)
+    assert value("max_drawdown", np.ones((64, 1)), longer) == pytest.approx(
+        value("max_drawdown", held, fallen), abs=1e-15
+    )
 
 
 def test_negative_mse_by_hand() -> None:
@@ -125,7 +203,7 @@ def test_negative_mse_by_hand() -> None:
 def test_gradients_are_those_of_finite_differences(name: str, initial: Any, cash: bool) -> None:
     actions, prices = random_case()
     actions = (0.9 * actions if cash else actions).requires_grad_()
-    reward = resolve_reward(name)
+    reward = resolved(name)
     assert torch.autograd.gradcheck(
         lambda a: reward(a, prices, transition_penalty=COST, initial=initial, cash=cash), (actions,)
     )
@@ -134,9 +212,7 @@ def test_gradients_are_those_of_finite_differences(name: str, initial: Any, cash
 @pytest.mark.parametrize("name", PRICE_REWARDS)
 def test_episodes_are_judged_one_by_one(name: str) -> None:
     actions, prices = random_case()
-    together = resolve_reward(name)(
-        actions, prices, transition_penalty=COST, initial="cash", cash=False
-    )
+    together = resolved(name)(actions, prices, transition_penalty=COST, initial="cash", cash=False)
     alone = [
         value(name, a.numpy(), p.numpy(), initial="cash")
         for a, p in zip(actions, prices, strict=True)
@@ -251,16 +327,18 @@ def test_negative_mse_needs_targets_however_it_is_named(spec: Any) -> None:
 
 def test_rewards_of_prices_need_prices_and_weights() -> None:
     for name in PRICE_REWARDS:
-        reward = resolve_reward(name)
+        reward = resolved(name)
         assert reward.needs_prices and reward.needs_weights and not reward.needs_targets
-    assert {n for n in REWARDS if resolve_reward(n).min_rows == 3} == {"sharpe", "mean_variance"}
+    assert {n for n in REWARDS if resolved(n).min_rows == 3} == {
+        *("excess", "mean_variance", "sharpe")
+    }
 
 
 def test_rewards_do_not_change_what_they_are_given() -> None:
     actions, prices = random_case()
     before = actions.clone(), prices.clone()
     for name in REWARDS:
-        reward: Reward = resolve_reward(name)
+        reward: Reward = resolved(name)
         reward(actions, prices, transition_penalty=COST, initial="cash", cash=True)
     assert torch.equal(actions, before[0]) and torch.equal(prices, before[1])
 
@@ -285,7 +363,7 @@ def test_the_reward_of_a_ruinous_step_is_its_tangent_at_a_hundredth_by_hand() ->
 
 @pytest.mark.parametrize("name", PRICE_REWARDS)
 def test_the_more_a_step_ruins_the_lower_the_reward_with_a_gradient_away_from_it(name: str) -> None:
-    reward = resolve_reward(name)
+    reward = resolved(name)
     values, slopes = [], []
     for size in (0.5, 0.7, 0.79, 0.9, 1.5):  # of a fall to minus what is left: ruin from 0.7857 on
         actions = torch.full((1, 5, 1), -size, dtype=torch.float64, requires_grad=True)
@@ -296,7 +374,7 @@ def test_the_more_a_step_ruins_the_lower_the_reward_with_a_gradient_away_from_it
         values.append(float(earned.detach()))
         slopes.append(float(slope[0, 1, 0]))
     assert np.isfinite(values).all()
-    assert (np.diff(values) < 0).all() or name in ("sharpe", "sortino")  # which level off
+    assert (np.diff(values) < 0).all() or name in ("excess", "sharpe", "sortino")  # which level off
     assert min(slopes) > 0
 
 
@@ -307,9 +385,7 @@ def test_a_growth_of_nothing_at_all_has_a_finite_reward_and_gradient(
 ) -> None:
     prices = torch.tensor([[[1.0], [2.0], [1.5], [3.0]]])  # short: the first step leaves 0
     actions = torch.full((1, 4, 1), -size, requires_grad=True)
-    earned = resolve_reward(name)(
-        actions, prices, transition_penalty=COST, initial="cash", cash=True
-    )
+    earned = resolved(name)(actions, prices, transition_penalty=COST, initial="cash", cash=True)
     (slope,) = torch.autograd.grad(earned.sum(), actions)
     assert earned.isfinite().all() and slope.isfinite().all()
     assert slope.abs().max() < 1e5
@@ -329,23 +405,29 @@ def formula_without_a_floor(name: str, a: torch.Tensor, prices: torch.Tensor) ->
     if name == "portfolio_target_l1":
         return (growth.log() - COST * weight_changes(a)).mean(-1)
     r = growth * (1.0 - COST * traded) - 1.0
+    benchmark = prices.mean(-1)
+    e = r - (benchmark[:, 1:] / benchmark[:, :-1] - 1.0)
     wealth = r.log1p().cumsum(-1)
     n_worst = max(0.05 * r.shape[-1], 1.0)
     shares = (n_worst - torch.arange(r.shape[-1], dtype=r.dtype)).clamp(0.0, 1.0) / n_worst
-    below_peak = wealth.cummax(-1).values.clamp_min(0.0) - wealth
+    falls = (wealth.cummax(-1).values.clamp_min(0.0) - wealth) / 0.01
+    largest = falls.detach().amax(-1, keepdim=True)
+    summed = ((falls - largest).exp() * -torch.expm1(-falls)).sum(-1)
     return {
         "sharpe": r.mean(-1) / (r.var(-1, correction=1) + 1e-12).sqrt(),
         "sortino": r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + 1e-12).sqrt(),
+        "excess": e.mean(-1) / (e.var(-1, correction=1) + 1e-12).sqrt(),
         "mean_variance": r.mean(-1) - 0.5 * r.var(-1, correction=1),
         "cvar": (r.sort(-1).values * shares).sum(-1),
-        "max_drawdown": -0.01 * torch.logsumexp(below_peak / 0.01, dim=-1),
+        "max_drawdown": -0.01
+        * (largest[..., 0] + torch.log1p(torch.expm1(-largest[..., 0]) + summed)),
     }[name]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", PRICE_REWARDS)
 def test_without_ruin_reward_and_gradient_keep_every_bit(name: str, dtype: torch.dtype) -> None:
-    ours = functools.partial(resolve_reward(name).function, transition_penalty=COST, initial="cash")
+    ours = functools.partial(resolved(name).function, transition_penalty=COST, initial="cash")
     theirs = functools.partial(formula_without_a_floor, name)
     for seed in range(20):
         actions, prices = (each.to(dtype) for each in random_case(seed, (4, 30, 3)))
@@ -364,7 +446,7 @@ def test_one_penalty_for_each_asset_is_the_common_one_where_all_are_alike(name: 
     actions = torch.rand(3, 9, 4, generator=generator, dtype=torch.float64)
     actions = actions / actions.sum(-1, keepdim=True)
     prices = torch.rand(3, 9, 4, generator=generator, dtype=torch.float64) + 0.5
-    reward = resolve_reward(name)
+    reward = resolved(name)
     terms = {"initial": "cash", "cash": False}
     one = reward(actions, prices, transition_penalty=0.01, **terms)
     each = reward(actions, prices, transition_penalty=torch.full((4,), 0.01).double(), **terms)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import typing
 
+import numpy as np
 import pytest
 import torch
 
-from psann.hisso.options import PrimaryTransform
-from psann.hisso.transforms import TRANSFORMS
+from psann.hisso.constraints import transform_of
+from psann.hisso.options import HISSOOptions, PrimaryTransform
+from psann.hisso.transforms import TRANSFORMS, bounded
 
 Z = torch.tensor([[0.0, 1.0, -2.0], [0.5, 0.5, 3.0]], dtype=torch.float64)
 
@@ -21,6 +23,8 @@ def test_every_transform_that_can_be_chosen_exists() -> None:
         ("identity", [0.0, 1.0, -2.0]),
         ("softmax", [0.2594965, 0.7053845, 0.0351190]),
         ("tanh", [0.0, 0.7615942, -0.9640276]),
+        ("sigmoid", [0.5, 0.7310586, 0.1192029]),
+        ("bounded", [0.5, 0.7310586, 0.1192029]),
         ("softmax_cash", [0.2594965, 0.7053845]),
         ("long_short", [0.0, 0.4413448, -0.5586552]),
     ],
@@ -97,3 +101,28 @@ def test_how_somebody_cannot_be_held_tells_a_policy_nothing(name: str) -> None:
     z = torch.randn(3, 3 + transform.extra_outputs)
     same = torch.where(MEMBERS == 1, 1, 0)
     assert torch.equal(transform.function(z, MEMBERS), transform.function(z, same))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.1, 0.3), (-7.3, 1e6), (1e-9, 2e-9)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_output_however_hostile_leaves_the_bounds(
+    low: float, high: float, dtype: torch.dtype
+) -> None:
+    rng = np.random.default_rng(0)
+    hostile = [0.0, -0.0, 1e38, -1e38, 104.0, -104.0, 17.0, -17.0, *(30 * rng.normal(size=5000))]
+    z = torch.tensor(hostile, dtype=dtype).requires_grad_()
+    actions = bounded(z, low=low, high=high)
+    bounds = torch.tensor([low, high], dtype=dtype)
+    assert (actions >= bounds[0]).all() and (actions <= bounds[1]).all()
+    (slope,) = torch.autograd.grad(actions.sum(), z)
+    assert slope.isfinite().all() and (slope >= 0).all() and slope[0] == (high - low) / 4
+    if (low, high) == (0.0, 1.0):
+        assert torch.equal(actions, TRANSFORMS["sigmoid"].function(z))
+
+
+def test_bounded_gradients_are_those_of_finite_differences() -> None:
+    z = Z.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: bounded(z, low=-2.0, high=0.5), (z,))
+    options = HISSOOptions(primary_transform="bounded", low=-2.0, high=0.5)
+    expected = -2.0 + 2.5 * torch.sigmoid(Z)
+    torch.testing.assert_close(transform_of(options).function(Z), expected)

@@ -13,6 +13,8 @@ from made_tables import german, prices, wide, write
 from psann.market import load_prices, read_prices
 from psann.market.starter import describe, starter_config
 
+HISSO = Path(__file__).parents[2] / "configs" / "hisso"
+
 
 def test_a_table_is_described_in_five_lines_its_notes_and_the_block(tmp_path: Path) -> None:
     values = prices(30, 3)
@@ -50,6 +52,18 @@ def test_the_config_loads_the_table_by_what_was_understood(tmp_path: Path) -> No
     assert str(block["split"]["val"]) == "2020-06-11"  # row 145 of 243; the 1st is too far
     data = load_prices(**block)
     np.testing.assert_array_equal(data["prices_test"], table.prices[-len(data["X_test"]) :])
+    assert data["X_test"].shape[1:] == (1, 6)  # of each asset by itself
+    assert config["hisso"]["primary_transform"] == "softmax_cash"  # one asset, or nothing
+
+
+def test_the_recipe_is_that_of_the_templates() -> None:
+    written = yaml.safe_load(starter_config(table_of(walks(1000, 2)), "p.csv"))
+    for name in ("own_prices", "nyse_o", "nyse_n", "sp500_20", "delisted"):
+        template = yaml.safe_load((HISSO / f"{name}.yaml").read_text())
+        for block in ("estimator", "hisso", "training"):
+            assert template[block] == written[block]
+        judged = {"periods_per_year": 252, **template["evaluation"]}
+        assert judged == written["evaluation"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 
 from draws import normal
 from psann.nn.network import Network
-from psann.nn.passes import double_precision, row_passes
+from psann.nn.passes import bound, double_precision, row_passes
 from tiny_training import N_IN, dense, wave
 
 CPU = torch.device("cpu")
@@ -66,3 +66,17 @@ def test_a_row_has_nearly_the_result_of_one_pass_over_all(n_rows: int, dtype: to
     with torch.no_grad():
         parts = [made(x[p]) for p in row_passes(n_rows, row_bytes=2**13, device=CPU)]
         torch.testing.assert_close(torch.cat(parts), made(x), rtol=0, atol=1e-6)
+
+
+def test_a_network_computes_with_bound_parameters_inside_and_its_own_outside() -> None:
+    made, x = network(), normal(3, N_IN)
+    own = dict(made.named_parameters())
+    others = {name: 2 * p.detach() for name, p in own.items()}
+    before = made(x)
+    with bound(made, others):
+        inside = made(x)
+    assert torch.equal(inside, torch.func.functional_call(made, others, (x,)))
+    assert not torch.equal(inside, before)
+    with pytest.raises(AttributeError), bound(made, {**others, "nowhere.weight": x}):
+        pass
+    assert all(p is own[name] for name, p in made.named_parameters())

@@ -87,6 +87,33 @@ def test_a_constant_feature_is_doubted_by_its_name() -> None:
     )
 
 
+def test_prices_of_members_are_doubted_and_what_comes_and_ends_is_not() -> None:
+    data = market()
+    for split in ("train", "val", "test"):
+        data[f"active_{split}"] = np.ones(data[f"prices_{split}"].shape, dtype=np.int8)
+    prices, active = data["prices_train"], data["active_train"]
+    active[:100, 1], prices[:100, 1] = 0, 1.0  # listed on row 100, at another price
+    active[200:, 0], prices[200:, 0] = -2, prices[199, 0] * 0.01  # ended with a loss
+    assert find_doubts(data) == []
+    prices[250, 1] *= 1.7
+    prices[150:, 2] /= 3
+    wrong_print, split = find_doubts(data)
+    assert "row 250 is 1.7" in wrong_print and "row 150, near 1/3" in split
+
+
+def test_a_rate_that_the_times_deny_is_doubted_once_and_only_where_there_are_prices() -> None:
+    data = market()
+    for split in ("train", "val", "test"):
+        first = {"train": 0, "val": 1000, "test": 2000}[split]
+        days = np.arange(first, first + len(data[f"X_{split}"])).astype("datetime64[W]")
+        data[f"time_{split}"] = days
+    (doubt,) = find_doubts(data, periods_per_year=252)
+    assert doubt.startswith("time_train: By their times about 52.2 rows are a year")
+    assert find_doubts(data, periods_per_year=52) == find_doubts(data) == []
+    without = {key: array for key, array in data.items() if not key.startswith("prices")}
+    assert find_doubts(without, periods_per_year=252) == []
+
+
 def test_a_finding_at_a_row_tells_its_date_and_missing_stretches_are_doubted() -> None:
     data = market()
     n, prices = len(data["time_train"]), data["prices_train"].copy()
@@ -138,6 +165,16 @@ def without_column(data: dict[str, Array], key: str, column: int) -> dict[str, A
     return {k: np.delete(a, column, 1) if k.startswith(f"{kind}_") else a for k, a in data.items()}
 
 
+def wrong_print(prices: Array) -> Array:
+    prices[150, 1] *= 1.7
+    return prices
+
+
+def in_hundredths(prices: Array) -> Array:
+    prices[150:, 1] *= 100
+    return prices
+
+
 def put_in(rows: Array, column: int, factor: float) -> Array:
     rows[:, column] = rows[:, column] * factor
     return rows
@@ -169,6 +206,19 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
         spoilt("prices_train", stale),
         lambda d: {
             k: np.delete(a, np.s_[100:120], 0) if "_train" in k else a for k, a in d.items()
+        },
+    ),
+    "a wrong print": (
+        spoilt("prices_train", wrong_print),
+        lambda d: {**d, "prices_train": d["prices_train"][[*range(150), 149, *range(151, 300)]]},
+    ),
+    "another unit": (
+        spoilt("prices_train", in_hundredths),
+        lambda d: {
+            **d,
+            "prices_train": np.vstack(
+                [d["prices_train"][:150] * [1, 100, 1], d["prices_train"][150:]]
+            ),
         },
     ),
     "a split that was not adjusted": (

@@ -86,6 +86,17 @@ def test_what_knows_the_future_as_a_whole_is_not_seen() -> None:
     assert suspects((prices - prices.mean(0)) / prices.std(0), prices) == []
 
 
+def test_who_moves_on_a_few_rows_only_is_suspected_of_nothing() -> None:
+    draws = np.random.default_rng(0)
+    moves = draws.standard_normal((1000, 40)) * (np.arange(1000) < 25)[:, None]  # listed late
+    prices, features = np.exp(0.01 * moves.cumsum(axis=0)), np.vstack([moves[:1], moves[:-1]])
+    assert next_move_findings(features, prices) == []
+    # As many moves on all rows tell of the next one, which these would know.
+    whole = draws.standard_normal((1000, 2))
+    prices = np.exp(0.01 * np.vstack([whole[:1], whole[:-1]]).cumsum(axis=0))
+    assert len(next_move_findings(whole, prices)) == 2
+
+
 def test_of_few_rows_nothing_is_claimed_and_one_wild_row_decides_nothing() -> None:
     X, prices = market()
     late = later(X)[:, :3]  # returns of the very next move

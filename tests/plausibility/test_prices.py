@@ -67,6 +67,29 @@ def test_a_move_of_all_assets_or_of_no_usual_ratio_is_no_split() -> None:
     assert told(wild) == []
 
 
+@pytest.mark.parametrize("ratio", [0.01, 0.6, 1.7, 30.0])
+def test_one_price_that_is_far_from_both_its_neighbours_is_a_wrong_print(ratio: float) -> None:
+    prices = market()
+    wrong = prices.copy()
+    wrong[120, 2] *= ratio
+    (finding,) = price_findings(wrong, labels=["a", "b", "c", "d"])
+    assert (finding.name, finding.row, finding.column) == ("print", 120, 2)
+    assert finding.message.startswith("The price of asset 2 ('c') at row 120 is ")
+    times = wrong[120, 2] / wrong[119, 2]
+    assert f"is {times:.3g} times that of the row before" in finding.message
+    together = prices.copy()
+    together[120] *= min(ratio, 2.0)  # what all assets do is no print of one
+    assert "print" not in [name for name, _, _ in told(together)]
+
+
+def test_another_unit_is_named_where_it_begins_and_ends() -> None:
+    prices = market()
+    prices[100:140, 1] *= 100.0
+    prices[200:, 3] /= 1000.0
+    assert told(prices) == [("split", 100, 1), ("split", 140, 1), ("split", 200, 3)]
+    assert all("another unit?" in f.message for f in price_findings(prices))
+
+
 def test_a_price_that_stands_still_is_stale_unless_it_often_does() -> None:
     prices = market()
     prices[40:53, 1] = prices[40, 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann.plausibility.rows import gap_findings, overlap_findings
+from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
 
 ROWS = np.random.default_rng(0).standard_normal((90, 3))
 
@@ -74,3 +74,28 @@ def minutes() -> np.ndarray:
 )
 def test_nights_weekends_holidays_and_what_recurs_are_no_gaps(times: np.ndarray) -> None:
     assert gap_findings(times) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        (np.arange("1980-01", "2020-01", dtype="datetime64[M]"), 12.0),
+        (DAYS, 365.0),
+        (np.arange(3000) * np.timedelta64(1, "h") + np.datetime64("2020-01-01"), 8770.0),
+    ],
+    ids=["months", "days", "hours"],
+)
+def test_rows_that_are_not_as_many_a_year_as_figures_take_them_for_are_told(
+    times: np.ndarray, rate: float
+) -> None:
+    (found,) = rate_findings(times, periods_per_year=252)
+    assert f"about {rate:g} rows are a year" in found.message
+    assert found.message.endswith(f"Set evaluation.periods_per_year to {rate:g}.")
+    assert rate_findings(times, periods_per_year=rate) == []
+
+
+def test_holidays_numbers_and_few_rows_say_nothing_of_a_rate() -> None:
+    assert rate_findings(WEEKDAYS, periods_per_year=252) == []
+    assert rate_findings(np.delete(WEEKDAYS, np.s_[::8]), periods_per_year=252) == []
+    assert rate_findings(np.arange(300.0), periods_per_year=252) == []
+    assert rate_findings(DAYS[:29], periods_per_year=12) == []

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 import trials
-from cures_of_runs import CURES, FILES, OFF, WRITTEN, Asked
+from cures_of_runs import CURES, FILES, OFF, OWN, WRITTEN, Asked
 from faults import stopped_after
 from made_tables import prices, wide
 from psann._published import CONFIG_KEYS, PARAMETERS
-from psann.errors import ConfigError, PsannError
+from psann.errors import ConfigError
 from psann.run.config.load import load_run_config
 from psann.run.directory.metrics import read_metrics
 from psann.run.execution.context import Outcome
@@ -27,6 +27,7 @@ PARENTS = {
     "parent with cash": ("hisso.primary_transform=softmax_cash",),
     "parent of targets": (OFF,),
     "parent of seeds": ("seed=3", "training.seeds=2"),
+    "parent of own actions": OWN,
 }
 
 
@@ -70,7 +71,7 @@ class Place:
         how = {key: self.filled(v) if isinstance(v, str) else v for key, v in asked.how.items()}
         how.pop("name", None)
         out = self.folder / "out"
-        spoilt = how.pop("spoil", None)
+        spoilt, lost = how.pop("spoil", None), how.pop("without", None)
         if name == "parent":
             self.parent(name)
         overrides = [self.filled(each) for each in asked.overrides]
@@ -81,15 +82,14 @@ class Place:
             np.savez(self.folder / "market.npz", **market(seed=1))
         elif spoilt is not None:
             (out / name / spoilt).write_text("{}\n")
+        if lost is not None:
+            (out / name / lost).unlink()
         out.mkdir(parents=True, exist_ok=True)
         if name == "link" and not (out / name).is_symlink():
             (out / name).symlink_to(self.folder)
         if name == "file":
             (out / name).touch()
-        try:
-            return trial(self.folder, *overrides, name=name, **how)
-        except PsannError as error:  # before there is a record, the command shows it
-            return Outcome(exit_code=1, message=str(error))
+        return trial(self.folder, *overrides, name=name, **how)
 
 
 def said(outcome: Outcome) -> str:

@@ -17,7 +17,7 @@ from psann._seed import update_keys
 from psann.losses import mse
 from psann.nn.network import Network
 from psann.nn.state import StateOptions
-from psann.training.carry import Carry, WeightLayout
+from psann.training.carry import Carry, WeightLayout, alone
 from psann.training.engine import EagerEngine
 from psann.training.precision import INITIAL_SCALE, Precision
 from psann.training.statistics import LaunchStatistics
@@ -278,6 +278,40 @@ def test_the_epoch_offset_shifts_the_networks_epochs() -> None:
     assert network.first_layer_w0 == 1.0 + 3
     made.set_epoch(2)
     assert network.first_layer_w0 == 1.0 + 5
+
+
+class OneMatrix(Network):
+    """A network of a single parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(N_IN, 2, bias=False)
+        torch.nn.init.ones_(self.head.weight)
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, dropout_key: Tensor | None = None
+    ) -> Tensor:
+        outputs: Tensor = self.head(x)
+        return outputs
+
+
+@pytest.mark.parametrize("stop", [True, False])
+@pytest.mark.parametrize("body", [*BODIES, OneMatrix], ids=lambda body: body.__name__)
+def test_a_launch_on_a_cpu_has_the_bits_of_updates_that_the_device_judges(
+    body: Callable[[], Network], stop: bool
+) -> None:
+    goal = broken_rows("gradient")
+    rule = {"weight_decay": 0.1, "clip_norm": 0.5, "stop_on_nonfinite": stop}
+    made = engine(body(), **rule)
+    carry, reports = made.initial_carry(), []
+    for index in WITH_BAD:
+        carry, report = made.update(carry, goal, index, None, lr=0.01, lift=alone)
+        reports.append(report.numbers.nan_to_num(-1.0).tolist())
+    found, statistics = launched(made, goal, indices=WITH_BAD)
+    assert same(found, carry)
+    assert bool(found.is_frozen) == bool(carry.is_frozen) == stop
+    columns = (statistics.loss, statistics.grad_norm, statistics.is_accepted)
+    assert np.nan_to_num(np.transpose(columns), nan=-1.0).tolist() == [r[:3] for r in reports]
 
 
 # --- numbers that are not finite

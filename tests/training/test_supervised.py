@@ -153,6 +153,17 @@ def test_the_loss_of_all_rows_is_computed_in_one_pass_without_gradient() -> None
     assert got == pytest.approx((2 * data.X[:, :N_OUT] - data.y).square().mean().item())
 
 
+def test_the_loss_of_a_row_counts_by_its_weight() -> None:
+    weight = torch.linspace(0.5, 1.5, N_ROWS)
+    data = replace(rows(), weight=weight)
+    plain = (2 * data.X[:, :N_OUT] - data.y).square().mean(-1)
+    loss, per_row = RowObjective(rows=data, loss=mse)(double, INDEX, None)
+    torch.testing.assert_close(per_row, plain[INDEX] * weight[INDEX])
+    torch.testing.assert_close(loss, (plain[INDEX] * weight[INDEX]).sum() / len(INDEX))
+    whole = rows_loss(double, data, mse)
+    assert whole == pytest.approx(float((plain * weight).sum() / weight.sum()), rel=1e-6)
+
+
 # --- the order of rows
 
 

@@ -28,11 +28,21 @@ def refusing(number: int, call: Callable[..., Any]) -> Callable[..., Any]:
     return fcntl_without_locks
 
 
+def refusing_all(number: int) -> Callable[..., Any]:
+    """`fcntl.flock` that locks nothing."""
+
+    def flock_without_locks(fd: int, operation: int) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return flock_without_locks
+
+
 def lock_nothing() -> None:
     """Take the locks away from this process and those that it starts, if that is asked for."""
     if not (name := os.environ.get(FORCED)) or "without_locks" in fcntl.fcntl.__name__:
         return
     fcntl.fcntl = refusing(getattr(errno, name), fcntl.fcntl)
+    fcntl.flock = refusing_all(getattr(errno, name))
     here = str(Path(__file__).parent)
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if here not in paths:

@@ -16,6 +16,7 @@ from psann.errors import DataError
 from psann.holdings import code_problems
 
 Floats = NDArray[np.floating[Any]]
+_INPUT = "reward_inputs."
 DataFormat = Literal["channels_first", "channels_last"]
 
 
@@ -25,17 +26,48 @@ def validation_mapping(validation_data: Any) -> Mapping[str, Any] | None:
         return None
     if isinstance(validation_data, Mapping):
         keys = set(validation_data)
-        if "X" in keys and keys <= {"X", "y", "prices", "context", "active"}:
-            return validation_data
+        known = {"X", "y", "sample_weight", "prices", "context", "active", "reward_inputs"}
+        if "X" in keys and keys <= known:
+            if "reward_inputs" not in keys:
+                return validation_data
+            given = dict(validation_data)
+            return given | named_inputs(given.pop("reward_inputs"))
         got = ", ".join(sorted(map(str, keys))) or "nothing"
     elif isinstance(validation_data, tuple | list) and len(validation_data) == 2:
         return dict(zip(("X", "y"), validation_data, strict=True))
     else:
         got = type(validation_data).__name__
     raise ValueError(
-        "validation_data must be a mapping with X and any of y, prices, context, active, or the "
-        f"pair (X, y); got {got}."
+        "validation_data must be a mapping with X and any of y, sample_weight, prices, context, "
+        f"active, reward_inputs, or the pair (X, y); got {got}."
     )
+
+
+def named_inputs(reward_inputs: Any) -> dict[str, Any]:
+    """What the reward is given by name, as entries of a split beside X, y and prices.
+
+    Parameters
+    ----------
+    reward_inputs : mapping of str to array-like, frame, or None
+        A frame has a column for each.
+    """
+    if reward_inputs is None:
+        return {}
+    if not isinstance(reward_inputs, Mapping):
+        names = labels_of(without_dates(reward_inputs)).columns
+        if names is None:
+            raise ValueError(
+                "reward_inputs must be a mapping of names to arrays, or a frame with named "
+                f"columns; got {type(reward_inputs).__name__}."
+            )
+        reward_inputs = {name: reward_inputs[name] for name in names}
+    return {f"{_INPUT}{name}": value for name, value in reward_inputs.items()}
+
+
+def inputs_of(split: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of a split that `named_inputs` named, by the names that the reward knows."""
+    marked = {key: value for key, value in split.items() if key.startswith(_INPUT)}
+    return {key.removeprefix(_INPUT): value for key, value in marked.items() if value is not None}
 
 
 def converted_split(
@@ -46,8 +78,9 @@ def converted_split(
     Parameters
     ----------
     split : mapping
-        ``X y prices context active outputs actions``, any of them absent or None. X stays a frame
-        where it is one, so that scikit-learn sees its names.
+        ``X y sample_weight prices context active outputs actions``, any of them absent or None,
+        and what `named_inputs` gave. X stays a frame where it is one, so that scikit-learn sees
+        its names.
     prefix : str
         ``validation`` with a blank, or nothing: how the user tells this split from others.
     assets : tuple of str or None
@@ -133,15 +166,17 @@ def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
 
 
 def checked_matrices(
-    train: Mapping[str, Any], validation: Mapping[str, Any] | None
+    train: Mapping[str, Any], validation: Mapping[str, Any] | None, *, is_portfolio: bool = True
 ) -> tuple[dict[str, Floats], dict[str, Floats] | None]:
     """Both splits as matrices of floating-point numbers that fit together.
 
     Parameters
     ----------
     train, validation : mapping
-        Keys ``X`` (N, F) and any of ``y``, ``prices``, ``context``, ``active``; a vector is one
-        column, and what is None is left out.
+        Keys ``X`` (N, F) and any of ``y``, ``sample_weight``, ``prices``, ``context``, ``active``;
+        a vector is one column, and what is None is left out.
+    is_portfolio : bool
+        Whether prices are those of what actions hold.
 
     Raises
     ------
@@ -149,11 +184,11 @@ def checked_matrices(
         With every problem: lengths, widths, ranks, values that are not finite.
     """
     matrices, problems = _as_matrices(train, "")
-    problems += _split_problems(matrices, "")
+    problems += _split_problems(matrices, "", is_portfolio)
     others = None
     if validation is not None:
         others, found = _as_matrices(validation, "validation ")
-        problems += [*found, *_split_problems(others, "validation ")]
+        problems += [*found, *_split_problems(others, "validation ", is_portfolio)]
         problems += _match_problems(matrices, others)
     if problems:
         raise ValueError("\n".join(problems))
@@ -179,7 +214,7 @@ def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats]
     return matrices, problems
 
 
-def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+def _split_problems(split: Mapping[str, Floats], name: str, is_portfolio: bool) -> list[str]:
     problems = []
     for key, array in split.items():
         if "X" in split and len(array) != len(split["X"]):
@@ -193,7 +228,23 @@ def _split_problems(split: Mapping[str, Floats], name: str) -> list[str]:
             and count_where(array, lambda rows: np.abs(rows) > np.finfo(np.float32).max)[0]
         ):
             problems.append(f"{name}{key} must fit into float32; some values are too large.")
-    return [*problems, *_price_problems(split, name), *_active_problems(split, name)]
+    problems += _weight_problems(split, name)
+    if is_portfolio:
+        problems += _price_problems(split, name)
+    return [*problems, *_active_problems(split, name)]
+
+
+def _weight_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+    weight = split.get("sample_weight")
+    if weight is None:
+        return []
+    if weight.shape[1] != 1:
+        return [f"{name}sample_weight must be one number per row; got shape {weight.shape}."]
+    if (weight < 0).any():
+        return [f"{name}sample_weight must be at least 0; the smallest is {weight.min():g}."]
+    if not weight.any():
+        return [f"{name}sample_weight must not be zero on every row: nothing would count."]
+    return []
 
 
 def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:
@@ -228,7 +279,8 @@ def _match_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats
         for key, array in validation.items()
         if key in train and array.shape[1] != train[key].shape[1]
     ]
-    for key in ("context", "active"):
+    inputs = [key for key in (*train, *validation) if key.startswith(_INPUT)]
+    for key in ("context", "active", *dict.fromkeys(inputs)):
         if (key in train) != (key in validation):
             has, lacks = ("training", "validation") if key in train else ("validation", "training")
             problems.append(

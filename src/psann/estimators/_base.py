@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
-import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, Self
 
-import torch
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 
-from psann._device import choose_threads, resolve_device, thread_count
-from psann._labels import labels_of, order_problems
-from psann._numerics import pinned_numbers
 from psann._published import answers_published
-from psann._seed import stream_generator
-from psann.errors import DataError
-from psann.estimators._arrays import validation_mapping
-from psann.estimators._fit_utils import (
-    PreparedInputs,
-    action_width,
-    maybe_run_hisso,
-    network_shape,
-    planned_work,
-    prepare_inputs_and_scaler,
-    supervised_rows,
-)
-from psann.estimators._idle_parameters import idle_options, idle_parameters
-from psann.estimators._interruption import OnInterrupt, train_or_keep, transaction
-from psann.estimators._options import read_options
-from psann.estimators._saving import EstimatorFileMixin
-from psann.estimators._scoring import ScoringMixin
+from psann.estimators._arrays import named_inputs
+from psann.estimators._fitting import FittedRegressor
+from psann.estimators._interruption import OnInterrupt, transaction
+from psann.estimators._stream import inherited
 from psann.hisso.options import EvaluationOptions, HISSOOptions
-from psann.nn.network import Network
-from psann.nn.state import initial_states
-from psann.training.engine import EagerEngine, StateReset
-from psann.training.engine_choice import choose_engine
-from psann.training.history import Decision, FitResult, last_phase
+from psann.training.history import last_phase
 from psann.training.observers import Observer
-from psann.training.optimizer import Optimizer
-from psann.training.options import TrainingOptions, build_engine
-from psann.training.precision import resolve_precision
-from psann.training.state import SavedState, SeedStart, TrainState
-from psann.training.supervised import fit_supervised
+from psann.training.state import SavedState
 
 
-class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type: ignore[misc]
+class BasePSANNRegressor(FittedRegressor):
     """Base of the estimators: a subclass lists its parameters and builds its network.
 
     Notes
@@ -58,42 +28,33 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
     (`psann.training.history.FitResult`), ``n_features_in_``, ``n_outputs_`` (actions or targets,
     M), ``asset_names_`` (None where no frame told them), ``scaler_``, ``target_scaler_``,
     ``hisso_options_`` and ``evaluation_options_``, ``seed_``, ``device_``, ``threads_``,
-    ``engine_``; after a fit, not after `load`, also ``n_iter_`` and ``loss_curve_``.
+    ``engine_``; after a fit, not after `load`, also ``n_iter_`` and ``loss_curve_``, which partial
+    fits keep in the file.
     """
-
-    _epoch_offset: int = 0
 
     @property
     def n_iter_(self) -> int:
-        """Epochs that the last fit went through, of a refit where there was one."""
-        return len(last_phase(self.fit_result_.history))
+        """Epochs of the last fit, or of its refit where there was one, and partial fits since."""
+        return len(self.loss_curve_)
 
     @property
     def loss_curve_(self) -> list[float | None]:
-        """Training loss of each of these epochs; minus the mean reward where one was earned."""
+        """Training loss of each of them; minus the mean reward where one was earned."""
+        if self._stream is not None:
+            return list(self._stream.losses)
         return [record.train_loss for record in last_phase(self.fit_result_.history)]
-
-    @property
-    def _state_reset(self) -> StateReset:
-        """When stateful layers forget; those that have none never notice."""
-        return "batch"
-
-    def _refuse_context(self, n_context: int) -> None:
-        """Raise `ValueError` if there is a context, for networks that have no use for one."""
-        if n_context:
-            raise ValueError(
-                f"{type(self).__name__} takes no context; leave it out, or use WaveResNetRegressor."
-            )
 
     @answers_published
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
         hisso: HISSOOptions | Mapping[str, Any] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -109,6 +70,8 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             Rows in time order; more than two dimensions are flattened.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
             Targets; HISSO can do without.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row of targets counts, at least 0, in units of their mean; see Notes.
         prices : array-like of shape (n_samples, n_outputs), optional
             Positive; row t of X decides what is held from ``prices[t]`` to ``prices[t + 1]``.
         context : array-like of shape (n_samples, n_context), optional
@@ -116,8 +79,12 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         active : array-like of shape (n_samples, n_outputs), optional
             Which asset can be held from row t to t + 1: 1 if it can, 0 if not, -1 while it is
             halted, -2 where it has ended (see `psann.holdings`); None for all on every row.
+        reward_inputs : mapping of str to array-like of shape (n_samples, ...), or frame, optional
+            What the reward is given by name, ``(n_samples,)`` or ``(n_samples, k)`` each: the
+            arrays that ``hisso["reward_inputs"]`` names.
         validation_data : mapping or (X, y), optional
-            Later rows that choose the best epoch; keys ``X y prices context active``.
+            Later rows that choose the best epoch; keys ``X y sample_weight prices context active
+            reward_inputs``.
         hisso : HISSOOptions or mapping, optional
             How to train on episodes; None trains on targets.
         evaluation : EvaluationOptions or mapping, optional
@@ -147,11 +114,21 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         Notes
         -----
         A fit that raises leaves the estimator exactly as it was before the call.
+
+        With weights the loss of a batch of B rows is ``sum of w_i l_i over B``, ``w_i`` being
+        `sample_weight` over its mean, and so is the loss of validation rows. A row of weight 0 is
+        left out and changes no bit; weights that are all alike are none. A row of weight 2 counts
+        as if it were there twice: exactly so, up to rounding, where all rows are one batch, and
+        else in the mean over the orders of rows. Scalers whose `fit` takes `sample_weight` get it.
         """
         with transaction(self):
             self._fit_group(
                 (),
-                {"X": X, "y": y, "prices": prices, "context": context, "active": active},
+                {
+                    **{"X": X, "y": y, "sample_weight": sample_weight},
+                    **{"prices": prices, "context": context, "active": active},
+                    **named_inputs(reward_inputs),
+                },
                 validation_data=validation_data,
                 hisso=hisso,
                 evaluation=evaluation,
@@ -161,247 +138,68 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
             )
         return self
 
-    @pinned_numbers()
-    def _fit_group(
+    def partial_fit(
         self,
-        twins: Sequence[BasePSANNRegressor],
-        rows: Mapping[str, Any],
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
-        validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None,
-        hisso: HISSOOptions | Mapping[str, Any] | None,
-        evaluation: EvaluationOptions | Mapping[str, Any] | None,
-        observers: Sequence[Observer],
-        resume: Sequence[SavedState],
-        on_interrupt: OnInterrupt,
-    ) -> None:
-        """Fit this estimator and its twins, which differ from it by their seed, on one set of data.
+        prices: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
+        hisso: HISSOOptions | Mapping[str, Any] | None = None,
+        evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Go on with one pass over new rows, as they come in a stream.
 
-        `rows` are ``X y prices context active``; `resume` has one state for each, this one first.
+        Parameters
+        ----------
+        X, y, sample_weight, prices, context, active, reward_inputs
+            As for `fit`; for episodes the newest ``hisso.window`` rows and ``hisso.delay`` more,
+            or more than these.
+        hisso, evaluation : options or mapping, optional
+            As for `fit`; None goes on as the last fit did.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and for what needs validation rows, a last epoch, or a scaler without
+            `partial_fit`.
+
+        Notes
+        -----
+        On targets every row is seen once, in batches; on episodes the one that ends at the last
+        row is, in one update. Weights, optimiser and warm-ups go on from call to call, also by way
+        of `save` and `load`, bit for bit; the last weights are kept, and nothing is validated.
+        Scalers learn the rows of each call before these are scaled. `n_iter_` and `loss_curve_`
+        count passes on from the epochs of a fit before. The first call decides `random_state` and
+        the shape of the network. A call that raises leaves the estimator as it was.
         """
-        if problems := self.parameter_problems():
-            raise ValueError("\n".join(problems))
-        options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
-        judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
-        continues = self.warm_start and hasattr(self, "network_")
-        device = resolve_device(self.device)
-        prepared = self._prepared_inputs(
-            rows,
-            validation_mapping(validation_data),
-            requires_y=options is None or not options.enabled,
-            continues=continues,
-        )
-        networks = [self._first_network(prepared, options, continues=continues)]
-        training, decisions = self._training_options(options, networks[0], prepared, device)
-        members = (self, *twins)
-        work = planned_work(
-            prepared, options, epochs=self.epochs, batch_size=self.batch_size, n_seeds=len(members)
-        )
-        resumed = resume[0].engine if resume else None
-        choice = choose_engine(self.engine, networks[0], work, device=device, resumed=resumed)
-        decisions.append(choice.decision(self.threads_, is_asked=bool(self.threads)))
-        decisions += self._idle_decisions(options, prepared, judging)
-        for decision, observer in itertools.product(decisions, observers):
-            observer.on_decision(decision)
-        self.hisso_options_, self.evaluation_options_ = options, judging
-        for twin in twins:
-            twin._take_fitted(self)
-            networks.append(twin._first_network(prepared, options, continues=continues))
-        engine = build_engine(networks[0], training, choice, epoch_offset=self._epoch_offset)
-        starts = [
-            SeedStart.of(network, seed=member.seed_, engine=engine)
-            for member, network in zip(members, networks, strict=True)
-        ]
-        how: Any = {"training": training, "continues": continues, "saved": resume}
-        trained = train_or_keep(
-            lambda *more: self._trained(
-                engine, prepared, starts, observers=(*observers, *more), **how
-            ),
-            on_interrupt=on_interrupt,
-        )
-        for member, network, (state, result) in zip(members, networks, trained, strict=True):
-            result.decisions[:0] = decisions
-            result.decisions += engine.notes
-            member.engine_ = engine.runs_as
-            member._keep(network.to(device), state, result)
-
-    def _trained(
-        self,
-        engine: EagerEngine,
-        prepared: PreparedInputs,
-        starts: Sequence[SeedStart],
-        *,
-        training: TrainingOptions,
-        continues: bool,
-        observers: Sequence[Observer],
-        saved: Sequence[SavedState],
-    ) -> list[tuple[TrainState, FitResult]]:
-        """Train every seed on episodes or on targets."""
-        with pinned_numbers(), thread_count(self.threads_):
-            trained = maybe_run_hisso(
-                engine,
-                prepared,
-                starts=starts,
-                hisso=self.hisso_options_,
-                evaluation=self.evaluation_options_,
-                training=training,
-                keeps_first_weights=continues,
-                observers=observers,
-                saved=saved,
+        has_network = hasattr(self, "network_")
+        with transaction(self):
+            self._fit_group(
+                (),
+                {
+                    **{"X": X, "y": y, "sample_weight": sample_weight},
+                    **{"prices": prices, "context": context, "active": active},
+                    **named_inputs(reward_inputs),
+                },
+                validation_data=None,
+                hisso=inherited(self.hisso_options_) if hisso is None and has_network else hisso,
+                evaluation=(
+                    self.evaluation_options_ if evaluation is None and has_network else evaluation
+                ),
+                observers=(),
+                resume=(),
+                on_interrupt="raise",
+                is_pass=True,
             )
-            if trained is None:
-                trained = fit_supervised(
-                    engine,
-                    *supervised_rows(prepared, training.device),
-                    starts=starts,
-                    options=training,
-                    observers=observers,
-                    saved=saved,
-                )
-        return trained
-
-    def _take_fitted(self, other: BasePSANNRegressor) -> None:
-        """Be fitted as another is, apart from the parameters."""
-        for name in vars(other).keys() - set(self._get_param_names()):
-            setattr(self, name, getattr(other, name))
-
-    def _prepared_inputs(
-        self,
-        train: Mapping[str, Any],
-        validation: Mapping[str, Any] | None,
-        *,
-        requires_y: bool,
-        continues: bool,
-    ) -> PreparedInputs:
-        """Both splits, checked and scaled; one that goes on keeps its scalers."""
-        if not requires_y:
-            _check_order(train, validation)
-        train = self._checked_split(train, reset=not continues, requires_y=requires_y)
-        if validation is not None:
-            validation = self._checked_split(
-                validation, reset=False, requires_y=requires_y, prefix="validation "
-            )
-        return prepare_inputs_and_scaler(
-            train,
-            validation,
-            scaler=self.scaler_ if continues else self.scaler,
-            target_scaler=self.target_scaler_ if continues else self.target_scaler,
-            fitted=continues,
-            n_scaled=self._n_scaled,
-        )
-
-    def _first_network(
-        self, prepared: PreparedInputs, options: HISSOOptions | None, *, continues: bool
-    ) -> Network:
-        """The network to train, and the fitted attributes that describe its inputs."""
-        n_outputs = action_width(prepared, options)
-        self.seed_ = _seed(self.random_state)
-        shape = network_shape(
-            prepared.n_features,
-            n_outputs,
-            options,
-            n_context=prepared.n_context,
-            n_rows=len(prepared.train.X),
-        )
-        network = self._build_network(shape, stream_generator(self.seed_, "weights"))
-        if continues:
-            _take_over(network, self.network_)
-            self._epoch_offset = self.schedule_epoch_
-            return network
-        self.scaler_, self.target_scaler_ = prepared.scaler, prepared.target_scaler
-        self.n_outputs_, self.n_context_ = n_outputs, prepared.n_context
-        self._epoch_offset = 0
-        return network
-
-    def _training_options(
-        self,
-        options: HISSOOptions | None,
-        network: Network,
-        prepared: PreparedInputs,
-        device: torch.device,
-    ) -> tuple[TrainingOptions, list[Decision]]:
-        """Resolved options of the loops, and what was decided on the way."""
-        precision, note = resolve_precision(
-            mixed_precision=options is not None and options.mixed_precision,
-            amp_dtype="float16" if options is None else options.amp_dtype,
-            device=device,
-        )
-        decisions = []
-        if note is not None:
-            warnings.warn(note, UserWarning, stacklevel=3)
-            decisions.append(Decision(phase="setup", message=note))
-        rows = self.batch_size
-        if options is not None and options.enabled:
-            rows = options.window * options.batch_episodes
-        self.threads_ = self.threads or choose_threads(
-            n_products=network.n_products,
-            rows_per_update=min(rows, len(prepared.train.X)),
-            available=torch.get_num_threads(),
-        )
-        self.device_ = str(device)
-        return TrainingOptions(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            schedule=self._schedule(),
-            optimizer=Optimizer(
-                name=self.optimizer, weight_decay=self.weight_decay, clip_norm=self.clip_norm
-            ),
-            loss=self._loss(),
-            patience=self.patience,
-            monitor=None if self.monitor == "auto" else self.monitor,
-            input_noise=self.input_noise,
-            shuffle=self.shuffle,
-            state_reset=self._state_reset,
-            is_stateful=bool(initial_states(network)),
-            max_skipped_updates=0 if self.on_nonfinite == "stop" else self.max_skipped_updates,
-            precision=precision,
-            device=device,
-        ), decisions
-
-    def _idle_decisions(
-        self, options: HISSOOptions | None, prepared: PreparedInputs, judging: EvaluationOptions
-    ) -> list[Decision]:
-        """What was set, or given, and plays no part in this fit."""
-        idle = idle_parameters(
-            self.get_params(deep=False),
-            {name: p.default for name, p in inspect.signature(type(self)).parameters.items()},
-            hisso=options,
-            is_flattened=self.input_shape_ is not None,
-            n_context=prepared.n_context,
-        )
-        if options is not None:
-            idle += idle_options(options, judging)
-        if (options is None or not options.enabled) and prepared.train.prices is not None:
-            idle.append("prices (training is on targets)")
-        if (options is None or not options.enabled) and prepared.train.active is not None:
-            idle.append("active (training is on targets)")
-        if not idle:
-            return []
-        return [Decision(phase="setup", message=f"without effect here: {'; '.join(idle)}")]
-
-    def _keep(self, network: Network, state: TrainState, result: FitResult) -> None:
-        """Make the best epoch's weights the estimator's."""
-        network.load_state_dict(state.tensors(best=True))
-        for name, value in self._fitted_by(state, best=True).items():
-            setattr(self, name, value)
-        network.set_epoch(self.schedule_epoch_)
-        self.network_ = network
-        self.fit_result_ = result
-
-    def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
-        """Fitted attributes that describe the best weights so far, or those of this moment."""
-        kept = state.best if best else None
-        epoch = state.epoch if kept is None else kept.epoch
-        options = self.hisso_options_
-        warm_start = None if options is None else options.warm_start
-        # Warm-ups of the network go on where those of a warm start ended.
-        before = warm_start.epochs if warm_start is not None and state.phase == "hisso" else 0
-        return {
-            "best_epoch_": epoch,
-            "best_value_": None if kept is None else kept.value,
-            "monitor_": state.monitor,
-            "schedule_epoch_": self._epoch_offset + before + epoch,
-        }
+        return self
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -409,32 +207,3 @@ class BasePSANNRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # t
         tags.target_tags.single_output = True
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _check_order(train: Mapping[str, Any], validation: Mapping[str, Any] | None) -> None:
-    """Raise `DataError` unless rows that have dates follow each other, as in episodes."""
-    named = {"X": train["X"]} | ({} if validation is None else {"validation X": validation["X"]})
-    if problems := order_problems({name: labels_of(X) for name, X in named.items()}):
-        raise DataError(problems)
-
-
-def _take_over(network: Network, fitted: Network) -> None:
-    """Give a new network the weights of a fitted one of the same shape."""
-    wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-    had = {name: tuple(t.shape) for name, t in fitted.state_dict().items()}
-    different = sorted(name for name in wanted | had if wanted.get(name) != had.get(name))
-    if different:
-        raise ValueError(
-            "warm_start goes on with the network of the first fit, so widths, depth, kinds of "
-            "layers, outputs and primary_transform must stay; different are "
-            + ", ".join(f"{n} {had.get(n)} -> {wanted.get(n)}" for n in different[:4])
-            + ". Set warm_start=False to begin anew."
-        )
-    network.load_state_dict(fitted.state_dict())
-
-
-def _seed(random_state: Any) -> int:
-    """An integer seed; None draws one from NumPy's global state, as scikit-learn does."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -7,8 +7,8 @@ trains on episodes cut from them. Both take arrays and options, never an estimat
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,14 @@ from torch import Tensor
 
 from psann._mapped import is_mapped
 from psann.accounting import executed_late
-from psann.estimators._arrays import Floats, checked_matrices
-from psann.estimators._scaling import fitted_scaler, scale_rows, transformed, writable_float32
+from psann.estimators._arrays import Floats, checked_matrices, inputs_of
+from psann.estimators._scaling import (
+    fitted_scaler,
+    scale_rows,
+    taught_scaler,
+    transformed,
+    writable_float32,
+)
 from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
@@ -27,14 +33,14 @@ from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems
 from psann.hisso.reward_context import (
     RewardSource,
     check_context_width,
+    input_problems,
     resolve_reward_for,
     reward_context,
     reward_source,
 )
 from psann.hisso.rewards import Reward
-from psann.hisso.trainer import HISSOTask, train_hisso
-from psann.hisso.transforms import TRANSFORMS
-from psann.nn.network import NetworkShape
+from psann.hisso.task import HISSOTask
+from psann.hisso.trainer import train_hisso
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
@@ -54,6 +60,8 @@ class PreparedSplit:
     prices: NDArray[np.float64] | None = None  # (N, M)
     context: NDArray[np.float32] | None = None  # (N, C)
     active: NDArray[np.int8] | None = None  # (N, M) codes of `psann.holdings`
+    reward_inputs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # (N, k) each
+    weight: NDArray[np.float32] | None = None  # (N,) of mean 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +91,9 @@ def prepare_inputs_and_scaler(
     scaler: Any = None,
     target_scaler: Any = None,
     fitted: bool = False,
+    teaches: bool = False,
     n_scaled: int | None = None,
+    is_portfolio: bool = True,
 ) -> PreparedInputs:
     """Check that the arrays fit together, fit the scalers on the training rows, scale.
 
@@ -91,14 +101,19 @@ def prepare_inputs_and_scaler(
     ----------
     train, validation : mapping
         Keys ``X`` (N, F) and optionally ``y`` (N,) or (N, M), ``prices`` and ``active`` (N, M),
-        ``context`` (N, C).
+        ``context`` (N, C), ``sample_weight`` (N,): rows of weight 0 are left out; and what the
+        reward is given by name, under the keys of `named_inputs`.
     scaler, target_scaler : str, transformer or None
         ``standard``, ``minmax``, any scikit-learn transformer, or none.
     fitted : bool
         The scalers are fitted already: use them as they are (fine-tuning).
+    teaches : bool
+        Fitted scalers learn from the training rows too, in copies (partial fits).
     n_scaled : int, optional
         Columns of X that the scaler knows, where fewer than there are: every so many columns are
         scaled alike.
+    is_portfolio : bool
+        Whether prices are those of what actions hold: positive, a column for each of y.
 
     Returns
     -------
@@ -110,10 +125,16 @@ def prepare_inputs_and_scaler(
     ValueError
         With every problem: lengths, widths, ranks, values that are not finite.
     """
-    train, validation = checked_matrices(train, validation)
-    if not fitted:
-        scaler = fitted_scaler(scaler, _folded(train["X"], n_scaled))
-        target_scaler = fitted_scaler(target_scaler, train.get("y"))
+    train, validation = checked_matrices(train, validation, is_portfolio=is_portfolio)
+    train = _rows_that_count(train)
+    validation = None if validation is None else _rows_that_count(validation)
+    if teaches or not fitted:
+        X, weight = _folded(train["X"], n_scaled), train.get("sample_weight")
+        weight = None if weight is None else weight[:, 0]
+        folds = None if weight is None else weight.repeat(len(X) // len(weight))
+        learn = taught_scaler if fitted else fitted_scaler
+        scaler = learn(scaler, X, folds)
+        target_scaler = learn(target_scaler, train.get("y"), weight)
     return PreparedInputs(
         train=_prepare(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -124,6 +145,18 @@ def prepare_inputs_and_scaler(
     )
 
 
+def _rows_that_count(split: dict[str, Floats]) -> dict[str, Floats]:
+    """The rows whose weight is not 0; without weights, if all that are left weigh the same."""
+    weight = split.get("sample_weight")
+    if weight is None:
+        return split
+    counts = weight[:, 0] != 0
+    kept = split if counts.all() else {key: array[counts] for key, array in split.items()}
+    if np.ptp(kept["sample_weight"]) == 0:
+        return {key: array for key, array in kept.items() if key != "sample_weight"}
+    return kept
+
+
 def _folded(X: Floats, n_columns: int | None) -> Floats:
     return X if n_columns is None else X.reshape(-1, n_columns)
 
@@ -132,7 +165,7 @@ def _prepare(
     split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
-    active = split.get("active")
+    active, weight = split.get("active"), split.get("sample_weight")
     if y is not None:
         y = y if target_scaler is None else transformed(y, target_scaler, who="target_scaler")
     return PreparedSplit(
@@ -142,18 +175,29 @@ def _prepare(
         prices=None if prices is None else prices.astype(np.float64),
         context=None if context is None else context.astype(np.float32),
         active=None if active is None else active.astype(np.int8),
+        reward_inputs={k: each.astype(np.float64) for k, each in inputs_of(split).items()},
+        weight=(
+            None if weight is None else (weight[:, 0] / weight.mean(dtype=np.float64)).astype("f4")
+        ),
     )
 
 
 def action_width(prepared: PreparedInputs, hisso: HISSOOptions | None) -> int:
-    """Columns of the actions, M: those of y, else of the prices, else of the reward context."""
+    """Number of actions, M: as told, else columns of y, of the prices, of the reward context."""
     train = prepared.train
+    if hisso is not None and hisso.enabled and hisso.n_actions is not None:
+        return hisso.n_actions
     for array in (train.y, train.prices):
         if array is not None:
             return int(array.shape[1])
     assert hisso is not None
     reward = resolve_reward_for(hisso, has_prices=False)
     source = reward_source(reward, hisso, has_prices=False)
+    if source == "none":
+        raise ValueError(
+            "hisso.n_actions must say how many actions there are: there is no y, and no context "
+            f"of the reward {reward.name}, whose columns would tell."
+        )
     return int(_judged(train, source, reward, hisso).shape[1])
 
 
@@ -216,7 +260,8 @@ def maybe_run_hisso(
         return None
     train, validation = prepared.train, prepared.validation
     reward = resolve_reward_for(hisso, has_prices=train.prices is not None)
-    problems = _fit_problems(prepared, reward, hisso, evaluation)
+    least = hisso.window + hisso.delay + (0 if training.is_pass else 1)
+    problems = _fit_problems(prepared, reward, hisso, evaluation, least=least)
     if problems:
         raise ValueError("\n".join(problems))
     source = reward_source(reward, hisso, has_prices=train.prices is not None)
@@ -232,19 +277,15 @@ def maybe_run_hisso(
 
     def series(split: PreparedSplit) -> Series:
         judged = _judged(split, source, reward, hisso)
-        check_context_width(judged, n_actions)
-        return Series(
-            X=_tensor(split.X, engine.device),
-            reward_context=_tensor(judged, engine.device),
-            context=None if split.context is None else _tensor(split.context, engine.device),
-            active=None if split.active is None else _tensor(split.active, engine.device),
-        ).executed_late(hisso.delay)
+        check_context_width(judged, n_actions, reward=reward, hisso=hisso)
+        return _series(split, judged, engine.device, n_actions if hisso.held_weights else 0)
 
+    late = hisso.delay
     task = HISSOTask(
-        train=series(train),
-        validation=None if validation is None else series(validation),
+        train=series(train).executed_late(late),
+        validation=None if validation is None else series(validation).executed_late(late),
         warm_start_rows=(
-            None if hisso.warm_start is None else _rows(train, engine.device, delay=hisso.delay)
+            None if hisso.warm_start is None else _rows(train, engine.device, delay=late)
         ),
         reward=reward,
         hisso=hisso,
@@ -256,6 +297,21 @@ def maybe_run_hisso(
     for _, result in trained:
         result.decisions[:0] = decisions
     return trained
+
+
+def _series(
+    split: PreparedSplit, judged: NDArray[np.float64], device: torch.device, n_seen: int
+) -> Series:
+    """Rows of a split on the device, with prices of as many assets whose weights are seen."""
+    known = np.array(np.broadcast_to(judged, (len(judged), n_seen))) if n_seen else None
+    return Series(
+        X=_tensor(split.X, device),
+        reward_context=_tensor(judged, device),
+        inputs={k: _tensor(each, device) for k, each in split.reward_inputs.items()},
+        context=None if split.context is None else _tensor(split.context, device),
+        active=None if split.active is None else _tensor(split.active, device),
+        known_prices=None if known is None else _tensor(known, device),
+    )
 
 
 def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
@@ -277,9 +333,14 @@ def _check_that_none_is_needed(hisso: HISSOOptions) -> None:
 
 
 def _fit_problems(
-    prepared: PreparedInputs, reward: Reward, hisso: HISSOOptions, evaluation: EvaluationOptions
+    prepared: PreparedInputs,
+    reward: Reward,
+    hisso: HISSOOptions,
+    evaluation: EvaluationOptions,
+    *,
+    least: int,
 ) -> list[str]:
-    """What the options ask of the rows, and do not get."""
+    """What the options ask of the rows, of which training needs a least number, and do not get."""
     train, validation = prepared.train, prepared.validation
     problems = []
     if hisso.window < reward.min_rows:
@@ -288,9 +349,10 @@ def _fit_problems(
             f"{hisso.window}."
         )
     late = f" + delay {hisso.delay}" if hisso.delay else ""
-    if len(train.X) < (least := hisso.window + 1 + hisso.delay):
+    if len(train.X) < least:
+        one = " + 1" if least > hisso.window + hisso.delay else ""
         problems.append(
-            f"training needs at least window + 1{late} = {least} rows; got {len(train.X)}. "
+            f"training needs at least window{one}{late} = {least} rows; got {len(train.X)}. "
             "Use a smaller window or more rows."
         )
     if validation is not None and len(validation.X) < reward.min_rows + hisso.delay:
@@ -303,13 +365,44 @@ def _fit_problems(
             f"hisso.refit needs as many validation rows as hisso.window, {hisso.window}{late}; got "
             f"{len(validation.X)}."
         )
-    if hisso.warm_start is not None and train.y is None:
+    problems += _account_problems(reward, hisso, has_members=train.active is not None)
+    n_targets = None if train.y is None else train.y.shape[1]
+    if hisso.warm_start is not None and n_targets is None:
         problems.append("hisso.supervised trains on targets: y is missing.")
+    elif n_targets is not None and n_targets != action_width(prepared, hisso):
+        problems.append(
+            f"y must have a column for each of the {hisso.n_actions} actions of hisso.n_actions; "
+            f"got {n_targets}. Leave y out where nothing trains on it."
+        )
+    problems += input_problems(prepared.train.reward_inputs, hisso)
+    if train.active is not None and not hisso.is_portfolio:
+        problems.append(
+            "active says which asset can be held, and these actions hold none (hisso.n_actions or "
+            f"primary_transform {hisso.primary_transform}). Leave it out."
+        )
     n_actions, has_cash = action_width(prepared, hisso), train.active is not None
     if short := capacity_problem(hisso, n_actions, has_cash=has_cash):
         problems.append(short)
     problems += cost_problems(hisso, evaluation, n_actions)
     return problems
+
+
+def _account_problems(reward: Reward, hisso: HISSOOptions, *, has_members: bool) -> Iterator[str]:
+    """What options of an account ask of reward and rows, and do not get."""
+    if hisso.max_turnover is not None and not reward.takes_active:
+        yield (
+            "hisso.max_turnover limits what is traded at prices, so the reward must be one of what "
+            f"is held, such as portfolio; got {reward.name}. Use another reward, or remove "
+            "hisso.max_turnover."
+        )
+    if hisso.held_weights and (has_members or not reward.needs_prices):
+        why = "active says that assets come and go"
+        if not reward.needs_prices:
+            why = f"the reward is {reward.name}, which is not of prices"
+        yield (
+            f"hisso.held_weights follow from prices of assets that can always be held; here {why}. "
+            "Remove hisso.held_weights."
+        )
 
 
 def _lacks(split: PreparedSplit, source: RewardSource) -> bool:
@@ -333,6 +426,7 @@ def _rows(split: PreparedSplit, device: torch.device, *, delay: int = 0) -> Rows
         X=_tensor(X, device),
         y=_tensor(y, device),
         context=None if context is None else _tensor(context, device),
+        weight=None if split.weight is None else _tensor(split.weight, device),
     )
 
 
@@ -376,26 +470,5 @@ def planned_work(
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
-    )
-
-
-def network_shape(
-    n_in: int,
-    n_actions: int,
-    hisso: HISSOOptions | None,
-    *,
-    n_context: int = 0,
-    n_rows: int = 0,
-) -> NetworkShape:
-    """The network for so many actions: outputs for these, and what the transform needs besides."""
-    has_targets = hisso is None or not hisso.enabled
-    name = "identity" if hisso is None or has_targets else hisso.primary_transform
-    transform = TRANSFORMS[name]
-    return NetworkShape(
-        n_in=n_in,
-        n_out=n_actions + transform.extra_outputs,
-        n_context=n_context,
-        n_extra=transform.extra_outputs,
-        ignores_shift=transform.ignores_shift,
-        n_rows=n_rows if has_targets else 0,
+        goes_row_by_row=hisso.max_turnover is not None,
     )

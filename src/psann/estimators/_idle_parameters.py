@@ -15,6 +15,7 @@ def idle_parameters(
     hisso: HISSOOptions | None,
     is_flattened: bool,
     n_context: int,
+    is_pass: bool = False,
 ) -> list[str]:
     """Parameters that a user set although this fit makes no use of them, each with the reason.
 
@@ -28,6 +29,8 @@ def idle_parameters(
         Whether rows of X have several dimensions.
     n_context : int
         Columns of the network's context.
+    is_pass : bool
+        Whether this is a partial fit.
 
     Returns
     -------
@@ -40,6 +43,8 @@ def idle_parameters(
         "data_format": "" if is_flattened else "rows of X have one dimension",
         "max_skipped_updates": "on_nonfinite is stop" if params["on_nonfinite"] == "stop" else "",
     }
+    one_pass = "a partial fit is one pass" if is_pass else ""
+    reasons |= dict.fromkeys(("epochs", "monitor", "patience", "warm_start"), one_pass)
     if is_hisso:
         reasons["batch_size"] = "episodes have hisso.batch_episodes"
         reasons["shuffle"] = "episodes start at random rows"
@@ -65,9 +70,15 @@ def idle_parameters(
     ]
 
 
-def idle_options(hisso: HISSOOptions, evaluation: EvaluationOptions) -> list[str]:
+def idle_options(
+    hisso: HISSOOptions, evaluation: EvaluationOptions, *, is_pass: bool = False
+) -> list[str]:
     """Options of HISSO that were set although others leave them without effect."""
-    idle = []
+    idle = [
+        f"hisso.{name} (a partial fit is one episode)"
+        for name in ("batch_episodes", "updates_per_epoch")
+        if is_pass and getattr(hisso, name) != HISSOOptions.model_fields[name].default
+    ]
     default = HISSOOptions.model_fields["amp_dtype"].default
     if not hisso.mixed_precision and hisso.amp_dtype != default:
         idle.append("hisso.amp_dtype (mixed_precision is False)")

@@ -95,3 +95,22 @@ def _sentence(findings: Sequence[Any], name: str, known: set[str]) -> str:
         return f"{name} must be of type {model}, a mapping of its keys, or None; got {given!r}."
     wishes = dict.fromkeys(f["msg"].removeprefix("Input should be ").lower() for f in findings)
     return f"{name} must be {', or '.join(wishes)}; got {first['input']!r}."
+
+
+def hisso_options(
+    hisso: HISSOOptions | Mapping[str, Any] | None, who: str, takes_held_weights: bool
+) -> HISSOOptions | None:
+    """Options of episodes, where there are any, which an estimator must be able to have.
+
+    Raises
+    ------
+    ValueError
+        If it is none of those that see what they hold.
+    """
+    options = None if hisso is None else read_options(HISSOOptions, hisso, who="hisso")
+    if options is not None and options.held_weights and not takes_held_weights:
+        raise ValueError(
+            f"{who} has no place for hisso.held_weights, a feature of each asset that follows from "
+            "the rows before. Use fit of AssetwiseRegressor, or remove hisso.held_weights."
+        )
+    return options

@@ -195,7 +195,8 @@ def restored_scaler(
     ):
         raise FileFormatError(f"the {prefix} is not a {plain['class']} of {n_columns} columns.")
     for name, value in numbers.items():
-        setattr(scaler, name, value)
+        # One that learns on asks its numbers for their shape.
+        setattr(scaler, name, np.float64(value) if isinstance(value, float) else value)
     for name, tensor in given.items():
         setattr(scaler, name.removeprefix(f"{prefix}."), tensor.numpy())
     return scaler

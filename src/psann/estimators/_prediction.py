@@ -14,23 +14,26 @@ from torch import Tensor
 from psann._device import thread_count
 from psann._numerics import pinned_numbers
 from psann.accounting import executed_late
-from psann.estimators._arrays import converted_split, flatten_rows
+from psann.estimators._arrays import converted_split, flatten_rows, named_inputs
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._options import read_options
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
 from psann.halts import Halts
 from psann.hisso.constraints import transform_of
-from psann.hisso.inference import carry_in, judge_actions
+from psann.hisso.inference import as_one_episode, carry_in, judge_actions
+from psann.hisso.objective import beside_actions
 from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.own_weights import decided_in_turn, prices_seen, weights_before
 from psann.hisso.reward_context import (
     check_context_width,
+    input_problems,
     resolve_reward_for,
     reward_context,
     reward_source,
 )
 from psann.hisso.rewards import Reward, penalty_of
-from psann.holdings import of_members
+from psann.holdings import held_weights, is_limited, of_members
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
 
@@ -49,6 +52,11 @@ def _executed(
     return actions, judged, active
 
 
+def _inputs_late(delay: int, rows: PreparedSplit) -> dict[str, Tensor]:
+    """What the reward is given by name, on the rows on which the actions are executed."""
+    return {name: torch.from_numpy(each[delay:]) for name, each in rows.reward_inputs.items()}
+
+
 class PredictionMixin(ParametrisedEstimator):
     """Methods of a fitted estimator that read its attributes and change none."""
 
@@ -65,6 +73,8 @@ class PredictionMixin(ParametrisedEstimator):
     acts_on_any_assets: ClassVar[bool] = False
     """Whether assets are judged by their own features alone, so that others than those of `fit`,
     and any number of them, may be given to a fitted policy."""
+    takes_held_weights: ClassVar[bool] = False
+    """Whether what is held of each asset can be one more feature of it (``hisso.held_weights``)."""
     hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
 
@@ -121,18 +131,23 @@ class PredictionMixin(ParametrisedEstimator):
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         requires_y: bool = False,
     ) -> PreparedSplit:
         """Rows like those of `fit`, checked and scaled."""
         check_is_fitted(self, "network_")
         given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
+        is_portfolio = self.hisso_options_ is None or self.hisso_options_.is_portfolio
         prepared = prepare_inputs_and_scaler(
-            self._checked_split(given, reset=False, requires_y=requires_y),
+            self._checked_split(
+                given | named_inputs(reward_inputs), reset=False, requires_y=requires_y
+            ),
             None,
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
             fitted=True,
             n_scaled=self._n_scaled,
+            is_portfolio=is_portfolio,
         )
         rows = prepared.train
         if prepared.n_context != self.n_context_:
@@ -141,7 +156,8 @@ class PredictionMixin(ParametrisedEstimator):
                 f"{prepared.n_context}."
             )
         n_outputs = self._n_outputs_of(rows.X)
-        for name, array in (("y", rows.y), ("prices", rows.prices), ("active", rows.active)):
+        of_assets = {"y": rows.y, "prices": rows.prices if is_portfolio else None}
+        for name, array in (of_assets | {"active": rows.active}).items():
             if array is not None and array.shape[1] != n_outputs:
                 raise ValueError(
                     f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
@@ -158,6 +174,21 @@ class PredictionMixin(ParametrisedEstimator):
                 for part in row_passes(len(rows.X), row_bytes=8 * network.width, device=device)
             ]
             return self._finite(torch.cat(parts).cpu())
+
+    def _decisions(self, rows: PreparedSplit, held: Tensor | None = None) -> Tensor:
+        """Actions ``(N, M)`` of rows, by what is held before the first where the policy sees it."""
+        options = self._fitted_hisso()
+        transform = transform_of(options)
+        if not options.held_weights:
+            return transform.function(self._outputs(rows), _codes(rows))
+        prices = prices_seen(rows.prices, shape=(len(rows.X), self._n_outputs_of(rows.X)))
+        network, device, X = self.network_, self._device, torch.from_numpy(rows.X).double()
+        with thread_count(self.threads_), double_precision(network):
+
+            def outputs_of(x: Tensor) -> Tensor:
+                return self._finite(network(x.to(device)).cpu())
+
+            return decided_in_turn(outputs_of, X, prices, transform, held=held)
 
     def _finite(self, outputs: Tensor) -> Tensor:
         """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
@@ -198,6 +229,12 @@ class PredictionMixin(ParametrisedEstimator):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
+        options = self.hisso_options_ if hasattr(self, "network_") else None
+        if options is not None and options.enabled and options.held_weights:
+            raise ValueError(
+                "predict knows nothing of what the policy holds (hisso.held_weights). Use "
+                "predict_actions with prices."
+            )
         rows = self._prepared(X, context=context)
         return self._in_target_units(rows.X, self._outputs(rows))
 
@@ -211,7 +248,13 @@ class PredictionMixin(ParametrisedEstimator):
 
     @pinned_numbers()
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        held: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Actions of the policy: the transformed outputs.
 
@@ -221,6 +264,11 @@ class PredictionMixin(ParametrisedEstimator):
             As for `predict`.
         active : array-like of shape (n_samples, n_outputs), optional
             Who can be held, as in `fit`; None for all. The actions of all others are 0.
+        prices : array-like of shape (n_samples, n_outputs), optional
+            Needed where the policy sees what it holds (``hisso.held_weights``), and read there
+            alone: each row's actions then follow from those before it.
+        held : array-like of shape (n_outputs,), optional
+            Weights before the first row, for such a policy; None for cash.
 
         Returns
         -------
@@ -229,11 +277,17 @@ class PredictionMixin(ParametrisedEstimator):
         Raises
         ------
         ValueError
-            If the estimator was not fitted by HISSO.
+            If the estimator was not fitted by HISSO, or needs prices.
         """
-        to_actions = self.action_function()
-        rows = self._prepared(X, context=context, active=active)
-        return to_actions(self._outputs(rows), _codes(rows)).numpy()
+        own = self._fitted_hisso().held_weights
+        rows = self._prepared(X, context=context, active=active, prices=prices if own else None)
+        if held is not None and not own:
+            raise ValueError(
+                "held has no effect: this policy does not see what it holds. Leave it out, or fit "
+                "with hisso.held_weights."
+            )
+        before = None if held is None else weights_before(held, self._n_outputs_of(rows.X))
+        return self._decisions(rows, before).numpy()
 
     def action_function(self) -> Callable[[Tensor, Tensor | None], Tensor]:
         """What makes actions of the network's outputs ``(N, n_out)`` and of who can be held.
@@ -324,6 +378,7 @@ class PredictionMixin(ParametrisedEstimator):
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
         evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
         actions: ArrayLike | None = None,
     ) -> float:
@@ -341,6 +396,8 @@ class PredictionMixin(ParametrisedEstimator):
             Conditioning input of the network.
         active : array-like of shape (n_samples, n_outputs), optional
             Who can be held and traded, as in `fit`.
+        reward_inputs : mapping of str to array-like, optional
+            What the reward is given by name, as in `fit`.
         evaluation : EvaluationOptions or mapping, optional
             Cost and first holdings; None takes those of `fit`.
         actions : array-like of shape (n_samples, n_outputs), optional
@@ -360,12 +417,13 @@ class PredictionMixin(ParametrisedEstimator):
         judging = self.evaluation_options_
         if evaluation is not None:
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
-        rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
+        given: Any = {"y": y, "prices": prices, "context": context, "active": active}
+        rows = self._prepared(X, **given, reward_inputs=reward_inputs)
         reward, judged = self._judged(rows, has_prices=prices is not None)
         transform = transform_of(options)
         cost = judging.trans_cost
         weights = (
-            transform.function(self._outputs(rows), _codes(rows))
+            self._decisions(rows)
             if actions is None
             else self._given(actions, rows, X=X, who="actions")
         )
@@ -373,14 +431,14 @@ class PredictionMixin(ParametrisedEstimator):
         validation = judge_actions(
             weights,
             judged,
-            reward=reward,
+            reward=reward.told(as_one_episode(_inputs_late(options.delay, rows))),
             transition_penalty=penalty_of(
                 options.transition_penalty if cost is None else cost, like=judged
             ),
             initial=judging.initial,
             cash=transform.holds_cash,
             active=active,
-            carry=carry_in(judging),
+            carry=carry_in(judging, options),
         )
         assert validation.reward is not None
         return validation.reward
@@ -393,6 +451,7 @@ class PredictionMixin(ParametrisedEstimator):
         y: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
     ) -> NDArray[np.float64]:
         """Reward of each of the consecutive episodes that a span is cut into, on training's terms.
 
@@ -401,7 +460,7 @@ class PredictionMixin(ParametrisedEstimator):
 
         Parameters
         ----------
-        X, prices, y, context, active
+        X, prices, y, context, active, reward_inputs
             As for `evaluate_reward`; at least ``hisso.window`` rows.
 
         Returns
@@ -410,7 +469,8 @@ class PredictionMixin(ParametrisedEstimator):
             Reward per step of each.
         """
         options = self._fitted_hisso()
-        rows = self._prepared(X, y=y, prices=prices, context=context, active=active)
+        given: Any = {"y": y, "prices": prices, "context": context, "active": active}
+        rows = self._prepared(X, **given, reward_inputs=reward_inputs)
         reward, judged = self._judged(rows, has_prices=prices is not None)
         if len(rows.X) < options.window + options.delay:
             late = f", {options.delay} more than which are needed" if options.delay else ""
@@ -418,24 +478,30 @@ class PredictionMixin(ParametrisedEstimator):
                 f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
         transform = transform_of(options)
-        actions = transform.function(self._outputs(rows), _codes(rows))  # (N, M)
+        actions = self._decisions(rows)  # (N, M)
         actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
-        windows, prices_in = actions[at], judged.expand_as(actions)[at]  # (B, T, M)
-        if active is not None and reward.takes_active:
+        windows, context_in = actions[at], beside_actions(judged, actions)[at]  # (B, T, M)
+        inputs = _inputs_late(options.delay, rows)
+        carry = carry_in(self.evaluation_options_, options)
+        if is_limited(carry):
+            codes = None if active is None else active[at]
+            windows = held_weights(windows, context_in, codes, carry=carry)
+        elif active is not None and reward.takes_active:
             halts = Halts.of(active, judged.expand_as(actions), window=options.window)
             windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
-            rewards = reward(
+            told = reward.told({name: each[at] for name, each in inputs.items()})
+            rewards = told(
                 windows,
-                prices_in,
+                context_in,
                 transition_penalty=penalty_of(options.transition_penalty, like=judged),
                 initial="invested",
                 cash=transform.holds_cash or active is not None,
                 active=None if active is None else active[at],
-                carry=carry_in(self.evaluation_options_),
+                carry=carry,
             )
         return rewards.numpy()
 
@@ -447,8 +513,11 @@ class PredictionMixin(ParametrisedEstimator):
             raise ValueError(
                 f"reward {reward.name} needs at least {least} rows; got {len(rows.X)}."
             )
+        if problems := input_problems(rows.reward_inputs, options):
+            raise ValueError("\n".join(problems))
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        check_context_width(judged, self._n_outputs_of(rows.X))
+        n_actions = self._n_outputs_of(rows.X)
+        check_context_width(judged, n_actions, reward=reward, hisso=options)
         return reward, torch.from_numpy(judged)

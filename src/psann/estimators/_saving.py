@@ -21,7 +21,6 @@ from psann._imports import named_in_file
 from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
 from psann.errors import FileFormatError
-from psann.estimators._fit_utils import network_shape
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
     EstimatorDocument,
@@ -32,6 +31,8 @@ from psann.estimators._persistence import (
     restored_scaler,
     scaler_state,
 )
+from psann.estimators._shapes import network_shape
+from psann.estimators._stream import Counters, Stream
 from psann.hisso.options import EvaluationOptions, HISSOOptions
 from psann.nn.network import Network
 from psann.training.loop import MonitorName
@@ -58,6 +59,8 @@ class _Fitted(BaseModel):
     schedule_epoch_: int = Field(ge=0)
     scaler: dict[str, Any] | None
     seed_: int = Field(ge=0)
+    stream: Counters | None = None
+    """Absent where there were no partial fits."""
     target_scaler: dict[str, Any] | None
     threads_: int = Field(ge=1, le=1024)
     y_ndim_: Literal[1, 2]
@@ -79,7 +82,7 @@ class _Fitted(BaseModel):
 # Fitted values that a file carries as they are; the others are described in their own way.
 _OWN_WAY = (
     *("asset_names_", "evaluation_options_", "feature_names_in_", "hisso_options_"),
-    *("scaler", "target_scaler"),
+    *("scaler", "stream", "target_scaler"),
 )
 _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
@@ -99,6 +102,8 @@ class EstimatorFileMixin(ParametrisedEstimator):
     seed_: int
     schedule_epoch_: int
     network_: Network
+    _stream: Stream | None = None
+    """Where partial fits stand; None unless the last fit was one."""
 
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")
@@ -135,6 +140,9 @@ class EstimatorFileMixin(ParametrisedEstimator):
         if self.asset_names_ is not None:
             fitted["asset_names_"] = list(self.asset_names_)
         stored = {f"network.{name}": tensor for name, tensor in tensors.items()}
+        if self._stream is not None and state is None:
+            fitted["stream"] = self._stream.counters
+            stored |= self._stream.in_file()
         for key in ("scaler", "target_scaler"):
             fitted[key], arrays = scaler_state(getattr(self, f"{key}_"), prefix=key)
             stored |= arrays
@@ -273,6 +281,10 @@ class EstimatorFileMixin(ParametrisedEstimator):
         # The network first: its tensors prove that there are as many columns as said.
         self.network_ = self._restored_network(document.tensors)
         self.network_.set_epoch(self.schedule_epoch_)
+        if fitted.stream is not None:
+            self._stream = Stream.from_file(fitted.stream, document.tensors, network=self.network_)
+            if fitted.stream.epoch > self.schedule_epoch_:
+                raise ValueError("more passes of its stream than epochs")
         widths = {"scaler": self._n_scaled, "target_scaler": self.n_outputs_}
         for key, width in widths.items():
             plain = getattr(fitted, key)

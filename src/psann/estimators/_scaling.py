@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
 
 from psann._inputs import numbers, place_text
 from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
@@ -17,18 +19,33 @@ SCALERS = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
 """Names, and the classes of sklearn.preprocessing, whose import only those who scale pay."""
 
 
-def fitted_scaler(scaler: Any, array: Floats | None) -> Any:
-    """A new scaler of this kind that has seen the array; None without one of the two."""
+def fitted_scaler(scaler: Any, array: Floats | None, weight: Floats | None = None) -> Any:
+    """A new scaler of this kind that has seen the array; None without one of the two.
+
+    Weights of the rows ``(N,)`` go to a scaler whose `fit` takes `sample_weight`.
+    """
     if scaler is None or array is None:
         return None
     transformer = _new(scaler) if isinstance(scaler, str) else clone(scaler)
-    blocks = row_blocks(array)
-    if len(blocks) == 1 or not hasattr(transformer, "partial_fit"):
-        return transformer.fit(array)
+    if len(row_blocks(array)) == 1 or not hasattr(transformer, "partial_fit"):
+        return transformer.fit(array, **_weight_for(transformer, weight, slice(None)))
     # Also where all rows are in memory, so that it makes no difference where they are.
-    for block in blocks:
-        transformer.partial_fit(array[block])
-    return transformer
+    return taught_scaler(transformer, array, weight)
+
+
+def taught_scaler(scaler: Any, array: Floats | None, weight: Floats | None = None) -> Any:
+    """A copy of a scaler that has seen these rows too, by its `partial_fit`."""
+    if scaler is None or array is None:
+        return scaler
+    taught = copy.deepcopy(scaler)
+    for block in row_blocks(array):
+        taught.partial_fit(array[block], **_weight_for(taught, weight, block))
+    return taught
+
+
+def _weight_for(scaler: Any, weight: Floats | None, block: slice) -> dict[str, Floats]:
+    knows = weight is not None and has_fit_parameter(scaler, "sample_weight")
+    return {"sample_weight": weight[block]} if knows and weight is not None else {}
 
 
 def _new(name: str) -> Any:

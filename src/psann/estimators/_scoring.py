@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from psann.estimators._prediction import PredictionMixin
 from psann.hisso.options import HISSOOptions
-from psann.hisso.rewards import resolve_reward
+from psann.hisso.rewards import reward_of
 
 _ROUTING = (
     "In GridSearchCV, cross_val_score and Pipeline: sklearn.set_config(enable_metadata_routing="
@@ -28,6 +30,7 @@ class ScoringMixin(PredictionMixin):
         prices: ArrayLike | None = None,
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
     ) -> float:
         """Reward of the policy over the rows as one episode; of an estimator of targets, R2.
 
@@ -45,6 +48,8 @@ class ScoringMixin(PredictionMixin):
             Needed where `fit` had one.
         active : array-like of shape (n_samples, n_outputs), optional
             Who can be held, as in `fit`; of a policy only.
+        reward_inputs : mapping of str to array-like, or frame, optional
+            What the reward of a policy is given by name, as in `fit`.
 
         Returns
         -------
@@ -59,7 +64,7 @@ class ScoringMixin(PredictionMixin):
         check_is_fitted(self, "network_")
         options: HISSOOptions | None = self.hisso_options_
         if options is None or not options.enabled:
-            if y is None or prices is not None or active is not None:
+            if y is None or any(each is not None for each in (prices, active, reward_inputs)):
                 raise ValueError(
                     "score of an estimator that was trained on targets is R2 and needs y: "
                     "score(X, y). Prices are scored by a policy, trained with hisso= in fit."
@@ -73,7 +78,7 @@ class ScoringMixin(PredictionMixin):
                 "score of a policy is the reward of one episode and takes no sample_weight. Leave "
                 "it out."
             )
-        reward = resolve_reward(options.reward)
+        reward = reward_of(options)
         if reward.needs_targets:
             if y is None:
                 raise ValueError("score by the reward negative_mse needs y. Give score(X, y).")
@@ -82,4 +87,6 @@ class ScoringMixin(PredictionMixin):
                 "score of a policy is its reward, which needs prices: score(X, prices=prices). "
                 + _ROUTING
             )
-        return self.evaluate_reward(X, prices, y=y, context=context, active=active)
+        return self.evaluate_reward(
+            X, prices, y=y, context=context, active=active, reward_inputs=reward_inputs
+        )

@@ -126,6 +126,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         self._store(locals())
 
     acts_on_any_assets = True
+    takes_held_weights = True
 
     @property
     def _n_scaled(self) -> int:
@@ -167,8 +168,9 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         train: Mapping[str, Any],
         validation: Mapping[str, Any] | None,
         *,
-        requires_y: bool,
+        options: HISSOOptions | None,
         continues: bool,
+        is_pass: bool,
     ) -> PreparedInputs:
         if continues:
             if self._has_other_assets(train["X"]):
@@ -179,7 +181,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             if self._known_assets(train) is None:
                 _, self.asset_names_ = converted_split(train, prefix="", assets=None)
         return super()._prepared_inputs(
-            train, validation, requires_y=requires_y, continues=continues
+            train, validation, options=options, continues=continues, is_pass=is_pass
         )
 
     def _first_network(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from psann.estimators._arrays import named_inputs
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._interruption import OnInterrupt
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -94,10 +95,19 @@ class Ensemble:
         return _mean([member.predict(X, context=context) for member in self.members])
 
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        held: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
-        """Mean of the estimators' actions ``(n_samples, n_outputs)``, with their parameters."""
-        given = {"context": context, "active": active}
+        """Mean of the estimators' actions ``(n_samples, n_outputs)``, with their parameters.
+
+        Of policies that see what they hold, each sees what it alone would hold.
+        """
+        given = {"context": context, "active": active, "prices": prices, "held": held}
         return _mean([member.predict_actions(X, **given) for member in self.members])
 
     def evaluate_loss(
@@ -118,7 +128,7 @@ class Ensemble:
     ) -> float:
         """Reward of the mean actions; see the estimators' `evaluate_reward`."""
         how |= {"context": context, "active": active}
-        actions = self.predict_actions(X, context=context, active=active)
+        actions = self.predict_actions(X, context=context, active=active, prices=prices)
         return self.members[0].evaluate_reward(X, prices, actions=actions, **how)
 
 
@@ -149,10 +159,12 @@ def fit_together(
     members: Sequence[BasePSANNRegressor],
     X: ArrayLike,
     y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     *,
     prices: ArrayLike | None = None,
     context: ArrayLike | None = None,
     active: ArrayLike | None = None,
+    reward_inputs: Mapping[str, ArrayLike] | None = None,
     validation_data: Mapping[str, Any] | tuple[ArrayLike, ArrayLike] | None = None,
     hisso: HISSOOptions | Mapping[str, Any] | None = None,
     evaluation: EvaluationOptions | Mapping[str, Any] | None = None,
@@ -167,14 +179,20 @@ def fit_together(
     members : sequence of estimator
         As from `seeded`. Observers can turn a state of one of them into a file with its
         `to_bytes`, while training goes on.
-    X, y, prices, context, active, validation_data, hisso, evaluation, observers, on_interrupt
+    X, y, sample_weight, prices, context, active, reward_inputs, validation_data, hisso, \
+evaluation, observers, \
+on_interrupt
         As for `fit`; but what raises leaves members that are half fitted, for observers to save.
     resume : sequence of SavedState
         One per seed, in their order: where an interrupted fit of the same left off.
     """
     members[0]._fit_group(
         members[1:],
-        {"X": X, "y": y, "prices": prices, "context": context, "active": active},
+        {
+            **{"X": X, "y": y, "sample_weight": sample_weight},
+            **{"prices": prices, "context": context, "active": active},
+            **named_inputs(reward_inputs),
+        },
         validation_data=validation_data,
         hisso=hisso,
         evaluation=evaluation,

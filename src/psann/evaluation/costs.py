@@ -14,7 +14,12 @@ MULTIPLES = (2, 3)
 
 
 def figures_at_multiples(
-    net: Floats, gross: Floats, *, has_costs: bool, periods_per_year: float, cash_rate: float = 0.0
+    net: Floats,
+    gross: Floats,
+    *,
+    has_costs: bool,
+    periods_per_year: float,
+    cash_rate: float | Floats = 0.0,
 ) -> dict[int, dict[str, float]]:
     """Figures of the same trades at multiples of their cost.
 
@@ -28,7 +33,7 @@ def figures_at_multiples(
     has_costs : bool
         Whether trading costs anything; else there is nothing to multiply.
     periods_per_year : float
-    cash_rate : float
+    cash_rate : float or ndarray of shape (T,)
         What cash earns per year.
 
     Returns

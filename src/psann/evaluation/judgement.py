@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
-from psann.accounting import Carry, Initial, carry_of, executed_late, net_growth, relatives
+from psann.accounting import Initial, carry_of, executed_late, net_growth, relatives, simplest
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.evaluation.costs import figures_at_multiples
-from psann.holdings import ENDED, code_problems, with_ends
+from psann.holdings import ENDED, MEMBER, Carry, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
+from psann.metrics.portfolio import excess_returns
 
 Floats = NDArray[np.float64]
 Rule = Callable[..., Floats]
@@ -36,23 +37,43 @@ Rule = Callable[..., Floats]
 class Terms:
     """On what terms allocations trade."""
 
-    trans_cost: float | Sequence[float] = 0.0
-    """Proportional cost per unit of traded weight, from 0 to below 1, of all assets or of each."""
+    trans_cost: float | Sequence[float] | Floats = 0.0
+    """Proportional cost per unit of traded weight, from 0 to below 1: of all assets, of each, or of
+    each on each row ``(T, M)``."""
     periods_per_year: float = 252.0
     """Rows per year."""
     initial: Initial = "invested"
     """Holdings before the first row: the first target, or all cash."""
-    cash_rate: float = 0.0
-    """What cash earns per year, and owed money costs; Sharpe ratios are of what is beyond it."""
-    borrow_rate: float = 0.0
-    """What assets that are sold short cost per year."""
+    cash_rate: float | Floats = 0.0
+    """What cash earns per year, and owed money costs, always or on each row ``(T,)``; Sharpe ratios
+    are of what is beyond it."""
+    borrow_rate: float | Floats = 0.0
+    """What assets that are sold short cost per year, as `cash_rate`."""
     delay: int = 0
     """Rows between the decision of an action and its execution."""
+    max_turnover: float | None = None
+    """Largest traded weight of a row; None for no limit."""
 
     @property
     def carry(self) -> Carry | None:
-        """The rates per row."""
-        return carry_of(self.cash_rate, self.borrow_rate, periods_per_year=self.periods_per_year)
+        """The rates per row, and what may be traded on it."""
+        return carry_of(
+            self.cash_rate,
+            self.borrow_rate,
+            periods_per_year=self.periods_per_year,
+            max_turnover=self.max_turnover,
+        )
+
+    def executed(self) -> Terms:
+        """The terms of the rows on which the actions are executed, of the first of them on."""
+        cost = self.trans_cost
+        if np.ndim(cost) == 2:
+            cost = simplest(np.asarray(cost)[self.delay :])
+        cash, borrow = (
+            simplest(rate[self.delay :]) if isinstance(rate, np.ndarray) else rate
+            for rate in (self.cash_rate, self.borrow_rate)
+        )
+        return replace(self, trans_cost=cost, cash_rate=cash, borrow_rate=borrow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +132,7 @@ def judge(
     """
     actions, prices, active = _of_each_asset(actions, prices, active)
     actions, prices, active = executed_late(terms.delay, actions, prices, active)
+    terms = terms.executed()
     figures = portfolio_metrics(
         actions,
         prices,
@@ -121,6 +143,7 @@ def judge(
         active=active,
         cash_rate=terms.cash_rate,
         borrow_rate=terms.borrow_rate,
+        max_turnover=terms.max_turnover,
     )
     waiting, cost = np.ones(terms.delay), terms.trans_cost
     rates = cost if isinstance(cost, float | int) else np.array(cost, dtype=np.float64)
@@ -345,7 +368,7 @@ def _at_cost(judgement: Judgement, terms: Terms) -> dict[int, dict[str, float]]:
         judgement.net[terms.delay :],
         judgement.gross[terms.delay :],
         has_costs=bool(np.any(terms.trans_cost)),
-        cash_rate=terms.cash_rate,
+        cash_rate=terms.executed().cash_rate,
         periods_per_year=terms.periods_per_year,
     )
     trading = {name: judgement.figures[name] for name in ("turnover", "turnover_traded")}
@@ -418,7 +441,8 @@ def _versus_uniform(
 def _deflated_sharpe(wealth: Floats, n_trials: int | None, terms: Terms) -> float:
     if n_trials is None or not (np.isfinite(wealth).all() and (wealth > 0).all()):
         return math.nan
-    returns = wealth[1:] / wealth[:-1] - 1 - terms.cash_rate / terms.periods_per_year
+    returns = wealth[1:] / wealth[:-1] - 1
+    returns = excess_returns(returns, terms.executed().cash_rate, terms.periods_per_year)
     return deflated_sharpe_ratio(returns, n_trials=n_trials)
 
 
@@ -428,6 +452,7 @@ def evaluation_series(
     actions: Any,
     time: Any = None,
     assets: Iterable[str] | None = None,
+    active: Any = None,
 ) -> dict[str, NDArray[Any]]:
     """Gather what a report draws.
 
@@ -441,12 +466,15 @@ def evaluation_series(
         Time of the rows.
     assets : iterable of M str, optional
         Names of the columns.
+    active : array-like of shape (T, M), optional
+        Who could be held: codes of `psann.holdings`.
 
     Returns
     -------
     dict of str to ndarray
         `names (S,)`, `net (S, T)`, `gross (S, T)`, `allocations (T, M)` float32, and where given
-        `time (T,)` and `assets (M,)`.
+        `time (T,)` and `assets (M,)`; `active (T, M)` int8 where not everybody could be held on
+        every row.
     """
     series: dict[str, NDArray[Any]] = {
         "names": np.array(list(judgements), dtype=np.str_),
@@ -458,4 +486,6 @@ def evaluation_series(
         series["time"] = times(time, "time")
     if assets is not None:
         series["assets"] = np.array(list(assets), dtype=np.str_)
+    if active is not None and (np.asarray(active) != MEMBER).any():
+        series["active"] = np.asarray(active).astype(np.int8)
     return series

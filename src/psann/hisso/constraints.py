@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from psann.hisso.options import HISSOOptions
-from psann.hisso.transforms import TRANSFORMS, Transform, long_short, tanh
+from psann.hisso.transforms import TRANSFORMS, Transform, bounded, long_short, tanh
 from psann.holdings import members
 
 # Outputs that far below the highest are alike: a softmax in float32 barely tells them from 0.
@@ -27,13 +27,17 @@ _ROUNDING = 1e-9
 def transform_of(hisso: HISSOOptions) -> Transform:
     """From outputs to actions, within the limits that a user set."""
     transform, cap = TRANSFORMS[hisso.primary_transform], hisso.max_weight
+    if hisso.low is not None and hisso.high is not None:
+        return replace(transform, function=partial(bounded, low=hisso.low, high=hisso.high))
+    if hisso.max_turnover is not None:  # what is not bought yet
+        transform = replace(transform, holds_cash=True)
     gross, net = hisso.gross_limit, hisso.net_limit
     if cap is None and gross is None and net is None:
         return transform
     function: Callable[..., Tensor]
-    if cap is None or transform is TRANSFORMS["long_short"]:
+    if cap is None or hisso.primary_transform == "long_short":
         function = partial(limited_long_short, max_weight=cap, gross_limit=gross, net_limit=net)
-    elif transform is TRANSFORMS["tanh"]:
+    elif hisso.primary_transform == "tanh":
         function = partial(_clamped_tanh, max_weight=cap)
     else:
         function = partial(capped_softmax, max_weight=cap, n_uncapped=transform.extra_outputs)

@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from psann.accounting import (
-    Carry,
     Initial,
     carry_of,
     gross_growth,
     growth_and_traded_weight,
     weight_changes,
 )
-from psann.hisso.objective import Series
-from psann.hisso.options import EvaluationOptions
+from psann.hisso.objective import Series, beside_actions
+from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.own_weights import decided_in_turn
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
-from psann.holdings import held_weights, of_members
+from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.engine import Forward
 from psann.training.loop import Validation
 
 
-def carry_in(evaluation: EvaluationOptions) -> Carry | None:
-    """What cash earns and shorts cost from one row to the next."""
+def carry_in(evaluation: EvaluationOptions, hisso: HISSOOptions) -> Carry | None:
+    """What cash earns and shorts cost from one row to the next, and what may be traded."""
     return carry_of(
         evaluation.cash_rate,
         evaluation.borrow_rate,
         periods_per_year=evaluation.periods_per_year,
+        max_turnover=hisso.max_turnover,
     )
 
 
 def span_actions(forward: Forward, rows: Series, transform: Transform) -> Tensor:
     """Actions ``(N, M)`` in float64 of every row of a span, without gradient."""
+    if rows.known_prices is not None:
+        return decided_in_turn(
+            lambda x: forward(x, None, None), rows.X, rows.known_prices, transform
+        )
     with torch.no_grad():
         outputs = forward(rows.X, rows.context, None).double()
         if rows.known_active is None or rows.active is None:
             return transform.function(outputs, rows.active)
         return of_members(transform.function(outputs, rows.known_active), rows.active)
+
+
+def as_one_episode(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a reward is given by name of a span, ``(1, N, k)`` each: copies, it may be foreign."""
+    return {name: each.clone()[None] for name, each in inputs.items()}
 
 
 def judge_actions(
@@ -60,9 +71,9 @@ def judge_actions(
     actions : torch.Tensor
         ``(N, M)``, float64.
     reward_context : torch.Tensor
-        ``(N, M)`` or ``(N, 1)``, float64.
+        ``(N, M)`` or ``(N, 1)``, float64; of any width for a reward of no weights.
     reward : Reward
-        What to compute.
+        What to compute; it has been told of `Series.inputs` as a single episode.
     transition_penalty : float or torch.Tensor
         Lambda, of all assets or of each, or the cost at which the policy is deployed.
     initial : {"invested", "cash"}
@@ -72,7 +83,7 @@ def judge_actions(
     active : torch.Tensor, optional
         ``(N, M)``, who can be held and traded, codes of `psann.holdings`.
     carry : Carry, optional
-        What cash earns and shorts cost.
+        What cash earns and shorts cost, and what may be traded, of rewards of what is held.
 
     Returns
     -------
@@ -85,15 +96,14 @@ def judge_actions(
     """
     with torch.no_grad():
         targets, cash = actions, cash or active is not None
-        if active is not None and reward.takes_active:
+        if reward.takes_active and (active is not None or is_limited(carry)):
             prices = reward_context.expand_as(actions)
-            earns = {} if carry is None else vars(carry)
-            actions = held_weights(actions, prices, active, **earns)
+            actions = held_weights(actions, prices, active, carry=carry, initial=initial)
         # Copies: a user's reward that works in place must not change what comes after it.
         value = float(
             reward(
                 actions.clone()[None],
-                reward_context.expand_as(actions).clone()[None],
+                beside_actions(reward_context, actions).clone()[None],
                 transition_penalty=transition_penalty,
                 initial=initial,
                 cash=cash,

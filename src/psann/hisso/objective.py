@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
-from psann.accounting import Carry, executed_late
+from psann.accounting import executed_late, relatives
 from psann.halts import Halts
+from psann.hisso.own_weights import beside, first_memory, remembered
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
-from psann.holdings import of_members
+from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.engine import Forward
 
 
@@ -23,10 +25,14 @@ class Series:
 
     X: Tensor  # (N, F) float32
     reward_context: Tensor  # (N, M) or (N, 1), float64
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the reward is given by name, (N, k) float64 each."""
     context: Tensor | None = None  # (N, C) the network's conditioning input
     active: Tensor | None = None  # (N, M) int8, codes of `psann.holdings`; None: all, always
     known_active: Tensor | None = None
     """`active` of the rows of X, where actions are executed on later ones; None: as `active`."""
+    known_prices: Tensor | None = None
+    """``(N, M)`` of the rows of X, where a policy sees what it holds; else None."""
     span_rows: tuple[int, ...] = ()
     """Rows of each span where there are several: no window crosses from one to the next."""
 
@@ -36,6 +42,9 @@ class Series:
         if self.context is not None and later.context is not None:
             context = torch.cat((self.context, later.context))
         active = known_active = None
+        known_prices = None
+        if self.known_prices is not None and later.known_prices is not None:
+            known_prices = torch.cat((self.known_prices, later.known_prices))
         if self.active is not None and later.active is not None:
             active = torch.cat((self.active, later.active))
         if self.known_active is not None and later.known_active is not None:
@@ -43,10 +52,26 @@ class Series:
         return Series(
             X=torch.cat((self.X, later.X)),
             reward_context=torch.cat((self.reward_context, later.reward_context)),
+            inputs={k: torch.cat((each, later.inputs[k])) for k, each in self.inputs.items()},
             context=context,
             active=active,
             known_active=known_active,
+            known_prices=known_prices,
             span_rows=(len(self.X), len(later.X)),
+        )
+
+    def last(self, n_rows: int) -> Series:
+        """The newest rows of one span."""
+
+        def cut(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[-n_rows:]
+
+        return Series(
+            X=self.X[-n_rows:],
+            reward_context=self.reward_context[-n_rows:],
+            context=cut(self.context),
+            active=cut(self.active),
+            known_active=cut(self.known_active),
         )
 
     def executed_late(self, delay: int) -> Series:
@@ -59,10 +84,17 @@ class Series:
             self,
             X=X,
             reward_context=judged,
+            inputs={name: each[delay:] for name, each in self.inputs.items()},
             context=None if self.context is None else self.context[:n_rows],
             active=active,
             known_active=None if self.active is None else self.active[:n_rows],
+            known_prices=None if self.known_prices is None else self.known_prices[:n_rows],
         )
+
+
+def beside_actions(context: Tensor, actions: Tensor) -> Tensor:
+    """The context ``(..., k)`` of a reward as it is given it: one column serves every action."""
+    return context.expand_as(actions) if context.shape[-1] == 1 else context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +119,7 @@ class EpisodeObjective:
     def _halts(self) -> Halts | None:
         """What makes weights that are held differ from those asked for."""
         active = self.series.active
-        if active is None or not self.reward.takes_active:
+        if active is None or not self.reward.takes_active or is_limited(self.carry):
             return None
         return Halts.of(
             active,
@@ -100,17 +132,47 @@ class EpisodeObjective:
     def _reward_context(self) -> Tensor:
         return self.series.reward_context.float()
 
+    @functools.cached_property
+    def _inputs(self) -> Mapping[str, Tensor]:
+        return {name: each.float() for name, each in self.series.inputs.items()}
+
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Loss ``()`` and the reward of each episode ``(B,)``, from start rows ``(B,)``."""
         rows = self._rows(index)
         active = self._in_windows(self.series.active, rows)
-        actions = self._actions(forward, rows, key, active)
-        context = self._context(rows).expand_as(actions)
-        if self._halts is not None:
+        return self._judged(self._actions(forward, rows, key, active), rows, index, active)
+
+    def remembering(
+        self, forward: Forward, index: Tensor, key: Tensor | None, memory: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of a policy that sees what it holds, and the memory ``(N, M)`` after it."""
+        rows = self._rows(index)
+        actions = self._actions(forward, rows, key, None, memory)
+        loss, rewards = self._judged(actions, rows, index, None)
+        in_windows = rows.view(-1, self.window)
+        return loss, rewards, remembered(memory, in_windows, actions.detach(), self._moves)
+
+    @functools.cached_property
+    def _moves(self) -> Tensor:
+        prices = self.series.known_prices
+        assert prices is not None
+        return relatives(prices).float()
+
+    def _judged(
+        self, actions: Tensor, rows: Tensor, index: Tensor, active: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        context = beside_actions(self._context(rows), actions)
+        if is_limited(self.carry):
+            actions = held_weights(actions, context, active, carry=self.carry)
+        elif self._halts is not None:
             actions = self._halts.held(actions, index)
-        rewards = self.reward(
+        told = {
+            name: each.index_select(0, rows).view(-1, self.window, each.shape[1])  # (B, T, k)
+            for name, each in self._inputs.items()
+        }
+        rewards = self.reward.told(told)(
             actions,
             context,
             transition_penalty=self.transition_penalty,
@@ -135,22 +197,32 @@ class EpisodeObjective:
         return active.index_select(0, rows).view(-1, self.window, active.shape[1])
 
     def _actions(
-        self, forward: Forward, rows: Tensor, key: Tensor | None, active: Tensor | None
+        self,
+        forward: Forward,
+        rows: Tensor,
+        key: Tensor | None,
+        active: Tensor | None,
+        memory: Tensor | None = None,
     ) -> Tensor:
         """Actions ``(B, T, M)``, from one forward pass over distinct rows or all windows."""
-        outputs = self._outputs(forward, rows, key)
+        outputs = self._outputs(forward, rows, key, memory)
         outputs = outputs.view(-1, self.window, outputs.shape[1])
         known = self._in_windows(self.series.known_active, rows)
         if known is None or active is None:
             return self.transform.function(outputs, active)
         return of_members(self.transform.function(outputs, known), active)
 
-    def _outputs(self, forward: Forward, rows: Tensor, key: Tensor | None) -> Tensor:
+    def _outputs(
+        self, forward: Forward, rows: Tensor, key: Tensor | None, memory: Tensor | None = None
+    ) -> Tensor:
         """Network outputs ``(B * T, M)``."""
         series = self.series
         if self.shares_rows:
-            return forward(series.X, series.context, None).index_select(0, rows)
+            x = series.X if memory is None else beside(series.X, memory)
+            return forward(x, series.context, None).index_select(0, rows)
         x = series.X.index_select(0, rows)  # (B * T, F)
+        if memory is not None:
+            x = beside(x, memory.index_select(0, rows))
         if self.input_noise and key is not None:
             x = x + self.input_noise * hashed_normal(key, x.shape)
         context = None if series.context is None else series.context.index_select(0, rows)
@@ -158,11 +230,14 @@ class EpisodeObjective:
 
     def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
         """Name the first of data, forward pass, reward and gradient that is not finite."""
-        rows = self._rows(index)
+        rows, known = self._rows(index), self.series.known_prices
+        memory = None if known is None else first_memory(known, self.transform)
         if not (self.series.X[rows].isfinite().all() and self._context(rows).isfinite().all()):
             return "the data of this update are not finite"
-        if not self._outputs(forward, rows, key).isfinite().all():
+        if not self._outputs(forward, rows, key, memory).isfinite().all():
             return "the forward pass gave outputs that are not finite"
-        if not self(forward, index, key)[0].isfinite():
+        active = self._in_windows(self.series.active, rows)
+        actions = self._actions(forward, rows, key, active, memory)
+        if not self._judged(actions, rows, index, active)[0].isfinite():
             return f"the reward {self.reward.name} is not finite"
         return "the gradient is not finite"

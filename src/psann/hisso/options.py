@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired
@@ -10,8 +11,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_serializer,
     model_validator,
     with_config,
 )
@@ -19,8 +22,21 @@ from typing_extensions import TypedDict
 
 from psann._imports import NamedInFile
 
-PrimaryTransform = Literal["identity", "softmax", "tanh", "softmax_cash", "long_short"]
+PrimaryTransform = Literal[
+    "identity", "softmax", "tanh", "softmax_cash", "long_short", "sigmoid", "bounded"
+]
+_OF_NO_PORTFOLIO = ("sigmoid", "bounded")
 
+CALL_ARGUMENTS = (
+    "actions",
+    "context",
+    "transition_penalty",
+    "initial",
+    "cash",
+    "active",
+    "carry",
+)
+"""What training says in every call of a reward, so that nobody else can."""
 
 Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -43,6 +59,15 @@ def cost_problems(hisso: HISSOOptions, evaluation: EvaluationOptions, n_assets: 
         for name, cost in told.items()
         if isinstance(cost, list) and len(cost) != n_assets
     ]
+
+
+def _why_no_input(name: str) -> str | None:
+    """Why an array of this name cannot be a keyword of a reward."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return "is no name that a Python function can have for an argument"
+    if name in CALL_ARGUMENTS:
+        return "is told to the reward by training"
+    return "has dates, which are no numbers" if name == "time" else None
 
 
 def _keep_origin(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -82,6 +107,9 @@ class WarmStartOptions(BaseModel):
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
 
 
+_LATER = frozenset({"held_weights", "max_turnover", "reward_inputs", "n_actions", "low", "high"})
+
+
 class HISSOOptions(BaseModel):
     """How episodes are cut, what their actions earn, and how the gradient is computed."""
 
@@ -102,8 +130,18 @@ class HISSOOptions(BaseModel):
     which needs prices."""
     context_extractor: Target | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
+    reward_inputs: list[str] = Field(default_factory=list)
+    """Arrays that the reward is given by name, as keywords: [price, demand] are `price_train`,
+    `demand_val` and so on, a row for each of X and any number of columns."""
+    n_actions: int | None = Field(default=None, ge=1, le=100_000)
+    """Number of actions where they are no portfolio weights, of any meaning that the reward gives
+    them; null takes the columns of y, else of the prices, else of what the reward judges by."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
+    low: float | None = Field(default=None, ge=-1e30, le=1e30)
+    """Least action of `bounded`."""
+    high: float | None = Field(default=None, ge=-1e30, le=1e30)
+    """Greatest action of `bounded`."""
     max_weight: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
     """Largest weight of an asset, either way; null for no limit. What softmax cuts off goes to the
     other assets in proportion, with softmax_cash also to cash, else to cash alone."""
@@ -113,6 +151,12 @@ class HISSOOptions(BaseModel):
     net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
+    held_weights: bool = False
+    """Whether each asset's held weight, as prices left it, is one more feature of it: what a trade
+    costs depends on it. For the estimator AssetwiseRegressor."""
+    max_turnover: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Largest traded weight of a row, the first purchase among them; null for no limit. What is
+    wanted beyond it waits: the account comes as near to its targets as the limit lets it."""
     delay: int = Field(default=0, ge=0, le=10_000_000)
     """Rows between decision and execution: an action decided on row t is judged from row t + delay
     on, in training as everywhere; 0 trades at the very row whose features it has seen."""
@@ -141,6 +185,12 @@ class HISSOOptions(BaseModel):
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
     """The reduced type; float16 comes with gradient scaling."""
 
+    @model_serializer(mode="wrap")
+    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of policies that do not have these keep the bytes that they had before them."""
+        told: dict[str, Any] = dump(self)
+        return {k: v for k, v in told.items() if k not in _LATER or v not in (None, False, [])}
+
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:
         if self.refit and self.supervised is not False:
@@ -162,11 +212,11 @@ class HISSOOptions(BaseModel):
             for name in ("gross_limit", "net_limit")
             if getattr(self, name) is not None and self.primary_transform != "long_short"
         ]
-        if self.max_weight is not None and self.primary_transform == "identity":
-            problems.append(
-                "max_weight is a limit on portfolio weights, and primary_transform identity gives "
-                "numbers of any size. Write another transform, or remove max_weight"
-            )
+        problems += [
+            f"{name} is a limit on portfolio weights, and {self._no_weights}, or remove {name}"
+            for name in ("max_weight", "max_turnover")
+            if getattr(self, name) is not None and self._no_weights
+        ]
         gross = self.gross_limit or 1.0
         problems += [
             f"{name} must be below the gross limit, {gross:g}, else it limits nothing; got {limit}"
@@ -176,6 +226,61 @@ class HISSOOptions(BaseModel):
         if problems:
             raise ValueError(". ".join(problems))
         return self
+
+    @model_validator(mode="after")
+    def _held_weights_are_those_of_targets(self) -> HISSOOptions:
+        others = {
+            "max_turnover": self.max_turnover is not None,
+            "input_noise": self.input_noise > 0,
+            "supervised": self.supervised is not False,
+            "primary_transform identity": self.primary_transform == "identity",
+        }
+        if self.held_weights and (found := [name for name, is_set in others.items() if is_set]):
+            raise ValueError(
+                f"held_weights cannot be combined with {', '.join(found)}; remove one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_fit_the_transform(self) -> HISSOOptions:
+        low, high, name = self.low, self.high, self.primary_transform
+        if name != "bounded" and (low is not None or high is not None):
+            raise ValueError(
+                f"low and high are the bounds of bounded; primary_transform is {name}. Write "
+                "bounded, or remove them"
+            )
+        if name == "bounded" and (low is None or high is None or not low < high):
+            raise ValueError(f"bounded needs low and high, low below high; got {low} and {high}")
+        return self
+
+    @model_validator(mode="after")
+    def _reward_inputs_are_keywords(self) -> HISSOOptions:
+        names = self.reward_inputs
+        problems = [
+            f"{name!r} {why}"
+            for name in dict.fromkeys(names)
+            if (why := _why_no_input(name)) or (names.count(name) > 1 and (why := "is named twice"))
+        ]
+        if problems:
+            raise ValueError(f"reward_inputs must be names of arrays: {', '.join(problems)}")
+        return self
+
+    @property
+    def is_portfolio(self) -> bool:
+        """Whether actions may be weights of a portfolio: a number of actions says they are not."""
+        return self.n_actions is None and self.primary_transform not in _OF_NO_PORTFOLIO
+
+    @property
+    def _no_weights(self) -> str:
+        """Why actions are no portfolio weights, and what else to write; empty where they may be."""
+        if self.n_actions is not None:
+            return "n_actions says that actions are none. Write primary_transform bounded"
+        if self.primary_transform == "identity":
+            return "primary_transform identity gives numbers of any size. Write another transform"
+        if not self.is_portfolio:
+            name = self.primary_transform
+            return f"primary_transform {name} gives numbers that are none. Write another transform"
+        return ""
 
     @property
     def warm_start(self) -> WarmStartOptions | None:

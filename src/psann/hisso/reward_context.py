@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +14,10 @@ from psann._imports import import_object
 from psann._numerics import FOREIGN
 from psann._process import put_back
 from psann.hisso.options import HISSOOptions
-from psann.hisso.rewards import Reward, resolve_reward
+from psann.hisso.rewards import Reward, reward_of
 
 Floats = NDArray[np.floating[Any]]
-RewardSource = Literal["y", "context_extractor", "prices", "X"]
+RewardSource = Literal["y", "context_extractor", "prices", "X", "none"]
 
 
 def resolve_reward_for(hisso: HISSOOptions, *, has_prices: bool) -> Reward:
@@ -32,9 +32,24 @@ def resolve_reward_for(hisso: HISSOOptions, *, has_prices: bool) -> Reward:
         raise ValueError(
             "hisso.reward must say what to maximise: there are no prices, so nothing is earned. "
             "Give prices (reward portfolio), or set reward to negative_mse, or to pkg.mod:function "
-            "with what it judges by from hisso.context_extractor."
+            "with what it judges by from hisso.reward_inputs or hisso.context_extractor."
         )
-    reward = resolve_reward(hisso.reward)
+    reward = reward_of(hisso)
+    if hisso.context_extractor is not None and not reward.takes_context:
+        raise ValueError(
+            f"hisso.context_extractor has no effect on reward {reward.name}, which takes no "
+            "context. Remove it, or give the reward a second argument."
+        )
+    if (reward.needs_weights or reward.needs_prices) and not hisso.is_portfolio:
+        why = (
+            f"primary_transform {hisso.primary_transform} gives numbers that are none"
+            if hisso.n_actions is None
+            else f"hisso.n_actions: {hisso.n_actions} says that actions are none"
+        )
+        raise ValueError(
+            f"reward {reward.name} needs portfolio weights, and {why}. Use softmax, softmax_cash, "
+            "tanh or long_short without hisso.n_actions, or a reward of your own."
+        )
     if reward.needs_weights and hisso.primary_transform == "identity":
         raise ValueError(
             f"reward {reward.name} needs portfolio weights, and primary_transform identity gives "
@@ -44,9 +59,14 @@ def resolve_reward_for(hisso: HISSOOptions, *, has_prices: bool) -> Reward:
 
 
 def reward_source(reward: Reward, hisso: HISSOOptions, *, has_prices: bool) -> RewardSource:
-    """Where the reward context comes from: y for `negative_mse`, else what is there first."""
+    """Where the reward context comes from: y for `negative_mse`, else what is there first.
+
+    A reward that takes none has none.
+    """
     if reward.needs_targets:
         return "y"
+    if not reward.takes_context:
+        return "none"
     if hisso.context_extractor is not None:
         return "context_extractor"
     return "prices" if has_prices else "X"
@@ -65,9 +85,10 @@ def reward_context(
     ----------
     arrays : mapping
         ``X`` (N, F) as the user gave it, ``y`` (N, M) and ``prices`` (N, M) where there are any.
-    source : {"y", "context_extractor", "prices", "X"}
-        Where to take it from. A context extractor is called once, with the whole span as one
-        window: ``(1, N, F)`` to ``(1, N, M)``.
+    source : {"y", "context_extractor", "prices", "X", "none"}
+        Where to take it from; none gives zeros, which keep the place and are never looked at. A
+        context extractor is called once, with the whole span as one window: ``(1, N, F)`` to
+        ``(1, N, M)``.
     reward : Reward
         Who judges.
     hisso : HISSOOptions
@@ -82,7 +103,11 @@ def reward_context(
     ValueError
         If what the reward needs is missing, or is not what it must be.
     """
-    if source == "context_extractor":
+    if source == "none":
+        given = arrays["X"]
+        assert given is not None
+        context = np.zeros((len(given), 1))
+    elif source == "context_extractor":
         context = _extracted(arrays["X"], hisso)
     else:
         given = arrays[source]
@@ -115,10 +140,45 @@ def _extracted(X: Floats | None, hisso: HISSOOptions) -> NDArray[np.float64]:
     return np.array(array[0], dtype=np.float64)
 
 
-def check_context_width(context: Floats, n_actions: int) -> None:
-    """Raise `ValueError` unless the reward context has a column per action, or just one."""
-    if context.shape[1] not in (1, n_actions):
-        raise ValueError(
-            f"the reward context must have {n_actions} columns, one per action, or a single one; "
-            f"got shape {context.shape}."
+def input_problems(given: Collection[str], hisso: HISSOOptions) -> list[str]:
+    """Say which arrays the reward lacks, and which were given and nobody named.
+
+    Parameters
+    ----------
+    given : collection of str
+        Names of the arrays that there are.
+    hisso : HISSOOptions
+        Names those that the reward is told.
+    """
+    missing = [name for name in hisso.reward_inputs if name not in given]
+    idle = [name for name in given if name not in hisso.reward_inputs]
+    problems = []
+    if missing:
+        problems.append(
+            f"reward_inputs must have {', '.join(missing)}, which hisso.reward_inputs names; got "
+            f"{', '.join(given) or 'none'}. Give reward_inputs={{{missing[0]!r}: ...}}, a row for "
+            "each of X."
         )
+    if idle:
+        problems.append(
+            f"reward_inputs has {', '.join(idle)}, which the reward is not told of. Name it in "
+            "hisso.reward_inputs, or leave it out."
+        )
+    return problems
+
+
+def check_context_width(
+    context: Floats, n_actions: int, *, reward: Reward, hisso: HISSOOptions
+) -> None:
+    """Raise `ValueError` unless the reward context has a column per action, or just one.
+
+    A reward of the user's own may judge a number of actions that the user told by any context.
+    """
+    is_own = not (reward.needs_weights or reward.needs_prices or reward.needs_targets)
+    if context.shape[1] in (1, n_actions) or (is_own and hisso.n_actions is not None):
+        return
+    raise ValueError(
+        f"the reward context must have {n_actions} columns, one per action, or a single one; "
+        f"got shape {context.shape}. Where actions have another meaning, say how many there are: "
+        "hisso.n_actions, with a reward of your own."
+    )

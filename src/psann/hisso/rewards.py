@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,13 +24,14 @@ from torch import Tensor
 from psann._imports import import_object
 from psann._numerics import guarded
 from psann.accounting import (
-    Carry,
     Initial,
     gross_growth,
     growth_and_traded_weight,
     weight_changes,
 )
 from psann.errors import did_you_mean
+from psann.hisso.options import CALL_ARGUMENTS, HISSOOptions
+from psann.holdings import Carry
 
 RewardFunction = Callable[..., Tensor]
 Penalty = float | Tensor
@@ -200,6 +201,33 @@ def cvar(
     return (r.sort(dim=-1).values * shares).sum(dim=-1)
 
 
+def excess(
+    actions: Tensor,
+    context: Tensor,
+    *,
+    benchmark: Tensor,
+    transition_penalty: Penalty,
+    initial: Initial = "invested",
+    cash: bool = False,
+    active: Tensor | None = None,
+    carry: Carry | None = None,
+) -> Tensor:
+    """Information ratio, ``mean(e) / sqrt(var(e, ddof=1) + 1e-12)``, ``(B,)``.
+
+    ``e_t = r_t - (b_{t+1} / b_t - 1)``: net returns less those of a benchmark with the prices
+    `benchmark`, ``(B, T, 1)``, an array that ``hisso.reward_inputs: [benchmark]`` names.
+
+    References
+    ----------
+    Goodwin 1998, "The information ratio", https://doi.org/10.2469/faj.v54.n4.2196
+    """
+    r = _net_returns(
+        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
+    )
+    e = r - (benchmark[:, 1:, 0] / benchmark[:, :-1, 0] - 1.0)
+    return e.mean(-1) / (e.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
+
+
 def max_drawdown(
     actions: Tensor,
     context: Tensor,
@@ -210,17 +238,22 @@ def max_drawdown(
     active: Tensor | None = None,
     carry: Carry | None = None,
 ) -> Tensor:
-    """Minus the smooth maximum drawdown of log wealth, ``-tau logsumexp(d / tau)``, ``(B,)``.
+    """Minus the smooth maximum drawdown of log wealth, ``-tau ln(1 + sum_t (e^{d_t / tau} - 1))``.
 
-    ``d_t`` is how far log wealth is below its peak so far, tau = 0.01.
+    ``d_t`` is how far log wealth is below its peak so far, tau = 0.01. It is 0 where nothing falls,
+    and rows at a peak add nothing: windows of any length compare.
     """
     r, lost = _kept_and_lost(
         actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
     )
     wealth = torch.cumsum(_steeply(torch.log1p(r), lost), dim=-1)  # (B, T - 1)
     peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
-    tau = _DRAWDOWN_TEMPERATURE
-    return -tau * torch.logsumexp((peak - wealth) / tau, dim=-1)
+    falls = (peak - wealth) / _DRAWDOWN_TEMPERATURE
+    # Any number will do for the largest, so that its own gradient can be left out.
+    largest = falls.detach().amax(dim=-1, keepdim=True)
+    summed = ((falls - largest).exp() * -torch.expm1(-falls)).sum(dim=-1)
+    largest = largest.squeeze(-1)
+    return -_DRAWDOWN_TEMPERATURE * (largest + torch.log1p(torch.expm1(-largest) + summed))
 
 
 def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: Penalty) -> Tensor:
@@ -277,6 +310,7 @@ def _steeply(values: Tensor, lost: Tensor) -> Tensor:
 
 REWARDS: dict[str, RewardFunction] = {
     "cvar": cvar,
+    "excess": excess,
     "finance": portfolio,
     "max_drawdown": max_drawdown,
     "mean_variance": mean_variance,
@@ -289,10 +323,7 @@ REWARDS: dict[str, RewardFunction] = {
 
 
 # Sample variances of the T - 1 steps, so that one step is not enough.
-_NEED_TWO_STEPS = (mean_variance, sharpe)
-
-# What training says in every call, so that nobody else can.
-_CALL_ARGUMENTS = ("actions", "context", "transition_penalty", "initial", "cash", "active", "carry")
+_NEED_TWO_STEPS = (excess, mean_variance, sharpe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,13 +331,18 @@ class Reward:
     """A reward function with its settings, and what it needs.
 
     A user's function takes ``(actions, context, *, transition_penalty)``, a number, or a tensor
-    ``(M,)`` where the user gave one per asset; those that also take ``initial``, ``cash``,
+    ``(M,)`` where the user gave one per asset, and the arrays that `inputs` names as keywords,
+    beside which it may do without a context; those that also take ``initial``, ``cash``,
     ``active`` or ``carry`` get them. Where assets come, halt and end, rewards that take ``active``
     get the weights that are held, others those that were asked for.
     """
 
     name: str
     function: RewardFunction
+    inputs: tuple[str, ...] = ()
+    """Arrays that it is given by name, ``(B, T, k)`` each."""
+    takes_context: bool = True
+    """Whether it judges by a context too; only with `inputs` it may do without."""
     needs_targets: bool = False
     """Its context is y, whatever else is given."""
     needs_prices: bool = False
@@ -321,6 +357,12 @@ class Reward:
     """It is told who can be held and traded, and what is held; its context must be prices then."""
     min_rows: int = 2
     """Rows without which it is not defined."""
+
+    def told(self, inputs: Mapping[str, Tensor]) -> Reward:
+        """The reward with what it is given by name, ``(B, T, k)`` each, of the same episodes."""
+        if not inputs:
+            return self
+        return replace(self, function=functools.partial(self.function, **inputs))
 
     def __call__(
         self,
@@ -349,7 +391,8 @@ class Reward:
             settings["active"] = active
         if self.takes_carry:
             settings["carry"] = carry
-        rewards = self.function(actions, context, **settings)
+        judged_by = (context,) if self.takes_context else ()
+        rewards = self.function(actions, *judged_by, **settings)
         if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
             got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
             raise ValueError(
@@ -359,7 +402,14 @@ class Reward:
         return rewards
 
 
-def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Reward:
+def reward_of(hisso: HISSOOptions) -> Reward:
+    """The reward that options name; see `resolve_reward`."""
+    return resolve_reward(hisso.reward, inputs=hisso.reward_inputs)
+
+
+def resolve_reward(
+    spec: str | Mapping[str, Any] | RewardFunction | None, *, inputs: Sequence[str] = ()
+) -> Reward:
     """The reward that a user named.
 
     Parameters
@@ -367,6 +417,8 @@ def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Rew
     spec : str, mapping, callable or None
         Name in `REWARDS`, import path, ``{"target": ..., "kwargs": {...}}``, or the function
         itself. None is ``portfolio``.
+    inputs : sequence of str
+        Arrays that it is to be given by name.
 
     Returns
     -------
@@ -382,11 +434,13 @@ def resolve_reward(spec: str | Mapping[str, Any] | RewardFunction | None) -> Rew
     if isinstance(spec, Mapping):
         target, kwargs = spec["target"], dict(spec.get("kwargs") or {})
     name, function = _named_function(target)
-    parameters = _checked_signature(name, function, kwargs)
+    parameters = _checked_signature(name, function, kwargs, inputs)
     bound = functools.partial(function, **kwargs) if kwargs else function
     return Reward(
         name=name,
         function=bound if name in REWARDS else guarded(bound, who=f"hisso.reward {name}"),
+        inputs=tuple(inputs),
+        takes_context=takes_context(parameters, inputs),
         needs_targets=function is negative_mse,
         needs_prices=function in REWARDS.values() and function is not negative_mse,
         needs_weights="cash" in parameters,
@@ -414,24 +468,47 @@ def _named_function(target: Any) -> tuple[str, RewardFunction]:
     )
 
 
+def takes_context(parameters: Mapping[str, inspect.Parameter], inputs: Sequence[str]) -> bool:
+    """Whether a reward has a place for the context behind its actions.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Of its signature.
+    inputs : sequence of str
+        Names of `hisso.reward_inputs`, which have places of their own.
+    """
+    if not inputs:
+        return True
+    kinds = inspect.Parameter
+    places = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    taken = (*inputs, *CALL_ARGUMENTS[2:])
+    n_places = sum(p.kind in places and p.name not in taken for p in parameters.values())
+    return n_places > 1 or any(p.kind is kinds.VAR_POSITIONAL for p in parameters.values())
+
+
 def _checked_signature(
-    name: str, function: RewardFunction, kwargs: Mapping[str, Any]
+    name: str, function: RewardFunction, kwargs: Mapping[str, Any], inputs: Sequence[str]
 ) -> Mapping[str, inspect.Parameter]:
     """Parameters of a function that can be called as a reward."""
-    taken = [key for key in kwargs if key in _CALL_ARGUMENTS]
+    taken = [key for key in kwargs if key in CALL_ARGUMENTS or key in inputs]
     if taken:
         raise ValueError(
             f"hisso.reward.kwargs must leave {', '.join(taken)} to training, which says it in "
             "every call; set hisso.transition_penalty or evaluation.initial instead."
         )
     signature = inspect.signature(function)
-    told = {name: None for name in _CALL_ARGUMENTS[3:] if name in signature.parameters}
+    parameters = signature.parameters
+    judged_by = (None,) if takes_context(parameters, inputs) else ()
+    told = dict.fromkeys([*(key for key in CALL_ARGUMENTS[3:] if key in parameters), *inputs])
     try:
-        signature.bind(None, None, transition_penalty=0.0, **told, **kwargs)
+        signature.bind(None, *judged_by, transition_penalty=0.0, **told, **kwargs)
     except TypeError as error:
-        own = [key for key in signature.parameters if key not in _CALL_ARGUMENTS]
+        own = [key for key in parameters if key not in CALL_ARGUMENTS]
+        named = f" and the arrays of hisso.reward_inputs {list(inputs)}" if inputs else ""
         raise ValueError(
             f"reward {name} must be callable as (actions, context, *, transition_penalty) with "
-            f"the keyword arguments {list(kwargs)}: {error}. Its own arguments are {own}."
+            f"the keyword arguments {list(kwargs)}{named}: {error}. Its own arguments are {own}; "
+            "an array of the data among them is to be named in hisso.reward_inputs."
         ) from None
-    return signature.parameters
+    return parameters

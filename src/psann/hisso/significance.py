@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psann.accounting import Carry, Initial, growth_and_traded_weight
+from psann.accounting import Initial, growth_and_traded_weight
 from psann.hisso.rewards import Penalty
-from psann.holdings import held_weights
+from psann.holdings import Carry, held_weights, is_limited
 from psann.metrics import mean_test
 from psann.training.loop import Validation
 
@@ -66,16 +66,16 @@ def net_log_growth(
     active : torch.Tensor, optional
         ``(T, M)``, who can be held and traded, codes of `psann.holdings`.
     carry : Carry, optional
-        What cash earns and shorts cost.
+        What cash earns and shorts cost, and what may be traded.
 
     Returns
     -------
     ndarray of shape (T - 1,)
         Minus infinity or NaN where everything was lost.
     """
-    if active is not None:
-        earns = {} if carry is None else vars(carry)
-        actions, cash = held_weights(actions, prices.expand_as(actions), active, **earns), True
+    if active is not None or is_limited(carry):
+        quotes, cash = prices.expand_as(actions), True
+        actions = held_weights(actions, quotes, active, carry=carry, initial=initial)
     growth, fee = growth_and_traded_weight(
         actions, prices, initial=initial, cash=cash, active=active, rates=trans_cost, carry=carry
     )

@@ -5,107 +5,34 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from psann.accounting import Carry
 from psann.errors import counted
-from psann.hisso.constraints import transform_of
-from psann.hisso.episodes import default_updates_per_epoch, episode_table
-from psann.hisso.inference import carry_in, judge_actions, span_actions
-from psann.hisso.objective import EpisodeObjective, Series
-from psann.hisso.options import EvaluationOptions, HISSOOptions
-from psann.hisso.rewards import Penalty, Reward, penalty_of
-from psann.hisso.significance import SignificanceGate, bound_of, net_log_growth
+from psann.hisso.episodes import episode_table
+from psann.hisso.objective import EpisodeObjective
+from psann.hisso.own_weights import first_memory
+from psann.hisso.rewards import penalty_of
+from psann.hisso.significance import SignificanceGate, bound_of
+from psann.hisso.task import HISSOTask
 from psann.hisso.temperature import scaled_head, with_temperature
-from psann.hisso.transforms import Transform
-from psann.training.engine import EagerEngine, Forward
+from psann.training.carry import MEMORY
+from psann.training.engine import EagerEngine
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
     MonitorName,
     Phase,
-    Validation,
     group_at_start,
     resolve_monitor,
     run_phase,
 )
 from psann.training.observers import Observer
-from psann.training.options import TrainingOptions
 from psann.training.schedules import LRScheduleOptions
 from psann.training.state import Best, SavedState, SeedStart, TrainState
-from psann.training.supervised import RowObjective, Rows, row_table, shuffle_decision
-
-
-@dataclass(frozen=True, kw_only=True)
-class HISSOTask:
-    """Everything that one HISSO fit works with."""
-
-    train: Series
-    validation: Series | None
-    warm_start_rows: Rows | None
-    """Targets of the warm start, where there is one."""
-    reward: Reward
-    hisso: HISSOOptions
-    evaluation: EvaluationOptions
-    training: TrainingOptions
-    keeps_first_weights: bool
-    """Whether epoch 0 is the network as given (fine-tuning) rather than one that does nothing."""
-
-    @property
-    def transform(self) -> Transform:
-        """From outputs to actions."""
-        return transform_of(self.hisso)
-
-    @property
-    def deployed_cost(self) -> Penalty:
-        """Cost per unit traded at which validation judges a policy."""
-        assert self.validation is not None
-        cost = self.evaluation.trans_cost
-        told = self.hisso.transition_penalty if cost is None else cost
-        return penalty_of(told, like=self.validation.reward_context)
-
-    @property
-    def carry(self) -> Carry | None:
-        """What cash earns and shorts cost from one row to the next."""
-        return carry_in(self.evaluation)
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """U, as given or as covers the rows once."""
-        given = self.hisso.updates_per_epoch
-        return given or default_updates_per_epoch(
-            len(self.train.X), window=self.hisso.window, batch_episodes=self.hisso.batch_episodes
-        )
-
-    def validate(self, forward: Forward) -> Validation:
-        """The whole validation span as a single episode."""
-        assert self.validation is not None
-        rows, initial, cash = self.validation, self.evaluation.initial, self.transform.holds_cash
-        actions = span_actions(forward, rows, self.transform)
-        validation = judge_actions(
-            actions,
-            rows.reward_context,
-            reward=self.reward,
-            transition_penalty=self.deployed_cost,
-            initial=initial,
-            cash=cash,
-            active=rows.active,
-            carry=self.carry,
-        )
-        if not self.hisso.min_significance:
-            return validation
-        steps = net_log_growth(
-            actions,
-            rows.reward_context,
-            trans_cost=self.deployed_cost,
-            initial=initial,
-            cash=cash,
-            active=rows.active,
-            carry=self.carry,
-        )
-        return replace(validation, net_log_growth=steps)
+from psann.training.supervised import RowObjective, row_table, shuffle_decision
 
 
 def train_hisso(
@@ -143,6 +70,8 @@ def train_hisso(
     DivergedError
         If a reward or gradient is not finite.
     """
+    if task.training.is_pass:
+        return _newest_window(engine, task, starts, observers, saved)
     monitors: tuple[MonitorName, ...] = ("reward", "train_loss")
     if task.validation is not None:
         monitors = ("val_reward", "val_loss", *monitors)
@@ -162,13 +91,36 @@ def train_hisso(
     group: list[TrainState] = []
     if not (saved and saved[0].phase == "refit"):
         phase = _episode_phase(engine, task, starts, monitor)
-        group = group_at_start(phase, engine, starts, saved)
+        group = group_at_start(phase, engine, _with_memory(task, starts), saved)
         for state, before in zip(group, warm, strict=bool(warm)):
             state.carry = engine.restarted(before.carry.weights, before.carry.buffers)
         run_phase(phase, engine, group, observers)
     if task.hisso.refit and (not group or any(state.best_epoch for state in group)):
         group = _refit(engine, task, starts, group, observers, saved)
     return [(state, _result(task, state, decisions, observers)) for state in group]
+
+
+def _newest_window(
+    engine: EagerEngine,
+    task: HISSOTask,
+    starts: Sequence[SeedStart],
+    observers: Sequence[Observer],
+    saved: Sequence[SavedState],
+) -> list[tuple[TrainState, FitResult]]:
+    """One update on the episode that ends at the last row."""
+    window = task.hisso.window
+    task = replace(task, train=task.train.last(window))
+    phase = replace(
+        _episode_phase(engine, task, (), None), index_table=lambda seed, epoch: [np.array([0])]
+    )
+    decision = Decision(
+        phase="hisso", message=f"one update, on the episode of the newest {window} rows"
+    )
+    for observer in observers:
+        observer.on_decision(decision)
+    group = group_at_start(phase, engine, starts, saved)
+    run_phase(phase, engine, group, observers)
+    return [(state, state.result(stopped_early=False, decisions=[decision])) for state in group]
 
 
 def _check_what_is_asked_of_an_epoch(task: HISSOTask, monitor: MonitorName) -> None:
@@ -229,7 +181,7 @@ def _refit(
     phase = replace(
         _episode_phase(engine, both, (), None), name="refit", patience=None, conclude=_refitted
     )
-    group = group_at_start(phase, engine, starts, saved)
+    group = group_at_start(phase, engine, _with_memory(both, starts), saved)
     for state, before in zip(group, chosen, strict=bool(chosen)):
         state.monitor, state.best, state.history = before.monitor, before.best, before.history
         state.episodes, state.skipped_updates = before.episodes, before.skipped_updates
@@ -237,6 +189,15 @@ def _refit(
         state.epochs_total = state.best_epoch
     run_phase(phase, engine, group, observers)
     return group
+
+
+def _with_memory(task: HISSOTask, starts: Sequence[SeedStart]) -> list[SeedStart]:
+    """Where seeds begin, with what they hold on each row where they see it."""
+    prices = task.train.known_prices
+    if prices is None:
+        return [*starts]
+    memory = first_memory(prices, task.transform)
+    return [replace(start, buffers={**start.buffers, MEMORY: memory}) for start in starts]
 
 
 def _warm_start(

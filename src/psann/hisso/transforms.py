@@ -67,9 +67,26 @@ def long_short(z: Tensor, active: Tensor | None = None) -> Tensor:
     return a / a.abs().sum(dim=-1, keepdim=True).clamp_min(1.0)
 
 
+def sigmoid(z: Tensor, active: Tensor | None = None) -> Tensor:
+    """Each in [0, 1]: ``a = 1 / (1 + exp(-z))``."""
+    return identity(torch.sigmoid(z), active)
+
+
+def bounded(
+    z: Tensor, active: Tensor | None = None, *, low: float = 0.0, high: float = 1.0
+) -> Tensor:
+    """Each in [low, high]: ``a = low + (high - low) sigmoid(z)``, the middle at 0.
+
+    Rounded never beyond its bounds.
+    """
+    return identity((low + (high - low) * torch.sigmoid(z)).clamp(low, high), active)
+
+
 TRANSFORMS: dict[str, Transform] = {
+    "bounded": Transform(bounded),
     "identity": Transform(identity),
     "long_short": Transform(long_short, holds_cash=True),
+    "sigmoid": Transform(sigmoid),
     "softmax": Transform(softmax, ignores_shift=True, is_long_only=True),
     "softmax_cash": Transform(
         softmax_cash, holds_cash=True, extra_outputs=1, ignores_shift=True, is_long_only=True

@@ -19,7 +19,12 @@ _MARKET, _OWN = 0.008, 0.02  # deviations of a row's moves
 
 
 def make_delisted(
-    *, rows: int = 1500, places: int = 20, drift: float = 0.0003, seed: int = 0
+    *,
+    rows: int = 1500,
+    places: int = 20,
+    drift: float = 0.0003,
+    seed: int = 0,
+    features: str = "default",
 ) -> dict[str, NDArray[Any]]:
     """Make a universe of assets that are delisted once they have lost two fifths.
 
@@ -36,6 +41,8 @@ def make_delisted(
     drift : float
         Mean log move of an asset.
     seed : int
+    features : str
+        As of `psann.market.splits`.
 
     Returns
     -------
@@ -43,7 +50,7 @@ def make_delisted(
         As of `psann.market.splits`, with `active_*`; validation and test are a fifth each.
     """
     panel = align(delisted_table(rows=rows, places=places, drift=drift, seed=seed), **_ENDED)
-    return splits(panel, val=0.2, test=0.2)
+    return splits(panel, val=0.2, test=0.2, features=features)
 
 
 _ENDED: dict[str, Any] = {"ended": {"default": END}, "rows": 0.01}

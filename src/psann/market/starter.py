@@ -21,38 +21,35 @@ _CONFIG = """\
 mode: train
 
 estimator:
-  target: psann.PSANNRegressor
+  target: psann.AssetwiseRegressor
   params:
-    hidden_layers: 1
-    hidden_units: 32
-    activation: tanh
-    weight_decay: 0.0007
+    hidden_layers: 0            # a linear score of six weights, the same for every asset
+    weight_decay: 0.0001
 
 hisso:
   window: {window}
   batch_episodes: 32
-  updates_per_epoch: 8
-  reward: portfolio
-  primary_transform: softmax
-  transition_penalty: 0.001
-  temperature_scaling: true
-  min_improvement: 0.0002
-  min_significance: auto
-  refit: true
+  updates_per_epoch: 480
+  reward: portfolio             # mean log growth, less transition_penalty per unit traded
+  primary_transform: {transform:<11} # long only, {rest}
+  delay: 1                      # decided on one row, executed on the next
+  transition_penalty: 0.001     # trained at the cost at which it is judged
+  min_significance: auto        # kept only if validation rows say so beyond chance (5 %)
+  refit: true                   # on training and validation rows, once it is to be kept
 
 data:
   prices: {source}
   split: {split}
+  features: assetwise           # moves of each asset over 1, 2, 5, 10, 20 and 60 rows
 {block}
 training:
-  epochs: 60
+  epochs: 1
   lr: 0.005
-  lr_schedule: cosine
 
 evaluation:
   portfolio_prices_key: prices_test
-  trans_cost: 0.001
-  initial: cash
+  trans_cost: 0.001             # 10 bp per unit traded
+  initial: cash                 # the first purchase is charged too
   periods_per_year: {rate:g}
 
 seed: 42
@@ -110,6 +107,9 @@ def starter_config(table: PriceTable, source: str) -> str:
         n_assets=f"{n_assets:,} asset{'s' if n_assets > 1 else ''}",
         first=show(table.dates[0]),
         last=show(table.dates[-1]),
+        # Of one asset nothing can be chosen but how much of it.
+        transform="softmax" if n_assets > 1 else "softmax_cash",
+        rest="fully invested" if n_assets > 1 else "the rest in cash",
         window=int(np.clip(n_rows // 10, 2, 64)),
         split="{" + f"val: {borders[0]}, test: {borders[1]}" + "}",
         block="".join(f"{line}\n" for line in _block_of({**table.options, **extra}, indent=2)),

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.accounting import (
-    Carry,
     CostModel,
     Initial,
     NetGrowth,
     carry_of,
     net_growth,
+    simplest,
     weight_changes,
 )
 from psann.errors import DataError
-from psann.holdings import code_problems, of_members
+from psann.holdings import Carry, code_problems, is_limited, of_members
 from psann.metrics.checks import float64_array, matrix_problems, series_of, together
 from psann.metrics.sharpe import (
     ROUNDING,
@@ -57,8 +57,9 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     cost: CostModel = "drift",
     cash: bool = False,
     active: Any = None,
-    cash_rate: float = 0.0,
-    borrow_rate: float = 0.0,
+    cash_rate: float | Floats = 0.0,
+    borrow_rate: float | Floats = 0.0,
+    max_turnover: float | None = None,
 ) -> dict[str, float]:
     """Return, risk and trading of a sequence of allocations, net of costs.
 
@@ -101,9 +102,9 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         Target weights; rows sum to 1 unless `cash`.
     prices : array-like of shape (T, M)
         Prices, positive, of any scale.
-    trans_cost : float or array-like of shape (M,)
-        Cost ``k`` per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points), of all assets
-        or of each; the fee of a step is then ``sum_i k_i |a_i - d_i|``.
+    trans_cost : float or array-like of shape (M,) or (T, M)
+        Cost ``k`` per unit of traded weight, 0 <= k < 1 (0.001 is 10 basis points), of all assets,
+        of each, or of each on each row; the fee of a step is then ``sum_i k_i |a_i - d_i|``.
     periods_per_year : float
         Rows per year, positive.
     initial : {"invested", "cash"}
@@ -114,11 +115,16 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         Whether ``1 - sum(a_t)`` is held in cash; with `active` it is.
     active : array-like of shape (T, M), optional
         Who can be held and traded: 1 can, 0 cannot, -1 is halted, -2 has ended (`psann.holdings`).
-    cash_rate : float
-        What cash earns per year, and owed money costs: ``cash_rate / periods_per_year`` per row.
-        Sharpe ratios, their errors and probabilities, and Sortino's are then of ``r`` less that.
-    borrow_rate : float
+    cash_rate : float or array-like of shape (T,)
+        What cash earns per year, and owed money costs, ``cash_rate / periods_per_year`` from a row
+        to the next: always the same, or that of each row. Sharpe ratios, their errors and
+        probabilities, and Sortino's are then of ``r`` less that.
+    borrow_rate : float or array-like of shape (T,)
         What assets that are sold short cost per year.
+    max_turnover : float, optional
+        Largest traded weight of a row, from cash at first where `initial` says so: the account
+        comes as near to its targets as that lets it, and the rest is in cash. `turnover` stays
+        that of the targets. Not with `cost` exact.
 
     Returns
     -------
@@ -156,6 +162,10 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     >>> round(metrics["cum_return"], 6), metrics["n_steps"]
     (0.1, 2.0)
     """
+    of_cash, of_shorts = (
+        _rate_of_rows(rate, who, allocations)
+        for who, rate in (("cash_rate", cash_rate), ("borrow_rate", borrow_rate))
+    )
     targets, growth = _accounts(
         allocations,
         prices,
@@ -165,7 +175,12 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         cost=cost,
         cash=cash,
         active=active,
-        carry=carry_of(cash_rate, borrow_rate, periods_per_year=periods_per_year),
+        carry=carry_of(
+            of_cash,
+            of_shorts,
+            periods_per_year=periods_per_year,
+            max_turnover=max_turnover,
+        ),
     )
     # The steps after the one that lost everything have no meaning.
     is_ruined = growth.ruined_at is not None
@@ -174,7 +189,7 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         wealth = growth.wealth[: n_steps + 1]
     values = (
         _growth_figures(wealth, growth.net[:n_steps], periods_per_year)
-        | _return_figures(growth.net[:n_steps] - 1, periods_per_year, cash_rate)
+        | _return_figures(growth.net[:n_steps] - 1, periods_per_year, of_cash)
         | _trading_figures(targets, growth, n_steps)
         | _gross_figures(growth.gross[:n_steps], periods_per_year)
     )
@@ -202,9 +217,31 @@ def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dic
     }
 
 
-def _return_figures(returns: Floats, periods_per_year: float, cash_rate: float) -> dict[str, float]:
+def _rate_of_rows(rate: Any, who: str, allocations: Any) -> float | Floats:
+    """A rate as a number, or as one for each row of the allocations."""
+    if not np.ndim(rate):
+        return float(rate)
+    rates = float64_array(rate, who)
+    if rates.shape != (n_rows := len(allocations),) or not np.isfinite(rates).all():
+        raise DataError(
+            f"`{who}` must be one number, or a finite one for each of the {n_rows} rows; got shape "
+            f"{rates.shape}."
+        )
+    simple: float | Floats = simplest(rates)
+    return simple
+
+
+def excess_returns(returns: Floats, cash_rate: float | Floats, periods_per_year: float) -> Floats:
+    """Returns ``(T - 1,)`` less what cash earned, at one rate per year or that of each row."""
+    rate = cash_rate[: len(returns)] if isinstance(cash_rate, np.ndarray) else cash_rate
+    return returns - rate / periods_per_year
+
+
+def _return_figures(
+    returns: Floats, periods_per_year: float, cash_rate: float | Floats
+) -> dict[str, float]:
     annual = math.sqrt(periods_per_year)
-    excess = returns - cash_rate / periods_per_year
+    excess = excess_returns(returns, cash_rate, periods_per_year)
     test = sharpe_test(excess)
     sharpe = test.mean
     downside = math.sqrt(np.square(np.minimum(excess, 0)).mean())
@@ -250,7 +287,12 @@ def _gross_figures(gross: Floats, periods_per_year: float) -> dict[str, float]:
 
 
 def wealth_figures(
-    net: Any, gross: Any, *, periods_per_year: float, trans_cost: float, cash_rate: float = 0.0
+    net: Any,
+    gross: Any,
+    *,
+    periods_per_year: float,
+    trans_cost: float,
+    cash_rate: float | Floats = 0.0,
 ) -> dict[str, float]:
     """Those of `portfolio_metrics` that follow from the wealth paths: all but `turnover`.
 
@@ -262,7 +304,7 @@ def wealth_figures(
         Rows per year.
     trans_cost : float
         Cost per unit traded; without one, nothing tells what was traded.
-    cash_rate : float
+    cash_rate : float or ndarray of shape (T,)
         What cash earns per year.
 
     Returns
@@ -404,20 +446,22 @@ def _accounts(  # noqa: PLR0913
     if codes is not None:
         problems += code_problems(codes, who="`active`", shape=targets.shape)
     rates = float64_array(trans_cost, "trans_cost") if np.ndim(trans_cost) else float(trans_cost)  # type: ignore[arg-type]
-    if isinstance(rates, np.ndarray) and rates.shape != targets.shape[1:]:
+    if isinstance(rates, np.ndarray) and rates.shape not in (targets.shape, targets.shape[1:]):
         problems.append(
-            f"`trans_cost` must be one number, or one for each of the {targets.shape[-1]} assets; "
-            f"got shape {rates.shape}."
+            f"`trans_cost` must be one number, one for each of the {targets.shape[-1]} assets, or "
+            f"one for each of them on each row; got shape {rates.shape}."
         )
     problems += _setting_problems(rates, periods_per_year, initial=initial, cost=cost)
+    if carry is not None and carry.max_turnover is not None:
+        problems += _turnover_problems(carry.max_turnover, cost)
     if problems:
         raise DataError(problems)
-    if not cash and codes is None:
+    if not cash and codes is None and not is_limited(carry):
         _warn_of_sums(targets)
     growth = net_growth(
         targets,
         quotes,
-        trans_cost=rates,
+        trans_cost=simplest(rates) if np.ndim(rates) > 1 else rates,
         initial=initial,
         cost=cost,
         cash=cash,
@@ -433,13 +477,33 @@ def _accounts(  # noqa: PLR0913
     return targets if codes is None else of_members(targets, codes), growth
 
 
+def _turnover_problems(limit: float, cost: CostModel) -> list[str]:
+    problems = []
+    if not 0 < limit < math.inf:
+        problems.append(f"`max_turnover` must be above 0 and finite, or None; got {limit}.")
+    if cost == "exact":
+        problems.append(
+            "`max_turnover` goes with the cost models drift and target_l1; the fees of exact "
+            "change what is traded. Use drift."
+        )
+    return problems
+
+
+def _worst_of(rates: float | Floats) -> Any:
+    """A number as it is; of many those that cannot be, or the first of a table."""
+    if np.ndim(rates) < 2:
+        return rates
+    table = np.asarray(rates)
+    return table[~((table >= 0) & (table < 1))][0]
+
+
 def _setting_problems(
     trans_cost: float | Floats, periods_per_year: float, *, initial: str, cost: str
 ) -> list[str]:
     problems = []
     if not np.all((np.asarray(trans_cost) >= 0) & (np.asarray(trans_cost) < 1)):
         problems.append(
-            f"`trans_cost` must be at least 0 and below 1; got {trans_cost}. "
+            f"`trans_cost` must be at least 0 and below 1; got {_worst_of(trans_cost)}. "
             "It is a share of the traded amount: 10 basis points are 0.001."
         )
     if not 0 < periods_per_year < math.inf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +41,25 @@ def row_passes(n_rows: int, *, row_bytes: int, device: torch.device) -> list[sli
     size = max(1, budget // (row_bytes * _TILE_ROWS)) * _TILE_ROWS
     edges = [*range(0, max(1, n_rows - _TILE_ROWS + 1), size), n_rows]
     return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+@contextlib.contextmanager
+def bound(network: nn.Module, parameters: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a network compute with other parameters inside the block, by their names.
+
+    What `torch.func.functional_call` does for each call, done once for many.
+    """
+    held: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        for path, tensor in parameters.items():
+            module, _, name = path.rpartition(".")
+            own = network.get_submodule(module)._parameters
+            held.append((own, name, own[name]))
+            own[name] = tensor  # type: ignore[assignment]  # a tensor does as well
+        yield
+    finally:
+        for own, name, parameter in held:
+            own[name] = parameter
 
 
 @contextlib.contextmanager

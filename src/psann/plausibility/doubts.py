@@ -8,31 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._inputs import show
 from psann._mapped import is_mapped
 from psann._npz import Array
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.prices import price_findings
-from psann.plausibility.rows import gap_findings, overlap_findings
+from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
 
+# Findings that no price makes by standing still, as it does where its asset comes or has ended.
+_OF_MOVES = frozenset({"relatives", "shuffled", "split", "print"})
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
 
 
-def find_doubts(arrays: Mapping[str, Array]) -> list[str]:
-    """Say what is hard to believe, one sentence each, with the array, row and cure."""
-    return [*_of_prices(arrays), *_of_rows(arrays), *_of_features(arrays)]
+def find_doubts(arrays: Mapping[str, Array], *, periods_per_year: float | None = None) -> list[str]:
+    """Say what is hard to believe, one sentence each, with the array, row and cure.
+
+    Parameters
+    ----------
+    periods_per_year : float, optional
+        Rows per year that figures are made with, to be held against times.
+    """
+    rows = _of_rows(arrays, periods_per_year)
+    return [*_of_prices(arrays), *rows, *_of_features(arrays)]
 
 
-def find_untested(arrays: Mapping[str, Array]) -> str | None:
-    """Say in one sentence what nobody can tell of these data, and why."""
+def find_untested(arrays: Mapping[str, Array], *, is_portfolio: bool = True) -> str | None:
+    """Say in one sentence what nobody can tell of these data, and why.
+
+    Parameters
+    ----------
+    is_portfolio : bool
+        Whether the next move of prices is what is to be earned.
+    """
     splits = [split for split in SPLITS if f"X_{split}" in arrays]
     reasons = []
     if missing := [f"time_{s}" for s in splits if f"time_{s}" not in arrays]:
         reasons.append(f"whether rows are missing or out of order ({', '.join(missing)}: none)")
     if mapped := [key for key, array in arrays.items() if is_mapped(array)]:
         reasons.append(f"what lies on disk ({', '.join(mapped)})")
+    elif "X_train" in arrays and not is_portfolio:
+        reasons.append("whether features know what later rows bring")
     elif "X_train" in arrays and "prices_train" not in arrays:
         reasons.append("whether features know the next move (prices_train: none)")
     elif "X_train" in arrays and not _can_be_compared(arrays):
@@ -52,25 +71,41 @@ def _names(key: str, arrays: Mapping[str, Array], n_columns: int) -> list[str] |
 
 
 def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
-    if _of_kind("active", arrays):
-        return  # where assets come, halt and end, their prices stand still by construction
     for key, prices in _of_kind("prices", arrays).items():
-        time = arrays.get(key.replace("prices", "time"))
+        time, active = (arrays.get(key.replace("prices", kind)) for kind in ("time", "active"))
         labels = _names(ASSET_NAMES, arrays, prices.shape[1])
-        for finding in price_findings(prices, labels=labels):
+        path = prices if active is None else _while_listed(prices, active)
+        for finding in price_findings(path, labels=labels):
+            if active is not None and finding.name not in _OF_MOVES:
+                continue
             told = f"{key}: {finding.message}"
             if finding.row is not None and time is not None and time.dtype.kind == "M":
                 told += f" Row {finding.row} is {show(time[finding.row])}."
             yield told
 
 
-def _of_rows(arrays: Mapping[str, Array]) -> Iterator[str]:
+def _while_listed(prices: Array, active: Array) -> Array:
+    """Prices that stand still wherever their asset is not a member on both rows of a move."""
+    is_member = np.asarray(active) == 1
+    logs = np.log(prices.astype(np.float64))
+    logs[1:] = np.where(is_member[:-1] & is_member[1:], np.diff(logs, axis=0), 0.0)
+    path: Array = np.exp(logs.cumsum(axis=0))
+    return path
+
+
+def _of_rows(arrays: Mapping[str, Array], per_year: float | None) -> Iterator[str]:
     """Rows in two splits, by their features, else by their prices; and rows that are in none."""
     features = {key: X.reshape(len(X), -1) for key, X in _of_kind("X", arrays).items()}
     found = overlap_findings(features, least=1) or overlap_findings(_of_kind("prices", arrays))
     yield from (finding.message for finding in found)
     for key, time in _of_kind("time", arrays).items():
         yield from (f"{key}: {finding.message}" for finding in gap_findings(time))
+    if not _of_kind("prices", arrays):
+        return  # then nothing is per year
+    for key, time in _of_kind("time", arrays).items():
+        if per_year and (found := rate_findings(time, periods_per_year=per_year)):
+            yield f"{key}: {found[0].message}"
+            return
 
 
 def _can_be_compared(arrays: Mapping[str, Array]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,8 +74,9 @@ def next_move_findings(
     ``rho_s = max_{d <= 2, m} |corr(D^d x_t, log p_{t+1+s,m} / p_{t+s,m})|``, ``D`` the difference.
 
     A feature is suspected if it tells of a move to come, ``0 <= s < 20``, above `LEAST_CORRELATION`
-    and seven standard errors, and nearly as well as of any move that is over, ``-20 <= s < 0``:
-    what honest features tell of the next move is a shadow of the last one. Differences undo sums:
+    and seven standard errors (of as many rows as the asset moves on), and nearly as well as of any
+    move that is over, ``-20 <= s < 0``: what honest features tell of the next move is a shadow of
+    the last one. Differences undo sums:
     of a return over k rows that ends one row late the first difference is the next move less an
     old one (correlation 0.7, whatever k), of a price that is one row late it is the next move
     itself, of a centred mean over 2 w + 1 rows the second difference is the move ``s = w`` rows
@@ -108,21 +108,28 @@ def next_move_findings(
     if len(values) < MIN_ROWS:
         return []
     moves = _tamed(np.diff(np.log(quotes), axis=0))  # (T - 1, M); row t is the move after row t
-    bar = max(LEAST_CORRELATION, _N_ERRORS / math.sqrt(len(values)))
+    # Who is listed for a few rows only stands still on the others, and correlates by chance.
+    n_moving = np.maximum((np.diff(quotes, axis=0) != 0).sum(axis=0), 1)
+    least = np.maximum(LEAST_CORRELATION, _N_ERRORS / np.sqrt(n_moving))  # (M,)
     found: dict[int, tuple[float, Finding]] = {}
     for d in range(_N_DIFFERENCES + 1):
         known = _tamed(np.diff(values, n=d, axis=0))  # row t is of row t + d of X
-        to_come, place = _peak(known, moves, shifts=range(d, d + _N_AHEAD))
+        to_come, place = _peak(known, moves, shifts=range(d, d + _N_AHEAD), least=least)
         over, _ = _peak(known, moves, shifts=range(d - _N_AHEAD, d))
-        for c in map(int, np.flatnonzero((to_come > bar) & (to_come > _NEARLY * over))):
+        for c in map(int, np.flatnonzero(to_come > _NEARLY * over)):
             if to_come[c] > found.get(c, (0.0,))[0]:
                 finding = _knowing(c, to_come[c], (d, *place[c]), labels, assets)
                 found[c] = (float(to_come[c]), finding)
     return [found[column][1] for column in sorted(found)]
 
 
-def _peak(known: Floats, moves: Floats, *, shifts: range) -> tuple[Floats, NDArray[np.intp]]:
-    """Largest correlation of each feature ``(F,)``, and at which shift and asset ``(F, 2)``."""
+def _peak(
+    known: Floats, moves: Floats, *, shifts: range, least: Floats | float = 0.0
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Largest correlation of each feature ``(F,)``, and at which shift and asset ``(F, 2)``.
+
+    One that is not above `least`, for all or by asset, counts for nothing.
+    """
     best = np.zeros(known.shape[1])
     places = np.zeros((known.shape[1], 2), dtype=np.intp)
     for number, shift in enumerate(shifts):
@@ -130,6 +137,7 @@ def _peak(known: Floats, moves: Floats, *, shifts: range) -> tuple[Floats, NDArr
         later = moves[first + shift :]
         n = min(len(known) - first, len(later))
         found = np.abs(_correlations(known[first : first + n], later[:n]))  # (F, M)
+        found[found <= least] = 0.0
         better = found.max(axis=1) > best
         best[better] = found.max(axis=1)[better]
         places[better] = np.stack([np.full(len(best), number), found.argmax(axis=1)], 1)[better]

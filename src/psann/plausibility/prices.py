@@ -19,6 +19,11 @@ MIN_ROWS = 30
 # Ratios of usual splits and reverse splits, and how near a move must be: prices move that day too.
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
 _NEAR = 0.05
+# Beyond it no price moves in a row: from pence to pounds, or one share for a hundred.
+_BEYOND = math.log(12.0)
+# How far a wrong print is from its neighbours, at least: a large bank fell by a fifth one day in
+# January 2009 and came back the next. And which part of it may be left on the row after.
+_PRINT, _UNDONE = math.log(1.5), 0.2
 # Sizes of an asset's usual move that a split must be, and of other assets' moves on that row.
 _OUTLYING, _ALONE = 10.0, 4.0
 # A crash is followed by turmoil, a split by nothing: usual size of the moves in so many rows after.
@@ -36,8 +41,10 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
       the variance of its moves is small against that of its levels; of growth factors and of
       shuffled rows it is twice as large (von Neumann's ratio above 1 for most assets).
     - `split`: a move within 5 % of 1/10, 1/7, ..., 10 that is ten times what the asset usually
-      moves, while the other assets move as usual and the ten rows after it are calm. A crash has
-      an aftermath; one without would look the same.
+      moves, or one beyond 12, while the other assets move as usual and the ten rows after it are
+      calm. A crash has an aftermath; one without would look the same.
+    - `print`: one price that is by a factor of 1.5 and ten usual moves away from both its
+      neighbours, which are alike, while the other assets move as usual.
     - `stale`: a run of at least 8 unchanged prices, longer than the asset's other rows explain.
     - `copy`: the moves of another asset; `constant`: no moves at all.
 
@@ -64,7 +71,9 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
     if forgets:
         return [forgets]
     found = [*_constant(moves, labels), *_copies(moves, labels), *_stale(moves, labels)]
-    return [*found, *_splits(moves, labels)]
+    prints = [*_prints(moves, labels)]
+    splits = [*_splits(moves, labels, {(each.row, each.column) for each in prints})]
+    return [*found, *prints, *splits]
 
 
 def _forgetful(logs: Floats, moves: Floats) -> Finding | None:
@@ -143,23 +152,54 @@ def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
     return int(starts[longest]), int(lengths[longest])
 
 
-def _splits(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
+def _usual(sizes: Floats) -> Floats:
+    """Median size of the moves that are some, by asset; infinite where there is none."""
+    return np.array([np.median(size[size > 0]) if size.any() else math.inf for size in sizes.T])
+
+
+def _is_alone(sizes: Floats, usual: Floats, column: int) -> bool:
+    """Whether the other assets move as usual on a row."""
+    others = np.delete(sizes / usual, column)
+    return len(others) == 0 or float(np.median(others)) <= _ALONE
+
+
+def _prints(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
     sizes = np.abs(moves)
-    usual = np.array([np.median(size[size > 0]) if size.any() else math.inf for size in sizes.T])
-    n_assets = moves.shape[1]
+    usual = _usual(sizes)
+    left = np.abs(moves[:-1] + moves[1:])
+    is_print = (sizes[:-1] > np.maximum(_OUTLYING * usual, _PRINT)) & (left < _UNDONE * sizes[:-1])
+    for row, column in np.argwhere(is_print):
+        if not all(_is_alone(sizes[each], usual, column) for each in (row, row + 1)):
+            continue
+        who, ratio = label_of(int(column), labels), math.exp(moves[row, column])
+        message = (
+            f"The price of asset {who} at row {row + 1} is {ratio:.3g} times that of the row "
+            "before, and of the row after: a wrong print? Correct it, or repeat the one before."
+        )
+        yield Finding(name="print", message=message, row=int(row) + 1, column=int(column))
+
+
+def _splits(
+    moves: Floats, labels: Sequence[str] | None, prints: set[tuple[int | None, int | None]]
+) -> Iterator[Finding]:
+    sizes = np.abs(moves)
+    usual = _usual(sizes)
     for row, column in np.argwhere(sizes > np.maximum(_OUTLYING * usual, math.log(1.8))):
-        others = np.delete(sizes[row] / usual, column)
         near = min(_SPLITS, key=lambda k: abs(math.log(k) - sizes[row, column]))
         is_near = abs(math.log(near) - sizes[row, column]) < _NEAR
         aftermath = sizes[row + 1 : row + 1 + _AFTERMATH, column]
         is_crash = len(aftermath) > 0 and np.median(aftermath) > _TURMOIL * usual[column]
-        if not is_near or is_crash or (n_assets > 1 and np.median(others) > _ALONE):
+        if {(row + 1, column), (row, column)} & prints or is_crash:
+            continue
+        if not (is_near or sizes[row, column] > _BEYOND) or not _is_alone(
+            sizes[row], usual, column
+        ):
             continue
         ratio = f"{near:g}" if moves[row, column] > 0 else f"1/{near:g}"
         who = label_of(int(column), labels)
+        what = f", near {ratio}: a split that was not adjusted" if is_near else ": another unit"
         message = (
             f"The price of asset {who} moves by a factor of {math.exp(moves[row, column]):.3g} to "
-            f"row {row + 1}, near {ratio}: a split that was not adjusted? Adjust the prices before "
-            "it."
+            f"row {row + 1}{what}? Adjust the prices before it."
         )
         yield Finding(name="split", message=message, row=int(row) + 1, column=int(column))

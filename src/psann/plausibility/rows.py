@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from psann._inputs import numbers, show
 from psann.errors import counted
+from psann.market.checks import rows_per_year
 from psann.plausibility.finding import Finding
 
 MIN_ROWS = 30
 """Rows below which nobody can tell what distance is usual."""
+# Markets of one kind differ by less: 252 or 261 rows a year, fewer where some are missing.
+_OFF = 1.25
 # Steps as long as the fourth longest recur: nights, weekends, holidays.
 _N_LONGEST, _LONGER = 4, 2.0
 # Usual steps that one must span where it is the first of its kind.
@@ -113,6 +116,35 @@ def gap_findings(times: Any) -> list[Finding]:
         )
         found.append(Finding(name="gap", message=message, row=row + 1))
     return found
+
+
+def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:
+    """Say that rows come more or less often than figures per year take them to.
+
+    Parameters
+    ----------
+    times : array-like of shape (T,)
+        Ascending datetime64; of numbers nothing can be told.
+    periods_per_year : float
+        What the figures are made with. A quarter off is no finding: markets differ in holidays.
+
+    Returns
+    -------
+    list of Finding
+        At most one; none for less than `MIN_ROWS` rows.
+    """
+    moments = np.asarray(times)
+    if moments.dtype.kind != "M" or len(moments) < MIN_ROWS:
+        return []
+    rate = rows_per_year(moments)
+    if rate is None or 1 / _OFF < rate / periods_per_year < _OFF:
+        return []
+    rounded = float(f"{rate:.3g}")
+    message = (
+        f"By their times about {rounded:g} rows are a year, while figures per year are made as if "
+        f"{periods_per_year:g} were. Set evaluation.periods_per_year to {rounded:g}."
+    )
+    return [Finding(name="rate", message=message, row=None)]
 
 
 def _are_calendar_numbers(moments: NDArray[Any]) -> bool:

@@ -212,9 +212,10 @@ def _trades(options: argparse.Namespace, policy: Policy, weights: Weights) -> li
     trades = trades_of(
         weights,
         read_held(options.held, weights),
-        trans_cost=policy.terms.trans_cost,
+        trans_cost=policy.trading_cost,
         capital=options.capital,
         lot=options.lot,
+        max_turnover=policy.terms.max_turnover,
     )
     if options.trades is not None:
         write_whole(options.trades, trades_csv(trades))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psann.errors import UsageError
 from psann.scripts import commands
 from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options
 
@@ -27,10 +29,10 @@ def add_sweep(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "killed.",
         allow_abbrev=False,
     )
-    parser.add_argument("sweep", type=a_path, metavar="SWEEP", help="sweep.yaml: what to try")
     parser.add_argument(
-        "-o", "--output-dir", required=True, type=a_path, metavar="D", help="folder of the sweep"
+        "sweep", nargs="?", type=a_path, metavar="SWEEP", help="sweep.yaml: what to try"
     )
+    parser.add_argument("-o", "--output-dir", type=a_path, metavar="D", help="folder of the sweep")
     parser.add_argument(
         "--workers",
         type=_a_few,
@@ -46,6 +48,12 @@ def add_sweep(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "--finish",
         action="store_true",
         help="choose on validation rows, then judge the choice on test rows",
+    )
+    what.add_argument(
+        "--study",
+        type=a_path,
+        metavar="RUN",
+        help="in place of SWEEP: train folds and placebos of a run for it, into RUN.studies",
     )
     parser.add_argument(
         "--storage",
@@ -63,7 +71,11 @@ def _a_few(text: str) -> int:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Check a sweep, work on it, or finish it."""
+    """Check a sweep, work on it, or finish it; or work on the studies of one run."""
+    if options.study is not None:
+        return _study(options)
+    if options.sweep is None or options.output_dir is None:
+        raise UsageError("sweep must have SWEEP and -o D, or --study RUN.")
     from psann.run.sweep.config import load_sweep
     from psann.run.sweep.record import SweepPaths
 
@@ -72,6 +84,24 @@ def sweep(options: argparse.Namespace) -> int:
     if options.check:
         return _check(asked, paths)
     return _finish(asked, paths, options) if options.finish else _work(asked, paths, options)
+
+
+def _study(options: argparse.Namespace) -> int:
+    from psann.run.sweep.studies import work_on_studies
+
+    if (given := options.sweep or options.output_dir or options.storage) is not None:
+        raise UsageError(f"--study must stand alone, with --workers at most; got {given} too.")
+    done = work_on_studies(
+        options.study,
+        n_at_once=options.workers,
+        imports=replace(_imports(options), is_of_a_file=True),
+    )
+    for message in done.messages:
+        commands.tell(f"hisso-runs: {message}", file=sys.stderr)
+    if done.told:
+        commands.tell(f"{options.study}.studies: {done.told}")
+        commands.tell("  the run takes them when it gets there; start it with --resume if it ended")
+    return done.exit_code
 
 
 def _check(asked: Sweep, paths: SweepPaths) -> int:
@@ -110,6 +140,7 @@ def _finish(asked: Sweep, paths: SweepPaths, options: argparse.Namespace) -> int
     from psann.run.reading.closing import show_result
     from psann.run.reading.reading import read_run
     from psann.run.sweep.finish import finish, looks_sentence
+    from psann.run.sweep.reading import SweepView, versions_sentences
 
     done = finish(asked, paths, imports=_imports(options), argv=_argv())
     if done.outcome.message is not None:
@@ -123,6 +154,8 @@ def _finish(asked: Sweep, paths: SweepPaths, options: argparse.Namespace) -> int
         f"{chosen['value']:.6g}"
     )
     show_result(read_run(paths.chosen))
+    for sentence in versions_sentences(SweepView(paths, done.record)):
+        commands.tell(sentence)
     commands.tell(looks_sentence(done.record))
     return done.outcome.exit_code
 

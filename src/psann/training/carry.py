@@ -16,6 +16,10 @@ from torch import Tensor
 from psann.nn.network import Network
 from psann.training.optimizer import OptimizerState
 
+MEMORY = "memory of held weights"
+"""Among the buffers of a carry, what is remembered of each row of the series: none of a network's
+own, whose names have no blanks."""
+
 
 @dataclass(frozen=True)
 class WeightLayout:
@@ -52,6 +56,10 @@ class WeightLayout:
             name: part if len(shape) == 1 else part.view(shape)
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
+
+    def leaves(self, flat: Tensor) -> dict[str, Tensor]:
+        """The same views, each with a gradient of its own."""
+        return {name: v.detach().requires_grad_() for name, v in self.unflatten(flat).items()}
 
 
 class Carry(NamedTuple):

@@ -3,12 +3,13 @@
 All weights live in one flat vector, so that an update costs one gradient, one norm and one
 optimiser step whatever the number of layers. An update is a function: it takes a `Carry` of
 tensors and returns the next one, and decides on the device whether to accept it. Nothing is
-read back to the host before the launch is over.
+read back to the host before the launch is over, unless the host is where everything lies.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Protocol
@@ -20,9 +21,10 @@ from torch.func import functional_call
 
 from psann._numerics import FOREIGN
 from psann.nn.network import Network
-from psann.nn.passes import row_passes
+from psann.nn.passes import bound, row_passes
 from psann.nn.state import initial_states, take_staged_states
 from psann.training.carry import (
+    MEMORY,
     Carry,
     Lift,
     WeightLayout,
@@ -33,6 +35,7 @@ from psann.training.carry import (
     unlatched,
     unstacked,
 )
+from psann.training.gradient import gradients
 from psann.training.history import Decision
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
@@ -194,7 +197,8 @@ class EagerEngine:
 
     def forward(self, weights: Tensor, buffers: Mapping[str, Tensor]) -> Forward:
         """The network as a function, with these weights and buffers."""
-        tensors = {**self.layout.unflatten(weights), **buffers}
+        own = {name: tensor for name, tensor in buffers.items() if name != MEMORY}
+        tensors = {**self.layout.unflatten(weights), **own}
 
         def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
             outputs: Tensor = functional_call(
@@ -349,12 +353,62 @@ class EagerEngine:
         lr: float,
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
-        """Updates one after the other; nothing is read back."""
+        """Updates one after the other; on a device nothing is read back."""
+        if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
+            return self._run_at_host(carry, objective, indices=indices, keys=keys, lr=lr)
         reports = []
         for k, index in enumerate(indices):
             key = None if keys is None else keys[k]
             carry, report = self.update(carry, objective, index, key, lr=lr, lift=lift)
             reports.append(report)
+        return carry, reports
+
+    @property
+    def _is_at_host(self) -> bool:
+        """Whether a verdict costs nothing to read, and weights are all that an update moves."""
+        return (
+            self.device.type == "cpu" and self.precision.dtype is None and not self.initial_states
+        )
+
+    def _run_at_host(
+        self,
+        carry: Carry,
+        objective: Objective,
+        *,
+        indices: Sequence[Tensor],
+        keys: Tensor | None,
+        lr: float,
+    ) -> tuple[Carry, list[Report]]:
+        """Updates as of `update`, bit for bit, by fewer operations.
+
+        The network's parameters are bound once, to views of one vector, and the host judges.
+        """
+        carry = carry._replace(weights=carry.weights.clone())
+        leaves = self.layout.leaves(carry.weights)
+
+        def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
+            outputs: Tensor = self.network(x, context, key)
+            return outputs
+
+        reports = []
+        with bound(self.network, leaves):
+            for k, index in enumerate(indices):
+                loss, values = objective(call, index, None if keys is None else keys[k])
+                loss = loss.to(carry.weights.dtype)
+                parts = gradients(loss, list(leaves.values()))
+                gradient = torch.cat([part.reshape(-1) for part in parts])
+                with torch.no_grad():
+                    weights, optimizer, norm, largest = self._moved(carry, gradient, lr=lr)
+                told = loss.item(), norm.item()
+                is_good = all(map(math.isfinite, (*told, largest.item())))
+                is_accepted = is_good and not carry.is_frozen
+                if is_accepted:
+                    carry.weights.copy_(weights)
+                    carry = carry._replace(optimizer=optimizer)
+                elif self.stop_on_nonfinite:
+                    carry = carry._replace(is_frozen=torch.tensor(True))
+                numbers = carry.weights.new_tensor([*told, is_accepted, math.isfinite(told[0])])
+                reports.append(Report(numbers, values.detach()))
         return carry, reports
 
     def update(
@@ -379,7 +433,8 @@ class EagerEngine:
             return self._step(*of_one, lr=lr)
 
         loss, values, buffers = lift(judge)(weights, carry.buffers, index, key)
-        gradient = self._gradient(loss, weights, carry.scale)
+        scaled = loss * carry.scale if self.precision.is_scaled else loss
+        (gradient,) = gradients(scaled, [weights])
         outcome: tuple[Carry, Report] = lift(step)(
             carry, gradient, loss.detach(), values.detach(), buffers
         )
@@ -397,23 +452,16 @@ class EagerEngine:
         if self.state_reset == "batch":
             buffers = {**buffers, **self.initial_states}
         with self.precision.autocast():
-            loss, values = objective(self.forward(weights, buffers), index, key)
+            forward = self.forward(weights, buffers)
+            if (memory := buffers.get(MEMORY)) is None:
+                loss, values = objective(forward, index, key)
+            else:
+                own: Any = objective  # episodes, the only ones that have a memory
+                loss, values, memory = own.remembering(forward, index, key, memory)
+                buffers = {**buffers, MEMORY: memory}
         if self.initial_states:
             buffers = {**buffers, **take_staged_states(self.network)}
         return loss.to(weights.dtype), values, buffers
-
-    def _gradient(self, loss: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
-        """Scaled gradient ``(P,)``; of a group ``(S, P)``, for no seed's loss knows another's."""
-        if loss.requires_grad:
-            loss = loss * scale if self.precision.is_scaled else loss
-            (loss.sum() if loss.dim() else loss).backward()
-        if weights.grad is None:
-            raise ValueError(
-                "the loss does not depend on the network's outputs, so there is nothing to "
-                "learn: a reward must be computed from its actions with differentiable torch "
-                "operations (no .detach(), .item() or NumPy)."
-            )
-        return weights.grad
 
     def _step(
         self,
@@ -428,13 +476,7 @@ class EagerEngine:
         """The next carry, where the gradient is finite and nothing has stopped the launch."""
         if self.precision.is_scaled:
             gradient = gradient / carry.scale
-        norm = torch.linalg.vector_norm(gradient)
-        weights, optimizer = self.optimizer.step(
-            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
-        )
-        # A learning rate can take finite weights out of range by a finite gradient. The largest
-        # stands for all of them: three numbers are looked at in one go.
-        largest = torch.linalg.vector_norm(weights, ord=torch.inf)
+        weights, optimizer, norm, largest = self._moved(carry, gradient, lr=lr)
         is_finite = torch.stack([loss, norm, largest]).isfinite()
         is_loss_finite, is_gradient_finite, are_weights_finite = is_finite.unbind()
         is_sound = is_loss_finite & (are_weights_finite | ~is_gradient_finite)
@@ -444,6 +486,20 @@ class EagerEngine:
         following = self._after_verdict(following, is_accepted, is_sound, is_gradient_finite)
         numbers = torch.stack([loss, norm, is_accepted, is_loss_finite])
         return following, Report(numbers, values)
+
+    def _moved(
+        self, carry: Carry, gradient: Tensor, *, lr: float | Tensor
+    ) -> tuple[Tensor, OptimizerState, Tensor, Tensor]:
+        """Weights and state after a step, the gradient's norm, and the largest of the weights.
+
+        A learning rate can take finite weights out of range by a finite gradient. The largest
+        stands for all of them: three numbers with the loss are looked at in one go.
+        """
+        norm = torch.linalg.vector_norm(gradient)
+        weights, optimizer = self.optimizer.step(
+            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
+        )
+        return weights, optimizer, norm, torch.linalg.vector_norm(weights, ord=torch.inf)
 
     def _after_verdict(
         self, carry: Carry, is_accepted: Tensor, is_sound: Tensor, is_gradient_finite: Tensor

@@ -45,6 +45,9 @@ class PlannedWork:
     n_updates: int
     rows_per_update: int
     n_seeds: int = 1
+    goes_row_by_row: bool = False
+    """Whether an update goes through the rows of its episodes one after the other, which makes
+    programs too long to be compiled soon."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +137,20 @@ def choose_engine(
     if asked == "captured":
         return EngineChoice(name="captured", reason="as asked")
     if asked == "compiled":
-        if (problem := problem_of(device)) is not None:
+        if (problem := _program_problem(work) or problem_of(device)) is not None:
             raise DeviceError(f"engine compiled cannot run here: {problem}. Use auto or eager.")
         return EngineChoice(name="compiled", reason="as asked")
     return _automatic(network, work, device=device, resumed=resumed, problem_of=problem_of)
+
+
+def _program_problem(work: PlannedWork) -> str | None:
+    """Why a program of such updates is not worth its compilation; None if nothing is known."""
+    if not work.goes_row_by_row:
+        return None
+    return (
+        "the rows of an episode follow each other (hisso.max_turnover), whose program takes "
+        "minutes to compile"
+    )
 
 
 def _automatic(
@@ -156,7 +169,8 @@ def _automatic(
         if resumed == "eager":
             why = "auto: as when this training began"
         return EngineChoice(name="eager", reason=why)
-    if name == "compiled" and (problem := problem_of(device)) is not None:
+    problem = _program_problem(work) or problem_of(device) if name == "compiled" else None
+    if problem is not None:
         return EngineChoice(name="eager", reason=f"auto: {planned}, but {problem}")
     if resumed is not None:
         return EngineChoice(

@@ -35,6 +35,8 @@ class TrainingOptions:
     max_skipped_updates: int
     precision: Precision
     device: torch.device
+    is_pass: bool = False
+    """Whether this is one pass over the newest rows of a stream, of which the last weights stay."""
 
     @property
     def keeps_state(self) -> bool:

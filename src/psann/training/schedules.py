@@ -28,11 +28,10 @@ class LRScheduleOptions(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_settings_without_effect(self) -> LRScheduleOptions:
-        has_end = self.name in ("linear", "cosine", "one_cycle")
         idle = [
             key
             for key, used in (
-                ("lr_min", has_end),
+                ("lr_min", self.has_end),
                 ("step_epochs", self.name == "step"),
                 ("gamma", self.name == "step"),
             )
@@ -45,6 +44,11 @@ class LRScheduleOptions(BaseModel):
                 f"{', '.join(idle)} has no effect on the schedule {self.name!r}; remove it"
             )
         return self
+
+    @property
+    def has_end(self) -> bool:
+        """Whether the rate depends on how many epochs there will be."""
+        return self.name in ("linear", "cosine", "one_cycle")
 
     def check_fits(self, *, lr: float, epochs: int) -> None:
         """Refuse what cannot be meant in a training of `epochs` epochs at `lr`.

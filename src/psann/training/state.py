@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from psann.nn.network import Network
-from psann.training.carry import Carry, WeightLayout
+from psann.training.carry import MEMORY, Carry, WeightLayout
 from psann.training.engine import EagerEngine
 from psann.training.history import Decision, EpochRecord, FitResult
 from psann.training.optimizer import OptimizerState
@@ -150,7 +150,8 @@ class TrainState:
     def tensors(self, *, best: bool) -> dict[str, Tensor]:
         """Parameters and buffers by name, of the best epoch so far or of this moment."""
         source: Carry | Best = self.best if best and self.best is not None else self.carry
-        return {**self.layout.unflatten(source.weights), **source.buffers}
+        own = {name: tensor for name, tensor in source.buffers.items() if name != MEMORY}
+        return {**self.layout.unflatten(source.weights), **own}
 
     def state_dict(self) -> SavedState:
         """Everything that `load_state_dict` needs to go on as if nothing had happened."""

@@ -16,6 +16,7 @@ from psann.training.engine import EagerEngine, Forward
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
     IndexTable,
+    MonitorName,
     Phase,
     Validation,
     group_at_start,
@@ -34,11 +35,15 @@ class Rows:
     X: Tensor  # (N, F)
     y: Tensor  # (N, M)
     context: Tensor | None = None  # (N, C)
+    weight: Tensor | None = None  # (N,) of mean 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowObjective:
-    """Loss of a batch of rows, ``mean over rows and outputs of loss(o, y)``."""
+    """Loss of a batch of B rows, ``mean over rows and outputs of w_i loss(o, y)``.
+
+    ``w_i`` is the weight of a row, 1 where there are none.
+    """
 
     rows: Rows
     loss: Loss
@@ -52,6 +57,8 @@ class RowObjective:
         if self.input_noise and key is not None:
             x = x + self.input_noise * hashed_normal(key, x.shape)
         per_row = _row_losses(forward(x, self._context(index), key), self.rows.y[index], self.loss)
+        if self.rows.weight is not None:
+            per_row = per_row * self.rows.weight[index]
         return per_row.mean(), per_row
 
     def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
@@ -116,10 +123,11 @@ def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> 
 
 
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
-    """Mean loss over all rows without gradient."""
+    """Mean loss over all rows, by their weights, without gradient."""
     with torch.no_grad():
         outputs = forward(rows.X, rows.context, None)
-        return float(_row_losses(outputs, rows.y, loss).mean())
+        per_row = _row_losses(outputs, rows.y, loss)
+        return float((per_row if rows.weight is None else per_row * rows.weight).mean())
 
 
 def fit_supervised(
@@ -164,9 +172,10 @@ def fit_supervised(
     decision = shuffle_decision("supervised", shuffle=options.shuffle, options=options)
     for observer in observers:
         observer.on_decision(decision)
-    monitor = resolve_monitor(
-        options.monitor, ("train_loss",) if validation is None else ("val_loss", "train_loss")
-    )
+    monitors: tuple[MonitorName, ...] = ("train_loss",)
+    if validation is not None:
+        monitors = ("val_loss", *monitors)
+    monitor = None if options.is_pass else resolve_monitor(options.monitor, monitors)
 
     def validate(forward: Forward) -> Validation:
         assert validation is not None

@@ -74,6 +74,16 @@ def test_lots_are_rounded_towards_zero_and_the_rest_is_cash() -> None:
     assert parts.shares_after.tolist() == pytest.approx([16.666, 71.428])
 
 
+def test_no_more_is_traded_than_the_limit_of_the_run_allows() -> None:
+    weights, options = _weights([0.2, 0.8], None), {"trans_cost": 0.0, "capital": None, "lot": 1.0}
+    held = _held("weight", [0.8, 0.2])
+    limited = trades_of(weights, held, max_turnover=0.3, **options)
+    assert limited.trade.tolist() == pytest.approx([-0.15, 0.15])
+    assert trades_of(weights, held, max_turnover=1.3, **options).trade.tolist() == pytest.approx(
+        [-0.6, 0.6]
+    )
+
+
 def test_without_capital_trades_are_weights_and_their_cost() -> None:
     trades = trades_of(
         _weights([0.2, 0.8], None),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,13 +56,3 @@ def test_every_key_has_a_row_with_a_meaning() -> None:
     rows = [line.split(" | ") for line in key_table().splitlines() if line.startswith("| `")]
     described = [row[0] for row in rows if len(row) == 4 and row[3].rstrip(" |").endswith(".")]
     assert sorted(described) == sorted(f"| `{path[-1]}`" for path in config_keys(RunConfig))
-
-
-@pytest.mark.parametrize(
-    ("page", "about"), [("hisso.md", "borrow_rate="), ("baselines.md", "psann.covariance")]
-)
-def test_examples_of_costs_and_rules_run_as_they_stand(page: str, about: str) -> None:
-    text = (Path(__file__).parents[3] / "docs" / page).read_text()
-    blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if about in block]
-    assert len(blocks) == 1
-    exec(compile(blocks[0], page, "exec"), {})

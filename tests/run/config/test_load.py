@@ -182,12 +182,26 @@ def test_a_problem_of_the_command_line_names_the_option(sample: Path) -> None:
     ]
 
 
+OF_OWN_ACTIONS = {("hisso", name) for name in ("reward_inputs", "n_actions", "low", "high")}
+
+
+def test_keys_of_actions_that_are_no_weights_are_told_where_there_are_such(sample: Path) -> None:
+    given = {"reward_inputs": ["price"], "n_actions": 2, "low": -1.0, "high": 2.0}
+    overrides = [f"hisso.{key}={json.dumps(value)}" for key, value in given.items()]
+    plain = load_run_config(sample)
+    changed = load_run_config(sample, overrides=["hisso.primary_transform=bounded", *overrides])
+    told = yaml.safe_load(dump_resolved(changed))["hisso"]
+    assert {key: told[key] for key in given} == given
+    assert not given.keys() & yaml.safe_load(dump_resolved(plain))["hisso"].keys()
+    assert config_sha256(changed) != config_sha256(plain)
+
+
 def test_the_resolved_configuration_holds_every_key(sample: Path) -> None:
     walk_forward = "evaluation.walk_forward={folds: 2}"  # absent unless it is asked for
     values = yaml.safe_load(dump_resolved(load_run_config(sample, overrides=[walk_forward])))
     for path in config_keys(RunConfig):
-        if ".".join(path) in UNTOLD_KEYS:
-            continue  # told by the test below
+        if ".".join(path) in UNTOLD_KEYS or path in OF_OWN_ACTIONS:
+            continue  # told by the tests below
         if (path[0] == "data" and path[-1] in PRICE_KEYS) or path[-1] == "every":
             continue  # absent unless there is a table, or folds are cut by the calendar
         found = values

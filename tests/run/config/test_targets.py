@@ -94,7 +94,9 @@ def test_what_is_not_named_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(REWARDS))
 def test_every_reward_of_the_table_is_accepted(tmp_path: Path, name: str) -> None:
-    assert _check(tmp_path, f"hisso.reward={name}").reward is REWARDS[name]
+    inputs = "[benchmark]" if name == "excess" else "[]"
+    found = _check(tmp_path, f"hisso.reward={name}", f"hisso.reward_inputs={inputs}")
+    assert found.reward is REWARDS[name]
 
 
 def test_every_constructor_argument_has_its_value(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_every_constructor_argument_has_its_value(tmp_path: Path) -> None:
             "data.kwargs.step is no argument of load. Did you mean",
         ),
         ("data.kwargs={}", "data.kwargs must give steps, which load needs."),
-        ("hisso.reward=portfolo", "hisso.reward must be one of cvar, finance, max_drawdown"),
+        ("hisso.reward=portfolo", "hisso.reward must be one of cvar, excess, finance"),
         ("hisso.reward=portfolo", "got 'portfolo'. Did you mean 'portfolio'?"),
         ("hisso.reward={target: sharp}", "hisso.reward.target must be one of"),
         (
@@ -144,6 +146,16 @@ def test_every_constructor_argument_has_its_value(tmp_path: Path) -> None:
             "its signature is (actions, context).",
         ),
         ("hisso.reward=own_targets.lonely_reward", "hisso.reward must take actions and context"),
+        (
+            "hisso.reward=excess",
+            "must give benchmark, which excess needs. Or name an array of the data in "
+            "hisso.reward_inputs.",
+        ),
+        (
+            "hisso={reward: portfolio, reward_inputs: [wind]}",
+            "hisso.reward must take actions and context, and the keyword transition_penalty and "
+            "wind; its signature is",
+        ),
         ("hisso.reward=own_targets.rewrd", "Did you mean 'reward'?"),
         (
             "hisso.context_extractor=own_targets.extract_two",

@@ -43,9 +43,17 @@ def test_data_without_times_or_names_have_none(tmp_path: Path) -> None:
     assert (found.time, found.assets) == (None, None)
 
 
+def test_who_could_be_held_is_read_where_it_is_told(tmp_path: Path) -> None:
+    codes = np.array([[1, 0], [1, -1], [1, -2]], dtype=np.int8)
+    found = read_evaluation(written(tmp_path, series(active=codes)))
+    assert found.active is not None and found.active.tolist() == codes.tolist()
+    assert read_evaluation(written(tmp_path, series())).active is None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"active": np.ones((2, 2), dtype=np.int8)}, r"active must have shape \(3, 2\)"),
         ({"net": None}, "lacks net"),
         ({"net": np.ones((2, 4))}, r"net must have shape \(2, 3\); it has \(2, 4\)"),
         ({"gross": np.ones(3)}, "gross has another shape or type"),

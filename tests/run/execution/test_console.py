@@ -20,6 +20,7 @@ from psann._terminal import Terminal as Table
 from psann.run.directory.log import Forwarder
 from psann.run.execution.console import ConsoleProgress
 from psann.training.history import Decision, EpochRecord
+from screen import seen
 
 
 class Terminal(io.StringIO):
@@ -278,7 +279,7 @@ def test_narrow_terminal_keeps_phase_epoch_and_reward(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("columns", "last"),
-    [("100", "lr 0.0005"), ("92", "5,230 episodes/s"), ("80", "00:30 left"), ("60", "best 28")],
+    [("104", "lr 0.0005"), ("92", "5,230 episodes/s"), ("80", "00:30 left"), ("60", "best 28")],
 )
 def test_figures_drop_out_whole_on_a_narrow_terminal(
     monkeypatch: pytest.MonkeyPatch, columns: str, last: str
@@ -512,3 +513,23 @@ print("after")
     text = output.decode()
     for expected in ("user print 1", "user print 2", "2/2", "reward 0.25", "after"):
         assert expected in text, text
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_one_line_of_progress_stays_and_no_number_is_broken(tmp_path: Path) -> None:
+    """On a real terminal of 80 columns."""
+    config = Path(__file__).parents[3] / "configs" / "hisso" / "dense_cpu_smoke.yaml"
+    command = [sys.executable, "-m", "psann.scripts.hisso_log_run", "--config", str(config)]
+    command += ["--output-dir", "runs", "--run-name", "first", "--set", "training.epochs=5000"]
+    command += ["--set", "estimator.params.engine=eager"]
+    lines = seen(command, width=80, press="\x03", when=r"[2-9]\d/5000.*left", cwd=tmp_path)
+    bars = [line for line in lines if line.startswith("hisso ")]
+    assert len(bars) == 1, "\n".join(lines)
+    parts = re.split(r"  +", bars[0].partition("/5000 ")[2])
+    known = r"reward \S+|val \S+|best \d+|[\d:]+ left|[\d,]+ episodes/s|lr \S+"
+    assert len(parts) >= 3 and all(re.fullmatch(known, part) for part in parts), bars
+    assert not [line for line in lines if "WARNING" in line or "Traceback" in line]
+    text = "\n".join(lines)
+    assert re.search(r"trained\sby\sportfolio\s\(psann\s0\.12\stook\sminus\sthe\smean", text)
+    ended = r"first: interrupted, training reward \S+, validation reward \S+,\sbest\sepoch\s\d+\n"
+    assert re.search(ended, text), text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from psann.run.execution.resume import (
     read_resume_point,
     run_identity,
 )
+from psann.run.verification.verify import verify_run
 from trials import finished, metrics_of, rows_of, stop_after, trial
 
 # What training makes of the same numbers is the same to the bit; times and sequence are not.
@@ -111,6 +113,33 @@ def test_rows_of_lost_work_are_cut_and_kept(tmp_path: Path, interrupted: RunPath
     finished(tmp_path, resume=True)
     kept = (interrupted.attempts / "001" / "events.csv").read_bytes()
     assert kept.startswith(lost)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda log: b"x" + log[1:], "its first line is another"),
+        (lambda log: log[:900] + log[940:], "is damaged: line"),
+        (lambda log: log[:-9] + b'"' + log[-8:], "is damaged: line"),
+        (lambda log: log[:-9] + b"\xff" + log[-8:], "is damaged: line"),
+    ],
+    ids=["header", "cells", "quotes", "bytes"],
+)
+def test_a_log_that_is_damaged_is_named_and_moved_away_it_is_written_again(
+    tmp_path: Path, interrupted: RunPaths, damage: Callable[[bytes], bytes], why: str
+) -> None:
+    whole = finished(tmp_path, name="whole")
+    interrupted.events.write_bytes(damage(interrupted.events.read_bytes()))
+    before = {path: path.read_bytes() for path in interrupted.root.rglob("*.*")}
+    outcome = trial(tmp_path, resume=True)
+    assert outcome.exit_code == 1
+    assert str(interrupted.events) in str(outcome.message) and why in str(outcome.message)
+    assert {path: path.read_bytes() for path in interrupted.root.rglob("*.*")} == before
+    interrupted.events.unlink()
+    finished(tmp_path, resume=True)
+    assert interrupted.best.read_bytes() == whole.best.read_bytes()
+    assert epoch_rows(interrupted) == epoch_rows(whole)
+    assert not verify_run(interrupted.root).errors
 
 
 def test_another_configuration_is_refused_with_its_keys_and_changes_nothing(

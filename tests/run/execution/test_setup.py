@@ -34,6 +34,14 @@ def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
     assert untested.startswith("Not tested: whether features know the next move")
 
 
+@pytest.mark.usefixtures("own_prices")
+def test_a_table_that_is_loaded_is_named(tmp_path: Path) -> None:
+    table = Path("prices.csv").absolute()
+    data = f"data={{prices: '{table}', split: {{val: 0.2, test: 0.2}}}}"
+    rows = rows_of(finished(tmp_path, "training.epochs=1", data))
+    assert "loading data: prices.csv" in [row["message"] for row in rows]
+
+
 @pytest.mark.parametrize("mode", ["train", "evaluate"])
 def test_rows_with_dates_are_told_with_them_in_log_series_and_record(
     tmp_path: Path, mode: str
@@ -178,7 +186,8 @@ def test_a_warm_start_on_other_targets_trains_on_them(tmp_path: Path) -> None:
     splits = read_data(config, check_targets(config))
     rows = training_rows(config, splits)
     assert np.array_equal(rows["y"], splits.arrays["prices_train"])
-    assert set(rows["validation_data"]) == {"X", "y", "prices"}
+    told = {kind for kind, array in rows["validation_data"].items() if array is not None}
+    assert told == {"X", "y", "prices", "reward_inputs"} and rows["reward_inputs"] == {}
     other = finished(tmp_path, *overrides, name="other")
     usual = finished(tmp_path, "hisso.supervised=true", name="usual")
     assert other.warm_start.read_bytes() != usual.warm_start.read_bytes()

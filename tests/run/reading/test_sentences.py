@@ -220,6 +220,9 @@ def test_baselines_that_beat_the_policy_are_named_but_not_what_nobody_could_reac
     }
     (sentence,) = result_sentences(finished(baselines=baselines).as_dict())
     assert sentence == "Better on the same rows, by log growth per year: OLMAR-1 (+0.900)."
+    of_one_asset = {key: {**FIGURES, "annual_log_growth": 3.0} for key in baselines}
+    (sentence,) = result_sentences(finished(baselines=of_one_asset).as_dict())
+    assert sentence.startswith("No edge: ")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,20 @@ def test_higher_costs_follow_the_policy_and_a_benchmark_has_its_name(tmp_path: P
     assert [*rows][-1] == "benchmark S&P 500"
 
 
+def test_baselines_that_do_what_one_over_n_does_are_left_out_and_that_is_said(
+    run: RunView, tmp_path: Path
+) -> None:
+    uniform = run.metrics["baselines"]["uniform"]
+    alike = dict.fromkeys(("uniform", "buy_and_hold", "bcrp_hindsight"), uniform)
+    table = result_table(read_run(made_run(tmp_path / "run", baselines=alike)))
+    assert table is not None and table.note is not None
+    assert [row[0] for row in table.rows] == ["policy", "policy, one row later", "1/N"]
+    assert table.note.endswith("gross growth. Baselines that do what 1/N does are left out.")
+    whole = result_table(run)
+    assert whole is not None and whole.note is not None
+    assert whole.note.endswith("(*) chosen on these very rows: unattainable.")
+
+
 def test_result_is_written_as_the_record_has_it(run: RunView) -> None:
     table = result_table(run)
     assert table is not None

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from made_runs import HOSTILE, made_run
-from psann.run.reading.content import Report, Section, Table
+from psann._figure import Area, Line
+from psann.run.reading.content import Picture, Report, Section, Table
 from psann.run.reading.reading import read_run
 from psann.run.report.comparison import report_of
 from psann.run.report.page import render_html
@@ -51,11 +52,19 @@ def test_comparison_comes_first_then_every_run(grid: Report) -> None:
     assert chapters == [
         "What differs",
         "Side by side",
+        "Training",
         "a: completed",
         "b: completed",
         "c: completed",
     ]
-    assert [each.title for each in grid.sections].count("Configuration") == 3
+
+
+def test_each_run_is_in_short_and_folded(grid: Report) -> None:
+    assert [len(each.pictures) for each in grid.sections] == [0, 1, 1, 0, 0, 0]
+    for each in grid.sections[2:]:
+        assert each.is_folded
+    for each in grid.sections[3:]:
+        assert each.sentences and len(each.tables) == 1
 
 
 def test_runs_that_differ_in_one_key_say_exactly_that_key(tmp_path: Path) -> None:
@@ -72,7 +81,7 @@ def test_identical_runs_are_called_identical(tmp_path: Path) -> None:
     made = report(*roots)
     assert any("identical" in text for text in section(made, "What differs").sentences)
     chapters = [each.title for each in made.sections if each.is_chapter]
-    assert chapters[2:] == ["x/run: completed", "y/run: completed"]
+    assert chapters[3:] == ["x/run: completed", "y/run: completed"]
 
 
 def test_seeds_of_one_configuration_are_a_row_of_mean_and_spread(grid: Report) -> None:
@@ -81,14 +90,33 @@ def test_seeds_of_one_configuration_are_a_row_of_mean_and_spread(grid: Report) -
     assert cells(table, "validation reward") == ["0.25", "* 0.75", "0.125", "0.5 ± 0.3536"]
 
 
-def test_seeds_of_one_configuration_look_alike(grid: Report) -> None:
-    wealth, reward = section(grid, "Side by side").pictures
-    for picture in (wealth, reward):
-        lines = picture.figure.axes[0].lines
-        by_label = {str(line.get_label()): line.get_color() for line in lines}
-        assert [str(line.get_label()) for line in lines][:3] == ["a and 1 more"] * 2 + ["c"]
-        assert by_label["a and 1 more"] != by_label["c"]
-    assert "1/N" in [line.get_label() for line in wealth.figure.axes[0].lines]
+def lines_of(picture: Picture, panel: int = 0) -> dict[str, Line]:
+    marks = picture.figure.panels[panel].marks
+    return {mark.label: mark for mark in marks if isinstance(mark, Line)}
+
+
+def wealth_of(made: Report) -> Picture:
+    (picture,) = section(made, "Side by side").pictures
+    return picture
+
+
+def test_seeds_of_one_configuration_are_one_line_their_mean_in_their_range(grid: Report) -> None:
+    drawn = lines_of(wealth_of(grid))
+    assert list(drawn) == ["a and 1 more", "c", "1/N"]
+    assert len({line.look.colour for line in drawn.values()}) == 3
+    (area,) = [m for m in wealth_of(grid).figure.panels[0].marks if isinstance(m, Area)]
+    assert area.label == "range of a and 1 more"
+    (reward,) = section(grid, "Training").pictures
+    looks = {label: line.look.colour for label, line in lines_of(reward).items()}
+    assert looks == {name: drawn[name].look.colour for name in ("a and 1 more", "c")}
+
+
+def test_period_is_named_where_all_were_judged_on_the_same(tmp_path: Path) -> None:
+    judged = [{"split": "test", "first": "2001-02-03", "last": day} for day in ("2002-01-01", "x")]
+    same = [made_run(tmp_path / f"same{i}", lr=i + 1.0, judged=judged[0]) for i in range(2)]
+    assert wealth_of(report(*same)).caption.startswith("Test rows 2001-02-03 ... 2002-01-01.")
+    other = made_run(tmp_path / "other", lr=3.0, judged=judged[1])
+    assert wealth_of(report(same[0], other)).caption.startswith("Each on its own rows.")
 
 
 def test_best_is_the_highest_or_the_lowest(tmp_path: Path) -> None:
@@ -103,12 +131,16 @@ def test_best_is_the_highest_or_the_lowest(tmp_path: Path) -> None:
 
 def test_uniform_of_other_data_is_not_drawn(tmp_path: Path) -> None:
     roots = [made_run(tmp_path / name, data_sha256=name * 64) for name in "ab"]
-    wealth, _ = section(report(*roots), "Side by side").pictures
-    assert "1/N" not in [line.get_label() for line in wealth.figure.axes[0].lines]
+    assert "1/N" not in lines_of(wealth_of(report(*roots)))
 
 
 def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
-    roots = [made_run(tmp_path / f"run{i}", lr=i + 1.0, n_rows=20, n_epochs=3) for i in range(7)]
+    roots = [
+        made_run(
+            tmp_path / f"run{i}", lr=i + 1.0, n_rows=20, n_epochs=3, val_reward_mean=float(i % 5)
+        )
+        for i in range(7)
+    ]
     made = report(*roots)
     (table,) = section(made, "What differs").tables
     assert table.columns == ("run", "training.lr")
@@ -116,8 +148,8 @@ def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
     (ranking,) = section(made, "Side by side").tables
     assert ranking.columns[2] == "validation reward (per row, higher is better)"
     assert [row[0] for row in ranking.rows] == [f"run{i}" for i in range(7)]
-    wealth, _ = section(made, "Side by side").pictures
-    assert len(wealth.figure.axes) == 1  # seven drawdowns over each other would hide each other
+    assert list(lines_of(wealth_of(made))) == ["run4", "run3", "run2", "run1", "1/N"]
+    assert "the 4 of 7 that are best on validation rows" in wealth_of(made).caption
 
 
 def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import html5lib
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
 from foreign import LOOKALIKES
 from made_runs import HOSTILE, made_run
+from psann._npz import npz_bytes
 from psann.errors import PsannError, UsageError
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
@@ -40,25 +43,50 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose series are written by others."""
+    return made_run(tmp_path_factory.mktemp("hostile") / "run", n_rows=9, n_epochs=1)
+
+
+@pytest.fixture(scope="module")
 def page(plain: Path) -> str:
     return html_of(plain)
 
 
 def test_page_is_valid_and_has_all_its_figures(page: str) -> None:
     elements = elements_of(page)
-    assert elements.count("figure") == elements.count("figcaption") == 6
+    assert elements.count("figure") == elements.count("figcaption") == 3
     assert "table" in elements
 
 
+def test_verdict_wealth_and_weights_come_before_the_tables_and_details_are_folded(
+    page: str,
+) -> None:
+    titles = re.findall(r"<h2>([^<]*)</h2>", page)
+    assert titles[:3] == ["Summary", "Wealth and weights", "Result beside the baselines"]
+    folded = re.findall(r"<details>\s*<summary><h2>([^<]*)</h2>", page)
+    assert folded == ["All figures", "Training and time", "Configuration", "Provenance"]
+
+
+def test_no_plot_of_the_page_has_more_than_five_lines_nor_two_of_one_colour(page: str) -> None:
+    plots = re.findall(r'<div class="plot".*?</svg>', page)
+    assert plots
+    for plot in plots:
+        pens = re.findall(r"stroke:var\(--(\w+)\);stroke-width:([\d.]+)", plot)
+        colours = [name for name, _ in pens if name not in ("rule", "muted")]
+        assert len(colours) <= 5
+        assert len(set(colours)) == len(colours)
+
+
 def test_page_of_one_run_is_small(page: str) -> None:
-    assert len(page.encode()) < 500_000
+    assert len(page.encode()) < 150_000
 
 
 def test_page_asks_nothing_of_scripts_or_the_network(page: str) -> None:
     assert "<script" not in page
     assert not re.findall(r'(?:src|href)="(?!#|data:,")', page)
-    assert set(re.findall(r"url\(([^)]?)", page)) == {"#"}
-    assert set(re.findall(r"https?://[^\"' ]*", page)) == {"http://www.w3.org/2000/svg"}
+    assert "url(" not in page
+    assert not re.findall(r"https?://[^\"' ]*", page)
     assert "default-src 'none'" in page
 
 
@@ -79,6 +107,26 @@ def test_hostile_texts_inject_nothing(plain: Path, page: str, tmp_path: Path) ->
     assert "49" not in re.findall(r"\{\{ (.*?) \}\}", hostile)
     assert "{{ 7*7 }}" in hostile
     assert not set(hostile) & set("\x00\x1b\u2028\u202e\ufffe")
+
+
+HUGE = [1.0, 5e-324, 1e308, np.inf, np.nan, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("wealth", [[], [1.0], [0.0] * 3, [np.nan] * 3, [np.inf] * 3, HUGE])
+@pytest.mark.parametrize("n_assets", [0, 1, 9])
+def test_series_of_a_stranger_may_hold_anything(
+    hostile_run: Path, wealth: list[float], n_assets: int
+) -> None:
+    n_rows = len(wealth)
+    net = np.array([wealth, wealth[::-1]])
+    cells = np.resize(np.array([np.nan, np.inf, 0.5, -1e30, 0.0]), (n_rows, n_assets))
+    arrays = {"names": np.array(["policy", "uniform"]), "net": net, "gross": net}
+    arrays |= {"allocations": cells.astype(np.float32), "time": np.resize([1e308, -1e308], n_rows)}
+    arrays["active"] = np.resize(np.array([1, 0, -1, -2, 9], dtype=np.int8), (n_rows, n_assets))
+    (hostile_run / "evaluation.npz").write_bytes(npz_bytes(arrays))
+    arrays["fold"] = np.arange(n_rows) // 2
+    (hostile_run / "walk_forward.npz").write_bytes(npz_bytes(arrays))
+    elements_of(html_of(hostile_run))
 
 
 def test_moved_run_gives_the_same_bytes(plain: Path, page: str, tmp_path: Path) -> None:
@@ -105,10 +153,10 @@ def hostile_document(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ..
 def test_markdown_has_its_pictures_beside_it(hostile_document: tuple[Path, ...]) -> None:
     report, *pictures = hostile_document
     named = re.findall(r"!\[[^\]]*\]\((a%20b-figures/[\w.-]*)\)", report.read_text("utf-8"))
-    assert len(named) == len(pictures) == 6
+    assert len(named) == len(pictures) == 3
     for name in named:
         data = (report.parent / name.replace("%20", " ")).read_bytes()
-        assert data.startswith(b"\x89PNG")
+        assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_hostile_texts_are_no_markup_in_markdown(hostile_document: tuple[Path, ...]) -> None:
@@ -118,7 +166,7 @@ def test_hostile_texts_are_no_markup_in_markdown(hostile_document: tuple[Path, .
         bare = re.sub(r"\\[\\`*_\[\]<>|~$&]", "", line)
         assert not set(bare) & set("<[`$")
         if line.startswith("| "):
-            assert bare.count("|") in (3, 4, 10)
+            assert bare.count("|") in (3, 4, 6, 11)
 
 
 @pytest.mark.slow
@@ -168,13 +216,7 @@ def test_packed_moved_and_unpacked_run_gives_the_same_report(tmp_path: Path) -> 
 def test_missing_extra_is_named_with_its_cure(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawing = [
-        name for name in sys.modules if name.startswith(("psann.run.report.", "psann._draw"))
-    ]
-    for name in drawing:
-        if not name.endswith(".page"):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(PsannError, match=r"pip install 'psann\[report\]'"):
         write_report([read_run(plain)], tmp_path / "report.html")
 

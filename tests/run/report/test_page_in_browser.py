@@ -9,16 +9,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from browser import Tab, browser_tab
 from made_runs import HOSTILE, made_run
+from psann._npz import npz_bytes
 from psann.run.reading.reading import read_run
 from psann.run.report.page import write_report
 
 pytestmark = pytest.mark.slow
 
-# Whatever sticks out of its box and cannot be scrolled to, and texts of a figure that touch.
+# Whatever sticks out of its box and cannot be scrolled to, texts of a chart that
+# touch or are too small to read, and tables that go on unseen.
 _FAULTS = """(() => {
   const faults = [];
   const page = document.documentElement;
@@ -28,21 +31,29 @@ _FAULTS = """(() => {
     if (!scrolls && box.clientWidth && box.scrollWidth > box.clientWidth + 1)
       faults.push(`${box.tagName}.${box.className}: ${box.textContent.slice(0, 60)}`);
   }
-  for (const figure of document.querySelectorAll("figure svg")) {
-    const frame = figure.getBoundingClientRect();
-    if (frame.width < 200 || frame.height < 60) faults.push(`a figure of ${frame.width} px`);
-    const texts = [...figure.querySelectorAll("text")].map(
-      (text) => [text.textContent, text.getBoundingClientRect()]);
-    texts.forEach(([name, a], place) => {
+  for (const chart of document.querySelectorAll("figure .chart")) {
+    const frame = chart.getBoundingClientRect();
+    if (frame.width < 200 || frame.height < 60) faults.push(`a chart of ${frame.width} px`);
+    const texts = [...chart.querySelectorAll("i, p, li span")].filter((e) => e.textContent);
+    const boxes = texts.map((text) => [text.textContent, text.getBoundingClientRect()]);
+    for (const text of texts)
+      if (parseFloat(getComputedStyle(text).fontSize) < 11)
+        faults.push(`${text.textContent} is small`);
+    boxes.forEach(([name, a], place) => {
       if (a.left < frame.left - 1 || a.right > frame.right + 1 ||
           a.top < frame.top - 1 || a.bottom > frame.bottom + 1)
-        faults.push(`${name} sticks out of its figure`);
-      for (const [other, b] of texts.slice(place + 1)) {
+        faults.push(`${name} sticks out of its chart`);
+      for (const [other, b] of boxes.slice(place + 1)) {
         const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
         const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-        if (across > 1 && down > 3) faults.push(`${name} and ${other} overlap`);
+        if (across > 1 && down > 4) faults.push(`${name} and ${other} overlap`);
       }
     });
+  }
+  for (const box of document.querySelectorAll(".scroll")) {
+    const hint = getComputedStyle(box, "::before").content;
+    if (box.scrollWidth > box.clientWidth + 1 && !hint.includes("scroll sideways"))
+      faults.push(`no hint beside ${box.textContent.slice(0, 60)}`);
   }
   return faults;
 })()"""
@@ -60,6 +71,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     roots = {
         "plain": made_run(folder / "plain", n_rows=1131, n_assets=36),
         "seeds": made_run(folder / "seeds", tracks=3),
+        "changing": _changing(folder / "changing"),
         "hostile": made_run(
             folder / "hostile", text=HOSTILE, run_name=HOSTILE, error=HOSTILE, status="failed"
         ),
@@ -75,8 +87,26 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.mark.parametrize("name", ["plain", "seeds", "hostile", "long", "empty", "several"])
-@pytest.mark.parametrize("width", [400, 1400])
+def _changing(root: Path) -> Path:
+    """Dates, a universe that changes, folds, and placebos."""
+    placebo = {"n": 2, "growth": 0.3, "share_as_good": 0.0, "growths": [-0.1, 0.05]}
+    judged = {"split": "test", "first": "2019-01-02", "last": "2021-06-30", "benchmark": "SPX"}
+    made_run(root, n_rows=600, n_assets=30, placebo=placebo, judged=judged)
+    series = dict(np.load(root / "evaluation.npz"))
+    days = np.arange("2019-01-02", "2021-06-30", dtype="M8[D]")
+    series["time"] = days[: len(days) // 600 * 600][-600:].astype("M8[us]")
+    late = np.arange(600)[:, None] >= 20 * np.arange(30)
+    series["active"] = late.astype(np.int8)
+    (root / "evaluation.npz").write_bytes(npz_bytes(series))
+    series["fold"] = np.repeat([1, 2, 3], 200)
+    (root / "walk_forward.npz").write_bytes(npz_bytes(series))
+    return root
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "seeds", "changing", "hostile", "long", "empty", "several"]
+)
+@pytest.mark.parametrize("width", [400, 800, 1400])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_page_is_silent_offline_and_fits(
     tab: Tab, pages: dict[str, Path], name: str, width: int, dark: bool
@@ -96,13 +126,28 @@ def test_dark_page_has_dark_paper_and_figures_that_follow(tab: Tab, pages: dict[
     colours = []
     for dark in (False, True):
         tab.open(pages["plain"], width=800, dark=dark)
-        ink = "getComputedStyle(document.querySelector('figure svg text')).fill"
+        ink = "getComputedStyle(document.querySelector('.chart .plot i')).color"
         paper = "getComputedStyle(document.body).backgroundColor"
         colours.append((tab.ask(paper), tab.ask(ink)))
     assert colours == [
         ("rgb(255, 255, 255)", "rgb(89, 99, 110)"),
         ("rgb(13, 17, 23)", "rgb(154, 164, 175)"),
     ]
+
+
+def test_shapes_stretch_with_the_page_and_texts_and_pens_do_not(
+    tab: Tab, pages: dict[str, Path]
+) -> None:
+    sizes = []
+    for width in (400, 800):
+        tab.open(pages["plain"], width=width)
+        plot = tab.ask("document.querySelector('.plot svg').getBoundingClientRect().width")
+        font = tab.ask("getComputedStyle(document.querySelector('.plot i')).fontSize")
+        effect = "getComputedStyle(document.querySelector('.plot path')).vectorEffect"
+        sizes.append((plot, font, tab.ask(effect)))
+    (narrow, font, pen), (wide, other_font, _) = sizes
+    assert 250 < narrow < wide
+    assert (font, pen) == (other_font, "non-scaling-stroke")
 
 
 def test_paper_shows_what_the_screen_folds(tab: Tab, pages: dict[str, Path]) -> None:

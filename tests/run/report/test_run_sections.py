@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from faults import killed_runs
 from made_runs import made_run
+from psann._npz import npz_bytes
 from psann.run.reading.content import Section
 from psann.run.reading.reading import read_run
 from psann.run.report.run_sections import run_sections, summary
@@ -17,18 +19,88 @@ def sections(path: Path) -> dict[str, Section]:
     return {s.title: s for s in run_sections(read_run(path), level=2, points=100)}
 
 
-def test_finished_run_has_every_section(tmp_path: Path) -> None:
+def test_finished_run_has_every_section_what_matters_first(tmp_path: Path) -> None:
     made = sections(made_run(tmp_path / "run"))
     assert list(made) == [
-        *("Summary", "Problems", "Result beside the baselines", "Training and time"),
-        *("Configuration", "Provenance"),
+        *("Summary", "Wealth and weights", "Result beside the baselines", "When", "Problems"),
+        *("All figures", "Training and time", "Configuration", "Provenance"),
     ]
-    assert made["Configuration"].is_folded
-    assert made["Provenance"].is_folded
+    folded = [title for title, section in made.items() if section.is_folded]
+    assert folded == ["All figures", "Training and time", "Configuration", "Provenance"]
+
+
+def test_where_no_portfolio_was_judged_figures_and_training_are_open(tmp_path: Path) -> None:
+    root = made_run(tmp_path / "run", portfolio_metrics=None, baselines=None)
+    (root / "evaluation.npz").unlink()
+    made = sections(root)
+    assert list(made)[:4] == ["Summary", "Problems", "All figures", "Training and time"]
+    assert not made["All figures"].is_folded and not made["Training and time"].is_folded
+
+
+def test_returns_and_drawdowns_of_the_table_are_percent(tmp_path: Path) -> None:
+    made = sections(made_run(tmp_path / "run"))
+    (table,) = made["Result beside the baselines"].tables
+    for head in ("return", "volatility", "worst drawdown", "traded"):
+        place = table.columns.index(head)
+        assert all(row[place].endswith("%") for row in table.rows)
+    said = [section.title for section in made.values() if "log growth" in dict(section.terms)]
+    assert len(said) == 1
+
+
+def test_time_of_each_kind_of_work_and_the_rest_adds_up(tmp_path: Path) -> None:
+    (table,) = sections(made_run(tmp_path / "run"))["Training and time"].tables
+    assert table.rows[-1] == ("start, judging, the rest", "10.27", "56%")
+    assert sum(float(row[1]) for row in table.rows) == pytest.approx(18.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (
+            [[0.25, 0.25]] * 2,
+            "The policy wants the same weights on every row: 25.0% in each asset.",
+        ),
+        ([[0.5, 0.25]] * 2, "The policy wants the same weights on every row."),
+        ([[0.0, 0.0]] * 2, "The policy wants to hold nothing but cash on every row."),
+        ([[0.5, 0.5], [1.0, 0.0]], None),
+    ],
+)
+def test_weights_that_never_change_are_a_sentence(
+    tmp_path: Path, weights: list[list[float]], said: str | None
+) -> None:
+    root = made_run(tmp_path / "run")
+    net = np.array([[1.0, 1.1]])
+    arrays = {"names": np.array(["policy"]), "net": net, "gross": net}
+    content = npz_bytes({**arrays, "allocations": np.array(weights, dtype=np.float32)})
+    (root / "evaluation.npz").write_bytes(content)
+    assert sections(root)["Wealth and weights"].sentences == (() if said is None else (said,))
+
+
+def test_many_warnings_are_folded_and_counted_in_the_summary(tmp_path: Path) -> None:
+    root = made_run(tmp_path / "run")
+    log = (root / "events.csv").read_text().splitlines(keepends=True)
+    (root / "events.csv").write_text("".join([*log, *log[-1:] * 11]))
+    made = sections(root)
+    assert made["Problems"].is_folded
+    assert any(text.endswith("warnings: see Problems.") for text in made["Summary"].sentences)
+
+
+def test_folds_and_placebos_have_sections_of_their_own(tmp_path: Path) -> None:
+    placebo = {"n": 1, "growth": 0.3, "share_as_good": 0.0, "growths": [0.1]}
+    root = made_run(tmp_path / "run", placebo=placebo)
+    net = np.array([[1.0, 1.1, 1.2, 1.1]])
+    arrays = {"names": np.array(["policy"]), "net": net, "gross": net}
+    weights, fold = np.eye(4, 2, dtype=np.float32), np.array([1, 1, 2, 2])
+    (root / "walk_forward.npz").write_bytes(
+        npz_bytes({**arrays, "allocations": weights, "fold": fold})
+    )
+    made = sections(root)
+    assert len(made["Walk-forward"].pictures) == len(made["Walk-forward"].tables) == 1
+    assert len(made["Placebo"].pictures) == 1
 
 
 def test_summary_tells_the_result_and_what_it_cost(tmp_path: Path) -> None:
-    figures = {"cum_return": 1.5, "annual_log_growth": 0.3, "n_steps": 250.0}
+    figures = {"cum_return": 1.5, "annual_log_growth": 0.3, "annual_return": 0.35, "n_steps": 250.0}
     uniform = {"cum_return": 0.25, "annual_log_growth": 0.1}
     run = read_run(
         made_run(
@@ -36,18 +108,19 @@ def test_summary_tells_the_result_and_what_it_cost(tmp_path: Path) -> None:
             portfolio_metrics=figures,
             portfolio_metrics_delay_1={"annual_log_growth": 0.05},
             baselines={"uniform": uniform},
+            judged={"split": "test", "first": "2020-01-02", "last": "2020-12-30"},
         )
     )
-    first, second, third = summary(run)
+    first, second, *_, last = summary(run)
     assert first == (
+        "Test rows 2020-01-02 ... 2020-12-30, 250 steps: net of 10 bp per unit traded the policy "
+        "turned 1.00 into 2.50 (+35.0% per year); 1/N turned it into 1.25."
+    )
+    assert second.startswith("The edge needs trading at the very price")
+    assert last == (
         "A run of psann.PSANNRegressor, mode train, seed 42, on cpu: completed after epoch 40 of "
         "40, 18.5 s of wall time."
     )
-    assert second == (
-        "Over 250 evaluation rows, net of 10 bp per unit traded, the policy turned 1.00 into 2.50; "
-        "1/N turned it into 1.25."
-    )
-    assert third.startswith("The edge needs trading at the very price")
 
 
 def test_traceback_is_a_block_and_its_last_line_is_in_the_summary(tmp_path: Path) -> None:
@@ -64,10 +137,8 @@ def test_warnings_of_the_log_are_repeated(tmp_path: Path) -> None:
 
 def test_run_that_only_began_is_reported(tmp_path: Path) -> None:
     made = sections(tmp_path)
-    assert made["Summary"].sentences[:2] == (
-        "A run: unknown.",
-        "metrics.json tells no status.",
-    )
+    first, *_, last = made["Summary"].sentences
+    assert (first, last) == ("metrics.json tells no status.", "A run: unknown.")
     assert "metrics.json is missing" in made["Problems"].warnings[0]
 
 
@@ -108,4 +179,4 @@ def test_runs_killed_at_random_instants_are_reported(tmp_path: Path) -> None:
     for paths in killed_runs(tmp_path, 10):
         made = sections(paths.root)
         status = read_run(paths.root).status
-        assert status in made["Summary"].sentences[0]
+        assert status in made["Summary"].sentences[-1]

@@ -1,28 +1,61 @@
-"""Lines can be told apart, in colour and in grey."""
+"""At most five lines, which can be told apart, in colour and in grey."""
 
 from __future__ import annotations
 
-from made_runs import STRATEGIES as DRAWN
-from psann.run.reading.strategies import strategy_name
-from psann.run.report.strategies import run_look, strategy_look
+import numpy as np
+import pytest
+
+from made_runs import STRATEGIES
+from psann._charts import MOST_LINES
+from psann.run.directory.evaluation import Evaluation
+from psann.run.report.strategies import best_rule, drawn_curves, run_look
 
 
-def test_no_two_strategies_look_alike() -> None:
-    looks = {(look.colour, look.dashes) for look in map(strategy_look, DRAWN)}
-    assert len(looks) == len(DRAWN)
+def series(**ends: float) -> Evaluation:
+    net = np.array([[1.0, end] for end in ends.values()])
+    weights = np.ones((2, 1), dtype=np.float32)
+    return Evaluation(
+        names=tuple(ends), net=net, gross=net, allocations=weights, time=None, assets=None
+    )
 
 
-def test_strategies_of_one_colour_or_none_differ_in_style() -> None:
-    in_grey = [strategy_look(name) for name in DRAWN]
-    alike = [look for look in in_grey if look.dashes == "-"]
-    assert len({look.width for look in alike}) == len(alike)
+def test_of_all_strategies_five_are_drawn_and_no_two_look_alike() -> None:
+    everything = series(**{name: 1.0 + place for place, name in enumerate(STRATEGIES)})
+    curves = drawn_curves(everything, np.arange(2), {})
+    assert [curve.label for curve in curves] == [
+        *("policy", "policy, one row later", "1/N", "OLMAR-1", "benchmark"),
+    ]
+    looks = [curve.look for curve in curves]
+    assert len({look.colour for look in looks}) == len(looks)
+    in_grey = {(look.dashes, look.width) for look in looks}
+    assert len(in_grey) == len(looks)
 
 
-def test_runs_can_be_told_apart() -> None:
-    looks = [run_look(place) for place in range(32)]
-    assert len({(look.colour, look.dashes) for look in looks}) == 32
+def test_rule_that_is_drawn_ended_best_of_those_that_could_be_followed() -> None:
+    found = series(
+        policy=9.0, policy_advance_1=9.0, uniform=5.0, eg=2.0, pamr=3.0, bcrp_hindsight=9
+    )
+    assert best_rule(found) == "pamr"
+    assert best_rule(series(policy=1.0, uniform=2.0)) is None
+    assert best_rule(series(policy=1.0, uniform=2.0, eg=2.0)) is None  # as of a single asset
 
 
-def test_unknown_strategy_has_a_name_and_a_look() -> None:
-    assert strategy_name("my_rule") == "my rule"
-    assert strategy_look("my_rule") not in map(strategy_look, DRAWN)
+def test_drawdown_is_of_the_policy_and_of_1_n_only() -> None:
+    curves = drawn_curves(series(policy=2.0, uniform=1.0, eg=3.0, benchmark=1), np.arange(2), {})
+    assert [curve.label for curve in curves if curve.is_main] == ["policy", "1/N"]
+
+
+def test_seeds_are_the_range_of_their_mean_and_no_lines() -> None:
+    ends = {"policy": 2.0, "seed_1": 1.0, "seed_1_delay_1": 9.0, "seed_2": 3.0, "ensemble": 2.5}
+    (curve,) = drawn_curves(series(**ends), np.arange(2), {"policy": "mean"})
+    assert curve.label == "mean"
+    assert curve.among is not None
+    low, high = curve.among
+    assert (low.tolist(), high.tolist()) == ([1.0, 1.0], [1.0, 3.0])
+
+
+def test_runs_of_a_comparison_can_be_told_apart() -> None:
+    looks = [run_look(place) for place in range(MOST_LINES)]
+    assert len({look.colour for look in looks}) == len({look.dashes for look in looks}) == 5
+    with pytest.raises(IndexError):
+        run_look(MOST_LINES)

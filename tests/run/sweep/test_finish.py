@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,21 @@ def test_what_is_not_there_yet_is_named(there: tuple[Sweep, SweepPaths]) -> None
         finish(sweep, paths)
     record = read_record(paths)
     assert record is not None and record["n_looks"] == 0 and not paths.chosen.exists()
+    paths.journal.unlink()
+    assert work(sweep, paths, WorkOptions()).exit_code == 0
+    assert read_record(paths) == record
+
+
+def test_what_a_trial_of_tpe_sets_is_known_by_the_record_alone(tmp_path: Path) -> None:
+    sweep, paths = made_sweep(tmp_path, search="tpe", trials=2)
+    assert work(sweep, paths, WorkOptions()).exit_code == 0
+    whole = paths.record.read_text()
+    record = json.loads(whole)
+    paths.record.write_text(json.dumps({**record, "trials": record["trials"][:1]}))
+    with pytest.raises(UsageError, match=r"does not know t0001\. The command without --finish"):
+        finish(sweep, paths)
+    assert work(sweep, paths, WorkOptions()).exit_code == 0
+    assert paths.record.read_text() == whole
 
 
 def test_runs_on_other_data_are_refused(there: tuple[Sweep, SweepPaths]) -> None:
@@ -147,6 +163,7 @@ def test_the_folder_of_another_sweep_or_of_none_is_refused(
         finish(other, paths)
     with pytest.raises(UsageError, match=r"has no sweep\.json"):
         finish(other, SweepPaths(tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_where_no_trial_has_a_value_there_is_nothing_to_choose(

@@ -38,7 +38,7 @@ def test_markdown_has_its_pictures_beside_it(tmp_path: Path) -> None:
     page, *pictures = write_sweep_report(sweep, tmp_path / "page.md", format="markdown")
     assert "| t0001 |" in page.read_text()
     assert [each.name.partition("-")[2] for each in pictures] == [
-        *("trials.png", "key-1.png", "key-2.png", "parallel.png")
+        *("trials.svg", "key-1.svg", "key-2.svg", "parallel.svg")
     ]
 
 

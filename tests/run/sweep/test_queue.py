@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,10 @@ from faults import exit_code_of, in_child
 from made_sweeps import made_sweep
 from psann.errors import PsannError, UsageError
 from psann.run.sweep.config import Sweep
-from psann.run.sweep.queue import Queue, open_storage
+from psann.run.sweep.queue import Queue, is_claimed_here, may_live_elsewhere, open_storage
 from psann.run.sweep.record import SweepPaths, TrialRow
 from psann.run.sweep.worker import join
+from without_locks.sitecustomize import refusing_all
 
 
 def opened(sweep: Sweep, paths: SweepPaths) -> Queue:
@@ -27,7 +32,13 @@ def row(number: int, value: float | None) -> TrialRow:
     }  # type: ignore[typeddict-item]
 
 
-def test_processes_that_claim_at_once_share_the_trials_without_a_gap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_processes_that_claim_at_once_share_the_trials_without_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
+) -> None:
+    if not has_locks:
+        monkeypatch.setattr(fcntl, "flock", refusing_all(errno.ENOLCK))
+    began_s = time.monotonic()
     sweep, paths = made_sweep(tmp_path, trials=24)
     join(sweep, paths)
 
@@ -43,6 +54,7 @@ def test_processes_that_claim_at_once_share_the_trials_without_a_gap(tmp_path: P
     assert [exit_code_of(child) for child in children] == [0, 0, 0]
     taken = [int(n) for file in tmp_path.glob("*.txt") for n in file.read_text().split()]
     assert sorted(taken) == list(range(24))
+    assert time.monotonic() - began_s < 25  # after 30 s Optuna takes a lock for a dead process's
 
 
 def test_a_line_that_a_killed_writer_left_half_written_is_cut_off(tmp_path: Path) -> None:
@@ -100,9 +112,52 @@ def test_tpe_seeks_high_rewards_and_low_losses(tmp_path: Path) -> None:
         assert sum(abs(each - 0.8) < 0.2 for each in late) > 20
 
 
-def test_an_address_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--storage must be an address that answers"):
-        open_storage(tmp_path / "journal", "nonsense")
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "must be an address that answers: Could not parse"),
+        ("sqlite:////nowhere/queue.db", "must be an address that answers: unable to open"),
+        ("oracle://host/name", "must be of a database that is known here"),
+        ("grpc://127.0.0.1", r"must be grpc://HOST:PORT, or of a database; got 'grpc://127"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"--storage {message}"):
+        open_storage(tmp_path / "journal", url)
+
+
+def test_a_proxy_that_does_not_answer_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # nobody listens
+        with pytest.raises(UsageError, match="an address that answers: failed to connect"):
+            open_storage(tmp_path / "journal", f"grpc://127.0.0.1:{bound.getsockname()[1]}")
+
+
+def test_what_another_worker_told_meanwhile_is_neither_adopted_nor_released(tmp_path: Path) -> None:
+    sweep, paths = made_sweep(tmp_path)
+    join(sweep, paths)
+    one, other = opened(sweep, paths), opened(sweep, paths)
+    one.claim()
+    (trial,) = list(other.running())
+    one.tell(0, row(0, 0.5), "val_reward")
+    assert other.adopt(trial) is None
+    other.release(0)
+    other.beat(0)
+    assert other.rows()[0]["value"] == 0.5
+
+
+def test_a_claim_of_a_live_process_whose_folder_is_another_is_not_an_orphan_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, paths = made_sweep(tmp_path)
+    join(sweep, paths)
+    queue, now = opened(sweep, paths), time.time()
+    queue.claim()
+    for age_s, may_live in ((60.0, True), (400.0, False), (-60.0, True), (-400.0, False)):
+        monkeypatch.setattr("psann.run.sweep.queue.time.time", lambda age_s=age_s: now + age_s)
+        (trial,) = queue.running()
+        assert is_claimed_here(trial) == (abs(age_s) < 30)
+        assert may_live_elsewhere(trial) == may_live
 
 
 def test_workers_that_share_no_disk_share_a_data_base(tmp_path: Path) -> None:

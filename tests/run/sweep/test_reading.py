@@ -21,6 +21,7 @@ from psann.run.sweep.reading import (
     show_sweep,
     to_json_text,
     trials_table,
+    versions_sentences,
     winner_of,
 )
 
@@ -49,6 +50,18 @@ def test_what_is_told_before_and_after_the_test_rows_were_opened(tmp_path: Path)
     assert "looked at once, for the best of 10 candidates in 3 trials" in opened.getvalue()
     assert "for all 10 candidates, not for the 5 of its own trial" in opened.getvalue()
     assert "1/N" in opened.getvalue()
+
+
+def test_trials_of_several_versions_are_told_with_the_versions(tmp_path: Path) -> None:
+    sweep = made_sweep_folder(tmp_path, [0.1, 0.4])
+    assert list(versions_sentences(sweep)) == []
+    file = sweep.paths.run(1).provenance
+    file.write_text(file.read_text().replace('"psann": "0.1.0"', '"psann": "0.2.0"'))
+    (sentence,) = versions_sentences(sweep)
+    assert sentence.startswith("The trials were trained by several versions of psann, 0.1.0, 0.2.0")
+    text = io.StringIO()
+    show_sweep(sweep, Terminal(text))
+    assert "several versions of psann" in " ".join(text.getvalue().split())
 
 
 def test_the_winner_is_a_run_that_is_here_once_the_sweep_has_chosen(tmp_path: Path) -> None:

@@ -8,17 +8,19 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.exceptions import StorageInternalError
 
 from faults import exit_code_of, in_child
 from forked import Forked
 from made_sweeps import digest, kill, looped, made_sweep, wait_for
-from psann.errors import UsageError
+from psann.errors import PsannError, UsageError
 from psann.run.directory.lock import read_holder
-from psann.run.sweep.child import Child, preloading_context
+from psann.run.sweep.child import Child, preloading_context, run_trial
 from psann.run.sweep.config import Sweep
 from psann.run.sweep.queue import Claim, Queue, open_storage
 from psann.run.sweep.record import SweepPaths, SweepRecord, read_record
@@ -191,7 +193,8 @@ def test_of_two_adopters_of_one_dead_trial_one_has_the_lock_and_the_other_leaves
     sweep, paths = made_sweep(tmp_path, trials=1, config=LONG)
     join(sweep, paths)
     assert in_another_process(lambda: Queue(sweep, open_storage(paths.journal)).claim()) == 0
-    monkeypatch.setattr("psann.run.sweep.queue.YOUNG_S", 0.0)  # neither sees the other's claim
+    for name in ("YOUNG_S", "STALE_AFTER_S"):  # neither sees the other's claim
+        monkeypatch.setattr(f"psann.run.sweep.queue.{name}", 0.0)
     workers = [
         Worker(sweep, paths, Queue(sweep, open_storage(paths.journal)), WorkOptions())
         for _ in range(2)
@@ -200,7 +203,7 @@ def test_of_two_adopters_of_one_dead_trial_one_has_the_lock_and_the_other_leaves
     context, started = preloading_context(), []
     for worker, claim in zip(workers, claims, strict=True):
         assert claim is not None and claim.number == 0
-        started.append(Child(context, worker._request(claim)))
+        started.append(Child(context, partial(run_trial, worker._request(claim))))
     endings = [child.ending() for child in started]
     assert sorted(ending.exit_code for ending in endings) == [0, 75]
     for worker, claim, ending in zip(workers, claims, endings, strict=True):
@@ -328,6 +331,38 @@ def test_what_a_killed_writer_left_is_removed_but_nothing_of_a_run_that_may_live
         path.write_text("half")
     join(sweep, paths)
     assert not (paths.root / name).exists() and of_a_run.exists()
+
+
+def test_a_queue_that_answers_no_more_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, paths = made_sweep(tmp_path, trials=1)
+
+    def failing(queue: Queue) -> None:
+        raise StorageInternalError("An exception is raised")
+
+    monkeypatch.setattr(Queue, "claim", failing)
+    with pytest.raises(PsannError, match="The queue answers no more; start the command again"):
+        work(sweep, paths, WorkOptions())
+
+
+def test_a_configuration_that_is_changed_under_a_worker_is_trained_by_nobody(
+    tmp_path: Path,
+) -> None:
+    sweep, paths = made_sweep(tmp_path, trials=2)
+    was = sweep.config_path.read_text()
+
+    def look(record: SweepRecord) -> None:
+        sweep.config_path.write_text(was.replace("epochs: 4", "epochs: 5"))
+
+    done = work(sweep, paths, WorkOptions(look=look))
+    assert done.exit_code == 1 and len(done.record["trials"]) == 1
+    assert "trial.yaml must stay as it is while a sweep goes on" in done.messages[0]
+    sweep.config_path.write_text(was)
+    again, calm = made_sweep(tmp_path / "calm", trials=2)
+    worked(again, calm)
+    worked(sweep, paths)
+    assert digest(paths) == digest(calm)
 
 
 def test_a_disk_that_is_full_stops_the_worker_and_not_the_trial(tmp_path: Path) -> None:

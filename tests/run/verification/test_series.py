@@ -143,8 +143,10 @@ def test_runs_without_portfolio_figures_have_no_series(tmp_path: Path) -> None:
 
 def test_allocations_beyond_a_limit_of_the_configuration_are_found(tmp_path: Path) -> None:
     limit = ("hisso.primary_transform=softmax_cash", "hisso.max_weight=0.3")
+    limit += ("hisso.max_turnover=0.25",)
     paths = finished(tmp_path, "training.epochs=1", *limit)
     assert verify_run(paths.root).errors == ()
+    assert metrics_of(paths)["portfolio_metrics"]["turnover_traded"] <= 0.25
     config, metrics = load_run_config(paths.config_resolved), metrics_of(paths)
     arrays = dict(read_npz(paths.evaluation).arrays)
     assert 0.2 < arrays["allocations"].max() <= np.float32(0.3)

@@ -62,7 +62,12 @@ class Policy:
         self.recipe = recipe
         self._imports = imports
         self._ensemble = Ensemble(kept.members)
-        self._program = PolicyProgram(kept.members).eval()
+        self._program = None if self.sees_held else PolicyProgram(kept.members).eval()
+
+    @property
+    def sees_held(self) -> bool:
+        """Whether its actions follow from what it holds, and so from earlier rows and prices."""
+        return self.config.hisso.held_weights
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -84,12 +89,25 @@ class Policy:
         """On what terms the run trades."""
         return terms_of(self.config)
 
+    @property
+    def trading_cost(self) -> float | Sequence[float]:
+        """Cost per unit of traded weight, of all assets or of each."""
+        cost = self.terms.trans_cost
+        assert not isinstance(cost, np.ndarray)
+        return cost
+
     def importing(self) -> AbstractContextManager[None]:
         """Let nothing be imported by name but what `load_policy` was allowed."""
         return self._imports.in_force()
 
     def predict_actions(
-        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        held: ArrayLike | None = None,
     ) -> Floats:
         """Actions of rows of features; of several seeds their mean.
 
@@ -97,8 +115,8 @@ class Policy:
         ----------
         X : array-like of shape (n_samples, ...)
             Rows as the run was trained on.
-        context, active
-            As for the estimators' `predict_actions`.
+        context, active, prices, held
+            As for the estimators' `predict_actions`; a policy that sees what it holds needs prices.
 
         Returns
         -------
@@ -106,20 +124,21 @@ class Policy:
         """
         first = self.kept.members[0]
         shape = first.input_shape_ or (first.n_features_in_,)
-        if context is None and _is_plain(X, shape) and _is_plain(active, (first.n_outputs_,)):
+        is_simple = self._program is not None and context is None and held is None
+        if is_simple and _is_plain(X, shape) and _is_plain(active, (first.n_outputs_,)):
             # The same arithmetic in a quarter of the time.
             tensors = [None if a is None else torch.from_numpy(a) for a in (X, active)]
             with torch.inference_mode():
+                assert self._program is not None
                 actions: Floats = self._program(tensors[0], None, tensors[1]).numpy()
             if np.isfinite(actions).all():
                 return actions
-        return self.of_estimators(X, context=context, active=active)
+        given: Any = {"context": context, "active": active, "prices": prices, "held": held}
+        return self.of_estimators(X, **given)
 
-    def of_estimators(
-        self, X: ArrayLike, *, context: ArrayLike | None = None, active: ArrayLike | None = None
-    ) -> Floats:
+    def of_estimators(self, X: ArrayLike, **given: Any) -> Floats:
         """The same by the estimators themselves, which check everything they are given."""
-        return self._ensemble.predict_actions(X, context=context, active=active)
+        return self._ensemble.predict_actions(X, **given)
 
     def act(
         self,
@@ -160,6 +179,12 @@ class Policy:
         UsageError
             If an option has no effect on these data.
         """
+        if not self.config.hisso.is_portfolio:
+            raise UsageError(
+                "RUN must have a policy of weights; the actions of this one mean what its reward "
+                f"{self._reward_name} makes of them. psann.load_policy(RUN).predict_actions(X) "
+                "gives them for rows of features, and hisso-runs export RUN a file that does."
+            )
         if self.config.hisso.primary_transform == "identity":
             raise UsageError(
                 "RUN must have a policy of weights; its primary_transform is identity, whose "
@@ -177,6 +202,11 @@ class Policy:
                 accept=accept,
                 age=_Age(now, stale_after),
             )
+
+    @property
+    def _reward_name(self) -> str:
+        spec = self.config.hisso.reward
+        return str(spec["target"] if isinstance(spec, dict) else spec)
 
     def _since(self, since: str | None) -> np.datetime64 | None:
         """First date to act on; None is the first after validation, which the recipe knows."""
@@ -211,7 +241,7 @@ class Policy:
         codes = None if rows.active is None else rows.active.astype(np.int8)
         of = "validation rows" + (", which it was refitted on" if self.config.hisso.refit else "")
         promise = promise_of_rows(
-            self.predict_actions(rows.X, active=codes),
+            self.predict_actions(rows.X, active=codes, prices=rows.quotes),
             rows.quotes,
             terms=self.terms,
             cash=self.holds_cash,
@@ -233,7 +263,7 @@ class Policy:
         codes = None if found.active is None else found.active.astype(np.int8)
         return self._weights(
             found.dates,
-            self.predict_actions(found.X, active=codes),
+            self.predict_actions(found.X, active=codes, prices=found.quotes),
             quotes=found.quotes,
             sha256=found.sha256,
             warnings=[*found.warnings, *age.warning(found.dates[-1], self.recipe.mean_s)],
@@ -248,7 +278,8 @@ class Policy:
                 f"{', '.join(given.assets or ())}. Order the columns alike."
             )
         X = in_order_of_training(given, self.kept.feature_names)
-        actions = self.predict_actions(X, context=given.context, active=given.active)
+        told: Any = {"context": given.context, "active": given.active, "prices": given.quotes}
+        actions = self.predict_actions(X, **told)
         kept = _rows_since(given.rows, since, self.kept.acts_from)
         return self._weights(
             given.rows[kept],

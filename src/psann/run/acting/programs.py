@@ -74,6 +74,11 @@ def export_policy(policy: Policy, path: Path, *, to: To) -> Path:
     them, `context (rows, C)` and `active (rows, M)`, 1 for who can be held; all float64, with any
     number of rows. The output is `(rows, M)`, float64.
     """
+    if policy.sees_held:
+        raise UsageError(
+            "RUN must have a policy whose rows do not follow from each other; this one sees what "
+            "it holds (hisso.held_weights). psann.load_policy(RUN).predict_actions acts."
+        )
     program = PolicyProgram(policy.kept.members).eval()
     inputs = _example(policy, _EXAMPLE_ROWS)
     rows = torch.export.Dim("rows", min=1)

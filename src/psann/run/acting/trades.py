@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psann.accounting import share_kept
 from psann.errors import DataError, UsageError, counted
+from psann.holdings import Carry
 from psann.run.acting.holdings_file import Held
 from psann.run.acting.weights import Weights
 
@@ -58,6 +59,7 @@ def trades_of(
     trans_cost: float | Sequence[float],
     capital: float | None,
     lot: float,
+    max_turnover: float | None = None,
 ) -> Trades:
     """Trades from what is held to the weights that are due.
 
@@ -79,6 +81,8 @@ def trades_of(
         Wealth in money, cash included; of shares with their cash it is known without.
     lot : float
         Shares that can be traded at least, more than 0.
+    max_turnover : float, optional
+        Largest traded weight; where the way to the targets is longer, all trades shrink alike.
 
     Returns
     -------
@@ -102,6 +106,8 @@ def trades_of(
     # What has no price today can be neither bought nor sold; targets are of all the rest.
     locked = np.where(is_locked, before, 0.0)
     target = locked + (1.0 - locked.sum()) * np.where(is_locked, 0.0, target)
+    if max_turnover is not None:
+        target = Carry(max_turnover=max_turnover).traded(target, before)
     rates = trans_cost if isinstance(trans_cost, float | int) else np.array(trans_cost, np.float64)
     kept = float(share_kept(target[None], before[None], rates)[0])
     after = kept * target

@@ -15,7 +15,12 @@ from psann.run.config.errors import show
 
 _PARAMS: Path = ("estimator", "params")
 
-UNTOLD_KEYS: dict[str, object] = {"evaluation.withhold_test": False, "evaluation.n_trials": None}
+UNTOLD_KEYS: dict[str, object] = {
+    "hisso.held_weights": False,
+    "hisso.max_turnover": None,
+    "evaluation.withhold_test": False,
+    "evaluation.n_trials": None,
+}
 """Keys that a resolved configuration has only where they say something else."""
 LATER_KEYS: dict[str, object] = {
     "hisso.min_significance": 0.0,
@@ -23,6 +28,10 @@ LATER_KEYS: dict[str, object] = {
     "hisso.max_weight": None,
     "hisso.gross_limit": None,
     "hisso.net_limit": None,
+    "hisso.reward_inputs": [],
+    "hisso.n_actions": None,
+    "hisso.low": None,
+    "hisso.high": None,
     "data.benchmark": None,
     "evaluation.cash_rate": 0.0,
     "evaluation.borrow_rate": 0.0,

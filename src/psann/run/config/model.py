@@ -219,7 +219,13 @@ class RunConfig(BaseModel):
     def _evaluation_fits(
         cls, evaluation: EvaluationConfig, info: ValidationInfo
     ) -> EvaluationConfig:
-        mode = info.data.get("mode", "evaluate")
+        mode, hisso = info.data.get("mode", "evaluate"), info.data.get("hisso")
+        key = evaluation.portfolio_prices_key
+        if hisso is not None and not hisso.is_portfolio and key not in (None, "prices_test"):
+            raise ValueError(
+                f"portfolio_prices_key is {key}, but actions are no weights of a portfolio "
+                "(hisso.n_actions, or the transform): remove it"
+            )
         if evaluation.n_trials is not None and mode != "evaluate":
             raise ValueError(f"n_trials has no effect in mode {mode}, which counts them: remove it")
         if evaluation.withhold_test and (evaluation.walk_forward or evaluation.placebo):
@@ -274,6 +280,17 @@ class RunConfig(BaseModel):
         """The seed, or the first and last of several."""
         first, *others = self.seeds
         return f"seeds {first} ... {others[-1]}" if others else f"seed {first}"
+
+    @property
+    def prices_key(self) -> str | None:
+        """Array of prices by which a portfolio is judged; None where actions are none."""
+        is_judged = self.hisso.enabled and self.hisso.is_portfolio
+        return self.evaluation.portfolio_prices_key if is_judged else None
+
+    @property
+    def reward_inputs(self) -> list[str]:
+        """Arrays that the reward is given by name; none where there is no reward."""
+        return self.hisso.reward_inputs if self.hisso.enabled else []
 
     def where(self, *path: str) -> str:
         """Return where a key was written: file and line, or command-line option."""

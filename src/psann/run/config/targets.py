@@ -175,9 +175,10 @@ class _Search:
         return found
 
     def reward(self) -> Any:
-        from psann.hisso.rewards import REWARDS
+        from psann.hisso.rewards import REWARDS, takes_context
 
-        spec = self.config.hisso.reward
+        inputs = self.config.hisso.reward_inputs
+        spec = self.config.hisso.reward or ("portfolio" if inputs else None)
         path: tuple[str, ...] = ("hisso", "reward")
         kwargs: Mapping[str, Any] = {}
         if isinstance(spec, dict):
@@ -193,12 +194,16 @@ class _Search:
             )
             return None
         found = REWARDS.get(spec) or self._import(spec, path)
-        if found is not None and not self._check_keywords(
-            found, ("hisso", "reward", "kwargs"), kwargs, taken=_REWARD_SETTINGS, n_positional=2
-        ):
-            keywords = {**kwargs, "transition_penalty": 0.0}
-            what = "actions and context, and the keyword transition_penalty"
-            self._check_call(found, path, n_positional=2, keywords=keywords, what=what)
+        if found is None:
+            return None
+        has_context = takes_context(_parameters(found) or {}, inputs)
+        taken, n_positional = (*_REWARD_SETTINGS, *inputs), 1 + has_context
+        where = ("hisso", "reward", "kwargs")
+        if not self._check_keywords(found, where, kwargs, taken=taken, n_positional=n_positional):
+            keywords = {**kwargs, "transition_penalty": 0.0, **dict.fromkeys(inputs)}
+            named = " and ".join(["transition_penalty", *inputs])
+            what = f"actions{' and context' * has_context}, and the keyword {named}"
+            self._check_call(found, path, n_positional=n_positional, keywords=keywords, what=what)
         return found
 
     def context_extractor(self) -> Any:
@@ -302,13 +307,17 @@ class _Search:
         name = getattr(function, "__name__", "the target")
         for key in given:
             if key in taken:
-                self._refuse((*path, key), f"is set by psann, from {_SOURCES[key]}; remove it")
+                source = _SOURCES.get(key, "hisso.reward_inputs")
+                self._refuse((*path, key), f"is set by psann, from {source}; remove it")
             elif key not in keywords and (not takes_any or key in parameters):
                 hint = did_you_mean(key, keywords)
                 self._refuse((*path, key), f"is no argument of {name}", hint)
         for key in keywords:
             if parameters[key].default is inspect.Parameter.empty and key not in (*given, *taken):
-                self._refuse(path, f"must give {key}, which {name} needs")
+                hint = (
+                    " Or name an array of the data in hisso.reward_inputs." if n_positional else ""
+                )
+                self._refuse(path, f"must give {key}, which {name} needs", hint)
         return len(self.problems) > before
 
     def _check_call(

@@ -21,4 +21,5 @@ def terms_of(config: RunConfig) -> Terms:
         cash_rate=config.evaluation.cash_rate,
         borrow_rate=config.evaluation.borrow_rate,
         delay=config.hisso.delay,
+        max_turnover=config.hisso.max_turnover,
     )

@@ -33,6 +33,7 @@ _RANKS = {
     "active": (2, 2, "2 dimensions"),
     "benchmark": (2, 2, "1 or 2 dimensions"),
 }
+_RANK_OF_INPUTS = (1, 2, "1 or 2 dimensions")
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 
@@ -64,7 +65,7 @@ def find_problems(
         *_check_values(rowed, needs),
         *_check_prices(rowed, needs),
         *_check_time(ranked),
-        *_check_asset_names(ranked),
+        *(_check_asset_names(ranked) if needs.is_portfolio else ()),
     ]
 
 
@@ -80,7 +81,7 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
     if absent:
         names = " or ".join(f"X_{split}" for split in absent)
         yield f"{names} must be given; got {_listed(given)}.{_nearest(f'X_{absent[-1]}', given)}"
-    for kind in KINDS[1:]:
+    for kind in dict.fromkeys((*KINDS[1:], *needs.reward_inputs)):
         for split in SPLITS:
             if f"{kind}_{split}" in given and split not in [*splits, *absent]:
                 yield (
@@ -95,6 +96,7 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
         ("prices", needs.needs_prices, "the prices are needed by the reward"),
         ("context", bool(context), "the network reads a context in every split or in none"),
         ("active", bool(active), "it says who can be held in every split or in none"),
+        *((name, name != "X", "hisso.reward_inputs names it") for name in needs.reward_inputs),
     ):
         for split in splits:
             key = f"{kind}_{split}"
@@ -144,7 +146,7 @@ def _nearest(key: str, given: frozenset[str]) -> str:
 
 def _check_ranks(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key, kind, _, array in roles_of(arrays, needs):
-        low, high, wanted = _RANKS[kind]
+        low, high, wanted = _RANKS.get(kind, _RANK_OF_INPUTS)
         if not low <= array.ndim <= high:
             cure = (
                 "Reshape it with X.reshape(-1, 1)."
@@ -162,7 +164,7 @@ def _check_ranks(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterat
 def _has_rank(key: str, array: Array, needs: DataRequirements) -> bool:
     if (role := needs.role(key)) is None:
         return True
-    low, high, _ = _RANKS[role[0]]
+    low, high, _ = _RANKS.get(role[0], _RANK_OF_INPUTS)
     return low <= array.ndim <= high and 0 not in array.shape[1:]
 
 
@@ -204,6 +206,17 @@ def _check_widths(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
                 f"{label(key, needs)} must have rows of the same shape as {first}, {shape}; got "
                 f"{array.shape[1:]}. Use the same columns in every split."
             )
+    if not needs.is_portfolio:
+        standard.pop("prices", None)  # numbers like any others
+    yield from _check_beside_prices(arrays, needs, standard)
+
+
+def _check_beside_prices(
+    arrays: Mapping[str, Array],
+    needs: DataRequirements,
+    standard: Mapping[str, tuple[str, tuple[int, ...]]],
+) -> Iterator[str]:
+    """Compare what belongs to the same assets: first key and shape of a row, by kind."""
     key, width = standard.get("benchmark", ("", (1,)))
     if width != (1,):
         yield f"{key} must be one column of prices; got {width[0]}. Choose one of them."
@@ -263,7 +276,7 @@ def _is_beyond_float32(rows: Array) -> NDArray[np.bool_]:
 
 def _check_prices(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key, kind, _, array in roles_of(arrays, needs):
-        if kind not in ("prices", "benchmark"):
+        if kind not in ("prices", "benchmark") or not needs.is_portfolio:
             continue
         # Below float32's smallest normal number a price would become 0 in training.
         n_low, first = count_where(array, lambda rows: np.isfinite(rows) & (rows < _FLOAT32_TINY))

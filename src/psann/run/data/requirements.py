@@ -11,8 +11,6 @@ from psann._frames import ASSET_NAMES, BENCHMARK_NAME, FEATURE_NAMES, SPLITS
 from psann._npz import Array
 
 KINDS, NOTES = ("X", "y", "prices", "context", "time", "active", "benchmark"), "notes"
-UNTRAINED = ("time", "benchmark")
-"""Kinds of which no policy learns."""
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 _KEY = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(SPLITS)})")
 EXTRAS = (ASSET_NAMES, FEATURE_NAMES, BENCHMARK_NAME)
@@ -41,7 +39,13 @@ class DataRequirements:
     """Targets of the warm start (`hisso.supervised.y_key`); None without a warm start."""
     portfolio_prices_key: str | None
     """Prices for the portfolio metrics (`evaluation.portfolio_prices_key`)."""
+    periods_per_year: float | None = None
+    """Rows per year that figures are made with; None where no figure is per year."""
     mode: Literal["train", "fine_tune", "evaluate"]
+    reward_inputs: tuple[str, ...] = ()
+    """Arrays that the reward reads by name in every split that is given (`hisso.reward_inputs`)."""
+    is_portfolio: bool = True
+    """Whether prices are those of assets that actions hold (`HISSOOptions.is_portfolio`)."""
 
     def role(self, key: str) -> tuple[str, str] | None:
         """Kind and split of an array; None for an extra that this run does not use."""
@@ -51,7 +55,12 @@ class DataRequirements:
             return "y", "train"
         if key == self.portfolio_prices_key:
             return "prices", "test"
-        return None
+        return self.input_of(key)
+
+    def input_of(self, key: str) -> tuple[str, str] | None:
+        """Name and split of what the reward is given by name; None for anything else."""
+        name, _, split = key.rpartition("_")
+        return (name, split) if name in self.reward_inputs and split in SPLITS else None
 
 
 def label(key: str, needs: DataRequirements) -> str:

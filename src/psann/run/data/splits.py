@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -77,8 +77,14 @@ class DataSplits:
     untested: str | None = None
     """What nobody can tell of these data, in one sentence; None where everything was looked at."""
 
-    def split(self, name: Literal["train", "val", "test"]) -> dict[str, Array]:
+    def split(self, name: str, inputs: Sequence[str] = ()) -> dict[str, Array]:
         """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
+
+        Parameters
+        ----------
+        name : {"train", "val", "test"}
+        inputs : sequence of str
+            What else there is by name: `hisso.reward_inputs`.
 
         Returns
         -------
@@ -86,7 +92,7 @@ class DataSplits:
             Empty when the split is not given; else `X (n, F...)`, `y (n,)` or `(n, M)`,
             `prices (n, M)`, `context (n, C)`, `time (n,)`.
         """
-        keys = {kind: f"{kind}_{name}" for kind in KINDS}
+        keys = {kind: f"{kind}_{name}" for kind in (*KINDS, *inputs)}
         return {kind: self.arrays[key] for kind, key in keys.items() if key in self.arrays}
 
     @property
@@ -127,7 +133,9 @@ def load_splits(
         raw: Mapping[str, object] = content.arrays
     else:
         broken, npz_sha256 = {}, None
-        raw, told = frames_as_arrays(_call(load_function, data), split_of)
+        raw, told = frames_as_arrays(
+            _call(load_function, data), lambda key: split_of(key) or requirements.input_of(key)
+        )
         broken.update({f"frames {number}": problem for number, problem in enumerate(told)})
     notes, recipe = _notes_of(raw), _recipe_of(raw, data)
     told_of = {NOTES: notes, RECIPE: recipe}
@@ -151,11 +159,19 @@ def load_splits(
         sha256=sha256_of("".join(key_sha256.values()).encode()),
         npz_sha256=npz_sha256,
         warnings=tuple(find_oddities(arrays, requirements)),
-        doubts=(*find_doubts(arrays), *find_leaps(arrays, requirements)),
+        doubts=tuple(_doubts(arrays, requirements)),
         notes=notes,
         recipe=recipe,
-        untested=find_untested(arrays),
+        untested=find_untested(arrays, is_portfolio=requirements.is_portfolio),
     )
+
+
+def _doubts(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
+    """What is hard to believe; of prices only where they are those of assets."""
+    if needs.is_portfolio:
+        doubts = find_doubts(arrays, periods_per_year=needs.periods_per_year)
+        return [*doubts, *find_leaps(arrays, needs)]
+    return find_doubts({k: each for k, each in arrays.items() if not k.startswith("prices_")})
 
 
 def _read(data: DataSource) -> NpzContent:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from psann._npz import Array
 
-_RANKS = {"names": 1, "net": 2, "gross": 2, "allocations": 2, "time": 1, "assets": 1, "fold": 1}
+_RANKS = {"names": 1, "net": 2, "gross": 2, "allocations": 2, "active": 2} | dict.fromkeys(
+    ("time", "assets", "fold"), 1
+)
 _ALWAYS = ("names", "net", "gross", "allocations")
 # Kinds of dtype; times may be of any that a data set may have.
-_TYPES = {"names": "U", "assets": "U", "fold": "i", "time": "fiuM"}
+_TYPES = {"names": "U", "assets": "U", "fold": "i", "active": "i", "time": "fiuM"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Evaluation:
     """Names of the M assets, None where the data have none."""
     fold: NDArray[np.int64] | None = None
     """(T,) number of the fold that acted; None where there are none."""
+    active: NDArray[np.int8] | None = None
+    """(T, M) codes of `psann.holdings`; None where everybody could be held on every row."""
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -66,7 +70,7 @@ def read_evaluation(path: Path) -> Evaluation:
     arrays = content.arrays
     if problems := list(content.broken.values()) or list(_problems(arrays)):
         raise ValueError("; ".join(problems))
-    assets, fold = arrays.get("assets"), arrays.get("fold")
+    assets, fold, active = (arrays.get(key) for key in ("assets", "fold", "active"))
     return Evaluation(
         names=tuple(arrays["names"].tolist()),
         net=arrays["net"].astype("float64", copy=False),
@@ -75,6 +79,7 @@ def read_evaluation(path: Path) -> Evaluation:
         time=arrays.get("time"),
         assets=None if assets is None else tuple(assets.tolist()),
         fold=None if fold is None else fold.astype("int64", copy=False),
+        active=None if active is None else active.astype("int8", copy=False),
     )
 
 
@@ -90,7 +95,7 @@ def _problems(arrays: Mapping[str, Array]) -> Iterator[str]:
             return
     n_rows, n_assets = arrays["allocations"].shape
     wanted = {"net": (len(arrays["names"]), n_rows), "time": (n_rows,), "assets": (n_assets,)}
-    wanted |= {"gross": wanted["net"], "fold": wanted["time"]}
+    wanted |= {"gross": wanted["net"], "fold": wanted["time"], "active": (n_rows, n_assets)}
     for key, shape in wanted.items():
         if key in arrays and arrays[key].shape != shape:
             yield f"{key} must have shape {shape}; it has {arrays[key].shape}"

@@ -191,7 +191,7 @@ class EventLog:
     Raises
     ------
     FileFormatError
-        If the file has other columns than this version writes.
+        If the file has other columns than this version writes, or a row that cannot be read.
 
     Notes
     -----
@@ -255,13 +255,24 @@ class EventLog:
             self._file.write(header + b"\r\n")
         columns = columns_of(header)
         if columns is None:
-            self._file.close()
-            raise FileFormatError(
-                f"{self._file.path} must have the columns of version {SCHEMA_VERSION}; its first "
-                "line is another. Move the run directory away and start anew."
+            raise self._damaged(
+                f"must have the columns of version {SCHEMA_VERSION}; its first line is another"
             )
-        self._columns, n_rows = columns, sum(1 for _ in lines)
+        n_rows = 0
+        for n_rows, line in enumerate(lines, start=1):
+            try:
+                cells_of(line, columns)
+            except ValueError as problem:
+                raise self._damaged(f"is damaged: line {n_rows + 1} {problem}") from None
+        self._columns = columns
         self._formatter = CsvFormatter(columns=columns, first_seq=n_rows + 1, clock=self._clock)
+
+    def _damaged(self, what: str) -> FileFormatError:
+        self._file.close()
+        return FileFormatError(
+            f"{self._file.path} {what}. Put back a sound copy of it, or move it away: the run goes "
+            "on from its checkpoints without it, and writes the epochs so far again."
+        )
 
     def _read(self) -> tuple[bytes | None, Iterator[bytes], int]:
         return split_log(read_plain(self._file.path, MAX_FILE_BYTES))

@@ -115,7 +115,7 @@ class Storage:
         OSError
             If any step fails; the old content is still there and no temporary file is left.
         """
-        self._show_life()
+        self.show_life()
         with self._parent(path) as (directory, name):
             temporary = f".{name}.{os.urandom(4).hex()}.tmp"
             fd = self._calls.open(temporary, _NEW_FILE, 0o666, dir_fd=directory)
@@ -146,7 +146,7 @@ class Storage:
         with self._parent(path) as (directory, name):
             fd = self._calls.open(name, _LOG_FILE, 0o666, dir_fd=directory)
             self._sync(directory)
-        return AppendFile(path, fd, self._calls, before=self._show_life)
+        return AppendFile(path, fd, self._calls, before=self.show_life)
 
     def make_directory(self, path: Path) -> None:
         """Make one directory; an existing one is left as it is."""
@@ -270,6 +270,20 @@ class Storage:
             until_held.pop_all()
             self._lock = Descriptor(fd)
 
+    def show_life(self) -> None:
+        """Tell who waits for a lock that is a file; writing does it too.
+
+        Raises
+        ------
+        OSError
+            If another process took this one for dead: it must not go on.
+        """
+        if self._held_name.name:
+            with _naming(self.root / self._held_name):
+                if not _is_at(self._held_name, self._held.fd, self._folder.fd):
+                    raise OSError(errno.EBUSY, "another process took this run for dead and has it")
+                os.utime(self._held.fd)
+
     def _lock_by_file(self, directory: int, path: Path) -> None:
         """Claim the run directory by a file that only one process can make."""
         held = held_file(path)
@@ -302,14 +316,6 @@ class Storage:
                 self._calls.rename(aside, held.name, src_dir_fd=directory, dst_dir_fd=directory)
                 raise locked_error(path)
             self._calls.unlink(aside, dir_fd=directory)
-
-    def _show_life(self) -> None:
-        """Tell who waits for a lock that is a file; a run taken for dead must not go on."""
-        if self._held_name.name:
-            with _naming(self.root / self._held_name):
-                if not _is_at(self._held_name, self._held.fd, self._folder.fd):
-                    raise OSError(errno.EBUSY, "another process took this run for dead and has it")
-                os.utime(self._held.fd)
 
     def _sync(self, directory: int) -> None:
         """Make the names in a directory durable, where the file system can."""

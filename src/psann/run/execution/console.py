@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from psann._terminal import CarefulStream, has_colour, is_terminal, rich_console
+from psann._terminal import CarefulStream, folded, has_colour, is_terminal, rich_console
 from psann._text import clock_text, escape_controls, labelled, mask_secrets, message_of
 from psann.run.directory.log import level_name
 from psann.training.history import Decision, EpochRecord
@@ -29,6 +29,8 @@ LINES_PER_PHASE = 10
 _FEWEST_STALE = 5
 _REFRESH_INTERVAL_S = 1.0
 _BAR_WIDTH = 10
+_ECHO = 4
+"""Columns left free for the `^C` of a person, which would else begin a line that stays."""
 _GAP = "  "
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 
@@ -198,6 +200,7 @@ class ConsoleProgress:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
         # A message may hold anything; only line ends reach the terminal as they are.
         text = "\n".join(escape_controls(line) for line in mask_secrets(text).split("\n"))
+        text = folded(text, self._stream)
         if self._has_colour and record.levelno in _COLOURS:
             text = f"{_COLOURS[record.levelno]}{text}\x1b[0m"
         self._write_line(text)
@@ -218,7 +221,7 @@ class _Bar:
         from rich.table import Column
 
         fixed = Column(no_wrap=True, overflow="ignore")
-        rest = Column(no_wrap=True, overflow="crop", ratio=1)
+        rest = Column(no_wrap=True, overflow="crop")
         self._n_fixed = sum(
             len(f"{part} ")
             for part in (
@@ -234,7 +237,6 @@ class _Bar:
             BarColumn(bar_width=_BAR_WIDTH, table_column=Column(min_width=_BAR_WIDTH)),
             MofNCompleteColumn(table_column=fixed),
             TextColumn("{task.fields[figures]}", markup=False, table_column=rest),
-            expand=True,
             console=self._console,
             auto_refresh=False,
             # What user code prints to a terminal must not break the bar; a file must stay a file.
@@ -249,7 +251,8 @@ class _Bar:
     def move(self, epoch: int, figures: Sequence[str]) -> None:
         # On a narrow terminal the last figures drop out; half a number would be another number.
         shown = list(figures)
-        while len(shown) > 1 and len(_GAP.join(shown)) > self._console.width - self._n_fixed:
+        room = self._console.width - self._n_fixed - _ECHO
+        while len(shown) > 1 and len(_GAP.join(shown)) > room:
             shown.pop()
         line = _GAP.join(shown)
         self._progress.update(self._task, completed=epoch, figures=line, refresh=True)

@@ -23,14 +23,15 @@ from psann.evaluation.judgement import (
     judge_baselines,
     judge_policy,
 )
-from psann.hisso.rewards import resolve_reward
+from psann.hisso.constraints import transform_of
+from psann.hisso.rewards import reward_of
 from psann.hisso.temperature import TEMPERATURES
-from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.fields import EPOCH_FIGURES, has_mean
+from psann.run.execution.estimator_rows import estimator_rows
 from psann.training.history import EpochRecord, FitResult, last_phase
 from psann.training.state import TrainState
 
@@ -57,19 +58,13 @@ def split_figures(estimator: Fitted, splits: DataSplits, config: RunConfig) -> d
     """
     figures: dict[str, object] = {}
     for name in ("val", "test"):
-        arrays = splits.split(name)
+        arrays = splits.split(name, config.reward_inputs)
         loss = reward = None
         if name == "test" and config.evaluation.withhold_test:
             pass
         elif config.hisso.enabled and _can_be_rewarded(arrays, splits, config):
-            reward = estimator.evaluate_reward(
-                arrays["X"],
-                arrays.get("prices"),
-                y=arrays.get("y"),
-                context=arrays.get("context"),
-                active=arrays.get("active"),
-                evaluation=config.evaluation.options,
-            )
+            rows = estimator_rows(arrays, config)
+            reward = estimator.evaluate_reward(**rows, evaluation=config.evaluation.options)
             loss = -reward
         elif not config.hisso.enabled and "y" in arrays:
             loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=arrays.get("context"))
@@ -85,14 +80,13 @@ def kept_figures(
 
     Rewards are of consecutive episodes of the training rows on training's terms.
     """
-    arrays = splits.split("train")
+    arrays = splits.split("train", config.reward_inputs)
     figures: dict[str, object] = {"train_figures_of": "kept_weights"}
-    given = {kind: arrays.get(kind) for kind in ("y", "context", "active")}
     if config.hisso.enabled:
         least = config.hisso.window + config.hisso.delay
         if not _can_be_rewarded(arrays, splits, config) or len(arrays["X"]) < least:
             return {}
-        rewards = estimator.evaluate_episodes(arrays["X"], arrays.get("prices"), **given)
+        rewards = estimator.evaluate_episodes(**estimator_rows(arrays, config))
         mean = float(rewards.mean())
         return {
             **figures,
@@ -102,7 +96,7 @@ def kept_figures(
         }
     if "y" not in arrays:
         return {}
-    loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=given["context"])
+    loss = estimator.evaluate_loss(arrays["X"], arrays["y"], context=arrays.get("context"))
     return {**figures, "train_loss": loss}
 
 
@@ -110,19 +104,18 @@ def loses_training_rows(
     estimator: BasePSANNRegressor, splits: DataSplits, config: RunConfig
 ) -> bool:
     """Whether a policy that may borrow or sell short loses everything over the training rows."""
-    arrays = splits.split("train")
+    arrays = splits.split("train", config.reward_inputs)
     can_lose = config.hisso.primary_transform in ("tanh", "long_short")
     if not (config.hisso.enabled and can_lose and _can_be_rewarded(arrays, splits, config)):
         return False
-    given: Any = {kind: arrays.get(kind) for kind in ("prices", "y", "context", "active")}
-    return estimator.evaluate_reward(arrays["X"], **given) == -math.inf
+    return estimator.evaluate_reward(**estimator_rows(arrays, config)) == -math.inf
 
 
 def _can_be_rewarded(arrays: dict[str, Array], splits: DataSplits, config: RunConfig) -> bool:
     """Whether a split has the reward context that training had."""
     if len(arrays.get("X", ())) < 2 + config.hisso.delay:
         return False
-    if resolve_reward(config.hisso.reward).needs_targets:
+    if reward_of(config.hisso).needs_targets:
         return "y" in arrays
     if config.hisso.context_extractor is not None:
         return True
@@ -160,24 +153,25 @@ def portfolio_figures(
         Why there are none though there are prices.
     """
     figures: dict[str, object] = dict.fromkeys(PORTFOLIO_FIELDS)
-    key = config.evaluation.portfolio_prices_key
+    key = config.prices_key
     _, split = split_of(key or "") or ("prices", "test")
     shut = {"test_withheld": True} if config.evaluation.withhold_test else {}
     if shut and split == "test":
         return {**figures, "n_trials": n_trials, "judged": {"split": split, **shut}}, None, None
-    if not config.hisso.enabled or key is None or key not in splits.arrays:
+    if key is None or key not in splits.arrays:
         return figures, None, None  # nobody asked, or the data checks have warned
     if config.hisso.primary_transform == "identity":
         return figures, None, "primary_transform identity gives no weights"
-    arrays = splits.split(split)  # type: ignore[arg-type]
+    arrays = splits.split(split)
     active = arrays.get("active")
-    actions = estimator.predict_actions(arrays["X"], context=arrays.get("context"), active=active)
     prices = splits.arrays[key]
+    given: Any = {"context": arrays.get("context"), "active": active, "prices": prices}
+    actions = estimator.predict_actions(arrays["X"], **given)
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
     terms = terms_of(config)
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    cash = transform_of(config.hisso).holds_cash
     verdict = judge_policy(
         actions,
         prices,
@@ -206,7 +200,7 @@ def portfolio_figures(
         "ruined_at": verdict.judgement.ruined_at,
         "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }
-    series = drawn_series(verdict, baselines, splits, actions=actions, time=arrays.get("time"))
+    series = drawn_series(verdict, baselines, splits, actions=actions, rows=arrays)
     return figures, series, None
 
 
@@ -226,7 +220,7 @@ def drawn_series(
     splits: DataSplits,
     *,
     actions: Array,
-    time: Array | None,
+    rows: Mapping[str, Array],
 ) -> Series:
     """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
     own = {
@@ -238,7 +232,11 @@ def drawn_series(
     names = splits.arrays.get(ASSET_NAMES)
     has_names = names is not None and len(names) == actions.shape[1]
     return evaluation_series(
-        judgements | baselines, actions=actions, time=time, assets=names if has_names else None
+        judgements | baselines,
+        actions=actions,
+        time=rows.get("time"),
+        assets=names if has_names else None,
+        active=rows.get("active"),
     )
 
 
@@ -261,7 +259,7 @@ def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
 
 def _earlier(splits: DataSplits, split: str) -> dict[str, list[Array]]:
     """Prices and codes of the splits before one, training first; none before training."""
-    before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]  # type: ignore[arg-type]
+    before = [splits.split(name) for name in SPLITS[: SPLITS.index(split)]]
     priced = [arrays for arrays in before if "prices" in arrays]
     codes = [arrays["active"] for arrays in priced if "active" in arrays]
     return {"earlier": [arrays["prices"] for arrays in priced], "earlier_active": codes}

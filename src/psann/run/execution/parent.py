@@ -98,6 +98,15 @@ def _check_against_parent(
             f"{config.hisso.primary_transform!r}, but the policy in init_from has "
             f"{parent.primary_transform!r}; write that or train from scratch."
         )
+    elif config.hisso.enabled and (config.hisso.low, config.hisso.high) != (
+        parent.low,
+        parent.high,
+    ):
+        problems.append(
+            f"{config.where('hisso')}: hisso.low and high are {config.hisso.low} and "
+            f"{config.hisso.high}, but the policy in init_from has {parent.low} and {parent.high}; "
+            "write those or train from scratch."
+        )
     elif config.hisso.enabled and config.hisso.delay != parent.delay:
         problems.append(
             f"{config.where('hisso', 'delay')}: hisso.delay is {config.hisso.delay}, but the "
@@ -105,7 +114,7 @@ def _check_against_parent(
             "write that (one row later is shown beside it), or train from scratch."
         )
     problems += _problem_of_the_head(config, parent)
-    if widths := _other_widths(estimator, splits, kind="prices" if config.hisso.enabled else "y"):
+    if widths := _other_widths(estimator, splits, config.hisso):
         problems.append(
             f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
         )
@@ -144,9 +153,11 @@ def _problem_of_the_head(config: RunConfig, parent: HISSOOptions | None) -> list
     return []
 
 
-def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: str) -> list[str]:
+def _other_widths(
+    estimator: BasePSANNRegressor, splits: DataSplits, hisso: HISSOOptions
+) -> list[str]:
     """Where the data are of another width than those that the estimator was trained on."""
-    found = (splits.split(name) for name in SPLITS)  # type: ignore[arg-type]
+    found = (splits.split(name) for name in SPLITS)
     arrays = next(split for split in found if "X" in split)
     row = estimator.input_shape_ or (estimator.n_features_in_,)
     context = arrays.get("context")
@@ -159,7 +170,10 @@ def _other_widths(estimator: BasePSANNRegressor, splits: DataSplits, *, kind: st
         "features": (math.prod(row), math.prod(arrays["X"].shape[1:])),
         "context columns": (estimator.n_context_, 0 if context is None else context.shape[1]),
     }
-    if kind in arrays:
+    kind = "prices" if hisso.enabled else "y"
+    if hisso.enabled and hisso.n_actions is not None:
+        widths["actions"] = (estimator.n_outputs_, hisso.n_actions)
+    elif kind in arrays and (hisso.is_portfolio or not hisso.enabled):
         width = math.prod(arrays[kind].shape[1:])
         widths[f"columns of {kind}"] = (estimator.n_outputs_, width)
     return [

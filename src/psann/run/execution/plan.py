@@ -7,7 +7,7 @@ from psann._frames import SPLITS
 from psann.errors import TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.episodes import default_updates_per_epoch
-from psann.hisso.rewards import resolve_reward
+from psann.hisso.rewards import reward_of
 from psann.hisso.significance import bound_of
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_targets
@@ -61,7 +61,7 @@ def describe_plan(config: RunConfig, paths: RunPaths, *, resumes: bool = False) 
             f"run         {paths.root}{', going on' if resumes else ''}",
             f"mode        {config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})",
             f"device      {device}{card}",
-            *_data_lines(splits),
+            *_data_lines(config, splits),
             f"estimator   {type(estimator).__name__}, {n_parameters:,} parameters",
             *_judging_lines(config, splits),
             *training,
@@ -101,10 +101,10 @@ class _StopAtStart(Observer):
         raise TrainingInterrupted("--check", status="interrupted", exit_code=0)
 
 
-def _data_lines(splits: DataSplits) -> list[str]:
+def _data_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     lines = [*splits.notes]
     for name in SPLITS:
-        arrays = splits.split(name)  # type: ignore[arg-type]
+        arrays = splits.split(name, config.reward_inputs)
         if arrays:
             shapes = ", ".join(f"{kind} {array.shape}" for kind, array in arrays.items())
             lines.append(f"{name:<11} {shapes}")
@@ -116,7 +116,7 @@ def _judging_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     lines = []
     available: tuple[MonitorName, ...] = ("train_loss",)
     if config.hisso.enabled:
-        lines.append(f"reward      {resolve_reward(config.hisso.reward).name}")
+        lines.append(f"reward      {reward_of(config.hisso).name}")
         available = ("reward", "train_loss")
     if config.evaluation.withhold_test:
         lines.append("test rows   withheld")

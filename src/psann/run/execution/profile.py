@@ -44,7 +44,7 @@ _PARTS = {
     ("training/engine.py", "call"): "forward",
     ("hisso/objective.py", "__call__"): "reward",
     ("training/supervised.py", "__call__"): "reward",
-    ("training/engine.py", "_gradient"): "backward",
+    ("training/gradient.py", "gradients"): "backward",
     ("training/optimizer.py", "step"): "optimizer",
 }
 

@@ -10,15 +10,17 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from psann._allocator import keep_freed_memory
 from psann._lean_imports import import_scikit_learn
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
 from psann.errors import (
     ConfigError,
+    FileFormatError,
     RunLockedError,
     TrainingInterrupted,
     UsageError,
@@ -77,6 +79,7 @@ def execute(request: RunRequest) -> Outcome:
         Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 4 ruined, 75
         locked by a live process, 130 interrupted, 143 (or as asked) preempted.
     """
+    keep_freed_memory()
     record = RunRecord()
     run_name = request.run_name
     if run_name is None:
@@ -130,6 +133,8 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
         record.go_on_from(read_metrics(paths.metrics)[0])
     try:
         return _recorded(context, note)
+    except FileFormatError as error:  # a log that is damaged, before anything is written
+        return Outcome(exit_code=EXIT_FAILED, message=str(error), paths=paths)
     except OSError as error:
         record.fail(error)
         with suppress(OSError):  # where the log had no room, this may still have some
@@ -175,7 +180,7 @@ def check(request: RunRequest) -> Outcome:
         plans.append(plan)
 
     with _warnings_as_log(), request.imports.in_force():
-        error = _guarded(make_plan)
+        error = guarded(make_plan)
     if error is None:
         return Outcome(exit_code=EXIT_DONE, plan=plans[0])
     # No file will hold the traceback, and whoever wrote the loader needs it.
@@ -207,7 +212,7 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
         if note is not None:
             log_event(_logger, logging.INFO, "log", note)
         with context.request.imports.in_force():
-            error = _guarded(lambda: run(replace(context, events=events)))
+            error = guarded(lambda: run(replace(context, events=events)))
         record_ending(context, error)
         status = record.as_dict()["status"]
         exit_code = exit_code_of(error, status=status)
@@ -237,7 +242,7 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
 
 
-def _guarded(action: Callable[[], None]) -> BaseException | None:
+def guarded(action: Callable[[], None]) -> BaseException | None:
     """Do something and return what it raised: the one place where nothing passes."""
     try:
         action()
@@ -257,7 +262,6 @@ def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> 
     with ExitStack() as until_done:
         events = EventLog(storage, paths.events)
         until_done.callback(events.close)
-        until_done.callback(console.close)
         until_done.enter_context(listening(show, events.take))
         until_done.enter_context(_warnings_as_log())
         yield events
@@ -328,7 +332,9 @@ def run(context: RunContext) -> None:
     def tell(text: str) -> None:
         log_event(_logger, logging.WARNING, "log", text)
 
-    with put_back(LENT, who="code that the configuration names", tell=tell):
+    # The bar, which takes the standard streams, ends before these are looked at.
+    user_code = put_back(LENT, who="code that the configuration names", tell=tell)
+    with user_code, closing(context.console):
         _work(context, config, start)
 
 

@@ -7,7 +7,7 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,19 +22,21 @@ from psann._npz import Array
 from psann.errors import DataError, counted
 from psann.hisso.options import cost_problems, mean_cost
 from psann.hisso.reward_context import resolve_reward_for
-from psann.hisso.rewards import Reward, resolve_reward
+from psann.hisso.rewards import Reward, reward_of
 from psann.hisso.significance import bound_of
 from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
 from psann.run.config.terms import judging_cost
-from psann.run.data.requirements import UNTRAINED, DataRequirements
+from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
+from psann.run.directory.record import RunRecord
 from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
+from psann.run.execution.estimator_rows import estimator_rows
 from psann.run.execution.resume import (
     ResumePoint,
     check_resumable,
@@ -55,9 +57,11 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
         With every problem of the arrays, or of what the configuration wants of them.
     """
     hisso = config.hisso
-    source = config.data.loader or os.path.basename(str(config.data.npz))
-    log_event(_logger, logging.INFO, "log", f"loading data: {source}")
-    reward = resolve_reward(hisso.reward) if hisso.enabled else None
+    given = config.data.loader or config.data.npz or config.data.prices
+    sources = given if isinstance(given, list) else [str(given)]
+    names = ", ".join(map(os.path.basename, sources))
+    log_event(_logger, logging.INFO, "log", f"loading data: {names}")
+    reward = reward_of(hisso) if hisso.enabled else None
     warm_start = hisso.warm_start if hisso.enabled and config.mode != "evaluate" else None
     splits = load_splits(
         config.data,
@@ -68,8 +72,11 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             needs_targets=reward is None or reward.needs_targets,
             needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
-            portfolio_prices_key=config.evaluation.portfolio_prices_key if hisso.enabled else None,
+            portfolio_prices_key=config.prices_key,
+            periods_per_year=config.evaluation.periods_per_year if config.prices_key else None,
             mode=config.mode,
+            reward_inputs=tuple(config.reward_inputs),
+            is_portfolio=hisso.is_portfolio or not hisso.enabled,
         ),
     )
     problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
@@ -80,7 +87,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     for note in splits.notes:
         log_event(_logger, logging.INFO, "data", note)
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
-    told = ". ".join(filter(None, [_extent(splits), splits.untested]))
+    told = ". ".join(filter(None, [_extent(config, splits), splits.untested]))
     log_event(_logger, logging.INFO, "data", told)
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
     if mapped := [key for key, array in splits.arrays.items() if is_mapped(array)]:
@@ -88,9 +95,9 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     return splits
 
 
-def _extent(splits: DataSplits) -> str:
-    """Rows of each split, features, and assets or targets."""
-    arrays = {name: splits.split(name) for name in SPLITS}  # type: ignore[arg-type]
+def _extent(config: RunConfig, splits: DataSplits) -> str:
+    """Rows of each split, features, and assets or targets, or actions and what rewards them."""
+    arrays = {name: splits.split(name) for name in SPLITS}
     rows = [
         f"{len(split['X'])} {name}{_dates(split.get('time'))}"
         for name, split in arrays.items()
@@ -98,6 +105,11 @@ def _extent(splits: DataSplits) -> str:
     ]
     first = next(split for split in arrays.values() if "X" in split)
     parts = [f"rows: {', '.join(rows)}", counted(math.prod(first["X"].shape[1:]), "feature")]
+    if config.hisso.enabled and not config.hisso.is_portfolio:
+        n_actions = config.hisso.n_actions
+        parts += [] if n_actions is None else [counted(n_actions, "action")]
+        parts += [f"rewarded by {', '.join(config.reward_inputs)}"] if config.reward_inputs else []
+        return "; ".join(parts)
     for kind, noun in (("prices", "asset"), ("y", "target")):
         if kind in first:
             parts.append(counted(math.prod(first[kind].shape[1:]), noun))
@@ -116,7 +128,7 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     problems = [] if config.mode == "evaluate" else _problems_of_training(config, splits, reward)
     if reward is None:
         return problems
-    key, cost = config.evaluation.portfolio_prices_key, judging_cost(config)
+    key, cost = config.prices_key, judging_cost(config)
     if key in splits.arrays and np.max(cost) >= 1:
         problems.append(
             f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
@@ -245,22 +257,17 @@ def hardware_facts(
 
 def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:
     """Arguments of `fit` that hold data; a warm start may name other targets."""
-    rows: dict[str, Any] = splits.split("train")
+    rows = estimator_rows(splits.split("train", config.reward_inputs), config)
     warm_start = config.hisso.warm_start if config.hisso.enabled else None
     if warm_start is not None:
         rows["y"] = splits.arrays[warm_start.y_key]
-    validation = {k: v for k, v in splits.split("val").items() if k not in UNTRAINED}
-    prices, names = rows.get("prices"), splits.arrays.get(ASSET_NAMES)
+    validation = None
+    if "X_val" in splits.arrays:
+        validation = estimator_rows(splits.split("val", config.reward_inputs), config)
+    prices, names = rows["prices"], splits.arrays.get(ASSET_NAMES)
     if prices is not None and names is not None and len(names) == prices.shape[1]:
-        prices = Named(prices, names.tolist())
-    return {
-        "X": rows["X"],
-        "y": rows.get("y"),
-        "prices": prices,
-        "context": rows.get("context"),
-        "active": rows.get("active"),
-        "validation_data": validation or None,
-    }
+        rows["prices"] = Named(prices, names.tolist())
+    return rows | {"validation_data": validation}
 
 
 def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
@@ -277,12 +284,7 @@ def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
     check_resumable(point.identity, identity, phase=point.furthest.phase)
     reasons = differences(point.identity, identity)
     record, paths = context.record, context.paths
-    was_exact = record.as_dict()["resume_exact"]
-    earlier = record.as_dict()["resume_differences"] or []
-    record.update(
-        resume_exact=was_exact is not False and not reasons,
-        resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
-    )
+    note_differences(record, reasons)
     assert context.events is not None
     if lost := context.events.rows_after(point.log_bytes):
         home = context.storage.archive([], paths.attempts)
@@ -301,3 +303,13 @@ def take_up(context: RunContext, identity: RunIdentity) -> ResumePoint:
         why = "; ".join(reasons)
         log_event(_logger, logging.WARNING, "resume", f"not exact to the last bit: {why}")
     return point
+
+
+def note_differences(record: RunRecord, reasons: Sequence[str]) -> None:
+    """Record why the result may not be an uninterrupted run's, or that so far it is."""
+    was_exact = record.as_dict()["resume_exact"]
+    earlier = record.as_dict()["resume_differences"] or []
+    record.update(
+        resume_exact=was_exact is not False and not reasons,
+        resume_differences=[*earlier, *(reason for reason in reasons if reason not in earlier)],
+    )

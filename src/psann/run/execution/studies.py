@@ -2,14 +2,14 @@
 
 Each leaves its estimator in `checkpoints/` as soon as it is done. The resume state then says so,
 together with the length of the log, so that a run that goes on repeats none of them and logs each
-of their epochs once.
+of their epochs once. One that a worker has trained (`study_folder`) is taken as it is.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,26 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._device import resolve_device
-from psann._npz import Array, npz_bytes
+from psann._npz import npz_bytes
 from psann.errors import FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
 from psann.evaluation.judgement import excess_growth, judge_baselines, judge_policy
 from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
 from psann.evaluation.walk_forward import Fold
-from psann.hisso.transforms import TRANSFORMS
+from psann.hisso.constraints import transform_of
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
 from psann.run.config.terms import terms_of
-from psann.run.data.requirements import UNTRAINED, split_of
+from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
+from psann.run.execution.estimator_rows import estimator_rows
 from psann.run.execution.figures import drawn_series, policy_figures
-from psann.run.execution.resume import read_resume_point, resume_bytes
+from psann.run.execution.resume import differences, read_resume_point, resume_bytes
+from psann.run.execution.setup import note_differences
 from psann.run.execution.study_checks import Arrays, folds_of, joined_rows
+from psann.run.execution.study_folder import SharedResult, StudyFolder, StudyResult
 from psann.training.history import Decision, EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import TrainState
@@ -53,8 +56,8 @@ class Study:
     number: int
     """From 1."""
     train: Mapping[str, Any]
-    """`X`, `y`, `prices` and `context` of the training rows."""
-    validation: Mapping[str, Array] | None
+    """What `fit` is given of the training rows."""
+    validation: Mapping[str, Any] | None
     """The same of the rows that choose the epoch."""
 
     @property
@@ -81,6 +84,7 @@ class StudyRoom:
             context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
         )
         self._point, _ = read_resume_point(context.paths)
+        self._folder = StudyFolder(context.paths, self._point.identity)
         self._epoch = (self._checkpoints.describe_last() or {"epoch": 0})["epoch"]
 
     def policies(self, study: Study) -> list[BasePSANNRegressor]:
@@ -96,34 +100,48 @@ class StudyRoom:
         is_done = study.name in self._point.done
         if is_done and (kept := self._kept(study)) is not None:
             return kept
-        members = seeded(self._class(**estimator_arguments(self._config)), self._config.seeds)
-        fit_together(
-            members,
-            study.train["X"],
-            study.train["y"],
-            prices=study.train["prices"],
-            context=study.train["context"],
-            active=study.train["active"],
-            validation_data=study.validation,
-            hisso=self._config.hisso,
-            evaluation=self._config.evaluation.options,
+        with self._folder.turn(study.name, alive=self._alive) as storage:
             # What is in the log already is not told twice.
-            observers=(StudyObserver(self._context, study, is_silent=is_done),),
-        )
-        for member, seed in zip(members, self._own_seeds, strict=True):
-            result = member.fit_result_
-            self._checkpoints.save_study(
-                study.name,
-                member.to_bytes(),
-                epoch=result.best_epoch,
-                metric=result.best_value,
-                seed=seed,
-            )
+            found: StudyResult | None = self._shared(study, is_silent=is_done)
+            if found is None:
+                signs = [self._alive] if storage is None else [self._alive, storage.show_life]
+                observer = StudyObserver(signs, study, is_silent=is_done)
+                found = train_study(self._config, self._class, study, observer)
+        for data, (epoch, metric), seed in zip(
+            found.estimators, found.best, self._own_seeds, strict=True
+        ):
+            self._checkpoints.save_study(study.name, data, epoch=epoch, metric=metric, seed=seed)
         self._commit(study.name)
         # From their files, as a later start would have them, whatever these hold besides.
         kept = self._kept(study)
         assert kept is not None
         return kept
+
+    def _alive(self) -> None:
+        """Keep the record alive, and stop here if that was asked for."""
+        self._context.record.flush()
+        self._context.stop.check()
+
+    def _shared(self, study: Study, *, is_silent: bool) -> SharedResult | None:
+        """What a worker has left of a study, told as if it had been trained here."""
+        try:
+            found = self._folder.result(study.name)
+            for data in () if found is None else found.estimators:
+                self._class.from_bytes(data, who=f"the estimator of {study.name}")
+        except FileFormatError as error:
+            log_event(_logger, logging.WARNING, "resume", f"trained here, because {error}")
+            return None
+        if found is None:
+            return None
+        for row in () if is_silent else found.events:
+            log_event(_logger, **row)
+        told = f"{study.name} was trained by {found.worker}"
+        log_event(_logger, logging.INFO, "resume", told, phase=study.phase, fold=study.number)
+        if reasons := differences(found.identity, self._point.identity):
+            note_differences(self._context.record, reasons)
+            why = "; ".join(reasons)
+            log_event(_logger, logging.WARNING, "resume", f"not exact to the last bit: {why}")
+        return found
 
     @property
     def _own_seeds(self) -> list[int | None]:
@@ -155,10 +173,12 @@ class StudyRoom:
 
 
 class StudyObserver(Observer):
-    """Logs the epochs of a study, keeps the record alive, and heeds a wish to stop."""
+    """Logs the epochs of a study, and calls again and again what shows life or may stop it."""
 
-    def __init__(self, context: RunContext, study: Study, *, is_silent: bool = False) -> None:
-        self._context = context
+    def __init__(
+        self, signs: Sequence[Callable[[], None]], study: Study, *, is_silent: bool = False
+    ) -> None:
+        self._signs = signs
         self._phase = study.phase
         self._events = EpochEvents(_logger, fold=study.number)
         self._is_silent = is_silent
@@ -168,9 +188,9 @@ class StudyObserver(Observer):
         return None
 
     def on_launch(self, state: TrainState) -> None:
-        """Keep the record alive and stop here if that was asked for."""
-        self._context.record.flush()
-        self._context.stop.check()
+        """Show life, and stop here if that was asked for."""
+        for sign in self._signs:
+            sign()
 
     def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
         """Log the epoch under the study's phase, so that nobody takes it for the main one's."""
@@ -179,8 +199,45 @@ class StudyObserver(Observer):
             is_main = record.phase == "hisso"
             phase = self._phase if is_main else f"{self._phase}.{record.phase}"
             self._events.on_epoch(replace(record, phase=phase), state)
-        self._context.record.flush()
-        self._context.stop.check()
+        self.on_launch(state)
+
+
+def train_study(
+    config: RunConfig,
+    estimator_class: type[BasePSANNRegressor],
+    study: Study,
+    observer: StudyObserver,
+) -> StudyResult:
+    """Train a study from its beginning to its end, all seeds together.
+
+    Raises
+    ------
+    DivergedError
+        If a loss, reward or gradient was not finite.
+    """
+    members = seeded(estimator_class(**estimator_arguments(config)), config.seeds)
+    fit_together(
+        members,
+        **study.train,
+        validation_data=study.validation,
+        hisso=config.hisso,
+        evaluation=config.evaluation.options,
+        observers=(observer,),
+    )
+    results = [member.fit_result_ for member in members]
+    return StudyResult(
+        estimators=tuple(member.to_bytes() for member in members),
+        best=tuple((result.best_epoch, result.best_value) for result in results),
+    )
+
+
+def studies_of(config: RunConfig, splits: DataSplits) -> Iterator[Study]:
+    """Every study that a configuration asks for, in the order in which a run trains them."""
+    if config.evaluation.walk_forward is not None:
+        rows = joined_rows(splits, config.reward_inputs)
+        yield from (_fold_study(fold, rows, config) for fold in folds_of(config, splits))
+    for number in range(1, config.evaluation.placebo + 1):
+        yield _placebo_study(config, splits, number)
 
 
 def run_studies(
@@ -230,11 +287,11 @@ def run_studies(
 def _walk_forward(
     context: RunContext, config: RunConfig, splits: DataSplits, room: StudyRoom
 ) -> dict[str, object]:
-    rows, folds = joined_rows(splits), folds_of(config, splits)
+    rows, folds = joined_rows(splits, config.reward_inputs), folds_of(config, splits)
     actions, told = [], []
     for fold in folds:
         _tell(f"fold {fold.number} of {len(folds)}: {_spans(fold)}", fold.number)
-        members = room.policies(_fold_study(fold, rows))
+        members = room.policies(_fold_study(fold, rows, config))
         part = _cut(rows, fold.judged)
         actions.append(_actions(members, part))
         told.append(
@@ -247,7 +304,7 @@ def _walk_forward(
     first = folds[0].judged.start
     stitched, part = np.concatenate(actions), _cut(rows, slice(first, None))
     terms = terms_of(config)
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    cash = transform_of(config.hisso).holds_cash
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
     matrix = np.broadcast_to(part["prices"], stitched.shape)
@@ -255,7 +312,7 @@ def _walk_forward(
     if "active" in rows:
         before["earlier_active"] = [rows["active"][:first]]
     baselines = judge_baselines(matrix, terms=terms, **before, **who)
-    series = drawn_series(verdict, baselines, splits, actions=stitched, time=part.get("time"))
+    series = drawn_series(verdict, baselines, splits, actions=stitched, rows=part)
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
     context.storage.put(context.paths.walk_forward, npz_bytes(series))
@@ -268,28 +325,24 @@ def _walk_forward(
 
 def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.float64]:
     """Actions of a policy ``(T, M)``, of several seeds their mean."""
-    given = {kind: rows.get(kind) for kind in ("context", "active")}
+    given = {kind: rows.get(kind) for kind in ("context", "active", "prices")}
     return Ensemble(members).predict_actions(rows["X"], **given)
 
 
-def _fold_study(fold: Fold, rows: Arrays) -> Study:
+def _fold_study(fold: Fold, rows: Arrays, config: RunConfig) -> Study:
     validation = None
     if fold.validation is not None:
-        validation = {k: v for k, v in _cut(rows, fold.validation).items() if k not in UNTRAINED}
+        validation = estimator_rows(_cut(rows, fold.validation), config)
     return Study(
         phase="walk_forward",
         number=fold.number,
-        train=_fit_rows(_cut(rows, fold.train)),
+        train=estimator_rows(_cut(rows, fold.train), config),
         validation=validation,
     )
 
 
 def _cut(rows: Arrays, span: slice) -> Arrays:
     return {kind: array[span] for kind, array in rows.items()}
-
-
-def _fit_rows(arrays: Arrays) -> dict[str, Array | None]:
-    return {kind: arrays.get(kind) for kind in ("X", "y", "prices", "context", "active")}
 
 
 def _ends(span: slice | None) -> list[int] | None:
@@ -312,13 +365,14 @@ def _placebos(
     n_placebos = config.evaluation.placebo
     key = config.evaluation.portfolio_prices_key or ""
     _, split = split_of(key) or ("prices", "test")
-    arrays = splits.split(split)  # type: ignore[arg-type]
-    cash = TRANSFORMS[config.hisso.primary_transform].holds_cash
+    arrays = splits.split(split)
+    cash = transform_of(config.hisso).holds_cash
     growths = []
     for number in range(1, n_placebos + 1):
-        actions = _actions(room.policies(_placebo_study(config, splits, number)), arrays)
         order = _order(config, number, split, len(arrays["X"]))
         prices = shuffled_prices(splits.arrays[key], order)
+        members = room.policies(_placebo_study(config, splits, number))
+        actions = _actions(members, {**arrays, "prices": prices})
         growths.append(excess_growth(actions, prices, terms=terms_of(config), cash=cash))
         over = f"{growths[-1]:+.3f} per year over 1/N"
         _tell(f"placebo {number} of {n_placebos}: {over}", number, phase="placebo")
@@ -330,13 +384,12 @@ def _placebo_study(config: RunConfig, splits: DataSplits, number: int) -> Study:
     train, validation = _shuffled(config, splits, number, "train"), None
     if "X_val" in splits.arrays:
         validation = _shuffled(config, splits, number, "val")
-    return Study(phase="placebo", number=number, train=_fit_rows(train), validation=validation)
+    return Study(phase="placebo", number=number, train=train, validation=validation)
 
 
-def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) -> Arrays:
+def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) -> dict[str, Any]:
     """Arrays of a split with its moves in another order; what is seen before them stays."""
-    given = splits.split(split)  # type: ignore[arg-type]
-    arrays = {kind: array for kind, array in given.items() if kind not in UNTRAINED}
+    arrays = splits.split(split)
     warm_start = config.hisso.warm_start
     if split == "train" and warm_start is not None:
         arrays["y"] = splits.arrays[warm_start.y_key]
@@ -344,7 +397,7 @@ def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) ->
     arrays["prices"] = shuffled_prices(arrays["prices"], order)
     if "y" in arrays:  # the target of a row is of the move that follows; the last row has none
         arrays["y"] = arrays["y"][np.append(order, len(order))]
-    return arrays
+    return estimator_rows(arrays, config)
 
 
 def _order(config: RunConfig, number: int, split: str, n_rows: int) -> NDArray[np.intp]:

@@ -29,7 +29,8 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
             f"{who} must not be given in mode fine_tune: the parent may have seen the rows that "
             "are judged. Write mode: train."
         ]
-    if not config.hisso.enabled or config.hisso.primary_transform == "identity":
+    is_portfolio = config.hisso.enabled and config.hisso.is_portfolio
+    if not is_portfolio or config.hisso.primary_transform == "identity":
         return [f"{who} judges portfolios; it needs hisso.enabled and a transform with weights."]
     needed = [f"prices_{split}" for split in SPLITS if f"X_{split}" in splits.arrays]
     if lacking := [name for name in needed if name not in splits.arrays]:
@@ -75,6 +76,11 @@ def _problems_of_placebos(config: RunConfig, splits: DataSplits) -> list[str]:
         problems.append(
             f"{_who(config, 'placebo')} shuffles prices, but the reward is of what "
             "hisso.context_extractor makes of X. Write placebo: 0."
+        )
+    if config.hisso.reward_inputs:
+        problems.append(
+            f"{_who(config, 'placebo')} shuffles moves, with which the arrays of "
+            "hisso.reward_inputs would not go any more. Write placebo: 0."
         )
     if any(f"active_{split}" in splits.arrays for split in SPLITS):
         problems.append(
@@ -135,8 +141,16 @@ def find_jumps(config: RunConfig, splits: DataSplits) -> list[str]:
     return found
 
 
-def joined_rows(splits: DataSplits) -> Arrays:
-    """All rows as one series, by kind; a kind that some split lacks is left out."""
-    parts = [splits.split(name) for name in SPLITS if f"X_{name}" in splits.arrays]  # type: ignore[arg-type]
-    kinds = [kind for kind in KINDS if all(kind in part for part in parts)]
+def joined_rows(splits: DataSplits, inputs: Sequence[str] = ()) -> Arrays:
+    """All rows as one series, by kind; a kind that some split lacks is left out.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        What the reward is given by name, which is joined too.
+    """
+    parts = [splits.split(name, inputs) for name in SPLITS if f"X_{name}" in splits.arrays]
+    kinds = [
+        kind for kind in dict.fromkeys((*KINDS, *inputs)) if all(kind in part for part in parts)
+    ]
     return {kind: np.concatenate([part[kind] for part in parts]) for kind in kinds}

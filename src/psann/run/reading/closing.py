@@ -32,7 +32,7 @@ def show_result(run: RunView, *, stream: TextIO | None = None, quiet: bool = Fal
         draw(table, terminal, width=_WIDTH)
     paths = RunPaths(run.path)
     artefacts = [path for path in (paths.metrics, paths.events, paths.best) if path.exists()]
-    terminal.lines(["", *result_sentences(record), "", result])
+    terminal.sentences(["", *result_sentences(record), "", result])
     terminal.lines(f"  {detail}" for detail in filter(None, [effort, *map(str, artefacts)]))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from psann._text import escape_controls
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from psann._figure import Figure
 
 NOTHING = "–"
 _LONGEST_CELL = 400
@@ -69,6 +69,8 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     blocks: tuple[str, ...] = ()
     """Texts of several lines, such as a traceback."""
+    terms: tuple[tuple[str, str], ...] = ()
+    """Words that stand here for the first time, and what they mean."""
     is_folded: bool = False
     """Whether a page shows its title only, until the reader asks; print shows it all."""
 

@@ -127,6 +127,12 @@ class RunView:
         path = RunPaths(self.path).evaluation
         return self._careful(path, lambda: read_evaluation(path), None)
 
+    @cached_property
+    def walk_forward(self) -> Evaluation | None:
+        """The same of the folds of a walk-forward, with the fold that acted on each row."""
+        path = RunPaths(self.path).walk_forward
+        return self._careful(path, lambda: read_evaluation(path), None)
+
     @property
     def problems(self) -> tuple[str, ...]:
         """What is missing or damaged, one sentence each; this reads every file but one.

@@ -13,7 +13,7 @@ from psann.errors import counted
 from psann.run.directory.fields import Record
 from psann.run.directory.groups import Judged, SeedFigures, Versus
 from psann.run.reading.content import listed
-from psann.run.reading.strategies import strategy_name
+from psann.run.reading.strategies import distinct, strategy_name
 
 BEYOND_CHANCE = " beyond chance"
 FEWEST_STEPS = 12
@@ -233,11 +233,12 @@ def _edge(record: Record) -> Iterator[str]:
             "The edge needs trading at the very price that the features have seen: one row later, "
             f"log growth of {delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
         )
+    baselines = record["baselines"] or {}
     better = [
         f"{strategy_name(name)} ({growth:+.3f})"
-        for name, figures in (record["baselines"] or {}).items()
+        for name in distinct(baselines)
         if name not in ("uniform", "bcrp_hindsight")
-        and (growth := _annual_growth(figures)) is not None
+        and (growth := _annual_growth(baselines[name])) is not None
         and _beats(growth, policy)
     ]
     if better:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # Key in `evaluation.npz` and `metrics.json` -> a reader's name, in the order of a table. The
 # figures in the names are the defaults of `psann.baselines`; a test holds them equal.
 STRATEGIES = {
@@ -35,6 +37,19 @@ def strategy_name(key: str) -> str:
     ('1/N', 'my rule')
     """
     return STRATEGIES.get(key, key.replace("_", " "))
+
+
+def distinct(baselines: Mapping[str, object] | None) -> list[str]:
+    """Keys of 1/N and of the baselines that do something else: of one asset none does.
+
+    Examples
+    --------
+    >>> distinct({"uniform": {"sharpe": 1.0}, "eg": {"sharpe": 1.0}, "pamr": {"sharpe": 0.5}})
+    ['uniform', 'pamr']
+    """
+    known = baselines or {}
+    uniform = known.get("uniform")
+    return [name for name, figures in known.items() if name == "uniform" or figures != uniform]
 
 
 def is_seed(key: str) -> bool:

@@ -12,8 +12,9 @@ from psann.run.directory.groups import SeedFigures
 from psann.run.reading.content import Table, number, printable, setting, wealth
 from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
-from psann.run.reading.strategies import STRATEGIES, strategy_name
+from psann.run.reading.strategies import STRATEGIES, distinct, strategy_name
 
+Columns = tuple[tuple[str, str, str], ...]
 # Column, key of portfolio_metrics, form. What a figure means stands in docs/artefacts.md.
 _RESULT_COLUMNS = (
     ("wealth", "cum_return", ""),
@@ -24,6 +25,18 @@ _RESULT_COLUMNS = (
     ("std. error", "annual_sharpe_se", ".2f"),
     ("drawdown", "max_drawdown", ".1%"),
     ("traded", "turnover_traded", ".4f"),
+)
+# On a page, for whoever does not think in logarithms.
+_PAGE_COLUMNS = (
+    ("wealth", "cum_return", ""),
+    ("return", "annual_return", "+.1%"),
+    ("volatility", "annual_volatility", ".1%"),
+    ("worst drawdown", "max_drawdown", ".1%"),
+    ("Sharpe ratio", "annual_sharpe", ".2f"),
+    ("its standard error", "annual_sharpe_se", ".2f"),
+    ("log growth", "annual_log_growth", "+.3f"),
+    ("before costs", "gross_log_growth", "+.3f"),
+    ("traded", "turnover_traded", ".1%"),
 )
 _SEED_QUANTITIES = tuple(
     map(
@@ -37,12 +50,23 @@ _SEED_QUANTITIES = tuple(
 )
 _RESULT_NOTE = (
     "Final wealth from 1.00; growth (log), volatility and Sharpe ratio per year; traded weight per "
-    "row; all net of costs but the gross growth. (*) chosen on these very rows: unattainable."
+    "row; all net of costs but the gross growth."
 )
+_PAGE_NOTE = (
+    "What 1.00 became; per year the return, volatility, Sharpe ratio and log growth; per row what "
+    "was bought and sold, as part of the wealth. All net of costs but the log growth before them."
+)
+_HINDSIGHT_NOTE = " (*) chosen on these very rows: unattainable."
+_ALIKE_NOTE = " Baselines that do what 1/N does are left out."
 
 
-def result_table(run: RunView) -> Table | None:
+def result_table(run: RunView, *, is_page: bool = False) -> Table | None:
     """The policy beside its baselines, on the same rows at the same cost.
+
+    Parameters
+    ----------
+    is_page : bool
+        Whether there is room, and returns are told in percent.
 
     Returns
     -------
@@ -51,21 +75,24 @@ def result_table(run: RunView) -> Table | None:
     """
     if run.metrics["portfolio_metrics"] is None:
         return None
-    fields = _result_fields(run)
-    rows = [(printable(label), *_result_cells(run, field)) for label, field in fields]
+    baselines, fields = run.metrics["baselines"] or {}, _result_fields(run)
+    shown = distinct(baselines)
+    columns, note = (_PAGE_COLUMNS, _PAGE_NOTE) if is_page else (_RESULT_COLUMNS, _RESULT_NOTE)
+    note += _HINDSIGHT_NOTE * ("bcrp_hindsight" in shown)
+    rows = [(printable(label), *_result_cells(run, field, columns)) for label, field in fields]
     if seeds_of(run):
-        rows.insert(1, ("  spread over seeds", *_spread_cells(run)))
+        rows.insert(1, ("  spread over seeds", *_spread_cells(run, columns)))
     return Table(
-        columns=("strategy", *(head for head, _, _ in _RESULT_COLUMNS)),
+        columns=("strategy", *(head for head, _, _ in columns)),
         rows=tuple(rows),
-        n_numbers=len(_RESULT_COLUMNS),
-        note=_RESULT_NOTE,
+        n_numbers=len(columns),
+        note=note + _ALIKE_NOTE * (len(shown) < len(baselines)),
         spare=("std. error", "volatility"),
     )
 
 
-def _result_cells(run: RunView, field: str) -> Iterator[str]:
-    for _, name, form in _RESULT_COLUMNS:
+def _result_cells(run: RunView, field: str, columns: Columns) -> Iterator[str]:
+    for _, name, form in columns:
         value = run.figure(f"{field}.{name}")
         yield number(value, form) if form else wealth(_final_wealth(run, field, value))
 
@@ -76,9 +103,9 @@ def _final_wealth(run: RunView, field: str, cum_return: float | None) -> float |
     return told if told is not None or cum_return is None else 1 + cum_return
 
 
-def _spread_cells(run: RunView) -> Iterator[str]:
+def _spread_cells(run: RunView, columns: Columns) -> Iterator[str]:
     """Standard deviations over the seeds, written as what they are of, but without a sign."""
-    for _, name, form in _RESULT_COLUMNS:
+    for _, name, form in columns:
         # The wealth is 1 + cum_return, and spreads as that does.
         yield number(run.figure(f"spread.portfolio_metrics.{name}"), form.lstrip("+") or ",.2f")
 
@@ -98,7 +125,7 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
         "policy_cost_2": "portfolio_metrics_cost_2",
         "policy_cost_3": "portfolio_metrics_cost_3",
         "ensemble": "ensemble.portfolio_metrics",
-        **{name: f"baselines.{name}" for name in run.metrics["baselines"] or ()},
+        **{name: f"baselines.{name}" for name in distinct(run.metrics["baselines"])},
     }
     order = (*STRATEGIES, *fields)
     return [

@@ -1,4 +1,4 @@
-"""What a report says of several runs together, before it tells of each."""
+"""What a report says of several runs together, and in short of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from psann._charts import Curve, Look, Panel, epochs_figure, wealth_figure
+from psann._charts import MOST_LINES, Curve, epochs_figure, is_constant, wealth_figure
+from psann._figure import Look
+from psann.run.directory.evaluation import Evaluation
 from psann.run.reading.comparison import (
     Name,
     comparison_sections,
@@ -19,13 +21,15 @@ from psann.run.reading.content import Picture, Report, Section, printable
 from psann.run.reading.differences import Group, group_by_config
 from psann.run.reading.quantities import quantity
 from psann.run.reading.reading import RunView
-from psann.run.report.run_pictures import short, time_axis
-from psann.run.report.run_sections import run_sections
+from psann.run.reading.sentences import rows_judged
+from psann.run.reading.tables import result_table
+from psann.run.report.run_pictures import judged_series, short, time_of
+from psann.run.report.run_sections import problems_told, run_sections, summary
 from psann.run.report.strategies import run_look, strategy_look
+from psann.run.report.terms import explained
 
-_MOST_DRAWDOWNS = 5
 
-
+@np.errstate(all="ignore")  # a stranger's series may hold anything
 def report_of(runs: Sequence[RunView], *, points: int) -> Report:
     """Gather the content of a report.
 
@@ -40,76 +44,110 @@ def report_of(runs: Sequence[RunView], *, points: int) -> Report:
         sections = run_sections(run, level=2, points=points)
         return Report(title=name_of(run), status=printable(run.status), sections=sections)
     differing, beside = comparison_sections(runs, name_of)
-    together = [differing, replace(beside, pictures=_pictures(runs, name_of, points=points))]
-    for run in runs:
-        title = f"{name_of(run)}: {printable(run.status).replace('_', ' ')}"
-        together += [Section(title=title), *run_sections(run, level=3, points=points)]
-    return Report(title=f"Comparison of {len(runs)} runs", status="", sections=tuple(together))
-
-
-def _pictures(runs: Sequence[RunView], name_of: Name, *, points: int) -> tuple[Picture, ...]:
-    groups = group_by_config(runs)
-    drawn = [
-        _wealth_picture(groups, name_of, points=points),
-        *_monitor_pictures(groups, name_of, points=points),
+    drawn = _wealth_picture(runs, name_of, points=points)
+    together = [
+        differing,
+        replace(beside, pictures=() if drawn is None else (drawn,)),
+        Section(
+            title="Training",
+            pictures=tuple(_monitor_pictures(runs, name_of, points=points)),
+            is_folded=True,
+        ),
+        *(_brief(run, name_of) for run in runs),
     ]
-    return tuple(picture for picture in drawn if picture is not None)
+    shown = tuple(explained(section for section in together if not section.is_empty))
+    return Report(title=f"Comparison of {len(runs)} runs", status="", sections=shown)
 
 
-def _lines(groups: Sequence[Group], name_of: Name) -> Iterator[tuple[RunView, str, Look]]:
-    """Each run with the name and look of its group: seeds of one configuration look alike."""
-    for place, group in enumerate(groups):
-        for run in group.runs:
-            yield run, short(group_name(group, name_of)), run_look(place)
-
-
-def _wealth_picture(groups: Sequence[Group], name_of: Name, *, points: int) -> Picture | None:
-    found = [
-        (run, run.evaluation, label, look)
-        for run, label, look in _lines(groups, name_of)
-        if run.evaluation is not None and "policy" in run.evaluation.names
-    ]
-    if not found:
-        return None
-    axes = [time_axis(series) for _, series, _, _ in found]
-    kinds = {(label, x.dtype.kind) for x, label in axes}
-    curves = []
-    for (_, series, label, look), (x, _) in zip(found, axes, strict=True):
-        y = series.net[series.names.index("policy")]
-        at = x if len(kinds) == 1 else np.arange(len(y))
-        is_main = len(found) <= _MOST_DRAWDOWNS
-        curves.append(Curve(label=label, x=at, y=y, look=look, is_main=is_main))
-    first, series = found[0][:2]
-    is_same_data = len({run.metrics["data_sha256"] for run, _, _, _ in found}) == 1
-    has_uniform = is_same_data and "uniform" in series.names and first.metrics["data_sha256"]
-    if has_uniform:
-        y = series.net[series.names.index("uniform")]
-        look = strategy_look("uniform")
-        curves.append(Curve(label="1/N", x=curves[0].x, y=y, look=look, is_main=False))
-    x_label = axes[0][1] if len(kinds) == 1 else "row of each run's evaluation span"
-    return Picture(
-        name="wealth",
-        title="Wealth of the policies",
-        figure=wealth_figure(curves, x_label=x_label, points=points),
-        caption="What 1.00 becomes, net of each run's costs"
-        + (", beside 1/N on the same rows and the first run's terms." if has_uniform else "."),
+def _brief(run: RunView, name_of: Name) -> Section:
+    """A run among others: its verdict and its table; the rest is in its own report."""
+    result = result_table(run, is_page=True)
+    return Section(
+        title=f"{name_of(run)}: {printable(run.status).replace('_', ' ')}",
+        sentences=tuple(summary(run)),
+        warnings=tuple(problems_told(run)),
+        tables=() if result is None else (result,),
+        is_folded=True,
     )
 
 
-def _monitor_pictures(groups: Sequence[Group], name_of: Name, *, points: int) -> Iterator[Picture]:
+def _drawn_groups(runs: Sequence[RunView]) -> tuple[Sequence[Group], int]:
+    """The groups that are drawn, of many the best by validation, and how many there are."""
+    groups = group_by_config(runs)
+    most = MOST_LINES - 1
+    if len(groups) <= most:
+        return groups, len(groups)
+    quality = quantity("val_reward_mean")
+
+    def value(group: Group) -> float:
+        mean = group.mean(quality)
+        return -np.inf if mean is None else mean
+
+    return sorted(groups, key=value, reverse=True)[:most], len(groups)
+
+
+def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> Picture | None:
+    groups, n_groups = _drawn_groups(runs)
+    drawn = [
+        (group, place, found)
+        for place, group in enumerate(groups)
+        if (found := [series for run in group.runs if (series := judged_series(run)) is not None])
+    ]
+    if not drawn:
+        return None
+    axes = [time_of(found[0]) for _, _, found in drawn]
+    is_one_axis = len({(title, x.dtype.kind) for x, title in axes}) == 1
+    curves = []
+    for (group, place, found), (x, _) in zip(drawn, axes, strict=True):
+        curve = _mean_curve(found, short(group_name(group, name_of)), run_look(place))
+        curves.append(replace(curve, x=x) if is_one_axis else curve)
+    first, series = drawn[0][0].runs[0], drawn[0][2][0]
+    is_same_data = len({run.metrics["data_sha256"] for run in runs}) == 1
+    has_uniform = is_same_data and "uniform" in series.names and bool(first.metrics["data_sha256"])
+    if has_uniform:
+        y = series.net[series.names.index("uniform")]
+        curves.append(Curve(label="1/N", x=curves[0].x, y=y, look=strategy_look("uniform")))
+    judged = {rows_judged(run.metrics) for group, _, _ in drawn for run in group.runs}
+    rows = judged.pop() if len(judged) == 1 else "Each on its own rows"
+    caption = f"{rows}. What 1.00 becomes, net of each run's costs"
+    caption += ", beside 1/N on the same rows and the first run's terms." if has_uniform else "."
+    if len(groups) < n_groups:
+        caption += f" Drawn are the {len(groups)} of {n_groups} that are best on validation rows."
+    return Picture(
+        name="wealth",
+        title="Wealth of the policies",
+        figure=wealth_figure(
+            curves, x_title=axes[0][1] if is_one_axis else "row of each judged span", points=points
+        ),
+        caption=caption,
+    )
+
+
+def _mean_curve(found: Sequence[Evaluation], label: str, look: Look) -> Curve:
+    """Wealth of a policy; of several seeds on the same rows their mean and range."""
+    paths = [series.net[0] for series in found]  # a reader takes no series without it
+    same = np.array([path for path in paths if len(path) == len(paths[0])])
+    among = (same.min(axis=0), same.max(axis=0)) if len(same) > 1 else None
+    x = np.arange(len(paths[0]))
+    return Curve(label=label, x=x, y=same.mean(axis=0), look=look, among=among)
+
+
+def _monitor_pictures(runs: Sequence[RunView], name_of: Name, *, points: int) -> Iterator[Picture]:
     """One picture per quantity that chose the best epoch."""
-    looks = {id(run): (label, look) for run, label, look in _lines(groups, name_of)}
-    for column, found in monitor_curves([run for group in groups for run in group.runs]).items():
+    groups, _ = _drawn_groups(runs)
+    firsts = {id(group.runs[0]): (place, group) for place, group in enumerate(groups)}
+    for column, found in monitor_curves([group.runs[0] for group in groups]).items():
         curves = []
         for run, values in found:
             y = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-            label, look = looks[id(run)]
-            curves.append(Curve(label=label, x=np.arange(1, len(y) + 1), y=y, look=look))
+            place, group = firsts[id(run)]
+            label, x = short(group_name(group, name_of)), np.arange(1, len(y) + 1)
+            curves.append(Curve(label=label, x=x, y=y, look=run_look(place)))
         name = quantity(column).shown.label
-        panel = Panel(y_label=name, curves=curves)
-        yield Picture(
-            name=column.replace("_", "-"),
-            title=f"{name.capitalize()} by epoch",
-            figure=epochs_figure([panel], mark=None, points=points),
-            caption="The quantity that chooses the best epoch.",
-        )
+        if not all(is_constant(curve.y) for curve in curves):
+            yield Picture(
+                name=column.replace("_", "-"),
+                title=f"{name.capitalize()} by epoch",
+                figure=epochs_figure([(name, curves)], best=None, points=points),
+                caption="The quantity that chooses the best epoch.",
+            )

@@ -1,8 +1,7 @@
-"""From runs to a file: one HTML page that needs nothing else, or markdown with PNG files."""
+"""From runs to a file: one HTML page that needs nothing else, or markdown with SVG files."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,14 +41,12 @@ def write_report(
     UsageError
         If there is no run, or no such format, or `output` is a directory or lies in a run's.
     PsannError
-        If matplotlib or jinja2 is not installed.
+        If jinja2 is not installed.
     """
     output = Path(output)
     _check(runs, output, format)
-    try:
-        from psann.run.report.comparison import report_of
-    except ModuleNotFoundError as error:
-        raise _missing(error) from None
+    from psann.run.report.comparison import report_of
+
     return write_page(report_of(runs, points=points_of(len(runs))), output, format=format)
 
 
@@ -79,16 +76,14 @@ def render_html(report: Report) -> str:
     """
     from markupsafe import Markup
 
-    from psann._drawing import COLOURS, to_svg
+    from psann._drawing import COLOURS, to_html
 
-    numbers = itertools.count(1)
-
-    def svg(picture: Picture) -> Markup:
-        # Of matplotlib's making, which has escaped every text in it.
-        return Markup(to_svg(picture.figure, key=f"f{next(numbers)}", label=picture.title))
+    def drawn(picture: Picture) -> Markup:
+        # Of our own making, which has escaped every text in it.
+        return Markup(to_html(picture.figure, label=picture.title))
 
     environment = _environment(is_html=True)
-    environment.filters["svg"] = svg
+    environment.filters["drawn"] = drawn
     return environment.get_template("page.html.j2").render(report=report, colours=COLOURS)
 
 
@@ -105,19 +100,19 @@ def render_markdown(report: Report, folder: str) -> tuple[str, dict[str, bytes]]
     text : str
         The document.
     pictures : dict
-        PNG files by name.
+        SVG files by name.
     """
-    from psann._drawing import to_png
+    from psann._drawing import to_svg
 
     files: dict[str, bytes] = {}
 
-    def png(picture: Picture) -> str:
-        name = f"{len(files) + 1:02d}-{picture.name}.png"
-        files[name] = to_png(picture.figure)
+    def file_of(picture: Picture) -> str:
+        name = f"{len(files) + 1:02d}-{picture.name}.svg"
+        files[name] = to_svg(picture.figure, label=picture.title)
         return f"{folder}/{name}"
 
     environment = _environment(is_html=False)
-    environment.filters |= {"png": png, "md": markdown_text}
+    environment.filters |= {"file": file_of, "md": markdown_text}
     text = environment.get_template("page.md.j2").render(report=report)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files
 
@@ -134,7 +129,13 @@ def markdown_text(text: str) -> str:
 
 
 def _environment(*, is_html: bool) -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ModuleNotFoundError as error:
+        raise PsannError(
+            f"A report needs jinja2, and {error.name} is not installed. "
+            "Install it with: pip install 'psann[report]'"
+        ) from None
 
     return Environment(
         loader=PackageLoader("psann.run", "report"),
@@ -160,10 +161,3 @@ def _check(runs: Sequence[RunView], output: Path, format: str) -> None:
             f"-o must lie outside the run directory {inside[0].path}, which holds the run's own "
             f"files only; got {output}."
         )
-
-
-def _missing(error: ModuleNotFoundError) -> PsannError:
-    return PsannError(
-        f"A report needs matplotlib and jinja2, and {error.name} is not installed. "
-        "Install them with: pip install 'psann[report]'"
-    )

@@ -5,13 +5,25 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
 
 from psann.errors import counted
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
-from psann.run.reading.content import Section, clock, number, printable, printable_block, wealth
+from psann.run.reading.content import (
+    Section,
+    Table,
+    clock,
+    number,
+    printable,
+    printable_block,
+    wealth,
+)
 from psann.run.reading.reading import RunView
-from psann.run.reading.sentences import result_sentences
+from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import (
     config_table,
     files_table,
@@ -21,91 +33,177 @@ from psann.run.reading.tables import (
     seeds_of,
     seeds_table,
 )
+from psann.run.report.periods import falls_table, folds_table, years_table
 from psann.run.report.run_pictures import (
     allocation_picture,
-    timing_picture,
+    availability_picture,
+    folds_picture,
+    judged_series,
+    placebo_picture,
+    series_of_folds,
     training_pictures,
     wealth_picture,
 )
+from psann.run.report.terms import explained
 
-_MAX_WARNINGS = 50
+_KINDS_OF_WORK = {
+    "data_s": "drawing and transfer",
+    "step_s": "updates",
+    "val_s": "validation",
+    "checkpoint_s": "checkpoints",
+    "studies_s": "folds and placebos",
+}
+_MAX_WARNINGS, _MOST_OPEN = 50, 8
+_T = TypeVar("_T")
 
 
+@np.errstate(all="ignore")  # a stranger's series may hold anything
 def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...]:
-    """Everything that a report says about one run; what the run lacks is left out.
+    """Everything that a report says about one run, what matters most first.
 
     Parameters
     ----------
     points : int
         Most points per line in the pictures.
     """
-    result, key_figures, seeds = result_table(run), key_figures_table(run), seeds_table(run)
-    drawn = [wealth_picture(run, points=points), allocation_picture(run, points=points)]
-    config, timing = config_table(run, _defaults()), timing_picture(run)
-    files = files_table(run)
-    sections = (
-        Section(
-            title="Summary",
-            level=level,
-            sentences=tuple(summary(run)),
-            tables=() if key_figures is None else (key_figures,),
-        ),
-        Section(title="Problems", level=level, warnings=tuple(_problems(run)), blocks=_error(run)),
-        Section(
-            title="Result beside the baselines",
-            level=level,
-            sentences=tuple(_terms(run)),
-            tables=() if result is None else (result,),
-            pictures=tuple(picture for picture in drawn if picture is not None),
-        ),
-        Section(
-            title="Seeds",
-            level=level,
-            sentences=("Several seeds trained side by side; the figures above are their means.",)
-            if seeds is not None
-            else (),
-            tables=() if seeds is None else (seeds,),
-        ),
-        Section(
-            title="Training and time",
-            level=level,
-            pictures=(
-                *training_pictures(run, points=points),
-                *([] if timing is None else [timing]),
-            ),
-        ),
-        Section(
-            title="Configuration",
-            level=level,
-            sentences=tuple(_config_notes(run)),
-            tables=() if config is None else (config,),
-            is_folded=True,
-        ),
-        Section(
-            title="Provenance",
-            level=level,
-            sentences=tuple(_identity(run)),
-            tables=(*origin_tables(run), *([] if files is None else [files])),
-            is_folded=True,
-        ),
+    sections = (*_results(run, points=points), *_details(run, points=points))
+    shown = (replace(section, level=level) for section in sections if not section.is_empty)
+    return tuple(explained(shown))
+
+
+def _results(run: RunView, *, points: int) -> Iterator[Section]:
+    """The verdict, the pictures of it, then its tables."""
+    series, folds = judged_series(run), series_of_folds(run)  # what is damaged is told then
+    yield Section(title="Summary", sentences=tuple(summary(run)))
+    drawn = (
+        wealth_picture(run, points=points),
+        allocation_picture(run, points=points),
+        availability_picture(run),
     )
-    return tuple(section for section in sections if not section.is_empty)
+    yield Section(title="Wealth and weights", sentences=tuple(_held(run)), pictures=_some(*drawn))
+    yield Section(
+        title="Result beside the baselines",
+        sentences=tuple(_terms(run)),
+        tables=_some(result_table(run, is_page=True)),
+    )
+    if series is not None:
+        yield Section(title="When", tables=_some(years_table(series), falls_table(series)))
+    if (seeds := seeds_table(run)) is not None:
+        told = "Several seeds trained side by side; the figures above are their means."
+        yield Section(title="Seeds", sentences=(told,), tables=(seeds,))
+    if folds is not None:
+        yield Section(
+            title="Walk-forward",
+            tables=_some(folds_table(folds)),
+            pictures=(folds_picture(run, folds, points=points),),
+        )
+    yield Section(title="Placebo", pictures=_some(placebo_picture(run)))
+
+
+def _details(run: RunView, *, points: int) -> Iterator[Section]:
+    """Problems, and folded what only some readers ask for.
+
+    Where no portfolio was judged, figures and training are all there is to see.
+    """
+    problems, is_judged = tuple(problems_told(run)), run.metrics["portfolio_metrics"] is not None
+    yield Section(
+        title="Problems",
+        warnings=problems,
+        blocks=_error(run),
+        is_folded=len(problems) > _MOST_OPEN and run.metrics["error"] is None,
+    )
+    yield Section(title="All figures", tables=_some(key_figures_table(run)), is_folded=is_judged)
+    yield Section(
+        title="Training and time",
+        tables=_some(_timing_table(run)),
+        pictures=training_pictures(run, points=points),
+        is_folded=is_judged,
+    )
+    yield Section(
+        title="Configuration",
+        sentences=tuple(_config_notes(run)),
+        tables=_some(config_table(run, _defaults())),
+        is_folded=True,
+    )
+    yield Section(
+        title="Provenance",
+        sentences=tuple(_identity(run)),
+        tables=(*origin_tables(run), *_some(files_table(run))),
+        is_folded=True,
+    )
+
+
+def _some(*found: _T | None) -> tuple[_T, ...]:
+    return tuple(each for each in found if each is not None)
 
 
 def summary(run: RunView) -> Iterator[str]:
-    """Say in words what the run was, how it ended, and what must not be missed."""
-    yield _what_it_was(run)
+    """Say in words what came of a run, what must not be missed, and what it was."""
     if run.status in ("dead", "stale", "unknown", "running"):
         yield printable(run.status_reason)
-    policy, uniform = (
-        run.figure(f"{field}.cum_return") for field in ("portfolio_metrics", "baselines.uniform")
-    )
-    if policy is not None:
-        n_steps = run.figure("portfolio_metrics.n_steps")
-        rows = "the evaluation rows" if n_steps is None else f"{n_steps:,.0f} evaluation rows"
-        beside = "" if uniform is None else f"; 1/N turned it into {wealth(1 + uniform)}"
-        yield f"Over {rows}{_net(run)} the policy turned 1.00 into {wealth(1 + policy)}{beside}."
+    yield from _outcome(run)
     yield from map(printable, result_sentences(run.metrics))
+    if n_problems := len(list(problems_told(run))):
+        yield f"{counted(n_problems, 'warning')}: see Problems."
+    yield _what_it_was(run)
+
+
+def _outcome(run: RunView) -> Iterator[str]:
+    """What became of the money, and in which period."""
+    policy = run.figure("portfolio_metrics.cum_return")
+    if policy is None:
+        return
+    n_steps = run.figure("portfolio_metrics.n_steps")
+    rows = rows_judged(run.metrics)
+    over = "" if n_steps is None else f", {n_steps:,.0f} steps"
+    uniform = run.figure("baselines.uniform.cum_return")
+    beside = ""
+    if uniform is not None:
+        beside = f"; 1/N turned it into {wealth(1 + uniform)}{_yearly(run, 'baselines.uniform')}"
+    yield (
+        f"{rows}{over}: {_net(run)}the policy turned 1.00 into "
+        f"{wealth(1 + policy)}{_yearly(run, 'portfolio_metrics')}{beside}."
+    )
+
+
+def _yearly(run: RunView, field: str) -> str:
+    rate = run.figure(f"{field}.annual_return")
+    return "" if rate is None else f" ({number(rate, '+.1%')} per year)"
+
+
+def _held(run: RunView) -> Iterator[str]:
+    """Weights that never change are no picture."""
+    series = judged_series(run)
+    if series is None:
+        return
+    weights = series.allocations
+    if not weights.any():
+        yield "The policy wants to hold nothing but cash on every row."
+    elif (weights == weights[0]).all():
+        is_even = bool((weights[0] == weights[0][0]).all())
+        how = f": {float(weights[0][0]):.1%} in each asset" if is_even else ""
+        yield f"The policy wants the same weights on every row{how}."
+
+
+def _timing_table(run: RunView) -> Table | None:
+    """Where the wall time went."""
+    timing = run.metrics["timing"]
+    if not isinstance(timing, dict):
+        return None
+    seconds = {
+        _KINDS_OF_WORK.get(key, printable(key)): value
+        for key in timing
+        if (value := run.figure(f"timing.{key}")) is not None and value >= 0
+    }
+    total = run.figure("duration_seconds")
+    if total is not None and (rest := total - sum(seconds.values())) > 0:
+        seconds["start, judging, the rest"] = rest
+    whole = sum(seconds.values())
+    if not whole:
+        return None
+    rows = [(what, f"{value:,.2f}", f"{value / whole:.0%}") for what, value in seconds.items()]
+    note = f"{clock(whole)} of wall time in all starts together."
+    return Table(columns=("work", "seconds", "part"), rows=tuple(rows), n_numbers=2, note=note)
 
 
 def _what_it_was(run: RunView) -> str:
@@ -129,7 +227,7 @@ def _what_it_was(run: RunView) -> str:
 
 def _net(run: RunView) -> str:
     cost = run.figure("trans_cost")
-    return "" if cost is None else f", net of {1e4 * cost:g} bp per unit traded,"
+    return "" if cost is None else f"net of {1e4 * cost:g} bp per unit traded "
 
 
 def _terms(run: RunView) -> Iterator[str]:
@@ -150,7 +248,8 @@ def _terms(run: RunView) -> Iterator[str]:
     yield f"Terms: {', '.join(written)}."
 
 
-def _problems(run: RunView) -> Iterator[str]:
+def problems_told(run: RunView) -> Iterator[str]:
+    """What is wrong with the files of a run, and what it warned of."""
     yield from map(printable, run.problems)
     nonfinite = run.metrics["nonfinite"]
     if isinstance(nonfinite, list) and nonfinite:

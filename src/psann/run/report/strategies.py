@@ -1,52 +1,84 @@
-"""What the strategies of an evaluation are called, and how each is drawn everywhere."""
+"""Which strategies of an evaluation are drawn, and how each looks everywhere."""
 
 from __future__ import annotations
 
-from psann._charts import Look
-from psann._drawing import COLOURS
-from psann.run.reading.strategies import is_seed
+import numpy as np
 
-_DASH_DOT_DOT = (0, (5, 1, 1, 1, 1, 1))
-_LONG_DASH = (0, (9, 3))
-_SPARSE_DOTS = (0, (1, 3))
+from psann._charts import MOST_LINES, Curve
+from psann._figure import Look
+from psann._npz import Array
+from psann.run.directory.evaluation import Evaluation
+from psann.run.reading.strategies import is_seed, strategy_name
 
-# Key in evaluation.npz -> look. The policy is broad, so that a 1/N drawn over it hides nothing.
+# The policy is broad, so that a 1/N drawn over it hides nothing.
 _LOOKS = {
-    "policy": Look(COLOURS["blue"], width=2.6),
-    "policy_delay_1": Look(COLOURS["vermillion"], "--", 1.7),
-    "policy_advance_1": Look(COLOURS["vermillion"], ":", 1.7),
-    "uniform": Look(COLOURS["ink"], width=1.1),
-    "buy_and_hold": Look(COLOURS["ink"], ":", 1.3),
-    "best_asset": Look(COLOURS["green"], "-."),
-    "bcrp": Look(COLOURS["orange"], "--"),
-    "inverse_volatility": Look(COLOURS["sky"], "-."),
-    "minimum_variance": Look(COLOURS["olive"], "--"),
-    "risk_parity": Look(COLOURS["purple"], ":", 1.6),
-    "eg": Look(COLOURS["purple"], width=0.8),
-    "pamr": Look(COLOURS["sky"], _DASH_DOT_DOT),
-    "olmar": Look(COLOURS["olive"], ":", 1.6),
-    "bcrp_hindsight": Look(COLOURS["muted"], _LONG_DASH),
+    "policy": Look("blue", width=2.6),
+    "policy_delay_1": Look("vermillion", "6 3", 1.7),
+    "uniform": Look("ink", width=1.2),
+    "benchmark": Look("purple", "8 2 2 2", 1.7),
 }
-_LOOKS["benchmark"] = Look(COLOURS["ink"], "-.", 1.6)
-_LOOKS["ensemble"] = Look(COLOURS["vermillion"], "-.", 1.6)
-_SEED_LOOK = Look(COLOURS["blue"], width=0.5)
-_OTHER_LOOK = Look(COLOURS["green"], _SPARSE_DOTS, 1.6)
-_RUN_COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky", "olive", "ink")
-_RUN_DASHES = ("-", "--", "-.", ":")
+_OTHER = Look("green", "2 2", 1.7)
+_RUNS = (
+    Look("blue", width=2.0),
+    Look("vermillion", "6 3", 1.7),
+    Look("green", "2 2", 1.7),
+    Look("purple", "8 2 2 2", 1.7),
+    Look("orange", "12 3", 1.7),
+)
+_NO_RULES = ("policy", "ensemble", "uniform", "benchmark", "bcrp_hindsight")
 
 
 def strategy_look(key: str) -> Look:
     """Look of a strategy."""
-    return _SEED_LOOK if is_seed(key) else _LOOKS.get(key, _OTHER_LOOK)
+    return _LOOKS.get(key, _OTHER)
 
 
 def run_look(place: int) -> Look:
-    """Look of the run at a place in a comparison; 32 can be told apart.
+    """Look of the run at a place among those that are drawn."""
+    return _RUNS[place]
 
-    Examples
-    --------
-    >>> len({run_look(i) for i in range(32)})
-    32
+
+def best_rule(series: Evaluation) -> str | None:
+    """The rule that ended best of those that anybody could have followed; 1/N is drawn anyway.
+
+    Rules that do what 1/N does, as all of one asset, are none.
     """
-    dashes = _RUN_DASHES[(place + place // 8) % len(_RUN_DASHES)]
-    return Look(COLOURS[_RUN_COLOURS[place % len(_RUN_COLOURS)]], dashes, 1.4)
+    paths = dict(zip(series.names, series.net, strict=True))
+    ends = {
+        name: float(net[-1])
+        for name, net in paths.items()
+        if name not in _NO_RULES
+        and not is_seed(name)
+        and not name.startswith(("policy", "ensemble"))
+        and not np.array_equal(net, paths.get("uniform", []))
+    }
+    return max(ends, key=ends.__getitem__) if ends else None
+
+
+def drawn_curves(series: Evaluation, x: Array, names: dict[str, str]) -> list[Curve]:
+    """At most five: policy, policy later, 1/N, the best other rule, the user's benchmark.
+
+    Parameters
+    ----------
+    names : dict
+        What is called otherwise than everywhere.
+    """
+    wanted = ("policy", "policy_delay_1", "uniform", best_rule(series), "benchmark")
+    paths = dict(zip(series.names, series.net, strict=True))
+    seeds = np.array([net for name, net in paths.items() if _is_whole_seed(name)])
+    return [
+        Curve(
+            label=names.get(name, strategy_name(name)),
+            x=x,
+            y=paths[name],
+            look=strategy_look(name),
+            is_main=name in ("policy", "uniform"),
+            among=(seeds.min(0), seeds.max(0)) if name == "policy" and len(seeds) else None,
+        )
+        for name in wanted
+        if name in paths
+    ][:MOST_LINES]
+
+
+def _is_whole_seed(name: str) -> bool:
+    return is_seed(name) and not name.endswith(("_delay_1", "_advance_1"))

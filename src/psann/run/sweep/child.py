@@ -1,4 +1,4 @@
-"""One trial in a process of its own, forked from one that has torch loaded already."""
+"""A process of a worker's own, forked from one that has torch loaded already."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import TYPE_CHECKING
 
-from psann.run.execution.context import RunRequest
+from psann._process import PREEMPT_SIGNALS
+from psann._signals import PREEMPTED_EXIT_CODE
+from psann.run.execution.context import EXIT_INTERRUPTED, RunRequest
 from psann.run.execution.runner import execute
 
 if TYPE_CHECKING:
@@ -21,9 +26,13 @@ _PRELOADED = ["psann.run.sweep.child", "psann.run.execution.studies", "sklearn.u
 _UNKNOWN_CODE = 255
 
 
+Told = tuple[int, str | None]
+"""Exit code and message."""
+
+
 @dataclass(frozen=True)
 class Ending:
-    """How a trial's process ended."""
+    """How a child ended."""
 
     exit_code: int
     """That of the run; minus the signal that killed it."""
@@ -31,20 +40,20 @@ class Ending:
 
 
 class Child:
-    """A trial that runs beside this process.
+    """Work that is done beside this process.
 
     Parameters
     ----------
     context : ForkServerContext
         Of `preloading_context`.
+    work : callable
+        What it does; can be pickled, as `partial(run_trial, request)` can.
     """
 
-    def __init__(self, context: ForkServerContext, request: RunRequest) -> None:
+    def __init__(self, context: ForkServerContext, work: Callable[[], Told]) -> None:
         self._receiver, sender = context.Pipe(duplex=False)
         # By its own pipe: the process that forks is another than the one that waits.
-        self._process: ForkServerProcess = context.Process(
-            target=run_trial, args=(request, sender), name=request.run_name
-        )
+        self._process: ForkServerProcess = context.Process(target=_do_and_tell, args=(work, sender))
         self._process.start()
         sender.close()
 
@@ -65,13 +74,13 @@ class Child:
         return not self._process.is_alive()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Ask the run to stop; nothing where it has ended."""
+        """Ask it to stop; nothing where it has ended."""
         if not self.is_over:
             os.kill(self.pid, number)
 
     def ending(self) -> Ending:
         """Wait for the end."""
-        told: tuple[int, str | None] | None = None
+        told: Told | None = None
         try:
             told = self._receiver.recv()
         except EOFError:  # killed
@@ -95,17 +104,56 @@ def preloading_context() -> ForkServerContext:
     return context
 
 
-def run_trial(request: RunRequest, sender: Connection) -> None:
-    """Do a run and tell how it ended; what it would show goes nowhere, its log has it."""
+def run_trial(request: RunRequest) -> Told:
+    """Do a run, and say how it ended."""
+    outcome = execute(replace(request, quiet=True))
+    return outcome.exit_code, outcome.message
+
+
+def _do_and_tell(work: Callable[[], Told], sender: Connection) -> None:
+    """Do what a child is for; what it would show goes nowhere, its log has it."""
     # A terminal's Ctrl-C is for the worker, which passes it on once.
     os.setpgid(0, 0)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
         os.dup2(null, number)
     threading.Thread(target=_stop_with_worker, daemon=True).start()
-    outcome = execute(replace(request, quiet=True))
-    sender.send((outcome.exit_code, outcome.message))
+    sender.send(work())
     sender.close()
+
+
+@contextmanager
+def passing_on_signals(
+    receive: Callable[[signal.Signals], None], children: Callable[[], Iterable[Child]]
+) -> Iterator[None]:
+    """Pass signals on to the children, which commit and end, after `receive` has been told."""
+
+    def take(number: int, frame: FrameType | None) -> None:
+        receive(signal.Signals(number))
+        for child in children():
+            child.send_signal(passed_on(number))
+
+    heeded = (signal.SIGINT, *PREEMPT_SIGNALS)
+    before = {number: signal.getsignal(number) for number in heeded}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, take)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None stands for a handler that Python did not set and cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def passed_on(number: int) -> signal.Signals:
+    """What a child is told of a signal: to be interrupted, or preempted."""
+    return signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+
+
+def exit_code_of_stop(number: signal.Signals) -> int:
+    """What a worker exits with that was stopped."""
+    return EXIT_INTERRUPTED if number == signal.SIGINT else PREEMPTED_EXIT_CODE
 
 
 def _stop_with_worker() -> None:

@@ -12,6 +12,7 @@ from psann.run.execution.claim import finished_record
 from psann.run.execution.context import EXIT_DONE, Outcome, RunRequest
 from psann.run.execution.runner import execute
 from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.progress import is_over
 from psann.run.sweep.record import (
     SweepPaths,
     SweepRecord,
@@ -57,6 +58,7 @@ def finish(
         If this is another sweep's folder, a trial is not over, its run directory is not here or of
         other data, or none has a value.
     """
+    _own_record(sweep, paths)  # before a folder is made where there is none
     with claimed(paths) as storage:
         record = _own_record(sweep, paths)
         rows = _settled_rows(sweep, paths, record)
@@ -135,14 +137,18 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
     known = {row["run"]: row["overrides"] for row in record["trials"]}
     open_: list[str] = []
     missing: list[str] = []
+    unknown: list[str] = []
     rows = []
     for number in range(max(sweep.n_trials, len(known))):
         name, run = run_name(number), paths.run(number)
         told = next((row for row in record["trials"] if row["run"] == name), None)
         metrics, _ = read_metrics(run.metrics)
         if not is_settled(metrics):
-            is_away = told is not None and told["value"] is not None and not run.root.exists()
+            is_away = told is not None and is_over(told) and not run.root.exists()
             (missing if is_away else open_).append(name)
+            continue
+        if name not in known and sweep.file.search == "tpe":
+            unknown.append(name)
             continue
         overrides = known[name] if name in known else sweep.point(number)
         rows.append(read_row(paths, number, overrides))
@@ -155,7 +161,14 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
     if missing:
         problems.append(
             f"--finish wants every run at home; {_named(missing)} {_is(missing)} not in "
-            f"{paths.runs}. Bring them by hisso-runs pack and unpack, or rsync."
+            f"{paths.runs}. Bring them by hisso-runs pack and unpack, or rsync; if they are lost, "
+            f"remove {paths.journal.name}, and the command without --finish trains them again."
+        )
+    if unknown:
+        problems.append(
+            f"--finish wants what every trial sets; {paths.record} does not know "
+            f"{_named(unknown)}. The command without --finish, with the --storage of its workers, "
+            "writes it down."
         )
     digests = {row["data_sha256"] for row in rows if row["value"] is not None}
     if len(digests) > 1:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from psann.errors import PsannError, UsageError
+from psann.errors import UsageError
 from psann.run.reading.content import Report, Section, printable
 from psann.run.report.page import points_of, write_page
+from psann.run.report.run_sections import run_sections
+from psann.run.sweep.pictures import pictures_of
 from psann.run.sweep.reading import SweepView, sections_of
 
 _MOST_ROWS = 200
@@ -21,23 +23,13 @@ def write_sweep_report(sweep: SweepView, output: Path, *, format: str) -> list[P
     UsageError
         If `output` is a directory, or lies in a run's.
     PsannError
-        If matplotlib or jinja2 is not installed.
+        If jinja2 is not installed.
     """
     if output.is_dir():
         raise UsageError(f"-o must be a file; {output} is a directory.")
     for folder in (sweep.paths.runs, sweep.paths.chosen):
         if output.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"-o must lie outside {folder}, which holds files of runs only.")
-    try:
-        import jinja2  # noqa: F401 (told before anything is drawn)
-
-        from psann.run.report.run_sections import run_sections
-        from psann.run.sweep.pictures import pictures_of
-    except ModuleNotFoundError as error:
-        raise PsannError(
-            f"A report needs matplotlib and jinja2, and {error.name} is not installed. "
-            "Install them with: pip install 'psann[report]'"
-        ) from None
     trials, *_ = sections_of(sweep, most=_MOST_ROWS)
     sections = [replace(trials, pictures=pictures_of(sweep))]
     if sweep.chosen is not None:

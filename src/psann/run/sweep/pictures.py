@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from psann._charts import log_ticks
-from psann._drawing import COLOURS, drawing_style, named, new_figure
+from psann._axes import Axis, log_axis, number_axis
+from psann._figure import Dots, Figure, Line, Look, Mark, Panel
 from psann.run.reading.content import Picture, printable, setting
 from psann.run.sweep.reading import SweepView, best_ten, value_head
 from psann.run.sweep.record import TrialRow
 
 _LEAST_FACTOR_OF_LOG = 8.0  # between smallest and largest value of a key
+_LONGEST_TICK = 12
+_BEST, _OTHER = Look("blue", width=2.4), Look("muted", width=0.9)
 
 
 def pictures_of(sweep: SweepView) -> tuple[Picture, ...]:
@@ -31,17 +31,11 @@ def pictures_of(sweep: SweepView) -> tuple[Picture, ...]:
 
 
 def _by_trial(rows: Sequence[TrialRow], label: str) -> Picture:
-    with drawing_style():
-        figure = new_figure(2.6)
-        axes = figure.subplots()
-        numbers = [int(row["run"].removeprefix("t")) for row in rows]
-        _dots(axes, numbers, rows)
-        axes.set_xlabel("trial")
-        axes.set_ylabel(label)
+    numbers = [float(row["run"].removeprefix("t")) for row in rows]
     return Picture(
         name="trials",
         title="Validation value by trial",
-        figure=figure,
+        figure=_dots(numbers, rows, x=number_axis(numbers), titles=("trial", label)),
         caption="The best is ringed. Trials without a value are not drawn.",
     )
 
@@ -51,18 +45,12 @@ def _by_key(rows: Sequence[TrialRow], keys: Sequence[str], label: str) -> Iterat
         having = [row for row in rows if key in row["overrides"]]
         if not having:
             continue
-        with drawing_style():
-            figure = new_figure(2.6)
-            axes = figure.subplots()
-            places, ticks = _places([row["overrides"][key] for row in having])
-            _dots(axes, places, having)
-            _label_axis(axes, places, ticks)
-            axes.set_xlabel(named(printable(key)) or "")
-            axes.set_ylabel(label)
+        places, names = _places([row["overrides"][key] for row in having])
+        titles = (printable(key), label)
         yield Picture(
             name=f"key-{keys.index(key) + 1}",
             title=f"Validation value against {printable(key)}",
-            figure=figure,
+            figure=_dots(places, having, x=_axis(places, names), titles=titles),
             caption="Each dot is a trial; what else it varies differs too.",
         )
 
@@ -71,36 +59,48 @@ def _side_by_side(rows: Sequence[TrialRow], keys: Sequence[str], label: str) -> 
     """Each key an axis from its least to its largest value, each trial a line."""
     columns = [_places([row["overrides"].get(key) for row in rows])[0] for key in keys]
     columns.append([row["value"] or 0.0 for row in rows])
-    with drawing_style():
-        figure = new_figure(3.2)
-        axes = figure.subplots()
-        heights = np.array([_spread(column) for column in columns])  # (key, trial)
-        for place in range(len(rows) - 1, -1, -1):
-            is_best = place == 0
-            axes.plot(
-                heights[:, place],
-                color=COLOURS["blue" if is_best else "muted"],
-                linewidth=2.4 if is_best else 0.9,
-                marker="o",
-                markersize=3.5,
-            )
-        axes.set_xticks(range(len(columns)), [*(printable(key) for key in keys), label])
-        axes.tick_params(axis="x", labelrotation=15)
-        axes.set_yticks([0, 1], ["least", "largest"])
-        axes.margins(x=0.04)
+    heights = np.array([_spread(column) for column in columns])  # (key, trial)
+    places = np.arange(len(columns), dtype=np.float64)
+    marks: list[Mark] = []
+    for trial in range(len(rows) - 1, -1, -1):
+        look = _OTHER if trial else _BEST
+        named = {0: "the best trial", len(rows) - 1: "the others"}.get(trial, "")
+        marks.append(Line(x=places, y=heights[:, trial], look=look, label=named))
+        dots = Look(look.colour, width=6.0)
+        marks.append(Dots(x=places, y=heights[:, trial], look=dots))
+    names = [printable(key) for key in keys] + [label]
+    shown = [_brief(name) for name in names]
+    x = Axis(low=-0.2, high=places[-1] + 0.2, ticks=tuple(zip(places, shown, strict=True)))
+    y = Axis(low=-0.05, high=1.05, ticks=((0.0, "least"), (1.0, "largest")))
     return Picture(
         name="parallel",
         title=f"The best {len(rows)} trials" if len(rows) > 1 else "The best trial",
-        figure=figure,
+        figure=Figure(
+            panels=[Panel(title="place between the least and the largest", marks=marks, y=y)],
+            x=x,
+            x_title=", ".join(names),
+        ),
         caption="Each line is a trial, the broad one the best; where lines meet, a key matters.",
     )
 
 
-def _dots(axes: Axes, places: Sequence[float], rows: Sequence[TrialRow]) -> None:
+def _brief(name: str) -> str:
+    last = name.rpartition(".")[2]
+    return last if len(last) <= _LONGEST_TICK else f"{last[: _LONGEST_TICK - 1]}…"
+
+
+def _dots(
+    places: Sequence[float], rows: Sequence[TrialRow], *, x: Axis, titles: tuple[str, str]
+) -> Figure:
     """One dot per trial; `rows` are the best first."""
-    values = [row["value"] or 0.0 for row in rows]
-    axes.scatter(places, values, s=16, color=COLOURS["blue"])
-    axes.scatter(places[:1], values[:1], s=90, facecolors="none", edgecolors=COLOURS["vermillion"])
+    at, values = np.array(places), np.array([row["value"] or 0.0 for row in rows])
+    sizes = ((at[:1], "vermillion", 15.0), (at[:1], "paper", 11.0), (at, "blue", 6.0))
+    marks = [
+        Dots(x=across, y=values[: len(across)], look=Look(colour, width=width))
+        for across, colour, width in sizes
+    ]
+    panel = Panel(title=titles[1], marks=marks, y=number_axis(values, margin=0.08), height_px=180)
+    return Figure(panels=[panel], x=x, x_title=titles[0])
 
 
 def _places(values: Sequence[object]) -> tuple[list[float], list[str] | None]:
@@ -112,17 +112,14 @@ def _places(values: Sequence[object]) -> tuple[list[float], list[str] | None]:
     return [float(names.index(text)) for text in texts], names
 
 
-def _label_axis(axes: Axes, places: Sequence[float], names: list[str] | None) -> None:
+def _axis(places: Sequence[float], names: list[str] | None) -> Axis:
     if names is not None:
-        axes.set_xticks(range(len(names)), [named(name) or "" for name in names])
-        axes.margins(x=0.2)
-        return
+        ticks = tuple((float(place), _brief(name)) for place, name in enumerate(names))
+        return Axis(low=-0.4, high=len(names) - 0.6, ticks=ticks)
     low, high = min(places), max(places)
-    if low > 0 and high / low >= _LEAST_FACTOR_OF_LOG:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(log_ticks(low * 0.9, high * 1.1)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    return (
+        log_axis(places) if low > 0 and high / low >= _LEAST_FACTOR_OF_LOG else number_axis(places)
+    )
 
 
 def _spread(values: Sequence[float]) -> list[float]:

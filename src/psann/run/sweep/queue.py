@@ -87,22 +87,26 @@ class Queue:
             if trial.state == TrialState.RUNNING and trial.number not in but:
                 yield trial
 
-    def adopt(self, trial: FrozenTrial) -> Claim:
-        """Make an orphan this process's own; the lock of its run arbitrates between adopters."""
+    def adopt(self, trial: FrozenTrial) -> Claim | None:
+        """Make an orphan this process's own; the lock of its run arbitrates between adopters.
+
+        None where another has told meanwhile what became of it.
+        """
         trial_id = self._id(trial.number)
-        for key, value in _owner().items():
-            self._storage.set_trial_user_attr(trial_id, key, value)
-        return Claim(trial.number, self._overrides(trial_id, trial.number))
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self._set(trial_id, _owner())
+            return Claim(trial.number, self._overrides(trial_id, trial.number))
+        return None
 
     def release(self, number: int) -> None:
         """Leave a trial to whoever wants it."""
-        trial_id = self._id(number)
-        self._storage.set_trial_user_attr(trial_id, _OWNER, {})
-        self._storage.set_trial_user_attr(trial_id, _CLAIMED, 0.0)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self._set(self._id(number), {_OWNER: {}, _CLAIMED: 0.0})
 
     def beat(self, number: int) -> None:
         """Tell workers that cannot see the run directory that its worker lives."""
-        self._storage.set_trial_user_attr(self._id(number), _CLAIMED, time.time())
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self._set(self._id(number), {_CLAIMED: time.time()})
 
     def tell(self, number: int, row: TrialRow, monitor: str | None) -> None:
         """Write down what became of a trial; a second time, by an adopter, it changes nothing."""
@@ -148,6 +152,10 @@ class Queue:
                     distributions=self._distributions() if row["overrides"] else {},
                 )
                 self._storage.create_new_trial(self._study_id, template_trial=template)
+
+    def _set(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
 
     def _trials(self) -> list[FrozenTrial]:
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
@@ -212,15 +220,18 @@ def is_claimed_here(trial: FrozenTrial) -> bool:
     """Whether a live process of this machine has just taken a trial, whose run is to begin."""
     owner, age_s = _owner_and_age(trial)
     is_ours = (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id())
-    return is_ours and age_s < YOUNG_S and is_alive(owner["pid"])
+    return is_ours and abs(age_s) < YOUNG_S and is_alive(owner["pid"])
 
 
 def may_live_elsewhere(trial: FrozenTrial) -> bool:
-    """Whether the worker of a trial whose directory is not here may be alive on another machine."""
+    """Whether the worker of a trial may be alive whose directory is not here.
+
+    On another machine, or with another folder on this one.
+    """
     owner, age_s = _owner_and_age(trial)
-    if (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id()):
-        return is_alive(owner["pid"]) and age_s < YOUNG_S
-    return age_s <= STALE_AFTER_S
+    is_ours = (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id())
+    # Clocks may differ by minutes; a claim from further in the future proves nothing.
+    return abs(age_s) <= STALE_AFTER_S and (is_alive(owner["pid"]) if is_ours else bool(owner))
 
 
 def _owner_and_age(trial: FrozenTrial) -> tuple[dict[str, Any], float]:
@@ -259,17 +270,42 @@ def open_storage(journal: Path, url: str | None = None) -> BaseStorage:
         if url is None:
             backend = _Journal(str(journal), lock_obj=cast(Any, JournalLock(journal)))
             return optuna.storages.JournalStorage(backend)
-        from sqlalchemy.exc import SQLAlchemyError  # Optuna's own requirement
+        with answering("--storage must be an address that answers", UsageError):
+            return _remote(url)
 
+
+def _remote(url: str) -> BaseStorage:
+    if not url.startswith("grpc://"):
         try:
-            if url.startswith("grpc://"):
-                host, _, port = url.removeprefix("grpc://").rpartition(":")
-                proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
-                proxy.get_all_studies()
-                return proxy
             return optuna.storages.RDBStorage(url)
-        except (ImportError, ValueError, OSError, RuntimeError, SQLAlchemyError) as error:
-            raise UsageError(f"--storage must be an address that answers: {error}") from None
+        except ImportError as error:
+            raise UsageError(
+                f"--storage must be of a database that is known here: {error}"
+            ) from None
+    host, _, port = url.removeprefix("grpc://").rpartition(":")
+    if not port.isdecimal():
+        raise UsageError(f"--storage must be grpc://HOST:PORT, or of a database; got {url!r}.")
+    proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+    proxy.get_all_studies()
+    return proxy
+
+
+@contextlib.contextmanager
+def answering(who: str, kind: type[PsannError]) -> Iterator[None]:
+    """Say in words that what keeps a queue does not answer."""
+    from sqlalchemy.exc import SQLAlchemyError  # Optuna's own requirement
+
+    trouble: list[type[Exception]] = [SQLAlchemyError, optuna.exceptions.StorageInternalError]
+    with contextlib.suppress(ImportError):  # as is grpc, but for what needs it alone
+        from grpc import RpcError  # type: ignore[import-untyped]
+
+        trouble.append(RpcError)
+    try:
+        yield
+    except tuple(trouble) as error:
+        details = getattr(error, "details", None)  # of grpc
+        told = str(error.__cause__ or error) if details is None else str(details())
+        raise kind(f"{who}: {told.splitlines()[0]}") from None
 
 
 class _Journal(optuna.storages.journal.JournalFileBackend):
@@ -305,7 +341,8 @@ class JournalLock:
         """Wait for the lock."""
         import fcntl  # not on Windows, where runs are only read
 
-        self._fd = os.open(f"{self._journal}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        # Not `.lock`: the file of Optuna's own lock would then seem to be held already.
+        self._fd = os.open(f"{self._journal}.flock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
         except OSError as error:

@@ -149,6 +149,20 @@ def value_head(record: SweepRecord) -> str:
     return f"{monitor} ({way} is better)"
 
 
+def versions_sentences(sweep: SweepView) -> Iterator[str]:
+    """What differs between trials besides what the sweep varies: the programs that trained them."""
+    runs = [read_run(sweep.paths.root / "runs" / row["run"]) for row in sweep.rows]
+    starts = [start for run in runs for start in run.starts]
+    for name in ("psann", "torch"):
+        known = {str(start["versions"][name]) for start in starts if name in start["versions"]}
+        if len(known) > 1:
+            yield (
+                f"The trials were trained by several versions of {name}, "
+                f"{', '.join(map(printable, sorted(known)))}: a difference between them may be one "
+                "between these."
+            )
+
+
 def sweep_sentences(sweep: SweepView) -> Iterator[str]:
     """How far the sweep is, what its order means, how often test rows were opened."""
     record = sweep.record
@@ -158,6 +172,7 @@ def sweep_sentences(sweep: SweepView) -> Iterator[str]:
             "What was tried, or for how long, depended on which trial ended first: each trial can "
             "be repeated, their choice cannot."
         )
+    yield from versions_sentences(sweep)
     if sweep.chosen is None:
         yield "The test rows are shut: no trial has been judged on them."
         return

@@ -8,18 +8,19 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import wait
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from psann._imports import OF_THE_USER, ImportPolicy
-from psann._process import PREEMPT_SIGNALS
+from psann._signals import PREEMPTED_EXIT_CODE
 from psann._text import mask_secrets
 from psann._yaml_text import to_yaml
-from psann.errors import UsageError
+from psann.errors import ConfigError, PsannError, UsageError
+from psann.run.config.load import config_sha256, load_run_config
 from psann.run.directory.fields import Record
 from psann.run.directory.lock import is_locked
 from psann.run.directory.metrics import read_metrics
@@ -32,7 +33,15 @@ from psann.run.execution.context import (
 )
 from psann.run.reading.reading import read_run
 from psann.run.sweep import pruning
-from psann.run.sweep.child import Child, Ending, preloading_context
+from psann.run.sweep.child import (
+    Child,
+    Ending,
+    exit_code_of_stop,
+    passed_on,
+    passing_on_signals,
+    preloading_context,
+    run_trial,
+)
 from psann.run.sweep.config import Sweep, overrides_of
 from psann.run.sweep.pruning import Lag
 from psann.run.sweep.record import (
@@ -56,7 +65,6 @@ if TYPE_CHECKING:
 
 _LOOK_S = 1.0
 _BEAT_S = 60.0
-_PREEMPTED_EXIT_CODE = 143
 _MOST_KILLS = 3
 
 
@@ -160,13 +168,13 @@ class Worker:
         context = preloading_context()
         self._restore()
         record = self._refresh()
-        with self._heeding_signals():
+        with passing_on_signals(self._receive, self._alive):
             while True:
                 while self._has_room and (claim := self._next()) is not None:
-                    self._start(Child(context, self._request(claim)), claim)
+                    self._start(Child(context, partial(run_trial, self._request(claim))), claim)
                 if not self._children:
                     break
-                wait([child.sentinel for child, _ in self._children.values()], timeout=_LOOK_S)
+                wait([child.sentinel for child in self._alive()], timeout=_LOOK_S)
                 news = [number for number, (child, _) in self._children.items() if child.is_over]
                 for number in news:
                     child, claim = self._children.pop(number)
@@ -176,10 +184,13 @@ class Worker:
                 self._options.look(record)
         return WorkDone(self._exit_code(), self._refresh(), self._messages)
 
+    def _alive(self) -> list[Child]:
+        return [child for child, _ in self._children.values()]
+
     def _start(self, child: Child, claim: Claim) -> None:
         self._children[claim.number] = (child, claim)
         if self._stop is not None:  # it came while the child was made
-            child.send_signal(_passed_on(self._stop))
+            child.send_signal(passed_on(self._stop))
 
     @property
     def _has_room(self) -> bool:
@@ -188,15 +199,29 @@ class Worker:
 
     def _next(self) -> Claim | None:
         """An orphan, else a new trial; those whose runs are over already are told on the way."""
+        if not self._is_as_it_was():
+            return None
         for trial in self._queue.running(but=self._children):
             if self._is_orphan(trial):
                 claim = self._queue.adopt(trial)
-                if not self._tell_if_settled(claim):
+                if claim is not None and not self._tell_if_settled(claim):
                     return claim
         while (new := self._queue.claim()) is not None:
             if not self._tell_if_settled(new):
                 return new
         return None
+
+    def _is_as_it_was(self) -> bool:
+        """Whether the configuration, which every run reads anew, is the one of the other trials."""
+        path = self._sweep.config_path
+        with suppress(ConfigError):
+            if config_sha256(load_run_config(path)) == config_sha256(self._sweep.base):
+                return True
+        self._messages.append(
+            f"{path} must stay as it is while a sweep goes on, and has changed. Restore it, or "
+            "sweep anew into a new folder."
+        )
+        return False
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         """Whether nobody works on a trial that somebody began: by its run, else by its claim."""
@@ -235,7 +260,7 @@ class Worker:
         self._queue.release(claim.number)
         if ending.exit_code < 0:
             self._note_kill(claim, signal.Signals(-ending.exit_code))
-        elif ending.exit_code not in (EXIT_INTERRUPTED, _PREEMPTED_EXIT_CODE):
+        elif ending.exit_code not in (EXIT_INTERRUPTED, PREEMPTED_EXIT_CODE):
             # Not the trial's fault: no room on the disk, say. Others would meet the same.
             self._messages.append(f"{run_name(claim.number)}: {ending.message or 'it was ended'}")
 
@@ -279,31 +304,13 @@ class Worker:
             for number in self._children:
                 self._queue.beat(number)
 
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        """Pass signals on to the runs, which commit and end; take no trial any more."""
-
-        def receive(number: int, frame: FrameType | None) -> None:
-            self._stop = self._stop or signal.Signals(number)
-            for child, _ in self._children.values():
-                child.send_signal(_passed_on(number))
-
-        heeded = (signal.SIGINT, *PREEMPT_SIGNALS)
-        before = {number: signal.getsignal(number) for number in heeded}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, receive)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                # None stands for a handler that Python did not set and cannot set again.
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    def _receive(self, number: signal.Signals) -> None:
+        """Take no trial any more."""
+        self._stop = self._stop or number
 
     def _exit_code(self) -> int:
         if self._stop is not None:
-            is_keyboard = self._stop == signal.SIGINT
-            return EXIT_INTERRUPTED if is_keyboard else _PREEMPTED_EXIT_CODE
+            return exit_code_of_stop(self._stop)
         return 1 if self._messages else EXIT_DONE
 
     def _restore(self) -> None:
@@ -365,11 +372,6 @@ class Worker:
         return {**record, "trials": rows}
 
 
-def _passed_on(number: int) -> signal.Signals:
-    """What a run is told of a signal: to be interrupted, or preempted."""
-    return signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
-
-
 def _overrides_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return row.get("overrides") or {}
 
@@ -382,10 +384,12 @@ def work(sweep: Sweep, paths: SweepPaths, options: WorkOptions) -> WorkDone:
     UsageError
         If the folder holds another sweep, or the address of the storage leads nowhere.
     PsannError
-        If Optuna is not installed.
+        If Optuna is not installed, or the storage answers no more; trials that have begun go on
+        to their end, and are told at the next start.
     """
-    from psann.run.sweep.queue import Queue, open_storage
+    from psann.run.sweep.queue import Queue, answering, open_storage
 
     join(sweep, paths)
-    queue = Queue(sweep, open_storage(paths.journal, options.storage))
-    return Worker(sweep, paths, queue, options).work()
+    storage = open_storage(paths.journal, options.storage)
+    with answering("The queue answers no more; start the command again once it does", PsannError):
+        return Worker(sweep, paths, Queue(sweep, storage), options).work()

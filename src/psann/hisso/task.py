@@ -1,0 +1,89 @@
+"""What one HISSO fit works with, and how it judges a policy on validation rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from psann.hisso.constraints import transform_of
+from psann.hisso.episodes import default_updates_per_epoch
+from psann.hisso.inference import as_one_episode, carry_in, judge_actions, span_actions
+from psann.hisso.objective import Series
+from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.rewards import Penalty, Reward, penalty_of
+from psann.hisso.significance import net_log_growth
+from psann.hisso.transforms import Transform
+from psann.holdings import Carry
+from psann.training.engine import Forward
+from psann.training.loop import Validation
+from psann.training.options import TrainingOptions
+from psann.training.supervised import Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class HISSOTask:
+    """Everything that one HISSO fit works with."""
+
+    train: Series
+    validation: Series | None
+    warm_start_rows: Rows | None
+    """Targets of the warm start, where there is one."""
+    reward: Reward
+    hisso: HISSOOptions
+    evaluation: EvaluationOptions
+    training: TrainingOptions
+    keeps_first_weights: bool
+    """Whether epoch 0 is the network as given (fine-tuning) rather than one that does nothing."""
+
+    @property
+    def transform(self) -> Transform:
+        """From outputs to actions."""
+        return transform_of(self.hisso)
+
+    @property
+    def deployed_cost(self) -> Penalty:
+        """Cost per unit traded at which validation judges a policy."""
+        assert self.validation is not None
+        cost = self.evaluation.trans_cost
+        told = self.hisso.transition_penalty if cost is None else cost
+        return penalty_of(told, like=self.validation.reward_context)
+
+    @property
+    def carry(self) -> Carry | None:
+        """What cash earns and shorts cost from one row to the next, and what may be traded."""
+        return carry_in(self.evaluation, self.hisso)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """U, as given or as covers the rows once."""
+        given = self.hisso.updates_per_epoch
+        return given or default_updates_per_epoch(
+            len(self.train.X), window=self.hisso.window, batch_episodes=self.hisso.batch_episodes
+        )
+
+    def validate(self, forward: Forward) -> Validation:
+        """The whole validation span as a single episode."""
+        assert self.validation is not None
+        rows, initial, cash = self.validation, self.evaluation.initial, self.transform.holds_cash
+        actions = span_actions(forward, rows, self.transform)
+        validation = judge_actions(
+            actions,
+            rows.reward_context,
+            reward=self.reward.told(as_one_episode(rows.inputs)),
+            transition_penalty=self.deployed_cost,
+            initial=initial,
+            cash=cash,
+            active=rows.active,
+            carry=self.carry,
+        )
+        if not self.hisso.min_significance:
+            return validation
+        steps = net_log_growth(
+            actions,
+            rows.reward_context,
+            trans_cost=self.deployed_cost,
+            initial=initial,
+            cash=cash,
+            active=rows.active,
+            carry=self.carry,
+        )
+        return replace(validation, net_log_growth=steps)
