@@ -1,14 +1,19 @@
 """What the defaults learn, beside scikit-learn's MLPRegressor of the same width and epochs.
 
     OMP_NUM_THREADS=1 nice -n 10 .venv/bin/python benchmarks/defaults.py [TASK ...]
+    OMP_NUM_THREADS=1 nice -n 10 .venv/bin/python benchmarks/defaults.py --settle
 
 Every task is made here or comes with an installed package. R2 is of rows that no model has seen; of
 NYSE(O) those are the validation rows. Features are standardised by the training rows, but those
 that are places in [-1, 1]. `told` is the default with ``frequency: 1``, where frequencies matter.
+
+`--settle` looks at training rows alone: a quarter of them judges every setting of the three bounds
+of `psann.nn.sine.first_frequencies`, beside those that are shipped.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import sys
@@ -29,9 +34,17 @@ from sklearn.preprocessing import StandardScaler
 
 from psann import PSANNRegressor
 from psann.datasets import load_olps, make_planted_signal
+from psann.nn import sine
 
 RESULT = Path(__file__).parent / "results" / "defaults.json"
+SETTLED = RESULT.with_name("defaults_settled.json")
 EPOCHS, WIDTH, DEPTH, BATCH = 200, 64, 2, 32
+# Fastest frequency, fewest rows along an axis, frequency of tables.
+BOUNDS = {
+    "_FASTEST": (30.0, 60.0, 120.0),
+    "_FEWEST_ALONG_AXIS": (3.0, 5.0, 20.0),
+    "_OF_TABLES": (0.25, 0.5, 1.0),
+}
 Floats = NDArray[np.float64]
 Rows = tuple[Floats, Floats]
 
@@ -140,7 +153,30 @@ def models(matters: bool) -> dict[str, object]:
     return found
 
 
+def settle() -> dict[str, object]:
+    """Mean R2 over the tasks on a quarter of the training rows, by bounds; none counts below -1."""
+    found: dict[tuple[str, object], float] = {}
+    means = {}
+    for bounds in itertools.product(*BOUNDS.values()):
+        vars(sine).update(zip(BOUNDS, bounds, strict=True))
+        values = []
+        for name, (_, make) in TASKS.items():
+            (X, y), (X_val, y_val) = split(*make()[0])
+            begins = sine.first_frequencies(WIDTH, n_rows=len(X), n_in=X.shape[1])
+            if (name, begins) not in found:
+                model = models(False)["default"].fit(X, y)
+                found[name, begins] = max(-1.0, r2(y_val, model.predict(X_val)))
+                print(name, bounds, f"{found[name, begins]:.4f}", flush=True)
+            values.append(found[name, begins])
+        means[", ".join(f"{bound:g}" for bound in bounds)] = round(float(np.mean(values)), 4)
+    return {"bounds": list(BOUNDS), "mean R2 on validation rows": means}
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--settle"]:
+        torch.set_num_threads(1)
+        SETTLED.write_text(json.dumps(settle(), indent=2) + "\n", encoding="utf-8")
+        return
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", message="Got `batch_size`")
     torch.set_num_threads(1)

@@ -66,6 +66,17 @@ def centred_mean(prices: Floats, half: int) -> Floats:
     return np.stack([np.convolve(column, window, mode="valid") for column in padded.T], axis=1)
 
 
+def held(prices: Floats, rows: int, *, late: int) -> Floats:
+    """Closes of so many rows, and their changes, held over all rows of those that follow.
+
+    Where nothing is `late`, over their own rows, of which most are to come.
+    """
+    periods = np.arange(len(prices)) // rows
+    closes = prices[np.minimum((np.unique(periods) + 1) * rows, len(prices)) - 1]
+    both = np.hstack([closes, np.diff(np.log(closes), axis=0, prepend=np.log(closes[:1]))])
+    return both[np.maximum(periods - late, 0)]
+
+
 def later(values: Floats, rows: int = 1) -> Floats:
     """Values of so many rows later; the last ones stay."""
     return np.concatenate([values[rows:], np.repeat(values[-1:], rows, axis=0)])
@@ -105,6 +116,7 @@ CHEATS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "return over 20 rows, one row late": lambda X, prices: later(X[:, [-3 - prices.shape[1]]]),
     "price, centred mean of 5 rows": lambda X, prices: centred_mean(prices, 2),
     "price, centred mean of 15 rows": lambda X, prices: centred_mean(prices, 7),
+    "close and return of its own week": lambda X, prices: held(prices, 5, late=0),
     "next return under as much noise": lambda X, prices: (
         later(X[:, :1]) + X[:, :1].std() * X[:, -3:-2]
     ),
@@ -194,6 +206,7 @@ def drawn() -> dict[str, float]:
     counts: Counter[str] = Counter()
     for number in range(N_DRAWN):
         X, prices = market(number)
+        X = np.hstack([X, held(prices, 5, late=1), held(prices, 21, late=1), np.sign(X[:, :2])])
         thirds = dict(zip("abc", np.array_split(X, 3), strict=True))
         counts.update(names_of(price_findings(prices)).keys())
         counts.update(names_of(next_move_findings(X, prices)).keys())

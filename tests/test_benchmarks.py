@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from psann.nn import sine
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -70,6 +72,15 @@ def test_the_default_is_nowhere_far_behind_and_far_ahead_where_frequencies_matte
         assert row["default"] > max(row["tanh"], row["relu"]) + 0.2
     for name, row in tasks.items():
         assert row["default"] >= max(row["tanh"], row["relu"]) - 0.02, name
+
+
+def test_the_bounds_that_are_shipped_are_those_that_validation_rows_chose() -> None:
+    """Choose again with `python benchmarks/defaults.py --settle`."""
+    settled = json.loads(PANEL.with_name("defaults_settled.json").read_bytes())
+    means = settled["mean R2 on validation rows"]
+    shipped = ", ".join(f"{getattr(sine, name):g}" for name in settled["bounds"])
+    assert len(means) == 27 and max(means, key=means.__getitem__) == shipped
+    assert f"{means[shipped]:.3f}" in SINE_PAGE.read_text()
 
 
 def test_the_page_on_sine_units_has_the_results_and_its_pictures(load) -> None:

@@ -70,6 +70,12 @@ def test_wealth_beside_another_is_their_quotient() -> None:
     assert lines(figure, 1)[0].y.tolist() == [1.0, 1.5]
 
 
+def test_wealth_that_is_that_of_the_other_has_no_panel_of_its_own() -> None:
+    both = [curve([1.0, 1.1, 1.2]), curve([1.0, 1.1, 1.2 + 1e-15], "1/N")]
+    figure = wealth_figure(both, x_title="row", points=100, beside=both[1])
+    assert [panel.title.partition(" ")[0] for panel in figure.panels] == ["wealth,", "drawdown:"]
+
+
 def test_range_of_seeds_is_an_area_behind_their_mean() -> None:
     low, high = np.array([1.0, 1.5]), np.array([1.0, 4.0])
     mean = Curve(label="mean", x=np.arange(2), y=np.array([1.0, 2.0]), look=LOOK, among=(low, high))

@@ -561,6 +561,7 @@ ELSEWHERE: dict[str, str] = {
     "Feature {} never changes. Leave it out": _DOUBTS,
     "never moves. Leave it out, or declare cash": _DOUBTS,
     "? Adjust the prices before it": _DOUBTS,
+    "that has only begun? Give it from the row on which that is over": _DOUBTS,
     "a wrong print? Correct it, or repeat the one before": _DOUBTS,
     "Put them in the order of time": _DOUBTS,
     "The prices of asset {}. Leave one of them out": _DOUBTS,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _MOST_TICKS = 6
+_LARGEST = 1e250  # beyond it differences and margins are no numbers
 # Unit, how many of it, its length in seconds, most ticks: long labels leave room for few.
 _DATE_STEPS = (
     *(("s", n, 1.0, 3) for n in (1, 5, 15)),
@@ -44,11 +45,11 @@ class Axis:
         >>> Axis(low=1.0, high=100.0, is_log=True).places([1.0, 10.0]).tolist()
         [0.0, 0.5]
         """
-        told = np.array([self.low, self.high, *np.asarray(values, dtype=np.float64).ravel()])
-        if self.is_log:
-            with np.errstate(all="ignore"):  # what is not positive has no place
-                told = np.log(told)
-        places: Floats = (told[2:] - told[0]) / (told[1] - told[0])
+        ends, told = np.array([self.low, self.high]), np.asarray(values, dtype=np.float64)
+        with np.errstate(all="ignore"):  # what is not finite, or not positive, has no place
+            if self.is_log:
+                ends, told = np.log(ends), np.log(told)
+            places: Floats = (told - ends[0]) / (ends[1] - ends[0])
         return places
 
 
@@ -84,10 +85,10 @@ def number_axis(
 def log_axis(values: Any) -> Axis:
     """An axis of equal factors over all positive values."""
     seen = np.asarray(values, dtype=np.float64)
-    low, high = _ends(seen[seen > 0])
+    low, high = _ends(seen[seen > 1 / _LARGEST])
     if low <= 0:
         return number_axis([1.0])
-    margin = (high / low) ** 0.05 if high > low else 1.05
+    margin = 10 ** (0.05 * (math.log10(high) - math.log10(low))) if high > low else 1.05
     low, high = low / margin, high * margin
     ticks = tuple((tick, number_text(tick)) for tick in log_ticks(low, high))
     return Axis(low=low, high=high, ticks=ticks, is_log=True)
@@ -221,5 +222,5 @@ def _cut(name: str, longest: int) -> str:
 
 
 def _ends(values: Floats) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
+    finite = values[np.abs(values) < _LARGEST]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)

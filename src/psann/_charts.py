@@ -75,8 +75,8 @@ def wealth_figure(
     title = "wealth, start = 1 (equal steps are equal factors)"
     parts = _among(curves)
     panels = [_panel(title, marks, log_axis(np.concatenate([*positive, *parts])), 230)]
-    if beside is not None:
-        ratio = positive[0] / _positive(beside.y)
+    ratio = None if beside is None else positive[0] / _positive(beside.y)
+    if beside is not None and ratio is not None and not is_constant(ratio):
         line = _line(Curve(label="", x=curves[0].x, y=ratio, look=curves[0].look), ratio, points)
         title = f"{curves[0].label} / {beside.label}: rises while it earns more"
         panels.append(_panel(title, [line], log_axis(np.append(ratio, 1.0)), 100))
@@ -145,7 +145,10 @@ def allocation_figure(
     edges, shown, labels = _shown(weights, assets, most=_MAX_LAYERS if is_stacked else MOST_LINES)
     at = numbers_of(x)
     steps = np.append(at[edges[:-1]], at[-1])
-    marks = (_stack if is_stacked else _steps)(steps, shown, labels)
+    colours = list(_LAYERS[: len(labels)])
+    if len(labels) < len(assets):
+        colours[-1] = _REST if is_stacked else "muted"
+    marks = (_stack if is_stacked else _steps)(steps, shown, labels, colours)
     tops = np.append(shown.sum(axis=1) if is_stacked else shown, [0.0, 1.0])
     y = number_axis(
         tops, is_percent=True, **({"low": 0.0, "high": tops.max()} if is_stacked else {})
@@ -215,7 +218,7 @@ def strip_figure(values: Floats, *, own: float, names: tuple[str, str], x_title:
 def is_constant(values: Floats) -> bool:
     """Whether there is nothing to see: fewer than two values, or all the same."""
     known = values[np.isfinite(values)]
-    return len(known) < 2 or bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
+    return len(known) < 2 or bool(np.ptp(known) <= 1e-9 * np.abs(known).max())
 
 
 # ----------------------------------------------------------------------------------------- parts
@@ -266,7 +269,9 @@ def _shown(weights: Floats, assets: Sequence[str], *, most: int) -> tuple[Array,
     return edges, shown, labels
 
 
-def _stack(steps: Floats, means: Floats, labels: Sequence[str]) -> list[Mark]:
+def _stack(
+    steps: Floats, means: Floats, labels: Sequence[str], colours: Sequence[str]
+) -> list[Mark]:
     """Layers with a step at each edge."""
     tops = np.cumsum(np.column_stack([np.zeros(len(means)), means]), axis=1)
     x = np.repeat(steps, 2)[1:-1]
@@ -275,30 +280,22 @@ def _stack(steps: Floats, means: Floats, labels: Sequence[str]) -> list[Mark]:
             x=x,
             low=np.repeat(tops[:, place], 2),
             high=np.repeat(tops[:, place + 1], 2),
-            colour=_colour(place, label),
+            colour=colour,
             label=label,
         )
-        for place, label in enumerate(labels)
+        for place, (label, colour) in enumerate(zip(labels, colours, strict=True))
     ]
 
 
-def _steps(steps: Floats, means: Floats, labels: Sequence[str]) -> list[Mark]:
+def _steps(
+    steps: Floats, means: Floats, labels: Sequence[str], colours: Sequence[str]
+) -> list[Mark]:
     x = np.repeat(steps, 2)[1:-1]
+    looks = [Look(colour, dashes, 1.4) for colour, dashes in zip(colours, _DASHES, strict=False)]
     return [
-        Line(
-            x=x,
-            y=np.repeat(layer, 2),
-            look=Look(
-                "muted" if label.endswith(" others") else _LAYERS[place], _DASHES[place], 1.4
-            ),
-            label=label,
-        )
-        for place, (label, layer) in enumerate(zip(labels, means.T, strict=True))
+        Line(x=x, y=np.repeat(layer, 2), look=look, label=label)
+        for label, layer, look in zip(labels, means.T, looks, strict=True)
     ]
-
-
-def _colour(place: int, label: str) -> str:
-    return _REST if label.endswith(" others") and place == _MAX_LAYERS - 1 else _LAYERS[place]
 
 
 def _stretches(is_on: Array) -> Array:

@@ -35,6 +35,7 @@ COLOURS = {
 }
 _STRETCHED = (4000, 2000)
 """Units across and down of a panel on a page, whatever its size."""
+_FAR_OUT = 1e6  # in these units: nowhere
 _MOST_EDGE = 0.95
 # Of a file, in pixels.
 _WIDTH, _MARGIN, _FONT, _ROW, _FINE = 720, 14, 12.5, 20, 10
@@ -132,6 +133,7 @@ def to_svg(figure: Figure, *, label: str) -> bytes:
 # ---------------------------------------------------------------------------------------- shapes
 
 
+@np.errstate(all="ignore")  # what is not on the axes is not drawn
 def _shapes(panel: Panel, x: Axis, canvas: _Canvas) -> str:
     """The grid, then the marks in their order."""
     grid = [(at * canvas.width, 0.0, canvas.height) for at, _ in _placed(x)]
@@ -156,7 +158,9 @@ def _shape(mark: Mark, y: Axis, x: Axis, canvas: _Canvas) -> str:
             return f'<path d="{path}" style="{_pen(mark.look, canvas)}"/>'
         case Area():
             outline = points(np.append(mark.x, mark.x[::-1]), np.append(mark.low, mark.high[::-1]))
-            known = outline[np.isfinite(outline).all(axis=1)]  # on a log axis ruin has no place
+            known = outline[
+                (np.abs(outline) < _FAR_OUT).all(axis=1)
+            ]  # on a log axis ruin has no place
             filled = f"fill:{canvas.paint(mark.colour)};opacity:{mark.opacity:g}"
             return f'<path d="{"".join(_runs(known))}z" style="{filled}"/>'
         case Dots():
@@ -176,7 +180,7 @@ def _shape(mark: Mark, y: Axis, x: Axis, canvas: _Canvas) -> str:
 
 def _runs(points: Floats) -> Sequence[str]:
     """Paths through the points between gaps, in whole units from one to the next."""
-    is_there = np.isfinite(points).all(axis=1)
+    is_there = (np.abs(points) < _FAR_OUT).all(axis=1)
     whole = np.rint(points[is_there]).astype(np.int64)
     cuts = np.flatnonzero(np.diff(np.flatnonzero(is_there)) > 1) + 1
     paths = []

@@ -123,7 +123,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; --config takes a YAML or JSON file.") from None
+        raise ConfigError(f"{path} is a folder; it must be a YAML or JSON file.") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{path} cannot be read: {reason}.") from None

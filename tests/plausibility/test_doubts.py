@@ -175,6 +175,12 @@ def in_hundredths(prices: Array) -> Array:
     return prices
 
 
+def weekly(prices: Array) -> Array:
+    """Closes of the first asset, each on all four rows of which it is the last."""
+    last = np.minimum(np.arange(len(prices)) // 4 * 4 + 3, len(prices) - 1)
+    return prices[last, :1]
+
+
 def put_in(rows: Array, column: int, factor: float) -> Array:
     rows[:, column] = rows[:, column] * factor
     return rows
@@ -245,6 +251,13 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
     "Nothing is there": (
         spoilt("time_train", lambda t: np.where(np.arange(len(t)) < 40, t - 200, t)),
         lambda d: {k: a[40:] if k.endswith("_train") else a for k, a in d.items()},
+    ),
+    "that has only begun": (
+        spoilt("X_train", lambda X: np.hstack([X, weekly(market()["prices_train"])])),
+        lambda d: {
+            **d,
+            "X_train": np.hstack([d["X_train"][:, :-1], np.roll(d["X_train"][:, -1:], 3, axis=0)]),
+        },
     ),
     "the very next move": (
         spoilt("X_train", lambda X: np.hstack([X, next_moves()])),

@@ -86,6 +86,26 @@ def test_what_knows_the_future_as_a_whole_is_not_seen() -> None:
     assert suspects((prices - prices.mean(0)) / prices.std(0), prices) == []
 
 
+@pytest.mark.parametrize("kind", ["close", "return"])
+@pytest.mark.parametrize("length", [5, 15])
+def test_what_stands_on_the_days_of_its_own_week_is_suspected_and_of_the_last_one_is_not(
+    kind: str, length: int
+) -> None:
+    logs = (0.01 * np.random.default_rng(3).standard_normal((1200, 2))).cumsum(axis=0)
+    closes = logs[length - 1 :: length, :1]
+    weeks = closes if kind == "close" else np.diff(closes, axis=0, prepend=closes[:1])
+    names = {"labels": ["weekly"], "assets": ["A", "B"]}
+    own = np.repeat(weeks, length, axis=0)
+    (finding,) = next_move_findings(own, np.exp(logs), **names)
+    assert finding.message.startswith(
+        ("Feature 0 ('weekly') ", "The change of feature 0 ('weekly')")
+    )
+    assert "of asset 0 ('A')" in finding.message
+    # The cure, from the row on which the week is over: its last one.
+    over = np.vstack([np.repeat(weeks[:1], length - 1, axis=0), own])[: len(own)]
+    assert next_move_findings(over, np.exp(logs), **names) == []
+
+
 def test_who_moves_on_a_few_rows_only_is_suspected_of_nothing() -> None:
     draws = np.random.default_rng(0)
     moves = draws.standard_normal((1000, 40)) * (np.arange(1000) < 25)[:, None]  # listed late

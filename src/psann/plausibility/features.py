@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._inputs import numbers
+from psann.errors import counted
 from psann.plausibility.finding import Finding, label_of
 
 Floats = NDArray[np.float64]
@@ -22,6 +24,10 @@ _N_ERRORS = 7.0
 _NEARLY = 0.85
 _MAGNITUDE = 1e3
 _N_AHEAD = 20
+# Share of the rows on which a feature changes that stands still in between.
+_FEW_CHANGES = 0.6
+# Usual lengths that a feature stands still at most.
+_LONGEST_STAIR = 10
 _N_DIFFERENCES = 2
 
 
@@ -82,6 +88,10 @@ def next_move_findings(
     itself, of a centred mean over 2 w + 1 rows the second difference is the move ``s = w`` rows
     ahead less an old one. Training rows only, please: this looks ahead.
 
+    A feature that changes on few rows, every L rows or so, is held against the moves over the
+    ``L - 1`` rows after a change and the L before it instead, where it changes: a weekly close
+    that stands on all days of its own week is a sum of moves of which most are to come.
+
     Parameters
     ----------
     X : array-like of shape (T, F)
@@ -120,7 +130,48 @@ def next_move_findings(
             if to_come[c] > found.get(c, (0.0,))[0]:
                 finding = _knowing(c, to_come[c], (d, *place[c]), labels, assets)
                 found[c] = (float(to_come[c]), finding)
+    for c in range(values.shape[1]):
+        stairs = None if c in found else _stairs(values[:, c], moves, c, labels, assets)
+        if stairs is not None:
+            found[c] = (0.0, stairs)
     return [found[column][1] for column in sorted(found)]
+
+
+def _stairs(
+    values: Floats,
+    moves: Floats,
+    column: int,
+    labels: Sequence[str] | None,
+    assets: Sequence[str] | None,
+) -> Finding | None:
+    """Whether a feature that changes now and then foretells the rows up to its next change."""
+    n_rows = len(values)
+    rows = np.flatnonzero(np.diff(values)) + 1
+    if not 0 < len(rows) < _FEW_CHANGES * n_rows:
+        return None
+    length = round(n_rows / len(rows))
+    if np.diff(rows, prepend=0, append=n_rows).max() > _LONGEST_STAIR * length:
+        return None  # of an asset that is listed for some rows only
+    rows = rows[(rows >= length) & (rows < n_rows - length)]
+    if len(rows) <= _N_ERRORS**2:
+        return None
+    paths = np.vstack([np.zeros((1, moves.shape[1])), moves.cumsum(axis=0)])
+    seen = _tamed(np.stack([values[rows], values[rows] - values[rows - 1]], axis=1))
+    after, before = (
+        np.abs(_correlations(seen, paths[rows + there] - paths[rows - here])).max(axis=0)  # (M,)
+        for here, there in ((0, length - 1), (length, 0))
+    )
+    asset = int(after.argmax())
+    least = max(LEAST_CORRELATION, _N_ERRORS / math.sqrt(len(rows)))
+    if after[asset] <= max(least, _NEARLY * float(before.max())):
+        return None
+    message = (
+        f"Feature {label_of(column, labels)} changes every {length} rows or so, and has there a "
+        f"correlation of {after[asset]:.2f} with the moves of asset {label_of(asset, assets)} over "
+        f"{counted(length - 1, 'row')} to come. Is it of a week or month that has only begun? Give "
+        "it from the row on which that is over."
+    )
+    return Finding(name="knows_next_move", message=message, column=column)
 
 
 def _peak(

@@ -10,11 +10,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import html5lib
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
 from foreign import LOOKALIKES
 from made_runs import HOSTILE, made_run
+from psann._npz import npz_bytes
 from psann.errors import PsannError, UsageError
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
@@ -38,6 +40,12 @@ def elements_of(page: str) -> list[str]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_run(tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose series are written by others."""
+    return made_run(tmp_path_factory.mktemp("hostile") / "run", n_rows=9, n_epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +107,26 @@ def test_hostile_texts_inject_nothing(plain: Path, page: str, tmp_path: Path) ->
     assert "49" not in re.findall(r"\{\{ (.*?) \}\}", hostile)
     assert "{{ 7*7 }}" in hostile
     assert not set(hostile) & set("\x00\x1b\u2028\u202e\ufffe")
+
+
+HUGE = [1.0, 5e-324, 1e308, np.inf, np.nan, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("wealth", [[], [1.0], [0.0] * 3, [np.nan] * 3, [np.inf] * 3, HUGE])
+@pytest.mark.parametrize("n_assets", [0, 1, 9])
+def test_series_of_a_stranger_may_hold_anything(
+    hostile_run: Path, wealth: list[float], n_assets: int
+) -> None:
+    n_rows = len(wealth)
+    net = np.array([wealth, wealth[::-1]])
+    cells = np.resize(np.array([np.nan, np.inf, 0.5, -1e30, 0.0]), (n_rows, n_assets))
+    arrays = {"names": np.array(["policy", "uniform"]), "net": net, "gross": net}
+    arrays |= {"allocations": cells.astype(np.float32), "time": np.resize([1e308, -1e308], n_rows)}
+    arrays["active"] = np.resize(np.array([1, 0, -1, -2, 9], dtype=np.int8), (n_rows, n_assets))
+    (hostile_run / "evaluation.npz").write_bytes(npz_bytes(arrays))
+    arrays["fold"] = np.arange(n_rows) // 2
+    (hostile_run / "walk_forward.npz").write_bytes(npz_bytes(arrays))
+    elements_of(html_of(hostile_run))
 
 
 def test_moved_run_gives_the_same_bytes(plain: Path, page: str, tmp_path: Path) -> None:

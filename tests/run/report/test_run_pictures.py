@@ -129,10 +129,12 @@ def test_assets_have_the_names_of_the_data(run: RunView) -> None:
 
 
 def test_who_could_be_held_is_drawn_where_the_universe_changes(tmp_path: Path) -> None:
-    codes = np.array([[1, 0], [1, 1], [1, -2]], dtype=np.int8)
-    assets = np.array(["HERE", "LATE"])
-    view = rewritten(tmp_path / "run", **some_series(), active=codes, assets=assets)
-    figure = drawn(availability_picture(view))
+    codes = np.array([[1, 0, 0], [1, 1, 0], [1, -2, -2]], dtype=np.int8)
+    assets, weights = np.array(["HERE", "LATE", "GONE"]), np.eye(3, dtype=np.float32)
+    series = some_series() | {"allocations": weights, "active": codes, "assets": assets}
+    picture = availability_picture(rewritten(tmp_path / "run", **series))
+    assert picture is not None and picture.caption.endswith(" 1 asset never to be had left out.")
+    figure = picture.figure
     assert [text for _, text in figure.panels[0].y.ticks] == ["HERE", "LATE"]
     assert [mark.label for mark in figure.legend] == ["can be held", "ended"]
 

@@ -37,6 +37,7 @@ def test_rule_that_is_drawn_ended_best_of_those_that_could_be_followed() -> None
     )
     assert best_rule(found) == "pamr"
     assert best_rule(series(policy=1.0, uniform=2.0)) is None
+    assert best_rule(series(policy=1.0, uniform=2.0, eg=2.0)) is None  # as of a single asset
 
 
 def test_drawdown_is_of_the_policy_and_of_1_n_only() -> None:

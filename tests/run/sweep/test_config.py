@@ -106,6 +106,15 @@ def test_what_cannot_be_is_refused_in_words(
     assert message in "\n".join(problems_of(tmp_path, **changes))
 
 
+def test_mistakes_of_the_file_and_of_its_space_are_told_in_one_reading(tmp_path: Path) -> None:
+    found = problems_of(
+        tmp_path, trials=0, prune={"by": "median"}, space={"seed": [1, 2], "training.lr": [1, 1]}
+    )
+    for text in ("trials must be", "from_epoch is missing", "space.seed must not be varied"):
+        assert sum(text in each for each in found) == 1
+    assert sum("space.training.lr must list" in each for each in found) == 1
+
+
 def test_a_configuration_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = write_sweep(tmp_path)
     file.write_text(file.read_text().replace("trial.yaml", "nowhere.yaml"))

@@ -163,6 +163,7 @@ def test_the_folder_of_another_sweep_or_of_none_is_refused(
         finish(other, paths)
     with pytest.raises(UsageError, match=r"has no sweep\.json"):
         finish(other, SweepPaths(tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_where_no_trial_has_a_value_there_is_nothing_to_choose(

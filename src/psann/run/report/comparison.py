@@ -23,12 +23,13 @@ from psann.run.reading.quantities import quantity
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import rows_judged
 from psann.run.reading.tables import result_table
-from psann.run.report.run_pictures import short, time_of
+from psann.run.report.run_pictures import judged_series, short, time_of
 from psann.run.report.run_sections import problems_told, run_sections, summary
 from psann.run.report.strategies import run_look, strategy_look
 from psann.run.report.terms import explained
 
 
+@np.errstate(all="ignore")  # a stranger's series may hold anything
 def report_of(runs: Sequence[RunView], *, points: int) -> Report:
     """Gather the content of a report.
 
@@ -90,7 +91,7 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     drawn = [
         (group, place, found)
         for place, group in enumerate(groups)
-        if (found := [run.evaluation for run in group.runs if run.evaluation is not None])
+        if (found := [series for run in group.runs if (series := judged_series(run)) is not None])
     ]
     if not drawn:
         return None

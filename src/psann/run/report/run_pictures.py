@@ -20,6 +20,9 @@ from psann._charts import (
 from psann._figure import Figure, Look
 from psann._inputs import show
 from psann._npz import Array
+from psann.errors import counted
+from psann.hisso.options import OF_NO_PORTFOLIO
+from psann.holdings import HALTED, MEMBER
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
 from psann.run.reading.content import Picture, printable
@@ -35,6 +38,7 @@ _COURSE = {
     "grad_norm": "gradient norm, mean over the updates, before clipping",
     "turnover": "moved weight per validation row",
 }
+_OF_ACTIONS = "movement of actions per validation row"
 
 Tracks = dict[tuple[object, object], list[Row]]
 
@@ -43,6 +47,23 @@ def short(label: str) -> str:
     """A name that fits a legend."""
     text = printable(label)
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+
+
+def judged_series(run: RunView) -> Evaluation | None:
+    """The series of a run, if there is anything to draw."""
+    return _drawable(run.evaluation)
+
+
+def series_of_folds(run: RunView) -> Evaluation | None:
+    """The same of a walk-forward."""
+    series = _drawable(run.walk_forward)
+    return None if series is None or series.fold is None else series
+
+
+def _drawable(series: Evaluation | None) -> Evaluation | None:
+    if series is None or len(series.allocations) < 2 or not series.allocations.size:
+        return None
+    return series
 
 
 def time_of(series: Evaluation) -> tuple[Array, str]:
@@ -71,8 +92,8 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
     points : int
         Most points per line.
     """
-    series = run.evaluation
-    if series is None or series.net.shape[1] < 2:
+    series = judged_series(run)
+    if series is None:
         return None
     return Picture(
         name="wealth",
@@ -152,10 +173,8 @@ def allocation_picture(run: RunView, *, points: int) -> Picture | None:
     points : int
         Most points per line.
     """
-    series = run.evaluation
-    if series is None or series.allocations.shape[0] < 2 or not series.allocations.shape[1]:
-        return None
-    if all(is_constant(weights) for weights in series.allocations.T):
+    series = judged_series(run)
+    if series is None or all(is_constant(weights) for weights in series.allocations.T):
         return None
     x, x_title = time_of(series)
     whose = "the seeds as one policy" if any(map(is_seed, series.names)) else "the policy"
@@ -172,15 +191,22 @@ def allocation_picture(run: RunView, *, points: int) -> Picture | None:
 
 def availability_picture(run: RunView) -> Picture | None:
     """Who could be held when; None where everybody could always be."""
-    series = run.evaluation
+    series = judged_series(run)
     if series is None or series.active is None:
         return None
     x, x_title = time_of(series)
+    shown = np.flatnonzero(np.isin(series.active, (MEMBER, HALTED)).any(axis=0))
+    every = asset_names(series)
+    names = [every[place] for place in shown]
+    if not names:
+        return None
+    n_others = len(every) - len(names)
+    left_out = f" {counted(n_others, 'asset')} never to be had left out." if n_others else ""
     return Picture(
         name="availability",
         title="Who could be held",
-        figure=availability_figure(series.active, asset_names(series), x=x, x_title=x_title),
-        caption="Where there is no bar, an asset was not to be had.",
+        figure=availability_figure(series.active[:, shown], names, x=x, x_title=x_title),
+        caption=f"Where there is no bar, an asset was not to be had.{left_out}",
     )
 
 
@@ -214,7 +240,8 @@ def _phase_picture(
     panels = [("reward per row", _curves(tracks, of_reward))]
     if not panels[0][1]:
         panels = [("loss", _curves(tracks, of_loss))]
-    panels += [(title, _curves(tracks, {column: ""})) for column, title in _COURSE.items()]
+    course = _COURSE if _has_weights(run) else {**_COURSE, "turnover": _OF_ACTIONS}
+    panels += [(title, _curves(tracks, {column: ""})) for column, title in course.items()]
     shown = [(title, curves) for title, curves in panels if curves]
     if not shown:
         return None
@@ -227,6 +254,13 @@ def _phase_picture(
         title=f"Training, {name}",
         figure=epochs_figure(shown, best=mark, points=points),
     )
+
+
+def _has_weights(run: RunView) -> bool:
+    """Whether the actions of a run may be weights of a portfolio, as far as its files tell."""
+    told = run.config.get("hisso")
+    hisso = told if isinstance(told, dict) else {}
+    return hisso.get("n_actions") is None and hisso.get("primary_transform") not in OF_NO_PORTFOLIO
 
 
 def _curves(tracks: Tracks, columns: dict[str, str]) -> list[Curve]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from psann.errors import counted
 from psann.run.config.model import RunConfig
 from psann.run.config.schema import config_keys
@@ -36,7 +38,9 @@ from psann.run.report.run_pictures import (
     allocation_picture,
     availability_picture,
     folds_picture,
+    judged_series,
     placebo_picture,
+    series_of_folds,
     training_pictures,
     wealth_picture,
 )
@@ -53,6 +57,7 @@ _MAX_WARNINGS, _MOST_OPEN = 50, 8
 _T = TypeVar("_T")
 
 
+@np.errstate(all="ignore")  # a stranger's series may hold anything
 def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...]:
     """Everything that a report says about one run, what matters most first.
 
@@ -68,7 +73,7 @@ def run_sections(run: RunView, *, level: int, points: int) -> tuple[Section, ...
 
 def _results(run: RunView, *, points: int) -> Iterator[Section]:
     """The verdict, the pictures of it, then its tables."""
-    series = run.evaluation
+    series, folds = judged_series(run), series_of_folds(run)  # what is damaged is told then
     yield Section(title="Summary", sentences=tuple(summary(run)))
     drawn = (
         wealth_picture(run, points=points),
@@ -86,7 +91,7 @@ def _results(run: RunView, *, points: int) -> Iterator[Section]:
     if (seeds := seeds_table(run)) is not None:
         told = "Several seeds trained side by side; the figures above are their means."
         yield Section(title="Seeds", sentences=(told,), tables=(seeds,))
-    if (folds := run.walk_forward) is not None and folds.fold is not None:
+    if folds is not None:
         yield Section(
             title="Walk-forward",
             tables=_some(folds_table(folds)),
@@ -168,8 +173,8 @@ def _yearly(run: RunView, field: str) -> str:
 
 def _held(run: RunView) -> Iterator[str]:
     """Weights that never change are no picture."""
-    series = run.evaluation
-    if series is None or not series.allocations.size:
+    series = judged_series(run)
+    if series is None:
         return
     weights = series.allocations
     if not weights.any():

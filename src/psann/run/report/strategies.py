@@ -39,13 +39,18 @@ def run_look(place: int) -> Look:
 
 
 def best_rule(series: Evaluation) -> str | None:
-    """The rule that ended best of those that anybody could have followed; 1/N is drawn anyway."""
+    """The rule that ended best of those that anybody could have followed; 1/N is drawn anyway.
+
+    Rules that do what 1/N does, as all of one asset, are none.
+    """
+    paths = dict(zip(series.names, series.net, strict=True))
     ends = {
         name: float(net[-1])
-        for name, net in zip(series.names, series.net, strict=True)
+        for name, net in paths.items()
         if name not in _NO_RULES
         and not is_seed(name)
         and not name.startswith(("policy", "ensemble"))
+        and not np.array_equal(net, paths.get("uniform", []))
     }
     return max(ends, key=ends.__getitem__) if ends else None
 

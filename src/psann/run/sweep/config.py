@@ -131,8 +131,10 @@ def load_sweep(path: Path) -> Sweep:
         file = SweepFile.model_validate_json(json.dumps(tree.values), strict=True)
     except ValidationError as error:
         problems = readable_problems(error, model=SweepFile, tree=tree)
+        if isinstance(given := tree.values.get("space"), dict):
+            _space(given, tree.values.get("search"), tree)
         raise ConfigError(in_order_of_the_file([*tree.problems, *problems])) from None
-    space = _space(file, tree)
+    space = _space(file.space, file.search, tree)
     n_trials = _n_trials(file, space, tree)
     config_path = Path(os.path.abspath(path.absolute().parent / given_path(file.config)))
     if tree.problems:
@@ -160,11 +162,11 @@ def overrides_of(values: Mapping[str, object], base: RunConfig) -> tuple[str, ..
     return (*(f"{key}={json.dumps(value)}" for key, value in values.items()), *shut)
 
 
-def _space(file: SweepFile, tree: ConfigTree) -> dict[str, Dimension]:
+def _space(given: Mapping[str, Any], search: object, tree: ConfigTree) -> dict[str, Dimension]:
     space: dict[str, Dimension] = {}
-    if not file.space:
+    if not given:
         tree.refuse(("space",), "must name at least one key")
-    for key, value in file.space.items():
+    for key, value in given.items():
         path = ("space", key)
         try:
             space[key] = dimension(value)
@@ -173,9 +175,9 @@ def _space(file: SweepFile, tree: ConfigTree) -> dict[str, Dimension]:
             continue
         if reason := _reason_against(key):
             tree.refuse(path, reason)
-        if file.search == "grid" and isinstance(space[key], Interval):
+        if search == "grid" and isinstance(space[key], Interval):
             tree.refuse(path, "must be a list of choices where search is grid")
-        if above := next((other for other in file.space if key.startswith(f"{other}.")), None):
+        if above := next((other for other in given if key.startswith(f"{other}.")), None):
             tree.refuse(path, f"lies within {above}, which sets it too")
     return space
 

@@ -58,6 +58,7 @@ def finish(
         If this is another sweep's folder, a trial is not over, its run directory is not here or of
         other data, or none has a value.
     """
+    _own_record(sweep, paths)  # before a folder is made where there is none
     with claimed(paths) as storage:
         record = _own_record(sweep, paths)
         rows = _settled_rows(sweep, paths, record)
