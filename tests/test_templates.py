@@ -67,6 +67,9 @@ def test_a_template_runs(
     metrics = metrics_of(RunPaths(tmp_path / "short"))
     assert metrics["status"] == "completed"
     assert metrics["monitor"] == "val_reward"
+    if not config.hisso.is_portfolio:
+        assert metrics["portfolio_metrics"] is None and metrics["test_reward_mean"] is not None
+        return
     assert metrics["portfolio_metrics"]["n_steps"] > 10
     assert metrics["trans_cost"] == config.evaluation.trans_cost
 

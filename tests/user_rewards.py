@@ -80,3 +80,8 @@ class Spread:
 
     def __call__(self, actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
         return actions.std(-1).mean(-1)
+
+
+def deaf(actions: Tensor, *, price: Tensor, demand: Tensor, transition_penalty: float) -> Tensor:
+    """A reward that no action changes."""
+    return (0.0 * actions + price - demand).mean((-2, -1))

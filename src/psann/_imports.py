@@ -31,7 +31,10 @@ from psann.errors import ImportTargetError, did_you_mean
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?", re.ASCII)
 _PYTHON = sys.stdlib_module_names | set(sys.builtin_module_names) | {"test"}
 _PYTHON_FOLDER = Path(os.__file__).resolve().parent
-_OWN_MODULES = ("psann.datasets", "psann.estimators", "psann.hisso.rewards", "psann.market")
+_OWN_MODULES = (
+    *("psann.battery", "psann.datasets", "psann.estimators", "psann.hisso.rewards"),
+    "psann.market",
+)
 # Of a source: names that it does not mention may come into being all the same.
 _MAY_HAVE_MORE = re.compile(
     r"import\s*\*|\b(__dict__|__getattr__|__path__|eval|exec|globals|locals|modules|setattr|vars)\b"

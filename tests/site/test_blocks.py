@@ -68,7 +68,11 @@ def _ids(found: list[Block]) -> list[str]:
 
 PYTHON = [page for page in PAGES if any(each.kind == "python" for each in blocks(page))]
 # Pages whose blocks other tests run, with more to say of them.
-ELSEWHERE = {"acting.md": "site/test_act.py", "sine_units.md": "test_benchmarks.py"}
+ELSEWHERE = {
+    "acting.md": "site/test_act.py",
+    "own_problems.md": "site/test_own_problems.py",
+    "sine_units.md": "test_benchmarks.py",
+}
 
 
 def _runs_of_the_page(folder: Path) -> None:

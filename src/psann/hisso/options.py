@@ -25,7 +25,8 @@ from psann._imports import NamedInFile
 PrimaryTransform = Literal[
     "identity", "softmax", "tanh", "softmax_cash", "long_short", "sigmoid", "bounded"
 ]
-_OF_NO_PORTFOLIO = ("sigmoid", "bounded")
+OF_NO_PORTFOLIO = ("sigmoid", "bounded")
+"""Transforms whose actions are no weights."""
 
 CALL_ARGUMENTS = (
     "actions",
@@ -268,7 +269,7 @@ class HISSOOptions(BaseModel):
     @property
     def is_portfolio(self) -> bool:
         """Whether actions may be weights of a portfolio: a number of actions says they are not."""
-        return self.n_actions is None and self.primary_transform not in _OF_NO_PORTFOLIO
+        return self.n_actions is None and self.primary_transform not in OF_NO_PORTFOLIO
 
     @property
     def _no_weights(self) -> str:

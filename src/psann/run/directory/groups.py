@@ -68,6 +68,8 @@ class WalkForward(TypedDict, total=False):
     versus_uniform_delay_1: Versus | None
     versus_uniform_advance_1: Versus | None
     baselines: Mapping[str, Figures]
+    reward_mean: float
+    """Reward per row; only where actions are no portfolio weights."""
     folds: list[Mapping[str, object]]
 
 

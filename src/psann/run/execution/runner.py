@@ -366,7 +366,8 @@ def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> N
         told = "--profile has no effect: mode evaluate does not train"
         log_event(_logger, logging.WARNING, "log", told)
     record.update(phase="evaluation")
-    log_event(_logger, logging.INFO, "log", "judging: backtest, baselines, intervals")
+    what = ": backtest, baselines, intervals" if config.hisso.is_portfolio else ""
+    log_event(_logger, logging.INFO, "log", f"judging{what}")
     record.update(**judge(context, config, estimators, splits, results=results))
     judged = record.as_dict()
     status = "ruined" if is_ruined(judged) else status

@@ -303,6 +303,9 @@ def _walk_forward(
         )
     first = folds[0].judged.start
     stitched, part = np.concatenate(actions), _cut(rows, slice(first, None))
+    if not config.hisso.is_portfolio:
+        given = estimator_rows(part, config) | {"evaluation": config.evaluation.options}
+        return {"reward_mean": members[0].evaluate_reward(**given, actions=stitched), "folds": told}
     terms = terms_of(config)
     cash = transform_of(config.hisso).holds_cash
     who: Any = {"active": part.get("active")}

@@ -29,11 +29,15 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
             f"{who} must not be given in mode fine_tune: the parent may have seen the rows that "
             "are judged. Write mode: train."
         ]
-    is_portfolio = config.hisso.enabled and config.hisso.is_portfolio
-    if not is_portfolio or config.hisso.primary_transform == "identity":
+    hisso = config.hisso
+    is_rewarded = not hisso.is_portfolio and not n_placebos
+    if not hisso.is_portfolio:
+        who = _who(config, "placebo")  # folds are judged by any reward
+    has_weights = hisso.is_portfolio and hisso.primary_transform != "identity"
+    if not hisso.enabled or not (has_weights or is_rewarded):
         return [f"{who} judges portfolios; it needs hisso.enabled and a transform with weights."]
     needed = [f"prices_{split}" for split in SPLITS if f"X_{split}" in splits.arrays]
-    if lacking := [name for name in needed if name not in splits.arrays]:
+    if has_weights and (lacking := [name for name in needed if name not in splits.arrays]):
         return [f"{who} needs the prices of every split; got no {', '.join(lacking)}."]
     problems = [] if walk_forward is None else _problems_of_folds(config, splits)
     return [*problems, *(_problems_of_placebos(config, splits) if n_placebos else [])]
@@ -124,7 +128,8 @@ def find_jumps(config: RunConfig, splits: DataSplits) -> list[str]:
     list of str
         One sentence for each border at which a price moves further than it ever does elsewhere.
     """
-    if config.evaluation.walk_forward is None or config.mode == "evaluate":
+    is_joined = config.evaluation.walk_forward is not None and config.hisso.is_portfolio
+    if not is_joined or config.mode == "evaluate":
         return []
     keys = [key for split in SPLITS if (key := f"prices_{split}") in splits.arrays]
     logs = {key: np.log(splits.arrays[key].astype(np.float64)) for key in keys}

@@ -40,6 +40,10 @@ def _result(record: Record) -> list[str]:
     parts = [
         labelled("training reward", record["reward_mean"]),
         labelled("validation reward", record["val_reward_mean"]),
+        # Where there is a portfolio its table tells more.
+        labelled(
+            "test reward", None if record["portfolio_metrics"] else record["test_reward_mean"]
+        ),
         "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
         "" if record["per_seed"] is None else f"{len(record['per_seed'])} seeds",
     ]

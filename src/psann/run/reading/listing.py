@@ -80,10 +80,15 @@ def list_runs(
 
 
 def show_table(listing: Listing, terminal: Terminal) -> None:
-    """Draw one row per run, then what is wrong with some of them."""
-    heads = [*_TEXT_COLUMNS.values(), *(each.shown.head for each in _NUMBER_COLUMNS), "device"]
+    """Draw one row per run, without figures that none has, then what is wrong with some of them."""
+    shown = [
+        each
+        for each in _NUMBER_COLUMNS
+        if any(values.get(each.key) is not None for values in listing.values)
+    ]
+    heads = [*_TEXT_COLUMNS.values(), *(each.shown.head for each in shown), "device"]
     if listing.values:
-        rows = (_cells(values) for values in listing.values)
+        rows = (_cells(values, shown) for values in listing.values)
         terminal.table(heads, rows, n_texts=len(_TEXT_COLUMNS), spare=_SPARE)
     terminal.line(_summary(listing))
     for folder in listing.runs.unreadable:
@@ -143,11 +148,11 @@ def _is_sortable(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _cells(values: Mapping[str, object]) -> Sequence[str]:
+def _cells(values: Mapping[str, object], shown: Sequence[Quantity]) -> Sequence[str]:
     texts = [str(values.get(name) or NOTHING) for name in _TEXT_COLUMNS]
     numbers = [
         _write(each, value) if isinstance(value := values.get(each.key), int | float) else NOTHING
-        for each in _NUMBER_COLUMNS
+        for each in shown
     ]
     return [*texts, *numbers, str(values.get("device") or NOTHING)]
 

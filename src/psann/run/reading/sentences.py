@@ -100,8 +100,9 @@ def _kept_untrained(record: Record) -> Iterator[str]:
             "parent's weights were kept."
         )
     else:
+        beaten = "doing nothing" if record["portfolio_metrics"] else "an untrained network"
         yield (
-            f"{who}: no epoch of training beat doing nothing on validation{margin}, so the "
+            f"{who}: no epoch of training beat {beaten} on validation{margin}, so the "
             "untrained policy was kept."
         )
 
@@ -127,6 +128,8 @@ def _evidence(record: Record) -> Iterator[str]:
         folds = counted(len(walk.get("folds", ())), "fold")
         beyond = _doubted(record)
         yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"), beyond)
+        if (reward := walk.get("reward_mean")) is not None:
+            yield f"Walk-forward, {folds}: a reward of {reward:.4g} per row."
     placebo = record["placebo"] or {}
     share, n_placebos = placebo.get("share_as_good"), placebo.get("n")
     if share is not None and n_placebos is not None:
@@ -271,8 +274,9 @@ _CAUTIONS = {
         "The best epoch is the last one: raise training.epochs, which may do better."
     ),
     "never_moved": (
-        "No update changed a weight: every gradient was exactly 0. A single asset under softmax is "
-        "always held whole; give it primary_transform tanh or softmax_cash."
+        "No update changed the network: every gradient was exactly 0. A single action under "
+        "softmax is always 1; give it primary_transform tanh or softmax_cash. A reward of your own "
+        "must depend on its actions, without detaching them."
     ),
     "every_epoch_ruined": (
         "Every epoch lost everything on the validation rows. Use the primary_transform softmax or "

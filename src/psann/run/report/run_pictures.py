@@ -21,6 +21,7 @@ from psann._figure import Figure, Look
 from psann._inputs import show
 from psann._npz import Array
 from psann.errors import counted
+from psann.hisso.options import OF_NO_PORTFOLIO
 from psann.holdings import HALTED, MEMBER
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
@@ -37,6 +38,7 @@ _COURSE = {
     "grad_norm": "gradient norm, mean over the updates, before clipping",
     "turnover": "moved weight per validation row",
 }
+_OF_ACTIONS = "movement of actions per validation row"
 
 Tracks = dict[tuple[object, object], list[Row]]
 
@@ -238,7 +240,8 @@ def _phase_picture(
     panels = [("reward per row", _curves(tracks, of_reward))]
     if not panels[0][1]:
         panels = [("loss", _curves(tracks, of_loss))]
-    panels += [(title, _curves(tracks, {column: ""})) for column, title in _COURSE.items()]
+    course = _COURSE if _has_weights(run) else {**_COURSE, "turnover": _OF_ACTIONS}
+    panels += [(title, _curves(tracks, {column: ""})) for column, title in course.items()]
     shown = [(title, curves) for title, curves in panels if curves]
     if not shown:
         return None
@@ -251,6 +254,13 @@ def _phase_picture(
         title=f"Training, {name}",
         figure=epochs_figure(shown, best=mark, points=points),
     )
+
+
+def _has_weights(run: RunView) -> bool:
+    """Whether the actions of a run may be weights of a portfolio, as far as its files tell."""
+    told = run.config.get("hisso")
+    hisso = told if isinstance(told, dict) else {}
+    return hisso.get("n_actions") is None and hisso.get("primary_transform") not in OF_NO_PORTFOLIO
 
 
 def _curves(tracks: Tracks, columns: dict[str, str]) -> list[Curve]:
