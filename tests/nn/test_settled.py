@@ -113,6 +113,9 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "an attribute": lambda network: setattr(network, "w0", 2.0),
     "a module": _replaced_module,
     "a hook": _hooked,
+    "a hook of a unit": lambda network: network.activations[0][0].register_forward_hook(
+        lambda *given: 2 * given[2]
+    ),
 }
 
 
