@@ -45,7 +45,7 @@ def test_of_a_price_and_assets_that_are_columns_the_price_counts(tmp_path: Path)
 def test_a_column_of_assets_is_refused_where_the_header_names_them(tmp_path: Path) -> None:
     rows: list[list[object]] = [["", "A", "A"]] + [[day, 1.5, 2.5] for day in ISO]
     path = write(tmp_path / "t.csv", ["Date", "Close", "Open"], rows)
-    with pytest.raises(DataError, match=r"in t\.csv the header does\. Got 'A'\. Leave it out"):
+    with pytest.raises(DataError, match=r"in t\.csv the header does\. Got 'A'\. Leave asset out"):
         read_prices(path, asset="A")
     assert read_prices(path).assets == ("A",)
 
