@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report = description("python benchmarks/growth.py --only assets")
         report |= {"repeats": options.repeats}
         report["cases"] = many_assets(options.measure_s, options.repeats)
+        report["load_at_the_end"] = round(os.getloadavg()[0], 2)
         if not options.no_save:
             save("assets", report)
 

@@ -20,7 +20,7 @@ from measuring import description, median, save
 from psann import PSANNRegressor
 from psann.holdings import HALTED, OUTSIDE
 
-ROWS, EPOCHS, UPDATES, REPETITIONS, HALT_ROWS = 3000, 10, 8, 7, 3
+ROWS, EPOCHS, UPDATES, REPETITIONS, HALT_ROWS = 3000, 25, 8, 5, 3
 HISSO = {"window": 64, "batch_episodes": 32, "updates_per_epoch": UPDATES}
 # Halts of each asset, of 3 rows each.
 HALTS = {"listings": 0, "halts": 5, "many halts": 22}

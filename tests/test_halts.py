@@ -77,6 +77,17 @@ def test_leveraged_episodes_owe_what_row_by_row_says(seed: int, gross: float) ->
             np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-10, rtol=1e-10)
 
 
+def test_episodes_of_a_large_universe_are_listed_when_they_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrays = many_halts(5, n=60)
+    listed, _ = both(arrays, window=16, is_long_only=True)
+    monkeypatch.setattr("psann.halts._MOST_LISTED", 0)
+    drawn, alone = both(arrays, window=16, is_long_only=True)
+    assert torch.equal(drawn, listed)
+    np.testing.assert_allclose(drawn.numpy(), alone.numpy(), atol=1e-13)
+
+
 def test_nothing_else_is_held_while_a_halted_position_exceeds_the_account() -> None:
     # A is held at the double of the account and halts: 1 is owed, and B is not sold short.
     targets = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]], dtype=torch.float64)

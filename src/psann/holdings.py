@@ -79,19 +79,26 @@ def code_problems(active: NDArray[Any], *, who: str, shape: tuple[int, ...]) -> 
 
 def of_members(actions: Array, active: Array) -> Array:
     """Target weights, 0 for all but members."""
-    weights: Array = actions * numbers_of(active == MEMBER, like=actions)
+    weights: Array = actions * members(active, like=actions)
     return weights
+
+
+def members(active: Array, *, like: Array) -> Array:
+    """1 for who can be held, 0 for all others, as numbers of the kind of others."""
+    numbers: Array = _as_numbers(active.clip(OUTSIDE, MEMBER), like)
+    return numbers
 
 
 def tradable(active: Array, *, like: Array) -> Array:
     """1 for who can be bought or sold, 0 for halted and ended assets, as numbers."""
-    numbers: Array = numbers_of(active >= OUTSIDE, like=like)
+    numbers: Array = _as_numbers(active.clip(HALTED, OUTSIDE) - HALTED, like)
     return numbers
 
 
-def numbers_of(mask: Any, *, like: Any) -> Any:
-    """Turn a mask into numbers of the kind of others: torch multiplies by those in a quarter."""
-    return mask.astype(like.dtype) if isinstance(mask, np.ndarray) else mask.to(like.dtype)
+def _as_numbers(codes: Any, like: Any) -> Any:
+    # Cut codes, not compared ones: torch compares bytes, and turns truth into numbers, in many
+    # times the time of this.
+    return codes.astype(like.dtype) if isinstance(codes, np.ndarray) else codes.to(like.dtype)
 
 
 def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDArray[np.float64]:

@@ -97,6 +97,13 @@ def test_signs_of_bid_and_ask_means_are_dropped_when_told() -> None:
     assert problems(values, price_sign="absolute") == []
 
 
+def test_many_prices_with_a_sign_are_not_taken_for_returns() -> None:
+    values = CALM * np.where(np.arange(2 * N).reshape(N, 2) % 7 < 2, -1, 1)
+    assert "Say `format: {price_sign: absolute}`" in problems(values)[0]
+    returns = 0.01 * np.random.default_rng(0).standard_normal((N, 2))
+    assert "They look like returns." in problems(returns)[0]
+
+
 def test_sentinels_and_losses_of_all_are_no_returns() -> None:
     returns = np.diff(np.log(CALM), axis=0, prepend=np.log(CALM[:1]))
     returns[3, 0] = -99.99

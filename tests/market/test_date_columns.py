@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from made_tables import days, prices, write
+from made_tables import days, follow, prices, write
 from psann.errors import DataError
 from psann.market import read_prices
 
@@ -91,3 +91,21 @@ def test_an_hour_that_the_clock_skips_is_refused(tmp_path: Path) -> None:
         DataError, match=r"line 4: 2021-03-28T02:30 does not exist in Europe/Berlin"
     ):
         read_prices(path, format={"tz": "Europe/Berlin"})
+
+
+def test_months_as_spreadsheets_write_them_are_read_when_that_is_said(tmp_path: Path) -> None:
+    months = [f"{name}-18" for name in ("Jan", "Feb", "Mar", "Apr", "May", "Jun")]
+    path = table(tmp_path, ["Month"], months)
+    with pytest.raises(DataError, match="could be months of years or days of months; got 'Jan-18'"):
+        read_prices(path)
+    read, said = follow(path, lambda cures: cures[0])
+    assert said == {"format": {"date": "%b-%y"}}
+    assert [str(day)[:7] for day in read.dates] == [f"2018-0{n + 1}" for n in range(6)]
+
+
+def test_a_format_of_the_users_own_finds_the_column_that_it_fits(tmp_path: Path) -> None:
+    path = table(tmp_path, ["kind", "on"], ["x"] * 6, [day.strftime("%j of %Y") for day in days(6)])
+    with pytest.raises(DataError, match="none of which reads as dates"):
+        read_prices(path, assets=["A"])
+    read = read_prices(path, format={"date": "%j of %Y"}, assets=["A"])
+    assert [str(day)[:10] for day in read.dates] == ISO

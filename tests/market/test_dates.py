@@ -78,6 +78,29 @@ def test_readings_that_differ_are_all_found(texts: list[str], n_readings: int) -
     assert len(possible_readings(texts)) == n_readings
 
 
+@pytest.mark.parametrize(
+    ("label", "day"),
+    [
+        ("2020Q3", "2020-07-01"),
+        ("2020-Q1", "2020-01-01"),
+        ("Q4 2020", "2020-10-01"),
+        ("2020M11", "2020-11-01"),
+        ("2020W05", "2020-01-27"),
+        ("2020-W53", "2020-12-28"),
+        ("2021-W01-3", "2021-01-06"),
+    ],
+)
+def test_a_period_is_its_first_day(label: str, day: str) -> None:
+    (reading,) = possible_readings([label])
+    assert show(reading.values[0]) == day
+    assert show(read_by_format([label], reading.format).values[0]) == day
+
+
+@pytest.mark.parametrize("label", ["2020Q5", "2020W54", "2020M13", "Q12020x"])
+def test_a_label_of_no_period_is_no_date(label: str) -> None:
+    assert possible_readings([label]) == []
+
+
 def test_a_few_cells_that_do_not_fit_are_pointed_at() -> None:
     (reading,) = possible_readings(["2021-03-01", "2021-03-02", "Total", "2021-03-04"])
     assert reading.misfits.tolist() == [2]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow
 import pytest
 
 from made_tables import days, prices, wide
 from psann.errors import DataError
-from psann.market import read_prices
+from psann.market import align, read_prices, splits
 
 VALUES = prices(30, 3)
 INDEX = pd.DatetimeIndex(days(30), name="Date")
@@ -158,3 +159,19 @@ def test_reading_a_text_imports_neither_pandas_nor_pyarrow_nor_torch(tmp_path: P
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_frame_of_polars_becomes_the_rows_that_one_of_pandas_does() -> None:
+    values, on = prices(60, 2), days(60)
+    values[30, 1] = np.nan
+    columns = {"A": values[:, 0], "B": values[:, 1]}
+    frames = (
+        pl.DataFrame({"date": on, **columns}),
+        pd.DataFrame(columns, index=pd.DatetimeIndex(on, name="date")),
+    )
+    ours, theirs = (splits(align(read_prices(frame)), val=0.2, test=0.2) for frame in frames)
+    np.testing.assert_array_equal(ours["prices_test"][-1], values[-1])
+    assert (ours["active_train"] < 1).any()
+    for kind in ("X", "prices", "active"):
+        for split in ("train", "val", "test"):
+            np.testing.assert_array_equal(ours[f"{kind}_{split}"], theirs[f"{kind}_{split}"])

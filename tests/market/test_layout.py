@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from made_tables import days, ohlcv, prices, wide, write
+from made_tables import days, follow, ohlcv, prices, wide, write
 from psann.errors import DataError
 from psann.market import read_prices
 
@@ -45,7 +45,7 @@ def test_of_a_price_and_assets_that_are_columns_the_price_counts(tmp_path: Path)
 def test_a_column_of_assets_is_refused_where_the_header_names_them(tmp_path: Path) -> None:
     rows: list[list[object]] = [["", "A", "A"]] + [[day, 1.5, 2.5] for day in ISO]
     path = write(tmp_path / "t.csv", ["Date", "Close", "Open"], rows)
-    with pytest.raises(DataError, match=r"in t\.csv the header does\. Got 'A'\. Leave it out"):
+    with pytest.raises(DataError, match=r"in t\.csv the header does\. Got 'A'\. Leave asset out"):
         read_prices(path, asset="A")
     assert read_prices(path).assets == ("A",)
 
@@ -121,3 +121,18 @@ def test_a_column_without_a_name_is_no_field(tmp_path: Path) -> None:
     table = read_prices(bars(tmp_path, ["Open", "", "Low", "Close", "Volume"]))
     assert list(table.fields) == ["Open", "Low", "Volume"]
     assert "left out: numbers in a column without a name." in table.notes
+
+
+def test_a_block_of_settings_above_the_names_is_skipped_when_that_is_said(tmp_path: Path) -> None:
+    values = prices(20, 2)
+    rows = [
+        [f"{day:%d/%m/%Y}", values[n, 0], 1000 + n, values[n, 1] if n != 4 else "#N/A N/A", 2000]
+        for n, day in enumerate(days(20))
+    ]
+    above = "Start,02/01/2021,,,\nCurrency,USD,,,\n,,,,\n,AAA US Equity,,BBB US Equity,\n"
+    names = ["Dates", "PX_LAST", "PX_VOLUME", "PX_LAST", "PX_VOLUME"]
+    table, said = follow(write(tmp_path / "t.csv", names, rows, above=above), lambda c: c[0])
+    assert said["format"]["skip_rows"] == 3  # type: ignore[index]
+    assert table.assets == ("AAA US Equity", "BBB US Equity")
+    values[4, 1] = np.nan
+    np.testing.assert_array_equal(table.prices, values)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from psann.hisso.options import HISSOOptions
 from psann.hisso.transforms import TRANSFORMS, Transform, bounded, long_short, tanh
-from psann.holdings import MEMBER
+from psann.holdings import members
 
 # Outputs that far below the highest are alike: a softmax in float32 barely tells them from 0.
 _FLOOR = -80.0
@@ -121,7 +121,7 @@ def _relative(z: Tensor, active: Tensor | None, n_uncapped: int) -> Tensor:
     """``exp(z)`` beside the largest of each row, which is 1; 0 for who cannot be held."""
     if active is None:
         return (z - z.detach().amax(-1, keepdim=True)).clamp_min(_FLOOR).exp()
-    member = torch.nn.functional.pad((active == MEMBER).to(z.dtype), (0, n_uncapped), value=1.0)
+    member = torch.nn.functional.pad(members(active, like=z), (0, n_uncapped), value=1.0)
     # A number far below all outputs for the others; rows without members are emptied in the end.
     top = (z.detach() + torch.finfo(z.dtype).max / 4 * (member - 1)).amax(-1, keepdim=True)
     # What is above the members' top is of others, and must not become infinite.
@@ -186,7 +186,7 @@ def limited_long_short(
         return a
     net = a.sum(-1, keepdim=True)
     surplus = net - net.clamp(-net_limit, net_limit)
-    member = torch.ones_like(a) if active is None else (active == MEMBER).to(a.dtype)
+    member = torch.ones_like(a) if active is None else members(active, like=a)
     shifted = a - surplus * member / member.sum(-1, keepdim=True).clamp_min(1.0)
     shifted = _within(shifted, gross)
     if max_weight is not None:

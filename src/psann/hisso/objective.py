@@ -66,12 +66,15 @@ class Series:
         def cut(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor[-n_rows:]
 
-        return Series(
+        return replace(
+            self,
             X=self.X[-n_rows:],
             reward_context=self.reward_context[-n_rows:],
+            inputs={name: each[-n_rows:] for name, each in self.inputs.items()},
             context=cut(self.context),
             active=cut(self.active),
             known_active=cut(self.known_active),
+            known_prices=cut(self.known_prices),
         )
 
     def executed_late(self, delay: int) -> Series:

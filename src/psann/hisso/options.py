@@ -218,7 +218,9 @@ class HISSOOptions(BaseModel):
     def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Files of policies that do not have these keep the bytes that they had before them."""
         told: dict[str, Any] = dump(self)
-        return {k: v for k, v in told.items() if k not in _LATER or v not in (None, False, [])}
+        # A bound of 0 is one, though it equals False.
+        is_absent = {k for k in _LATER if told.get(k) in (None, []) or told.get(k) is False}
+        return {k: v for k, v in told.items() if k not in is_absent}
 
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:

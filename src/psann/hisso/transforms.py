@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from psann.holdings import MEMBER, of_members
+from psann.holdings import members, of_members
 
 # So far below every other output, of 1e30 too, that the exponential is exactly 0.
 _FAR = 1e38
@@ -43,10 +43,9 @@ def softmax(z: Tensor, active: Tensor | None = None) -> Tensor:
     """Long only and fully invested: ``a_i = exp(z_i) / sum_j exp(z_j)``, over members."""
     if active is None:
         return torch.softmax(z, dim=-1)
-    member = (active == MEMBER).to(z.dtype)
-    # A row without members is computed as if all were, so that nothing is undefined, and emptied.
-    closed = _FAR * (member - member.amax(dim=-1, keepdim=True))
-    return torch.softmax(z + closed, dim=-1) * member
+    member = members(active, like=z)
+    # All of a row without members are as far below, so that nothing is undefined; it is emptied.
+    return torch.softmax(torch.add(z, member - 1, alpha=_FAR), dim=-1) * member
 
 
 def tanh(z: Tensor, active: Tensor | None = None) -> Tensor:
@@ -57,8 +56,8 @@ def tanh(z: Tensor, active: Tensor | None = None) -> Tensor:
 def softmax_cash(z: Tensor, active: Tensor | None = None) -> Tensor:
     """The first M of a softmax over M + 1 outputs; the last share is cash."""
     if active is not None:
-        member = (active == MEMBER).to(z.dtype)
-        z = z + _FAR * (torch.nn.functional.pad(member, (0, 1), value=1.0) - 1)
+        is_open = torch.nn.functional.pad(members(active, like=z), (0, 1), value=1.0)
+        z = torch.add(z, is_open - 1, alpha=_FAR)
     return torch.softmax(z, dim=-1)[..., :-1]
 
 

@@ -224,9 +224,32 @@ def _is_date(cell: str) -> bool:
     return bool(cell) and not PLAIN.fullmatch(cell) and bool(possible_readings([cell]))
 
 
+def _ask_for_skipping(
+    head: list[tuple[int, str]], plan: _Plan, source: str, findings: Findings
+) -> bool:
+    """Whether lines of other things, as wide as the table, stand above its names."""
+    rows = [[cell.strip() for cell in _split(text, plan.sep)] for _, text in head]
+    first = next((k for k, row in enumerate(rows) if _is_date(row[0])), 0)
+    above = first
+    while above and first - above < 2 and any(rows[above - 1][1:]):
+        if _has_values(rows[above - 1]):
+            break
+        above -= 1
+    if above in (0, first) or any(len(row) != plan.width for row in rows):
+        return False
+    plan.n_header, plan.levels = first, rows[above:first]
+    findings.ask(
+        f"{source} must begin with its names; they are on line {head[above][0]} only.",
+        {"format": {"skip_rows": head[above][0] - 1}},
+    )
+    return True
+
+
 def _ask_for_names(
     head: list[tuple[int, str]], plan: _Plan, source: str, findings: Findings
 ) -> None:
+    if _ask_for_skipping(head, plan, source, findings):
+        return
     line, text = next((n, t) for n, t in head if len(_split(t, plan.sep)) == plan.width)
     cells = [cell.strip() for cell in _split(text, plan.sep)]
     names, n_values = [], 0

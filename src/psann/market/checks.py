@@ -16,6 +16,7 @@ from psann.market.options import Format
 Floats = NDArray[np.float64]
 
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)
+_USUAL_CHANGE = 0.2  # of the logarithm of a price, at most, from row to row
 _STALE = 10
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 100.0, 1.5)
 _BLOCK = 64  # columns looked at together, so that a wide table is not copied
@@ -113,7 +114,7 @@ def _ask_of_low(values: Floats, dates: Dates, assets: Sequence[str], findings: F
     if len(distinct) == 1 and (n_low > 1 or distinct[0] in (0.0, *_SENTINELS)):
         token = f"{distinct[0]:g}"
         findings.ask(problem, {"format": {"missing": [token]}}, cure="if it stands for no price.")
-    elif n_low > max(4, 0.05 * np.isfinite(values).sum()):
+    elif n_low > max(4, 0.05 * np.isfinite(values).sum()) and not _keep_their_size(values):
         kinds = ["percent_returns"] if size > 0.15 else ["returns", "log_returns"]
         findings.ask(
             problem + " They look like returns.",
@@ -126,6 +127,14 @@ def _ask_of_low(values: Floats, dates: Dates, assets: Sequence[str], findings: F
             cure="if the sign marks a mean of bid and ask; else correct the cells, or list them "
             "in format.missing.",
         )
+
+
+@np.errstate(all="ignore")
+def _keep_their_size(values: Floats) -> bool:
+    """Whether sizes hardly change from row to row, as those of prices and not of returns."""
+    changes = np.abs(np.diff(np.log(np.abs(values)), axis=0))
+    changes = changes[np.isfinite(changes)]
+    return bool(changes.size) and float(np.median(changes)) < _USUAL_CHANGE
 
 
 def _ask_of_sentinels(values: Floats, findings: Findings) -> None:

@@ -34,6 +34,7 @@ _OTHER_FIELDS = {
     "turnover", "trades", "numberoftrades", "marketcap", "time", "per",
     "dividend", "dividends", "exdividend", "dividendamount", "capitalgains", "splitratio", "split",
     "splits", "stocksplits", "splitfactor", "splitcoefficient",
+    "pxopen", "pxhigh", "pxlow", "pxvolume", "pxbid", "pxask", "pxmid",
     "change", "change%", "changepercent", "changepct", "chg%", "pctchg", "changeover",
     "ret", "retx", "dlret", "dlstcd", "dlprc", "shrout", "cfacpr", "cfacshr", "bidlo", "askhi",
     "erster", "eröffnung", "hoch", "tief", "schluss", "schlusskurs", "kurs", "stuecke", "stücke",

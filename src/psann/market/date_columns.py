@@ -26,6 +26,8 @@ _TIMES = [
 ]
 
 _DIGITS_OF_MS = 13
+# As spreadsheets write months, and days without a year much alike.
+_MONTHS = "%b-%y"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def _choose(
     if options.date:
         return _by_name(sheet, columns, options.date, findings)
     found = [column for column in columns if column.kind == "date"]
+    if options.format.date and not found:
+        found = _written_so(columns, options.format.date)
     times = [column for column in columns if column.kind == "time"]
     if len(found) > 1:
         findings.ask(
@@ -147,6 +151,13 @@ def _numbers_that_are_dates(
             f"({listed([c.name for c in columns][1:4])}).",
             cure="Turn it round: read_prices(pandas.read_csv(FILE, index_col=0).T).",
         )
+    elif months := _written_so(columns, _MONTHS):
+        findings.ask(
+            f"{sheet.source}, column {months[0].name!r}: dates must be told where they could be "
+            f"months of years or days of months; got {_texts(months[0])[0]!r}.",
+            {"format": {"date": _MONTHS}},
+            cure="if it is a month of a year; else write the year too.",
+        )
     else:
         findings.ask(
             f"{sheet.source} must have a column of dates; got "
@@ -156,6 +167,16 @@ def _numbers_that_are_dates(
             'format.date, such as "%d/%m/%Y", or add a column of dates.',
         )
     return []
+
+
+def _written_so(columns: list[Named], format_: str) -> list[Named]:
+    """Columns of texts most of which are dates of a format."""
+    found = []
+    for column in columns:
+        cells = _texts(column)[:100] if column.kind == "text" else []
+        if cells and 2 * len(dates.read_by_format(cells, format_).misfits) < len(cells):
+            found.append(column)
+    return found
 
 
 def _lies_on_its_side(columns: list[Named]) -> bool:

@@ -29,6 +29,8 @@ _DAY_FORMATS = (
     *("%d/%b/%Y", "%d-%B-%Y", "%b-%d-%Y", "%Y-%b-%d", "%b %d %Y", "%B %d %Y", "%b %Y", "%b-%Y"),
     *("%a %b %d %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%B %Y", "%a %d %b %Y"),
     *("%Y%m%d %H%M%S", "%Y%m%d %H%M"),
+    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%YM%m", "%Y-M%m"),
+    *("%GW%V", "%G-W%V", "%G W%V", "%G-W%V-%u"),
 )
 _TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
 # The date is what stands before a time of day; a zone is read only after one, since `-2020` at the
@@ -37,7 +39,7 @@ _STAMP = re.compile(
     r"(?P<day>.+?)(?:(?:[T,]|,?\s+)(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s?[AaPp][Mm])?)"
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
 )
-_MAYBE = re.compile(r"(?=.*[-/., ])(.*\d){3}")
+_MAYBE = re.compile(r"(?=.*[-/., QMW])(.*\d){3}")
 _Parts = tuple[str, str | None, str | None]
 _MAX_LETTERS = 100  # of a longer one the search would take for ever
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
@@ -218,7 +220,7 @@ def _shape(text: str) -> str:
 
 @functools.cache
 def _shape_of_format(format_: str) -> str:
-    return _shape(re.sub("%[abAB]", "a", re.sub("%[YymdHMS]", "9", format_)))
+    return _shape(re.sub("%[abAB]", "a", re.sub("%[YymdHMSqGVu]", "9", format_)))
 
 
 def _strptime(text: str, format_: str) -> datetime.datetime | None:
@@ -226,10 +228,22 @@ def _strptime(text: str, format_: str) -> datetime.datetime | None:
     if format_ == "%Y-%m-%d" and len(text) == 10 and text[4] == text[7] == "-":
         with suppress(ValueError):
             return _within_years(datetime.datetime.fromisoformat(text))
+    if "%q" in format_:
+        return _first_of_quarter(text, format_)
+    if "%V" in format_ and "%u" not in format_:  # of a week the Monday
+        text, format_ = f"{text} 1", f"{format_} %u"
     try:
         return _within_years(datetime.datetime.strptime(text, format_))
     except ValueError:
         return None
+
+
+def _first_of_quarter(text: str, format_: str) -> datetime.datetime | None:
+    """The first day of a quarter, ``%q``, which `strptime` does not know."""
+    for quarter in range(1, 5):
+        if year := _strptime(text, format_.replace("%q", str(quarter))):
+            return year.replace(month=3 * quarter - 2)
+    return None
 
 
 def _within_years(moment: datetime.datetime) -> datetime.datetime | None:

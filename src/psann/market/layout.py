@@ -65,7 +65,7 @@ def find_layout(
             findings.ask(
                 f"asset is for tables whose rows name the assets; in {sheet.source} the header "
                 f"does. Got {options.asset!r}.",
-                cure="Leave it out.",
+                cure="Leave asset out.",
             )
         return _of_levels(sheet, rest, options, findings)
     repeated = [name for name, n in Counter(column.name for column in rest).items() if n > 1]
@@ -377,7 +377,8 @@ def _price_of(
         return candidates[0]
     if not names:
         findings.ask(
-            f"{sheet.source} must hold a column of prices; it has no numbers.", cure="Add one."
+            f"{sheet.source} must hold a column of prices; it has no numbers.",
+            cure="Add one, with a number in each row.",
         )
         return None
     offered = candidates or _ranked(names)

@@ -29,7 +29,7 @@ class Format:
     """Separator of groups of three digits."""
     encoding: str | None = None
     date: str | None = None
-    """Format of the dates as for `datetime.strptime`, such as `%d/%m/%Y`."""
+    """Format of the dates as for `datetime.strptime`, such as `%d/%m/%Y`; `%q` is a quarter."""
     date_unit: DateUnit | None = None
     """Unit of dates that are numbers: since 1970-01-01 UTC, or Excel's days."""
     tz: str | None = None

@@ -47,6 +47,7 @@ def test_short_spans_are_told_by_month_and_rows_without_dates_not_at_all() -> No
     assert found is not None
     assert [row[0] for row in found.rows] == ["2020-01", "2020-02", "2020-03"]
     assert years_table(series(None, policy=[1.0, 1.1, 1.1])) is None
+    assert years_table(series(dates[:2], policy=[1.0, 1.1])) is None  # two months are no course
 
 
 def test_worst_drawdowns_have_dates_and_what_1_n_did_meanwhile() -> None:
