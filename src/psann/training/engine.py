@@ -381,7 +381,7 @@ class EagerEngine:
     ) -> tuple[Carry, list[Report]]:
         """Updates as of `update`, bit for bit, by fewer operations.
 
-        The network's parameters are bound once, to views of one vector, and the host judges.
+        Buffers are bound once, and parameters to views of one vector; the host judges.
         """
         carry = carry._replace(weights=carry.weights.clone())
         leaves = self.layout.leaves(carry.weights)
@@ -391,7 +391,7 @@ class EagerEngine:
             return outputs
 
         reports = []
-        with bound(self.network, leaves):
+        with bound(self.network, {**leaves, **carry.buffers}):
             for k, index in enumerate(indices):
                 loss, values = objective(call, index, None if keys is None else keys[k])
                 loss = loss.to(carry.weights.dtype)
