@@ -32,7 +32,7 @@ from psann.hisso.reward_context import (
     reward_context,
     reward_source,
 )
-from psann.hisso.rewards import Reward, penalty_of
+from psann.hisso.rewards import Reward, on_rows, penalty_of
 from psann.holdings import held_weights, is_limited, of_members
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
@@ -419,24 +419,22 @@ class PredictionMixin(ParametrisedEstimator):
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs)
-        reward, judged = self._judged(rows, has_prices=prices is not None)
-        transform = transform_of(options)
-        cost = judging.trans_cost
+        cost = options.transition_penalty if judging.trans_cost is None else judging.trans_cost
+        reward, judged = self._judged(rows, judging, has_prices=prices is not None)
         weights = (
             self._decisions(rows)
             if actions is None
             else self._given(actions, rows, X=X, who="actions")
         )
         weights, judged, active = _executed(options.delay, weights, judged, _codes(rows))
+        inputs = _inputs_late(options.delay, rows)
         validation = judge_actions(
             weights,
             judged,
-            reward=reward.told(as_one_episode(_inputs_late(options.delay, rows))),
-            transition_penalty=penalty_of(
-                options.transition_penalty if cost is None else cost, like=judged
-            ),
+            reward=reward.told(as_one_episode(inputs)),
+            transition_penalty=penalty_of(cost, inputs, like=judged),
             initial=judging.initial,
-            cash=transform.holds_cash,
+            cash=transform_of(options).holds_cash,
             active=active,
             carry=carry_in(judging, options),
         )
@@ -471,13 +469,13 @@ class PredictionMixin(ParametrisedEstimator):
         options = self._fitted_hisso()
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs)
-        reward, judged = self._judged(rows, has_prices=prices is not None)
+        terms = EvaluationOptions()  # of its costs none is training's
+        reward, judged = self._judged(rows, terms, has_prices=prices is not None)
         if len(rows.X) < options.window + options.delay:
             late = f", {options.delay} more than which are needed" if options.delay else ""
             raise ValueError(
                 f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
-        transform = transform_of(options)
         actions = self._decisions(rows)  # (N, M)
         actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
         last = len(actions) - options.window
@@ -486,6 +484,7 @@ class PredictionMixin(ParametrisedEstimator):
         windows, context_in = actions[at], beside_actions(judged, actions)[at]  # (B, T, M)
         inputs = _inputs_late(options.delay, rows)
         carry = carry_in(self.evaluation_options_, options)
+        penalty = penalty_of(options.transition_penalty, inputs, like=judged)
         if is_limited(carry):
             codes = None if active is None else active[at]
             windows = held_weights(windows, context_in, codes, carry=carry)
@@ -493,19 +492,21 @@ class PredictionMixin(ParametrisedEstimator):
             halts = Halts.of(active, judged.expand_as(actions), window=options.window)
             windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
-            told = reward.told({name: each[at] for name, each in inputs.items()})
+            told = reward.told({name: inputs[name][at] for name in reward.inputs})
             rewards = told(
                 windows,
                 context_in,
-                transition_penalty=penalty_of(options.transition_penalty, like=judged),
+                transition_penalty=on_rows(penalty, at),
                 initial="invested",
-                cash=transform.holds_cash or active is not None,
+                cash=transform_of(options).holds_cash or active is not None,
                 active=None if active is None else active[at],
                 carry=carry,
             )
         return rewards.numpy()
 
-    def _judged(self, rows: PreparedSplit, *, has_prices: bool) -> tuple[Reward, Tensor]:
+    def _judged(
+        self, rows: PreparedSplit, judging: EvaluationOptions, *, has_prices: bool
+    ) -> tuple[Reward, Tensor]:
         """The reward, and its context ``(N, M)`` or ``(N, 1)`` in float64."""
         options = self._fitted_hisso()
         reward = resolve_reward_for(options, has_prices=has_prices)
@@ -513,11 +514,12 @@ class PredictionMixin(ParametrisedEstimator):
             raise ValueError(
                 f"reward {reward.name} needs at least {least} rows; got {len(rows.X)}."
             )
-        if problems := input_problems(rows.reward_inputs, options):
+        n_actions = self._n_outputs_of(rows.X)
+        told: Any = {"hisso": options, "evaluation": judging, "n_assets": n_actions}
+        if problems := input_problems(rows.reward_inputs, reward=reward, **told):
             raise ValueError("\n".join(problems))
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        n_actions = self._n_outputs_of(rows.X)
         check_context_width(judged, n_actions, reward=reward, hisso=options)
         return reward, torch.from_numpy(judged)

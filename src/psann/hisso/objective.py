@@ -13,7 +13,7 @@ from psann._seed import hashed_normal
 from psann.accounting import executed_late, relatives
 from psann.halts import Halts
 from psann.hisso.own_weights import beside, first_memory, remembered
-from psann.hisso.rewards import Penalty, Reward
+from psann.hisso.rewards import Penalty, Reward, on_rows
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.engine import Forward
@@ -109,6 +109,7 @@ class EpisodeObjective:
     transform: Transform
     reward: Reward
     transition_penalty: Penalty
+    """A number, or a tensor of one per asset ``(M,)``, or of each row of the series ``(N, k)``."""
     carry: Carry | None = None
     input_noise: float
     shares_rows: bool
@@ -137,7 +138,7 @@ class EpisodeObjective:
 
     @functools.cached_property
     def _inputs(self) -> Mapping[str, Tensor]:
-        return {name: each.float() for name, each in self.series.inputs.items()}
+        return {name: self.series.inputs[name].float() for name in self.reward.inputs}
 
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None
@@ -171,14 +172,11 @@ class EpisodeObjective:
             actions = held_weights(actions, context, active, carry=self.carry)
         elif self._halts is not None:
             actions = self._halts.held(actions, index)
-        told = {
-            name: each.index_select(0, rows).view(-1, self.window, each.shape[1])  # (B, T, k)
-            for name, each in self._inputs.items()
-        }
+        told = {name: self._windows(each, rows) for name, each in self._inputs.items()}
         rewards = self.reward.told(told)(
             actions,
             context,
-            transition_penalty=self.transition_penalty,
+            transition_penalty=on_rows(self.transition_penalty, rows.view(-1, self.window)),
             initial="invested",
             cash=self.transform.holds_cash or active is not None,
             active=active,
@@ -190,14 +188,15 @@ class EpisodeObjective:
         return (index[:, None] + self._steps).reshape(-1)  # (B * T,)
 
     def _context(self, rows: Tensor) -> Tensor:
-        judged = self._reward_context.index_select(0, rows)
-        return judged.view(-1, self.window, judged.shape[1])  # (B, T, M)
+        return self._windows(self._reward_context, rows)
+
+    def _windows(self, each: Tensor, rows: Tensor) -> Tensor:
+        """Of all rows ``(N, k)`` those of each window, ``(B, T, k)``."""
+        return each.index_select(0, rows).view(-1, self.window, each.shape[1])
 
     def _in_windows(self, active: Tensor | None, rows: Tensor) -> Tensor | None:
         """Who can be held in each window, ``(B, T, M)``."""
-        if active is None:
-            return None
-        return active.index_select(0, rows).view(-1, self.window, active.shape[1])
+        return None if active is None else self._windows(active, rows)
 
     def _actions(
         self,

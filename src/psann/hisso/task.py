@@ -45,7 +45,7 @@ class HISSOTask:
         assert self.validation is not None
         cost = self.evaluation.trans_cost
         told = self.hisso.transition_penalty if cost is None else cost
-        return penalty_of(told, like=self.validation.reward_context)
+        return penalty_of(told, self.validation.inputs, like=self.validation.reward_context)
 
     @property
     def carry(self) -> Carry | None:

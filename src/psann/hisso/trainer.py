@@ -255,7 +255,9 @@ def _episode_phase(
             transform=task.transform,
             reward=task.reward,
             transition_penalty=penalty_of(
-                hisso.transition_penalty, like=task.train.reward_context.float()
+                hisso.transition_penalty,
+                task.train.inputs,
+                like=task.train.reward_context.float(),
             ),
             carry=task.carry,
             input_noise=hisso.input_noise,

@@ -117,8 +117,10 @@ class _Again:
         self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
         cost = judging.trans_cost
         told = config.hisso.transition_penalty if cost is None else cost
-        # Where assets differ, what was paid does not tell what was traded.
-        self._cost, self._has_costs = 0.0 if isinstance(told, list) else told, bool(np.any(told))
+        # Where assets or rows differ, what was paid does not tell what was traded.
+        self._cost = told if isinstance(told, float | int) else 0.0
+        paid = series.net != series.gross if isinstance(told, str) else told
+        self._has_costs = bool(np.any(paid))
 
     def problems(self, told: Figures) -> Iterator[str]:
         """One phrase per figure of the record that is another."""
