@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+_MOST_UP = 2
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 
@@ -38,3 +39,34 @@ def given_path(text: str) -> Path:
         user = path.split("/")[0][1:]
         raise ValueError(f"must be a path; got {text!r}, and nobody is called {user!r} here")
     return Path(path)
+
+
+def path_from(folder: Path, path: Path) -> str:
+    """Name a file or folder as seen from a folder, so that both can move together.
+
+    Relative where it lies in that folder, below it, or at most two folders up, short of the root;
+    else absolute, as is what `given_path` would not take as it stands.
+
+    Parameters
+    ----------
+    folder, path : Path
+        Where a link stands for a folder, the folder it leads to counts, as it does for `..`.
+
+    Examples
+    --------
+    >>> path_from(Path("/work/configs"), Path("/work/data/prices.csv"))
+    '../data/prices.csv'
+    """
+    here = os.path.realpath(folder)
+    # A link that is the file itself keeps its name.
+    there = os.path.realpath(path if path.is_dir() else path.parent)
+    there = there if path.is_dir() else os.path.join(there, path.name)
+    if Path(here).drive != Path(there).drive:
+        return str(path.absolute())
+    near = Path(os.path.relpath(there, here)).as_posix()
+    common = os.path.commonpath([here, there])
+    is_far = near.split("/").count("..") > _MOST_UP or (
+        ".." in near and common == Path(here).anchor
+    )
+    is_odd = near.startswith("~") or "$" in near
+    return str(path.absolute()) if is_far or is_odd else near

@@ -90,7 +90,7 @@ def starter_config(table: PriceTable, source: str) -> str:
     ----------
     table : PriceTable
     source : str
-        Path of the table, as the config shall name it.
+        Path of the table as the config shall name it: absolute, or relative to the config.
 
     Returns
     -------

@@ -16,6 +16,7 @@ from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.costs import figures_at_multiples
 from psann.evaluation.limits import limit_problems
+from psann.holdings import of_members
 from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
 from psann.run.directory.evaluation import Evaluation, read_evaluation
@@ -110,7 +111,7 @@ class _Again:
             for name, net, gross in zip(series.names, series.net, series.gross, strict=True)
             if np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0
         }
-        self._allocations = series.allocations
+        self._allocations, self._active = series.allocations, series.active
         judging = config.evaluation
         self._delay = config.hisso.delay
         self._periods, rate = judging.periods_per_year, judging.cash_rate
@@ -158,8 +159,10 @@ class _Again:
             yield from self._compare(f"{where}{field}", entry.get(field), figures | traded)
 
     def _turnover(self) -> float:
-        (executed,) = executed_late(self._delay, self._allocations.astype(np.float64))
-        return float(weight_changes(executed).mean())
+        told = self._allocations.astype(np.float64)
+        executed, active = executed_late(self._delay, told, self._active)
+        targets = executed if active is None else of_members(executed, active)
+        return float(weight_changes(targets).mean())
 
     def _net(self, name: str) -> NDArray[np.float64]:
         """Wealth from the row on which the first action is executed."""
