@@ -32,7 +32,7 @@ from psann.hisso.reward_context import (
     reward_context,
     reward_source,
 )
-from psann.hisso.rewards import Reward, on_rows, penalty_of
+from psann.hisso.rewards import Reward, penalty_of
 from psann.holdings import held_weights, is_limited, of_members
 from psann.nn.network import Network
 from psann.nn.passes import double_precision, row_passes
@@ -436,7 +436,7 @@ class PredictionMixin(ParametrisedEstimator):
             initial=judging.initial,
             cash=transform_of(options).holds_cash,
             active=active,
-            carry=carry_in(judging, options),
+            carry=carry_in(judging, options, inputs),
         )
         assert validation.reward is not None
         return validation.reward
@@ -469,7 +469,7 @@ class PredictionMixin(ParametrisedEstimator):
         options = self._fitted_hisso()
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs)
-        terms = EvaluationOptions()  # of its costs none is training's
+        terms = self.evaluation_options_.model_copy(update={"trans_cost": None})
         reward, judged = self._judged(rows, terms, has_prices=prices is not None)
         if len(rows.X) < options.window + options.delay:
             late = f", {options.delay} more than which are needed" if options.delay else ""
@@ -482,8 +482,8 @@ class PredictionMixin(ParametrisedEstimator):
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
         windows, context_in = actions[at], beside_actions(judged, actions)[at]  # (B, T, M)
-        inputs = _inputs_late(options.delay, rows)
-        carry = carry_in(self.evaluation_options_, options)
+        inputs = {k: each[at] for k, each in _inputs_late(options.delay, rows).items()}
+        carry = carry_in(self.evaluation_options_, options, inputs)
         penalty = penalty_of(options.transition_penalty, inputs, like=judged)
         if is_limited(carry):
             codes = None if active is None else active[at]
@@ -492,11 +492,10 @@ class PredictionMixin(ParametrisedEstimator):
             halts = Halts.of(active, judged.expand_as(actions), window=options.window)
             windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
-            told = reward.told({name: inputs[name][at] for name in reward.inputs})
-            rewards = told(
+            rewards = reward.told(inputs)(
                 windows,
                 context_in,
-                transition_penalty=on_rows(penalty, at),
+                transition_penalty=penalty,
                 initial="invested",
                 cash=transform_of(options).holds_cash or active is not None,
                 active=None if active is None else active[at],

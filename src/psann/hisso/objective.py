@@ -137,6 +137,16 @@ class EpisodeObjective:
         return self.series.reward_context.float()
 
     @functools.cached_property
+    def _carry(self) -> Carry | None:
+        if self.carry is None:
+            return None
+        cash, borrow = (
+            rate.float() if isinstance(rate, Tensor) else rate
+            for rate in (self.carry.cash, self.carry.borrow)
+        )
+        return replace(self.carry, cash=cash, borrow=borrow)
+
+    @functools.cached_property
     def _inputs(self) -> Mapping[str, Tensor]:
         return {name: self.series.inputs[name].float() for name in self.reward.inputs}
 
@@ -167,9 +177,11 @@ class EpisodeObjective:
     def _judged(
         self, actions: Tensor, rows: Tensor, index: Tensor, active: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        context = beside_actions(self._context(rows), actions)
-        if is_limited(self.carry):
-            actions = held_weights(actions, context, active, carry=self.carry)
+        context, carry = beside_actions(self._context(rows), actions), self._carry
+        if carry is not None:
+            carry = carry.of_rows(rows.view(-1, self.window))
+        if is_limited(carry):
+            actions = held_weights(actions, context, active, carry=carry)
         elif self._halts is not None:
             actions = self._halts.held(actions, index)
         told = {name: self._windows(each, rows) for name, each in self._inputs.items()}
@@ -180,7 +192,7 @@ class EpisodeObjective:
             initial="invested",
             cash=self.transform.holds_cash or active is not None,
             active=active,
-            carry=self.carry,
+            carry=carry,
         )
         return -rewards.mean(), rewards
 

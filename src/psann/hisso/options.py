@@ -52,10 +52,12 @@ def mean_cost(cost: float | list[float] | str, arrays: Mapping[str, Any]) -> flo
 
 
 def costs_of(hisso: HISSOOptions, evaluation: EvaluationOptions) -> dict[str, Any]:
-    """The costs that options tell, by the names of the options."""
+    """The costs and rates that options tell, by the names of the options."""
     return {
         "hisso.transition_penalty": hisso.transition_penalty,
         "evaluation.trans_cost": evaluation.trans_cost,
+        "evaluation.cash_rate": evaluation.cash_rate,
+        "evaluation.borrow_rate": evaluation.borrow_rate,
     }
 
 
@@ -335,8 +337,8 @@ class EvaluationOptions(BaseModel):
     """Holdings before the first row: all cash (the first purchase is charged) or the target."""
     periods_per_year: float = Field(default=252.0, gt=0, allow_inf_nan=False)
     """Rows per year, for annual figures."""
-    cash_rate: float = Field(default=0.0, gt=-1, lt=1, allow_inf_nan=False)
-    """What cash earns per year, and owed money costs, in training too; Sharpe ratios are of what is
-    earned beyond it."""
-    borrow_rate: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
-    """What assets that are sold short cost per year, in training too."""
+    cash_rate: Annotated[float, Field(gt=-1, lt=1, allow_inf_nan=False)] | ArrayName = 0.0
+    """What cash earns per year, and owed money costs, in training too: a number, or the name of an
+    array of the data, a row for each of X. Sharpe ratios are of what is earned beyond it."""
+    borrow_rate: Cost | ArrayName = 0.0
+    """What assets that are sold short cost per year, in training too: a number, or a name."""

@@ -180,7 +180,7 @@ def row_cost_problems(
     n_assets: int | None,
     split: str = "",
 ) -> list[str]:
-    """Say which arrays are named as costs and can be none.
+    """Say which arrays are named as costs or rates and can be none.
 
     Parameters
     ----------
@@ -201,20 +201,22 @@ def row_cost_problems(
         key = f"{name}_{split}" if split else name
         if not reward.needs_prices:
             problems.append(
-                f"{who} names an array, {name}, of costs of each row, so the reward must be one of "
-                f"what is held, such as portfolio; got {reward.name}. Write a number, or use "
-                "another reward."
+                f"{who} names an array, {name}, so the reward must be one of what is held, such as "
+                f"portfolio; got {reward.name}. Write a number, or use another reward."
             )
-        if n_assets is not None and array.ndim > 1 and array.shape[1] not in (1, n_assets):
+        is_rate = who.endswith("_rate")
+        widths = (1,) if is_rate else (1, n_assets)
+        least = -1 if who == "evaluation.cash_rate" else 0
+        if n_assets is not None and array.ndim > 1 and array.shape[1] not in widths:
+            each = "" if is_rate else f", or one for each of the {n_assets} assets"
             problems.append(
-                f"{key}, which {who} names, must have one column, or one for each of the "
-                f"{n_assets} assets; got shape {array.shape}."
+                f"{key}, which {who} names, must have one column{each}; got shape {array.shape}."
             )
-        elif not ((array >= 0) & (array < 1)).all():
-            least, most = array.min(), array.max()
+        elif not ((array >= least) & (array < 1)).all():
+            what = "rates per year, 0.03 for 3 %" if is_rate else "costs per unit traded"
             problems.append(
-                f"{key}, which {who} names, must hold costs per unit traded, at least 0 and below "
-                f"1; got {least:g} ... {most:g}. 10 basis points are 0.001."
+                f"{key}, which {who} names, must hold {what}, at least {least} and below 1; got "
+                f"{array.min():g} ... {array.max():g}."
             )
     return problems
 

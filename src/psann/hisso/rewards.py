@@ -276,7 +276,7 @@ def penalty_of(
 ) -> Penalty:
     """Turn an option into what rewards take: a number, or a tensor of one per asset.
 
-    Of an array that is named, among `inputs` ``(N, k)``, also ``(N, k)`` where its rows differ.
+    Of an array that is named, among `inputs` ``(..., N, k)``, that itself where its rows differ.
     """
     if isinstance(cost, str):
         found = simplest(inputs[cost].cpu().numpy())

@@ -259,7 +259,7 @@ def _episode_phase(
                 task.train.inputs,
                 like=task.train.reward_context.float(),
             ),
-            carry=task.carry,
+            carry=task.carry(task.train),
             input_noise=hisso.input_noise,
             shares_rows=_shares_rows(engine, task),
         ),

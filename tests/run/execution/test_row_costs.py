@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trials
 from event_simulator import simulate
 from faults import stopped_after
 from psann import PSANNRegressor, load_policy
@@ -18,7 +19,10 @@ from psann.run.verification.verify import verify_run
 from trials import bit_differences, finished, market_with_spreads, metrics_of, trial
 
 DATA = "data={loader: trials.market_with_spreads, kwargs: {columns: %d}}"
-BY_NAME = ("hisso.transition_penalty=spread", "evaluation.trans_cost=spread", "hisso.delay=1")
+BY_NAME = (
+    *("hisso.transition_penalty=spread", "evaluation.trans_cost=spread", "hisso.delay=1"),
+    *("evaluation.cash_rate=rate", "hisso.primary_transform=long_short"),
+)
 FOLDS = "evaluation.walk_forward={folds: 2}"
 
 
@@ -28,7 +32,7 @@ def same(value: float) -> str:
 
 def spread_of(split: str, data: dict[str, Any]) -> dict[str, Any]:
     rows = {"X": data[f"X_{split}"], "prices": data[f"prices_{split}"]}
-    return rows | {"reward_inputs": {"spread": data[f"spread_{split}"]}}
+    return rows | {"reward_inputs": {name: data[f"{name}_{split}"] for name in ("spread", "rate")}}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,8 @@ def test_the_wealth_of_the_policy_and_of_every_fold_is_that_of_an_event_simulato
         series = read_evaluation(path)
         for name, weights in (("policy", series.allocations), ("uniform", np.full((15, 2), 0.5))):
             decided = weights.astype(np.float64)[:-1]
-            theirs = simulate(decided, prices[1:], trans_cost=costs[1:], initial="cash")
+            terms: Any = {"trans_cost": costs[1:], "cash_rate": data["rate_test"][1:] / 252}
+            theirs = simulate(decided, prices[1:], initial="cash", **terms)
             ours = series.net[list(series.names).index(name)]
             # Weights are kept in float32.
             np.testing.assert_allclose(ours, np.append(1.0, theirs), rtol=1e-7)
@@ -65,11 +70,12 @@ def test_the_rewards_of_every_split_are_those_of_the_estimator(run: RunPaths) ->
     for split in ("val", "test"):
         found = policy.evaluate_reward(**spread_of(split, data))
         assert metrics[f"{split}_reward_mean"] == found
-        dear = spread_of(split, data)
-        dear["reward_inputs"] = {"spread": 2 * data[f"spread_{split}"]}
-        assert policy.evaluate_reward(**dear) < found
+        for worse in ({"spread": 2 * data[f"spread_{split}"]}, {"rate": 0 * data[f"rate_{split}"]}):
+            dear = spread_of(split, data)
+            dear["reward_inputs"] |= worse
+            assert policy.evaluate_reward(**dear) < found
     with pytest.raises(
-        ValueError, match=r"must have spread, which hisso\.transition_penalty names"
+        ValueError, match=r"must have spread, rate, which hisso\.transition_penalty and eval"
     ):
         policy.evaluate_reward(data["X_val"], data["prices_val"])
 
@@ -83,8 +89,8 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(run: RunPaths, tmp_pa
 
 def test_equal_costs_of_all_rows_give_the_bits_of_the_number(tmp_path: Path) -> None:
     named = finished(tmp_path, same(0.002), *BY_NAME, name="named")
-    numbers = (same(0.002), "hisso.transition_penalty=0.002", "evaluation.trans_cost=0.002")
-    told = finished(tmp_path, *numbers, "hisso.delay=1", name="told")
+    numbers = [each.replace("spread", "0.002").replace("=rate", "=0.04") for each in BY_NAME]
+    told = finished(tmp_path, same(0.002), *numbers, name="told")
     kept = [PSANNRegressor.load(paths.best).network_.state_dict() for paths in (named, told)]
     assert all(bool((value == kept[1][key]).all()) for key, value in kept[0].items())
     alike = ("portfolio_metrics", "baselines", "val_reward_mean", "versus_uniform", "reward_mean")
@@ -105,9 +111,44 @@ def test_one_column_stands_for_every_asset_and_costs_of_training_stand_alone(
     assert verify_run(paths.root).findings == ()
 
 
+def test_shorts_pay_what_their_row_says_also_in_an_account_whose_trades_are_limited(
+    tmp_path: Path,
+) -> None:
+    short = ("hisso.primary_transform=long_short", "evaluation.borrow_rate=rate")
+    limit = "hisso.max_turnover=0.3"
+    paths = finished(tmp_path, same(0.002), *short, limit, name="same")
+    number = finished(tmp_path, same(0.002), short[0], "evaluation.borrow_rate=0.04", limit)
+    for name in ("portfolio_metrics", "val_reward_mean", "reward_mean"):
+        assert metrics_of(paths)[name] == metrics_of(number)[name], name
+    data = trials.market_with_spreads()
+    data |= {f"rate_{split}": np.abs(data[f"rate_{split}"]) for split in trials.ROWS}
+    np.savez(tmp_path / "fees.npz", **data)
+    paths = finished(tmp_path, f"data={{npz: '{tmp_path}/fees.npz'}}", *short, limit, name="each")
+    series = read_evaluation(paths.evaluation)
+    theirs = simulate(
+        series.allocations.astype(np.float64),
+        data["prices_test"],
+        trans_cost=0.001,
+        initial="cash",
+        borrow_rate=data["rate_test"] / 252,
+        max_turnover=0.3,
+    )
+    assert (series.allocations < 0).any()
+    np.testing.assert_allclose(series.net[0], theirs, rtol=1e-7)
+    assert verify_run(paths.root).findings == ()
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (
+            ("evaluation.cash_rate=spread",),
+            "spread_train, which evaluation.cash_rate names, must ha",
+        ),
+        (
+            ("evaluation.borrow_rate=rate",),
+            "rate_train, which evaluation.borrow_rate names, must ho",
+        ),
         (("data={loader: trials.market}",), "spread_train (training) must be given with X_train: "),
         (("evaluation.trans_cost='a b'",), "'a b' is no name that a Python function can have"),
         ((DATA % 3,), "spread_test, which evaluation.trans_cost names, must have one column, or"),
@@ -129,5 +170,5 @@ def test_what_can_be_no_cost_is_refused_by_name(
 def test_acting_needs_no_costs_but_trades_do(run: RunPaths) -> None:
     policy, data = load_policy(run.root), market_with_spreads()
     assert policy.predict_actions(data["X_test"]).shape == (15, 2)
-    with pytest.raises(UsageError, match="whose costs are the array spread of its data"):
+    with pytest.raises(UsageError, match="whose costs or rates are spread, rate of its"):
         _ = policy.trading_cost

@@ -87,11 +87,13 @@ class Policy:
     @property
     def terms(self) -> Terms:
         """On what terms the run trades; `UsageError` where newer rows have no costs."""
-        if isinstance(cost := judging_cost(self.config), str):
+        judging = self.config.evaluation
+        told = (judging_cost(self.config), judging.cash_rate, judging.borrow_rate)
+        if named := [each for each in told if isinstance(each, str)]:
             raise UsageError(
-                f"trades and journals of a run whose costs are the array {cost} of its data need "
-                "the costs of newer rows, which nobody tells. Act without --held and --judge, or "
-                "train with a number for evaluation.trans_cost."
+                f"trades and journals of a run whose costs or rates are {', '.join(named)} of its "
+                "data need those of newer rows, which nobody tells. Act without --held and "
+                "--judge, or train with numbers."
             )
         return terms_of(self.config, {})
 

@@ -32,11 +32,15 @@ def terms_of(config: RunConfig, rows: Mapping[str, Array]) -> Terms:
         trans_cost=_rows_of(rows[cost]) if isinstance(cost, str) else cost,
         periods_per_year=config.evaluation.periods_per_year,
         initial=config.evaluation.initial,
-        cash_rate=config.evaluation.cash_rate,
-        borrow_rate=config.evaluation.borrow_rate,
+        cash_rate=_rate_of(config.evaluation.cash_rate, rows),
+        borrow_rate=_rate_of(config.evaluation.borrow_rate, rows),
         delay=config.hisso.delay,
         max_turnover=config.hisso.max_turnover,
     )
+
+
+def _rate_of(rate: float | str, rows: Mapping[str, Array]) -> Any:
+    return simplest(rows[rate].astype(np.float64).ravel()) if isinstance(rate, str) else rate
 
 
 def _rows_of(cost: Array) -> Any:

@@ -23,6 +23,7 @@ from psann.run.directory.evaluation import Evaluation, read_evaluation
 
 # Sums in another order, and weights kept in float32.
 _CLOSE, _ROUGH = 1e-7, 1e-4
+_BEYOND_CASH = ("sharpe", "psr", "sortino")
 Figures = Mapping[str, Any]
 
 
@@ -113,7 +114,10 @@ class _Again:
         self._allocations, self._active = series.allocations, series.active
         judging = config.evaluation
         self._delay = config.hisso.delay
-        self._periods, self._cash = judging.periods_per_year, judging.cash_rate
+        self._periods, rate = judging.periods_per_year, judging.cash_rate
+        # Of rates of each row the series say nothing, nor of what is beyond them.
+        self._knows_cash = not isinstance(rate, str)
+        self._cash = 0.0 if isinstance(rate, str) else rate
         self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
         cost = judging.trans_cost
         told = config.hisso.transition_penalty if cost is None else cost
@@ -190,6 +194,8 @@ class _Again:
 
     def _compare(self, where: str, told: Figures | None, again: Figures) -> Iterator[str]:
         for name, value in again.items():
+            if not self._knows_cash and any(each in name for each in _BEYOND_CASH):
+                continue
             said = None if told is None else told.get(name)
             if said is None:
                 if told is not None and name in told and math.isfinite(value):
