@@ -143,7 +143,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "negative penalty": (
         "transition_penalty: 0.001",
         "transition_penalty: -0.1",
-        "line 13: hisso.transition_penalty must be a number of at least 0, or a list; got -0.1.",
+        "hisso.transition_penalty must be a number of at least 0, or a list, or text; got -0.1.",
     ),
     "infinite penalty": (
         "transition_penalty: 0.001",
@@ -232,7 +232,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "cost of everything": (
         "  trans_cost: 0.001",
         "  trans_cost: 1",
-        "trans_cost must be a number of at least 0 and less than 1, or a list, or null; got 1.",
+        "must be a number of at least 0 and less than 1, or a list, or text, or null; got 1.",
     ),
     "holdings": ("initial: cash", "initial: Cash", "got \"Cash\". Did you mean 'cash'?"),
     "no periods": ("per_year: 252", "per_year: 0", "evaluation.periods_per_year must be a number"),

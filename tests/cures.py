@@ -41,9 +41,8 @@ _VERBS = (
 )
 _ANY = "|".join(f"{verb}|{verb.lower()}" for verb in _VERBS)
 _CURE = re.compile(rf"(?:^|[.;:?)] |, or )(?:[Oo]r |[Dd]o not )?(?:{_ANY})\b")
-# Told beforehand, not of what went wrong. The room of tables has a language of its own, options to
-# paste, and `made_tables.follow` pastes them.
-_NO_MESSAGES = ("scripts/", "run/config/docs.py", "run/directory/fields.py", "market/")
+# Told beforehand, not of what went wrong.
+_NO_MESSAGES = ("scripts/", "run/config/docs.py", "run/directory/fields.py")
 
 
 @dataclass(frozen=True)

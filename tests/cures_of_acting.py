@@ -311,6 +311,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: load_policy(copied(tmp_path, spoil="checkpoints/best.safetensors")),
         lambda tmp_path: load_policy(copied(tmp_path)),
     ),
+    "Act without --held and --judge, or": (
+        lambda: _of_row_costs().trading_cost,
+        lambda: _of_row_costs().act(),
+        lambda: policy("loader").trading_cost,
+    ),
     "whose actions are none. Use predict_actions": (
         lambda: _of_numbers().act(),
         lambda: _of_numbers().predict_actions(np.zeros((2, 6))),
@@ -514,6 +519,16 @@ def _walked(folder: Path, *, spoil: bool = False) -> Path:
 def _same_weights(folder: Path) -> None:
     run = retrained("prices", folder, data={"prices": str(runs().prices)})
     assert np.array_equal(load_policy(run).act().values, weights().values)
+
+
+@cache
+def _of_row_costs() -> Policy:
+    """A policy whose costs are an array of its data."""
+    folder = runs().folder / "row_costs"
+    folder.mkdir()
+    data = {"loader": "trials.market_with_spreads", "kwargs": {}}
+    run = retrained("loader", folder, data=data, evaluation={"trans_cost": "spread"})
+    return load_policy(run, allow=("trials",))
 
 
 @cache

@@ -35,6 +35,7 @@ EXCESS = (
     *("hisso.reward=excess", "hisso.reward_inputs=[benchmark]"),
     "data.loader=trials.market_with_benchmark",
 )
+SPREADS = ("data.loader=trials.market_with_spreads", "evaluation.trans_cost=spread")
 
 
 def odd(change: str) -> str:
@@ -105,9 +106,14 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(*OWN, mode="fine_tune", init_from="{parent of own actions}"),
         ask(*OWN, "hisso.high=2"),
     ),
-    "of hisso.reward_inputs would not go any more. Write placebo: 0": (
+    "would not go any more. Write placebo: 0": (
         ask("evaluation.placebo=1", *EXCESS),
         ask("evaluation.placebo=0", *EXCESS),
+    ),
+    "Write a number, or use another reward": (
+        ask(*SPREADS, "hisso.reward=negative_mse"),
+        ask(*SPREADS, "hisso.reward=negative_mse", "evaluation.trans_cost=0.001"),
+        ask(*SPREADS, "hisso.reward=sharpe"),
     ),
     # Targets.
     "reaches into Python's inner names (__...__); name a class or a function": (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas
 import yaml
 
 from psann.errors import DataError
@@ -90,6 +91,13 @@ def cures_of(error: DataError) -> list[list[Cure]]:
         if snippets:
             found.append([yaml.safe_load("{" + snippet + "}") for snippet in snippets])
     return found
+
+
+def turned(message: str, **given: object) -> PriceTable:
+    """Do what a message says of a table that lies on its side."""
+    (call,) = re.findall(r"Turn it round: (.+)\.(?:\n|$)", message)
+    table: PriceTable = eval(call, {"read_prices": read_prices, "pandas": pandas, **given})
+    return table
 
 
 def follow(

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from psann._allocator import keep_freed_memory
+
 _OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 # 40 MB: more than the threshold up to which glibc keeps what is freed by itself.
 _PAGES_PER_ARRAY = 10_000
@@ -51,3 +53,27 @@ def test_arrays_that_follow_one_another_share_their_pages() -> None:
 
 def test_what_the_user_has_arranged_stays() -> None:
     assert pages_of_ten_arrays("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
+
+
+@pytest.mark.parametrize(
+    ("most", "asked"),
+    [
+        (2**25, [(-3, 2**30), (-3, 2**25), (-1, 2**30)]),  # the limit of `man mallopt`
+        (0, [(-3, 2**30), (-3, 2**25)]),
+    ],
+)
+def test_an_older_glibc_is_asked_for_less_and_nothing_else_where_it_refuses(
+    most: int, asked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int, int]] = []
+
+    class Library:
+        def mallopt(self, what: int, value: int) -> int:
+            calls.append((what, value))
+            return int(what == -1 or value <= most)
+
+    for name in _OWN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("psann._allocator.ctypes.CDLL", lambda name: Library())
+    assert keep_freed_memory() is (most > 0)
+    assert calls == asked

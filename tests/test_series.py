@@ -60,6 +60,7 @@ def test_worst_falls_are_from_peak_to_recovery_the_deepest_first() -> None:
     assert told == [(2, 3, 5), (6, 7, None), (0, 0, 1)]
     assert [fall.depth for fall in falls] == pytest.approx([-0.5, 1.1 / 1.3 - 1, -0.1])
     assert worst_falls([1.0, 1.1], 5) == []
+    assert worst_falls([1.0, 0.5, float("nan")], 5)[0].recovered is None
     assert len(worst_falls(wealth, 1)) == 1
 
 

@@ -96,6 +96,18 @@ def market_with_benchmark() -> dict[str, Any]:
     return data
 
 
+def market_with_spreads(*, spread: float | None = None, columns: int = 2) -> dict[str, Any]:
+    """The market beside costs of each row, of each asset or of all, and what money costs; with a
+    `spread` both are always the same."""
+    data, generator = market(), np.random.default_rng(3)
+    for split, rows in ROWS.items():
+        drawn = generator.uniform(0.0005, 0.004, (rows, columns))
+        data[f"spread_{split}"] = drawn if spread is None else np.full_like(drawn, spread)
+        rates = generator.uniform(-0.2, 0.9, rows)
+        data[f"rate_{split}"] = rates if spread is None else np.full_like(rates, 20 * spread)
+    return data
+
+
 def by_asset(*, assets: int = 3, features: int = 2, **kwargs: Any) -> dict[str, Any]:
     """`market` with features `(n, assets, features)`, the signal of each asset and noise."""
     data = market(assets=assets, **kwargs)

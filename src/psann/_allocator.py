@@ -6,6 +6,7 @@ import ctypes
 import os
 
 _KEPT_BYTES = 2**30
+_MOST_OF_OLDER = 2**25  # what older versions of glibc take at most, as `man mallopt` has it
 # Numbers of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
@@ -30,4 +31,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return False
-    return all(mallopt(what, _KEPT_BYTES) for what in (_TRIM_THRESHOLD, _MMAP_THRESHOLD))
+    # The one alone would keep the other at its first 128 KiB, less than glibc would come to itself.
+    is_kept = any(mallopt(_MMAP_THRESHOLD, n) for n in (_KEPT_BYTES, _MOST_OF_OLDER))
+    return is_kept and bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+_MOST_UP = 2
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 
@@ -38,3 +39,29 @@ def given_path(text: str) -> Path:
         user = path.split("/")[0][1:]
         raise ValueError(f"must be a path; got {text!r}, and nobody is called {user!r} here")
     return Path(path)
+
+
+def path_from(folder: Path, path: Path) -> str:
+    """Name a file or folder as seen from a folder, so that both can move together.
+
+    Relative where it lies in that folder, below it, or at most two folders up, short of the root;
+    else absolute, as is what `given_path` would not take as it stands.
+
+    Parameters
+    ----------
+    folder, path : Path
+        Where a link stands for a folder, the folder it leads to counts, as it does for `..`.
+
+    Examples
+    --------
+    >>> path_from(Path("/home/me/configs"), Path("/home/me/data/prices.csv"))
+    '../data/prices.csv'
+    """
+    here, there = folder.resolve(), path.resolve()
+    if not path.is_dir():  # a link that is the file itself keeps its name
+        there = path.parent.resolve() / path.name
+    shared = [here, *(up for up in here.parents[:_MOST_UP] if up.name)]
+    if not any(map(there.is_relative_to, shared)):
+        return str(path.absolute())
+    near = Path(os.path.relpath(there, here)).as_posix()
+    return str(path.absolute()) if near.startswith("~") or "$" in near else near

@@ -122,7 +122,7 @@ def worst_falls(equity: ArrayLike, n: int) -> list[Fall]:
     falls = []
     for start, stop in edges:
         lowest = start + int(np.argmin(depth[start:stop]))
-        recovered = stop if stop < len(depth) else None
+        recovered = stop if stop < len(depth) and depth[stop] == 0 else None
         falls.append(Fall(max(start - 1, 0), lowest, recovered, float(depth[lowest])))
     return sorted(falls, key=lambda fall: fall.depth)[:n]
 

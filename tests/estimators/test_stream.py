@@ -95,12 +95,15 @@ def test_a_policy_learns_from_the_newest_windows() -> None:
     assert model.n_iter_ == 101 == model.fit_result_.episodes
 
 
-@pytest.mark.parametrize("delay", [0, 2])
-def test_an_episode_is_that_of_the_newest_window_alone(delay: int) -> None:
+@pytest.mark.parametrize(("delay", "names"), [(0, []), (2, []), (2, ["benchmark"])])
+def test_an_episode_is_that_of_the_newest_window_alone(delay: int, names: list[str]) -> None:
+    reward = "excess" if names else "portfolio"
+
     def passed(first: int) -> Any:
         rows = slice(first, None)
-        hisso = {"window": 8, "delay": delay}
-        return quick().partial_fit(X[rows], prices=PRICES[rows], hisso=hisso)
+        hisso = {"window": 8, "delay": delay, "reward": reward, "reward_inputs": names}
+        inputs = {name: PRICES[rows, 0] for name in names}
+        return quick().partial_fit(X[rows], prices=PRICES[rows], hisso=hisso, reward_inputs=inputs)
 
     long, short = passed(0), passed(120 - 8 - delay)
     assert long.to_bytes() == short.to_bytes()

@@ -13,6 +13,7 @@ from psann.accounting import net_growth
 from psann.hisso.objective import EpisodeObjective, Series
 from psann.hisso.rewards import resolve_reward
 from psann.hisso.transforms import TRANSFORMS
+from psann.holdings import Carry
 from psann.nn.dense import DenseNetwork
 from psann.nn.units import UnitOptions
 
@@ -77,6 +78,38 @@ def test_loss_is_minus_the_mean_reward_of_the_windows() -> None:
         expected = (np.log(growth.gross) - 0.001 * growth.traded).mean()
         assert value == pytest.approx(expected, abs=1e-8)
     assert loss.item() == pytest.approx(-values.mean().item())
+
+
+@pytest.mark.parametrize("max_turnover", [None, 0.2])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_windows_pay_the_costs_and_rates_of_their_own_rows(
+    columns: int, max_turnover: float | None
+) -> None:
+    rows, draws = planted(40), np.random.default_rng(0)
+    costs = draws.uniform(0.0, 0.01, (40, columns))
+    cash, borrow = draws.uniform(-0.01, 0.02, 40), draws.uniform(0.0, 0.03, 40)
+    told: Any = {"max_turnover": max_turnover}
+    task = objective(
+        transform=TRANSFORMS["long_short"],
+        transition_penalty=torch.tensor(costs).float(),
+        carry=Carry(cash=torch.tensor(cash), borrow=torch.tensor(borrow), **told),
+    )
+    with torch.no_grad():
+        _, values = task(network(), torch.tensor([0, 20]), None)
+        outputs = network()(torch.tensor(rows["X"]))
+    actions = TRANSFORMS["long_short"].function(outputs, None).numpy()
+    assert (actions < 0).any()
+    for value, start in zip(values.tolist(), (0, 20), strict=True):
+        part = slice(start, start + 6)
+        growth = net_growth(
+            actions[part],
+            rows["prices"][part],
+            trans_cost=np.broadcast_to(costs[part], (6, 3)),
+            cash=True,
+            carry=Carry(cash=cash[part], borrow=borrow[part], **told),
+        )
+        fees = 1 - growth.net / growth.gross
+        assert value == pytest.approx((np.log(growth.gross) - fees).mean(), abs=1e-7)
 
 
 def test_noise_reaches_the_network_and_never_the_reward() -> None:

@@ -77,12 +77,21 @@ def test_significance_may_be_a_number_or_left_to_the_number_of_epochs() -> None:
     assert HISSOOptions(min_significance="auto").min_significance == "auto"
 
 
-def test_options_survive_the_way_through_plain_values() -> None:
-    options = HISSOOptions(
-        window=5,
-        reward={"target": "mean_variance", "kwargs": {"risk_aversion": 2.0}},
-        supervised=WarmStartOptions(epochs=3),
-    )
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "window": 5,
+            "reward": {"target": "mean_variance", "kwargs": {"risk_aversion": 2.0}},
+            "supervised": WarmStartOptions(epochs=3),
+        },
+        # Bounds that equal the False of settings that are left out.
+        {"primary_transform": "bounded", "low": 0.0, "high": 2.0, "n_actions": 1},
+        {"primary_transform": "bounded", "low": -1.0, "high": 0.0},
+    ],
+)
+def test_options_survive_the_way_through_plain_values(given: Any) -> None:
+    options = HISSOOptions(**given)
     assert HISSOOptions.model_validate(options.model_dump()) == options
 
 

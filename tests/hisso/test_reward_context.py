@@ -7,9 +7,10 @@ import pytest
 
 import user_rewards
 from psann.errors import ImportTargetError
-from psann.hisso.options import HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, named_arrays
 from psann.hisso.reward_context import (
     check_context_width,
+    idle_inputs,
     input_problems,
     resolve_reward_for,
     reward_context,
@@ -162,8 +163,12 @@ def test_weights_are_not_asked_of_actions_that_are_none(options: Any, why: str) 
 
 def test_arrays_are_those_that_the_options_name() -> None:
     hisso = HISSOOptions(reward=profit, reward_inputs=["price"], n_actions=1)
-    assert input_problems(["price"], hisso) == []
-    (missing,) = input_problems([], hisso)
+    named = named_arrays(hisso, EvaluationOptions())
+    told: Any = {"hisso": hisso, "evaluation": EvaluationOptions()}
+    told |= {"reward": resolve_reward_for(hisso, has_prices=False), "n_assets": 1}
+    assert input_problems({"price": np.ones((3, 1))}, **told) == []
+    assert idle_inputs(["price"], named) == []
+    (missing,) = input_problems({}, **told)
     assert missing.startswith("reward_inputs must have price, which hisso.reward_inputs names; got")
-    (idle,) = input_problems(["price", "wind"], hisso)
+    (idle,) = idle_inputs(["price", "wind"], named)
     assert idle.startswith("reward_inputs has wind, which the reward is not told of.")

@@ -12,6 +12,9 @@ from made_panels import table_of, walks
 from made_tables import german, prices, wide, write
 from psann.market import load_prices, read_prices
 from psann.market.starter import describe, starter_config
+from psann.run.reading.reading import read_run
+from psann.run.reading.sentences import result_sentences
+from psann.scripts.hisso_log_run import main
 
 HISSO = Path(__file__).parents[2] / "configs" / "hisso"
 
@@ -49,7 +52,8 @@ def test_the_config_loads_the_table_by_what_was_understood(tmp_path: Path) -> No
     block = config["data"]
     assert block["price"] == "Schlusskurs"
     assert block["format"]["decimal"] == ","
-    assert str(block["split"]["val"]) == "2020-06-11"  # row 145 of 243; the 1st is too far
+    # Row 169 of 243, 60 % of those that have features; the 1st is near.
+    assert str(block["split"]["val"]) == "2020-07-08"
     data = load_prices(**block)
     np.testing.assert_array_equal(data["prices_test"], table.prices[-len(data["X_test"]) :])
     assert data["X_test"].shape[1:] == (1, 6)  # of each asset by itself
@@ -78,7 +82,7 @@ def test_rows_per_year_are_those_of_the_table(step: int, unit: str, rate: float)
         )
     )
     assert config["evaluation"]["periods_per_year"] == pytest.approx(rate, rel=0.001)
-    assert config["hisso"]["window"] == 10
+    assert config["hisso"]["window"] == 4  # of 40 rows that have features
 
 
 def test_ends_are_told_in_the_config(tmp_path: Path) -> None:
@@ -93,5 +97,18 @@ def test_a_border_near_the_first_row_of_a_month_is_moved_there() -> None:
     config = yaml.safe_load(starter_config(table_of(walks(1000, 2)), "p.csv"))
     assert config["evaluation"]["periods_per_year"] == 252  # 261 weekdays, less holidays
     split = config["data"]["split"]
-    # Rows 599 and 799 are 2023-06-16 and 2024-03-22; months begin 11 and 6 rows away.
-    assert [str(split[name]) for name in ("val", "test")] == ["2023-06-01", "2024-04-01"]
+    # Rows 623 and 811, of 60 and those after, are 2023-07-20 and 2024-04-09; months begin near.
+    assert [str(split[name]) for name in ("val", "test")] == ["2023-08-01", "2024-04-01"]
+
+
+@pytest.mark.parametrize("n_rows", [80, 100, 300])
+def test_what_is_written_for_a_short_table_trains_and_claims_nothing(
+    n_rows: int, tmp_path: Path
+) -> None:
+    table = wide(tmp_path / "p.csv", prices(n_rows, 3))
+    (tmp_path / "c.yaml").write_text(starter_config(read_prices(table), str(table)))
+    command = ["--config", str(tmp_path / "c.yaml"), "--output-dir", str(tmp_path), "--quiet"]
+    quick = ["--run-name", "run", "--device", "cpu", "--set", "hisso.updates_per_epoch=2"]
+    assert main([*command, *quick]) == 0
+    sentences = result_sentences(read_run(tmp_path / "run").metrics)
+    assert any("too few rows to claim anything" in each for each in sentences) == (n_rows < 120)

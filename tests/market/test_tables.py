@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import made_tables as made
-from made_tables import days, follow, german, ohlcv, prices, wide, write
+from made_tables import days, follow, german, ohlcv, prices, turned, wide, write
 from psann.errors import DataError
 from psann.market import PriceTable, read_prices
 
@@ -425,6 +425,24 @@ def _columns(header: list[str], *columns: object, **options: object) -> Callable
     return make
 
 
+def _klines(folder: Path) -> Path:
+    first = 1_600_000_000_000
+    rows = [
+        [
+            first + 86_400_000 * n,
+            *bar,
+            first + 86_400_000 * (n + 1) - 1,
+            9e5 + n,
+            300 + n,
+            7,
+            8.5,
+            0,
+        ]
+        for n, bar in enumerate(BARS)
+    ]
+    return write(folder / "t.csv", None, rows)
+
+
 SECONDS = [1_600_000_000 + 86_400 * n for n in range(40)]
 REFUSED = {
     "no sign of which number is the price": (
@@ -520,6 +538,23 @@ REFUSED = {
         ),
         "the numbers of 'num' could",
     ),
+    "bars of an exchange without a header": (
+        _klines,
+        r"columns: \[date, open, high, low, close, volume, column_7, .*column_12\]}`\.\n",
+    ),
+    "titles as wide as the table above its header": (
+        lambda f: wide(f / "t.csv", THREE, above="Contents,Data 1: Spot,,\nSource,S1,S2,S3\n"),
+        r"Say `format: {skip_rows: 2}` or `format: {skip_rows: 3, header: 0, columns: \[Source, S1",
+    ),
+    "codes and currencies below the names": (
+        lambda f: write(
+            f / "t.csv",
+            ["Name", *"XYZ"],
+            [["Code", "X(P)", "Y(P)", "Z(P)"], ["CURRENCY", *["U$"] * 3], *dated(THREE.tolist())],
+        ),
+        r"Say `format: {skip_rows: 3, header: 0, columns: \[Name, X, Y, Z\]}` or `format: {skip_row"
+        r"s: 3, header: 0, columns: \[Code, X\(P\), Y\(P\), Z\(P\)\]}`\. Or keep one row of names",
+    ),
     "texts that name assets in two ways": (
         lambda f: write(
             f / "t.csv",
@@ -537,6 +572,27 @@ REFUSED = {
         "hold texts, such as 'r0'",
     ),
 }
+
+
+def test_each_row_of_names_that_is_offered_names_the_assets(tmp_path: Path) -> None:
+    for kind, place, names in (
+        ("codes and currencies below the names", 0, ("X", "Y", "Z")),
+        ("codes and currencies below the names", 1, ("X(P)", "Y(P)", "Z(P)")),
+        ("titles as wide as the table above its header", 0, ("A0", "A1", "A2")),
+        ("titles as wide as the table above its header", 1, ("S1", "S2", "S3")),
+    ):
+        table, _ = follow(REFUSED[kind][0](tmp_path), lambda offered, place=place: offered[place])
+        assert table.assets == names
+        same(table, THREE)
+
+
+def test_no_row_of_names_is_offered_where_a_name_stands_above_several_columns(
+    tmp_path: Path,
+) -> None:
+    rows = dated([[x, 1000 + n, y] for n, (x, y, _) in enumerate(THREE.tolist())])
+    names = [["Code", "X(P)", "X(VO)", "Y(P)"], *rows]
+    with pytest.raises(DataError, match=r"fields like Close\. Keep one row of names"):
+        read_prices(write(tmp_path / "t.csv", ["Name", "X", "X", "Y"], names))
 
 
 @pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED.keys())
@@ -696,15 +752,63 @@ def test_a_broken_table_is_refused_and_reads_once_its_lines_are_repaired(
     assert len(read_prices(path).dates) >= 39
 
 
-def test_a_table_that_lies_on_its_side_is_turned_as_the_message_says(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "t.csv",
-        ["ticker", *ISO],
-        [[name, *row] for name, row in zip("XYZ", THREE.T.tolist(), strict=True)],
-    )
-    with pytest.raises(DataError, match=r"read_prices\(pandas\.read_csv\(FILE, index_col=0\)\.T\)"):
+YEARS = range(1990, 2020)
+COUNTRIES = [
+    [name, name[:3], *row]
+    for name, row in zip(["Aruba", "Brazil", "Chile"], THREE[:30].T.tolist(), strict=True)
+]
+ON_ITS_SIDE: dict[str, tuple[list[str], list[list[object]], dict[str, str]]] = {
+    "days": (
+        ["ticker", *ISO[:30]],
+        [[name, *row] for name, _, *row in COUNTRIES],
+        {},
+    ),
+    "years": (["Country", "Code", *map(str, YEARS)], COUNTRIES, {}),
+    "years below title lines, with an empty column at the end": (
+        ["Country", "Code", *map(str, YEARS), ""],
+        [[*row, ""] for row in COUNTRIES],
+        {"above": "Source,Indicators,\n\nUpdated,2021-12-16,\n\n"},
+    ),
+    "years said twice, above a footer": (
+        ["Country", "Code", *(f"{year} [YR{year}]" for year in YEARS)],
+        COUNTRIES,
+        {"below": "\n\nLast updated: a day,,\n"},
+    ),
+    "years between semicolons": (
+        ["Country", "Code", *map(str, YEARS)],
+        COUNTRIES,
+        {"sep": ";"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ON_ITS_SIDE)
+def test_a_table_that_lies_on_its_side_is_turned_as_the_message_says(
+    kind: str, tmp_path: Path
+) -> None:
+    header, rows, how = ON_ITS_SIDE[kind]
+    path = write(tmp_path / "t.csv", header, rows, **how)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="must have a row for each date; got a column") as caught:
         read_prices(path)
-    same(read_prices(pd.read_csv(path, index_col=0).T), THREE)
+    table = turned(str(caught.value), FILE=path)
+    same(table, THREE[:30])
+    assert table.assets == ("Aruba", "Brazil", "Chile")
+    assert str(table.dates[0])[:10] == (ISO[0] if kind == "days" else "1990-01-01")
+
+
+def test_a_frame_that_lies_on_its_side_is_turned_as_the_message_says() -> None:
+    header, rows, _ = ON_ITS_SIDE["years"]
+    frame = pd.DataFrame(rows, columns=header)
+    with pytest.raises(DataError, match="must have a row for each date") as caught:
+        read_prices(frame)
+    same(turned(str(caught.value), FRAME=frame), THREE[:30])
+
+
+def test_numbers_that_name_assets_are_not_taken_for_years(tmp_path: Path) -> None:
+    rows = [[f"x{n}", *row] for n, row in enumerate(THREE.tolist())]
+    path = write(tmp_path / "t.csv", ["key", "2002", "2330", "2412"], rows)
+    with pytest.raises(DataError, match="must have a column of dates"):
+        read_prices(path)
 
 
 def test_choices_that_cannot_be_meant_are_refused_with_the_nearest_name(tmp_path: Path) -> None:

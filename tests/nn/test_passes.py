@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
 from draws import normal
+from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network
 from psann.nn.passes import bound, row_passes
+from psann.nn.units import UnitOptions
 from tiny_training import N_IN, wave
 
 CPU = torch.device("cpu")
@@ -50,9 +55,13 @@ def test_a_row_has_nearly_the_result_of_one_pass_over_all(n_rows: int, dtype: to
         torch.testing.assert_close(torch.cat(parts), made(x), rtol=0, atol=1e-6)
 
 
-def test_a_network_computes_with_bound_parameters_inside_and_its_own_outside() -> None:
-    made, x = network(), normal(3, N_IN)
-    own = dict(made.named_parameters())
+def test_a_network_computes_with_bound_tensors_inside_and_its_own_outside() -> None:
+    units = UnitOptions(params={"learnable": ["damping"]})  # the others are buffers
+    size: Any = {"hidden_layers": 1, "hidden_units": 4, "w0": 1.0}
+    made = DenseNetwork(N_IN, 2, **size, units=units, rng=np.random.default_rng(0))
+    x = normal(3, N_IN)
+    own = {**dict(made.named_parameters()), **dict(made.named_buffers())}
+    assert len(own) > len(dict(made.named_parameters()))
     others = {name: 2 * p.detach() for name, p in own.items()}
     before = made(x)
     with bound(made, others):
@@ -62,3 +71,4 @@ def test_a_network_computes_with_bound_parameters_inside_and_its_own_outside() -
     with pytest.raises(AttributeError), bound(made, {**others, "nowhere.weight": x}):
         pass
     assert all(p is own[name] for name, p in made.named_parameters())
+    assert all(p is own[name] for name, p in made.named_buffers())

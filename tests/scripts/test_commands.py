@@ -105,6 +105,22 @@ def test_a_table_of_prices_is_told_drawn_and_given_a_configuration_that_runs(
     assert config.read_text() == "mine"
 
 
+@pytest.mark.parametrize("out", [".", "configs/own"])
+def test_a_written_configuration_moves_with_its_table(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    wide(home / "p.csv", made_prices(200, 2))
+    monkeypatch.chdir(home)
+    assert main(["prices", "p.csv", "--output-dir", out]) == 0
+    moved = home.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    config = moved / out / "p.yaml"
+    assert str(tmp_path) not in config.read_text()
+    assert log_run(["--config", str(config), "--output-dir", "runs", "--check"]) == 0
+
+
 def test_a_table_that_can_be_read_in_two_ways_is_asked_about_and_the_answer_settles_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ LOOK = block("own_prices.md", "hisso-runs prices")
 UNDERSTOOD = block("own_prices.md", "layout   wide")
 WRITTEN = block("own_prices.md", "data:\n  prices: prices.csv.gz")
 TRAIN = block("own_prices.md", "python -m psann.scripts.hisso_log_run --config prices.yaml")
-TRAINED = block("own_prices.md", "INFO train: 4919 rows")
+TRAINED = block("own_prices.md", "INFO train: 4941 rows")
 AMBIGUOUS = block("own_prices.md", "hisso-runs: t.csv, column")
 README = block("README.md", "# my.yaml")
 

@@ -29,10 +29,11 @@ from psann.estimators._scaling import (
 from psann.hisso.constraints import capacity_problem
 from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
-from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems
+from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems, named_arrays
 from psann.hisso.reward_context import (
     RewardSource,
     check_context_width,
+    idle_inputs,
     input_problems,
     resolve_reward_for,
     reward_context,
@@ -377,7 +378,7 @@ def _fit_problems(
             f"y must have a column for each of the {hisso.n_actions} actions of hisso.n_actions; "
             f"got {n_targets}. Leave y out where nothing trains on it."
         )
-    problems += input_problems(prepared.train.reward_inputs, hisso)
+    problems += idle_inputs(train.reward_inputs, named_arrays(hisso, evaluation))
     if train.active is not None and not hisso.is_portfolio:
         problems.append(
             "active says which asset can be held, and these actions hold none (hisso.n_actions or "
@@ -387,6 +388,10 @@ def _fit_problems(
     if short := capacity_problem(hisso, n_actions, has_cash=has_cash):
         problems.append(short)
     problems += cost_problems(hisso, evaluation, n_actions)
+    told: Any = {"hisso": hisso, "evaluation": evaluation, "reward": reward, "n_assets": n_actions}
+    for split in (train,) if validation is None else (train, validation):
+        found = input_problems(split.reward_inputs, **told)
+        problems += [each for each in found if each not in problems]
     return problems
 
 

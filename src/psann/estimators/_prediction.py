@@ -318,26 +318,24 @@ class PredictionMixin(CheckedRows):
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs)
-        reward, judged = self._judged(rows, has_prices=prices is not None)
-        transform = transform_of(options)
-        cost = judging.trans_cost
+        cost = options.transition_penalty if judging.trans_cost is None else judging.trans_cost
+        reward, judged = self._judged(rows, judging, has_prices=prices is not None)
         weights = (
             self._decisions(rows)
             if actions is None
             else self._given(actions, rows, X=X, who="actions")
         )
         weights, judged, active = _executed(options.delay, weights, judged, _codes(rows))
+        inputs = _inputs_late(options.delay, rows)
         validation = judge_actions(
             weights,
             judged,
-            reward=reward.told(as_one_episode(_inputs_late(options.delay, rows))),
-            transition_penalty=penalty_of(
-                options.transition_penalty if cost is None else cost, like=judged
-            ),
+            reward=reward.told(as_one_episode(inputs)),
+            transition_penalty=penalty_of(cost, inputs, like=judged),
             initial=judging.initial,
-            cash=transform.holds_cash,
+            cash=transform_of(options).holds_cash,
             active=active,
-            carry=carry_in(judging, options),
+            carry=carry_in(judging, options, inputs),
         )
         assert validation.reward is not None
         return validation.reward
@@ -370,21 +368,22 @@ class PredictionMixin(CheckedRows):
         options = self._fitted_hisso()
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs)
-        reward, judged = self._judged(rows, has_prices=prices is not None)
+        terms = self.evaluation_options_.model_copy(update={"trans_cost": None})
+        reward, judged = self._judged(rows, terms, has_prices=prices is not None)
         if len(rows.X) < options.window + options.delay:
             late = f", {options.delay} more than which are needed" if options.delay else ""
             raise ValueError(
                 f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
-        transform = transform_of(options)
         actions = self._decisions(rows)  # (N, M)
         actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
         windows, context_in = actions[at], beside_actions(judged, actions)[at]  # (B, T, M)
-        inputs = _inputs_late(options.delay, rows)
-        carry = carry_in(self.evaluation_options_, options)
+        inputs = {k: each[at] for k, each in _inputs_late(options.delay, rows).items()}
+        carry = carry_in(self.evaluation_options_, options, inputs)
+        penalty = penalty_of(options.transition_penalty, inputs, like=judged)
         if is_limited(carry):
             codes = None if active is None else active[at]
             windows = held_weights(windows, context_in, codes, carry=carry)
@@ -392,19 +391,20 @@ class PredictionMixin(CheckedRows):
             halts = Halts.of(active, judged.expand_as(actions), window=options.window)
             windows = windows if halts is None else halts.held(windows, first)
         with torch.no_grad():
-            told = reward.told({name: each[at] for name, each in inputs.items()})
-            rewards = told(
+            rewards = reward.told(inputs)(
                 windows,
                 context_in,
-                transition_penalty=penalty_of(options.transition_penalty, like=judged),
+                transition_penalty=penalty,
                 initial="invested",
-                cash=transform.holds_cash or active is not None,
+                cash=transform_of(options).holds_cash or active is not None,
                 active=None if active is None else active[at],
                 carry=carry,
             )
         return rewards.numpy()
 
-    def _judged(self, rows: PreparedSplit, *, has_prices: bool) -> tuple[Reward, Tensor]:
+    def _judged(
+        self, rows: PreparedSplit, judging: EvaluationOptions, *, has_prices: bool
+    ) -> tuple[Reward, Tensor]:
         """The reward, and its context ``(N, M)`` or ``(N, 1)`` in float64."""
         options = self._fitted_hisso()
         reward = resolve_reward_for(options, has_prices=has_prices)
@@ -412,11 +412,12 @@ class PredictionMixin(CheckedRows):
             raise ValueError(
                 f"reward {reward.name} needs at least {least} rows; got {len(rows.X)}."
             )
-        if problems := input_problems(rows.reward_inputs, options):
+        n_actions = self._n_outputs_of(rows.X)
+        told: Any = {"hisso": options, "evaluation": judging, "n_assets": n_actions}
+        if problems := input_problems(rows.reward_inputs, reward=reward, **told):
             raise ValueError("\n".join(problems))
         source = reward_source(reward, options, has_prices=has_prices)
         arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
         judged = reward_context(arrays, source, reward=reward, hisso=options)
-        n_actions = self._n_outputs_of(rows.X)
         check_context_width(judged, n_actions, reward=reward, hisso=options)
         return reward, torch.from_numpy(judged)

@@ -39,7 +39,7 @@ class Terms:
 
     trans_cost: float | Sequence[float] | Floats = 0.0
     """Proportional cost per unit of traded weight, from 0 to below 1: of all assets, of each, or of
-    each on each row ``(T, M)``."""
+    all or each on each row, ``(T, 1)`` or ``(T, M)``."""
     periods_per_year: float = 252.0
     """Rows per year."""
     initial: Initial = "invested"
@@ -133,6 +133,9 @@ def judge(
     actions, prices, active = _of_each_asset(actions, prices, active)
     actions, prices, active = executed_late(terms.delay, actions, prices, active)
     terms = terms.executed()
+    cost = terms.trans_cost
+    if np.ndim(cost) == 2 and np.shape(cost)[1] == 1:
+        terms = replace(terms, trans_cost=np.tile(np.asarray(cost), actions.shape[1]))
     figures = portfolio_metrics(
         actions,
         prices,

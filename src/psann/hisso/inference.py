@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from psann.accounting import (
     carry_of,
     gross_growth,
     growth_and_traded_weight,
+    simplest,
     weight_changes,
 )
 from psann.hisso.objective import Series, beside_actions
@@ -25,11 +27,23 @@ from psann.training.engine import Forward
 from psann.training.loop import Validation
 
 
-def carry_in(evaluation: EvaluationOptions, hisso: HISSOOptions) -> Carry | None:
-    """What cash earns and shorts cost from one row to the next, and what may be traded."""
+def carry_in(
+    evaluation: EvaluationOptions, hisso: HISSOOptions, inputs: Mapping[str, Tensor]
+) -> Carry | None:
+    """What cash earns and shorts cost from one row to the next, and what may be traded.
+
+    Of rates that name arrays, among `inputs` ``(..., N, 1)``, those of each row ``(..., N)``.
+    """
+
+    def of_rows(rate: float | str) -> Any:
+        if not isinstance(rate, str):
+            return rate
+        found = simplest(inputs[rate].cpu().numpy())
+        return found if isinstance(found, float) else inputs[rate][..., 0]
+
     return carry_of(
-        evaluation.cash_rate,
-        evaluation.borrow_rate,
+        of_rows(evaluation.cash_rate),
+        of_rows(evaluation.borrow_rate),
         periods_per_year=evaluation.periods_per_year,
         max_turnover=hisso.max_turnover,
     )

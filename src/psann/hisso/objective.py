@@ -13,7 +13,7 @@ from psann._seed import hashed_normal
 from psann.accounting import executed_late, relatives
 from psann.halts import Halts
 from psann.hisso.own_weights import beside, first_memory, remembered
-from psann.hisso.rewards import Penalty, Reward
+from psann.hisso.rewards import Penalty, Reward, on_rows
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.engine import Forward
@@ -66,12 +66,15 @@ class Series:
         def cut(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor[-n_rows:]
 
-        return Series(
+        return replace(
+            self,
             X=self.X[-n_rows:],
             reward_context=self.reward_context[-n_rows:],
+            inputs={name: each[-n_rows:] for name, each in self.inputs.items()},
             context=cut(self.context),
             active=cut(self.active),
             known_active=cut(self.known_active),
+            known_prices=cut(self.known_prices),
         )
 
     def executed_late(self, delay: int) -> Series:
@@ -106,6 +109,7 @@ class EpisodeObjective:
     transform: Transform
     reward: Reward
     transition_penalty: Penalty
+    """A number, or a tensor of one per asset ``(M,)``, or of each row of the series ``(N, k)``."""
     carry: Carry | None = None
     input_noise: float
     shares_rows: bool
@@ -133,8 +137,18 @@ class EpisodeObjective:
         return self.series.reward_context.float()
 
     @functools.cached_property
+    def _carry(self) -> Carry | None:
+        if self.carry is None:
+            return None
+        cash, borrow = (
+            rate.float() if isinstance(rate, Tensor) else rate
+            for rate in (self.carry.cash, self.carry.borrow)
+        )
+        return replace(self.carry, cash=cash, borrow=borrow)
+
+    @functools.cached_property
     def _inputs(self) -> Mapping[str, Tensor]:
-        return {name: each.float() for name, each in self.series.inputs.items()}
+        return {name: self.series.inputs[name].float() for name in self.reward.inputs}
 
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None
@@ -163,23 +177,22 @@ class EpisodeObjective:
     def _judged(
         self, actions: Tensor, rows: Tensor, index: Tensor, active: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        context = beside_actions(self._context(rows), actions)
-        if is_limited(self.carry):
-            actions = held_weights(actions, context, active, carry=self.carry)
+        context, carry = beside_actions(self._context(rows), actions), self._carry
+        if carry is not None:
+            carry = carry.of_rows(rows.view(-1, self.window))
+        if is_limited(carry):
+            actions = held_weights(actions, context, active, carry=carry)
         elif self._halts is not None:
             actions = self._halts.held(actions, index)
-        told = {
-            name: each.index_select(0, rows).view(-1, self.window, each.shape[1])  # (B, T, k)
-            for name, each in self._inputs.items()
-        }
+        told = {name: self._windows(each, rows) for name, each in self._inputs.items()}
         rewards = self.reward.told(told)(
             actions,
             context,
-            transition_penalty=self.transition_penalty,
+            transition_penalty=on_rows(self.transition_penalty, rows.view(-1, self.window)),
             initial="invested",
             cash=self.transform.holds_cash or active is not None,
             active=active,
-            carry=self.carry,
+            carry=carry,
         )
         return -rewards.mean(), rewards
 
@@ -187,14 +200,15 @@ class EpisodeObjective:
         return (index[:, None] + self._steps).reshape(-1)  # (B * T,)
 
     def _context(self, rows: Tensor) -> Tensor:
-        judged = self._reward_context.index_select(0, rows)
-        return judged.view(-1, self.window, judged.shape[1])  # (B, T, M)
+        return self._windows(self._reward_context, rows)
+
+    def _windows(self, each: Tensor, rows: Tensor) -> Tensor:
+        """Of all rows ``(N, k)`` those of each window, ``(B, T, k)``."""
+        return each.index_select(0, rows).view(-1, self.window, each.shape[1])
 
     def _in_windows(self, active: Tensor | None, rows: Tensor) -> Tensor | None:
         """Who can be held in each window, ``(B, T, M)``."""
-        if active is None:
-            return None
-        return active.index_select(0, rows).view(-1, self.window, active.shape[1])
+        return None if active is None else self._windows(active, rows)
 
     def _actions(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -43,21 +44,38 @@ Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
-def mean_cost(cost: float | list[float]) -> float:
-    """One number for a cost that may be one per asset."""
+def mean_cost(cost: float | list[float] | str, arrays: Mapping[str, Any]) -> float | None:
+    """One number for a cost that may be one per asset, or an array; None if that is not there."""
+    if isinstance(cost, str):
+        return float(arrays[cost].mean()) if cost in arrays else None
     return sum(cost) / len(cost) if isinstance(cost, list) else cost
+
+
+def costs_of(hisso: HISSOOptions, evaluation: EvaluationOptions) -> dict[str, Any]:
+    """The costs and rates that options tell, by the names of the options."""
+    return {
+        "hisso.transition_penalty": hisso.transition_penalty,
+        "evaluation.trans_cost": evaluation.trans_cost,
+        "evaluation.cash_rate": evaluation.cash_rate,
+        "evaluation.borrow_rate": evaluation.borrow_rate,
+    }
+
+
+def named_arrays(hisso: HISSOOptions, evaluation: EvaluationOptions) -> dict[str, str]:
+    """Arrays of the data that options name, beside X, y, prices and the like, and which does."""
+    named = dict.fromkeys(hisso.reward_inputs, "hisso.reward_inputs")
+    for who, cost in costs_of(hisso, evaluation).items():
+        if isinstance(cost, str):
+            named.setdefault(cost, who)
+    return named
 
 
 def cost_problems(hisso: HISSOOptions, evaluation: EvaluationOptions, n_assets: int) -> list[str]:
     """Say which costs are told for another number of assets."""
-    told = {
-        "hisso.transition_penalty": hisso.transition_penalty,
-        "evaluation.trans_cost": evaluation.trans_cost,
-    }
     return [
         f"{name} must be one number, or one for each of the {n_assets} assets in the order of "
         f"their columns; got {len(cost)}."
-        for name, cost in told.items()
+        for name, cost in costs_of(hisso, evaluation).items()
         if isinstance(cost, list) and len(cost) != n_assets
     ]
 
@@ -69,6 +87,17 @@ def _why_no_input(name: str) -> str | None:
     if name in CALL_ARGUMENTS:
         return "is told to the reward by training"
     return "has dates, which are no numbers" if name == "time" else None
+
+
+def _array_name(name: str) -> str:
+    if why := _why_no_input(name):
+        raise ValueError(
+            f"must be a number, a list of them, or an array of the data; {name!r} {why}"
+        )
+    return name
+
+
+ArrayName = Annotated[str, AfterValidator(_array_name)]
 
 
 def _keep_origin(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -161,8 +190,9 @@ class HISSOOptions(BaseModel):
     delay: int = Field(default=0, ge=0, le=10_000_000)
     """Rows between decision and execution: an action decided on row t is judged from row t + delay
     on, in training as everywhere; 0 trades at the very row whose features it has seen."""
-    transition_penalty: Penalty | Annotated[list[Penalty], Field(min_length=1)] = 0.0
-    """Lambda, per unit of traded weight: a number, or a list of one per asset."""
+    transition_penalty: Penalty | Annotated[list[Penalty], Field(min_length=1)] | ArrayName = 0.0
+    """Lambda, per unit of traded weight: a number, a list of one per asset, or the name of an array
+    of the data, a row for each of X."""
     input_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Standard deviation of Gaussian noise on the network's inputs."""
     supervised: bool | WarmStartOptions = False
@@ -190,7 +220,9 @@ class HISSOOptions(BaseModel):
     def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Files of policies that do not have these keep the bytes that they had before them."""
         told: dict[str, Any] = dump(self)
-        return {k: v for k, v in told.items() if k not in _LATER or v not in (None, False, [])}
+        # A bound of 0 is one, though it equals False.
+        is_absent = {k for k in _LATER if told.get(k) in (None, []) or told.get(k) is False}
+        return {k: v for k, v in told.items() if k not in is_absent}
 
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:
@@ -298,15 +330,15 @@ class EvaluationOptions(BaseModel):
 
     portfolio_prices_key: str | None = "prices_test"
     """Array of prices for `portfolio_metrics`; null computes none."""
-    trans_cost: Cost | Annotated[list[Cost], Field(min_length=1)] | None = None
-    """Proportional cost per unit traded, below 1: a number, or a list of one per asset; null takes
-    `hisso.transition_penalty`."""
+    trans_cost: Cost | Annotated[list[Cost], Field(min_length=1)] | ArrayName | None = None
+    """Proportional cost per unit traded, below 1: a number, a list of one per asset, or the name of
+    an array of the data, a row for each of X; null takes `hisso.transition_penalty`."""
     initial: Literal["cash", "invested"] = "cash"
     """Holdings before the first row: all cash (the first purchase is charged) or the target."""
     periods_per_year: float = Field(default=252.0, gt=0, allow_inf_nan=False)
     """Rows per year, for annual figures."""
-    cash_rate: float = Field(default=0.0, gt=-1, lt=1, allow_inf_nan=False)
-    """What cash earns per year, and owed money costs, in training too; Sharpe ratios are of what is
-    earned beyond it."""
-    borrow_rate: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
-    """What assets that are sold short cost per year, in training too."""
+    cash_rate: Annotated[float, Field(gt=-1, lt=1, allow_inf_nan=False)] | ArrayName = 0.0
+    """What cash earns per year, and owed money costs, in training too: a number, or the name of an
+    array of the data, a row for each of X. Sharpe ratios are of what is earned beyond it."""
+    borrow_rate: Cost | ArrayName = 0.0
+    """What assets that are sold short cost per year, in training too: a number, or a name."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from psann._imports import import_object
 from psann._numerics import FOREIGN
 from psann._process import put_back
-from psann.hisso.options import HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, costs_of, named_arrays
 from psann.hisso.rewards import Reward, reward_of
 
 Floats = NDArray[np.floating[Any]]
@@ -140,30 +140,84 @@ def _extracted(X: Floats | None, hisso: HISSOOptions) -> NDArray[np.float64]:
     return np.array(array[0], dtype=np.float64)
 
 
-def input_problems(given: Collection[str], hisso: HISSOOptions) -> list[str]:
-    """Say which arrays the reward lacks, and which were given and nobody named.
+def input_problems(
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    hisso: HISSOOptions,
+    evaluation: EvaluationOptions,
+    **told: Any,
+) -> list[str]:
+    """Say which arrays that options name are missing, or no costs (`row_cost_problems`)."""
+    named = named_arrays(hisso, evaluation)
+    missing = [name for name in named if name not in inputs]
+    if not missing:
+        return row_cost_problems(inputs, hisso=hisso, evaluation=evaluation, **told)
+    sources = " and ".join(dict.fromkeys(named[name] for name in missing))
+    return [
+        f"reward_inputs must have {', '.join(missing)}, which {sources} names; got "
+        f"{', '.join(inputs) or 'none'}. Give reward_inputs={{{missing[0]!r}: ...}}, a row for "
+        "each of X."
+    ]
+
+
+def idle_inputs(given: Collection[str], named: Collection[str]) -> list[str]:
+    """Say which arrays there are that no option names."""
+    idle = [name for name in given if name not in named]
+    if not idle:
+        return []
+    return [
+        f"reward_inputs has {', '.join(idle)}, which the reward is not told of. Name it in "
+        "hisso.reward_inputs, or leave it out."
+    ]
+
+
+def row_cost_problems(
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    hisso: HISSOOptions,
+    evaluation: EvaluationOptions,
+    reward: Reward,
+    n_assets: int | None,
+    split: str = "",
+) -> list[str]:
+    """Say which arrays are named as costs or rates and can be none.
 
     Parameters
     ----------
-    given : collection of str
-        Names of the arrays that there are.
-    hisso : HISSOOptions
-        Names those that the reward is told.
+    inputs : mapping of str to ndarray of shape (N,) or (N, k)
+        The arrays of a split that options name; an absent one is told elsewhere.
+    reward : Reward
+        That in force: only those of holdings have costs of each row.
+    n_assets : int or None
+        None looks at no width.
+    split : str
+        Which rows these are, as the keys of a run's arrays end.
     """
-    missing = [name for name in hisso.reward_inputs if name not in given]
-    idle = [name for name in given if name not in hisso.reward_inputs]
     problems = []
-    if missing:
-        problems.append(
-            f"reward_inputs must have {', '.join(missing)}, which hisso.reward_inputs names; got "
-            f"{', '.join(given) or 'none'}. Give reward_inputs={{{missing[0]!r}: ...}}, a row for "
-            "each of X."
-        )
-    if idle:
-        problems.append(
-            f"reward_inputs has {', '.join(idle)}, which the reward is not told of. Name it in "
-            "hisso.reward_inputs, or leave it out."
-        )
+    for who, name in costs_of(hisso, evaluation).items():
+        array = inputs.get(name) if isinstance(name, str) else None
+        if array is None:
+            continue
+        key = f"{name}_{split}" if split else name
+        if not reward.needs_prices:
+            problems.append(
+                f"{who} names an array, {name}, so the reward must be one of what is held, such as "
+                f"portfolio; got {reward.name}. Write a number, or use another reward."
+            )
+        is_rate = who.endswith("_rate")
+        widths = (1,) if is_rate else (1, n_assets)
+        least = -1 if who == "evaluation.cash_rate" else 0
+        if n_assets is not None and array.ndim > 1 and array.shape[1] not in widths:
+            each = "" if is_rate else f", or one for each of the {n_assets} assets"
+            problems.append(
+                f"{key}, which {who} names, must have one column{each}; got shape {array.shape}."
+            )
+        elif not ((array >= least) & (array < 1)).all():
+            what = "rates per year, 0.03 for 3 %" if is_rate else "costs per unit traded"
+            problems.append(
+                f"{key}, which {who} names, must hold {what}, at least {least} and below 1; got "
+                f"{array.min():g} ... {array.max():g}."
+            )
     return problems
 
 

@@ -27,6 +27,7 @@ from psann.accounting import (
     Initial,
     gross_growth,
     growth_and_traded_weight,
+    simplest,
     weight_changes,
 )
 from psann.errors import did_you_mean
@@ -270,9 +271,22 @@ def negative_mse(actions: Tensor, context: Tensor, *, transition_penalty: Penalt
     return -error
 
 
-def penalty_of(cost: float | list[float], *, like: Tensor) -> Penalty:
-    """Turn an option into what rewards take: a number, or a tensor of one per asset."""
+def penalty_of(
+    cost: float | list[float] | str, inputs: Mapping[str, Tensor], *, like: Tensor
+) -> Penalty:
+    """Turn an option into what rewards take: a number, or a tensor of one per asset.
+
+    Of an array that is named, among `inputs` ``(..., N, k)``, that itself where its rows differ.
+    """
+    if isinstance(cost, str):
+        found = simplest(inputs[cost].cpu().numpy())
+        return found if isinstance(found, float) else like.new_tensor(found)
     return like.new_tensor(cost) if isinstance(cost, list) else cost
+
+
+def on_rows(penalty: Penalty, rows: Tensor) -> Penalty:
+    """Of a penalty of each row ``(N, k)`` those of rows ``(B, T)``; any other stays as it is."""
+    return penalty[rows] if isinstance(penalty, Tensor) and penalty.ndim > 1 else penalty
 
 
 def _net_returns(actions: Tensor, context: Tensor, penalty: Penalty, **how: Any) -> Tensor:
@@ -360,9 +374,10 @@ class Reward:
 
     def told(self, inputs: Mapping[str, Tensor]) -> Reward:
         """The reward with what it is given by name, ``(B, T, k)`` each, of the same episodes."""
-        if not inputs:
+        own = {name: inputs[name] for name in self.inputs}
+        if not own:
             return self
-        return replace(self, function=functools.partial(self.function, **inputs))
+        return replace(self, function=functools.partial(self.function, **own))
 
     def __call__(
         self,

@@ -45,12 +45,11 @@ class HISSOTask:
         assert self.validation is not None
         cost = self.evaluation.trans_cost
         told = self.hisso.transition_penalty if cost is None else cost
-        return penalty_of(told, like=self.validation.reward_context)
+        return penalty_of(told, self.validation.inputs, like=self.validation.reward_context)
 
-    @property
-    def carry(self) -> Carry | None:
+    def carry(self, rows: Series) -> Carry | None:
         """What cash earns and shorts cost from one row to the next, and what may be traded."""
-        return carry_in(self.evaluation, self.hisso)
+        return carry_in(self.evaluation, self.hisso, rows.inputs)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -73,7 +72,7 @@ class HISSOTask:
             initial=initial,
             cash=cash,
             active=rows.active,
-            carry=self.carry,
+            carry=self.carry(rows),
         )
         if not self.hisso.min_significance:
             return validation
@@ -84,6 +83,6 @@ class HISSOTask:
             initial=initial,
             cash=cash,
             active=rows.active,
-            carry=self.carry,
+            carry=self.carry(rows),
         )
         return replace(validation, net_log_growth=steps)

@@ -255,9 +255,11 @@ def _episode_phase(
             transform=task.transform,
             reward=task.reward,
             transition_penalty=penalty_of(
-                hisso.transition_penalty, like=task.train.reward_context.float()
+                hisso.transition_penalty,
+                task.train.inputs,
+                like=task.train.reward_context.float(),
             ),
-            carry=task.carry,
+            carry=task.carry(task.train),
             input_noise=hisso.input_noise,
             shares_rows=_shares_rows(engine, task),
         ),

@@ -15,6 +15,7 @@ from psann.errors import DataError
 from psann.market.columns import is_field, is_usual_date
 from psann.market.dates import possible_readings
 from psann.market.findings import Findings
+from psann.market.nameless import proposed_names
 from psann.market.numerals import PLAIN, USUAL_MISSING, is_certain_point, is_numeral
 from psann.market.options import Format
 from psann.market.plain_rows import parse_row
@@ -250,27 +251,18 @@ def _ask_for_names(
 ) -> None:
     if _ask_for_skipping(head, plan, source, findings):
         return
-    line, text = next((n, t) for n, t in head if len(_split(t, plan.sep)) == plan.width)
-    cells = [cell.strip() for cell in _split(text, plan.sep)]
-    names, n_values = [], 0
-    has_many = len(cells) > _LOOKED_AT
-    for place, cell in enumerate(cells):
-        if has_many:
-            names.append(f"column_{place}")
-        elif _is_date(cell) or (place == 0 and PLAIN.fullmatch(cell)):
-            names.append("date" if "date" not in names else f"date_{place}")
-        elif is_numeral(cell) or not cell:
-            n_values += 1
-            names.append(f"asset_{n_values}")
-        else:
-            names.append("ticker" if "ticker" not in names else f"text_{place}")
-    if n_values == 1:
-        names = ["close" if name == "asset_1" else name for name in names]
-    plan.levels = [names]
+    rows = [(n, t, cells) for n, t in head if len(cells := _split(t, plan.sep)) == plan.width]
+    line, text, first = rows[0]
+    has_many = len(first) > _LOOKED_AT
+    if has_many:
+        proposed = [[f"column_{place}" for place in range(len(first))]]
+    else:
+        proposed = proposed_names([[c.strip() for c in cells] for _, _, cells in rows], _is_date)
+    plan.levels = [proposed[0]]
     findings.ask(
         f"{source} must have a header; line {line} already holds values ({text[:50]!r}). "
         "Name the columns (open, high, low, close, volume where they are such).",
-        *([] if has_many else [{"format": {"header": 0, "columns": names}}]),
+        *({"format": {"header": 0, "columns": names}} for names in proposed if not has_many),
         cure="Write a line of names above them." if has_many else "",
     )
 
@@ -299,6 +291,7 @@ class _Reader:
             levels=self.plan.levels,
             columns=columns,
             lines=self.lines,
+            header_lines=self.header_lines,
             sep=self.plan.sep,
             has_quotes=self.has_quotes,
         )
@@ -310,6 +303,7 @@ class _Reader:
         What has another number of cells is kept aside.
         """
         self.lines: list[int] = []
+        self.header_lines: list[int] = []
         self.strays: list[_Stray] = []
         n_header, sep = self.plan.n_header, self.plan.sep
         for number, line in _relevant(lines, self.format):
@@ -324,6 +318,7 @@ class _Reader:
                     return
             elif n_header > 0:
                 n_header -= 1
+                self.header_lines.append(number)
             elif line.strip(f"{sep} "):  # not a row of separators only, as spreadsheets leave them
                 self.lines.append(number)
                 if is_simple:

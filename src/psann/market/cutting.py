@@ -197,7 +197,7 @@ def _check_lengths(panel: Panel, starts: tuple[int, int, int], gap: int) -> None
     problems = [
         f"The {name} split must have at least 2 rows; got {max(rows.stop - rows.start, 0)} of "
         f"{n_rows} rows, from {show(panel.dates[0])} to {show(panel.dates[-1])}, the first "
-        f"{starts[0]} of which are history. Move the borders, or shorten features and gap."
+        f"{starts[0]} of which are history. Move the borders{', or lower gap' if gap else ''}."
         for name, rows in spans(n_rows, starts, gap).items()
         if rows.stop - rows.start < 2
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ _TIMES = [
 ]
 
 _DIGITS_OF_MS = 13
+# As the World Bank writes them as names.
+_YEAR = re.compile(r"(?:18|19|20)\d\d(?: \[YR\d{4}\])?")
 # As spreadsheets write months, and days without a year much alike.
 _MONTHS = "%b-%y"
 
@@ -145,11 +148,11 @@ def _numbers_that_are_dates(
         )
     if likely:
         return likely[:1]
-    if _lies_on_its_side(columns):
+    if names := _dates_as_names(columns):
         findings.ask(
             f"{sheet.source} must have a row for each date; got a column for each "
-            f"({listed([c.name for c in columns][1:4])}).",
-            cure="Turn it round: read_prices(pandas.read_csv(FILE, index_col=0).T).",
+            f"({listed(names, 3)}).",
+            cure=f"Turn it round: {_turned(sheet, columns, names)}.",
         )
     elif months := _written_so(columns, _MONTHS):
         findings.ask(
@@ -179,10 +182,38 @@ def _written_so(columns: list[Named], format_: str) -> list[Named]:
     return found
 
 
-def _lies_on_its_side(columns: list[Named]) -> bool:
-    """Say whether names are dates; a thousand of them tell."""
-    found = (bool(dates.possible_readings([c.name])) for c in columns[:1000] if c.name)
-    return len(list(islice(filter(None, found), 2))) > 1
+def _dates_as_names(columns: list[Named]) -> list[str]:
+    """Names that are dates, or years one after the other."""
+    names = [column.name for column in columns if column.name]
+    years = [name for name in names if _YEAR.fullmatch(name)]
+    steps = {int(after[:4]) - int(before[:4]) for before, after in pairwise(years)}
+    if len(years) > 2 and len(steps) == 1 and abs(steps.pop()) < 11:
+        return years
+    found = [name for name in names[:1000] if dates.possible_readings([name])]
+    if len(found) < 2:
+        return []
+    return found + [name for name in names[1000:] if dates.possible_readings([name])]
+
+
+def _turned(sheet: Sheet, columns: list[Named], names: list[str]) -> str:
+    """Write the call that reads a table which lies on its side."""
+    if sheet.lines is None:
+        frame = f"FRAME.set_index({columns[0].name!r})"
+    else:
+        above = sheet.header_lines[-1] - 1 if sheet.header_lines else 0
+        said = {"sep": sheet.sep, "skiprows": above}
+        usual = {"sep": ",", "skiprows": 0}
+        more = [f"{key}={value!r}" for key, value in said.items() if value != usual[key]]
+        frame = (
+            f"pandas.read_csv({', '.join(['FILE', *more, f'nrows={sheet.n_rows}', 'index_col=0'])})"
+        )
+    if len(names) < len(columns) - 1:
+        frame += f".loc[:, {names[0]!r}:{names[-1]!r}]"
+    if not _YEAR.fullmatch(names[0]):
+        return f"read_prices({frame}.T)"
+    if len(names[0]) > len("2020"):
+        frame += ".rename(columns=lambda name: name[:4])"
+    return f'read_prices({frame}.T, format={{"date": "%Y"}})'
 
 
 def _read(

@@ -13,6 +13,7 @@ from psann.errors import did_you_mean
 from psann.market.columns import ADJUSTED, ASSET_NAMES, CLOSES, Named, is_field, plain
 from psann.market.dates import Dates
 from psann.market.findings import Findings, listed
+from psann.market.nameless import rows_of_names
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet
 
@@ -22,6 +23,7 @@ _MEASURES = ("number", "integer", "percent")
 _NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividends", "stocksplits"}
 # Of the rows, pairs of date and asset that differ: equal duplicates are no reason to look further.
 _NEARLY_ALL, _MOSTLY = 0.9, 0.6
+_BAR = {"open", "high", "low", "close"}  # no four tickers are called so
 WIDE = "price"  # the field of a table that has but one
 
 
@@ -65,7 +67,7 @@ def find_layout(
             findings.ask(
                 f"asset is for tables whose rows name the assets; in {sheet.source} the header "
                 f"does. Got {options.asset!r}.",
-                cure="Leave it out.",
+                cure="Leave asset out.",
             )
         return _of_levels(sheet, rest, options, findings)
     repeated = [name for name, n in Counter(column.name for column in rest).items() if n > 1]
@@ -121,6 +123,8 @@ def _without_row_numbers(columns: list[Named], findings: Findings) -> list[Named
 def _has_fields(values: list[Named]) -> bool:
     known = [column for column in values if is_field(column.name)]
     has_price = any(plain(column.name) in CLOSES | ADJUSTED for column in known)
+    if {plain(column.name) for column in known} >= _BAR:
+        return True
     # A ticker may be called LOW or OPEN; it does not make a table of hundreds one of fields.
     return len(known) * 2 >= len(values) and (has_price or len(known) > 1)
 
@@ -320,10 +324,13 @@ def _of_levels(
             )
         known[column.asset] = column
     if not any(map(is_field, cells)) and options.price is None:
+        rows = rows_of_names(sheet)
         findings.ask(
             f"{sheet.source} has two rows of names, {listed(list(cells), 3)} over "
             f"{listed([str(c.asset) for c in columns], 3)}; neither holds fields like Close.",
-            cure="Keep one row of names, or name the field of the prices with the option price.",
+            *rows,
+            cure=f"{'Or keep' if rows else 'Keep'} one row of names, or name the field of the "
+            "prices with the option price.",
         )
         return None
     if (nameless := cells.get("")) is not None:
@@ -351,6 +358,9 @@ def _of_fields(
     price = _price_of(sheet, names, options, findings)
     if price is None:
         return None
+    others = [name for name in names if not is_field(name) and name != price]
+    if asset is None and 2 * len(others) > len(names):
+        findings.say(f"fields of the one asset: {listed(others)}.")
     key = None if asset else sheet.stem
     words = "long: a row for each date and asset" if asset else "one asset, a column for each field"
     return Layout(words, price, {column.name: {key: column} for column in values}, asset)
@@ -377,7 +387,8 @@ def _price_of(
         return candidates[0]
     if not names:
         findings.ask(
-            f"{sheet.source} must hold a column of prices; it has no numbers.", cure="Add one."
+            f"{sheet.source} must hold a column of prices; it has no numbers.",
+            cure="Add one, with a number in each row.",
         )
         return None
     offered = candidates or _ranked(names)

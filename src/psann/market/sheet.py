@@ -27,6 +27,8 @@ class Sheet:
     columns: list[Column]
     lines: Sequence[int] | None
     """Line of the file for each row; None for what has no lines."""
+    header_lines: Sequence[int] = ()
+    """Line of the file for each header row."""
     sep: str | None = None
     has_quotes: bool = False
     zone: str | None = None

@@ -8,10 +8,11 @@ import numpy as np
 
 from psann._inputs import show
 from psann.market.checks import rows_per_year
+from psann.market.feature_kinds import ASSETWISE_HORIZONS
 from psann.market.findings import listed, paste
 from psann.market.panel import PriceTable
 
-# Shares of the rows before validation and before test.
+# Shares of the rows that have features before validation and before test.
 _BORDERS = (0.6, 0.8)
 _USUAL_RATES = (252.0, 365.25, 52.18, 12.0, 4.0, 1.0)
 
@@ -89,13 +90,13 @@ def starter_config(table: PriceTable, source: str) -> str:
     ----------
     table : PriceTable
     source : str
-        Path of the table, as the config shall name it.
+        Path of the table as the config shall name it: absolute, or relative to the config.
 
     Returns
     -------
     str
-        YAML; validation and test begin after 60 and 80 % of the rows, at the first row of a month
-        where one is near.
+        YAML; validation and test begin after 60 and 80 % of the rows that have features, at the
+        first row of a month where one is near.
     """
     n_rows, n_assets = table.prices.shape
     borders = [_border(table, share) for share in _BORDERS]
@@ -110,7 +111,7 @@ def starter_config(table: PriceTable, source: str) -> str:
         # Of one asset nothing can be chosen but how much of it.
         transform="softmax" if n_assets > 1 else "softmax_cash",
         rest="fully invested" if n_assets > 1 else "the rest in cash",
-        window=int(np.clip(n_rows // 10, 2, 64)),
+        window=int(np.clip((n_rows - _history(table)) // 10, 2, 64)),
         split="{" + f"val: {borders[0]}, test: {borders[1]}" + "}",
         block="".join(f"{line}\n" for line in _block_of({**table.options, **extra}, indent=2)),
         rate=_rate(table),
@@ -128,13 +129,18 @@ def _quoted(source: str) -> str:
 def _border(table: PriceTable, share: float) -> str:
     """Find the first row of a split: of a month, where that moves it by less than 2 % of all."""
     dates = table.dates
-    row = int(share * (len(dates) - 1))
+    row = _history(table) + int(share * (len(dates) - 1 - _history(table)))
     months = dates.astype("datetime64[M]")
     firsts = np.flatnonzero(months[1:] != months[:-1]) + 1
     if len(firsts):
         near = int(firsts[np.abs(firsts - row).argmin()])
         row = near if abs(near - row) < 0.02 * len(dates) else row
     return show(dates[row])
+
+
+def _history(table: PriceTable) -> int:
+    """Rows that have no features yet."""
+    return min(max(ASSETWISE_HORIZONS), len(table.dates) - 2)
 
 
 def _rate(table: PriceTable) -> float:

@@ -306,8 +306,7 @@ def _select(whole: _Part, options: ReadOptions, findings: Findings) -> _Part:
     if not rows.any():
         findings.ask(
             f"start and end must leave rows; the table goes from {show(whole.dates[0])} to "
-            f"{show(whole.dates[-1])}.",
-            cure="Move them.",
+            f"{show(whole.dates[-1])}. Move one of them."
         )
         return whole
     if rows.all() and columns == list(range(len(whole.assets))):

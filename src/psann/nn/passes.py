@@ -44,18 +44,19 @@ def row_passes(n_rows: int, *, row_bytes: int, device: torch.device) -> list[sli
 
 
 @contextlib.contextmanager
-def bound(network: nn.Module, parameters: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a network compute with other parameters inside the block, by their names.
+def bound(network: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a network compute with other parameters and buffers inside the block, by their names.
 
     What `torch.func.functional_call` does for each call, done once for many.
     """
     held: list[tuple[dict[str, Any], str, Any]] = []
     try:
-        for path, tensor in parameters.items():
-            module, _, name = path.rpartition(".")
-            own = network.get_submodule(module)._parameters
+        for path, tensor in tensors.items():
+            place, _, name = path.rpartition(".")
+            module = network.get_submodule(place)
+            own: dict[str, Any] = module._buffers if name in module._buffers else module._parameters
             held.append((own, name, own[name]))
-            own[name] = tensor  # type: ignore[assignment]  # a tensor does as well
+            own[name] = tensor
         yield
     finally:
         for own, name, parameter in held:

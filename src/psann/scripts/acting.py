@@ -154,8 +154,9 @@ def act(options: argparse.Namespace) -> int:
     else:
         path = write_weights(shown, Path(options.output))
         rows = f"{counted(len(shown), 'row')} to {shown.labels[-1]}, {len(shown.assets)} assets"
-        late = counted(policy.terms.delay, "row")
-        tell(f"{path}: {rows}{f', to be executed {late} later' if policy.terms.delay else ''}")
+        delay = policy.config.hisso.delay
+        late = f", to be executed {counted(delay, 'row')} later" if delay else ""
+        tell(f"{path}: {rows}{late}")
     for line in [*lines, *judged]:
         tell(line, file=sys.stderr if is_stdout else None)
     return EXIT_CLEAN

@@ -221,6 +221,7 @@ def _show_certificate(certificate: Certificate) -> None:
 
 def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
+    from psann._paths import path_from
     from psann.market import read_prices
     from psann.market.starter import describe, starter_config
 
@@ -235,7 +236,8 @@ def prices(options: argparse.Namespace) -> int:
     if config.exists():
         tell(f"left as it was  {config}")
     else:
-        config.write_text(starter_config(table, str(options.file.absolute())), encoding="utf-8")
+        source = path_from(options.output_dir, options.file)
+        config.write_text(starter_config(table, source), encoding="utf-8")
         tell(f"wrote           {config}: hisso-log-run --config {config} --output-dir runs")
     try:
         from psann.market.drawing import draw

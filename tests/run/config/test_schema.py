@@ -24,7 +24,8 @@ def test_expectations_read_as_sentences() -> None:
         "hisso.supervised.lr": "a number greater than 0, or null",
         "training.lr_schedule.gamma": "a number greater than 0 and of at most 1, or null",
         "training.lr_schedule": "one of constant, linear, cosine, one_cycle, step, or a mapping",
-        "evaluation.trans_cost": "a number of at least 0 and less than 1, or a list, or null",
+        "evaluation.trans_cost": "a number of at least 0 and less than 1, or a list, or text, or "
+        "null",
         "hisso.max_weight": "a number greater than 0 and less than 1, or null",
         "recorded.notes": "a list",
         "recorded.npz_sha256": "text that matches ^[0-9a-f]{64}$, or null",

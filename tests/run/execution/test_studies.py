@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import trials
+from made_tables import prices, write
 from psann._npz import npz_bytes, read_npz
 from psann.errors import TrainingInterrupted
 from psann.estimators.dense import PSANNRegressor
@@ -83,6 +84,55 @@ def test_the_folds_are_judged_as_one_sequence(whole: RunPaths) -> None:
     assert series["fold"].tolist() == [1] * 8 + [2] * 7
     assert series["time"].tolist() == list(range(60, 75))
     np.testing.assert_allclose(series["allocations"], np.concatenate(parts), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("every", "starts"),
+    [
+        ("year", ["2020-08-14", "2021-01-01"]),
+        ("quarter", ["2020-08-14", "2020-10-02", "2021-01-01"]),
+        ("month", ["2020-08-14", "2020-09-04", "2020-10-02", "2020-11-06", "2020-12-04"]),
+    ],
+)
+def test_a_run_judges_a_fold_of_each_calendar_period_of_its_table(
+    every: str, starts: list[str], tmp_path: Path
+) -> None:
+    fridays = np.arange("2019-06-07", "2021-02-27", 7, dtype="datetime64[D]")
+    quotes = prices(len(fridays), 2).tolist()
+    rows = [[day, *row] for day, row in zip(fridays, quotes, strict=True)]
+    data = {
+        "prices": str(write(tmp_path / "weekly.csv", ["Date", "X", "Y"], rows)),
+        "split": {"val": "2020-04-03", "test": "2020-08-14"},
+        "features": [{"moves": {"rows": 1}}],
+    }
+    evaluation = {"walk_forward": {"every": every}, "periods_per_year": 52, "trans_cost": 0.001}
+    evaluation["portfolio_prices_key"] = "prices_test"
+    config = {**trials.CONFIG, "data": data, "evaluation": evaluation, "training": {"epochs": 1}}
+    paths = finished(tmp_path, config=trials.write_config(tmp_path, config))
+
+    folds = metrics_of(paths)["walk_forward"]["folds"]
+    known = fridays[1:]  # a move needs the row before
+    judged = [known[slice(*fold["judged"])] for fold in folds]
+    found = [str(days[0]) for days in judged]
+    assert found[:5] == starts
+    assert (np.concatenate(judged) == known[known >= np.datetime64("2020-08-14")]).all()
+    for fold, days in zip(folds, judged, strict=True):
+        assert fold["train"][1] <= fold["validation"][0] < fold["validation"][1]
+        assert fold["validation"][1] == fold["judged"][0]
+        months = (
+            days.astype("datetime64[M]").astype(int)
+            // {"year": 12, "quarter": 3, "month": 1}[every]
+        )
+        assert len(set(months.tolist())) == 1
+    series = read_npz(paths.walk_forward).arrays
+    firsts = [series["time"][series["fold"] == fold["fold"]][0] for fold in folds]
+    assert [str(time)[:10] for time in firsts] == found
+    told = [
+        row["message"] for row in rows_of(paths, "evaluation") if row["phase"] == "walk_forward"
+    ]
+    assert [f"fold {k + 1} of {len(found)}" in line for k, line in enumerate(told)] == [True] * len(
+        found
+    )
 
 
 def test_a_placebo_is_trained_and_judged_on_shuffled_moves(whole: RunPaths) -> None:

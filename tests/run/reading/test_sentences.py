@@ -252,6 +252,12 @@ def test_few_rows_claim_nothing() -> None:
     few = {**VERSUS, "n_steps": MIN_STEPS - 1}
     (sentence,) = result_sentences(finished(versus_uniform=few).as_dict())
     assert sentence == "+0.310 per year over 1/N: too few rows to claim anything."
+    # Nor do ratios, probabilities and edges of so few rows.
+    figures = {**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.999, "annual_log_growth": -3.0}
+    for n_steps, n_more in ((MIN_STEPS - 1, 0), (MIN_STEPS, 3)):
+        told = {"portfolio_metrics": {**figures, "n_steps": n_steps}, "versus_uniform": few}
+        first, *more = result_sentences(finished(**told).as_dict())
+        assert (first, len(more)) == (sentence, n_more)
     single = {"growth": 0.31, "low": None, "high": None, "is_distinguishable": False}
     assert result_sentences(finished(versus_uniform=single).as_dict()) == [sentence]
 

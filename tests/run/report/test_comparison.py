@@ -116,7 +116,13 @@ def test_period_is_named_where_all_were_judged_on_the_same(tmp_path: Path) -> No
     same = [made_run(tmp_path / f"same{i}", lr=i + 1.0, judged=judged[0]) for i in range(2)]
     assert wealth_of(report(*same)).caption.startswith("Test rows 2001-02-03 ... 2002-01-01.")
     other = made_run(tmp_path / "other", lr=3.0, judged=judged[1])
-    assert wealth_of(report(same[0], other)).caption.startswith("Each on its own rows.")
+    apart = wealth_of(report(same[0], other))
+    assert apart.caption.startswith("Each on its own rows.") and "1/N" not in lines_of(apart)
+    # A run that came to no judgement has no rows of its own.
+    failed = made_run(tmp_path / "failed", data_sha256=None, judged=None)
+    (failed / "evaluation.npz").unlink()
+    caption = wealth_of(report(*same, failed)).caption
+    assert caption.startswith("Test rows 2001-02-03 ") and "1/N on the same rows" in caption
 
 
 def test_best_is_the_highest_or_the_lowest(tmp_path: Path) -> None:

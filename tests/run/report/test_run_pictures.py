@@ -155,6 +155,7 @@ def test_folds_are_drawn_with_where_they_begin(run: RunView) -> None:
     )
     picture = folds_picture(run, series, points=100)
     assert picture.caption.startswith("2020-01-01 ... 2020-01-06")
+    assert "below" not in picture.caption  # no table of the folds has the other rules
     rules = picture.figure.panels[0].marks[0]
     assert isinstance(rules, Rules)
     assert rules.x.tolist() == [float(time[2].astype("M8[s]").astype(int))]

@@ -19,6 +19,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.execution.resume import read_resume_point
 from psann.run.execution.studies import StudyObserver
 from psann.run.execution.study_folder import StudyFolder
+from psann.run.sweep.child import Ending
 from psann.run.sweep.studies import take_studies, work_on_studies
 from psann.run.verification.verify import verify_run
 from psann.scripts.hisso_runs import main
@@ -190,6 +191,16 @@ def test_a_signal_stops_every_worker_of_a_command_and_one_that_is_killed_is_told
     monkeypatch.setattr(StudyObserver, "on_epoch", asking(signal.SIGKILL, os.getpid))
     done = work_on_studies(paths.root, n_at_once=1, imports=OF_TESTS)
     assert (done.exit_code, done.messages) == (1, ["a worker was ended (-9)"])
+
+
+def test_the_worker_that_saw_most_studies_done_is_believed(
+    whole: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [Ending(0, f"{n} of 12 studies done") for n in (9, 12, 2)]
+    monkeypatch.setattr("psann.run.sweep.studies.check_run", lambda paths: None)
+    monkeypatch.setattr("psann.run.sweep.studies._ended", lambda work, n: (told, []))
+    done = work_on_studies(whole.root, n_at_once=3, imports=OF_TESTS)
+    assert done.told == "12 of 12 studies done"
 
 
 def test_only_a_run_that_goes_on_and_has_studies_is_worked_on(

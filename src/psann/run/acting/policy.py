@@ -30,7 +30,7 @@ from psann.run.acting.kept import KeptPolicy, find_policy
 from psann.run.acting.promise import Promise, promise_of_rows, promises_of
 from psann.run.acting.weights import PolicyName, Provenance, Weights, weights_of
 from psann.run.config.model import RunConfig
-from psann.run.config.terms import terms_of
+from psann.run.config.terms import judging_cost, terms_of
 from psann.run.directory.files import MAX_JSON_BYTES
 from psann.run.directory.paths import RunPaths
 
@@ -86,8 +86,16 @@ class Policy:
 
     @property
     def terms(self) -> Terms:
-        """On what terms the run trades."""
-        return terms_of(self.config)
+        """On what terms the run trades; `UsageError` where newer rows have no costs."""
+        judging = self.config.evaluation
+        told = (judging_cost(self.config), judging.cash_rate, judging.borrow_rate)
+        if named := [each for each in told if isinstance(each, str)]:
+            raise UsageError(
+                f"trades and journals of a run whose costs or rates are {', '.join(named)} of its "
+                "data need those of newer rows, which nobody tells. Act without --held and "
+                "--judge, or train with numbers."
+            )
+        return terms_of(self.config, {})
 
     @property
     def trading_cost(self) -> float | Sequence[float]:
@@ -309,7 +317,7 @@ class Policy:
             data_sha256=sha256,
             weights_sha256=sha256_of(b""),  # until the weights are there
             last_row=show(rows[-1]),
-            delay=self.terms.delay,
+            delay=self.config.hisso.delay,
             cash=self.holds_cash,
             psann_version=kept.psann_version,
             accepted=sorted(accepted),

@@ -183,7 +183,7 @@ def _facts(policy: Policy, inputs: dict[str, Tensor]) -> dict[str, Any]:
         "assets": list(policy.assets),
         "features": None if names is None else list(names),
         "recipe": None if recipe is None else recipe.model_dump(),
-        "delay": policy.terms.delay,
+        "delay": policy.config.hisso.delay,
         "cash": policy.holds_cash,
     }
 

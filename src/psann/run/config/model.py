@@ -20,7 +20,7 @@ from pydantic import (
 
 from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
-from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions, named_arrays
 from psann.market.block import PricesBlock
 from psann.training.schedules import LRScheduleOptions, ScheduleName
 
@@ -288,9 +288,9 @@ class RunConfig(BaseModel):
         return self.evaluation.portfolio_prices_key if is_judged else None
 
     @property
-    def reward_inputs(self) -> list[str]:
-        """Arrays that the reward is given by name; none where there is no reward."""
-        return self.hisso.reward_inputs if self.hisso.enabled else []
+    def reward_inputs(self) -> dict[str, str]:
+        """Arrays that reward and costs are given by name, and which option does."""
+        return named_arrays(self.hisso, self.evaluation) if self.hisso.enabled else {}
 
     def where(self, *path: str) -> str:
         """Return where a key was written: file and line, or command-line option."""

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from psann._npz import Array
+from psann.accounting import simplest
 from psann.evaluation.judgement import Terms
 from psann.run.config.model import RunConfig
 
 
-def judging_cost(config: RunConfig) -> float | list[float]:
-    """Cost per unit traded in validation and test figures."""
+def judging_cost(config: RunConfig) -> float | list[float] | str:
+    """Cost per unit traded in validation and test figures, or the array that has it."""
     cost = config.evaluation.trans_cost
     return config.hisso.transition_penalty if cost is None else cost
 
 
-def terms_of(config: RunConfig) -> Terms:
-    """On what terms a run judges allocations."""
+def terms_of(config: RunConfig, rows: Mapping[str, Array]) -> Terms:
+    """On what terms a run judges allocations.
+
+    Parameters
+    ----------
+    rows : mapping
+        Arrays of the rows that are judged, those of `config.reward_inputs` among them.
+    """
+    cost = judging_cost(config)
     return Terms(
-        trans_cost=judging_cost(config),
+        trans_cost=_rows_of(rows[cost]) if isinstance(cost, str) else cost,
         periods_per_year=config.evaluation.periods_per_year,
         initial=config.evaluation.initial,
-        cash_rate=config.evaluation.cash_rate,
-        borrow_rate=config.evaluation.borrow_rate,
+        cash_rate=_rate_of(config.evaluation.cash_rate, rows),
+        borrow_rate=_rate_of(config.evaluation.borrow_rate, rows),
         delay=config.hisso.delay,
         max_turnover=config.hisso.max_turnover,
     )
+
+
+def _rate_of(rate: float | str, rows: Mapping[str, Array]) -> Any:
+    return simplest(rows[rate].astype(np.float64).ravel()) if isinstance(rate, str) else rate
+
+
+def _rows_of(cost: Array) -> Any:
+    """Costs of each row ``(T, k)``, or what says the same in less."""
+    return simplest(cost.astype(np.float64).reshape(len(cost), -1))

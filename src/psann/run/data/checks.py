@@ -96,7 +96,7 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
         ("prices", needs.needs_prices, "the prices are needed by the reward"),
         ("context", bool(context), "the network reads a context in every split or in none"),
         ("active", bool(active), "it says who can be held in every split or in none"),
-        *((name, name != "X", "hisso.reward_inputs names it") for name in needs.reward_inputs),
+        *((name, name != "X", f"{who} names it") for name, who in needs.reward_inputs.items()),
     ):
         for split in splits:
             key = f"{kind}_{split}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from psann._frames import ASSET_NAMES, BENCHMARK_NAME, FEATURE_NAMES, SPLITS
@@ -42,8 +42,8 @@ class DataRequirements:
     periods_per_year: float | None = None
     """Rows per year that figures are made with; None where no figure is per year."""
     mode: Literal["train", "fine_tune", "evaluate"]
-    reward_inputs: tuple[str, ...] = ()
-    """Arrays that the reward reads by name in every split that is given (`hisso.reward_inputs`)."""
+    reward_inputs: Mapping[str, str] = field(default_factory=dict)
+    """Arrays that are read by name in every split that is given, and the option that names each."""
     is_portfolio: bool = True
     """Whether prices are those of assets that actions hold (`HISSOOptions.is_portfolio`)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -77,14 +77,14 @@ class DataSplits:
     untested: str | None = None
     """What nobody can tell of these data, in one sentence; None where everything was looked at."""
 
-    def split(self, name: str, inputs: Sequence[str] = ()) -> dict[str, Array]:
+    def split(self, name: str, inputs: Collection[str] = ()) -> dict[str, Array]:
         """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
 
         Parameters
         ----------
         name : {"train", "val", "test"}
-        inputs : sequence of str
-            What else there is by name: `hisso.reward_inputs`.
+        inputs : collection of str
+            What else there is by name: `config.reward_inputs`.
 
         Returns
         -------

@@ -162,7 +162,7 @@ def portfolio_figures(
         return figures, None, None  # nobody asked, or the data checks have warned
     if config.hisso.primary_transform == "identity":
         return figures, None, "primary_transform identity gives no weights"
-    arrays = splits.split(split)
+    arrays = splits.split(split, config.reward_inputs)
     active = arrays.get("active")
     prices = splits.arrays[key]
     given: Any = {"context": arrays.get("context"), "active": active, "prices": prices}
@@ -170,7 +170,7 @@ def portfolio_figures(
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
-    terms = terms_of(config)
+    terms = terms_of(config, arrays)
     cash = transform_of(config.hisso).holds_cash
     verdict = judge_policy(
         actions,

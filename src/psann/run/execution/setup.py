@@ -21,7 +21,7 @@ from psann._mapped import is_mapped
 from psann._npz import Array
 from psann.errors import DataError, counted
 from psann.hisso.options import cost_problems, mean_cost
-from psann.hisso.reward_context import resolve_reward_for
+from psann.hisso.reward_context import resolve_reward_for, row_cost_problems
 from psann.hisso.rewards import Reward, reward_of
 from psann.hisso.significance import bound_of
 from psann.market.cutting import describe_spans
@@ -29,7 +29,7 @@ from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
 from psann.run.config.terms import judging_cost
-from psann.run.data.requirements import DataRequirements
+from psann.run.data.requirements import DataRequirements, split_of
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
 from psann.run.directory.provenance import save_start
@@ -75,7 +75,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             portfolio_prices_key=config.prices_key,
             periods_per_year=config.evaluation.periods_per_year if config.prices_key else None,
             mode=config.mode,
-            reward_inputs=tuple(config.reward_inputs),
+            reward_inputs=config.reward_inputs,
             is_portfolio=hisso.is_portfolio or not hisso.enabled,
         ),
     )
@@ -129,13 +129,20 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     if reward is None:
         return problems
     key, cost = config.prices_key, judging_cost(config)
-    if key in splits.arrays and np.max(cost) >= 1:
+    if key in splits.arrays and not isinstance(cost, str) and np.max(cost) >= 1:
         problems.append(
             f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
             f"hisso.transition_penalty, which takes its place, is {cost} and no cost below 1."
         )
-    if key is not None and key in splits.arrays and (n_assets := splits.arrays[key].shape[1]) > 1:
+    prices = splits.arrays.get(key or "prices_train")
+    n_assets = None if prices is None or prices.shape[1] == 1 else prices.shape[1]
+    if key is not None and n_assets is not None:
         problems += cost_problems(config.hisso, config.evaluation, n_assets)
+    told: Any = {"hisso": config.hisso, "evaluation": config.evaluation, "reward": reward}
+    for split in SPLITS:
+        arrays = splits.split(split, config.reward_inputs)
+        found = row_cost_problems(arrays, n_assets=n_assets, split=split, **told)
+        problems += [each for each in found if each not in problems]
     warm_start = config.hisso.warm_start
     if reward.needs_targets and warm_start is not None and warm_start.y_key != "y_train":
         problems.append(
@@ -221,16 +228,18 @@ def write_setup(
         log_event(_logger, logging.WARNING, "log", told)
     save_start(context.storage, context.paths.provenance, {**start, **facts})
     is_hisso = config.hisso.enabled
+    _, judged = split_of(config.evaluation.portfolio_prices_key or "") or ("prices", "test")
+    train, rows = (splits.split(split, config.reward_inputs) for split in ("train", judged))
     context.record.update(
         device=hardware["device"],
         hardware=hardware,
         delay=config.hisso.delay if is_hisso else None,
-        transition_penalty=mean_cost(config.hisso.transition_penalty) if is_hisso else None,
+        transition_penalty=mean_cost(config.hisso.transition_penalty, train) if is_hisso else None,
         min_improvement=config.hisso.min_improvement if is_hisso else None,
         min_significance=bound_of(config.hisso.min_significance, n_epochs=config.training.epochs)
         if is_hisso
         else None,
-        trans_cost=mean_cost(judging_cost(config)) if is_hisso else None,
+        trans_cost=mean_cost(judging_cost(config), rows) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=[*splits.doubts, *find_jumps(config, splits)],
         spans=None if config.data.prices is None else describe_spans(splits.arrays),

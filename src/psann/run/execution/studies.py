@@ -306,7 +306,7 @@ def _walk_forward(
     if not config.hisso.is_portfolio:
         given = estimator_rows(part, config) | {"evaluation": config.evaluation.options}
         return {"reward_mean": members[0].evaluate_reward(**given, actions=stitched), "folds": told}
-    terms = terms_of(config)
+    terms = terms_of(config, part)
     cash = transform_of(config.hisso).holds_cash
     who: Any = {"active": part.get("active")}
     verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
@@ -376,7 +376,7 @@ def _placebos(
         prices = shuffled_prices(splits.arrays[key], order)
         members = room.policies(_placebo_study(config, splits, number))
         actions = _actions(members, {**arrays, "prices": prices})
-        growths.append(excess_growth(actions, prices, terms=terms_of(config), cash=cash))
+        growths.append(excess_growth(actions, prices, terms=terms_of(config, arrays), cash=cash))
         over = f"{growths[-1]:+.3f} per year over 1/N"
         _tell(f"placebo {number} of {n_placebos}: {over}", number, phase="placebo")
     share = share_as_good(float("nan") if growth is None else growth, growths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -81,10 +81,11 @@ def _problems_of_placebos(config: RunConfig, splits: DataSplits) -> list[str]:
             f"{_who(config, 'placebo')} shuffles prices, but the reward is of what "
             "hisso.context_extractor makes of X. Write placebo: 0."
         )
-    if config.hisso.reward_inputs:
+    if named := config.reward_inputs:
+        sources = " and ".join(dict.fromkeys(named.values()))
         problems.append(
-            f"{_who(config, 'placebo')} shuffles moves, with which the arrays of "
-            "hisso.reward_inputs would not go any more. Write placebo: 0."
+            f"{_who(config, 'placebo')} shuffles moves, with which the arrays of {sources} would "
+            "not go any more. Write placebo: 0."
         )
     if any(f"active_{split}" in splits.arrays for split in SPLITS):
         problems.append(
@@ -146,12 +147,12 @@ def find_jumps(config: RunConfig, splits: DataSplits) -> list[str]:
     return found
 
 
-def joined_rows(splits: DataSplits, inputs: Sequence[str] = ()) -> Arrays:
+def joined_rows(splits: DataSplits, inputs: Collection[str] = ()) -> Arrays:
     """All rows as one series, by kind; a kind that some split lacks is left out.
 
     Parameters
     ----------
-    inputs : sequence of str
+    inputs : collection of str
         What the reward is given by name, which is joined too.
     """
     parts = [splits.split(name, inputs) for name in SPLITS if f"X_{name}" in splits.arrays]

@@ -118,6 +118,8 @@ def _evidence(record: Record) -> Iterator[str]:
         return
     yield from _advantage(record)
     figures: Mapping[str, float | None] = record["portfolio_metrics"] or {}
+    if _are_few(figures.get("n_steps")):
+        return
     total = (figures.get("annual_sharpe"), figures.get("annual_sharpe_se"), figures.get("psr"))
     versus: Versus = record["versus_uniform"] or {}
     skill = (versus.get("annual_sharpe"), versus.get("annual_sharpe_se"), versus.get("psr"))
@@ -195,6 +197,11 @@ def _doubted(record: Record) -> str:
     return f"{BEYOND_CHANCE}, if the data are right" if record["doubts"] else BEYOND_CHANCE
 
 
+def _are_few(n_steps: float | None) -> bool:
+    """Whether so many moves say nothing; a record of before does not tell how many there were."""
+    return n_steps is not None and n_steps < FEWEST_STEPS
+
+
 def _is_apart(entry: SeedFigures) -> bool:
     return bool((entry.get("versus_uniform") or {}).get("is_distinguishable"))
 
@@ -204,8 +211,7 @@ def _difference(what: str, versus: Versus | None, beyond: str) -> Iterator[str]:
     growth, low, high = told.get("growth"), told.get("low"), told.get("high")
     if growth is None or "is_distinguishable" not in told:
         return
-    n_steps = told.get("n_steps")
-    if low is None or high is None or (n_steps is not None and n_steps < FEWEST_STEPS):
+    if low is None or high is None or _are_few(told.get("n_steps")):
         yield f"{what}{growth:+.3f} per year over 1/N: too few rows to claim anything."
         return
     verdict = "not distinguishable from 1/N"
@@ -222,7 +228,8 @@ def _edge(record: Record) -> Iterator[str]:
     policy = _annual_growth(record["portfolio_metrics"])
     delayed = _annual_growth(record["portfolio_metrics_delay_1"])
     uniform = _annual_growth((record["baselines"] or {}).get("uniform"))
-    if policy is None or uniform is None:
+    few = _are_few((record["portfolio_metrics"] or {}).get("n_steps"))
+    if policy is None or uniform is None or few:
         return
     if not _beats(policy, uniform):
         yield f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."

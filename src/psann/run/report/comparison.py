@@ -101,13 +101,15 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     for (group, place, found), (x, _) in zip(drawn, axes, strict=True):
         curve = _mean_curve(found, short(group_name(group, name_of)), run_look(place))
         curves.append(replace(curve, x=x) if is_one_axis else curve)
-    first, series = drawn[0][0].runs[0], drawn[0][2][0]
-    is_same_data = len({run.metrics["data_sha256"] for run in runs}) == 1
-    has_uniform = is_same_data and "uniform" in series.names and bool(first.metrics["data_sha256"])
+    series = drawn[0][2][0]
+    shown = [run for group, _, _ in drawn for run in group.runs if judged_series(run) is not None]
+    judged = {rows_judged(run.metrics) for run in shown}
+    data = {run.metrics["data_sha256"] for run in shown}
+    is_same = len(judged) == len(data) == 1 and None not in data
+    has_uniform = is_same and "uniform" in series.names
     if has_uniform:
         y = series.net[series.names.index("uniform")]
         curves.append(Curve(label="1/N", x=curves[0].x, y=y, look=strategy_look("uniform")))
-    judged = {rows_judged(run.metrics) for group, _, _ in drawn for run in group.runs}
     rows = judged.pop() if len(judged) == 1 else "Each on its own rows"
     caption = f"{rows}. What 1.00 becomes, net of each run's costs"
     caption += ", beside 1/N on the same rows and the first run's terms." if has_uniform else "."

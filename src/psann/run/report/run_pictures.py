@@ -99,7 +99,8 @@ def wealth_picture(run: RunView, *, points: int) -> Picture | None:
         name="wealth",
         title="Wealth and drawdown",
         figure=_wealth_figure(run, series, points=points),
-        caption=f"{rows_judged(run.metrics)}. What 1.00 becomes, net of costs.{_best_told(series)}",
+        caption=f"{rows_judged(run.metrics)}. What 1.00 becomes, net of costs."
+        f"{_best_told(series, '; all are in the table below')}",
     )
 
 
@@ -129,12 +130,12 @@ def _wealth_figure(
     return wealth_figure(curves, x_title=x_title, points=points, beside=beside, starts=starts)
 
 
-def _best_told(series: Evaluation) -> str:
+def _best_told(series: Evaluation, more: str = "") -> str:
     best = best_rule(series)
     if best is None:
         return ""
     name = strategy_name(best)
-    return f" Of the other rules, {short(name)} ended best; all are in the table below."
+    return f" Of the other rules, {short(name)} ended best{more}."
 
 
 def placebo_picture(run: RunView) -> Picture | None:

@@ -77,7 +77,8 @@ def work_on_studies(run: Path, *, n_at_once: int, imports: ImportPolicy) -> Stud
     endings, stops = _ended(partial(take_studies, paths, imports), n_at_once)
     if stops:
         return StudiesDone(exit_code_of_stop(stops[0]), "")
-    told = max((each.message or "" for each in endings if each.exit_code == EXIT_DONE), default="")
+    counts = [each.message or "" for each in endings if each.exit_code == EXIT_DONE]
+    told = max(counts, key=lambda text: (len(text), text), default="")  # 10 of 10 is after 9 of 10
     trouble = [each for each in endings if each.exit_code != EXIT_DONE]
     messages = [each.message or f"a worker was ended ({each.exit_code})" for each in trouble]
     code = EXIT_FAILED if trouble else EXIT_DONE

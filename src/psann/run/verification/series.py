@@ -16,12 +16,14 @@ from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.costs import figures_at_multiples
 from psann.evaluation.limits import limit_problems
+from psann.holdings import of_members
 from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 
 # Sums in another order, and weights kept in float32.
 _CLOSE, _ROUGH = 1e-7, 1e-4
+_BEYOND_CASH = ("sharpe", "psr", "sortino")
 Figures = Mapping[str, Any]
 
 
@@ -109,15 +111,20 @@ class _Again:
             for name, net, gross in zip(series.names, series.net, series.gross, strict=True)
             if np.isfinite([net, gross]).all() and min(net.min(), gross.min()) > 0
         }
-        self._allocations = series.allocations
+        self._allocations, self._active = series.allocations, series.active
         judging = config.evaluation
         self._delay = config.hisso.delay
-        self._periods, self._cash = judging.periods_per_year, judging.cash_rate
+        self._periods, rate = judging.periods_per_year, judging.cash_rate
+        # Of rates of each row the series say nothing, nor of what is beyond them.
+        self._knows_cash = not isinstance(rate, str)
+        self._cash = 0.0 if isinstance(rate, str) else rate
         self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
         cost = judging.trans_cost
         told = config.hisso.transition_penalty if cost is None else cost
-        # Where assets differ, what was paid does not tell what was traded.
-        self._cost, self._has_costs = 0.0 if isinstance(told, list) else told, bool(np.any(told))
+        # Where assets or rows differ, what was paid does not tell what was traded.
+        self._cost = told if isinstance(told, float | int) else 0.0
+        paid = series.net != series.gross if isinstance(told, str) else told
+        self._has_costs = bool(np.any(paid))
 
     def problems(self, told: Figures) -> Iterator[str]:
         """One phrase per figure of the record that is another."""
@@ -152,8 +159,10 @@ class _Again:
             yield from self._compare(f"{where}{field}", entry.get(field), figures | traded)
 
     def _turnover(self) -> float:
-        (executed,) = executed_late(self._delay, self._allocations.astype(np.float64))
-        return float(weight_changes(executed).mean())
+        told = self._allocations.astype(np.float64)
+        executed, active = executed_late(self._delay, told, self._active)
+        targets = executed if active is None else of_members(executed, active)
+        return float(weight_changes(targets).mean())
 
     def _net(self, name: str) -> NDArray[np.float64]:
         """Wealth from the row on which the first action is executed."""
@@ -185,6 +194,8 @@ class _Again:
 
     def _compare(self, where: str, told: Figures | None, again: Figures) -> Iterator[str]:
         for name, value in again.items():
+            if not self._knows_cash and any(each in name for each in _BEYOND_CASH):
+                continue
             said = None if told is None else told.get(name)
             if said is None:
                 if told is not None and name in told and math.isfinite(value):

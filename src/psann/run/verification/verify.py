@@ -301,9 +301,9 @@ class _Inspection:
             "seed": config.seed,
             "config_sha256": config_sha256(config),
             "delay": hisso.delay,
-            "transition_penalty": mean_cost(hisso.transition_penalty),
+            "transition_penalty": mean_cost(hisso.transition_penalty, {}),
             "min_improvement": hisso.min_improvement,
-            "trans_cost": mean_cost(hisso.transition_penalty if cost is None else cost),
+            "trans_cost": mean_cost(hisso.transition_penalty if cost is None else cost, {}),
         }
         if metrics["status"] == "completed" and not hisso.refit:
             told["epochs_total"] = config.training.epochs  # else of the phase in which it was
@@ -312,7 +312,7 @@ class _Inspection:
             for problem in problems_of_withheld(metrics, judges_test=split == "test"):
                 self.error("metrics.json", problem)
         for name, value in told.items():
-            if metrics.get(name) not in (None, value):
+            if value is not None and metrics.get(name) not in (None, value):
                 self.error("metrics.json", f"{name} is {metrics.get(name)!r}, not {value!r}")
 
     def _check_evaluation(
