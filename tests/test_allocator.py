@@ -58,7 +58,7 @@ def test_what_the_user_has_arranged_stays() -> None:
 @pytest.mark.parametrize(
     ("most", "asked"),
     [
-        (2**25, [(-3, 2**30), (-3, 2**25), (-1, 2**30)]),  # glibc before 2.35
+        (2**25, [(-3, 2**30), (-3, 2**25), (-1, 2**30)]),  # the limit of `man mallopt`
         (0, [(-3, 2**30), (-3, 2**25)]),
     ],
 )

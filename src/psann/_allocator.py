@@ -6,7 +6,7 @@ import ctypes
 import os
 
 _KEPT_BYTES = 2**30
-_MOST_BEFORE_2_35 = 2**25  # more was refused as a threshold
+_MOST_OF_OLDER = 2**25  # what older versions of glibc take at most, as `man mallopt` has it
 # Numbers of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
@@ -32,5 +32,5 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return False
     # The one alone would keep the other at its first 128 KiB, less than glibc would come to itself.
-    is_kept = any(mallopt(_MMAP_THRESHOLD, n) for n in (_KEPT_BYTES, _MOST_BEFORE_2_35))
+    is_kept = any(mallopt(_MMAP_THRESHOLD, n) for n in (_KEPT_BYTES, _MOST_OF_OLDER))
     return is_kept and bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))

@@ -54,19 +54,14 @@ def path_from(folder: Path, path: Path) -> str:
 
     Examples
     --------
-    >>> path_from(Path("/work/configs"), Path("/work/data/prices.csv"))
+    >>> path_from(Path("/home/me/configs"), Path("/home/me/data/prices.csv"))
     '../data/prices.csv'
     """
-    here = os.path.realpath(folder)
-    # A link that is the file itself keeps its name.
-    there = os.path.realpath(path if path.is_dir() else path.parent)
-    there = there if path.is_dir() else os.path.join(there, path.name)
-    if Path(here).drive != Path(there).drive:
+    here, there = folder.resolve(), path.resolve()
+    if not path.is_dir():  # a link that is the file itself keeps its name
+        there = path.parent.resolve() / path.name
+    shared = [here, *(up for up in here.parents[:_MOST_UP] if up.name)]
+    if not any(map(there.is_relative_to, shared)):
         return str(path.absolute())
     near = Path(os.path.relpath(there, here)).as_posix()
-    common = os.path.commonpath([here, there])
-    is_far = near.split("/").count("..") > _MOST_UP or (
-        ".." in near and common == Path(here).anchor
-    )
-    is_odd = near.startswith("~") or "$" in near
-    return str(path.absolute()) if is_far or is_odd else near
+    return str(path.absolute()) if near.startswith("~") or "$" in near else near

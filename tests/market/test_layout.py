@@ -136,3 +136,17 @@ def test_a_block_of_settings_above_the_names_is_skipped_when_that_is_said(tmp_pa
     assert table.assets == ("AAA US Equity", "BBB US Equity")
     values[4, 1] = np.nan
     np.testing.assert_array_equal(table.prices, values)
+
+
+def test_columns_beside_whole_bars_are_fields_and_it_is_said(tmp_path: Path) -> None:
+    more = [f"signal_{n}" for n in range(9)]
+    rows = [[day, 2.0, 3.0, 1.0, 2.5 + n / 100, *range(9)] for n, day in enumerate(ISO)]
+    path = write(tmp_path / "t.csv", ["Date", "Open", "High", "Low", "Close", *more], rows)
+    table = read_prices(path)
+    assert table.assets == ("t",)
+    assert table.prices[:3, 0].tolist() == [2.5, 2.51, 2.52]
+    told = "fields of the one asset: signal_0, signal_1, signal_2, signal_3, signal_4"
+    assert any(note.startswith(told) for note in table.notes), table.notes
+    path = write(tmp_path / "u.csv", ["Date", "Open", "High", "Close", "Volume", *more], rows)
+    with pytest.raises(DataError, match="a column for each asset, or fields of one"):
+        read_prices(path)

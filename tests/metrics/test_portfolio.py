@@ -417,3 +417,18 @@ def test_cash_earns_its_rate_shorts_pay_theirs_and_sharpe_is_of_what_is_beyond_c
     nothing = portfolio_metrics(np.zeros((30, 1)), np.ones((30, 1)), cash=True, cash_rate=0.05)
     assert nothing["annual_return"] == pytest.approx((1 + 0.05 / 252) ** 252 - 1)
     assert np.isnan(nothing["sharpe"])
+
+
+@pytest.mark.parametrize(
+    ("rate", "got"),
+    [
+        ([0.05] * 29, r"shape \(29,\)"),
+        (math.nan, "some that are not finite"),
+        ([math.nan] * 30, "some that are not finite"),
+    ],
+)
+def test_rates_that_are_none_of_each_row_are_refused_by_name(rate: object, got: str) -> None:
+    flat = np.ones((30, 1))
+    said = f"`borrow_rate` must be one finite number, or one for each of the 30 rows; got {got}"
+    with pytest.raises(DataError, match=said):
+        portfolio_metrics(flat, flat, borrow_rate=rate)

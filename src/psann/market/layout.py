@@ -10,17 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann.errors import did_you_mean
-from psann.market.columns import (
-    ADJUSTED,
-    ASSET_NAMES,
-    CLOSES,
-    Named,
-    is_field,
-    is_usual_date,
-    plain,
-)
+from psann.market.columns import ADJUSTED, ASSET_NAMES, CLOSES, Named, is_field, plain
 from psann.market.dates import Dates
 from psann.market.findings import Findings, listed
+from psann.market.nameless import rows_of_names
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet
 
@@ -31,7 +24,6 @@ _NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividen
 # Of the rows, pairs of date and asset that differ: equal duplicates are no reason to look further.
 _NEARLY_ALL, _MOSTLY = 0.9, 0.6
 _BAR = {"open", "high", "low", "close"}  # no four tickers are called so
-_MOST_PASTED = 1000  # columns, as one may paste
 WIDE = "price"  # the field of a table that has but one
 
 
@@ -332,7 +324,7 @@ def _of_levels(
             )
         known[column.asset] = column
     if not any(map(is_field, cells)) and options.price is None:
-        rows = _rows_of_names(sheet)
+        rows = rows_of_names(sheet)
         findings.ask(
             f"{sheet.source} has two rows of names, {listed(list(cells), 3)} over "
             f"{listed([str(c.asset) for c in columns], 3)}; neither holds fields like Close.",
@@ -352,26 +344,6 @@ def _of_levels(
     return None if price is None else Layout("fields above assets", price, cells)
 
 
-def _rows_of_names(sheet: Sheet) -> list[dict[str, object]]:
-    """Write the options that take one of several header rows, of those that name each column."""
-    n_columns = len(sheet.columns) - 1
-    counts = [len(set(filter(None, level[1:]))) for level in sheet.levels]
-    # A name above several columns, but not all, is theirs together: no row is enough.
-    if not sheet.header_lines or n_columns > _MOST_PASTED or any(1 < n < n_columns for n in counts):
-        return []
-    *_, last = sheet.header_lines
-    options: list[dict[str, object]] = []
-    for level, count in zip(sheet.levels, counts, strict=True):
-        if level is sheet.levels[-1] and count == n_columns:
-            options.append({"skip_rows": last - 1})
-        elif count == n_columns:
-            names = [level[0] or "date", *level[1:]]
-            options.append({"skip_rows": last, "header": 0, "columns": names})
-    # A row that calls its first column Date is the header, and what stands above it no names.
-    options.sort(key=lambda one: "columns" in one or not is_usual_date(sheet.levels[-1][0] or "."))
-    return [{"format": one} for one in options]
-
-
 def _of_fields(
     sheet: Sheet,
     values: list[Named],
@@ -386,6 +358,9 @@ def _of_fields(
     price = _price_of(sheet, names, options, findings)
     if price is None:
         return None
+    others = [name for name in names if not is_field(name) and name != price]
+    if asset is None and 2 * len(others) > len(names):
+        findings.say(f"fields of the one asset: {listed(others)}.")
     key = None if asset else sheet.stem
     words = "long: a row for each date and asset" if asset else "one asset, a column for each field"
     return Layout(words, price, {column.name: {key: column} for column in values}, asset)

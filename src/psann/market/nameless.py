@@ -1,4 +1,4 @@
-"""Names to propose for the columns of a table that has none."""
+"""Names to propose for the columns of a table that has none, or several rows of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from psann.market.columns import is_usual_date
 from psann.market.numerals import PLAIN, is_numeral
+from psann.market.sheet import Sheet
 
 _BAR = ("open", "high", "low", "close", "volume")
+_MOST_PASTED = 1000  # columns, as one may paste
 _ROWS = 5  # that tell bars from assets, at least
 
 
@@ -48,6 +51,33 @@ def proposed_names(
     for number, place in enumerate(values):
         bars[place] = _BAR[number] if number < len(_BAR) else f"column_{place + 1}"
     return [bars] if _has_other_sizes(numbers) else [bars, names]
+
+
+def rows_of_names(sheet: Sheet) -> list[dict[str, object]]:
+    """Write the options that take one of several header rows, of those that name each column.
+
+    Returns
+    -------
+    list of dict
+        Options of `read_prices`; the row that calls its first column Date comes first. None of a
+        frame, of thousands of columns, or where a name stands above several columns but not all.
+    """
+    n_columns = len(sheet.columns) - 1
+    counts = [len(set(filter(None, level[1:]))) for level in sheet.levels]
+    # A name above several columns, but not all, is theirs together: no row is enough.
+    if not sheet.header_lines or n_columns > _MOST_PASTED or any(1 < n < n_columns for n in counts):
+        return []
+    *_, last = sheet.header_lines
+    options: list[dict[str, object]] = []
+    for level, count in zip(sheet.levels, counts, strict=True):
+        if level is sheet.levels[-1] and count == n_columns:
+            options.append({"skip_rows": last - 1})
+        elif count == n_columns:
+            names = [level[0] or "date", *level[1:]]
+            options.append({"skip_rows": last, "header": 0, "columns": names})
+    # A row that calls its first column Date is the header, and what stands above it no names.
+    options.sort(key=lambda one: "columns" in one or not is_usual_date(sheet.levels[-1][0] or "."))
+    return [{"format": one} for one in options]
 
 
 def _numbers_in(rows: Sequence[Sequence[str]], places: Sequence[int]) -> NDArray[np.float64] | None:

@@ -219,13 +219,14 @@ def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dic
 
 def _rate_of_rows(rate: Any, who: str, allocations: Any) -> float | Floats:
     """A rate as a number, or as one for each row of the allocations."""
-    if not np.ndim(rate):
+    if not np.ndim(rate) and math.isfinite(rate):
         return float(rate)
-    rates = float64_array(rate, who)
-    if rates.shape != (n_rows := len(allocations),) or not np.isfinite(rates).all():
+    rates, n_rows = float64_array(rate, who), len(allocations)
+    is_finite = bool(np.isfinite(rates).all())
+    if rates.shape != (n_rows,) or not is_finite:
+        got = f"shape {rates.shape}" if is_finite else "some that are not finite"
         raise DataError(
-            f"`{who}` must be one number, or a finite one for each of the {n_rows} rows; got shape "
-            f"{rates.shape}."
+            f"`{who}` must be one finite number, or one for each of the {n_rows} rows; got {got}."
         )
     simple: float | Floats = simplest(rates)
     return simple
