@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,8 @@ from psann.nn.state import StateOptions
 from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
 from psann.training.carry import Carry
-from psann.training.engine import EagerEngine
+from psann.training.draws import Draws
+from psann.training.engine import EagerEngine, Objective
 from psann.training.history import EpochRecord
 from psann.training.loop import Phase, group_at_start, run_phase
 from psann.training.observers import Observer
@@ -29,6 +31,7 @@ from psann.training.options import TrainingOptions
 from psann.training.precision import Precision
 from psann.training.schedules import LRScheduleOptions
 from psann.training.state import SavedState, SeedStart, TrainState
+from psann.training.statistics import LaunchStatistics
 from psann.training.supervised import RowObjective, Rows, row_table
 
 N_ROWS, N_IN, N_OUT = 24, 4, 2
@@ -232,6 +235,32 @@ class Diary:
 
     def on_phase_end(self, phase: str, state: Any) -> None:
         self._note("end", state.epoch)
+
+
+def stacks_of(indices: Sequence[Tensor]) -> list[Tensor]:
+    """Updates of the same size, one after the other, as a launch takes them."""
+    alike = itertools.groupby(indices, key=lambda index: index.shape)
+    return [torch.stack(list(each)) for _, each in alike]
+
+
+def launched_together(
+    made: EagerEngine,
+    carries: Sequence[Carry],
+    goal: Objective | None = None,
+    *,
+    indices: Sequence[Sequence[Tensor]],
+    keys: Sequence[Tensor] | None = None,
+    lr: float = 0.01,
+) -> list[tuple[Carry, LaunchStatistics]]:
+    """Where each seed of a group ends after one launch, and what it tells."""
+    tables = [[index.numpy() for index in of_seed] for of_seed in indices]
+    group, told = made.launch_group(
+        made.gathered(carries),
+        objective() if goal is None else goal,
+        Draws.of(tables, keys, device=made.device),
+        lr=lr,
+    )
+    return list(zip(group.each, told, strict=True))
 
 
 def launches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:

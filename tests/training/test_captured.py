@@ -16,7 +16,18 @@ from psann.training.compiled import Program
 from psann.training.engine import PhaseWork
 from psann.training.precision import Precision
 from psann.training.supervised import RowObjective, Rows
-from tiny_training import POISON, batches, dense, engine, near, objective, poisoned, rows, same
+from tiny_training import (
+    POISON,
+    batches,
+    dense,
+    engine,
+    near,
+    objective,
+    poisoned,
+    rows,
+    same,
+    stacks_of,
+)
 
 KEYS = update_keys(0, "test", epoch=1, n_updates=20)
 WORK = PhaseWork(phase="supervised", planned_updates=100, index_size=6, rows_per_update=6)
@@ -66,14 +77,14 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
 def test_replays_are_the_eager_updates(graphs: list[FakeGraph]) -> None:
     made, goal = captured(weight_decay=0.1), objective(input_noise=0.1)
     first = made.initial_carry()
-    ours, _ = made.launch(first, goal, indices=batches(10), keys=KEYS[:10], lr=0.01)
+    ours, _ = made.launch(first, goal, stacks=stacks_of(batches(10)), keys=KEYS[:10], lr=0.01)
     # A carry that was returned is not overwritten by what comes after it.
     kept = ours.weights.clone()
-    again, _ = made.launch(ours, goal, indices=batches(4), keys=KEYS[:4], lr=0.02)
+    again, _ = made.launch(ours, goal, stacks=stacks_of(batches(4)), keys=KEYS[:4], lr=0.02)
     assert torch.equal(ours.weights, kept)
     like = engine(weight_decay=0.1)
-    theirs, _ = like.launch(first, goal, indices=batches(10), keys=KEYS[:10], lr=0.01)
-    theirs, _ = like.launch(theirs, goal, indices=batches(4), keys=KEYS[:4], lr=0.02)
+    theirs, _ = like.launch(first, goal, stacks=stacks_of(batches(10)), keys=KEYS[:10], lr=0.01)
+    theirs, _ = like.launch(theirs, goal, stacks=stacks_of(batches(4)), keys=KEYS[:4], lr=0.02)
     assert near(again, theirs, 1e-5)
     assert [graph.n_replays for graph in graphs] == [2 + 3 + 1]  # 2 to check, 10 = 4 + 4 + 2, 4
     assert made.runs_as == "captured"
@@ -86,7 +97,7 @@ def test_a_refused_update_leaves_no_trace_in_a_replay(graphs: list[FakeGraph]) -
     made = captured()
     first = made.initial_carry()
     ended, statistics = made.launch(
-        first, goal, indices=[torch.arange(6), *batches(3)], keys=None, lr=0.01
+        first, goal, stacks=stacks_of([torch.arange(6), *batches(3)]), keys=None, lr=0.01
     )
     assert same(ended, first)
     assert not statistics.is_accepted.any()
@@ -105,12 +116,12 @@ def test_a_long_phase_captures_the_compiled_program(
     monkeypatch.setattr("torch._inductor.compile", compile_graph)
     made = captured(WORK._replace(planned_updates=100_000))
     ended, _ = made.launch(
-        made.initial_carry(), objective(), indices=batches(4), keys=None, lr=0.01
+        made.initial_carry(), objective(), stacks=stacks_of(batches(4)), keys=None, lr=0.01
     )
     assert len(compiled) == len(graphs) == 1
     like = engine()
     theirs, _ = like.launch(
-        like.initial_carry(), objective(), indices=batches(4), keys=None, lr=0.01
+        like.initial_carry(), objective(), stacks=stacks_of(batches(4)), keys=None, lr=0.01
     )
     assert near(ended, theirs, 1e-5)
 
@@ -127,10 +138,14 @@ def test_a_capture_that_fails_leaves_the_eager_updates_and_one_line(
     ours, theirs = made.initial_carry(), like.initial_carry()
     with pytest.warns(UserWarning, match="cannot be captured") as warned:
         for _ in range(2):
-            ours, _ = made.launch(ours, objective(), indices=batches(6), keys=None, lr=0.01)
+            ours, _ = made.launch(
+                ours, objective(), stacks=stacks_of(batches(6)), keys=None, lr=0.01
+            )
     assert len(warned) == 1
     for _ in range(2):
-        theirs, _ = like.launch(theirs, objective(), indices=batches(6), keys=None, lr=0.01)
+        theirs, _ = like.launch(
+            theirs, objective(), stacks=stacks_of(batches(6)), keys=None, lr=0.01
+        )
     assert same(ours, theirs)
     assert made.runs_as == "eager"
     [note] = made.notes
@@ -154,7 +169,7 @@ def on(device: torch.device, data: Rows) -> RowObjective:
 def ends(made: Any, goal: RowObjective, device: torch.device, n_updates: int = 20) -> Carry:
     indices = [index.to(device) for index in batches(n_updates)]
     keys = KEYS[:n_updates].to(device)
-    return made.launch(made.initial_carry(), goal, indices=indices, keys=keys, lr=0.01)[0]
+    return made.launch(made.initial_carry(), goal, stacks=stacks_of(indices), keys=keys, lr=0.01)[0]
 
 
 @pytest.mark.gpu
@@ -177,8 +192,8 @@ def test_captured_float16_updates_look_for_a_scale(card: torch.device) -> None:
     made, like, goal = captured(**how), engine(**how), on(card, rows())
     first = made.initial_carry()._replace(scale=torch.tensor(2.0**30, device=card))
     indices = [index.to(card) for index in batches(20)]
-    ours, statistics = made.launch(first, goal, indices=indices, keys=None, lr=0.01)
-    theirs, numbers = like.launch(first, goal, indices=indices, keys=None, lr=0.01)
+    ours, statistics = made.launch(first, goal, stacks=stacks_of(indices), keys=None, lr=0.01)
+    theirs, numbers = like.launch(first, goal, stacks=stacks_of(indices), keys=None, lr=0.01)
     assert statistics.is_accepted.tolist() == numbers.is_accepted.tolist()
     assert not statistics.is_accepted[0]
     assert statistics.is_accepted[-1]
@@ -191,10 +206,14 @@ def test_captured_training_resumes_bit_for_bit(card: torch.device) -> None:
     indices = [index.to(card) for index in batches(16)]
     keys = KEYS[:16].to(card)
     whole = captured(device=card)
-    expected, _ = whole.launch(whole.initial_carry(), goal, indices=indices, keys=keys, lr=0.01)
-    half, _ = whole.launch(whole.initial_carry(), goal, indices=indices[:8], keys=keys[:8], lr=0.01)
+    expected, _ = whole.launch(
+        whole.initial_carry(), goal, stacks=stacks_of(indices), keys=keys, lr=0.01
+    )
+    half, _ = whole.launch(
+        whole.initial_carry(), goal, stacks=stacks_of(indices[:8]), keys=keys[:8], lr=0.01
+    )
     resumed, _ = captured(device=card).launch(
-        half, goal, indices=indices[8:], keys=keys[8:], lr=0.01
+        half, goal, stacks=stacks_of(indices[8:]), keys=keys[8:], lr=0.01
     )
     assert same(resumed, expected)
 
@@ -204,11 +223,13 @@ def test_captured_training_resumes_bit_for_bit(card: torch.device) -> None:
 def test_host_and_device_meet_twice_in_a_launch(card: torch.device) -> None:
     made, goal = captured(device=card), on(card, rows())
     indices = [index.to(card) for index in batches(16)]
-    carry, _ = made.launch(made.initial_carry(), goal, indices=indices, keys=None, lr=0.01)
+    carry, _ = made.launch(
+        made.initial_carry(), goal, stacks=stacks_of(indices), keys=None, lr=0.01
+    )
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with pytest.warns(UserWarning, match="synchroniz") as caught:
-            made.launch(carry, goal, indices=indices, keys=None, lr=0.01)
+            made.launch(carry, goal, stacks=stacks_of(indices), keys=None, lr=0.01)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len([w for w in caught if "synchroniz" in str(w.message)]) == 2  # numbers and values

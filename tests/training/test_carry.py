@@ -8,7 +8,15 @@ from torch import Tensor
 
 from draws import normal
 from psann.nn.network import Network
-from psann.training.carry import Carry, WeightLayout, choose, over_seeds, stacked, unstacked
+from psann.training.carry import (
+    Carry,
+    WeightLayout,
+    choose,
+    copied,
+    over_seeds,
+    stacked,
+    unstacked,
+)
 from psann.training.optimizer import OptimizerState
 from tiny_training import BODIES, same
 
@@ -52,7 +60,15 @@ def test_a_group_has_its_seeds_as_first_axis_and_falls_apart_into_them() -> None
         assert [ours.scale, ours.good_streak, ours.is_frozen] == [
             theirs.scale, theirs.good_streak, theirs.is_frozen
         ]  # fmt: skip
-        assert ours.weights.untyped_storage().nbytes() == 5 * ours.weights.itemsize
+        assert same(copied(ours), theirs) and copied(ours).is_frozen == theirs.is_frozen
+
+
+def test_a_copy_keeps_none_of_the_memory_of_its_group() -> None:
+    of_one = unstacked(stacked([carry(0), carry(1), carry(2)]))[1]
+    own = copied(of_one)
+    tensors = [own.weights, *own.optimizer, *own.buffers.values(), *own[3:]]
+    assert all(t.untyped_storage().nbytes() == t.numel() * t.itemsize for t in tensors)
+    assert of_one.weights.untyped_storage().nbytes() == 3 * own.weights.untyped_storage().nbytes()
 
 
 @pytest.mark.parametrize("is_accepted", [True, False])

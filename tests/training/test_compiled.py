@@ -31,7 +31,17 @@ from psann.training.engine import EagerEngine, PhaseWork
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import Precision
 from psann.training.statistics import LaunchStatistics
-from tiny_training import batches, dense, engine, near, objective, rows, same
+from tiny_training import (
+    batches,
+    dense,
+    engine,
+    launched_together,
+    near,
+    objective,
+    rows,
+    same,
+    stacks_of,
+)
 
 KEYS = update_keys(0, "test", epoch=1, n_updates=20)
 WORK = PhaseWork(phase="supervised", planned_updates=100, index_size=6, rows_per_update=6)
@@ -59,7 +69,7 @@ def launched(
     made: EagerEngine, indices: list[Tensor], **how: Any
 ) -> tuple[Carry, LaunchStatistics]:
     given = {"objective": objective(), "keys": None, "lr": 0.01, **how}
-    return made.launch(given.pop("carry", made.initial_carry()), indices=indices, **given)
+    return made.launch(given.pop("carry", made.initial_carry()), stacks=stacks_of(indices), **given)
 
 
 @pytest.fixture
@@ -128,7 +138,7 @@ def test_a_shorter_last_batch_runs_eagerly(interpreted: list[UpdateCall]) -> Non
     ended, statistics = launched(compiled(), indices, keys=KEYS[:6])
     alone, _ = launched(engine(), indices, keys=KEYS[:6])
     assert near(ended, alone, 1e-5)
-    assert [len(values) for values in statistics.values] == [6, 6, 6, 6, 6, 3]
+    assert statistics.n_values.tolist() == [6, 6, 6, 6, 6, 3]
     assert len(interpreted) == 1
 
 
@@ -145,14 +155,13 @@ def test_seeds_fill_the_slots_of_few_programs(interpreted: list[UpdateCall]) -> 
     assert [made.group_slots(n) for n in range(1, 10)] == [1, 2, 3, 4, 6, 6, 8, 8, 12]
     carries = [made.initial_carry()] * 5
     indices = [batches(3, seed=seed) for seed in range(5)]
-    group = made.launch_group(carries, objective(), indices=indices, keys=None, lr=0.01)
+    group = launched_together(made, carries, indices=indices)
     assert len(group) == 5
     for index, (ended, statistics) in zip(indices, group, strict=True):
         assert near(ended, launched(engine(), index)[0])
         assert len(statistics.loss) == 3
-    made.launch_group(carries[:4], objective(), indices=indices[:4], keys=None, lr=0.01)
-    made.launch_group([*carries, carries[0]], objective(), indices=[*indices, batches(3)],
-                      keys=None, lr=0.01)  # fmt: skip
+    launched_together(made, carries[:4], indices=indices[:4])
+    launched_together(made, [*carries, carries[0]], indices=[*indices, batches(3)])
     assert len(interpreted) == 2
 
 
@@ -349,7 +358,9 @@ def episodes_agree(
             optimizer=OptimizerState.fresh(weights),
             buffers={name: buffer.double() for name, buffer in carry.buffers.items()},
         )
-        group = made.launch_group([carry] * n_seeds, goal, indices=indices, keys=keys, lr=0.003)
+        group = launched_together(
+            made, [carry] * n_seeds, goal, indices=indices, keys=keys, lr=0.003
+        )
         assert made.notes == []
         assert all(statistics.is_accepted.all() for _, statistics in group)
         ended.append([each for each, _ in group])

@@ -26,6 +26,7 @@ from tiny_training import (
     rows,
     run,
     same,
+    stacks_of,
 )
 
 
@@ -63,7 +64,7 @@ def test_the_first_number_that_is_not_finite_stops_training_and_says_where(
     expected, _ = good.launch(
         good.initial_carry(),
         task.objective,
-        indices=[torch.from_numpy(index) for index in task.index_table(0, 1)[:2]],
+        stacks=stacks_of([torch.from_numpy(index) for index in task.index_table(0, 1)[:2]]),
         keys=None,
         lr=0.01,
     )

@@ -29,12 +29,14 @@ from tiny_training import (
     batches,
     dense,
     engine,
+    launched_together,
     near,
     objective,
     poisoned,
     residual,
     rows,
     same,
+    stacks_of,
     wave,
 )
 
@@ -53,7 +55,7 @@ def launched(
     return made.launch(
         made.initial_carry() if carry is None else carry,
         objective() if goal is None else goal,
-        indices=batches(5) if indices is None else indices,
+        stacks=stacks_of(batches(5) if indices is None else indices),
         keys=keys,
         lr=lr,
     )
@@ -140,8 +142,9 @@ def test_the_statistics_are_those_of_each_update() -> None:
     data, indices = rows(), [*batches(2), torch.tensor([3])]
     network = dense()
     _, statistics = launched(engine(network), indices=indices, lr=0.0)
-    assert len(statistics.values) == 3
-    for loss, values, index in zip(statistics.loss, statistics.values, indices, strict=True):
+    assert statistics.n_values.tolist() == [6, 6, 1]
+    by_update = np.split(statistics.values, [6, 12])
+    for loss, values, index in zip(statistics.loss, by_update, indices, strict=True):
         with torch.no_grad():
             expected = mse(network(data.X[index]), data.y[index]).mean(-1)
         np.testing.assert_allclose(values, expected.numpy(), rtol=1e-6)
@@ -594,13 +597,13 @@ def test_each_seed_of_a_group_ends_where_it_would_end_alone(body: Callable[[], N
     carries[1] = carries[1]._replace(buffers=carries[0].buffers)
     indices = [batches(3, seed=seed) for seed in (1, 2)]
     keys = [KEYS[:3], KEYS[3:6]]
-    group = made.launch_group(carries, goal, indices=indices, keys=keys, lr=0.01)
+    group = launched_together(made, carries, goal, indices=indices, keys=keys)
     for carry, index, key, (ended, statistics) in zip(carries, indices, keys, group, strict=True):
         alone, numbers = launched(made, goal, indices=index, keys=key, carry=carry)
         assert near(ended, alone)
         assert statistics.loss.tolist() == pytest.approx(numbers.loss.tolist(), rel=1e-5)
         assert statistics.grad_norm.tolist() == pytest.approx(numbers.grad_norm.tolist(), rel=1e-4)
-        assert statistics.values[1].tolist() == pytest.approx(numbers.values[1].tolist(), rel=1e-4)
+        assert statistics.values.tolist() == pytest.approx(numbers.values.tolist(), rel=1e-4)
     assert not same(group[0][0], group[1][0])
 
 
@@ -610,8 +613,8 @@ def test_a_seed_that_diverges_leaves_the_others_of_its_group_alone() -> None:
     goal = replace(goal, loss=poisoned)
     bad, good = [torch.arange(6)] * 2, [torch.arange(6, 12)] * 2
     start = made.initial_carry()
-    (refused, _), (moved, statistics) = made.launch_group(
-        [start, start], goal, indices=[bad, good], keys=None, lr=0.01
+    (refused, _), (moved, statistics) = launched_together(
+        made, [start, start], goal, indices=[bad, good]
     )
     assert same(refused, start)
     assert statistics.is_accepted.all()
@@ -620,9 +623,7 @@ def test_a_seed_that_diverges_leaves_the_others_of_its_group_alone() -> None:
 
 def test_a_group_of_one_is_training_alone_bit_for_bit() -> None:
     made = engine()
-    [(ended, statistics)] = made.launch_group(
-        [made.initial_carry()], objective(), indices=[batches(3)], keys=None, lr=0.01
-    )
+    [(ended, statistics)] = launched_together(made, [made.initial_carry()], indices=[batches(3)])
     alone, numbers = launched(made, indices=batches(3))
     assert same(ended, alone)
     assert statistics.loss.tolist() == numbers.loss.tolist()
@@ -633,7 +634,7 @@ def test_every_seed_of_a_stateful_group_keeps_its_own_state() -> None:
     first = made.initial_carry()
     moved, _ = launched(made, carry=first)
     indices = [batches(2, seed=1), batches(2, seed=2)]
-    group = made.launch_group([first, moved], objective(), indices=indices, keys=None, lr=0.01)
+    group = launched_together(made, [first, moved], indices=indices)
     for carry, index, (ended, _) in zip((first, moved), indices, group, strict=True):
         alone, _ = launched(made, indices=index, carry=carry)
         assert near(ended, alone)

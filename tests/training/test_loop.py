@@ -16,8 +16,9 @@ from torch import Tensor
 from psann._seed import update_keys
 from psann.errors import DivergedError, TrainingInterrupted
 from psann.nn.state import StateOptions
+from psann.training.carry import Carry, Group
 from psann.training.engine import EagerEngine, Forward
-from psann.training.loop import Validation, resolve_monitor, run_phase
+from psann.training.loop import Validation, group_at_start, resolve_monitor, run_phase
 from psann.training.schedules import LRScheduleOptions
 from psann.training.supervised import RowObjective, row_table, rows_loss
 from tiny_training import (
@@ -32,6 +33,8 @@ from tiny_training import (
     rows,
     run,
     same,
+    stacks_of,
+    starts,
     timeless,
 )
 
@@ -266,7 +269,7 @@ def test_losses_gradients_and_rewards_are_means_over_the_epoch() -> None:
     _, statistics = made.launch(
         carry,
         objective(),
-        indices=[torch.from_numpy(index) for index in task.index_table(0, 1)],
+        stacks=stacks_of([torch.from_numpy(index) for index in task.index_table(0, 1)]),
         keys=None,
         lr=0.0,
     )
@@ -481,3 +484,22 @@ def test_what_a_layer_of_the_user_s_changes_is_put_back_before_anybody_writes() 
 
 def test_of_layers_of_our_own_nothing_is_at_risk() -> None:
     assert engine(dense()).at_risk == ()
+
+
+def test_seeds_are_stacked_once_an_epoch_and_part_with_memory_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    launches_of(monkeypatch, 1)
+    made, task, sizes = engine(), phase(epochs=2), []
+    gathered = EagerEngine.gathered
+
+    def counted(self: EagerEngine, carries: Sequence[Carry]) -> Group:
+        sizes.append(len(carries))
+        return gathered(self, carries)
+
+    monkeypatch.setattr(EagerEngine, "gathered", counted)
+    group = group_at_start(task, made, starts(made, 0, 1, 2))
+    run_phase(task, made, group, [])
+    assert sizes == [3, 3]
+    for weights in (each for s in group for each in (s.carry.weights, s.best.weights)):
+        assert weights.untyped_storage().nbytes() == weights.numel() * weights.itemsize

@@ -40,11 +40,13 @@ def episode_table(
     """
     n_starts = np.cumsum([n_rows - window + 1 for n_rows in span_rows])
 
-    def table(seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
+    def table(seed: int, epoch: int) -> NDArray[np.int64]:
         generator = stream_generator(seed, "hisso.starts", epoch=epoch)
         shape = (updates_per_epoch, batch_episodes)
         drawn = generator.integers(0, n_starts[-1], size=shape)
         # Each border passed skips the window - 1 rows before it, where none may start.
-        return list(drawn + (window - 1) * np.searchsorted(n_starts, drawn, side="right"))
+        if len(n_starts) == 1:
+            return drawn
+        return drawn + (window - 1) * np.searchsorted(n_starts, drawn, side="right")
 
     return table

@@ -112,19 +112,48 @@ def stacked(carries: Sequence[Carry]) -> Carry:
 
 
 def unstacked(group: Carry) -> list[Carry]:
-    """The carry of each seed."""
-    # Copies: a seed that has stopped must not keep the others' memory.
+    """The carry of each seed, which keeps the memory of all: see `copied`."""
+    buffers = {name: tensor.unbind() for name, tensor in group.buffers.items()}
+    numbers = zip(
+        group.weights.unbind(),
+        zip(*(tensor.unbind() for tensor in group.optimizer), strict=True),
+        group.scale.unbind(),
+        group.good_streak.unbind(),
+        group.is_frozen.unbind(),
+        strict=True,
+    )
     return [
         Carry(
-            weights=group.weights[s].clone(),
-            optimizer=OptimizerState(*(t[s].clone() for t in group.optimizer)),
-            buffers={name: t[s].clone() for name, t in group.buffers.items()},
-            scale=group.scale[s].clone(),
-            good_streak=group.good_streak[s].clone(),
-            is_frozen=group.is_frozen[s].clone(),
+            weights=weights,
+            optimizer=OptimizerState(*optimizer),
+            buffers={name: each[s] for name, each in buffers.items()},
+            scale=scale,
+            good_streak=good_streak,
+            is_frozen=is_frozen,
         )
-        for s in range(len(group.weights))
+        for s, (weights, optimizer, scale, good_streak, is_frozen) in enumerate(numbers)
     ]
+
+
+def copied(carry: Carry) -> Carry:
+    """The same in memory of its own: a seed that has stopped must not keep that of the others."""
+    return Carry(
+        weights=carry.weights.clone(),
+        optimizer=OptimizerState(*(tensor.clone() for tensor in carry.optimizer)),
+        buffers={name: tensor.clone() for name, tensor in carry.buffers.items()},
+        scale=carry.scale.clone(),
+        good_streak=carry.good_streak.clone(),
+        is_frozen=carry.is_frozen.clone(),
+    )
+
+
+class Group(NamedTuple):
+    """Seeds that train at the same time, between two launches."""
+
+    each: list[Carry]
+    stack: Carry | None
+    """All of them as one, slots without a seed included; `each` are parts of it. None where every
+    seed is updated by itself."""
 
 
 class Lift(Protocol):

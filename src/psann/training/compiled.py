@@ -9,6 +9,7 @@ nothing is compiled twice.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import subprocess
 import warnings
@@ -22,6 +23,7 @@ from torch.fx import GraphModule
 from psann.errors import counted
 from psann.nn.network import Network
 from psann.training.carry import Carry, Lift
+from psann.training.draws import Draws
 from psann.training.engine import EagerEngine, Objective, PhaseWork, work_s
 from psann.training.history import Decision
 from psann.training.optimizer import OptimizerState
@@ -124,7 +126,7 @@ class CompiledEngine(EagerEngine):
         carry: Carry,
         objective: Objective,
         *,
-        indices: Sequence[Tensor],
+        stacks: Sequence[Tensor],
         keys: Tensor | None,
         lr: float,
         lift: Lift,
@@ -133,23 +135,35 @@ class CompiledEngine(EagerEngine):
         self.lr.fill_(lr)
         reports: list[Report] = []
         done = 0
-        if not self._is_refused:
-            usual = [index for index in indices if index.shape[-1] == self.work.index_size]
-            size = self._updates_per_call(self.work.rows_per_update)
-            for first in range(0, len(usual), size):
-                draws = _Draws.of(usual[first:], None if keys is None else keys[first:], size=size)
-                call = UpdateCall(self, carry, objective, draws, lift)
-                program = self._program(call)
+        if not self._is_refused and stacks[0].shape[-1] == self.work.index_size:
+            carried = _tensors_of(carry)
+            program = before = None
+            for draws in self._draws(stacks[0].contiguous(), keys):
+                # After two calls of one program in a row its outputs lie as its arguments do.
+                if program is None or program is not before:
+                    call = UpdateCall(self, _carry_of(carried, like=carry), objective, draws, lift)
+                    before, program = program, self._program(call)
                 if program is None:
                     break
-                carry, report = call.result(program(call.arguments))
-                reports.append(report)
-                done += call.n_updates
+                *carried, numbers, values = program([*carried, *draws.tensors])
+                reports.append(Report(numbers[: draws.n_updates], values[: draws.n_updates]))
+                done += draws.n_updates
+            carry = _carry_of(carried, like=carry)
         rest = None if keys is None else keys[done:]
-        carry, others = super()._run(
-            carry, objective, indices=indices[done:], keys=rest, lr=lr, lift=lift
-        )
+        others: list[Report] = []
+        if left := Draws(stacks=list(stacks), keys=None).part(done, sum(map(len, stacks))).stacks:
+            carry, others = super()._run(carry, objective, stacks=left, keys=rest, lr=lr, lift=lift)
         return carry, [*reports, *others]
+
+    def _draws(self, stack: Tensor, keys: Tensor | None) -> Iterator[_Draws]:
+        """What each call draws for the updates of a stack."""
+        size = self._updates_per_call(self.work.rows_per_update)
+        for first in range(0, len(stack), size):
+            yield _Draws.of(
+                stack[first : first + size],
+                None if keys is None else keys[first : min(first + size, len(stack))],
+                size=size,
+            )
 
     def _program(self, call: UpdateCall) -> Program | None:
         """The program of a call; None where there can be none."""
@@ -262,15 +276,21 @@ class _Draws(NamedTuple):
     tensors: list[Tensor]  # rows (size, B), whether idle (size,), keys (size, 2) if any
 
     @classmethod
-    def of(cls, indices: Sequence[Tensor], keys: Tensor | None, *, size: int) -> _Draws:
-        """The first `size` updates, or as many as there are."""
-        n = min(size, len(indices))
-        index = torch.stack([indices[min(k, n - 1)] for k in range(size)])
-        is_idle = torch.arange(size, device=index.device) >= n
-        if keys is None:
-            return cls(n, [index, is_idle])
-        padding = keys[n - 1 : n].expand(size - n, *keys.shape[1:])
-        return cls(n, [index, is_idle, torch.cat([keys[:n], padding])])
+    def of(cls, indices: Tensor, keys: Tensor | None, *, size: int) -> _Draws:
+        """Of at most `size` updates ``(n, B)``, filled up to so many."""
+        n = len(indices)
+        drawn = [indices] if keys is None else [indices, keys]
+        if n < size:
+            drawn = [
+                torch.cat([each, each[-1:].expand(size - n, *each.shape[1:])]) for each in drawn
+            ]
+        is_idle = _is_idle(n, size, indices.device)
+        return cls(n, [drawn[0], is_idle, *drawn[1:]])
+
+
+@functools.cache
+def _is_idle(n_updates: int, size: int, device: torch.device) -> Tensor:
+    return torch.arange(size, device=device) >= n_updates
 
 
 class UpdateCall:
@@ -285,7 +305,6 @@ class UpdateCall:
         lift: Lift,
     ) -> None:
         self.engine, self.carry, self.objective, self.lift = engine, carry, objective, lift
-        self.n_updates = draws.n_updates
         carried = _tensors_of(carry)
         self.n_carried = len(carried)
         self.arguments = [*carried, *draws.tensors]
@@ -318,12 +337,6 @@ class UpdateCall:
     def following(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Arguments of the same updates from where the outputs end."""
         return [*outputs[: self.n_carried], *self.arguments[self.n_carried :]]
-
-    def result(self, outputs: Sequence[Tensor]) -> tuple[Carry, Report]:
-        """What the outputs of a program mean."""
-        *carried, numbers, values = outputs
-        report = Report(numbers[: self.n_updates], values[: self.n_updates])
-        return _carry_of(carried, like=self.carry), report
 
 
 def _tensors_of(carry: Carry) -> list[Tensor]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from psann.errors import DivergedError
+from psann.training.draws import Draws
 from psann.training.engine import EagerEngine, Objective
 from psann.training.precision import MAX_OVERFLOWS_IN_A_ROW
 from psann.training.state import TrainState
@@ -21,8 +20,8 @@ def count_refused(
     statistics: LaunchStatistics,
     *,
     objective: Objective,
-    indices: Sequence[Tensor],
-    keys: Tensor | None,
+    draws: Draws,
+    slot: int,
     lr: float,
     max_skipped_updates: int,
 ) -> None:
@@ -36,8 +35,10 @@ def count_refused(
         Its counters move.
     statistics : LaunchStatistics
         What the launch left.
-    objective, indices, keys, lr
+    objective, draws, lr
         As the launch was given them.
+    slot : int
+        Place of the seed in the draws.
     max_skipped_updates : int
         Refused updates that may be skipped; 0 stops at the first.
 
@@ -46,6 +47,9 @@ def count_refused(
     DivergedError
         At the first that is one too many, with the place of the first number that is not finite.
     """
+    if statistics.is_accepted.all():
+        state.refused_in_a_row = 0
+        return
     is_bad_step = statistics.is_loss_finite & np.isfinite(statistics.grad_norm)
     is_fatal = ~statistics.is_accepted
     if engine.precision.is_scaled:
@@ -57,10 +61,9 @@ def count_refused(
         state.skipped_updates += 1
         state.refused_in_a_row += 1
         if is_fatal[k] and not max_skipped_updates:
-            key = None if keys is None else keys[k]
             place = f"a step at learning rate {lr:g} leads to weights that are not finite"
             if not is_bad_step[k]:
-                place = _place_of_nonfinite(engine, state, objective, indices[k], key)
+                place = _place_of_nonfinite(engine, state, objective, *draws.of_update(k, slot))
             raise DivergedError(
                 f"Training diverged in {_where(state, k)}: {place}. The weights are those "
                 "before that update. Lower the learning rate, check the data, or set "

@@ -26,6 +26,7 @@ from psann.nn.state import initial_states, take_staged_states
 from psann.training.carry import (
     MEMORY,
     Carry,
+    Group,
     Lift,
     WeightLayout,
     alone,
@@ -35,6 +36,7 @@ from psann.training.carry import (
     unlatched,
     unstacked,
 )
+from psann.training.draws import Draws
 from psann.training.gradient import gradients
 from psann.training.history import Decision
 from psann.training.optimizer import Optimizer, OptimizerState
@@ -248,12 +250,12 @@ class EagerEngine:
         self,
         carry: Carry,
         objective: Objective,
-        *,
-        indices: Sequence[Tensor],
+        stacks: Sequence[Tensor],
         keys: Tensor | None,
+        *,
         lr: float,
     ) -> tuple[Carry, LaunchStatistics]:
-        """Run one update per entry of `indices`, then read the statistics.
+        """Run the updates of all `stacks`, then read the statistics.
 
         Parameters
         ----------
@@ -261,8 +263,8 @@ class EagerEngine:
             Where to start.
         objective : Objective
             What to minimise.
-        indices : sequence of torch.Tensor
-            One tensor ``(B,)`` of int64 per update, on the device.
+        stacks : sequence of torch.Tensor
+            int64 ``(K_i, B_i)``: the rows of K updates in all, on the device.
         keys : torch.Tensor or None
             int64 ``(K, 2)``: noise and dropout keys; None draws nothing.
         lr : float
@@ -281,79 +283,85 @@ class EagerEngine:
             If the loss does not depend on the network's outputs.
         """
         carry, reports = self._run(
-            unlatched(carry), objective, indices=indices, keys=keys, lr=lr, lift=alone
+            unlatched(carry), objective, stacks=stacks, keys=keys, lr=lr, lift=alone
         )
         return carry, read_reports(reports, n_slots=1)[0]
 
+    def gathered(self, carries: Sequence[Carry]) -> Group:
+        """The seeds of a group, each where its carry says, ready for `launch_group`.
+
+        A group of one stays as it is, and so does each seed where a pass for all would be slower,
+        a function of the shapes alone.
+        """
+        n = len(carries)
+        if n == 1 or self._apart:
+            return Group(list(carries), None)
+        # Slots without a seed repeat the first, to no end.
+        slots = [carries[s if s < n else 0] for s in range(self.group_slots(n))]
+        stack = stacked(slots)
+        return Group(unstacked(stack)[:n], stack)
+
     def launch_group(
-        self,
-        carries: Sequence[Carry],
-        objective: Objective,
-        *,
-        indices: Sequence[Sequence[Tensor]],
-        keys: Sequence[Tensor] | None,
-        lr: float,
-    ) -> list[tuple[Carry, LaunchStatistics]]:
+        self, group: Group, objective: Objective, draws: Draws, *, lr: float
+    ) -> tuple[Group, list[LaunchStatistics]]:
         """Launch the same number of updates for each of several seeds, on one set of data.
 
         The update is the same function, over stacked carries: one pass for all. A seed ends
         where it would end alone up to rounding, not bit for bit: products of many matrices at
-        once sum in another order. A group of one is `launch`, and so is each seed where a pass for
-        all would be slower, a function of the shapes alone.
+        once sum in another order. Seeds that are not stacked are launched one after the other.
 
         Parameters
         ----------
-        carries : sequence of Carry
-            Where each seed starts, S of them.
+        group : Group
+            Where each seed starts: of `gathered`, or what an earlier launch returned.
         objective, lr
             As for `launch`, the same for all.
-        indices : sequence of sequence of torch.Tensor
-            S times what `launch` takes; all seeds have the same shapes.
-        keys : sequence of torch.Tensor or None
-            S times int64 ``(K, 2)``; None draws nothing.
+        draws : Draws
+            Rows and keys of each update of each seed.
 
         Returns
         -------
-        list of (Carry, LaunchStatistics)
-            One pair per seed, in their order.
+        group : Group
+            Where each seed ended.
+        statistics : list of LaunchStatistics
+            One per seed, in their order.
 
         Raises
         ------
         ValueError
             If the loss does not depend on the network's outputs.
         """
-        n = len(carries)
-        if n == 1 or self._apart:
-            own_keys = [None] * n if keys is None else keys
-            return [
-                self.launch(carries[s], objective, indices=indices[s], keys=own_keys[s], lr=lr)
-                for s in range(n)
+        n = len(group.each)
+        if group.stack is None:
+            launched = [
+                self.launch(carry, objective, *draws.of_seed(s), lr=lr)
+                for s, carry in enumerate(group.each)
             ]
-        # Slots without a seed repeat the first, to no end.
-        seeds = [s if s < n else 0 for s in range(self.group_slots(n))]
-        rows = torch.stack([torch.cat(list(indices[s])) for s in seeds])  # (S, sum of B)
-        group, reports = self._run(
-            unlatched(stacked([carries[s] for s in seeds])),
+            return Group([carry for carry, _ in launched], None), [told for _, told in launched]
+        n_slots = len(group.stack.weights)
+        filled = draws.filled(n_slots)
+        stack, reports = self._run(
+            unlatched(group.stack),
             objective,
-            indices=rows.split([len(index) for index in indices[0]], dim=1),  # K times (S, B)
-            keys=None if keys is None else torch.stack([keys[s] for s in seeds], dim=1),
+            stacks=filled.stacks,
+            keys=filled.keys,
             lr=lr,
             lift=over_seeds,
         )
-        statistics = read_reports(reports, n_slots=len(seeds))
-        return list(zip(unstacked(group)[:n], statistics[:n], strict=True))
+        return Group(unstacked(stack)[:n], stack), read_reports(reports, n_slots=n_slots)[:n]
 
     def _run(
         self,
         carry: Carry,
         objective: Objective,
         *,
-        indices: Sequence[Tensor],
+        stacks: Sequence[Tensor],
         keys: Tensor | None,
         lr: float,
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
+        indices = [index for stack in stacks for index in stack.unbind()]
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._run_at_host(carry, objective, indices=indices, keys=keys, lr=lr)
         reports = []

@@ -16,6 +16,7 @@ from torch import Tensor
 from psann._process import put_back
 from psann._seed import update_keys
 from psann.errors import DivergedError, RuinedError
+from psann.training.carry import copied
 from psann.training.divergence import count_refused, phase_name
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine, Forward, Objective, PhaseWork
@@ -44,8 +45,8 @@ class Validation:
 class IndexTable(Protocol):
     """Which rows or start rows each update uses; a function of seed and epoch."""
 
-    def __call__(self, seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
-        """One array ``(B,)`` per update."""
+    def __call__(self, seed: int, epoch: int) -> Sequence[NDArray[np.int64]] | NDArray[np.int64]:
+        """One array ``(B,)`` per update, or one ``(K, B)`` of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,38 +315,37 @@ def _run_launches(
 
     Returns the seconds that they took, without those of the observers.
     """
-    step_s = 0.0
-    n_updates = len(draws.indices[0])
-    rows = len(draws.indices[0][0]) * phase.rows_per_index
+    started = time.perf_counter()
+    # Stacked once an epoch: what observers see of it between launches are parts.
+    together = engine.gathered([state.carry for state in group])
+    step_s = time.perf_counter() - started
+    n_updates = draws.n_updates
+    rows = draws.stacks[0].shape[-1] * phase.rows_per_index
     per_launch = engine.updates_per_launch(rows, n_seeds=len(group))
     while (first := group[0].updates_in_epoch) < n_updates:
         part = draws.part(first, per_launch)
         started = time.perf_counter()
         with put_back(engine.at_risk, who="the network"):
-            launched = engine.launch_group(
-                [state.carry for state in group],
-                phase.objective,
-                indices=part.indices,
-                keys=part.keys,
-                lr=lr,
-            )
+            together, told = engine.launch_group(together, phase.objective, part, lr=lr)
         step_s += time.perf_counter() - started
-        for s, (state, (carry, statistics)) in enumerate(zip(group, launched, strict=True)):
-            state.carry = carry
-            keys = None if part.keys is None else part.keys[s]
+        for s, (state, statistics) in enumerate(zip(group, told, strict=True)):
+            state.carry = together.each[s]
             count_refused(
                 engine,
                 state,
                 statistics,
                 objective=phase.objective,
-                indices=part.indices[s],
-                keys=keys,
+                draws=part,
+                slot=s,
                 lr=lr,
                 max_skipped_updates=phase.max_skipped_updates,
             )
             _take_in(phase, state, statistics)
         for observer, state in itertools.product(observers, group):
             observer.on_launch(state)
+    if together.stack is not None:
+        for state in group:
+            state.carry = copied(state.carry)
     return step_s
 
 
@@ -354,12 +354,11 @@ def _take_in(phase: Phase, state: TrainState, statistics: LaunchStatistics) -> N
     state.updates_in_epoch += len(statistics.loss)
     state.update += len(statistics.loss)
     if phase.is_episodic:
-        state.episodes += sum(map(len, statistics.values))
+        state.episodes += len(statistics.values)
     kept = statistics.is_loss_finite
     state.tally.losses += statistics.loss[kept].tolist()
     state.tally.grad_norms += statistics.grad_norm[statistics.is_accepted].tolist()
-    for values, is_kept in zip(statistics.values, kept, strict=True):
-        state.tally.values += values.tolist() if is_kept else []
+    state.tally.values += statistics.values[kept.repeat(statistics.n_values)].tolist()
 
 
 def _summarise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,27 +32,35 @@ class LaunchStatistics:
     grad_norm: NDArray[np.float64]  # (K,)
     is_accepted: NDArray[np.bool_]  # (K,)
     is_loss_finite: NDArray[np.bool_]  # (K,)
-    values: list[NDArray[np.float64]]  # K times (B,)
+    values: NDArray[np.float64]  # those of all updates, one after the other
+    n_values: NDArray[np.int64]  # (K,)
 
 
 def read_reports(reports: Sequence[Report], *, n_slots: int) -> list[LaunchStatistics]:
     """Statistics of every slot on the host, by one transfer each of numbers and values."""
     numbers = torch.cat([r.numbers.reshape(-1, n_slots, 4) for r in reports])  # (K, S, 4)
+    sizes = [r.values.shape[-1] for r in reports]
+    n_values = np.repeat(
+        sizes, [r.values.numel() // n_slots // size for r, size in zip(reports, sizes, strict=True)]
+    )
+    # One slot needs no other order, and updates of one size are put in order at once.
     values = torch.cat([r.values.reshape(-1) for r in reports])
     tables, flat = numbers.double().cpu().numpy(), values.double().cpu().numpy()
-    by_slot: list[list[NDArray[np.float64]]] = [[] for _ in range(n_slots)]
-    ends = np.cumsum([r.values.numel() for r in reports])
-    for report, part in zip(reports, np.split(flat, ends[:-1]), strict=True):
-        each = part.reshape(-1, n_slots, report.values.shape[-1])  # (updates, S, B)
-        for slot, taken in enumerate(by_slot):
-            taken += list(each[:, slot])
+    by_slot, first = [], 0
+    for size, updates in itertools.groupby(n_values.tolist()):
+        last = first + n_slots * size * len(list(updates))
+        each = flat[first:last].reshape(-1, n_slots, size).swapaxes(0, 1)  # (S, updates, B)
+        by_slot.append(each.reshape(n_slots, -1))
+        first = last
+    values_of_slots = np.concatenate(by_slot, axis=1)
     return [
         LaunchStatistics(
             loss=tables[:, slot, 0],
             grad_norm=tables[:, slot, 1],
             is_accepted=tables[:, slot, 2] > 0,
             is_loss_finite=tables[:, slot, 3] > 0,
-            values=values_of_updates,
+            values=values_of_slots[slot],
+            n_values=n_values,
         )
-        for slot, values_of_updates in enumerate(by_slot)
+        for slot in range(n_slots)
     ]
