@@ -139,6 +139,7 @@ def test_extremes_within_a_stretch_are_drawn_though_the_layers_average_them() ->
     assert lines(figure, 1)[0].y.max() == 1.0
     assert np.nanmax(lines(figure, 2)[0].y) == 1.0
     assert figure.panels[0].title == "weight, mean of 50 rows"
+    assert weights_of(weights[1:], ["a", "b"]).panels[0].title == "weight, mean of up to 50 rows"
 
 
 def test_what_never_changes_has_no_panel() -> None:

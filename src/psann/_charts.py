@@ -154,7 +154,8 @@ def allocation_figure(
         tops, is_percent=True, **({"low": 0.0, "high": tops.max()} if is_stacked else {})
     )
     n_rows = -(-len(weights) // (len(edges) - 1))
-    title = "weight" if n_rows == 1 else f"weight, mean of {n_rows} rows"
+    up_to = "" if len(weights) % (len(edges) - 1) == 0 else "up to "
+    title = "weight" if n_rows == 1 else f"weight, mean of {up_to}{n_rows} rows"
     panels = [_panel(title, marks, y, 210)]
     changes = np.append(np.nan, weight_changes(weights))  # the first row has none before it
     for title, values in (

@@ -77,7 +77,8 @@ def test_a_file_that_is_damaged_or_of_something_else_is_said_to_be(folder: Study
     file.write_bytes(encode({"study": {}}, {}))
     with pytest.raises(FileFormatError, match="is no study of a run"):
         folder.result("fold_001")
-    for rows in ({"event": "epoch"}, "epoch"):
+    whole = {"level": 10, "message": "", "event": "epoch"}
+    for rows in ({"event": "epoch"}, "epoch", {**whole, "x": 1}, {**whole, "event": "x"}):
         keep(folder, events=(rows,))
         with pytest.raises(FileFormatError, match="is no study of a run"):
             folder.result("fold_001")

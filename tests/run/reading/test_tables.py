@@ -12,6 +12,7 @@ from psann.run.reading.tables import (
     config_table,
     files_table,
     key_figures_table,
+    net_of,
     origin_tables,
     result_table,
     seeds_table,
@@ -58,6 +59,25 @@ def test_baselines_that_do_what_one_over_n_does_are_left_out_and_that_is_said(
     whole = result_table(run)
     assert whole is not None and whole.note is not None
     assert whole.note.endswith("(*) chosen on these very rows: unattainable.")
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "hisso", "told"),
+    [
+        ("trans_cost: 0.001", "transition_penalty: 0.5", "net of 14.86 bp"),
+        ("initial: cash", "transition_penalty: [0.1, 0.2]", "net of 14.86 bp on average"),
+        ("trans_cost: spread", "window: 3", "net of 14.86 bp on average"),
+    ],
+)
+def test_costs_that_are_not_one_number_are_told_on_average(
+    evaluation: str, hisso: str, told: str, tmp_path: Path
+) -> None:
+    run = read_run(made_run(tmp_path / "run", trans_cost=0.00148644))
+    (run.path / "config_resolved.yaml").write_text(
+        f"evaluation: {{{evaluation}}}\nhisso: {{{hisso}}}\n"
+    )
+    assert net_of(run) == told
+    assert net_of(read_run(made_run(tmp_path / "none", trans_cost=None))) == ""
 
 
 def test_result_is_written_as_the_record_has_it(run: RunView) -> None:

@@ -156,6 +156,8 @@ def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
     assert [row[0] for row in ranking.rows] == [f"run{i}" for i in range(7)]
     assert list(lines_of(wealth_of(made))) == ["run4", "run3", "run2", "run1", "1/N"]
     assert "the 4 of 7 that are best on validation rows" in wealth_of(made).caption
+    bare = [made_run(tmp_path / f"b{i}", lr=i + 1.0, val_reward_mean=None) for i in range(7)]
+    assert "Drawn are the 4 of 7 that are first." in wealth_of(report(*bare)).caption
 
 
 def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> None:

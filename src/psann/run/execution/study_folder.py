@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES, decode, encode
 from psann.errors import FileFormatError, RunLockedError
 from psann.run.config.changes import problems_of_change
+from psann.run.directory.columns import COLUMNS, EVENTS
 from psann.run.directory.log import log_event
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.resume_state import RunIdentity
@@ -161,13 +162,19 @@ def _encoded(result: SharedResult) -> bytes:
     return encode({"study": description}, tensors)
 
 
+def _is_logged(row: Mapping[str, object]) -> bool:
+    """Whether a row is one that the log of a run can take."""
+    needed = {"level", "message", "event"}
+    return needed <= row.keys() <= {*needed, *COLUMNS} and row["event"] in EVENTS
+
+
 def _decoded(data: bytes, *, who: str) -> SharedResult:
     description, tensors = decode(data, who=who)
     try:
         facts = description["study"]
         best = tuple((int(epoch), metric) for epoch, metric in facts["best"])
         events = tuple(json.loads(tensors["events"].numpy().tobytes()))
-        if not all(row.keys() >= {"level", "message", "event"} for row in events):
+        if not all(_is_logged(row) for row in events):
             raise KeyError("events")
         return SharedResult(
             estimators=tuple(tensors[f"estimator.{k}"].numpy().tobytes() for k in range(len(best))),

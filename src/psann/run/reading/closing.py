@@ -11,7 +11,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import RunView
 from psann.run.reading.rendering import draw
 from psann.run.reading.sentences import result_sentences, rows_judged
-from psann.run.reading.tables import result_table
+from psann.run.reading.tables import net_of, result_table
 
 _WIDTH = 80
 
@@ -26,9 +26,7 @@ def show_result(run: RunView, *, stream: TextIO | None = None, quiet: bool = Fal
         return
     table = result_table(run)
     if table is not None:
-        terminal.lines(
-            ["", f"{rows_judged(record)}, net of {1e4 * (record['trans_cost'] or 0):g} bp", ""]
-        )
+        terminal.lines(["", ", ".join(filter(None, [rows_judged(record), net_of(run)])), ""])
         draw(table, terminal, width=_WIDTH)
     paths = RunPaths(run.path)
     artefacts = [path for path in (paths.metrics, paths.events, paths.best) if path.exists()]

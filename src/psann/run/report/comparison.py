@@ -114,7 +114,10 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     caption = f"{rows}. What 1.00 becomes, net of each run's costs"
     caption += ", beside 1/N on the same rows and the first run's terms." if has_uniform else "."
     if len(groups) < n_groups:
-        caption += f" Drawn are the {len(groups)} of {n_groups} that are best on validation rows."
+        quality = quantity("val_reward_mean")
+        are_ranked = any(group.mean(quality) is not None for group in groups)
+        which = "best on validation rows" if are_ranked else "first"
+        caption += f" Drawn are the {len(drawn)} of {n_groups} that are {which}."
     return Picture(
         name="wealth",
         title="Wealth of the policies",

@@ -28,6 +28,7 @@ from psann.run.reading.tables import (
     config_table,
     files_table,
     key_figures_table,
+    net_of,
     origin_tables,
     result_table,
     seeds_of,
@@ -51,7 +52,7 @@ _KINDS_OF_WORK = {
     "step_s": "updates",
     "val_s": "validation",
     "checkpoint_s": "checkpoints",
-    "studies_s": "folds and placebos",
+    "studies_s": "trainings beside it",
 }
 _MAX_WARNINGS, _MOST_OPEN = 50, 8
 _T = TypeVar("_T")
@@ -160,8 +161,9 @@ def _outcome(run: RunView) -> Iterator[str]:
     beside = ""
     if uniform is not None:
         beside = f"; 1/N turned it into {wealth(1 + uniform)}{_yearly(run, 'baselines.uniform')}"
+    net = f"{told} per unit traded " if (told := net_of(run)) else ""
     yield (
-        f"{rows}{over}: {_net(run)}the policy turned 1.00 into "
+        f"{rows}{over}: {net}the policy turned 1.00 into "
         f"{wealth(1 + policy)}{_yearly(run, 'portfolio_metrics')}{beside}."
     )
 
@@ -223,11 +225,6 @@ def _what_it_was(run: RunView) -> str:
     time = "" if took is None else f", {clock(took)} of wall time"
     listed = "".join(f", {detail}" for detail in details if detail)
     return f"{subject}{listed}: {printable(run.status).replace('_', ' ')}{epochs}{time}."
-
-
-def _net(run: RunView) -> str:
-    cost = run.figure("trans_cost")
-    return "" if cost is None else f"net of {1e4 * cost:g} bp per unit traded "
 
 
 def _terms(run: RunView) -> Iterator[str]:
