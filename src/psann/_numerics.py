@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -83,6 +83,7 @@ _PINNED = (
     ),
     (Setting("NumPy's error handling", np.geterr, lambda values: np.seterr(**values)), _NUMPY),
 )
+_VALUES: list[object] = [value for _, value in _PINNED]
 _OF_TORCH = (
     *(setting for setting, _ in _PINNED_TORCH),
     Setting("torch's default device", lambda: torch.empty(()).device, torch.set_default_device),
@@ -97,24 +98,42 @@ FOREIGN = (*RELIED_ON, *_OF_TORCH, *(setting for setting, _ in _PINNED[len(_PINN
 """Settings that foreign code may leave changed."""
 
 
+def _now() -> list[object]:
+    return [setting.get() for setting, _ in _PINNED]
+
+
+def _set_all(values: list[object]) -> None:
+    for (setting, _), value in zip(_PINNED, values, strict=True):
+        if setting.get() != value:
+            setting.set(value)
+
+
 @contextmanager
 def pinned_numbers() -> Iterator[None]:
     """Compute as in a fresh process inside of the block; afterwards all is as it was."""
-    before = [setting.get() for setting, _ in _PINNED]
-    with ExitStack() as until_done:
-        if torch.is_inference_mode_enabled():
-            until_done.enter_context(torch.inference_mode(False))
-        if torch.empty(()).device.type != "cpu":
-            until_done.enter_context(torch.device("cpu"))
+    before = _now()
+    with _plain_tensors():
         try:
-            for (setting, value), was in zip(_PINNED, before, strict=True):
-                if was != value:
-                    setting.set(value)
+            if before != _VALUES:
+                _set_all(_VALUES)
             yield
         finally:
-            for (setting, _), was in zip(_PINNED, before, strict=True):
-                if setting.get() != was:
-                    setting.set(was)
+            if _now() != before:
+                _set_all(before)
+
+
+def _plain_tensors() -> AbstractContextManager[object]:
+    """A block in which tensors are made on the CPU, and may be trained."""
+    is_inferring = torch.is_inference_mode_enabled()
+    is_elsewhere = torch.empty(()).device.type != "cpu"
+    if not (is_inferring or is_elsewhere):
+        return nullcontext()
+    blocks = ExitStack()
+    if is_inferring:
+        blocks.enter_context(torch.inference_mode(False))
+    if is_elsewhere:
+        blocks.enter_context(torch.device("cpu"))
+    return blocks
 
 
 def guarded(function: Callable[_P, _T], *, who: str) -> Callable[_P, _T]:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,24 +55,6 @@ def test_many_rows_go_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     got = model.predict(many, context=many[:, :1])
     assert len(calls) == 5
     np.testing.assert_allclose(got, np.tile(whole, (3, 1)), rtol=0, atol=1e-14)
-
-
-def test_rows_that_are_plain_numbers_already_are_not_validated_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model = quick().fit(X, Y)
-    expected = model.predict(X.tolist())
-
-    def refuse(*args: Any, **kwargs: Any) -> None:
-        raise AssertionError("validated")
-
-    monkeypatch.setattr("psann.estimators._prediction.validate_data", refuse)
-    np.testing.assert_array_equal(model.predict(X), expected)
-    for same in (X.astype(np.float32), X.tolist(), X.astype(">f8"), X.astype(int)):
-        model.predict(same)
-    for other in (X[:, :2], X[:0], X[0]):
-        with pytest.raises(AssertionError, match="validated"):
-            model.predict(other)
 
 
 @pytest.mark.parametrize("transform", ["softmax", "softmax_cash", "tanh", "long_short"])
@@ -281,3 +267,43 @@ def test_a_span_shorter_than_an_episode_has_none() -> None:
     short = planted(8)
     with pytest.raises(ValueError, match=r"hisso.window = 12 rows; X has 8"):
         model.evaluate_episodes(short["X"], short["prices"])
+
+
+def _straight(model: PSANNRegressor) -> Any:
+    """Outputs of a copy of the network, without anything that is kept of it."""
+    network = copy.deepcopy(model.network_).double()
+    with torch.no_grad():
+        return network(torch.from_numpy(X.astype(np.float32)).double()).numpy()
+
+
+def test_predictions_follow_the_network_through_every_way_of_learning(tmp_path: Path) -> None:
+    model = quick().fit(X, Y)
+    size = len(pickle.dumps(model))
+    seen = [model.predict(X)]
+    assert len(pickle.dumps(model)) == size
+    for learn in (lambda: model.partial_fit(X, Y), lambda: model.set_params(lr=0.5).fit(X, Y)):
+        learn()
+        seen.append(model.predict(X))
+        assert np.array_equal(seen[-1], _straight(model))
+        assert not np.array_equal(seen[-1], seen[-2])
+    model.save(tmp_path / "model.psann")
+    loaded = PSANNRegressor.load(tmp_path / "model.psann")
+    for other in (loaded, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(other.predict(X), seen[-1])
+        other.network_.head.bias.data.add_(1.0)
+        assert np.array_equal(other.predict(X), _straight(other))
+    assert np.array_equal(model.predict(X), seen[-1])
+
+
+def test_threads_that_predict_at_once_get_what_one_gets() -> None:
+    model = fit_hisso(quick())
+    expected = model.predict(X), model.predict_actions(X)
+
+    def work(_: int) -> bool:
+        got = [(model.predict(X), model.predict_actions(X)) for _ in range(20)]
+        return all(
+            np.array_equal(a, b) for each in got for a, b in zip(each, expected, strict=True)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))

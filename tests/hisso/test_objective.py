@@ -95,11 +95,11 @@ def test_windows_pay_the_costs_and_rates_of_their_own_rows(
         carry=Carry(cash=torch.tensor(cash), borrow=torch.tensor(borrow), **told),
     )
     with torch.no_grad():
-        _, values = task(network(), torch.tensor([0, 20]), None)
+        _, values = task(network(), torch.tensor([3, 20]), None)
         outputs = network()(torch.tensor(rows["X"]))
     actions = TRANSFORMS["long_short"].function(outputs, None).numpy()
     assert (actions < 0).any()
-    for value, start in zip(values.tolist(), (0, 20), strict=True):
+    for value, start in zip(values.tolist(), (3, 20), strict=True):
         part = slice(start, start + 6)
         growth = net_growth(
             actions[part],

@@ -555,6 +555,22 @@ REFUSED = {
         r"Say `format: {skip_rows: 3, header: 0, columns: \[Name, X, Y, Z\]}` or `format: {skip_row"
         r"s: 3, header: 0, columns: \[Code, X\(P\), Y\(P\), Z\(P\)\]}`\. Or keep one row of names",
     ),
+    "a title, an empty line and codes above the names": (
+        lambda f: wide(f / "t.csv", THREE, above="Table 9,,,\n,,,\nKey,S1,S2,S3\n"),
+        r"Say `format: {skip_rows: 3}` or `format: {skip_rows: 4, header: 0, columns: \[Key, S1",
+    ),
+    "four rows of names": (
+        lambda f: write(
+            f / "t.csv",
+            ["Name", *"XYZ"],
+            [
+                ["Code", *"xyz"],
+                *([key, *[word] * 3] for key, word in (("CURRENCY", "U$"), ("FREQ", "D"))),
+                *dated(THREE.tolist()),
+            ],
+        ),
+        r"Say `format: {skip_rows: 4, header: 0, columns: \[Name, X, Y, Z\]}` or",
+    ),
     "texts that name assets in two ways": (
         lambda f: write(
             f / "t.csv",

@@ -9,9 +9,9 @@ import torch
 from draws import normal
 from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network
-from psann.nn.passes import bound, double_precision, row_passes
+from psann.nn.passes import bound, row_passes
 from psann.nn.units import UnitOptions
-from tiny_training import N_IN, dense, wave
+from tiny_training import N_IN, wave
 
 CPU = torch.device("cpu")
 
@@ -44,24 +44,6 @@ def test_a_card_and_many_threads_take_more_at_a_time(monkeypatch: pytest.MonkeyP
 
 def network() -> Network:
     return wave(norm="weight", hidden_units=16)
-
-
-def test_a_network_computes_in_double_precision_inside_and_is_as_it_was_outside() -> None:
-    made, x = network(), normal(5, N_IN)
-    before = dict(made.named_parameters()) | dict(made.named_buffers())
-    expected = network().double()(x.double())
-    with double_precision(made):
-        got = made(x.double())
-    assert got.dtype == torch.float64 and torch.equal(got, expected) and not got.requires_grad
-    after = dict(made.named_parameters()) | dict(made.named_buffers())
-    assert all(after[name] is tensor for name, tensor in before.items())
-
-
-def test_a_pass_that_fails_leaves_the_network_as_it_was() -> None:
-    made = dense()
-    with pytest.raises(RuntimeError, match="shape"), double_precision(made):
-        made(torch.ones(2, N_IN + 1, dtype=torch.float64))
-    assert {p.dtype for p in made.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("n_rows", [130, 1000, 4097])

@@ -81,7 +81,7 @@ class BasePSANNRegressor(FittedRegressor):
             halted, -2 where it has ended (see `psann.holdings`); None for all on every row.
         reward_inputs : mapping of str to array-like of shape (n_samples, ...), or frame, optional
             What the reward is given by name, ``(n_samples,)`` or ``(n_samples, k)`` each: the
-            arrays that ``hisso["reward_inputs"]`` names.
+            arrays that ``hisso["reward_inputs"]`` names, and costs and rates that are texts.
         validation_data : mapping or (X, y), optional
             Later rows that choose the best epoch; keys ``X y sample_weight prices context active
             reward_inputs``.

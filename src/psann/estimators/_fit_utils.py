@@ -137,9 +137,11 @@ def prepare_inputs_and_scaler(
         scaler = learn(scaler, X, folds)
         target_scaler = learn(target_scaler, train.get("y"), weight)
     return PreparedInputs(
-        train=_prepare(train, scaler, target_scaler, n_scaled),
+        train=prepared_split(train, scaler, target_scaler, n_scaled),
         validation=(
-            None if validation is None else _prepare(validation, scaler, target_scaler, n_scaled)
+            None
+            if validation is None
+            else prepared_split(validation, scaler, target_scaler, n_scaled)
         ),
         scaler=scaler,
         target_scaler=target_scaler,
@@ -162,9 +164,10 @@ def _folded(X: Floats, n_columns: int | None) -> Floats:
     return X if n_columns is None else X.reshape(-1, n_columns)
 
 
-def _prepare(
+def prepared_split(
     split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
+    """Matrices that `checked_matrices` has checked, scaled by fitted scalers."""
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
     active, weight = split.get("active"), split.get("sample_weight")
     if y is not None:

@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from psann._device import thread_count
 from psann._numerics import pinned_numbers
 from psann.accounting import executed_late
-from psann.estimators._arrays import converted_split, flatten_rows, named_inputs
-from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
+from psann.estimators._arrays import converted_split
+from psann.estimators._checked_rows import CheckedRows
+from psann.estimators._fit_utils import PreparedSplit
 from psann.estimators._options import read_options
-from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._scaling import transformed
 from psann.halts import Halts
 from psann.hisso.constraints import transform_of
@@ -35,7 +35,8 @@ from psann.hisso.reward_context import (
 from psann.hisso.rewards import Reward, penalty_of
 from psann.holdings import held_weights, is_limited, of_members
 from psann.nn.network import Network
-from psann.nn.passes import double_precision, row_passes
+from psann.nn.passes import row_passes
+from psann.nn.settled import in_double
 
 
 def _codes(rows: PreparedSplit) -> Tensor | None:
@@ -57,123 +58,29 @@ def _inputs_late(delay: int, rows: PreparedSplit) -> dict[str, Tensor]:
     return {name: torch.from_numpy(each[delay:]) for name, each in rows.reward_inputs.items()}
 
 
-class PredictionMixin(ParametrisedEstimator):
+class PredictionMixin(CheckedRows):
     """Methods of a fitted estimator that read its attributes and change none."""
 
     network_: Network
-    n_features_in_: int
-    input_shape_: tuple[int, ...] | None
-    y_ndim_: int
-    n_outputs_: int
-    n_context_: int
-    asset_names_: tuple[str, ...] | None
-    scaler_: Any
-    target_scaler_: Any
     threads_: int
     acts_on_any_assets: ClassVar[bool] = False
     """Whether assets are judged by their own features alone, so that others than those of `fit`,
     and any number of them, may be given to a fitted policy."""
     takes_held_weights: ClassVar[bool] = False
     """Whether what is held of each asset can be one more feature of it (``hisso.held_weights``)."""
-    hisso_options_: HISSOOptions | None
     evaluation_options_: EvaluationOptions
-
-    def _checked_split(
-        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
-    ) -> dict[str, Any]:
-        """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
-        known = None if reset else self._known_assets(split)
-        split, names = converted_split(split, prefix=prefix, assets=known)
-        if reset:
-            self.asset_names_ = names
-        X, y = split["X"], split.get("y")
-        if not (reset or requires_y) and y is None and self._needs_no_validation(X):
-            return {**split}
-        rank, shape = np.ndim(X), None
-        if rank > 2:
-            shape = tuple(np.shape(X)[1:])
-            X = flatten_rows(X, self.data_format)
-        if not reset and shape != self.input_shape_:
-            raise ValueError(
-                f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
-                f"those in fit; got {shape or tuple(np.shape(X)[1:])}."
-            )
-        checks = {"dtype": [np.float64, np.float32], "reset": reset}
-        if y is None and not requires_y:
-            X = validate_data(self, X, **checks)
-        else:
-            X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, **checks)
-        if reset:
-            self.input_shape_ = shape
-            self.y_ndim_ = 2 if y is None else np.ndim(y)
-        return {**split, "X": X, "y": y}
-
-    def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """Names of the assets of `fit`, in whose order those of the split are to be."""
-        return self.asset_names_
-
-    def _needs_no_validation(self, X: ArrayLike) -> bool:
-        """Whether scikit-learn would give these rows back as they are, for a tenth of its time."""
-        if type(X) is not np.ndarray or X.dtype not in (np.float64, np.float32):
-            return False
-        if X.ndim != 2 or not len(X) or X.shape[1] != self.n_features_in_:
-            return False
-        if self.input_shape_ is not None or hasattr(self, "feature_names_in_"):
-            return False
-        with np.errstate(over="ignore", invalid="ignore"):
-            return bool(np.isfinite(X.sum()))
-
-    def _prepared(
-        self,
-        X: ArrayLike,
-        *,
-        y: ArrayLike | None = None,
-        prices: ArrayLike | None = None,
-        context: ArrayLike | None = None,
-        active: ArrayLike | None = None,
-        reward_inputs: Mapping[str, ArrayLike] | None = None,
-        requires_y: bool = False,
-    ) -> PreparedSplit:
-        """Rows like those of `fit`, checked and scaled."""
-        check_is_fitted(self, "network_")
-        given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
-        is_portfolio = self.hisso_options_ is None or self.hisso_options_.is_portfolio
-        prepared = prepare_inputs_and_scaler(
-            self._checked_split(
-                given | named_inputs(reward_inputs), reset=False, requires_y=requires_y
-            ),
-            None,
-            scaler=self.scaler_,
-            target_scaler=self.target_scaler_,
-            fitted=True,
-            n_scaled=self._n_scaled,
-            is_portfolio=is_portfolio,
-        )
-        rows = prepared.train
-        if prepared.n_context != self.n_context_:
-            raise ValueError(
-                f"context must have the {self.n_context_} columns of that in fit; got "
-                f"{prepared.n_context}."
-            )
-        n_outputs = self._n_outputs_of(rows.X)
-        of_assets = {"y": rows.y, "prices": rows.prices if is_portfolio else None}
-        for name, array in (of_assets | {"active": rows.active}).items():
-            if array is not None and array.shape[1] != n_outputs:
-                raise ValueError(
-                    f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
-                )
-        return rows
 
     def _outputs(self, rows: PreparedSplit) -> Tensor:
         """Network outputs ``(N, n_out)`` in float64: a row's result depends on no other row."""
         inputs = [rows.X] if rows.context is None else [rows.X, rows.context]
-        network, device = self.network_, self._device
-        with thread_count(self.threads_), double_precision(network):
+        double, row_bytes = in_double(self.network_), 8 * self.network_.width
+        network, device = double.module, double.device
+        with thread_count(self.threads_), torch.no_grad():
             parts = [
                 network(*(torch.from_numpy(a[part].astype(np.float64)).to(device) for a in inputs))
-                for part in row_passes(len(rows.X), row_bytes=8 * network.width, device=device)
+                for part in row_passes(len(rows.X), row_bytes=row_bytes, device=device)
             ]
-            return self._finite(torch.cat(parts).cpu())
+            return self._finite((parts[0] if len(parts) == 1 else torch.cat(parts)).cpu())
 
     def _decisions(self, rows: PreparedSplit, held: Tensor | None = None) -> Tensor:
         """Actions ``(N, M)`` of rows, by what is held before the first where the policy sees it."""
@@ -182,8 +89,9 @@ class PredictionMixin(ParametrisedEstimator):
         if not options.held_weights:
             return transform.function(self._outputs(rows), _codes(rows))
         prices = prices_seen(rows.prices, shape=(len(rows.X), self._n_outputs_of(rows.X)))
-        network, device, X = self.network_, self._device, torch.from_numpy(rows.X).double()
-        with thread_count(self.threads_), double_precision(network):
+        double, X = in_double(self.network_), torch.from_numpy(rows.X).double()
+        network, device = double.module, double.device
+        with thread_count(self.threads_), torch.no_grad():
 
             def outputs_of(x: Tensor) -> Tensor:
                 return self._finite(network(x.to(device)).cpu())
@@ -192,23 +100,14 @@ class PredictionMixin(ParametrisedEstimator):
 
     def _finite(self, outputs: Tensor) -> Tensor:
         """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
+        if np.isfinite(outputs.numpy()).all():
+            return outputs
         is_bad = ~outputs.isfinite().all(dim=1)
-        if bool(is_bad.any()):
-            raise ValueError(
-                f"the network's outputs are not finite for {int(is_bad.sum())} of {len(outputs)} "
-                f"rows, the first of them row {int(is_bad.int().argmax())}. Give rows within the "
-                "range of those in fit, or a scaler to fit."
-            )
-        return outputs
-
-    @property
-    def _n_scaled(self) -> int:
-        """Columns that the scaler of X knows."""
-        return self.n_features_in_
-
-    def _n_outputs_of(self, X: NDArray[Any]) -> int:
-        """Outputs for such rows, M."""
-        return self.n_outputs_
+        raise ValueError(
+            f"the network's outputs are not finite for {int(is_bad.sum())} of {len(outputs)} "
+            f"rows, the first of them row {int(is_bad.int().argmax())}. Give rows within the "
+            "range of those in fit, or a scaler to fit."
+        )
 
     @property
     def _device(self) -> torch.device:

@@ -148,13 +148,16 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             y = split.get("y")
             return {**split, "X": X, "y": y if y is None else check_array(y, ensure_2d=False)}
         checked = super()._checked_split(split, reset=reset, requires_y=requires_y, prefix=prefix)
-        X = checked["X"]
         if reset:
             self.n_outputs_ = self._count_assets(checked)
-        if self.layout == "feature_major" and self.input_shape_ is None:
-            by_feature = X.reshape(len(X), self._n_scaled, self.n_outputs_)
-            X = by_feature.swapaxes(1, 2).reshape(len(X), -1)
-        return {**checked, "X": X}
+        return self._ordered(checked)
+
+    def _ordered(self, split: dict[str, Any]) -> dict[str, Any]:
+        if self.layout != "feature_major" or self.input_shape_ is not None:
+            return split
+        X = split["X"]
+        by_feature = X.reshape(len(X), self._n_scaled, self.n_outputs_)
+        return {**split, "X": by_feature.swapaxes(1, 2).reshape(len(X), -1)}
 
     def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
         """Names of `fit` where the split has the same ones; others are judged as they come."""

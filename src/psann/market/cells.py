@@ -34,6 +34,7 @@ _FEW = 30  # only the first columns can be dates or names
 _COMMENTS = "#%/"
 _MAX_CELLS = 50_000  # of a line
 _LOOKED_AT = 1000  # cells of a row that tell names from values, and names that one may paste
+_MOST_NAMES = 8  # header rows: names, codes, currencies, units
 _MAX_STRAYS = 10_000  # of so many lines that do not fit, no more are looked at
 
 
@@ -204,7 +205,7 @@ def _header_depth(rows: list[list[str]]) -> int:
     if _is_data(rows[0]):
         return 0
     depth = 1
-    while depth < min(3, len(rows)) and not _has_values(rows[depth]):
+    while depth < min(_MOST_NAMES, len(rows)) and not _has_values(rows[depth]):
         depth += 1
     return depth
 

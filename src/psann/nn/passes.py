@@ -61,26 +61,3 @@ def bound(network: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     finally:
         for own, name, parameter in held:
             own[name] = parameter
-
-
-@contextlib.contextmanager
-def double_precision(network: nn.Module) -> Iterator[None]:
-    """Let a network compute in float64 inside the block, without gradient.
-
-    `torch.func.functional_call` would do as much, and takes longer than a small network.
-    """
-    held: list[tuple[dict[str, Any], str, Tensor]] = [
-        (tensors, name, tensor)
-        for module in network.modules()
-        for tensors in (module._parameters, module._buffers)
-        for name, tensor in tensors.items()
-        if tensor is not None
-    ]
-    try:
-        with torch.no_grad():
-            for tensors, name, tensor in held:
-                tensors[name] = tensor.double()
-            yield
-    finally:
-        for tensors, name, tensor in held:
-            tensors[name] = tensor

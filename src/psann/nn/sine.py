@@ -133,6 +133,10 @@ class SineParam(nn.Module):
         distance = z.abs() if self.options.damping_mode == "abs" else z.clamp_min(0.0)
         return wave * torch.exp(-self._value("damping") * distance)
 
+    def settled(self) -> nn.Module:
+        """The unit with A, f and d as they are, without gradient."""
+        return _SettledSine(self)
+
     def _value(self, name: ParameterName) -> Tensor:
         """A, f or d, ``(features,)``."""
         raw: Tensor = getattr(self, name)
@@ -142,6 +146,23 @@ class SineParam(nn.Module):
         if name in self.options.bounds:
             value = value.clamp(*self.options.bounds[name])
         return value
+
+
+class _SettledSine(nn.Module):
+    """What a `SineParam` computes, bit for bit, in place where the memory is its own."""
+
+    def __init__(self, unit: SineParam) -> None:
+        super().__init__()
+        self.mode = unit.options.damping_mode
+        self.amplitude, self.frequency = unit._value("amplitude"), unit._value("frequency")
+        self.minus_damping = None if self.mode == "none" else -unit._value("damping")
+
+    def forward(self, z: Tensor) -> Tensor:
+        wave = torch.mul(z, self.frequency).sin_().mul_(self.amplitude)
+        if self.minus_damping is None:
+            return wave
+        distance = z.abs() if self.mode == "abs" else z.clamp_min(0.0)
+        return wave.mul_(distance.mul_(self.minus_damping).exp_())
 
 
 def _inverse_softplus(value: float) -> float:

@@ -67,6 +67,10 @@ class FeatureState(nn.Module):
         self.staged = o.max_abs * torch.tanh(target / o.max_abs)
         return out
 
+    def settled(self) -> nn.Module:
+        """The gain alone, with the state as it is."""
+        return _Gain(self.state)
+
 
 class _Gain(nn.Module):
     """What a layer that remembers does while its state stays."""
@@ -85,7 +89,7 @@ def without_memory(network: nn.Module) -> nn.Module:
     """Let the states of a network, which is changed, stay what they are for good."""
     for name, layer in list(network.named_modules()):
         if isinstance(layer, FeatureState):
-            network.set_submodule(name, _Gain(layer.state))
+            network.set_submodule(name, layer.settled())
     return network
 
 

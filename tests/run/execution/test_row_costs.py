@@ -12,7 +12,9 @@ import trials
 from event_simulator import simulate
 from faults import stopped_after
 from psann import PSANNRegressor, load_policy
+from psann.accounting import net_growth
 from psann.errors import UsageError
+from psann.holdings import Carry
 from psann.run.directory.evaluation import read_evaluation
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.verify import verify_run
@@ -70,6 +72,18 @@ def test_the_rewards_of_every_split_are_those_of_the_estimator(run: RunPaths) ->
     for split in ("val", "test"):
         found = policy.evaluate_reward(**spread_of(split, data))
         assert metrics[f"{split}_reward_mean"] == found
+        decided = policy.predict_actions(data[f"X_{split}"])[:-1].astype(np.float64)
+        late = {name: data[f"{name}_{split}"][1:] for name in ("prices", "spread", "rate")}
+        growth = net_growth(
+            decided,
+            late["prices"],
+            trans_cost=late["spread"],
+            initial="cash",
+            cash=True,
+            carry=Carry(cash=late["rate"] / 252),
+        )
+        fees = 1 - growth.net / growth.gross
+        assert found == pytest.approx((np.log(growth.gross) - fees).mean(), abs=1e-12)
         for worse in ({"spread": 2 * data[f"spread_{split}"]}, {"rate": 0 * data[f"rate_{split}"]}):
             dear = spread_of(split, data)
             dear["reward_inputs"] |= worse

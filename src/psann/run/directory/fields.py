@@ -16,6 +16,7 @@ from typing import Annotated, Literal, TypedDict
 
 from psann.run.directory.groups import (
     Figures,
+    Groups,
     Judged,
     Placebo,
     SeedFigures,
@@ -340,7 +341,7 @@ class Record(TypedDict):
         SeedFigures | None,
         Field("figures of the mean of the seeds' actions; null for a single one"),
     ]
-    timing: Annotated[Spread | None, Field("seconds by kind of work", OF_THE_START)]
+    timing: Annotated[Groups | None, Field("seconds by kind of work", OF_THE_START)]
     hardware: Annotated[
         Mapping[str, object] | None,
         Field("device name, cores, threads, engine, memory", OF_THE_START),

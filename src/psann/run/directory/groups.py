@@ -7,8 +7,10 @@ from typing import TypedDict
 
 Figures = Mapping[str, float | None]
 """Numbers by name; null where one is not defined."""
-Spread = Mapping[str, float | Figures | None]
+Groups = Mapping[str, float | Figures | None]
 """Numbers by name, some in groups."""
+Spread = Mapping[str, float | Groups | None]
+"""The same of fields, some of which have groups of their own."""
 
 
 class Versus(TypedDict, total=False):

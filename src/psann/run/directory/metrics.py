@@ -22,7 +22,7 @@ _SCALARS: dict[object, tuple[type, ...]] = {
     bool: (bool,),
     str: (str,),
 }
-_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
+_KEY = re.compile(r"-?[A-Za-z0-9_]{1,64}")
 
 
 def read_metrics(path: Path) -> tuple[Record, list[str]]:

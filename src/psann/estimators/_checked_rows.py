@@ -1,0 +1,135 @@
+"""Rows that a fitted estimator is given: checked against those of `fit`, and scaled alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from psann.estimators._arrays import converted_split, flatten_rows, named_inputs
+from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler, prepared_split
+from psann.estimators._parameters import ParametrisedEstimator
+from psann.hisso.options import HISSOOptions
+
+# Numbers whose squares sum to less are finite, also in float32.
+_SURELY_SINGLE = 1e76
+
+
+class CheckedRows(ParametrisedEstimator):
+    """Methods of an estimator that read what users give."""
+
+    n_features_in_: int
+    input_shape_: tuple[int, ...] | None
+    y_ndim_: int
+    n_outputs_: int
+    n_context_: int
+    asset_names_: tuple[str, ...] | None
+    scaler_: Any
+    target_scaler_: Any
+    hisso_options_: HISSOOptions | None
+
+    def _checked_split(
+        self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
+    ) -> dict[str, Any]:
+        """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
+        known = None if reset else self._known_assets(split)
+        split, names = converted_split(split, prefix=prefix, assets=known)
+        if reset:
+            self.asset_names_ = names
+        X, y = split["X"], split.get("y")
+        if not (reset or requires_y) and y is None and self._needs_no_validation(X):
+            return {**split}
+        rank, shape = np.ndim(X), None
+        if rank > 2:
+            shape = tuple(np.shape(X)[1:])
+            X = flatten_rows(X, self.data_format)
+        if not reset and shape != self.input_shape_:
+            raise ValueError(
+                f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
+                f"those in fit; got {shape or tuple(np.shape(X)[1:])}."
+            )
+        checks = {"dtype": [np.float64, np.float32], "reset": reset}
+        if y is None and not requires_y:
+            X = validate_data(self, X, **checks)
+        else:
+            X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, **checks)
+        if reset:
+            self.input_shape_ = shape
+            self.y_ndim_ = 2 if y is None else np.ndim(y)
+        return {**split, "X": X, "y": y}
+
+    def _ordered(self, split: dict[str, Any]) -> dict[str, Any]:
+        """A checked split whose columns of X are in the order in which the network sees them."""
+        return split
+
+    def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Names of the assets of `fit`, in whose order those of the split are to be."""
+        return self.asset_names_
+
+    def _needs_no_validation(self, X: ArrayLike) -> bool:
+        """Whether scikit-learn would give these rows back as they are, for a tenth of its time."""
+        if type(X) is not np.ndarray or X.dtype not in (np.float64, np.float32):
+            return False
+        if X.ndim != 2 or not len(X) or X.shape[1] != self.n_features_in_:
+            return False
+        if self.input_shape_ is not None or hasattr(self, "feature_names_in_"):
+            return False
+        return float(np.vdot(X, X)) < _SURELY_SINGLE  # not so of NaN
+
+    def _prepared(
+        self,
+        X: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        prices: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        reward_inputs: Mapping[str, ArrayLike] | None = None,
+        requires_y: bool = False,
+    ) -> PreparedSplit:
+        """Rows like those of `fit`, checked and scaled."""
+        if not hasattr(self, "network_"):
+            check_is_fitted(self, "network_")
+        given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
+        is_alone = y is None and prices is None and context is None and active is None
+        has_more = requires_y or reward_inputs is not None or self.n_context_
+        if is_alone and not has_more and self._needs_no_validation(X):
+            return prepared_split(self._ordered({"X": X}), self.scaler_, None, self._n_scaled)
+        is_portfolio = self.hisso_options_ is None or self.hisso_options_.is_portfolio
+        prepared = prepare_inputs_and_scaler(
+            self._checked_split(
+                given | named_inputs(reward_inputs), reset=False, requires_y=requires_y
+            ),
+            None,
+            scaler=self.scaler_,
+            target_scaler=self.target_scaler_,
+            fitted=True,
+            n_scaled=self._n_scaled,
+            is_portfolio=is_portfolio,
+        )
+        rows = prepared.train
+        if prepared.n_context != self.n_context_:
+            raise ValueError(
+                f"context must have the {self.n_context_} columns of that in fit; got "
+                f"{prepared.n_context}."
+            )
+        n_outputs = self._n_outputs_of(rows.X)
+        of_assets = {"y": rows.y, "prices": rows.prices if is_portfolio else None}
+        for name, array in (of_assets | {"active": rows.active}).items():
+            if array is not None and array.shape[1] != n_outputs:
+                raise ValueError(
+                    f"{name} must have {n_outputs} columns, one per output; got {array.shape[1]}."
+                )
+        return rows
+
+    @property
+    def _n_scaled(self) -> int:
+        """Columns that the scaler of X knows."""
+        return self.n_features_in_
+
+    def _n_outputs_of(self, X: NDArray[Any]) -> int:
+        """Outputs for such rows, M."""
+        return self.n_outputs_
