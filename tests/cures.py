@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -84,16 +85,14 @@ def messages() -> list[Message]:
     ]
 
 
-def _texts(tree: ast.Module) -> list[tuple[int, str]]:
-    inside: set[int] = set()
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            inside.add(id(node.value))  # what documents code
-        elif id(node) not in inside and (text := _text(node)) is not None:
-            inside.update(map(id, ast.walk(node)))
-            found.append((node.lineno, text))  # type: ignore[attr-defined]
-    return found
+def _texts(node: ast.AST) -> Iterator[tuple[int, str]]:
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant):
+            continue  # what documents code
+        if (text := _text(inner)) is not None:
+            yield inner.lineno, text  # type: ignore[attr-defined]
+        else:
+            yield from _texts(inner)
 
 
 def _text(node: ast.AST) -> str | None:

@@ -22,6 +22,15 @@ TEMPLATES = sorted(FOLDER.glob("*.yaml"))
 SMOKE = FOLDER / "wave_resnet_cpu_smoke.yaml"
 
 by_template = pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+# The markets of the others are large.
+_LARGE = ("nyse_n", "nyse_o", "nyse_o_same_close", "sp500_20")
+few_are_fast = pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem in _LARGE else (), id=path.stem)
+        for path in TEMPLATES
+    ],
+)
 # The CUDA template says on a CPU that mixed precision has no effect there, as it should.
 pytestmark = pytest.mark.usefixtures("own_prices")
 tells_of_precision = pytest.mark.filterwarnings("default:mixed_precision has no effect")
@@ -37,7 +46,7 @@ def test_the_smoke_templates_and_the_cuda_template_are_there() -> None:
     assert names >= {"wave_resnet_small", "wave_resnet_cpu_smoke", "dense_cpu_smoke"}
 
 
-@by_template
+@few_are_fast
 @tells_of_precision
 def test_a_template_passes_its_check_on_a_cpu(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -49,7 +58,7 @@ def test_a_template_passes_its_check_on_a_cpu(
     assert list(tmp_path.iterdir()) == []
 
 
-@by_template
+@few_are_fast
 @tells_of_precision
 def test_a_template_runs(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
