@@ -60,7 +60,12 @@ def test_scikit_learns_checks_pass_without_exception(
 @pytest.mark.slow
 @parametrize_with_checks(
     [*(cls() for cls in ESTIMATORS), AssetwiseRegressor(layout="asset_major")],
-    expected_failed_checks=lambda estimator: {REPEATS: "200 epochs make much of a rounding error"},
+    expected_failed_checks=lambda estimator: (
+        # One network of few weights for all assets stays near enough.
+        {}
+        if isinstance(estimator, AssetwiseRegressor)
+        else {REPEATS: "200 epochs make much of a rounding error"}
+    ),
 )
 def test_scikit_learns_checks_pass_with_every_default(estimator: Any, check: Any) -> None:
     check(estimator)

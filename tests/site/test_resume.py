@@ -23,9 +23,9 @@ def test_a_killed_run_goes_on_by_the_same_command(tmp_path: Path) -> None:
     reader.writes("c.yaml", often)
     (command,) = COMMAND.commands
     started = subprocess.Popen(command.split(), cwd=tmp_path, env=reader.env())
-    manifest = tmp_path / "runs" / "first" / "checkpoints" / "manifest.json"
+    state = tmp_path / "runs" / "first" / "checkpoints" / "last.safetensors"
     deadline_s = time.monotonic() + 300
-    while not manifest.exists():
+    while not state.exists():
         assert time.monotonic() < deadline_s and started.poll() is None
         time.sleep(0.01)
     started.kill()

@@ -27,6 +27,7 @@ _TIMES = [
 ]
 
 _DIGITS_OF_MS = 13
+_DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 # As the World Bank writes them as names.
 _YEAR = re.compile(r"(?:18|19|20)\d\d(?: \[YR\d{4}\])?")
 # As spreadsheets write months, and days without a year much alike.
@@ -192,7 +193,14 @@ def _dates_as_names(columns: list[Named]) -> list[str]:
     found = [name for name in names[:1000] if dates.possible_readings([name])]
     if len(found) < 2:
         return []
-    return found + [name for name in names[1000:] if dates.possible_readings([name])]
+    # Trying all formats on each of tens of thousands takes seconds: the rest by how they look.
+    looks = {_look(name) for name in found}
+    return found + [name for name in names[1000:] if _look(name) in looks]
+
+
+def _look(name: str) -> str:
+    """A name with every digit and every letter alike."""
+    return _LETTER.sub("a", _DIGIT.sub("9", name))
 
 
 def _turned(sheet: Sheet, columns: list[Named], names: list[str]) -> str:

@@ -70,6 +70,7 @@ _QUICK = ("dense_cpu_smoke",)
     [
         pytest.param(path, marks=[] if path.stem in _QUICK else pytest.mark.slow, id=path.stem)
         for path in TEMPLATES
+        if load_run_config(path).hisso.is_portfolio  # of others there are no weights
     ],
 )
 @pytest.mark.usefixtures("own_prices")
