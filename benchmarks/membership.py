@@ -1,18 +1,16 @@
-"""What knowing who can be held costs an update: CPU milliseconds with and without.
+"""What knowing who can be held costs an update: CPU milliseconds with and without, eager engine.
 
     OMP_NUM_THREADS=1 python benchmarks/membership.py
-    OMP_NUM_THREADS=1 python benchmarks/membership.py --engine compiled
 
 Of universes of several sizes: the CPU time of an update without `active`; with late listings; with
 halts besides, on a few cells in a thousand, as markets have them; and with halts on 2 % of all
 cells, which leaves hardly a row of a large universe without. Each takes its turn in every
 repetition; a ratio is the median of those to the update without `active` in the same repetition.
-`results/membership.json` has the figures of the eager engine; those of the other are printed.
+`results/membership.json` has the figures.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
@@ -40,16 +38,8 @@ def universe(n_assets: int, *, halts: int, seed: int = 0) -> np.ndarray:
     return codes
 
 
-def update_ms(n_assets: int, active: Any, transform: str, engine: str) -> float:
-    """CPU milliseconds of an update; what a fit costs besides, as compiling, is in both fits."""
-    long, short = (
-        fit_s(n_assets, active, transform, engine, epochs=epochs) for epochs in (EPOCHS + 1, 1)
-    )
-    return 1e3 * (long - short) / EPOCHS / UPDATES
-
-
-def fit_s(n_assets: int, active: Any, transform: str, engine: str, *, epochs: int) -> float:
-    """CPU seconds of a fit."""
+def update_ms(n_assets: int, active: Any, transform: str = "softmax") -> float:
+    """CPU milliseconds of an update."""
     draws = np.random.default_rng(1)
     X = draws.standard_normal((ROWS, 6 * n_assets)).astype(np.float32)
     prices = np.exp(0.01 * draws.standard_normal((ROWS, n_assets)).cumsum(0))
@@ -57,21 +47,21 @@ def fit_s(n_assets: int, active: Any, transform: str, engine: str, *, epochs: in
         hidden_layers=1,
         hidden_units=32,
         activation="tanh",
-        epochs=epochs,
-        engine=engine,
+        epochs=EPOCHS,
+        engine="eager",
         random_state=0,
     )
     started = time.process_time()
     estimator.fit(X, prices=prices, active=active, hisso={**HISSO, "primary_transform": transform})
-    return time.process_time() - started
+    return 1e3 * (time.process_time() - started) / EPOCHS / UPDATES
 
 
-def measured(n_assets: int, transform: str, engine: str) -> list[dict[str, Any]]:
+def measured(n_assets: int, transform: str) -> list[dict[str, Any]]:
     """A line for each kind of universe."""
     tables = {"no membership": None}
     tables |= {name: universe(n_assets, halts=halts) for name, halts in HALTS.items()}
     runs = [
-        {name: update_ms(n_assets, active, transform, engine) for name, active in tables.items()}
+        {name: update_ms(n_assets, active, transform) for name, active in tables.items()}
         for _ in range(REPETITIONS)
     ]
     return [
@@ -89,14 +79,11 @@ def measured(n_assets: int, transform: str, engine: str) -> list[dict[str, Any]]
 
 
 def main() -> None:
-    """Print a line for each universe, and write those of the eager engine down."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--engine", choices=["eager", "compiled"], default="eager")
-    engine = parser.parse_args().engine
+    """Print a line for each universe, and write them down."""
     lines = []
     cases = ((8, "softmax"), (20, "softmax"), (20, "long_short"), (100, "softmax"))
     for n_assets, transform in cases:
-        for line in measured(n_assets, transform, engine):
+        for line in measured(n_assets, transform):
             lines.append(line)
             print(
                 f"{n_assets:4d} assets  {transform:10s}  {line['universe']:13s}  halted: "
@@ -104,8 +91,6 @@ def main() -> None:
                 f"{line['update_ms']:6.2f} ms  {line['ratio']:.2f}x",
                 flush=True,
             )
-    if engine != "eager":
-        return
     report = description("OMP_NUM_THREADS=1 python benchmarks/membership.py")
     save("membership", report | {"repetitions": REPETITIONS, "updates": lines})
 
