@@ -57,11 +57,12 @@ def block(start: str) -> list[str]:
 def shell(folder: Path, command: str) -> Iterator[subprocess.Popen[str]]:
     """A command line of the page in a folder; what is left of it ends with the block."""
     commands = folder.parent / "bin"
-    commands.mkdir(exist_ok=True)
-    # One host stands for all: what a tunnel would lead to is there.
-    for name, text in (("rsync", RSYNC), ("ssh", "#!/bin/sh\n")):
-        (commands / name).write_text(text)
-        (commands / name).chmod(0o755)
+    if not commands.exists():  # a script is not written anew while another shell runs it
+        commands.mkdir()
+        # One host stands for all: what a tunnel would lead to is there.
+        for name, text in (("rsync", RSYNC), ("ssh", "#!/bin/sh\n")):
+            (commands / name).write_text(text)
+            (commands / name).chmod(0o755)
     path = f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     process = subprocess.Popen(
         ["bash", "-c", command.removesuffix("&")],
