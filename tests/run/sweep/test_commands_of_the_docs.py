@@ -157,10 +157,12 @@ def test_nodes_with_folders_of_their_own_share_a_sweep_that_comes_home_whole(
                 continue
             wait_for_port(port)
             # The page has one node; what it does here, two do at once.
-            both = [(who, command)]
-            if "node" in line:
-                both.append((who.replace("node", "other"), command.replace("node:", "other:")))
-            run_at_once(until_done, tmp_path, both)
+            if who == "node":
+                run_at_once(until_done, tmp_path, [(who, command), ("other", command)])
+                continue
+            done(tmp_path / who, command)
+            if "node:" in command:
+                done(tmp_path / who, command.replace("node:", "other:"))
     sweep, calm = made_sweep(tmp_path / "calm", trials=4)
     assert work(sweep, calm, WorkOptions()).exit_code == 0
     paths = SweepPaths(tmp_path / "home" / "sweeps" / "lr")
