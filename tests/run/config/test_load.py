@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import MINIMAL, SAMPLE, loaded
+from psann._model_keys import config_keys
 from psann._strict_yaml import read_config_file
 from psann.errors import ConfigError
 from psann.market.block import PRICE_KEYS
 from psann.run.config.canonical import UNTOLD_KEYS
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
-from psann.run.config.schema import config_keys
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from psann._model_problems import show
 from psann._published import CONFIG_KEYS, PARAMETERS, RENAMED_KEYS
 from psann._tree import MISSING, ConfigTree, Path
-from psann.run.config.errors import show
 
 _PARAMS: Path = ("estimator", "params")
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from psann._digest import sha256_of
+from psann._model_problems import in_order_of_the_file, readable_problems
 from psann._paths import given_path
 from psann._strict_yaml import parse_value, read_config_file
 from psann._text import mask_secrets
@@ -19,7 +20,6 @@ from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
 from psann.market.block import FILE_KEYS, with_absolute_files
 from psann.run.config.canonical import LATER_KEYS, UNTOLD_KEYS, make_canonical
-from psann.run.config.errors import in_order_of_the_file, readable_problems
 from psann.run.config.model import RunConfig
 
 # Written out, so that pydantic need not build a schema for each section by itself (20 ms).

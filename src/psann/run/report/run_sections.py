@@ -10,10 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from psann._model_keys import config_keys
 from psann.errors import counted
-from psann.run.config.model import RunConfig
-from psann.run.config.schema import config_keys
-from psann.run.reading.content import (
+from psann.presentation.content import (
     Section,
     Table,
     clock,
@@ -22,6 +21,8 @@ from psann.run.reading.content import (
     printable_block,
     wealth,
 )
+from psann.presentation.terms import explained
+from psann.run.config.model import RunConfig
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import (
@@ -45,7 +46,6 @@ from psann.run.report.run_pictures import (
     training_pictures,
     wealth_picture,
 )
-from psann.run.report.terms import explained
 
 _KINDS_OF_WORK = {
     "data_s": "drawing and transfer",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from psann._model_keys import config_keys, keys_below
 from psann.run.config.model import RunConfig
-from psann.run.config.schema import config_keys, keys_below
 
 KEYS = config_keys(RunConfig)
 
