@@ -27,6 +27,9 @@ class PricesBlock(BaseModel):
     """Column of the prices; null takes the only candidate, of several the adjusted one."""
     assets: list[str] | None = None
     """Which assets, in this order, as texts; null takes all."""
+    arrays: list[str] | None = None
+    """Columns that are neither assets nor prices: arrays of the data, which costs, rates and
+    `hisso.reward_inputs` call by these names; null for none."""
     benchmark: str | None = None
     """Column that is not traded but shown beside the policy, such as an index; null for none."""
     start: str | None = None

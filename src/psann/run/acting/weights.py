@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from psann._digest import sha256_of
 from psann._inputs import show
@@ -50,6 +56,14 @@ class Provenance(BaseModel):
     """Options of reading that he put in place of the run's."""
     warnings: list[str]
     """What was to be looked at."""
+    held: list[float] | None = None
+    """What the policy was told to be held on the last row; absent where it was not."""
+
+    @model_serializer(mode="wrap")
+    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of weights that do not follow from holdings keep their bytes."""
+        told: dict[str, Any] = dump(self)
+        return {key: value for key, value in told.items() if (key, value) != ("held", None)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +78,8 @@ class Weights:
     quotes: Floats | None
     """Prices on the same rows, shape (n, M), where they are known; NaN where there is none."""
     provenance: Provenance
+    arrays: Mapping[str, Floats] = field(default_factory=dict)
+    """What else is known of the same rows by name, such as costs, ``(n, k)`` each."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,9 +92,10 @@ class Weights:
     def last(self, n_rows: int = 1) -> Weights:
         """The newest rows only."""
         quotes = None if self.quotes is None else self.quotes[-n_rows:]
-        return weights_of(
+        found = weights_of(
             self.rows[-n_rows:], self.assets, self.values[-n_rows:], quotes, self.provenance
         )
+        return replace(found, arrays={k: each[-n_rows:] for k, each in self.arrays.items()})
 
 
 def weights_of(

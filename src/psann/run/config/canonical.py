@@ -16,6 +16,7 @@ from psann.run.config.errors import show
 _PARAMS: Path = ("estimator", "params")
 
 UNTOLD_KEYS: dict[str, object] = {
+    "data.arrays": None,
     "hisso.held_weights": False,
     "hisso.max_turnover": None,
     "evaluation.withhold_test": False,
