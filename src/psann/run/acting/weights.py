@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import ConfigDict, Field
 
 from psann._digest import sha256_of
 from psann._inputs import show
+from psann._model_keys import UNTOLD, GrowingModel
 
 Floats = NDArray[np.float64]
 PolicyName = Literal["best", "last_fold"]
@@ -26,7 +21,7 @@ PolicyName = Literal["best", "last_fold"]
 POLICIES: tuple[PolicyName, ...] = ("best", "last_fold")
 
 
-class Provenance(BaseModel):
+class Provenance(GrowingModel):
     """Where weights come from: enough for `hisso-runs verify` to hold them against their run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -56,14 +51,8 @@ class Provenance(BaseModel):
     """Options of reading that he put in place of the run's."""
     warnings: list[str]
     """What was to be looked at."""
-    held: list[float] | None = None
+    held: Annotated[list[float] | None, UNTOLD] = None
     """What the policy was told to be held on the last row; absent where it was not."""
-
-    @model_serializer(mode="wrap")
-    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Files of weights that do not follow from holdings keep their bytes."""
-        told: dict[str, Any] = dump(self)
-        return {key: value for key, value in told.items() if (key, value) != ("held", None)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
