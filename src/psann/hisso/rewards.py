@@ -414,6 +414,11 @@ class Reward:
                 f"reward {self.name} must give one number per episode, a tensor of shape "
                 f"({len(actions)},); got {got}. Average over time and actions inside it."
             )
+        if not rewards.is_floating_point():
+            raise ValueError(
+                f"reward {self.name} must give real numbers, torch.float32 or torch.float64; got "
+                f"{rewards.dtype}. Compute it from its actions without another dtype."
+            )
         return rewards
 
 
@@ -453,7 +458,7 @@ def resolve_reward(
     bound = functools.partial(function, **kwargs) if kwargs else function
     return Reward(
         name=name,
-        function=bound if name in REWARDS else guarded(bound, who=f"hisso.reward {name}"),
+        function=bound if name in REWARDS else _of_the_user(bound, name),
         inputs=tuple(inputs),
         takes_context=takes_context(parameters, inputs),
         needs_targets=function is negative_mse,
@@ -464,6 +469,24 @@ def resolve_reward(
         takes_active="active" in parameters,
         min_rows=3 if function in _NEED_TWO_STEPS else 2,
     )
+
+
+def _of_the_user(function: RewardFunction, name: str) -> RewardFunction:
+    """A reward that leaves every setting as it was, and is refused if it does not its data."""
+
+    @functools.wraps(function)
+    def call(*judged: Any, **named: Any) -> Tensor:
+        given = {**dict(zip(("actions", "context"), judged, strict=False)), **named}
+        before = {key: it._version for key, it in given.items() if isinstance(it, Tensor)}
+        rewards = function(*judged, **named)
+        if changed := [key for key, version in before.items() if given[key]._version != version]:
+            raise ValueError(
+                f"reward {name} must leave what it is given as it is; it has changed "
+                f"{', '.join(changed)} in place. Write x = x - 1 instead of x -= 1."
+            )
+        return rewards
+
+    return guarded(call, who=f"hisso.reward {name}")
 
 
 def _named_function(target: Any) -> tuple[str, RewardFunction]:
