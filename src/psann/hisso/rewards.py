@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from psann._imports import import_object
-from psann._numerics import guarded
 from psann.accounting import (
     Initial,
     gross_growth,
@@ -32,6 +31,7 @@ from psann.accounting import (
 )
 from psann.errors import did_you_mean
 from psann.hisso.options import CALL_ARGUMENTS, HISSOOptions
+from psann.hisso.own_rewards import of_the_user, one_for_each
 from psann.holdings import Carry
 
 RewardFunction = Callable[..., Tensor]
@@ -395,7 +395,8 @@ class Reward:
         Raises
         ------
         ValueError
-            If a user's function returns anything but one number per episode.
+            If a user's function returns anything but one number per episode, or has changed what
+            it was given.
         """
         settings: dict[str, Any] = {"transition_penalty": transition_penalty}
         if self.takes_initial:
@@ -408,18 +409,7 @@ class Reward:
             settings["carry"] = carry
         judged_by = (context,) if self.takes_context else ()
         rewards = self.function(actions, *judged_by, **settings)
-        if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
-            got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
-            raise ValueError(
-                f"reward {self.name} must give one number per episode, a tensor of shape "
-                f"({len(actions)},); got {got}. Average over time and actions inside it."
-            )
-        if not rewards.is_floating_point():
-            raise ValueError(
-                f"reward {self.name} must give real numbers, torch.float32 or torch.float64; got "
-                f"{rewards.dtype}. Compute it from its actions without another dtype."
-            )
-        return rewards
+        return one_for_each(rewards, len(actions), name=self.name)
 
 
 def reward_of(hisso: HISSOOptions) -> Reward:
@@ -458,7 +448,7 @@ def resolve_reward(
     bound = functools.partial(function, **kwargs) if kwargs else function
     return Reward(
         name=name,
-        function=bound if name in REWARDS else _of_the_user(bound, name),
+        function=bound if name in REWARDS else of_the_user(bound, name=name),
         inputs=tuple(inputs),
         takes_context=takes_context(parameters, inputs),
         needs_targets=function is negative_mse,
@@ -469,24 +459,6 @@ def resolve_reward(
         takes_active="active" in parameters,
         min_rows=3 if function in _NEED_TWO_STEPS else 2,
     )
-
-
-def _of_the_user(function: RewardFunction, name: str) -> RewardFunction:
-    """A reward that leaves every setting as it was, and is refused if it does not its data."""
-
-    @functools.wraps(function)
-    def call(*judged: Any, **named: Any) -> Tensor:
-        given = {**dict(zip(("actions", "context"), judged, strict=False)), **named}
-        before = {key: it._version for key, it in given.items() if isinstance(it, Tensor)}
-        rewards = function(*judged, **named)
-        if changed := [key for key, version in before.items() if given[key]._version != version]:
-            raise ValueError(
-                f"reward {name} must leave what it is given as it is; it has changed "
-                f"{', '.join(changed)} in place. Write x = x - 1 instead of x -= 1."
-            )
-        return rewards
-
-    return guarded(call, who=f"hisso.reward {name}")
 
 
 def _named_function(target: Any) -> tuple[str, RewardFunction]:
