@@ -27,11 +27,11 @@ from psann.run.acting.journal import keep
 from psann.run.acting.policy import Policy
 from psann.run.acting.promise import judge_journal
 from psann.run.acting.trades import trades_of
+from psann.run.acting.verify_weights import verify_weights
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import read_weights, write_weights
 from psann.run.reading.archive import pack, unpack
 from psann.run.sweep.reading import winner_of
-from psann.run.verification.weights import verify_weights
 
 NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 

@@ -127,12 +127,12 @@ def act(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
     from psann.errors import counted
-    from psann.run.acting.weights_file import check_output, csv_bytes, write_weights
+    from psann.run.acting.weights_file import check_weights_output, csv_bytes, write_weights
 
     _check(options)
     is_stdout = options.output == "-"
     if not is_stdout:
-        check_output(Path(options.output), options.run)
+        check_weights_output(Path(options.output), options.run)
     # Only now: that brings torch.
     policy = _policy(options.run, options)
     now = datetime.now(UTC)
@@ -187,19 +187,15 @@ def _show(text: str) -> None:
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that say nothing without another."""
     from psann.errors import UsageError
+    from psann.run.directory.paths import check_output
 
     if not options.run.is_dir():
         raise UsageError(f"RUN must be a run directory; {options.run} is none.")
     if options.held is None and (options.capital is not None or options.trades is not None):
         raise UsageError("--capital and --trades need --held, what is held now.")
-    if options.held is not None and options.trades is not None and options.trades.is_dir():
-        raise UsageError(f"--trades must be a file; {options.trades} is a directory.")
-    journal = options.journal
-    if journal is not None and journal.resolve().is_relative_to(options.run.resolve()):
-        raise UsageError(
-            f"--journal must lie outside the run directory {options.run}, which holds the run's "
-            f"own files only; got {journal}."
-        )
+    for option in ("trades", "journal"):
+        if (path := getattr(options, option)) is not None:
+            check_output(path, options.run, option=f"--{option}")
 
 
 def _trades(options: argparse.Namespace, policy: Policy, weights: Weights) -> list[str]:

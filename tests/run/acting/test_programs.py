@@ -123,5 +123,5 @@ def test_a_program_that_does_something_else_is_not_written(
 def test_a_place_where_no_program_may_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"name ends in \.pt2"):
         check_program_output(tmp_path / "p.onnx", "torch-export", tmp_path / "run")
-    with pytest.raises(UsageError, match="must lie outside the run directory"):
+    with pytest.raises(UsageError, match="must lie outside of"):
         check_program_output(tmp_path / "run" / "p.onnx", "onnx", tmp_path / "run")

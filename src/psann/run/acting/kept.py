@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from psann._digest import sha256_of
+from psann._digest import is_what, sha256_of
 from psann._imports import import_object
 from psann.errors import ConfigError, FileFormatError, UsageError
 from psann.estimators._base import BasePSANNRegressor
@@ -18,7 +18,6 @@ from psann.run.acting.weights import PolicyName
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.checkpoints import entries_of
-from psann.run.directory.digests import is_what
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from psann.errors import counted
+from psann.presentation.content import listed
 from psann.run.directory.fields import Record
 from psann.run.directory.groups import Judged, SeedFigures, Versus
-from psann.run.reading.content import listed
 from psann.run.reading.strategies import distinct, strategy_name
 
 BEYOND_CHANCE = " beyond chance"

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from psann._axes import Axis, log_axis, number_axis
-from psann._figure import Dots, Figure, Line, Look, Mark, Panel
-from psann.run.reading.content import Picture, printable, setting
+from psann.presentation.axes import Axis, log_axis, number_axis
+from psann.presentation.content import Picture, printable, setting
+from psann.presentation.figure import Dots, Figure, Line, Look, Mark, Panel
 from psann.run.sweep.reading import SweepView, best_ten, value_head
 from psann.run.sweep.record import TrialRow
 

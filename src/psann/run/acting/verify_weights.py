@@ -10,7 +10,7 @@ import numpy as np
 
 from psann.errors import DataError, FileFormatError, UsageError
 from psann.run.acting.weights_file import WeightsFile, read_weights
-from psann.run.verification.findings import Finding
+from psann.run.directory.findings import Finding
 
 if TYPE_CHECKING:
     from psann.run.acting.policy import Policy
