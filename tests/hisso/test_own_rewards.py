@@ -1,4 +1,4 @@
-"""What somebody's own reward gives is one real number per episode, and its data stay as they are."""
+"""An own reward gives one real number per episode, and its data stay as they are."""
 
 from __future__ import annotations
 
