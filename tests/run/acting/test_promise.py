@@ -111,6 +111,19 @@ def test_a_promise_is_broken_or_surpassed_only_beyond_the_interval(
     assert verdict.line["promises"][2]["verdict"] == "broken"
 
 
+def test_rows_that_made_a_promise_do_not_keep_it(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    (own,) = promises_of(policy.kept.metrics, policy="best")
+    assert own.last == weights.labels[-1]
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    earlier = replace(own, last="2001-01-01")
+    verdict = judge_journal(journal, weights, terms=policy.terms, promises=[own, earlier])
+    assert [how for _, how in verdict.promises] == ["its own rows", "holds so far"]
+    assert "rows judged are the very rows that promised" in verdict.sentences[1]
+
+
 def test_too_few_moves_say_nothing_and_none_at_all_are_refused(
     policy: Policy, table: pd.DataFrame, tmp_path: Path
 ) -> None:
