@@ -10,11 +10,13 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from acting_runs import ActingRuns
-from made_tables import prices, wide
+# What distributes the tests runs none: it shall not wait for torch and pandas.
+if TYPE_CHECKING:
+    from acting_runs import ActingRuns
 
 # Two workers on two cores need no threads of their own; and a forked child of a process that has
 # some would wait for them for ever.
@@ -68,6 +70,8 @@ def _no_trouble_is_left() -> Iterator[None]:
 @pytest.fixture
 def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the table `prices.csv` of `own_prices.yaml`, in what is the working directory then."""
+    from made_tables import prices, wide
+
     folder = tmp_path_factory.mktemp("own")
     monkeypatch.chdir(folder)
     return wide(folder / "prices.csv", prices(750, 5), ["AAA", "BBB", "CCC", "DDD", "EEE"])
@@ -76,6 +80,8 @@ def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def acting_runs(tmp_path_factory: pytest.TempPathFactory) -> ActingRuns:
     """Small runs whose policies act; to be read only."""
+    from acting_runs import ActingRuns
+
     return ActingRuns(tmp_path_factory.mktemp("acting"))
 
 
