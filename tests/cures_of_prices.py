@@ -58,6 +58,16 @@ def load(folder: Path, rows: Sequence[Sequence[object]] = ROWS, **options: Any) 
     return load_prices(write(folder / "t.csv", HEADER[: len(rows[0])], rows), **options)
 
 
+def beside(folder: Path, rows: list[list[Any]], **options: Any) -> dict[str, Any]:
+    """Prices of X, and what stands beside them."""
+    return load(folder, rows, arrays=["Y"], features=[{"moves": {"rows": [1]}}], **options)
+
+
+def worded() -> list[list[Any]]:
+    """Words in the second column."""
+    return [[day, x, "word"] for day, x, _ in ROWS]
+
+
 def panel(folder: Path) -> Panel:
     return align(read(folder))
 
@@ -416,6 +426,16 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: load(tmp_path, changed(ROWS, 1, c2=""), benchmark="Y"),
         lambda tmp_path: load(tmp_path, changed(ROWS, 1, c2=""), benchmark="Y", start=DAYS[2]),
         lambda tmp_path: load(tmp_path, benchmark="Y"),
+    ),
+    "Choose rows by start and end on which it is one, or fill its gaps": (
+        lambda tmp_path: beside(tmp_path, changed(ROWS, 9, c2="")),
+        lambda tmp_path: beside(tmp_path, changed(ROWS, 9, c2=""), start=DAYS[10]),
+        lambda tmp_path: beside(tmp_path, ROWS),
+    ),
+    "Correct its cells or take it out": (
+        lambda tmp_path: load(tmp_path, worded(), assets=["X"], arrays=["Y"]),
+        lambda tmp_path: load(tmp_path, assets=["X"], arrays=["Y"]),
+        lambda tmp_path: load(tmp_path, worded(), assets=["X"]),
     ),
     # Splits and features.
     "Exchange them.": (

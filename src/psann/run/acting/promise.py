@@ -154,7 +154,7 @@ def judge_journal(
     weights : Weights
         Rows and prices from the first row of the journal on.
     terms : Terms
-        Cost, first holdings, delay.
+        Cost, first holdings, delay; what differs from row to row, of all rows of `weights`.
     promises : list of Promise
     confidence : float
         Of the interval, over all times of looking together.
@@ -191,6 +191,7 @@ def judge_journal(
     # A row that has come in between was not acted on: who held something went on holding it.
     places = [place for place, label in enumerate(labels) if label in known]
     labels, quotes = [labels[place] for place in places], quotes[places]
+    terms = terms.on_rows([begin + place for place in places])
     if len(labels) < 2 + terms.delay:
         raise DataError(
             f"--judge needs a move since {first}, the first row said; the newest is {labels[-1]}. "
