@@ -323,6 +323,18 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"reward": user_rewards.per_step}),
         lambda: policy({"reward": user_rewards.mean_first}),
     ),
+    "Write x = x - 1 instead of x -= 1": (
+        lambda: policy({"reward": user_rewards.writing}),
+        lambda: policy({"reward": user_rewards.scaled}),
+    ),
+    "Write x = x + 1 there instead of x += 1 or x[...] = 1": (
+        lambda: policy({"reward": _squared_and_changed}),
+        lambda: policy({"reward": _squared}),
+    ),
+    "Compute it from its actions without another dtype": (
+        lambda: policy({"reward": user_rewards.counting}),
+        lambda: policy({"reward": user_rewards.scaled}),
+    ),
     "Use the monitor val_reward or val_loss, or set hisso.{} to 0": (
         lambda: policy({"min_improvement": 0.1}, params={"monitor": "reward"}),
         lambda: policy({"min_improvement": 0.1}, params={"monitor": "val_reward"}),
@@ -607,6 +619,19 @@ CURES |= of_rooms("CURES")
 ELSEWHERE |= of_rooms("ELSEWHERE")
 OUTSIDE |= of_rooms("OUTSIDE")
 NONE += none_of_rooms()
+
+
+def _squared_and_changed(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    value = actions.exp()
+    square = value * value
+    value += 1.0
+    return (square * context).mean((-2, -1))
+
+
+def _squared(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    value = actions.exp()
+    value = value * value
+    return ((value + 1.0) * context).mean((-2, -1))
 
 
 def _scaled_by_hand(scaler: Any) -> Any:

@@ -173,7 +173,7 @@ def test_exported_tables_hold_the_names(
     assert read(tmp_path / f"runs.{to}") == read(tmp_path / f"epochs.{to}") == set(NAMES)
 
 
-@pytest.mark.slow  # seconds of drawing; tables are above, and curves in tests/test_charts.py
+@pytest.mark.slow  # seconds of drawing; tables are above, and curves in test_charts.py
 def test_a_comparison_shows_runs_as_they_are_called(runs: Path, tmp_path: Path) -> None:
     views = [view for _, view in named(runs)[2:6]]
     write_report(views, tmp_path / "page.html", format="html")

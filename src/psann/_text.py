@@ -24,6 +24,18 @@ _ESCAPES = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code 
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
+# Not the record's own: `logging.addLevelName` may have put colours into it.
+_LEVELS = {
+    number: logging.getLevelName(number)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+}
+
+
+def level_name(record: logging.LogRecord) -> str:
+    """Name of the level, whatever the process calls it."""
+    return _LEVELS.get(record.levelno, record.levelname)
+
+
 def message_of(record: logging.LogRecord) -> str:
     """Message of a record, also of one whose arguments do not fit its format.
 

@@ -538,6 +538,8 @@ def test_a_softmax_over_one_asset_learns_nothing_and_says_so() -> None:
         ),
         ({"refit": True, "supervised": True}, WITH_TARGETS, "refit cannot be combined with super"),
         ({"reward": "user_rewards:per_step"}, {}, "must give one number per episode"),
+        ({"reward": "user_rewards:counting"}, {}, "counting must give real numbers.* torch.int64"),
+        ({"reward": "user_rewards:writing"}, {}, "writing must leave .* has changed context in pl"),
         ({"reward": "user_rewards:detached"}, {}, "reward must be computed from its actions"),
         ({"reward": "shrpe"}, {}, "Did you mean 'sharpe'"),
         ({"reward": "negative_mse"}, {}, "judges actions by y, which is missing"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from psann.run.verification.findings import Finding
+    from psann.run.directory.findings import Finding
     from psann.run.verification.torture import Certificate
 
 EXIT_CLEAN, EXIT_FINDINGS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -105,7 +105,7 @@ def _findings_of_weights(options: argparse.Namespace) -> list[Finding]:
         if options.data is not None:
             raise UsageError("--data needs --weights, which were computed from it.")
         return []
-    from psann.run.verification.weights import verify_weights
+    from psann.run.acting.verify_weights import verify_weights
 
     return verify_weights(
         options.run_dir, options.weights, data=options.data, allow=tuple(options.allow_import)
@@ -223,7 +223,7 @@ def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
     from psann._paths import path_from
     from psann.market import read_prices
-    from psann.market.starter import describe, starter_config
+    from psann.market.starter import describe, shortage, starter_config
 
     reading: dict[str, Any] = reading_options(options.set)
     table = read_prices(options.file, **reading)
@@ -235,6 +235,8 @@ def prices(options: argparse.Namespace) -> int:
     tell("")
     if config.exists():
         tell(f"left as it was  {config}")
+    elif missing := shortage(table):
+        tell(f"no configuration: {missing}")
     else:
         source = path_from(options.output_dir, options.file)
         config.write_text(starter_config(table, source), encoding="utf-8")

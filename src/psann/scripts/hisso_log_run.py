@@ -260,7 +260,7 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
         show_result(read_run(paths.root), quiet=quiet)
         parts = (record["timing"] or {}).get("profile")
         if isinstance(parts, dict) and not quiet:
-            from psann.run.execution.profile import profile_table
+            from psann.training.profile import profile_table
 
             print(f"\n{profile_table(parts)}\n  trace: {paths.profile}")
     return outcome.exit_code

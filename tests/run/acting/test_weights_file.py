@@ -13,7 +13,12 @@ import pytest
 from acting_runs import ActingRuns
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.weights import Weights
-from psann.run.acting.weights_file import check_output, csv_bytes, read_weights, write_weights
+from psann.run.acting.weights_file import (
+    check_weights_output,
+    csv_bytes,
+    read_weights,
+    write_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +88,9 @@ def test_a_place_where_nothing_may_be_written_is_refused_at_once(tmp_path: Path)
     run = tmp_path / "run"
     (tmp_path / "d.csv").mkdir()
     with pytest.raises(UsageError, match=r"must end in .csv, .json, .parquet, or be -"):
-        check_output(tmp_path / "w.xlsx", run)
+        check_weights_output(tmp_path / "w.xlsx", run)
     with pytest.raises(UsageError, match="is a directory"):
-        check_output(tmp_path / "d.csv", run)
-    with pytest.raises(UsageError, match="must lie outside the run directory"):
-        check_output(run / "w.csv", run)
-    check_output(tmp_path / "w.csv", run)
+        check_weights_output(tmp_path / "d.csv", run)
+    with pytest.raises(UsageError, match="must lie outside of"):
+        check_weights_output(run / "w.csv", run)
+    check_weights_output(tmp_path / "w.csv", run)

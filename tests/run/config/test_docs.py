@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from psann._model_keys import config_keys
 from psann.run.config.docs import (
     SCHEMA_FILE,
     TABLE_FILE,
@@ -16,7 +17,6 @@ from psann.run.config.docs import (
     write_files,
 )
 from psann.run.config.model import RunConfig
-from psann.run.config.schema import config_keys
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from psann.run.directory.digests import departure, describe_artefacts, is_vouched_for
+from psann.run.directory.digests import describe_artefacts, is_vouched_for
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
@@ -55,9 +55,3 @@ def test_record_vouches_for_files_that_are_what_it_says_and_no_longer(paths: Run
     paths.events.unlink()
     assert not is_vouched_for(paths, record)
     assert is_vouched_for(paths, {"artefacts": None})
-
-
-@pytest.mark.parametrize("said", [[], "", "12", {"a": 1}, 1e308, True])
-def test_a_size_that_is_none_departs_and_is_quoted(said: object) -> None:
-    how = departure({"bytes": said}, 2520, lambda: b"")
-    assert how.startswith("it has 2,520 bytes, not ")

@@ -251,10 +251,9 @@ def test_log_modules_import_neither_torch_nor_numpy_nor_rich() -> None:
     modules = [
         f"directory.{path.stem}" for path in folder.glob("*.py") if path.stem != "resume_state"
     ]
-    modules += ["execution.console"]
     code = f"""
 import importlib, sys
-import psann._signals, psann._terminal
+import psann._signals, psann._terminal, psann.training.console
 for name in {modules!r}:
     importlib.import_module("psann.run." + name)
 print([name for name in ("torch", "numpy", "sklearn", "pydantic", "rich") if name in sys.modules])

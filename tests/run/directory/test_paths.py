@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from psann.errors import UsageError
-from psann.run.directory.paths import RunPaths, check_run_name, default_run_name
+from psann.run.directory.paths import RunPaths, check_output, check_run_name, default_run_name
 
 GOOD_NAMES = [
     *("a", "A", "0", "first", "wave_small_2025_10_28", "a.b", "a..b", "a-b", "1.0", "v1.2-rc_3"),
@@ -127,3 +127,15 @@ def test_default_name_is_safe_and_begins_with_the_config(config: str, stem: str)
 def test_two_default_names_of_the_same_second_differ() -> None:
     now = datetime(2025, 10, 28, tzinfo=UTC)
     assert default_run_name("a.yaml", now=now) != default_run_name("a.yaml", now=now)
+
+
+def test_a_user_s_file_goes_neither_into_a_run_nor_in_place_of_a_directory(tmp_path: Path) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    run.mkdir()
+    other.symlink_to(run)
+    check_output(tmp_path / "page.html", run)
+    for inside in (run / "page.html", other / "deep" / "page.html"):
+        with pytest.raises(UsageError, match="--trades must lie outside of"):
+            check_output(inside, tmp_path / "another", run, option="--trades")
+    with pytest.raises(UsageError, match=r"-o must be a file; .* is a directory"):
+        check_output(tmp_path, run)

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from limits import messages_within_limits
+from psann import _plain_tar
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.paths import RunPaths
-from psann.run.reading import archive as archiving
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
 from psann.run.verification.verify import verify_run
@@ -208,8 +208,8 @@ def test_log_that_grows_meanwhile_is_packed_as_long_as_it_was(
                 file.write(b"more\r\n")
         return member(name, n_bytes)
 
-    member = archiving._member
-    monkeypatch.setattr(archiving, "_member", growing)
+    member = _plain_tar._member
+    monkeypatch.setattr(_plain_tar, "_member", growing)
     done = pack(root, tmp_path / "run.tar.gz")
     monkeypatch.undo()
     home = unpack(done.path, tmp_path / "new").path

@@ -9,9 +9,9 @@ import pytest
 
 from made_runs import made_run
 from psann._terminal import Terminal
+from psann.presentation.content import Section
 from psann.run.reading.compare import show_comparison
 from psann.run.reading.comparison import comparison_sections, monitor_curves, names_of
-from psann.run.reading.content import Section
 from psann.run.reading.reading import RunView, read_run
 from psann.run.report.comparison import report_of
 

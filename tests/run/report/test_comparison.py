@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from made_runs import HOSTILE, made_run
-from psann._figure import Area, Line
-from psann.run.reading.content import Picture, Report, Section, Table
+from psann.presentation.content import Picture, Report, Section, Table
+from psann.presentation.figure import Area, Line
+from psann.presentation.page import render_html
 from psann.run.reading.reading import read_run
 from psann.run.report.comparison import report_of
-from psann.run.report.page import render_html
 
 
 def report(*roots: Path) -> Report:

@@ -12,15 +12,13 @@ from xml.etree import ElementTree
 import html5lib
 import numpy as np
 import pytest
-from markdown_it import MarkdownIt
 
-from foreign import LOOKALIKES
 from made_runs import HOSTILE, made_run
 from psann._npz import npz_bytes
-from psann.errors import PsannError, UsageError
+from psann.errors import UsageError
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
-from psann.run.report.page import markdown_text, write_report
+from psann.run.report.page import write_report
 from psann.run.verification.verify import verify_run
 from trials import finished
 
@@ -177,32 +175,6 @@ def test_markdown_is_the_same_every_time(plain: Path, tmp_path: Path) -> None:
     assert [path.read_bytes() for path in second] == before
 
 
-@pytest.mark.parametrize("text", [*LOOKALIKES, "- a", "+ a", "---"])
-def test_every_text_comes_back_from_a_table_of_markdown_as_it_was(text: str) -> None:
-    cell = markdown_text(text)
-    table = f"| {cell} | b |\n|---|---|\n| {cell} | {cell} |\n"
-    cells = [each for each in MarkdownIt().enable("table").parse(table) if each.type == "inline"]
-    assert len(cells) == 4
-    for place in (0, 2, 3):
-        parts = cells[place].children or []
-        assert {part.type for part in parts} <= {"text", "text_special"}
-        assert "".join(part.content for part in parts) == text.strip(" ")
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("*a* [b](c) <d>", "\\*a\\* \\[b\\](c) \\<d\\>"),
-        ("# a", "\\# a"),
-        ("--- ", "\\--- "),
-        ("1. a", "1\\. a"),
-        ("+0.5 (-3)", "+0.5 (-3)"),
-    ],
-)
-def test_markup_is_escaped_and_numbers_are_left_alone(text: str, escaped: str) -> None:
-    assert markdown_text(text) == escaped
-
-
 def test_packed_moved_and_unpacked_run_gives_the_same_report(tmp_path: Path) -> None:
     original = finished(tmp_path / "here", "training.epochs=2").root
     archive = tmp_path / "run.tar.gz"
@@ -213,16 +185,8 @@ def test_packed_moved_and_unpacked_run_gives_the_same_report(tmp_path: Path) -> 
     assert html_of(copy) == html_of(original)
 
 
-def test_missing_extra_is_named_with_its_cure(
-    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(PsannError, match=r"pip install 'psann\[report\]'"):
-        write_report([read_run(plain)], tmp_path / "report.html")
-
-
 def test_output_in_a_run_directory_is_refused(plain: Path) -> None:
-    with pytest.raises(UsageError, match="-o must lie outside the run directory"):
+    with pytest.raises(UsageError, match="-o must lie outside of"):
         write_report([read_run(plain)], plain / "report.html")
     assert not (plain / "report.html").exists()
 

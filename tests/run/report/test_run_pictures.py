@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from made_runs import HOSTILE, made_run
-from psann._figure import Area, Dots, Figure, Line, Rules
 from psann._npz import npz_bytes
-from psann.run.reading.content import Picture
+from psann.presentation.content import Picture
+from psann.presentation.figure import Area, Dots, Figure, Line, Rules
 from psann.run.reading.reading import Evaluation, RunView, read_run
 from psann.run.report.run_pictures import (
     allocation_picture,

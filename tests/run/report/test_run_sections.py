@@ -10,7 +10,7 @@ import pytest
 from faults import killed_runs
 from made_runs import made_run
 from psann._npz import npz_bytes
-from psann.run.reading.content import Section
+from psann.presentation.content import Section
 from psann.run.reading.reading import read_run
 from psann.run.report.run_sections import run_sections, summary
 

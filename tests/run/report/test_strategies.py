@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from made_runs import STRATEGIES
-from psann._charts import MOST_LINES
+from psann.presentation.charts import MOST_LINES
 from psann.run.directory.evaluation import Evaluation
 from psann.run.report.strategies import best_rule, drawn_curves, run_look
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from made_sweeps import made_sweep_folder
-from psann._figure import Dots, Figure, Line
+from psann.presentation.figure import Dots, Figure, Line
 from psann.run.sweep.pictures import pictures_of
 
 VALUES = [0.1, 0.4, None, 0.2, 0.3]

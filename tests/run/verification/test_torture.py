@@ -15,10 +15,10 @@ import torch
 import trials
 from forked import Forked
 from psann.errors import ConfigError, UsageError
+from psann.run.directory.findings import Finding, Verdict
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.rows import parse_log
 from psann.run.verification import torture as torture_module
-from psann.run.verification.findings import Finding, Verdict
 from psann.run.verification.torture import CERTIFICATE, Certificate, torture
 from psann.scripts.hisso_log_run import main
 from trials import CONFIG, metrics_of, write_config

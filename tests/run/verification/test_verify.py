@@ -13,12 +13,12 @@ import pytest
 
 from psann.errors import TrainingInterrupted, UsageError
 from psann.run.directory.digests import describe_artefacts
+from psann.run.directory.findings import Verdict
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import read_resume_point
-from psann.run.verification.findings import Verdict
 from psann.run.verification.verify import verify_run
 from trials import TROUBLE, TROUBLED, finished, metrics_of, tree_of, trial
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from psann._digest import sha256_of
+from psann._digest import is_what, sha256_of
 from psann._imports import import_object
 from psann.errors import ConfigError, FileFormatError, UsageError
 from psann.estimators._base import BasePSANNRegressor
@@ -18,12 +18,12 @@ from psann.run.acting.weights import PolicyName
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.directory.checkpoints import entries_of
-from psann.run.directory.digests import is_what
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import RunView, read_run
+from psann.run.reading.sentences import kept_untrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,6 @@ def _warnings(view: RunView) -> list[str]:
         )
     if view.status == "ruined":
         told.append("the run is ruined: its policy lost everything on the rows it was judged on.")
-    if view.metrics["best_epoch"] == 0:
-        told.append("best epoch 0: no training beat doing nothing, and the policy is untrained.")
+    told += kept_untrained(view.metrics)
     told += [f"of the run's data: {doubt}" for doubt in view.metrics["doubts"] or []]
     return told

@@ -19,6 +19,7 @@ from psann._whole_file import write_whole
 from psann.errors import PsannError, UsageError
 from psann.estimators._program import PolicyProgram
 from psann.run.acting.policy import Policy
+from psann.run.directory.paths import check_output
 
 To = Literal["torch-export", "onnx"]
 
@@ -39,13 +40,9 @@ def check_program_output(path: Path, to: To, run: Path) -> None:
     UsageError
         If its ending is another, it is a directory, or it lies in the run directory.
     """
-    if path.suffix != SUFFIXES[to] or path.is_dir():
+    if path.suffix != SUFFIXES[to]:
         raise UsageError(f"-o must be a file whose name ends in {SUFFIXES[to]}; got {path}.")
-    if path.resolve().is_relative_to(run.resolve()):
-        raise UsageError(
-            f"-o must lie outside the run directory {run}, which holds the run's own files only; "
-            f"got {path}."
-        )
+    check_output(path, run)
 
 
 def export_policy(policy: Policy, path: Path, *, to: To) -> Path:

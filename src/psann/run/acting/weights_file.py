@@ -24,6 +24,7 @@ from psann._whole_file import write_whole
 from psann.errors import FileFormatError, PsannError, UsageError
 from psann.run.acting.weights import Provenance, Weights, weights_sha256
 from psann.run.directory.files import MAX_LOG_BYTES
+from psann.run.directory.paths import check_output
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class WeightsFile:
         )
 
 
-def check_output(path: Path, run: Path) -> None:
+def check_weights_output(path: Path, run: Path) -> None:
     """Refuse a file that cannot be written, before anything is computed.
 
     Raises
@@ -62,13 +63,7 @@ def check_output(path: Path, run: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"-o must end in {', '.join(FORMATS)}, or be -; got {path}.")
-    if path.is_dir():
-        raise UsageError(f"-o must be a file; {path} is a directory.")
-    if path.resolve().is_relative_to(run.resolve()):
-        raise UsageError(
-            f"-o must lie outside the run directory {run}, which holds the run's own files only; "
-            f"got {path}."
-        )
+    check_output(path, run)
 
 
 def write_weights(weights: Weights, path: Path) -> Path:

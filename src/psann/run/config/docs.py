@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from psann._model_keys import config_keys
 from psann._published import CONFIG_KEYS, PARAMETERS
 from psann.run.config.model import RunConfig
-from psann.run.config.schema import config_keys
 from psann.run.directory.columns import MEANINGS
 from psann.run.directory.fields import FIELDS
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from psann._digest import sha256_of_file
 from psann._imports import check_is_there, import_object
+from psann._model_problems import in_order_of_the_file
 from psann._process import put_back
 from psann._published import CHECKPOINT_ANSWER
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
-from psann.run.config.errors import in_order_of_the_file
 from psann.run.config.model import RunConfig
 from psann.run.directory.paths import RunPaths
 

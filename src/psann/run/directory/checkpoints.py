@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from psann._digest import sha256_of
+from psann._digest import is_what, sha256_of
 from psann.errors import FileFormatError
-from psann.run.directory.digests import is_what
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import finite_json, to_json

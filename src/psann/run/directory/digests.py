@@ -1,72 +1,12 @@
-"""Whether a file is what an entry says of it: the only place that decides it."""
+"""Digests of the files of a run, and whether they are what its record says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TypedDict, TypeGuard
 
-from psann._digest import sha256_of_file
-from psann._plain_files import open_plain
+from psann._digest import Entry, entry_of
 from psann.run.directory.paths import RunPaths
-
-
-class Entry(TypedDict):
-    """What identifies the content of a file."""
-
-    bytes: int
-    sha256: str
-
-
-def entry_of(path: Path, *, max_bytes: int | None = None) -> Entry:
-    """Measure a file; parameters and errors are those of `open_plain`."""
-    with open_plain(path, max_bytes=max_bytes) as file:
-        sha256 = sha256_of_file(file)
-        return {"bytes": file.tell(), "sha256": sha256}
-
-
-def is_entry(value: object) -> TypeGuard[Entry]:
-    """Whether a value that a file holds has the form of an entry."""
-    return (
-        isinstance(value, dict)
-        and set(value) == {"bytes", "sha256"}
-        and type(value["bytes"]) is int
-        and isinstance(value["sha256"], str)
-    )
-
-
-def departure(entry: Mapping[str, object], n_bytes: int, digest: Callable[[], str | None]) -> str:
-    """How a file departs from its entry, in words; empty if it does not.
-
-    Parameters
-    ----------
-    entry : mapping
-        `bytes` and `sha256`; one that it lacks says nothing.
-    digest : callable
-        Its SHA-256, asked for only where the size is right; None if it cannot be read, which has
-        been told then.
-
-    Examples
-    --------
-    >>> departure({"bytes": 3}, 2, lambda: None)
-    'it has 2 bytes, not 3'
-    """
-    if entry.get("bytes") not in (None, n_bytes):
-        said = entry["bytes"]  # by a list that may be a stranger's
-        told = f"{said:,}" if isinstance(said, int) else repr(said)[:40]
-        return f"it has {n_bytes:,} bytes, not {told}"
-    if entry.get("sha256") is None or (found := digest()) is None:
-        return ""
-    return "" if found == entry["sha256"] else "another sha256"
-
-
-def is_what(entry: Mapping[str, object], path: Path) -> bool:
-    """Whether a file is there and is what its entry says."""
-    try:
-        found = entry_of(path)
-    except (OSError, ValueError):
-        return False
-    return all(entry.get(name) in (None, value) for name, value in found.items())
 
 
 def describe_artefacts(paths: RunPaths, *, leaving_out: Collection[Path] = ()) -> dict[str, Entry]:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from psann._plain_files import read_plain
-from psann._text import message_of, safe_cell, utc_text
+from psann._text import level_name, message_of, safe_cell, utc_text
 from psann.errors import FileFormatError
 from psann.run.directory.columns import (
     COLUMNS,
@@ -42,12 +42,6 @@ from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
-# Not the record's own: `logging.addLevelName` may have put colours into it.
-_LEVELS = {
-    number: logging.getLevelName(number)
-    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
-}
-
 Listener = Callable[[logging.LogRecord], None]
 _listeners: list[Listener] = []
 # A process that user code forks off has no part in the run.
@@ -85,11 +79,6 @@ class Forwarder(logging.Handler):
         if os.getpid() == self._pid:  # else a helper of the user's, which has no part in the run
             for listener in self._listeners:
                 listener(record)
-
-
-def level_name(record: logging.LogRecord) -> str:
-    """Name of the level, whatever the process calls it."""
-    return _LEVELS.get(record.levelno, record.levelname)
 
 
 def log_event(logger: logging.Logger, level: int, event: str, message: str, **columns: Any) -> None:

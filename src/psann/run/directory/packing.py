@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from psann._digest import Entry, is_entry
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
-from psann.run.directory.digests import Entry, is_entry
 from psann.run.directory.files import MAX_JSON_BYTES
 from psann.run.directory.paths import RunPaths
 

@@ -276,6 +276,29 @@ def check_run_name(run_name: str) -> None:
         )
 
 
+def check_output(output: Path, *roots: Path, option: str = "-o") -> None:
+    """Refuse to write a user's file in place of a directory, or where only runs write.
+
+    Parameters
+    ----------
+    *roots : Path
+        Run directories, or those that hold some.
+
+    Raises
+    ------
+    UsageError
+        If it is a directory, or lies in one of them.
+    """
+    if output.is_dir():
+        raise UsageError(f"{option} must be a file; {output} is a directory.")
+    for root in roots:
+        if output.resolve().is_relative_to(root.resolve()):
+            raise UsageError(
+                f"{option} must lie outside of {root}, which holds files of runs only; got "
+                f"{output}."
+            )
+
+
 def default_run_name(config: Path | str, *, now: datetime | None = None) -> str:
     """Name a run after its configuration, the time, and six random hexadecimal digits.
 

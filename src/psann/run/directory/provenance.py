@@ -1,68 +1,16 @@
-"""Where a run came from: versions, code, machine, settings; and no secret among them."""
+"""`provenance.json`: where each start of a run came from."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import time
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 
-from psann._machine import boot_id
-from psann._text import mask_secrets, utc_text
 from psann.errors import FileFormatError
 from psann.run.directory.files import read_json
 from psann.run.directory.storage import Storage
 
 SCHEMA_VERSION = 1
-
-_PACKAGES = ("psann", "torch", "numpy", "scikit-learn", "pydantic", "safetensors", "PyYAML")
-_ENVIRONMENT = (
-    "CUBLAS_WORKSPACE_CONFIG",
-    "CUDA_VISIBLE_DEVICES",
-    "MKL_NUM_THREADS",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "PYTHONHASHSEED",
-    "SLURM_ARRAY_JOB_ID",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_JOB_ID",
-    "SLURM_JOB_NODELIST",
-    "SLURM_RESTART_COUNT",
-)
-
-
-def describe_start(argv: Sequence[str]) -> dict[str, object]:
-    """Describe one start of a run; nothing in here can make the run fail.
-
-    Returns
-    -------
-    dict
-        Argument list, versions, code, machine, process and the allowed environment variables;
-        secrets masked.
-    """
-    # This import costs more than the rest of the module, which every command loads.
-    from psann._git import git_state
-
-    entry = {
-        "started_utc": utc_text(time.time()),
-        "argv": list(argv),
-        "versions": _versions(),
-        "git": git_state(),
-        "machine": {
-            "host": platform.node(),
-            "system": f"{platform.system()} {platform.release()}",
-            "architecture": platform.machine(),
-            "cores": _cores(),
-        },
-        "process": {"pid": os.getpid(), "boot_id": boot_id()},
-        "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-    }
-    masked: dict[str, object] = mask_secrets(entry)
-    return masked
 
 
 def save_start(storage: Storage, path: Path, entry: Mapping[str, object]) -> None:
@@ -85,7 +33,7 @@ def save_start(storage: Storage, path: Path, entry: Mapping[str, object]) -> Non
 
 
 def read_starts(path: Path) -> list[dict[str, object]]:
-    """Read `provenance.json`: what `describe_start` returned at each start, the newest last.
+    """Read `provenance.json`: what `psann._origin` said of each start, the newest last.
 
     Raises
     ------
@@ -103,24 +51,3 @@ def read_starts(path: Path) -> list[dict[str, object]]:
     ):
         raise ValueError("it must list the starts of a run")
     return starts
-
-
-def _cores() -> int | None:
-    """Count the cores that this process may use, which a scheduler may have narrowed."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-@cache
-def _versions() -> dict[str, str | None]:
-    # As the import above.
-    from importlib import metadata
-
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions

@@ -17,7 +17,7 @@ from psann.run.directory.log import EventLog
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
-from psann.run.execution.console import ConsoleProgress
+from psann.training.console import ConsoleProgress
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_DIVERGED, EXIT_RUINED, EXIT_LOCKED = 0, 1, 2, 3, 4, 75
 EXIT_INTERRUPTED = 130

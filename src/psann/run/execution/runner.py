@@ -37,7 +37,6 @@ from psann.run.directory.lock import check_lock
 from psann.run.directory.log import EventLog, listening, log_event
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths, default_run_name
-from psann.run.directory.provenance import describe_start
 from psann.run.directory.record import RunRecord, seal_of, to_json
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import (
@@ -48,7 +47,6 @@ from psann.run.execution.claim import (
     has_resume_state,
     is_free,
 )
-from psann.run.execution.console import ConsoleProgress
 from psann.run.execution.context import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -66,6 +64,7 @@ from psann.run.execution.endings import (
     story_of,
     unwritable,
 )
+from psann.training.console import ConsoleProgress
 
 _logger = logging.getLogger(__name__)
 
@@ -319,7 +318,9 @@ def run(context: RunContext) -> None:
     if context.resumes:
         check_resolved(context.paths.config_resolved, config)
     check_modules(config)
-    # Before code of the user's may change what it tells.
+    # Only here, for it costs its time; before code of the user's may change what it tells.
+    from psann._origin import describe_start
+
     start = describe_start(context.request.argv)
     with context.stop.at_once():
         # The configuration is valid: from here on torch is worth its seconds.

@@ -20,13 +20,13 @@ from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
 from psann.run.execution.figures import best_figures_of
 from psann.run.execution.observer import RunObserver
-from psann.run.execution.profile import ProfileObserver
 from psann.run.execution.resume import (
     ResumePoint,
     resume_bytes,
 )
 from psann.run.execution.setup import hardware_facts, training_rows
 from psann.training.history import FitResult
+from psann.training.profile import ProfileObserver
 from psann.training.state import TrainState
 
 _logger = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ def train(
     epoch_events = EpochEvents(
         _logger, n_logged=events.n_epochs(), seed=config.seed if len(estimators) == 1 else None
     )
-    profile = ProfileObserver(context.storage, context.paths) if context.request.profile else None
+    profile = None
+    if context.request.profile:
+        profile = ProfileObserver(context.paths.profile, context.storage.put)
     is_whole = False
     try:
         fit_together(

@@ -1,32 +1,23 @@
 """`hisso-runs pack` and `unpack`: a run as one file that is the same bytes for the same run.
 
-The archive is a tar of plain files under one directory, compressed by gzip; order, times, owners
-and modes carry nothing of the machine. Its last member, `packed.json`, lists every other one with
-size and SHA-256, so that an archive that was cut ends without it. Unpacking trusts nothing: it
-writes only files that a run has, below a directory of a run's name that did not exist, and keeps
-none of them unless all are what the list says.
+The archive (`_plain_tar.py`) holds plain files under one directory. Its last member, `packed.json`,
+lists every other one with size and SHA-256, so that an archive that was cut ends without it.
+Unpacking trusts nothing: it writes only files that a run has, below a directory of a run's name
+that did not exist, and keeps none of them unless all are what the list says.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-import os
 import shutil
-import tarfile
 import tempfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from psann._digest import new_digest
-from psann._plain_files import open_plain, read_plain
+from psann._digest import Entry
+from psann._plain_files import read_plain
+from psann._plain_tar import DAMAGE, add_bytes, add_file, extract, new_archive
 from psann.errors import FileFormatError, UsageError
-from psann.run.directory.digests import Entry
 from psann.run.directory.files import MAX_JSON_BYTES, files_below, limit_of
 from psann.run.directory.packing import (
     SCHEMA_VERSION,
@@ -37,15 +28,6 @@ from psann.run.directory.packing import (
 )
 from psann.run.directory.paths import RunPaths, is_run_name
 from psann.run.directory.storage import is_temporary
-
-# As for the arrays of a run: honest files compress twofold to tenfold, a bomb a thousandfold.
-_FREE_BYTES = 64 * 2**20
-_MAX_EXPANSION = 50
-# A file costs its header and its digest in the list, which nothing compresses to less.
-_FREE_FILES = 256
-_MIN_BYTES = 64
-_CHUNK_BYTES = 2**20
-_DAMAGE = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, UnicodeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +70,14 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
     left_out = sorted({*left_out_of(RunPaths(root).packing_list), *names} - set(kept))
     listed: dict[str, Entry] = {}
     top = root.resolve().name
-    with (
-        _new_file(output) as file,
-        # No name and no time in the header: nothing that is not the run's.
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=9, mtime=0) as packed,
-        tarfile.open(mode="w", fileobj=packed, format=tarfile.USTAR_FORMAT) as archive,
-    ):
+    with new_archive(output) as archive:
         for name in kept:
-            entry = _add_file(archive, root / name, f"{top}/{name}")
+            entry = add_file(archive, root / name, f"{top}/{name}")
             if entry is not None:  # else a living run has just removed it
                 listed[name] = entry
         content = {"schema_version": SCHEMA_VERSION, "files": listed, "left_out": left_out}
         data = json.dumps(content, indent=2).encode() + b"\n"
-        archive.addfile(_member(f"{top}/{list_name()}", len(data)), io.BytesIO(data))
+        add_bytes(archive, f"{top}/{list_name()}", data)
     n_bytes = sum(entry["bytes"] for entry in listed.values())
     return Packed(
         path=output,
@@ -140,7 +117,7 @@ def unpack(archive: Path, folder: Path) -> Packed:
         try:
             top, found = _extract(archive, scratch)
             packed = _check_extracted(scratch / top, found)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise FileFormatError(
                 f"{archive} must be an archive that pack wrote, whole: {error}. Nothing was kept; "
                 "copy or pack it again."
@@ -197,145 +174,28 @@ def _is_essential(name: str) -> bool:
     return "/" not in name or name in (paths.best.as_posix(), paths.manifest.as_posix())
 
 
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, scratch = tempfile.mkstemp(prefix=".pack-", suffix=".tmp", dir=path.parent)
-    try:
-        with open(fd, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(scratch, 0o666 & ~umask)  # the scratch file was for its owner only
-        os.replace(scratch, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(scratch)
-
-
-def _member(name: str, n_bytes: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.size = n_bytes
-    member.mode = 0o644
-    return member
-
-
-def _add_file(archive: tarfile.TarFile, path: Path, name: str) -> Entry | None:
-    """Add a file as long as it is now: a log may grow meanwhile, and its beginning stays."""
-    try:
-        opened = open_plain(path)
-    except FileNotFoundError:
-        return None
-    with opened as file:
-        n_bytes = os.fstat(file.fileno()).st_size
-        reading = _Digesting(file)
-        archive.addfile(_member(name, n_bytes), reading)
-    return {"bytes": n_bytes, "sha256": reading.sha256.hexdigest()}
-
-
-class _Digesting(io.RawIOBase):
-    """A file of which a digest is taken as it is read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.sha256 = new_digest()
-        self._file = file
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self.sha256.update(data)
-        return data
-
-
 # --- unpacking -----------------------------------------------------------------------------------
 
 
 def _extract(path: Path, scratch: Path) -> tuple[str, dict[str, Entry]]:
-    """Write the members below `scratch`; the name of their one directory, and what they are.
+    """Write the files below `scratch`; the name of their one directory, and what they are."""
+    tops: set[str] = set()
 
-    Read block by block, as `pack` writes only the plainest of headers: none that extends another,
-    maps holes, or takes more than its 512 bytes. `tarfile` would follow them as far as they lead.
-    """
-    top, found, n_bytes = "", dict[str, Entry](), 0
-    with open_plain(path) as file, gzip.GzipFile(fileobj=file, mode="rb") as packed:
-        n_packed = os.fstat(file.fileno()).st_size
-        allowed = _FREE_BYTES + _MAX_EXPANSION * n_packed
-        while (member := _next_member(packed)) is not None:
-            name, n_bytes = _checked_name(member, top), n_bytes + member.size
-            if len(found) >= _FREE_FILES + n_packed // _MIN_BYTES:
-                raise ValueError(f"it holds more than {len(found):,} files")
-            if n_bytes > allowed:
-                raise ValueError(
-                    f"it expands to more than {allowed:,} bytes (64 MiB plus {_MAX_EXPANSION} "
-                    "times its size)"
-                )
-            if name in found:
-                raise ValueError(f"{name!r} is in it twice")
-            top = member.name.partition("/")[0]
-            found[name] = _write(packed, member.size, scratch / top / name)
-        _check_end(packed)
-        # Of the one stream that is the file: other streams or zeros behind it end otherwise.
-        file.seek(-4, os.SEEK_END)
-        if int.from_bytes(file.read(4), "little") != packed.tell() % 2**32:
-            raise ValueError("it goes on after its end")
-    if not found:
-        raise ValueError("it is empty")
-    return top, found
+    def place(member: str, n_bytes: int) -> Path:
+        top, _, name = member.partition("/")
+        # Only what a run has is written anywhere.
+        if not is_run_name(top) or not RunPaths(Path()).may_be_packed(name):
+            raise ValueError(f"{member[:120]!r} is no file of a run")
+        tops.add(top)
+        if len(tops) > 1:
+            raise ValueError("it holds more than one run")
+        if n_bytes > limit_of(name):
+            raise ValueError(f"{name!r} has {n_bytes:,} bytes, more than {limit_of(name):,}")
+        return scratch / top / name
 
-
-def _next_member(packed: gzip.GzipFile) -> tarfile.TarInfo | None:
-    """The next header, None where a block of zeros ends the archive."""
-    block = _exactly(packed, tarfile.BLOCKSIZE)
-    if not any(block):
-        return None
-    member = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
-    if member.type != tarfile.REGTYPE or member.size < 0:
-        raise ValueError(f"{member.name[:80]!r} is no plain file")
-    return member
-
-
-def _checked_name(member: tarfile.TarInfo, top: str) -> str:
-    """Path of a member from the run directory; only what a run has is written anywhere."""
-    first, _, name = member.name.partition("/")
-    if not is_run_name(first) or not RunPaths(Path()).may_be_packed(name):
-        raise ValueError(f"{member.name[:120]!r} is no file of a run")
-    if top not in ("", first):
-        raise ValueError("it holds more than one run")
-    if member.size > limit_of(name):
-        raise ValueError(f"{name!r} has {member.size:,} bytes, more than {limit_of(name):,}")
-    return name
-
-
-def _write(packed: gzip.GzipFile, n_bytes: int, target: Path) -> Entry:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sha256, rest = new_digest(), n_bytes
-    with target.open("xb") as file:
-        while rest:
-            data = _exactly(packed, min(rest, _CHUNK_BYTES))
-            sha256.update(data)
-            file.write(data)
-            rest -= len(data)
-    if any(_exactly(packed, -n_bytes % tarfile.BLOCKSIZE)):
-        raise ValueError("there is something between its files")
-    return {"bytes": n_bytes, "sha256": sha256.hexdigest()}
-
-
-def _check_end(packed: gzip.GzipFile) -> None:
-    """Refuse what follows the end: two blocks of zeros, and more up to a whole record."""
-    n_least = packed.tell() + tarfile.BLOCKSIZE
-    n_whole = n_least + -n_least % tarfile.RECORDSIZE
-    rest = packed.read(n_whole - packed.tell() + 1)
-    if any(rest) or packed.tell() != n_whole:
-        raise ValueError("it goes on after its last file, or ends before its end")
-
-
-def _exactly(packed: gzip.GzipFile, n_bytes: int) -> bytes:
-    data = packed.read(n_bytes)
-    if len(data) != n_bytes:
-        raise ValueError("it was cut")
-    return data
+    found = extract(path, place)
+    (top,) = tops
+    return top, {name.partition("/")[2]: entry for name, entry in found.items()}
 
 
 def _check_extracted(root: Path, found: dict[str, Entry]) -> PackingList:

@@ -6,10 +6,10 @@ from typing import TextIO
 
 from psann._terminal import Terminal
 from psann._text import clock_text, labelled
+from psann.presentation.rendering import draw
 from psann.run.directory.fields import Record
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import RunView
-from psann.run.reading.rendering import draw
 from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import net_of, result_table
 

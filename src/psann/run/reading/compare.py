@@ -7,9 +7,9 @@ from pathlib import Path
 
 from psann._terminal import Terminal
 from psann.errors import UsageError
+from psann.presentation.rendering import show
 from psann.run.reading.comparison import Name, comparison_sections, monitor_curves, names_of
 from psann.run.reading.reading import RunView, read_runs
-from psann.run.reading.rendering import show
 
 _CURVE_WIDTH = 50
 

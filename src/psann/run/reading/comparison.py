@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from psann.errors import counted
+from psann.presentation.content import NOTHING, Section, Table, listed, printable, setting
 from psann.run.directory.columns import MONITOR_COLUMNS
 from psann.run.directory.fields import OF_TEST_ROWS
 from psann.run.directory.rows import monitor_values
-from psann.run.reading.content import NOTHING, Section, Table, listed, printable, setting
 from psann.run.reading.differences import (
     Difference,
     Group,

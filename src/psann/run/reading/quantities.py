@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from psann.presentation.content import number
 from psann.run.directory.fields import FIELDS, Shown
-from psann.run.reading.content import number
 from psann.run.reading.reading import RunView
 
 _POLICY, _DELAYED, _UNIFORM = "portfolio_metrics", "portfolio_metrics_delay_1", "baselines.uniform"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from psann._digest import entry_of
 from psann.run.directory.columns import DETERMINISTIC_COLUMNS, LATER_COLUMNS
-from psann.run.directory.digests import entry_of
 from psann.run.directory.fields import FIELDS, FIELDS_OF_THE_START, LATER
 from psann.run.directory.packing import left_out_of
 from psann.run.directory.paths import RunPaths

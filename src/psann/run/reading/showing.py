@@ -10,15 +10,15 @@ from typing import cast
 
 from psann._terminal import Terminal
 from psann._text import clock_text, mask_secrets
+from psann.presentation.content import Table
+from psann.presentation.rendering import draw
 from psann.run.directory.columns import MONITOR_COLUMNS
 from psann.run.directory.fields import Record
 from psann.run.directory.liveness import DEAD, STALE, UNKNOWN
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.rows import Row, monitor_values
-from psann.run.reading.content import Table
 from psann.run.reading.growing_log import GrowingLog
 from psann.run.reading.reading import RunView, read_run
-from psann.run.reading.rendering import draw
 from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import (
     config_table,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from psann.errors import counted
+from psann.presentation.content import Table, number, printable, setting, wealth
 from psann.run.directory.fields import Record
 from psann.run.directory.groups import SeedFigures
-from psann.run.reading.content import Table, number, printable, setting, wealth
 from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.strategies import STRATEGIES, distinct, strategy_name

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from psann._charts import MOST_LINES, Curve, epochs_figure, is_constant, wealth_figure
-from psann._figure import Look
+from psann.presentation.charts import MOST_LINES, Curve, epochs_figure, is_constant, wealth_figure
+from psann.presentation.content import Picture, Report, Section, printable
+from psann.presentation.figure import Look
+from psann.presentation.terms import explained
 from psann.run.directory.evaluation import Evaluation
 from psann.run.reading.comparison import (
     Name,
@@ -17,7 +19,6 @@ from psann.run.reading.comparison import (
     monitor_curves,
     names_of,
 )
-from psann.run.reading.content import Picture, Report, Section, printable
 from psann.run.reading.differences import Group, group_by_config
 from psann.run.reading.quantities import quantity
 from psann.run.reading.reading import RunView
@@ -26,7 +27,6 @@ from psann.run.reading.tables import result_table
 from psann.run.report.run_pictures import judged_series, short, time_of
 from psann.run.report.run_sections import problems_told, run_sections, summary
 from psann.run.report.strategies import run_look, strategy_look
-from psann.run.report.terms import explained
 
 
 @np.errstate(all="ignore")  # a stranger's series may hold anything

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from psann._axes import Floats
-from psann._charts import (
+from psann._inputs import show
+from psann._npz import Array
+from psann.errors import counted
+from psann.hisso.options import OF_NO_PORTFOLIO
+from psann.holdings import HALTED, MEMBER
+from psann.presentation.axes import Floats
+from psann.presentation.charts import (
     Curve,
     allocation_figure,
     availability_figure,
@@ -17,15 +22,10 @@ from psann._charts import (
     strip_figure,
     wealth_figure,
 )
-from psann._figure import Figure, Look
-from psann._inputs import show
-from psann._npz import Array
-from psann.errors import counted
-from psann.hisso.options import OF_NO_PORTFOLIO
-from psann.holdings import HALTED, MEMBER
+from psann.presentation.content import Picture, printable
+from psann.presentation.figure import Figure, Look
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
-from psann.run.reading.content import Picture, printable
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import rows_judged
 from psann.run.reading.strategies import is_seed, strategy_name

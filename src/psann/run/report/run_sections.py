@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
+from psann._model_keys import config_keys
 from psann.errors import counted
-from psann.run.config.model import RunConfig
-from psann.run.config.schema import config_keys
-from psann.run.reading.content import (
+from psann.presentation.content import (
     Section,
     Table,
     clock,
@@ -22,6 +20,8 @@ from psann.run.reading.content import (
     printable_block,
     wealth,
 )
+from psann.presentation.terms import explained
+from psann.run.config.model import RunConfig
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import result_sentences, rows_judged
 from psann.run.reading.tables import (
@@ -45,7 +45,6 @@ from psann.run.report.run_pictures import (
     training_pictures,
     wealth_picture,
 )
-from psann.run.report.terms import explained
 
 _KINDS_OF_WORK = {
     "data_s": "drawing and transfer",
@@ -296,4 +295,4 @@ def _defaults() -> dict[str, object]:
     """Values of the configuration's keys where nobody sets them."""
     keys = config_keys(RunConfig).values()
     with_default = [key for key in keys if key.default not in ("required", "")]
-    return {".".join(key.path): json.loads(key.default) for key in with_default}
+    return {".".join(key.path): key.default_value for key in with_default}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from psann._charts import MOST_LINES, Curve
-from psann._figure import Look
 from psann._npz import Array
+from psann.presentation.charts import MOST_LINES, Curve
+from psann.presentation.figure import Look
 from psann.run.directory.evaluation import Evaluation
 from psann.run.reading.strategies import is_seed, strategy_name
 

@@ -13,12 +13,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from psann._digest import sha256_of
+from psann._model_problems import in_order_of_the_file, readable_problems
 from psann._paths import given_path
 from psann._strict_yaml import read_config_file
 from psann._tree import ConfigTree
 from psann.errors import ConfigError, counted
 from psann.run.config.changes import config_keys
-from psann.run.config.errors import in_order_of_the_file, readable_problems
 from psann.run.config.load import checked, config_sha256
 from psann.run.config.model import RunConfig
 from psann.run.sweep.space import Dimension, Interval, dimension, grid, share

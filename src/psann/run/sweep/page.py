@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from psann.errors import UsageError
-from psann.run.reading.content import Report, Section, printable
-from psann.run.report.page import points_of, write_page
+from psann.presentation.content import Report, Section, printable
+from psann.presentation.page import write_page
+from psann.run.directory.paths import check_output
+from psann.run.report.page import points_of
 from psann.run.report.run_sections import run_sections
 from psann.run.sweep.pictures import pictures_of
 from psann.run.sweep.reading import SweepView, sections_of
@@ -25,11 +26,7 @@ def write_sweep_report(sweep: SweepView, output: Path, *, format: str) -> list[P
     PsannError
         If jinja2 is not installed.
     """
-    if output.is_dir():
-        raise UsageError(f"-o must be a file; {output} is a directory.")
-    for folder in (sweep.paths.runs, sweep.paths.chosen):
-        if output.resolve().is_relative_to(folder.resolve()):
-            raise UsageError(f"-o must lie outside {folder}, which holds files of runs only.")
+    check_output(output, sweep.paths.runs, sweep.paths.chosen)
     trials, *_ = sections_of(sweep, most=_MOST_ROWS)
     sections = [replace(trials, pictures=pictures_of(sweep))]
     if sweep.chosen is not None:

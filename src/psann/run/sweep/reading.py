@@ -10,10 +10,10 @@ from pathlib import Path
 
 from psann._terminal import Terminal
 from psann.errors import UsageError, counted
+from psann.presentation.content import NOTHING, Section, Table, number, printable, setting
+from psann.presentation.rendering import show
 from psann.run.directory.fields import OVER
-from psann.run.reading.content import NOTHING, Section, Table, number, printable, setting
 from psann.run.reading.reading import RunView, read_run
-from psann.run.reading.rendering import show
 from psann.run.reading.sentences import result_sentences
 from psann.run.reading.tables import result_table
 from psann.run.sweep.finish import looks_sentence

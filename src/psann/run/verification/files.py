@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from psann._digest import departure, entry_of
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
-from psann.run.directory.digests import departure, entry_of
 from psann.run.directory.files import limit_of
+from psann.run.directory.findings import Finding
 from psann.run.directory.paths import RunPaths
-from psann.run.verification.findings import Finding
 
 _MAX_ENTRIES, MAX_FINDINGS = 100_000, 1000
 _T = TypeVar("_T")

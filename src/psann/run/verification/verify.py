@@ -6,23 +6,22 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from psann._digest import sha256_of
+from psann._digest import is_entry, sha256_of
+from psann._model_keys import later_keys
 from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
 from psann.hisso.options import mean_cost
-from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
-from psann.run.directory.digests import is_entry
 from psann.run.directory.fields import OVER, Record
+from psann.run.directory.findings import Verdict
 from psann.run.directory.lock import check_lock
 from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles, Tell
-from psann.run.verification.findings import Verdict
 from psann.run.verification.log import check_best, check_log
 from psann.run.verification.record import problems_of_record, problems_of_withheld
 
@@ -375,11 +374,10 @@ class _Inspection:
 
 def _with_later_keys(text: str, resolved: str) -> str:
     """A resolved configuration of an earlier release as this one would have written it."""
-    lines = text.splitlines(keepends=True)
+    lines, later = text.splitlines(keepends=True), {key.path[-1] for key in later_keys(RunConfig)}
     for number, line in enumerate(resolved.splitlines(keepends=True)):
         key = line.strip().partition(":")[0]
-        is_later = any(later.rpartition(".")[2] == key for later in LATER_KEYS)
-        if is_later and number < len(lines) and lines[number] != line:
+        if key in later and number < len(lines) and lines[number] != line:
             lines.insert(number, line)
     return "".join(lines)
 

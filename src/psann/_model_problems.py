@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from psann._model_keys import ConfigKey, config_keys, keys_below
 from psann._tree import MISSING, ConfigTree, Path
 from psann.errors import did_you_mean, nearest
-from psann.run.config.schema import ConfigKey, config_keys, keys_below
 
 Keys = dict[Path, ConfigKey]
 _MAX_GUESSES = 100  # of more misspelt keys nobody reads what was meant

@@ -16,8 +16,8 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
-from psann._axes import Axis, Floats
-from psann._figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
+from psann.presentation.axes import Axis, Floats
+from psann.presentation.figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
 
 # Name in the style sheet -> colour on white. The page knows them in light and in dark.
 COLOURS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psann._axes import Axis, Floats
+from psann.presentation.axes import Axis, Floats
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Look:
     """How a line is drawn: told apart by colour, and without colour by its style."""
 
     colour: str
-    """Name in `psann._drawing.COLOURS`."""
+    """Name in `psann.presentation.drawing.COLOURS`."""
     dashes: str = ""
     """Lengths of dashes and gaps in pixels."""
     width: float = 1.6

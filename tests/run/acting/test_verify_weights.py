@@ -10,9 +10,9 @@ import pytest
 
 from acting_runs import ActingRuns
 from psann import load_policy
+from psann.run.acting.verify_weights import verify_weights
 from psann.run.acting.weights import weights_sha256
 from psann.run.acting.weights_file import read_weights, write_weights
-from psann.run.verification.weights import verify_weights
 
 
 @pytest.fixture

@@ -16,8 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from psann._terminal import CarefulStream, folded, has_colour, is_terminal, rich_console
-from psann._text import clock_text, escape_controls, labelled, mask_secrets, message_of
-from psann.run.directory.log import level_name
+from psann._text import (
+    clock_text,
+    escape_controls,
+    labelled,
+    level_name,
+    mask_secrets,
+    message_of,
+)
 from psann.training.history import Decision, EpochRecord
 
 if TYPE_CHECKING:

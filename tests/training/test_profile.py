@@ -13,9 +13,9 @@ import pytest
 
 import psann
 from psann.run.directory.paths import RunPaths
-from psann.run.execution import profile
-from psann.run.execution.profile import TRACED_UPDATES, profile_table, update_shares
 from psann.scripts.hisso_log_run import main
+from psann.training import profile
+from psann.training.profile import TRACED_UPDATES, profile_table, update_shares
 from trials import finished, metrics_of, rows_of, trial, write_config
 
 PARTS = ("data", "forward", "reward", "backward", "optimizer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann._axes import (
+from psann.presentation.axes import (
     Axis,
     date_ticks,
     log_axis,

@@ -13,7 +13,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,6 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from psann.run.directory.log import log_event
-from psann.run.directory.paths import RunPaths
-from psann.run.directory.storage import Storage
 from psann.training.observers import Observer
 from psann.training.state import TrainState
 
@@ -54,6 +51,13 @@ class ProfileObserver(Observer):
 
     The first launch pays for the compiler and for cold caches.
 
+    Parameters
+    ----------
+    path : Path
+        Where the trace goes, compressed by gzip.
+    put : callable
+        Writes it there.
+
     Attributes
     ----------
     shares : dict of str to float
@@ -62,8 +66,8 @@ class ProfileObserver(Observer):
         Updates that were traced.
     """
 
-    def __init__(self, storage: Storage, paths: RunPaths) -> None:
-        self._storage, self._paths = storage, paths
+    def __init__(self, path: Path, put: Callable[[Path, bytes], None]) -> None:
+        self._path, self._put = path, put
         self._recording: ExitStack | None = None
         self._profile: profile | None = None
         self._first_update = 0
@@ -100,8 +104,9 @@ class ProfileObserver(Observer):
             self._recording.close()
             self._recording = None
         if not self.shares:
-            told = "--profile recorded nothing: training ended within its first two launches"
-            log_event(_logger, logging.WARNING, "log", told)
+            _logger.warning(
+                "--profile recorded nothing: training ended within its first two launches"
+            )
 
     def timing(self, timing: Mapping[str, float]) -> dict[str, Any]:
         """Seconds of training by part, for the field `profile` of `timing`.
@@ -147,11 +152,10 @@ class ProfileObserver(Observer):
             file = Path(folder) / "profile.json.gz"
             self._profile.export_chrome_trace(str(file))
             data = file.read_bytes()
-        self._storage.put(self._paths.profile, data)
+        self._put(self._path, data)
         self.n_updates = state.update - self._first_update
         self.shares = update_shares(json.loads(gzip.decompress(data))["traceEvents"])
-        name = self._paths.profile.name
-        log_event(_logger, logging.INFO, "log", f"{name}: {self.n_updates} updates traced")
+        _logger.info("%s: %d updates traced", self._path.name, self.n_updates)
 
 
 def update_shares(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from psann.run.reading.content import Section
+from psann.presentation.content import Section
 
 # Word as a reader finds it -> where to look for it, and what it means.
 _TERMS: dict[str, tuple[str, str]] = {

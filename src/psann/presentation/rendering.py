@@ -6,7 +6,7 @@ import textwrap
 
 from psann._terminal import NOTHING as PLAIN_NOTHING
 from psann._terminal import Terminal
-from psann.run.reading.content import NOTHING, Section, Table
+from psann.presentation.content import NOTHING, Section, Table
 
 _LINE = 100
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psann.run.verification.findings import Finding, Verdict
+from psann.run.directory.findings import Finding, Verdict
 
 ERROR = Finding("events.csv", "must end with a line end", is_error=True)
 NOTE = Finding("metrics.json", "the run is still alive", is_error=False)

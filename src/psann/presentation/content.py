@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from psann._text import escape_controls
 
 if TYPE_CHECKING:
-    from psann._figure import Figure
+    from psann.presentation.figure import Figure
 
 NOTHING = "–"
 _LONGEST_CELL = 400

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from psann._model_problems import in_order_of_the_file, readable_problems, show
 from psann._tree import ConfigTree, Origins
-from psann.run.config.errors import in_order_of_the_file, readable_problems, show
 
 
 class _Inner(BaseModel):

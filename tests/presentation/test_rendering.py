@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from psann._terminal import Terminal
-from psann.run.reading.content import NOTHING, Section, Table
-from psann.run.reading.rendering import draw, show
+from psann.presentation.content import NOTHING, Section, Table
+from psann.presentation.rendering import draw, show
 
 TABLE = Table(
     columns=("strategy", "wide column", "growth"),

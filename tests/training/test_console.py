@@ -18,7 +18,7 @@ import rich.progress  # noqa: F401 (here, and not in each of the children)
 from forked import Forked
 from psann._terminal import Terminal as Table
 from psann.run.directory.log import Forwarder
-from psann.run.execution.console import ConsoleProgress
+from psann.training.console import ConsoleProgress
 from psann.training.history import Decision, EpochRecord
 from screen import seen
 
@@ -481,7 +481,7 @@ def test_real_terminal_shows_bar_and_table(tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.path[:0] = {sys.path!r}
-import psann.run.execution.console as console
+import psann.training.console as console
 from psann.training.history import EpochRecord
 from types import SimpleNamespace
 progress = console.ConsoleProgress()

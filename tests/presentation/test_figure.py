@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from psann._axes import Axis
-from psann._figure import Figure, Line, Look, Mark, Panel, Rules
+from psann.presentation.axes import Axis
+from psann.presentation.figure import Figure, Line, Look, Mark, Panel, Rules
 
 X = np.arange(2.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from made_runs import HOSTILE
-from psann.run.reading.content import Section, number, printable, printable_block, setting
+from psann.presentation.content import Section, number, printable, printable_block, setting
 
 
 def test_any_character_becomes_printable() -> None:

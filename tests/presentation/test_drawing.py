@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from psann._axes import Axis, number_axis
-from psann._drawing import COLOURS, to_html, to_svg
-from psann._figure import Area, Bars, Dots, Figure, Line, Look, Panel, Rules
+from psann.presentation.axes import Axis, number_axis
+from psann.presentation.drawing import COLOURS, to_html, to_svg
+from psann.presentation.figure import Area, Bars, Dots, Figure, Line, Look, Panel, Rules
 
 X = np.arange(5.0)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from psann.run.reading.content import Section, Table
+from psann.presentation.content import Section, Table
+from psann.presentation.terms import explained
 from psann.run.reading.strategies import STRATEGIES
-from psann.run.report.terms import explained
 
 
 def terms_of(*sections: Section) -> list[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann._charts import (
+from psann.presentation.charts import (
     Curve,
     allocation_figure,
     availability_figure,
@@ -14,7 +14,7 @@ from psann._charts import (
     strip_figure,
     wealth_figure,
 )
-from psann._figure import Area, Bars, Dots, Figure, Line, Look, Rules
+from psann.presentation.figure import Area, Bars, Dots, Figure, Line, Look, Rules
 
 LOOK = Look("blue")
 
