@@ -225,7 +225,7 @@ def prices(options: argparse.Namespace) -> int:
     from psann._whole_file import write_whole
     from psann.market import read_prices
     from psann.market.drawing import draw
-    from psann.market.starter import describe, starter_config
+    from psann.market.starter import describe, shortage, starter_config
     from psann.presentation.drawing import to_svg
 
     reading: dict[str, Any] = reading_options(options.set)
@@ -238,6 +238,8 @@ def prices(options: argparse.Namespace) -> int:
     tell("")
     if config.exists():
         tell(f"left as it was  {config}")
+    elif missing := shortage(table):
+        tell(f"no configuration: {missing}")
     else:
         source = path_from(options.output_dir, options.file)
         config.write_text(starter_config(table, source), encoding="utf-8")
