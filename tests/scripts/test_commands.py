@@ -131,4 +131,6 @@ def test_a_table_that_can_be_read_in_two_ways_is_asked_about_and_the_answer_sett
     assert "price: Close" in capsys.readouterr().err
     settled = ["--set", "price=Close", "--output-dir", str(tmp_path / "out")]
     assert main(["prices", str(table), *settled]) == 0
+    assert "no configuration: the recipe must have at least 75 rows" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "t.yaml").exists()
     assert main(["prices", str(table), "--set", "price"]) == 2

@@ -223,7 +223,7 @@ def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
     from psann._paths import path_from
     from psann.market import read_prices
-    from psann.market.starter import describe, starter_config
+    from psann.market.starter import describe, shortage, starter_config
 
     reading: dict[str, Any] = reading_options(options.set)
     table = read_prices(options.file, **reading)
@@ -235,6 +235,8 @@ def prices(options: argparse.Namespace) -> int:
     tell("")
     if config.exists():
         tell(f"left as it was  {config}")
+    elif missing := shortage(table):
+        tell(f"no configuration: {missing}")
     else:
         source = path_from(options.output_dir, options.file)
         config.write_text(starter_config(table, source), encoding="utf-8")
