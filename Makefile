@@ -43,9 +43,10 @@ run: install
 	done
 endif
 
-# Two workers of one thread each: on two cores that is the fastest, and nobody spins.
+# Two workers of one thread each: on two cores that is the fastest, and nobody spins. What the
+# tests of a file share is made by one of them.
 test: install
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "slow and not gpu and not chaos"

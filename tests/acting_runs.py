@@ -19,6 +19,8 @@ from psann.run.acting.policy import Policy
 from psann.scripts.hisso_log_run import main
 
 ASSETS = ["AAA", "BBB", "CCC"]
+# Of each of the 320 rows of prices: costs, and what cash earns.
+SPREAD, RATE = np.linspace(0.0, 0.004, 320).round(6), np.linspace(0.01, 0.05, 320).round(6)
 _BASE: dict[str, Any] = {
     "estimator": {
         "target": "psann.PSANNRegressor",
@@ -63,6 +65,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "estimator": {"target": "psann.AssetwiseRegressor", "params": {}},
         "hisso": {"held_weights": True, "delay": 1},
     },
+    "row_costs": {
+        "data": {"prices": "beside.csv", "arrays": ["spread", "rate"]},
+        "hisso": {"primary_transform": "softmax_cash"},
+        "evaluation": {"trans_cost": "spread", "cash_rate": "rate"},
+    },
     "long_short": {"data": _PRICES, "hisso": {"primary_transform": "long_short"}},
     "late": {
         "data": _PRICES,
@@ -89,6 +96,8 @@ class ActingRuns:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.prices = wide(folder / "prices.csv", prices(320, 3, seed=4), ASSETS)
+        beside = np.column_stack([prices(320, 3, seed=4), SPREAD, RATE])
+        self.beside = wide(folder / "beside.csv", beside, [*ASSETS, "spread", "rate"])
         self.holes = wide(folder / "holes.csv", holey(320, 4), [*ASSETS, "DDD"])
         np.savez(folder / "arrays.npz", **make_smoke_market(160, assets=3, seed=6, strength=0.6))
 

@@ -10,11 +10,14 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.runner import runtestprotocol
 
-from acting_runs import ActingRuns
-from made_tables import prices, wide
+# What distributes the tests runs none: it shall not wait for torch and pandas.
+if TYPE_CHECKING:
+    from acting_runs import ActingRuns
 
 # Two workers on two cores need no threads of their own; and a forked child of a process that has
 # some would wait for them for ever.
@@ -38,6 +41,20 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if shutil.disk_usage(memory).free > 4 * 2**30:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Of each test a worker tells how it went, not when it began, was set up, and was over.
+
+    Six messages for each of thousands of tests are seconds of both processes.
+    """
+    if not hasattr(item.config, "workerinput"):
+        return None
+    for report in runtestprotocol(item, nextitem=nextitem, log=False):
+        if report.when == "call" or not report.passed or report.duration > 0.05:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 def pytest_collection_finish() -> None:
@@ -68,6 +85,8 @@ def _no_trouble_is_left() -> Iterator[None]:
 @pytest.fixture
 def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the table `prices.csv` of `own_prices.yaml`, in what is the working directory then."""
+    from made_tables import prices, wide
+
     folder = tmp_path_factory.mktemp("own")
     monkeypatch.chdir(folder)
     return wide(folder / "prices.csv", prices(750, 5), ["AAA", "BBB", "CCC", "DDD", "EEE"])
@@ -76,6 +95,8 @@ def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def acting_runs(tmp_path_factory: pytest.TempPathFactory) -> ActingRuns:
     """Small runs whose policies act; to be read only."""
+    from acting_runs import ActingRuns
+
     return ActingRuns(tmp_path_factory.mktemp("acting"))
 
 

@@ -217,7 +217,7 @@ def torn(data: bytes) -> bytes:
 
 def judged(folder: Path, said: Weights, since: Weights) -> Any:
     found = journal(folder, said)
-    return judge_journal(found, since, terms=policy().terms, promises=[])
+    return judge_journal(found, since, terms=policy().terms_on({}), promises=[])
 
 
 def verified(folder: Path, **data: Any) -> None:
@@ -311,10 +311,14 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: load_policy(copied(tmp_path, spoil="checkpoints/best.safetensors")),
         lambda tmp_path: load_policy(copied(tmp_path)),
     ),
-    "Act without --held and --judge, or": (
-        lambda: _of_row_costs().trading_cost,
-        lambda: _of_row_costs().act(),
-        lambda: policy("loader").trading_cost,
+    "Give them with the rows, or act without --held and --judge": (
+        lambda: _terms_of_newer(arrays=[]),
+        lambda: _terms_of_newer(arrays=["spread", "rate"]),
+        lambda: policy("row_costs").act(),
+    ),
+    "what this policy wants next does not follow from what is held now. Leave it out": (
+        lambda: policy().act(held=[0.2, 0.3, 0.5]),
+        lambda: policy().act(),
     ),
     "whose actions are none. Use predict_actions": (
         lambda: _of_numbers().act(),
@@ -521,14 +525,13 @@ def _same_weights(folder: Path) -> None:
     assert np.array_equal(load_policy(run).act().values, weights().values)
 
 
-@cache
-def _of_row_costs() -> Policy:
-    """A policy whose costs are an array of its data."""
-    folder = runs().folder / "row_costs"
-    folder.mkdir()
-    data = {"loader": "trials.market_with_spreads", "kwargs": {}}
-    run = retrained("loader", folder, data=data, evaluation={"trans_cost": "spread"})
-    return load_policy(run, allow=("trials",))
+def _terms_of_newer(*, arrays: list[str]) -> Any:
+    """Terms of a policy whose costs stand beside the prices."""
+    table = pd.read_csv(runs().beside, index_col=0, parse_dates=True)
+    if not arrays:
+        table = table[["AAA", "BBB", "CCC"]]
+    acting = policy("row_costs")
+    return acting.terms_on(acting.act(table, reading={"arrays": arrays}).arrays)
 
 
 @cache

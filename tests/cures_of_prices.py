@@ -58,6 +58,16 @@ def load(folder: Path, rows: Sequence[Sequence[object]] = ROWS, **options: Any) 
     return load_prices(write(folder / "t.csv", HEADER[: len(rows[0])], rows), **options)
 
 
+def beside(folder: Path, rows: list[list[Any]], **options: Any) -> dict[str, Any]:
+    """Prices of X, and what stands beside them."""
+    return load(folder, rows, arrays=["Y"], features=[{"moves": {"rows": [1]}}], **options)
+
+
+def worded() -> list[list[Any]]:
+    """Words in the second column."""
+    return [[day, x, "word"] for day, x, _ in ROWS]
+
+
 def panel(folder: Path) -> Panel:
     return align(read(folder))
 
@@ -417,10 +427,24 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: load(tmp_path, changed(ROWS, 1, c2=""), benchmark="Y", start=DAYS[2]),
         lambda tmp_path: load(tmp_path, benchmark="Y"),
     ),
+    "Choose rows by start and end on which it is one, or fill its gaps": (
+        lambda tmp_path: beside(tmp_path, changed(ROWS, 9, c2="")),
+        lambda tmp_path: beside(tmp_path, changed(ROWS, 9, c2=""), start=DAYS[10]),
+        lambda tmp_path: beside(tmp_path, ROWS),
+    ),
+    "Correct its cells or take it out": (
+        lambda tmp_path: load(tmp_path, worded(), assets=["X"], arrays=["Y"]),
+        lambda tmp_path: load(tmp_path, assets=["X"], arrays=["Y"]),
+        lambda tmp_path: load(tmp_path, worded(), assets=["X"]),
+    ),
     # Splits and features.
-    "split.val must come before split.test; got {} and {}. Exchange them": (
+    "Exchange them.": (
         lambda tmp_path: splits(panel(tmp_path), val=DAYS[50], test=DAYS[40]),
         lambda tmp_path: splits(panel(tmp_path), val=DAYS[40], test=DAYS[50]),
+    ),
+    "Between them is no row. Give a later test": (
+        lambda tmp_path: splits(panel(tmp_path), val=DAYS[50], test=DAYS[50]),
+        lambda tmp_path: splits(panel(tmp_path), val=DAYS[50], test=DAYS[52]),
     ),
     "The {} split must have at least 2 rows; got {} of {} rows": (
         lambda tmp_path: splits(panel(tmp_path), val=DAYS[40], test=DAYS[50], gap=9),
@@ -452,13 +476,13 @@ ELSEWHERE: dict[str, str] = {
     ".rename(columns=lambda name: name[:4])": (
         "market/test_tables.py::test_a_table_that_lies_on_its_side_is_turned_as_the_message_says"
     ),
+    "Give a longer table": (
+        "market/test_starter.py::test_what_is_written_for_a_short_table_trains_and_claims_nothing"
+    ),
     "Say {}": "market/test_tables.py::test_each_advice_of_a_refusal_reads_the_very_table",
 }
 
 OUTSIDE: dict[str, str] = {
-    'drawn with matplotlib, which is not installed. Install it with: pip install "psann[report]"': (
-        "installs packages"
-    ),
     "must be read with pyarrow, which is not installed. Install it with: {}": "installs a package",
 }
 

@@ -24,6 +24,7 @@ USUAL = ask()
 NO_VALIDATION = "data.kwargs={without: [X_val, y_val, prices_val, time_val]}"
 NO_TEST = "without: [X_test, y_test, prices_test, time_test]"
 TABLE = "data={prices: '{prices}', split: {val: 0.2, test: 0.2}}"
+BESIDE = "data={prices: '{table with spreads}', split: {val: 0.2, test: 0.2}}"
 OFF = "hisso={enabled: false}"
 
 
@@ -114,6 +115,11 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(*SPREADS, "hisso.reward=negative_mse"),
         ask(*SPREADS, "hisso.reward=negative_mse", "evaluation.trans_cost=0.001"),
         ask(*SPREADS, "hisso.reward=sharpe"),
+    ),
+    "Write `arrays: [{}]` in data, or take it out there": (
+        ask(BESIDE, "evaluation.trans_cost=spread", "data.assets=[AAA, BBB]"),
+        ask(BESIDE, "evaluation.trans_cost=spread", "data.arrays=[spread]"),
+        ask(BESIDE, "evaluation.trans_cost=0.001", "data.assets=[AAA, BBB]"),
     ),
     # Targets.
     "reaches into Python's inner names (__...__); name a class or a function": (

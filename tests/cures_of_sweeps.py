@@ -10,10 +10,10 @@ from typing import Any
 from made_sweeps import made_sweep
 from psann.run.directory.paths import RunPaths
 from psann.run.sweep.config import Sweep
+from psann.run.sweep.ledger import join
 from psann.run.sweep.queue import Queue, open_storage
 from psann.run.sweep.record import SweepPaths, read_record
 from psann.run.sweep.studies import check_run
-from psann.run.sweep.worker import join
 from trials import change_record, finished
 
 _PENALTY = {"hisso.transition_penalty": [0.001, 0.002]}

@@ -141,14 +141,15 @@ def _fee_from_orders(shares, quote, worth, target, costs, stuck):
     """Find by bisection the free wealth whose orders leave exactly that after their fees."""
     held = [0.0 if halt else s * p for s, p, halt in zip(shares, quote, stuck, strict=True)]
     locked = _value_of(shares, quote, stuck)
+    part = [0.0 if halt else weight for weight, halt in zip(target, stuck, strict=True)]
+    orders = list(zip(costs, part, held, strict=True))
     low, high = 0.0, max(0.0, worth - locked)
     for _ in range(60):
         middle = (low + high) / 2
-        wanted = [
-            0.0 if halt else weight * middle for weight, halt in zip(target, stuck, strict=True)
-        ]
-        fee = sum(k * abs(w - h) for k, w, h in zip(costs, wanted, held, strict=True))
-        low, high = (middle, high) if middle + fee < worth - locked else (low, middle)
+        spent = middle
+        for k, weight, h in orders:
+            spent += k * abs(weight * middle - h)
+        low, high = (middle, high) if spent < worth - locked else (low, middle)
     wanted, _ = _no_fee(shares, quote, low + locked, target, costs, stuck)
     after = [0.0 if halt else s * p for s, p, halt in zip(wanted, quote, stuck, strict=True)]
     fee = sum(k * abs(w - h) for k, w, h in zip(costs, after, held, strict=True))

@@ -107,12 +107,13 @@ OF_NUMBERS = [name for name in MEDDLERS if name.startswith(("torch", "denorm", "
 
 
 WITH = "MEDDLE"
-"""Environment variable with the name of what to change, `everything`, or `nothing`."""
+"""Environment variable with the names of what to change, or `everything`, or `nothing`."""
+ONCE = ("fork", "thread", "signals", "everything", "environment")
 
 
-def meddle(name: str) -> None:
-    """Change what is named."""
-    chosen = {"everything": list(MEDDLERS), "nothing": []}.get(name, [name])
+def meddle(names: str) -> None:
+    """Change what is named, with commas between."""
+    chosen = {"everything": list(MEDDLERS), "nothing": []}.get(names, names.split(","))
     for each in chosen:
         MEDDLERS[each]()
 
@@ -126,11 +127,11 @@ def market(**kwargs: Any) -> dict[str, Any]:
 def log_growth(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
     """`trials.log_growth`, and then meddling: every time, but for what would pile up."""
     rewards = trials.log_growth(actions, context, transition_penalty=transition_penalty)
-    name = os.environ.get(WITH, "nothing")
-    if name not in _DONE:
-        meddle(name)
-    if name in ("fork", "thread", "signals", "everything", "environment"):
-        _DONE.add(name)
+    for name in os.environ.get(WITH, "nothing").split(","):
+        if name not in _DONE:
+            meddle(name)
+        if name in ONCE:
+            _DONE.add(name)
     return rewards
 
 

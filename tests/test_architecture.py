@@ -91,7 +91,7 @@ READERS = {
     "json.loads": {
         *("_strict_json.py", "_strict_yaml.py", "run/directory/resume_state.py"),
         # Of our own making.
-        *("training/profile.py", "run/execution/resume.py", "run/report/run_sections.py"),
+        *("_model_keys.py", "training/profile.py", "run/execution/resume.py"),
         "run/execution/study_folder.py",
     },
     "yaml.load": set(),

@@ -101,7 +101,7 @@ def markets() -> dict[str, Callable[[], Floats]]:
     return {
         "nyse_o": lambda: split(load_olps("nyse_o"), "train")[-600:],
         "sp500_20": lambda: split(load_sp500_20(), "val")[-600:],
-        "made": lambda: market(420, 60, seed=3),
+        "made": lambda: market(363, 40, seed=3),
     }
 
 

@@ -86,6 +86,15 @@ def policy(options: dict[str, Any] | None = None, *, params: Any = None, **how: 
     return model(**(params or {})).fit(X, hisso={**HISSO, **(options or {})}, **given)
 
 
+def beside(benchmark: Any) -> Any:
+    """A policy that is rewarded for what it earns beyond a benchmark."""
+    options = {"reward": "excess", "reward_inputs": ["benchmark"]}
+    inputs = {"benchmark": benchmark}
+    return policy(
+        options, reward_inputs=inputs, validation_data={**VALIDATION, "reward_inputs": inputs}
+    )
+
+
 def streamed(**params: Any) -> Any:
     """Taught by two passes."""
     return model(**params).partial_fit(X, Y).partial_fit(X, Y)
@@ -323,6 +332,18 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"reward": user_rewards.per_step}),
         lambda: policy({"reward": user_rewards.mean_first}),
     ),
+    "Write x = x - 1 instead of x -= 1": (
+        lambda: policy({"reward": user_rewards.writing}),
+        lambda: policy({"reward": user_rewards.scaled}),
+    ),
+    "Write x = x + 1 there instead of x += 1 or x[...] = 1": (
+        lambda: policy({"reward": _squared_and_changed}),
+        lambda: policy({"reward": _squared}),
+    ),
+    "Compute it from its actions without another dtype": (
+        lambda: policy({"reward": user_rewards.counting}),
+        lambda: policy({"reward": user_rewards.scaled}),
+    ),
     "Use the monitor val_reward or val_loss, or set hisso.{} to 0": (
         lambda: policy({"min_improvement": 0.1}, params={"monitor": "reward"}),
         lambda: policy({"min_improvement": 0.1}, params={"monitor": "val_reward"}),
@@ -390,6 +411,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "numbers of any size. Write another transform": (
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
+    ),
+    "Give its prices, not its returns": (
+        lambda: beside(np.append(0.0, np.diff(np.log(PRICES[:, 0])))),
+        lambda: beside(PRICES[:, 0]),
     ),
     "{} has no place for hisso.held_weights, a feature of each asset that follows from": (
         lambda: policy({"held_weights": True}),
@@ -607,6 +632,19 @@ CURES |= of_rooms("CURES")
 ELSEWHERE |= of_rooms("ELSEWHERE")
 OUTSIDE |= of_rooms("OUTSIDE")
 NONE += none_of_rooms()
+
+
+def _squared_and_changed(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    value = actions.exp()
+    square = value * value
+    value += 1.0
+    return (square * context).mean((-2, -1))
+
+
+def _squared(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    value = actions.exp()
+    value = value * value
+    return ((value + 1.0) * context).mean((-2, -1))
 
 
 def _scaled_by_hand(scaler: Any) -> Any:

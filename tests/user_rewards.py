@@ -41,6 +41,15 @@ def detached(actions: Tensor, context: Tensor, *, transition_penalty: float) -> 
     return actions.detach().mean((-2, -1))
 
 
+def writing(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    context -= 1.0
+    return (actions * context).mean((-2, -1))
+
+
+def counting(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    return (actions * context).mean((-2, -1)).long()
+
+
 def turns_nan(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
     return torch.log(actions[..., 0] - 1.0).mean(-1)
 

@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 ASSET_NAMES, FEATURE_NAMES = "asset_names", "feature_names"
 BENCHMARK_NAME = "benchmark_name"
 
-_WITH_ROWS = ("X", "prices", "y", "context", "active", "benchmark", "time")
+WITH_ROWS = ("X", "prices", "y", "context", "active", "benchmark", "time")
 
 Split = Callable[[str], tuple[str, str] | None]
 
@@ -116,7 +116,7 @@ def _align_rows(
         except DataError as error:
             return [str(error)]
         arrays[time] = known[time].rows
-    keys = dict.fromkeys((*(f"{kind}_{split}" for kind in _WITH_ROWS), *more))
+    keys = dict.fromkeys((*(f"{kind}_{split}" for kind in WITH_ROWS), *more))
     rows: dict[str, Array] = {key: arrays[key] for key in keys if key in known and key in arrays}
     try:
         arrays.update(same_rows(rows, known))

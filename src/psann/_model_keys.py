@@ -1,4 +1,4 @@
-"""What the configuration's models say about each key: read once, used by errors and by the docs."""
+"""What a model says about each of its keys: read once, used by errors, files and the docs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,35 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
 from psann._tree import Path
+
+
+@dataclass(frozen=True)
+class Later:
+    """Mark of a field that files of earlier releases lack: those ran as its default says."""
+
+    is_told: bool
+    """Whether files tell it also where it is at its default."""
+
+
+LATER, UNTOLD = Later(is_told=True), Later(is_told=False)
+
+
+class GrowingModel(BaseModel):
+    """A model whose files keep their bytes as it grows: they lack an `UNTOLD` default."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_untold(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        for name, field in type(self).model_fields.items():
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if _later_of(field) == UNTOLD and values.get(name, self) == default:
+                del values[name]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +55,13 @@ class ConfigKey:
     """The model (or typed mapping) that has the key as a field."""
     is_section: bool
     """Whether further keys lie below."""
+    later: Later | None
+    """None of a key that every file has."""
+
+    @property
+    def default_value(self) -> object:
+        """The default itself, of a key that has one."""
+        return json.loads(self.default)
 
 
 @functools.cache
@@ -50,6 +81,12 @@ def config_keys(model: type[BaseModel]) -> dict[Path, ConfigKey]:
     return {key.path: key for key in _keys_of(model, ())}
 
 
+def later_keys(model: type[BaseModel], *, untold_only: bool = False) -> list[ConfigKey]:
+    """Keys that files of earlier releases lack: those ran as their defaults say."""
+    marks = (UNTOLD,) if untold_only else (LATER, UNTOLD)
+    return [key for key in config_keys(model).values() if key.later in marks]
+
+
 def keys_below(keys: dict[Path, ConfigKey], section: Path) -> list[str]:
     """Return the names that are known directly in a section."""
     return [path[-1] for path in keys if path[:-1] == section]
@@ -65,9 +102,15 @@ def _keys_of(holder: type, above: Path) -> Iterator[ConfigKey]:
             default=_default(annotation, field),
             holder=holder,
             is_section=bool(inner),
+            later=_later_of(field) if field else None,
         )
         for part in inner:
             yield from _keys_of(part, (*above, name))
+
+
+def _later_of(field: FieldInfo) -> Later | None:
+    """The mark of a field that came later; None of any other."""
+    return next((part for part in field.metadata if isinstance(part, Later)), None)
 
 
 def _fields_of(holder: type) -> dict[str, tuple[Any, FieldInfo | None]]:

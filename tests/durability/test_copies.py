@@ -24,20 +24,13 @@ from faults import (
     hurt,
     in_child,
     kill,
-    n_calls,
     result_of,
-    unhurt,
 )
 from psann.run.directory.paths import RunPaths
 from trials import finished, trial
 
 NOBODY = 65534
 ELSEWHERE = "läufe von gestern (кopie)"
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
 
 
 class CopyingCalls(FaultyCalls):
@@ -84,9 +77,8 @@ class CopyingCalls(FaultyCalls):
 
 @pytest.mark.parametrize("stride", [87, pytest.param(3, marks=pytest.mark.chaos)])
 def test_copy_of_many_moments_goes_on_elsewhere(
-    tmp_path: Path, expected: dict[str, Any], stride: int
+    tmp_path: Path, total: int, expected: dict[str, Any], stride: int
 ) -> None:
-    total = n_calls(tmp_path / "counted", *SETTINGS)
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     order = random.Random(seed)
@@ -109,9 +101,8 @@ def assert_goes_on(folder: Path, expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("tool", ["cp", "tar"])
 def test_copy_by_a_tool_goes_on_elsewhere(
-    tmp_path: Path, expected: dict[str, Any], tool: str
+    tmp_path: Path, total: int, expected: dict[str, Any], tool: str
 ) -> None:
-    total = n_calls(tmp_path / "counted", *SETTINGS)
     elsewhere = tmp_path / ELSEWHERE
     elsewhere.mkdir()
     begun, tell = os.pipe()
@@ -146,11 +137,12 @@ def test_copy_by_a_tool_goes_on_elsewhere(
     assert_goes_on(elsewhere, expected)
 
 
-def test_copy_goes_on_under_another_user(tmp_path: Path, expected: dict[str, Any]) -> None:
+def test_copy_goes_on_under_another_user(
+    tmp_path: Path, total: int, expected: dict[str, Any]
+) -> None:
     """Whoever may read the files may go on with a copy of them; the original is left alone."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    total = n_calls(tmp_path / "counted", *SETTINGS)
     hurt(tmp_path, *SETTINGS, place=total // 2, act=kill)
     folder = Path(tempfile.mkdtemp(prefix=ELSEWHERE))  # the folders of pytest are closed to others
     try:

@@ -20,17 +20,10 @@ from faults import (
     fail_with,
     hurt,
     in_child,
-    n_calls,
-    unhurt,
 )
 from power_loss import Journal
 from psann.run.directory.paths import RunPaths
 from trials import trial, write_config
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
 
 
 def assert_refused(outcome: Any, text: str, paths: RunPaths) -> None:
@@ -50,9 +43,8 @@ def assert_refused(outcome: Any, text: str, paths: RunPaths) -> None:
     ],
 )
 def test_error_of_any_call_is_named_and_loses_nothing(
-    tmp_path: Path, expected: dict[str, Any], stride: int, part: int, lasting: bool
+    tmp_path: Path, total: int, expected: dict[str, Any], stride: int, part: int, lasting: bool
 ) -> None:
-    total = n_calls(tmp_path / "counted", *SETTINGS)
     hits = list(itertools.product(range(1, total + 1), ERRORS))
     for place, number in hits[part::stride]:
         print(f"{os.strerror(number)} at call {place} of {total}")
@@ -64,9 +56,8 @@ def test_error_of_any_call_is_named_and_loses_nothing(
 
 @pytest.mark.parametrize("stride", [37, pytest.param(2, marks=pytest.mark.chaos)])
 def test_error_in_a_resumed_start_keeps_the_earlier_commit(
-    tmp_path: Path, expected: dict[str, Any], stride: int
+    tmp_path: Path, total: int, expected: dict[str, Any], stride: int
 ) -> None:
-    total = n_calls(tmp_path / "counted", *SETTINGS)
     for place in range(1, total // 2, stride):
         folder = tmp_path / str(place)
         hurt(folder, *SETTINGS, place=total // 2, act=fail_with(ERRORS[0]), lasting=True)
@@ -78,8 +69,7 @@ def test_error_in_a_resumed_start_keeps_the_earlier_commit(
         assert_survives(folder, expected, *SETTINGS)
 
 
-def test_error_while_the_directory_is_let_go_is_named(tmp_path: Path) -> None:
-    total = n_calls(tmp_path / "counted", *SETTINGS)
+def test_error_while_the_directory_is_let_go_is_named(tmp_path: Path, total: int) -> None:
     outcome = hurt(tmp_path, *SETTINGS, place=total, act=fail_with(ERRORS[2]))
     paths = RunPaths(tmp_path / "out" / "run")
     assert_refused(outcome, f"{os.strerror(ERRORS[2])}: '{paths.root}'", paths)

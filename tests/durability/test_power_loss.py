@@ -8,13 +8,8 @@ from typing import Any
 
 import pytest
 
-from faults import SETTINGS, hurt, kill, n_calls, unhurt
+from faults import SETTINGS, hurt, kill
 from power_loss import Journal, Step, assert_survives_power_loss, journal_of, lose_power
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
 
 
 @pytest.mark.parametrize("n_losses", [15, pytest.param(250, marks=pytest.mark.chaos)])
@@ -31,10 +26,9 @@ def test_power_loss_at_random_instants_loses_nothing(
 
 @pytest.mark.parametrize("n_losses", [6, pytest.param(50, marks=pytest.mark.chaos)])
 def test_power_loss_in_a_resumed_start_loses_nothing(
-    tmp_path: Path, expected: dict[str, Any], n_losses: int
+    tmp_path: Path, total: int, expected: dict[str, Any], n_losses: int
 ) -> None:
     folder = tmp_path / "journal"
-    total = n_calls(tmp_path / "counted", *SETTINGS)
     hurt(folder, *SETTINGS, place=total // 2, act=kill)
     n_safe = len(Journal(folder).steps)
     steps = journal_of(folder, resume=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +23,6 @@ from faults import (
     calls_in_use,
     exit_code_of,
     in_child,
-    n_calls,
-    unhurt,
 )
 from forked import close_streams
 from psann.run.directory.paths import RunPaths
@@ -52,11 +50,6 @@ def n_claiming(folder: Path) -> int:
     n = len(calls.made)
     storage.close()
     return n
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
 
 
 class TellingCalls(FaultyCalls):
@@ -96,9 +89,13 @@ def code_of_signalled(
 @pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "-".join(n.name for n in numbers))
 @pytest.mark.parametrize("n_rounds", [1, pytest.param(10, marks=pytest.mark.chaos)])
 def test_signal_at_a_random_instant_commits_and_goes_on(
-    tmp_path: Path, expected: dict[str, Any], numbers: tuple[signal.Signals, ...], n_rounds: int
+    tmp_path: Path,
+    total: int,
+    expected: dict[str, Any],
+    numbers: tuple[signal.Signals, ...],
+    n_rounds: int,
 ) -> None:
-    total, n_first = n_calls(tmp_path / "counted", *SETTINGS), n_claiming(tmp_path / "claimed")
+    n_first = n_claiming(tmp_path / "claimed")
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     draw = random.Random(seed)
@@ -211,25 +208,40 @@ def test_run_in_the_c_locale_writes_the_same(tmp_path: Path, expected: dict[str,
     assert_survives(folder, expected, *SETTINGS)
 
 
-def test_run_that_is_process_1_heeds_a_signal(tmp_path: Path, expected: dict[str, Any]) -> None:
+def as_process_1(work: Callable[[], int]) -> int:
+    """The exit code of work in the first process of a namespace of its own, as a container has."""
+    mapping = f"0 {os.getuid()} 1"
+    new_user_and_pid = 0x10000000 | 0x20000000
+    if ctypes.CDLL(None).unshare(new_user_and_pid) != 0:
+        return CANNOT
+    Path("/proc/self/uid_map").write_text(mapping)
+    return exit_code_of(in_child(lambda: work() if os.getpid() == 1 else 98))
+
+
+CANNOT = 97
+
+
+def test_run_that_is_process_1_heeds_a_signal(tmp_path: Path) -> None:
     """As in a container: process 1 has no default for any signal."""
-    unshare = [shutil.which("unshare") or "unshare", "--pid", "--fork", "--map-root-user"]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode != 0:
-        pytest.skip("this machine makes no process namespaces")
     # Eagerly: a compiler would take its tens of seconds between one launch and the next.
     long = ("--set", "training.epochs=100000", "--set", "training.engine=eager")
+    arguments = [*arguments_in(tmp_path), *long]
     paths = RunPaths(tmp_path / "out" / "run")
-    with subprocess.Popen([*unshare, *command(tmp_path), *long], env=environment()) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        try:
-            while not (paths.events.exists() and rows_of(paths, "epoch")):
-                assert process.poll() is None
-                time.sleep(0.01)
+    outside = in_child(lambda: as_process_1(lambda: main(arguments)))
+    children = Path(f"/proc/{outside}/task/{outside}/children")
+    try:
+        while not (paths.events.exists() and rows_of(paths, "epoch")):
+            if os.waitid(os.P_PID, outside, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break
+            time.sleep(0.01)
+        else:
             os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
-            assert process.wait(timeout=600) == 143
-        finally:  # a failure must not leave a run behind
-            if process.poll() is None:
-                for child in children.read_text().split():
-                    os.kill(int(child), signal.SIGKILL)
+    except BaseException:  # a failure must not leave a run behind
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        raise
+    if (code := exit_code_of(outside)) == CANNOT:
+        pytest.skip("this machine makes no process namespaces")
+    assert code == 143
     assert metrics_of(paths)["status"] == "preempted"
     assert_sound(paths)

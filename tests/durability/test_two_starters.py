@@ -8,14 +8,9 @@ from typing import Any
 
 import pytest
 
-from faults import SETTINGS, assert_sound, exit_code_of, in_child, result_of, unhurt
+from faults import SETTINGS, assert_sound, exit_code_of, in_child, result_of
 from psann.run.directory.paths import RunPaths
 from trials import finished, metrics_of, trial, write_config
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
 
 
 def race(folder: Path, *, n_starters: int = 2, **request: Any) -> list[int]:

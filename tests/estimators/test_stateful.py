@@ -47,6 +47,22 @@ def test_a_sequence_moves_the_state_and_predict_does_not(cls: Any) -> None:
     assert not np.array_equal(model.predict(X[:1]), first)
 
 
+def test_others_may_predict_while_a_sequence_is_on_its_way() -> None:
+    model = stateful()
+    usual, seen = model.predict(X[:3]), []
+
+    def look(*_: object) -> None:
+        seen.append(None)
+        if len(seen) == 2:  # the second row of the sequence, before which the state has moved
+            seen[1] = model.predict(X[:3])
+
+    hook = model.network_.register_forward_hook(look)
+    model.predict_sequence(X[:4])
+    hook.remove()
+    np.testing.assert_array_equal(seen[1], usual)
+    assert not np.array_equal(model.predict(X[:3]), usual)
+
+
 def test_a_row_of_a_sequence_does_not_know_the_rows_after_it() -> None:
     model = stateful()
     corrupted = X.copy()

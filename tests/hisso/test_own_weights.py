@@ -48,7 +48,7 @@ def test_each_row_is_decided_by_what_prices_left_of_the_one_before(seeing: Any) 
     a, b = (float(w) for w in seeing.network_.head.score.weight.detach()[0])
     held, expected = np.array([0.7, 0.1, 0.1, 0.0]), []
     for row in range(30):
-        scores = a * X[row, :, 0].astype(np.float32) + b * held.astype(np.float32)
+        scores = a * X[row, :, 0].astype(np.float32) + b * np.arcsinh(M * held)
         target = np.exp(scores) / np.exp(scores).sum()
         expected.append(target)
         if row < 29:
@@ -90,7 +90,8 @@ def test_the_first_row_is_decided_from_cash_or_from_what_is_told() -> None:
     decided_in_turn(outputs_of, x, prices, TRANSFORMS["softmax"])
     told = torch.tensor([0.9, 0.1])
     decided_in_turn(outputs_of, x, prices, TRANSFORMS["softmax"], held=told)
-    np.testing.assert_allclose(seen, [[0, 0], [0.5, 0.5], [0.9, 0.1], [0.5, 0.5]], atol=1e-7)
+    held = np.array([[0, 0], [0.5, 0.5], [0.9, 0.1], [0.5, 0.5]])
+    np.testing.assert_allclose(seen, np.arcsinh(2 * held), atol=1e-7)
 
 
 def test_permuting_the_assets_permutes_its_actions(seeing: Any) -> None:

@@ -42,7 +42,7 @@ def test_every_option_is_named_in_the_signature_that_a_config_is_checked_against
     names = list(inspect.signature(load_prices).parameters)
     assert names == [
         *("prices", "split", "gap", "features", "ended", "rows", "universe"),
-        *("benchmark", "date", "asset", "price", "assets", "start", "end", "format"),
+        *("benchmark", "date", "asset", "price", "assets", "arrays", "start", "end", "format"),
     ]
 
 

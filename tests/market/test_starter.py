@@ -11,7 +11,7 @@ import yaml
 from made_panels import table_of, walks
 from made_tables import german, prices, wide, write
 from psann.market import load_prices, read_prices
-from psann.market.starter import describe, starter_config
+from psann.market.starter import describe, shortage, starter_config
 from psann.run.reading.reading import read_run
 from psann.run.reading.sentences import result_sentences
 from psann.scripts.hisso_log_run import main
@@ -101,7 +101,13 @@ def test_a_border_near_the_first_row_of_a_month_is_moved_there() -> None:
     assert [str(split[name]) for name in ("val", "test")] == ["2023-08-01", "2024-04-01"]
 
 
-@pytest.mark.parametrize("n_rows", [80, 100, 300])
+def test_a_table_that_the_recipe_cannot_be_cut_from_is_told_so() -> None:
+    assert shortage(table_of(walks(75, 2))) is None
+    told = shortage(table_of(walks(74, 2))) or ""
+    assert "at least 75 rows, since its features look back 60; got 74. Give a longer table" in told
+
+
+@pytest.mark.parametrize("n_rows", [75, 100, 300])
 def test_what_is_written_for_a_short_table_trains_and_claims_nothing(
     n_rows: int, tmp_path: Path
 ) -> None:

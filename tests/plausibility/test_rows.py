@@ -36,6 +36,17 @@ def test_rows_that_repeat_in_their_own_split_and_a_single_shared_row_say_nothing
     assert overlap_findings({"a": np.zeros((2, 2)), "b": np.negative(np.zeros((2, 2)))}) == []
 
 
+def test_prices_of_one_asset_that_return_to_where_they_were_are_not_in_two_splits() -> None:
+    steps = np.random.default_rng(1).integers(-30, 31, size=(400, 1))
+    rates = np.round(1.16 + 1e-5 * steps.cumsum(axis=0), 5)
+    splits = {"train": rates[:240], "test": rates[240:]}
+    shared = set(rates[:240].ravel()) & set(rates[240:].ravel())
+    assert len(shared) > 2
+    assert overlap_findings(splits) == []
+    # Rows that are in both are many more.
+    assert len(overlap_findings({**splits, "test": rates[140:]})) == 1
+
+
 DAYS = np.arange("2015-01-01", "2020-01-01", dtype="datetime64[D]")
 WEEKDAYS = DAYS[np.is_busday(DAYS)]
 
@@ -99,3 +110,9 @@ def test_holidays_numbers_and_few_rows_say_nothing_of_a_rate() -> None:
     assert rate_findings(np.delete(WEEKDAYS, np.s_[::8]), periods_per_year=252) == []
     assert rate_findings(np.arange(300.0), periods_per_year=252) == []
     assert rate_findings(DAYS[:29], periods_per_year=12) == []
+
+
+def test_days_of_hours_without_a_weekend_say_nothing_of_a_rate() -> None:
+    hours = np.arange(14 * 24 + 1) * np.timedelta64(1, "h") + np.datetime64("2025-11-04")
+    assert rate_findings(hours[:68], periods_per_year=6429.5) == []
+    assert len(rate_findings(hours, periods_per_year=6429.5)) == 1

@@ -52,6 +52,9 @@ class Place:
             import hashlib
 
             return hashlib.sha256(npz.read_bytes()).hexdigest()
+        if name == "table with spreads":
+            table = np.column_stack([prices(300, 2), np.full(300, 0.002)])
+            return str(wide(self.folder / "beside.csv", table, ["AAA", "BBB", "spread"]))
         if name == "prices":
             return str(wide(self.folder / "prices.csv", prices(300, 2), ["AAA", "BBB"]))
         return str({"npz": npz, "packed": npz, "folder": self.folder}[name])

@@ -95,7 +95,7 @@ def test_a_table_of_prices_is_told_drawn_and_given_a_configuration_that_runs(
     shown = capsys.readouterr().out
     assert "layout   wide" in shown
     assert "AAA, BBB, CCC" in shown
-    assert (out / "my.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "my.svg").read_bytes().startswith(b"<svg")
     config = out / "my.yaml"
     runs = ["--output-dir", str(tmp_path / "runs"), "--run-name", "own", "--quiet"]
     few = ["--set", "training.epochs=2", "--set", "hisso.window=8"]
@@ -131,4 +131,6 @@ def test_a_table_that_can_be_read_in_two_ways_is_asked_about_and_the_answer_sett
     assert "price: Close" in capsys.readouterr().err
     settled = ["--set", "price=Close", "--output-dir", str(tmp_path / "out")]
     assert main(["prices", str(table), *settled]) == 0
+    assert "no configuration: the recipe must have at least 75 rows" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "t.yaml").exists()
     assert main(["prices", str(table), "--set", "price"]) == 2

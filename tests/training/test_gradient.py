@@ -24,3 +24,12 @@ def test_a_loss_of_something_else_is_refused(requires_grad: bool) -> None:
     leaves = [torch.ones(2, requires_grad=True), torch.ones(1, requires_grad=True)]
     with pytest.raises(ValueError, match="does not depend on the network's outputs"):
         gradients(torch.ones((), requires_grad=requires_grad) * 2, leaves)
+
+
+def test_a_loss_whose_parts_were_changed_in_place_is_refused_in_words() -> None:
+    leaf = torch.ones(2, requires_grad=True)
+    value = leaf.exp()
+    loss = (value * value).sum()
+    value += 1.0
+    with pytest.raises(ValueError, match=r"has changed it in place\. Write x = x"):
+        gradients(loss, [leaf])

@@ -44,18 +44,16 @@ def _codes(rows: PreparedSplit) -> Tensor | None:
 
 
 def _executed(
-    delay: int, actions: Tensor, judged: Tensor, active: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Actions, reward context and membership on the rows on which the actions are executed."""
-    actions, judged, active = executed_late(delay, actions, judged, active)
+    delay: int, rows: PreparedSplit, actions: Tensor, judged: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
+    """Actions, reward context, membership and named inputs on the rows of execution."""
+    inputs = {name: torch.from_numpy(each) for name, each in rows.reward_inputs.items()}
+    actions, judged, active, *late = executed_late(
+        delay, actions, judged, _codes(rows), *inputs.values()
+    )
     if delay and active is not None:
         actions = of_members(actions, active)
-    return actions, judged, active
-
-
-def _inputs_late(delay: int, rows: PreparedSplit) -> dict[str, Tensor]:
-    """What the reward is given by name, on the rows on which the actions are executed."""
-    return {name: torch.from_numpy(each[delay:]) for name, each in rows.reward_inputs.items()}
+    return actions, judged, active, dict(zip(inputs, late, strict=True))
 
 
 class PredictionMixin(CheckedRows):
@@ -325,8 +323,7 @@ class PredictionMixin(CheckedRows):
             if actions is None
             else self._given(actions, rows, X=X, who="actions")
         )
-        weights, judged, active = _executed(options.delay, weights, judged, _codes(rows))
-        inputs = _inputs_late(options.delay, rows)
+        weights, judged, active, inputs = _executed(options.delay, rows, weights, judged)
         validation = judge_actions(
             weights,
             judged,
@@ -376,12 +373,12 @@ class PredictionMixin(CheckedRows):
                 f"an episode has hisso.window = {options.window} rows{late}; X has {len(rows.X)}."
             )
         actions = self._decisions(rows)  # (N, M)
-        actions, judged, active = _executed(options.delay, actions, judged, _codes(rows))
+        actions, judged, active, named = _executed(options.delay, rows, actions, judged)
         last = len(actions) - options.window
         first = torch.tensor([*range(0, last, options.window), last])
         at = first[:, None] + torch.arange(options.window)  # (B, T)
         windows, context_in = actions[at], beside_actions(judged, actions)[at]  # (B, T, M)
-        inputs = {k: each[at] for k, each in _inputs_late(options.delay, rows).items()}
+        inputs = {name: each[at] for name, each in named.items()}
         carry = carry_in(self.evaluation_options_, options, inputs)
         penalty = penalty_of(options.transition_penalty, inputs, like=judged)
         if is_limited(carry):

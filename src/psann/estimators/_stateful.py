@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,7 +45,8 @@ class StatefulMixin(PredictionMixin):
         """Raw outputs row by row in time order, moving the state after every row.
 
         `predict` uses the state and leaves it; this walks on from where the state is, so that two
-        calls on two halves of a series equal one call on the whole.
+        calls on two halves of a series equal one call on the whole. The estimator's own state moves
+        when all rows are done: other threads may predict meanwhile, but not walk on too.
 
         Parameters
         ----------
@@ -63,15 +65,15 @@ class StatefulMixin(PredictionMixin):
         check_is_fitted(self, "network_")
         if not self.stateful:
             raise ValueError("predict_sequence needs stateful=True; use predict.")
-        scaled = self._prepared(X).X
+        scaled, network = self._prepared(X).X, deepcopy(self.network_)
         rows = torch.from_numpy(scaled).to(self._device).double()
-        tensors = {name: t.double() for name, t in self.network_.state_dict().items()}
+        tensors = {name: t.double() for name, t in network.state_dict().items()}
         outputs = []
         with torch.no_grad(), thread_count(self.threads_):
             for row in rows:
-                outputs.append(functional_call(self.network_, tensors, (row[None],)).cpu())
+                outputs.append(functional_call(network, tensors, (row[None],)).cpu())
                 # Rounded at every row, so that it does not matter where a call begins.
-                states = {k: s.float() for k, s in take_staged_states(self.network_).items()}
+                states = {k: s.float() for k, s in take_staged_states(network).items()}
                 tensors |= {name: state.double() for name, state in states.items()}
         self.network_.load_state_dict(states, strict=False)
         return self._in_target_units(scaled, torch.cat(outputs))

@@ -66,11 +66,15 @@ class Terms:
 
     def executed(self) -> Terms:
         """The terms of the rows on which the actions are executed, of the first of them on."""
+        return self.on_rows(slice(self.delay, None))
+
+    def on_rows(self, rows: slice | Sequence[int]) -> Terms:
+        """The terms of some of the rows."""
         cost = self.trans_cost
         if np.ndim(cost) == 2:
-            cost = simplest(np.asarray(cost)[self.delay :])
+            cost = simplest(np.asarray(cost)[rows])
         cash, borrow = (
-            simplest(rate[self.delay :]) if isinstance(rate, np.ndarray) else rate
+            simplest(rate[rows]) if isinstance(rate, np.ndarray) else rate
             for rate in (self.cash_rate, self.borrow_rate)
         )
         return replace(self, trans_cost=cost, cash_rate=cash, borrow_rate=borrow)

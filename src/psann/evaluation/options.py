@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, model_validator
+
+from psann._model_keys import UNTOLD, GrowingModel
 
 Period = Literal["month", "quarter", "year"]
 
 
-class WalkForwardOptions(BaseModel):
+class WalkForwardOptions(GrowingModel):
     """Train again and again as time goes on, and judge each policy on the rows that follow."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     folds: int | None = Field(default=None, ge=1, le=999)
     """Trainings, each judged on its own rows; null, with `every`: as many as X_test has."""
-    every: Period | None = None
+    every: Annotated[Period | None, UNTOLD] = None
     """A fold for each calendar period, by the dates of the rows: the last `folds` of them."""
     train: int | None = Field(default=None, ge=2)
     """Training rows of a fold (rolling); null takes all rows before (expanding)."""
@@ -44,13 +39,3 @@ class WalkForwardOptions(BaseModel):
                 "or on a number of rows. Leave one of them out"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_earlier_releases_lacked(
-        self, write: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        """Leave out an `every` that says nothing, so that runs keep their digests."""
-        values: dict[str, Any] = write(self)
-        if values.get("every", self) is None:
-            del values["every"]
-        return values

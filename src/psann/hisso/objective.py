@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from psann._seed import hashed_normal
-from psann.accounting import executed_late, relatives
+from psann.accounting import relatives
 from psann.halts import Halts
 from psann.hisso.own_weights import beside, first_memory, remembered
 from psann.hisso.rewards import Penalty, Reward, on_rows
@@ -38,61 +39,45 @@ class Series:
 
     def then(self, later: Series) -> Series:
         """One series of two spans, the second after the first."""
-        context = None
-        if self.context is not None and later.context is not None:
-            context = torch.cat((self.context, later.context))
-        active = known_active = None
-        known_prices = None
-        if self.known_prices is not None and later.known_prices is not None:
-            known_prices = torch.cat((self.known_prices, later.known_prices))
-        if self.active is not None and later.active is not None:
-            active = torch.cat((self.active, later.active))
-        if self.known_active is not None and later.known_active is not None:
-            known_active = torch.cat((self.known_active, later.known_active))
-        return Series(
-            X=torch.cat((self.X, later.X)),
-            reward_context=torch.cat((self.reward_context, later.reward_context)),
-            inputs={k: torch.cat((each, later.inputs[k])) for k, each in self.inputs.items()},
-            context=context,
-            active=active,
-            known_active=known_active,
-            known_prices=known_prices,
-            span_rows=(len(self.X), len(later.X)),
-        )
+        both = self._mapped(lambda _, *parts: torch.cat(parts), later)
+        return replace(both, span_rows=(len(self.X), len(later.X)))
 
     def last(self, n_rows: int) -> Series:
         """The newest rows of one span."""
-
-        def cut(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[-n_rows:]
-
-        return replace(
-            self,
-            X=self.X[-n_rows:],
-            reward_context=self.reward_context[-n_rows:],
-            inputs={name: each[-n_rows:] for name, each in self.inputs.items()},
-            context=cut(self.context),
-            active=cut(self.active),
-            known_active=cut(self.known_active),
-            known_prices=cut(self.known_prices),
-        )
+        return self._mapped(lambda _, part: part[-n_rows:])
 
     def executed_late(self, delay: int) -> Series:
         """The series whose rows are judged so many rows later than they are decided."""
         if not delay:
             return self
-        X, judged, active = executed_late(delay, self.X, self.reward_context, self.active)
-        n_rows = len(X)
-        return replace(
-            self,
-            X=X,
-            reward_context=judged,
-            inputs={name: each[delay:] for name, each in self.inputs.items()},
-            context=None if self.context is None else self.context[:n_rows],
-            active=active,
-            known_active=None if self.active is None else self.active[:n_rows],
-            known_prices=None if self.known_prices is None else self.known_prices[:n_rows],
-        )
+        n_rows = max(len(self.X) - delay, 0)
+
+        def cut(name: str, part: Tensor) -> Tensor:
+            return part[delay:] if name in _OF_EXECUTION else part[:n_rows]
+
+        return replace(self, known_active=self.active)._mapped(cut)
+
+    def _mapped(self, change: Callable[..., Tensor], *others: Series) -> Series:
+        """The series with every tensor changed: what is absent of one stays absent.
+
+        Parameters
+        ----------
+        change : callable
+            Takes the name of a field, and its tensors in this series and in the others.
+        """
+        spans = (self, *others)
+        parts = {name: [getattr(span, name) for span in spans] for name in _TENSORS}
+        changed: dict[str, Any] = {
+            name: None if any(part is None for part in found) else change(name, *found)
+            for name, found in parts.items()
+        }
+        inputs = {k: change("inputs", *(span.inputs[k] for span in spans)) for k in self.inputs}
+        return replace(self, inputs=inputs, **changed)
+
+
+_OF_EXECUTION = ("reward_context", "active", "inputs")
+"""What is of the rows on which actions are executed; all else is known where they are decided."""
+_TENSORS = ("X", "context", "known_active", "known_prices", *_OF_EXECUTION[:2])
 
 
 def beside_actions(context: Tensor, actions: Tensor) -> Tensor:

@@ -12,16 +12,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    model_serializer,
     model_validator,
     with_config,
 )
 from typing_extensions import TypedDict
 
 from psann._imports import NamedInFile
+from psann._model_keys import LATER, UNTOLD, GrowingModel
 
 PrimaryTransform = Literal[
     "identity", "softmax", "tanh", "softmax_cash", "long_short", "sigmoid", "bounded"
@@ -42,6 +41,7 @@ CALL_ARGUMENTS = (
 
 Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=-1, lt=1, allow_inf_nan=False)]
 
 
 def mean_cost(cost: float | list[float] | str, arrays: Mapping[str, Any]) -> float | None:
@@ -137,10 +137,7 @@ class WarmStartOptions(BaseModel):
     """Draw rows in random order; a stateful network that keeps its state overrules this."""
 
 
-_LATER = frozenset({"held_weights", "max_turnover", "reward_inputs", "n_actions", "low", "high"})
-
-
-class HISSOOptions(BaseModel):
+class HISSOOptions(GrowingModel):
     """How episodes are cut, what their actions earn, and how the gradient is computed."""
 
     model_config = ConfigDict(
@@ -160,34 +157,38 @@ class HISSOOptions(BaseModel):
     which needs prices."""
     context_extractor: Target | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
-    reward_inputs: list[str] = Field(default_factory=list)
+    reward_inputs: Annotated[list[str], UNTOLD] = Field(default_factory=list)
     """Arrays that the reward is given by name, as keywords: [price, demand] are `price_train`,
     `demand_val` and so on, a row for each of X and any number of columns."""
-    n_actions: int | None = Field(default=None, ge=1, le=100_000)
+    n_actions: Annotated[int | None, UNTOLD] = Field(default=None, ge=1, le=100_000)
     """Number of actions where they are no portfolio weights, of any meaning that the reward gives
     them; null takes the columns of y, else of the prices, else of what the reward judges by."""
     primary_transform: PrimaryTransform = "softmax"
     """From network outputs to actions."""
-    low: float | None = Field(default=None, ge=-1e30, le=1e30)
+    low: Annotated[float | None, UNTOLD] = Field(default=None, ge=-1e30, le=1e30)
     """Least action of `bounded`."""
-    high: float | None = Field(default=None, ge=-1e30, le=1e30)
+    high: Annotated[float | None, UNTOLD] = Field(default=None, ge=-1e30, le=1e30)
     """Greatest action of `bounded`."""
-    max_weight: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    max_weight: Annotated[float | None, LATER] = Field(
+        default=None, gt=0, lt=1, allow_inf_nan=False
+    )
     """Largest weight of an asset, either way; null for no limit. What softmax cuts off goes to the
     other assets in proportion, with softmax_cash also to cash, else to cash alone."""
-    gross_limit: float | None = Field(default=None, gt=0, le=100, allow_inf_nan=False)
+    gross_limit: Annotated[float | None, LATER] = Field(
+        default=None, gt=0, le=100, allow_inf_nan=False
+    )
     """Largest sum of the sizes of all weights of `long_short`; null is 1. Above 1 money is
     borrowed, unless as much is sold short."""
-    net_limit: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    net_limit: Annotated[float | None, LATER] = Field(default=None, ge=0, allow_inf_nan=False)
     """Largest size of the sum of all weights of `long_short`, 0 for as much short as long; null
     for no limit."""
-    held_weights: bool = False
+    held_weights: Annotated[bool, UNTOLD] = False
     """Whether each asset's held weight, as prices left it, is one more feature of it: what a trade
     costs depends on it. For the estimator AssetwiseRegressor."""
-    max_turnover: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_turnover: Annotated[float | None, UNTOLD] = Field(default=None, gt=0, allow_inf_nan=False)
     """Largest traded weight of a row, the first purchase among them; null for no limit. What is
     wanted beyond it waits: the account comes as near to its targets as the limit lets it."""
-    delay: int = Field(default=0, ge=0, le=10_000_000)
+    delay: Annotated[int, LATER] = Field(default=0, ge=0, le=10_000_000)
     """Rows between decision and execution: an action decided on row t is judged from row t + delay
     on, in training as everywhere; 0 trades at the very row whose features it has seen."""
     transition_penalty: Penalty | Annotated[list[Penalty], Field(min_length=1)] | ArrayName = 0.0
@@ -207,7 +208,7 @@ class HISSOOptions(BaseModel):
     min_improvement: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """What an epoch must gain over epoch 0 on the validation rows to be kept, in units of the
     monitor; 0 keeps one that is better at all."""
-    min_significance: float | Literal["auto"] = 0.0
+    min_significance: Annotated[float | Literal["auto"], LATER] = 0.0
     """How many standard errors, as of a normal number, an epoch must grow faster than epoch 0 on
     the validation rows to be kept, at least 0; auto asks for so many that of trainings without a
     signal 5 % pass at most, whatever the number of epochs. Needs a reward of prices."""
@@ -215,14 +216,6 @@ class HISSOOptions(BaseModel):
     """Autocast of forward pass and reward; on a CPU this means float32, with a warning."""
     amp_dtype: Literal["float16", "bfloat16"] = "float16"
     """The reduced type; float16 comes with gradient scaling."""
-
-    @model_serializer(mode="wrap")
-    def _untold_where_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Files of policies that do not have these keep the bytes that they had before them."""
-        told: dict[str, Any] = dump(self)
-        # A bound of 0 is one, though it equals False.
-        is_absent = {k for k in _LATER if told.get(k) in (None, []) or told.get(k) is False}
-        return {k: v for k, v in told.items() if k not in is_absent}
 
     @model_validator(mode="after")
     def _refit_begins_where_training_began(self) -> HISSOOptions:
@@ -337,8 +330,8 @@ class EvaluationOptions(BaseModel):
     """Holdings before the first row: all cash (the first purchase is charged) or the target."""
     periods_per_year: float = Field(default=252.0, gt=0, allow_inf_nan=False)
     """Rows per year, for annual figures."""
-    cash_rate: Annotated[float, Field(gt=-1, lt=1, allow_inf_nan=False)] | ArrayName = 0.0
+    cash_rate: Annotated[Rate | ArrayName, LATER] = 0.0
     """What cash earns per year, and owed money costs, in training too: a number, or the name of an
     array of the data, a row for each of X. Sharpe ratios are of what is earned beyond it."""
-    borrow_rate: Cost | ArrayName = 0.0
+    borrow_rate: Annotated[Cost | ArrayName, LATER] = 0.0
     """What assets that are sold short cost per year, in training too: a number, or a name."""

@@ -28,9 +28,15 @@ _NOTHING_ELSE = Carry()
 
 
 def beside(x: Tensor, held: Tensor) -> Tensor:
-    """Rows ``(rows, M (K + 1))`` of features ``(rows, M K)`` and of held weights ``(rows, M)``."""
-    features = x.unflatten(-1, (held.shape[-1], -1))  # (rows, M, K)
-    return torch.cat((features, held[..., None].to(x.dtype)), -1).flatten(-2)
+    """Rows ``(rows, M (K + 1))`` of features ``(rows, M K)`` and of held weights ``(rows, M)``.
+
+    A weight ``h`` is seen as ``asinh(M h)``: in units of 1/M, whose size is that of the other
+    features, and by its logarithm where it is large, in which the score of a softmax is linear.
+    """
+    n_assets = held.shape[-1]
+    features = x.unflatten(-1, (n_assets, -1))  # (rows, M, K)
+    seen = torch.asinh(n_assets * held.to(x.dtype))
+    return torch.cat((features, seen[..., None]), -1).flatten(-2)
 
 
 def drifted(actions: Tensor, moves: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from psann._imports import import_object
-from psann._numerics import guarded
 from psann.accounting import (
     Initial,
     gross_growth,
@@ -32,6 +31,7 @@ from psann.accounting import (
 )
 from psann.errors import did_you_mean
 from psann.hisso.options import CALL_ARGUMENTS, HISSOOptions
+from psann.hisso.own_rewards import of_the_user, one_for_each
 from psann.holdings import Carry
 
 RewardFunction = Callable[..., Tensor]
@@ -395,7 +395,8 @@ class Reward:
         Raises
         ------
         ValueError
-            If a user's function returns anything but one number per episode.
+            If a user's function returns anything but one number per episode, or has changed what
+            it was given.
         """
         settings: dict[str, Any] = {"transition_penalty": transition_penalty}
         if self.takes_initial:
@@ -408,13 +409,7 @@ class Reward:
             settings["carry"] = carry
         judged_by = (context,) if self.takes_context else ()
         rewards = self.function(actions, *judged_by, **settings)
-        if not isinstance(rewards, Tensor) or rewards.shape != actions.shape[:1]:
-            got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
-            raise ValueError(
-                f"reward {self.name} must give one number per episode, a tensor of shape "
-                f"({len(actions)},); got {got}. Average over time and actions inside it."
-            )
-        return rewards
+        return one_for_each(rewards, len(actions), name=self.name)
 
 
 def reward_of(hisso: HISSOOptions) -> Reward:
@@ -453,7 +448,7 @@ def resolve_reward(
     bound = functools.partial(function, **kwargs) if kwargs else function
     return Reward(
         name=name,
-        function=bound if name in REWARDS else guarded(bound, who=f"hisso.reward {name}"),
+        function=bound if name in REWARDS else of_the_user(bound, name=name),
         inputs=tuple(inputs),
         takes_context=takes_context(parameters, inputs),
         needs_targets=function is negative_mse,

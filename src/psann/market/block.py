@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from psann._model_keys import LATER, UNTOLD
+
 Feature = str | dict[str, dict[str, Any]]
 
 
@@ -27,7 +29,10 @@ class PricesBlock(BaseModel):
     """Column of the prices; null takes the only candidate, of several the adjusted one."""
     assets: list[str] | None = None
     """Which assets, in this order, as texts; null takes all."""
-    benchmark: str | None = None
+    arrays: Annotated[list[str] | None, UNTOLD] = None
+    """Columns that are neither assets nor prices: arrays of the data, which costs, rates and
+    `hisso.reward_inputs` call by these names; null for none."""
+    benchmark: Annotated[str | None, LATER] = None
     """Column that is not traded but shown beside the policy, such as an index; null for none."""
     start: str | None = None
     """First date to keep."""

@@ -171,9 +171,9 @@ def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int,
         rows.append(int(np.searchsorted(panel.dates, moment)))
     findings.stop()
     if rows[0] >= rows[1]:
-        raise DataError(
-            f"split.val must come before split.test; got {val} and {test}. Exchange them."
-        )
+        same = rows[0] == rows[1]
+        cure = "Between them is no row. Give a later test." if same else "Exchange them."
+        raise DataError(f"split.val must come before split.test; got {val} and {test}. {cure}")
     return rows[0], rows[1]
 
 

@@ -62,6 +62,7 @@ def find_layout(
     if times := [column.name for column in rest if column.kind in ("date", "time")]:
         findings.say(f"left out: {listed(times)} (further dates).")
     rest = [column for column in rest if column.kind not in ("date", "time")]
+    rest, beside = _without_arrays(sheet, rest, options, findings)
     if any(column.asset for column in rest):
         if options.asset is not None:
             findings.ask(
@@ -69,7 +70,7 @@ def find_layout(
                 f"does. Got {options.asset!r}.",
                 cure="Leave asset out.",
             )
-        return _of_levels(sheet, rest, options, findings)
+        return _of_levels(sheet, [*rest, *beside], options, findings)
     repeated = [name for name, n in Counter(column.name for column in rest).items() if n > 1]
     if repeated:
         findings.ask_of_many(
@@ -82,15 +83,31 @@ def find_layout(
         rest = _told_apart(rest)
     is_open = options.price is None and options.asset is None
     if is_open and options.assets and set(options.assets) <= {column.name for column in rest}:
-        return _wide([column for column in rest if column.name in options.assets])
+        return _wide([column for column in rest if column.name in options.assets], beside)
     asset = _asset_column(sheet, rest, dates, options, findings)
     values = [column for column in rest if column is not asset and column.kind in _MEASURES]
     if asset or options.price or _has_fields(values):
         others = [c.name for c in rest if c.kind == "text" and c is not asset]
         if others:
             findings.say(f"left out: {listed(others)} (texts).")
-        return _of_fields(sheet, values, asset, options, findings)
-    return _of_assets(sheet, rest, options, findings)
+        return _of_fields(sheet, [*values, *beside], asset, options, findings)
+    return _of_assets(sheet, rest, beside, findings)
+
+
+def _without_arrays(
+    sheet: Sheet, columns: list[Named], options: ReadOptions, findings: Findings
+) -> tuple[list[Named], list[Named]]:
+    """Columns that may be assets or fields, and those that a user says are neither."""
+    names = [column.name for column in columns]
+    for name in options.arrays:
+        if name not in names:
+            findings.ask(
+                f"arrays must name columns of {sheet.source}; got {name!r}, but there are "
+                f"{listed(names)}.{did_you_mean(name, names)}",
+                cure="Correct the name or take it out.",
+            )
+    rest = [column for column in columns if column.name not in options.arrays]
+    return rest, [column for column in columns if column.name in options.arrays]
 
 
 def _told_apart(columns: list[Named]) -> list[Named]:
@@ -215,7 +232,7 @@ def _names_the_same(left: Named, right: Named) -> bool:
 
 
 def _of_assets(
-    sheet: Sheet, columns: list[Named], options: ReadOptions, findings: Findings
+    sheet: Sheet, columns: list[Named], beside: list[Named], findings: Findings
 ) -> Layout | None:
     """Read a table with one column for each asset."""
     texts = [column for column in columns if column.kind == "text"]
@@ -248,7 +265,7 @@ def _of_assets(
             cure="Add one for each asset.",
         )
         return None
-    return _wide(columns)
+    return _wide(columns, beside)
 
 
 def _without_fields(sheet: Sheet, columns: list[Named], findings: Findings) -> list[Named]:
@@ -264,8 +281,13 @@ def _without_fields(sheet: Sheet, columns: list[Named], findings: Findings) -> l
     return columns
 
 
-def _wide(columns: list[Named]) -> Layout:
-    return Layout("wide: a column for each asset", WIDE, {WIDE: {c.name: c for c in columns}})
+def _wide(columns: list[Named], beside: list[Named]) -> Layout:
+    """Assets, and what is the same for all of them."""
+    cells: dict[str, dict[str | None, Named]] = {
+        column.name: {asset.name: column for asset in columns} for column in beside
+    }
+    prices: dict[str | None, Named] = {asset.name: asset for asset in columns}
+    return Layout("wide: a column for each asset", WIDE, cells | {WIDE: prices})
 
 
 def ask_of_fields(sheet: Sheet, values: Mapping[str | None, Floats], findings: Findings) -> None:
@@ -341,7 +363,12 @@ def _of_levels(
         )
         return None
     price = _price_of(sheet, list(cells), options, findings)
-    return None if price is None else Layout("fields above assets", price, cells)
+    if price is None:
+        return None
+    for name, known in cells.items():
+        if [*known] == [""]:  # a column beside them, which is the same for all
+            cells[name] = dict.fromkeys(cells[price], known[""])
+    return Layout("fields above assets", price, cells)
 
 
 def _of_fields(
@@ -354,7 +381,7 @@ def _of_fields(
     if not all(column.name for column in values):
         findings.say("left out: numbers in a column without a name.")
         values = [column for column in values if column.name]
-    names = [column.name for column in values]
+    names = [c.name for c in values if c.name not in options.arrays or c.name == options.price]
     price = _price_of(sheet, names, options, findings)
     if price is None:
         return None

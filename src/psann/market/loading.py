@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from psann._frames import BENCHMARK_NAME, SPLITS
 from psann.errors import DataError, did_you_mean
+from psann.market.arrays import arrays_of
 from psann.market.benchmark import on_rows_of, split_off
 from psann.market.cutting import cut, describe_spans
 from psann.market.findings import listed
 from psann.market.membership import align
-from psann.market.panel import Panel
 from psann.market.recipe import KEY, write_recipe
 from psann.market.starter import describe
 from psann.market.tables import read_prices
@@ -50,7 +50,8 @@ def load_prices(
     benchmark : str, optional
         Column that is not traded: its prices are `benchmark_*`, for the judgement alone.
     **reading
-        `date`, `asset`, `price`, `assets`, `start`, `end`, `format`, as for `read_prices`.
+        `date`, `asset`, `price`, `assets`, `arrays`, `start`, `end`, `format`, as for
+        `read_prices`; each name of `arrays` becomes `<name>_*`, as `psann.market.arrays` has it.
 
     Returns
     -------
@@ -88,8 +89,14 @@ def load_prices(
     panel = align(table, rows=rows, ended=ended, universe=universe)
     data, made = cut(panel, val=split["val"], test=split["test"], features=features, gap=gap)
     recipe = write_recipe(table, panel, made, data, rows=rows, universe=universe, features=features)
+    places = {name: np.searchsorted(panel.dates, data[f"time_{name}"]) for name in SPLITS}
+    for name, place in places.items():
+        named = arrays_of(panel, reading.get("arrays") or (), place)  # type: ignore[arg-type]
+        data |= {f"{key}_{name}": values for key, values in named.items()}
     if benchmark is not None:
-        data |= _beside(data, panel, on_rows_of(panel, whole, quotes, benchmark), benchmark)
+        beside = on_rows_of(panel, whole, quotes, benchmark)[:, None]
+        data |= {f"benchmark_{name}": beside[place] for name, place in places.items()}
+        data[BENCHMARK_NAME] = np.array([benchmark])
     names = data["feature_names"].tolist()
     told = [*describe(table).splitlines(), *(f"- {n}" for n in panel.notes[len(table.notes) :])]
     told.append(f"features {len(names)}: {listed(names, 5)}")
@@ -98,15 +105,6 @@ def load_prices(
         told.append(f"{name}: {span['rows']} rows, {span['first']} to {span['last']}{members}")
     told_by_line = np.array([line for line in told if line])
     return data | {"notes": told_by_line, KEY: np.array(recipe.model_dump_json())}
-
-
-def _beside(
-    data: Mapping[str, NDArray[Any]], panel: Panel, prices: NDArray[np.float64], name: str
-) -> dict[str, NDArray[Any]]:
-    """The arrays of a benchmark, on the rows of each split."""
-    rows = {split: np.searchsorted(panel.dates, data[f"time_{split}"]) for split in SPLITS}
-    arrays: dict[str, NDArray[Any]] = {f"benchmark_{s}": prices[rows[s]][:, None] for s in SPLITS}
-    return arrays | {BENCHMARK_NAME: np.array([name])}
 
 
 def _with_options_of(reader: Callable[..., object]) -> inspect.Signature:

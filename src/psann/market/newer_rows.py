@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from psann._inputs import show
 from psann.errors import DataError, counted
+from psann.market.arrays import arrays_of
 from psann.market.features import CLIP, compute_again
 from psann.market.findings import Findings, listed
 from psann.market.frames import is_frame
@@ -50,6 +51,8 @@ class NewerRows:
     quotes: Floats
     """Prices as read, shape (n, M); NaN where there is none."""
     assets: tuple[str, ...]
+    arrays: Mapping[str, Floats]
+    """What the option `arrays` names, as of `psann.market.arrays`."""
     sha256: str
     """Digest of the table."""
     notes: tuple[str, ...]
@@ -135,6 +138,7 @@ def newer_rows(
         active=panel.active[rows] if recipe.with_members else None,
         quotes=panel.quotes[rows],
         assets=panel.assets,
+        arrays=arrays_of(panel, table.options.get("arrays", ()), rows),  # type: ignore[arg-type]
         sha256=table.sha256,
         notes=panel.notes,
         warnings=(*late, *beyond_range(X, recipe, panel.dates[rows])),

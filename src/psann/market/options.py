@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from psann._frames import WITH_ROWS
 from psann.errors import DataError, did_you_mean
 
 Values = Literal["prices", "returns", "percent_returns", "log_returns", "relatives"]
@@ -127,6 +128,8 @@ class ReadOptions:
     price: str | None
     assets: tuple[str, ...]
     """Empty for all."""
+    arrays: tuple[str, ...]
+    """Columns that are no assets."""
     start: Moment | None
     end: Moment | None
     format: Format
@@ -138,6 +141,7 @@ def check_options(
     asset: object = None,
     price: object = None,
     assets: object = None,
+    arrays: object = None,
     start: object = None,
     end: object = None,
     format: object = None,
@@ -158,6 +162,8 @@ def check_options(
             problems.append(f"{name} must be a column's name; got {value!r}.")
     if assets is not None:
         problems += _problems_of_assets(assets)
+    if arrays is not None:
+        problems += _problems_of_arrays(arrays)
     first, last = (_moment(n, v, problems) for n, v in (("start", start), ("end", end)))
     if first is not None and last is not None and last <= first:
         problems.append(f"end must come after start, {first}; got {last}. Exchange them.")
@@ -169,6 +175,7 @@ def check_options(
         asset=asset,  # type: ignore[arg-type]
         price=price,  # type: ignore[arg-type]
         assets=tuple(assets or ()),  # type: ignore[arg-type]
+        arrays=tuple(arrays or ()),  # type: ignore[arg-type]
         start=first,
         end=last,
         format=format_options,
@@ -187,6 +194,16 @@ def _problems_of_assets(assets: object) -> list[str]:
         ]
     twice = [name for place, name in enumerate(assets) if name in assets[:place]]
     return [f"assets must name each asset once; got {twice[0]!r} twice."] if twice else []
+
+
+def _problems_of_arrays(arrays: object) -> list[str]:
+    if not isinstance(arrays, list | tuple) or not all(isinstance(name, str) for name in arrays):
+        return [f"arrays must be a list of columns' names, such as [spread]; got {arrays!r}."]
+    return [
+        f"arrays must name each column once, and none as another array of the data; got {name!r}."
+        for name in dict.fromkeys(arrays)
+        if name in WITH_ROWS or arrays.count(name) > 1
+    ]
 
 
 def _moment(name: str, value: object, problems: list[str]) -> Moment | None:

@@ -14,6 +14,8 @@ from psann.market.panel import PriceTable
 
 # Shares of the rows that have features before validation and before test.
 _BORDERS = (0.6, 0.8)
+# Rows beyond those that features look back, so that each split has a move to judge.
+_FEWEST_ROWS = 15
 _USUAL_RATES = (252.0, 365.25, 52.18, 12.0, 4.0, 1.0)
 
 _CONFIG = """\
@@ -81,6 +83,17 @@ def describe(table: PriceTable) -> str:
     notes = [f"- {note}" for note in table.notes]
     block = _block_of(table.options, indent=0)
     return "\n".join([*lines, *notes, "", *block]) + "\n"
+
+
+def shortage(table: PriceTable) -> str | None:
+    """Say why no config of the recipe can train on a table: None where one can."""
+    history, n_rows = max(ASSETWISE_HORIZONS), len(table.dates)
+    if n_rows >= history + _FEWEST_ROWS:
+        return None
+    return (
+        f"the recipe must have at least {history + _FEWEST_ROWS} rows, since its features look "
+        f"back {history}; got {n_rows}. Give a longer table."
+    )
 
 
 def starter_config(table: PriceTable, source: str) -> str:

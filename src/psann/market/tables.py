@@ -35,13 +35,14 @@ TEXT_ONLY = ("sep", "encoding", "skip_rows", "max_rows", "header", "columns", "c
 """Keys of `format` that say nothing of cells that are apart already."""
 
 
-def read_prices(
+def read_prices(  # noqa: PLR0913 (what a user may say of a table, each by its name)
     source: object,
     *,
     date: object = None,
     asset: str | None = None,
     price: str | None = None,
     assets: Sequence[str] | None = None,
+    arrays: Sequence[str] | None = None,
     start: object = None,
     end: object = None,
     format: object = None,
@@ -61,6 +62,9 @@ def read_prices(
         Column of the prices; else the only candidate, of several the adjusted one.
     assets : list of str, optional
         Which assets, in this order; else all, as they come.
+    arrays : list of str, optional
+        Columns that are no assets, such as costs or rates: each becomes a field, of a wide table
+        with the same numbers for every asset.
     start, end : str or date, optional
         First and last date to keep.
     format : mapping, optional
@@ -87,7 +91,14 @@ def read_prices(
     (('A', 'B'), [[10.5, nan], [10.7, 3.1]])
     """
     options = check_options(
-        date=date, asset=asset, price=price, assets=assets, start=start, end=end, format=format
+        date=date,
+        asset=asset,
+        price=price,
+        assets=assets,
+        arrays=arrays,
+        start=start,
+        end=end,
+        format=format,
     )
     findings = Findings()
     parts, sha256 = _read_all(source, options, findings)
@@ -207,6 +218,13 @@ def _interpret(sheet: Sheet, options: ReadOptions, findings: Findings) -> _Part 
         return None
     del columns
     values, reading = read_values(sheet, layout, options.format, findings)
+    for name in options.arrays:
+        if name == layout.price or (name in layout.cells and name not in values):
+            findings.ask(
+                f"arrays must name columns of numbers beside the prices of {sheet.source}; "
+                f"{name!r} is none.",
+                cure="Correct its cells or take it out.",
+            )
     if layout.price == WIDE and not options.assets:
         ask_of_fields(sheet, values[WIDE], findings)
     days, assets, cubes = arrange(sheet, dated.values, layout, values, findings)
@@ -246,6 +264,8 @@ def _complete(found: dict[str, object], options: ReadOptions) -> dict[str, objec
     block = {key: value for key, value in found.items() if key != "format"}
     if options.assets:
         block["assets"] = list(options.assets)
+    if options.arrays:
+        block["arrays"] = list(options.arrays)
     for key in ("start", "end"):
         if (moment := getattr(options, key)) is not None:
             block[key] = show(moment)

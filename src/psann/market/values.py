@@ -44,14 +44,16 @@ def read_values(
         How the numerals were read.
     """
     missing = USUAL_MISSING | set(format.missing)
-    named = [column for of_assets in layout.cells.values() for column in of_assets.values()]
-    reading = _reading(sheet, named, missing, format, findings)
+    # One that is the same for all assets stands there for each.
+    named = {c.place: c for of_assets in layout.cells.values() for c in of_assets.values()}
+    reading = _reading(sheet, [*named.values()], missing, format, findings)
+    read = {place: _numbers(column, reading, missing) for place, column in named.items()}
     values: Values = {}
     odd: list[tuple[Named, int]] = []
     left_out: list[str] = []
     for field, of_assets in layout.cells.items():
         for asset, column in of_assets.items():
-            numbers, strange = _numbers(column, reading, missing)
+            numbers, strange = read[column.place]
             if strange and field == layout.price:
                 odd += [(column, row) for row in strange]
             elif strange or (field != layout.price and column.kind == "text"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -22,6 +23,9 @@ _OFF = 1.25
 _N_LONGEST, _LONGER = 4, 2.0
 # Usual steps that one must span where it is the first of its kind.
 _MANY = 10.0
+# By chance splits share about as many rows as recur within them, and seldom three numbers where
+# none do; but never so many rows in a row.
+_PER_REPEATED, _FEWEST_NUMBERS, _RUN = 3, 3, 12
 # Two weeks: markets of the world close for no longer.
 _LONGEST_HOLIDAY = np.timedelta64(14, "D")
 
@@ -29,7 +33,8 @@ _LONGEST_HOLIDAY = np.timedelta64(14, "D")
 def overlap_findings(splits: Mapping[str, Any], *, least: int = 2) -> list[Finding]:
     """Say which splits share rows, bit for bit, whatever their times.
 
-    A row that occurs several times in its own split, such as one of zeros, says nothing.
+    A row that occurs several times in its own split, such as one of zeros, says nothing; and where
+    many do, as prices of one asset return to where they were, few that are shared do neither.
 
     Parameters
     ----------
@@ -44,12 +49,19 @@ def overlap_findings(splits: Mapping[str, Any], *, least: int = 2) -> list[Findi
     list of Finding
         At most one for each pair; `row` is that of the later split.
     """
-    rows = {name: _unique_rows(array) for name, array in splits.items()}
+    keys = {name: _keys(array) for name, array in splits.items()}
+    rows = {name: _unique(each) for name, each in keys.items()}
     found = []
     for one, other in combinations(rows, 2):
-        shared = sorted(rows[other][key] for key in rows[one].keys() & rows[other].keys())
-        if len(shared) < least:
+        places = [
+            (rows[one][key], rows[other][key]) for key in rows[one].keys() & rows[other].keys()
+        ]
+        n_repeated = sum(len(set(keys[name])) - len(rows[name]) for name in (one, other))
+        n_numbers = len(places) * np.shape(splits[one])[1]
+        by_chance = len(places) < _PER_REPEATED * n_repeated or n_numbers < _FEWEST_NUMBERS
+        if len(places) < least or (by_chance and not _has_run(keys[one], keys[other], places)):
             continue
+        shared = sorted(row for _, row in places)
         what = (
             "are the same" if len(shared) == len(splits[one]) == len(splits[other]) else "overlap"
         )
@@ -62,13 +74,28 @@ def overlap_findings(splits: Mapping[str, Any], *, least: int = 2) -> list[Findi
     return found
 
 
-def _unique_rows(array: Any) -> dict[bytes, int]:
-    """Rows that occur once, by their bytes."""
+def _keys(array: Any) -> list[bytes]:
+    """Rows by their bytes."""
     values = np.ascontiguousarray(numbers(array, "rows") + 0.0)  # no minus zero
-    seen: dict[bytes, list[int]] = {}
-    for number, row in enumerate(values):
-        seen.setdefault(row.tobytes(), []).append(number)
-    return {key: numbers[0] for key, numbers in seen.items() if len(numbers) == 1}
+    return [row.tobytes() for row in values]
+
+
+def _unique(keys: list[bytes]) -> dict[bytes, int]:
+    """Those that occur once, with their place."""
+    counts = Counter(keys)
+    return {key: row for row, key in enumerate(keys) if counts[key] == 1}
+
+
+def _has_run(one: list[bytes], other: list[bytes], places: list[tuple[int, int]]) -> bool:
+    """Whether a pair of equal rows lies in so long a run of them that it is no chance."""
+
+    def reach(i: int, j: int, step: int) -> int:
+        n = 0
+        while n < _RUN and 0 <= i < len(one) and 0 <= j < len(other) and one[i] == other[j]:
+            i, j, n = i + step, j + step, n + 1
+        return n
+
+    return any(reach(i, j, 1) + reach(i, j, -1) > _RUN for i, j in places)
 
 
 def gap_findings(times: Any) -> list[Finding]:
@@ -131,13 +158,17 @@ def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:
     Returns
     -------
     list of Finding
-        At most one; none for less than `MIN_ROWS` rows.
+        At most one; none for less than `MIN_ROWS` rows, nor for a week or two of moments, whose
+        nights and weekends say little of a year.
     """
     moments = np.asarray(times)
     if moments.dtype.kind != "M" or len(moments) < MIN_ROWS:
         return []
+    moments = moments.astype("datetime64[us]")
     rate = rows_per_year(moments)
-    if rate is None or 1 / _OFF < rate / periods_per_year < _OFF:
+    if rate is None or moments[-1] - moments[0] < _LONGEST_HOLIDAY:
+        return []
+    if 1 / _OFF < rate / periods_per_year < _OFF:
         return []
     rounded = float(f"{rate:.3g}")
     message = (

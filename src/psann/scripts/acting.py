@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from psann.scripts.commands import EXIT_CLEAN, reading_options, tell
 from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options
 
 if TYPE_CHECKING:
+    from psann.run.acting.holdings_file import Held
     from psann.run.acting.policy import Policy
     from psann.run.acting.weights import Weights
 
@@ -127,6 +129,8 @@ def act(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
     from psann.errors import counted
+    from psann.run.acting.holdings_file import read_held
+    from psann.run.acting.trades import weights_held
     from psann.run.acting.weights_file import check_weights_output, csv_bytes, write_weights
 
     _check(options)
@@ -136,7 +140,8 @@ def act(options: argparse.Namespace) -> int:
     # Only now: that brings torch.
     policy = _policy(options.run, options)
     now = datetime.now(UTC)
-    weights = policy.act(
+    act = partial(
+        policy.act,
         options.data,
         since=options.since,
         reading=reading_options(options.set),
@@ -144,7 +149,11 @@ def act(options: argparse.Namespace) -> int:
         now=now,
         stale_after=options.stale_after,
     )
-    lines = _trades(options, policy, weights)
+    weights = act()
+    held = None if options.held is None else read_held(options.held, weights)
+    if held is not None and policy.decides_by_held:
+        weights = act(held=weights_held(held, weights, options.capital)[0])
+    lines = _trades(options, policy, weights, held)
     judged = _judge(options, policy, weights, now)
     for warning in weights.provenance.warnings:
         tell(f"warning: {warning}", file=sys.stderr)
@@ -198,21 +207,23 @@ def _check(options: argparse.Namespace) -> None:
             check_output(path, options.run, option=f"--{option}")
 
 
-def _trades(options: argparse.Namespace, policy: Policy, weights: Weights) -> list[str]:
+def _trades(
+    options: argparse.Namespace, policy: Policy, weights: Weights, held: Held | None
+) -> list[str]:
     """What to trade, as lines of a table."""
-    if options.held is None:
+    if held is None:
         return []
     from psann._whole_file import write_whole
-    from psann.run.acting.holdings_file import read_held
     from psann.run.acting.trades import lines_of, trades_csv, trades_of
 
+    terms = policy.terms_on(weights.arrays).on_rows([-1])
     trades = trades_of(
         weights,
-        read_held(options.held, weights),
-        trans_cost=policy.trading_cost,
+        held,
+        trans_cost=terms.trans_cost,
         capital=options.capital,
         lot=options.lot,
-        max_turnover=policy.terms.max_turnover,
+        max_turnover=terms.max_turnover,
     )
     if options.trades is not None:
         write_whole(options.trades, trades_csv(trades))
@@ -232,14 +243,15 @@ def _judge(options: argparse.Namespace, policy: Policy, weights: Weights, now: o
     from psann.run.acting.promise import judge_journal
 
     assert isinstance(now, datetime)
-    journal, differences = keep(path, weights, now=now)
+    journal, differences = keep(path, weights, now=now, sees_held=policy.sees_held)
     lines = [f"warning: {text}" for text in differences]
     if not options.judge:
         return lines
     promises = policy.promises(
         options.data, reading=reading_options(options.set), accept=options.accept
     )
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=promises)
+    terms = policy.terms_on(weights.arrays)
+    verdict = judge_journal(journal, weights, terms=terms, promises=promises)
     judged_utc = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     append(path, [{**verdict.line, "judged_utc": judged_utc}], before=journal.last_sha256)
     return [*lines, *verdict.sentences]

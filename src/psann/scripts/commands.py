@@ -222,8 +222,11 @@ def _show_certificate(certificate: Certificate) -> None:
 def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
     from psann._paths import path_from
+    from psann._whole_file import write_whole
     from psann.market import read_prices
-    from psann.market.starter import describe, starter_config
+    from psann.market.drawing import draw
+    from psann.market.starter import describe, shortage, starter_config
+    from psann.presentation.drawing import to_svg
 
     reading: dict[str, Any] = reading_options(options.set)
     table = read_prices(options.file, **reading)
@@ -235,17 +238,14 @@ def prices(options: argparse.Namespace) -> int:
     tell("")
     if config.exists():
         tell(f"left as it was  {config}")
+    elif missing := shortage(table):
+        tell(f"no configuration: {missing}")
     else:
         source = path_from(options.output_dir, options.file)
         config.write_text(starter_config(table, source), encoding="utf-8")
         tell(f"wrote           {config}: hisso-log-run --config {config} --output-dir runs")
-    try:
-        from psann.market.drawing import draw
-    except ModuleNotFoundError as error:
-        tell(f"no picture: {error.name} is not installed (pip install 'psann[report]')")
-        return EXIT_CLEAN
-    picture = options.output_dir / f"{name}.png"
-    draw(table).savefig(picture)
+    picture = options.output_dir / f"{name}.svg"
+    write_whole(picture, to_svg(draw(table), label=f"Prices of {name}"))
     tell(f"wrote           {picture}")
     return EXIT_CLEAN
 

@@ -310,7 +310,7 @@ def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         type=a_path,
         default=Path(),
         metavar="D",
-        help="where NAME.yaml and NAME.png go (default: here); a configuration that is there stays",
+        help="where NAME.yaml and NAME.svg go (default: here); a configuration that is there stays",
     )
     parser.set_defaults(do=commands.prices)
 

@@ -26,7 +26,7 @@ def gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     for leaf in leaves:
         leaf.grad = None
     if loss.requires_grad:
-        (loss.sum() if loss.dim() else loss).backward()
+        _go_back(loss.sum() if loss.dim() else loss)
     if all(leaf.grad is None for leaf in leaves):
         raise ValueError(
             "the loss does not depend on the network's outputs, so there is nothing to "
@@ -34,3 +34,15 @@ def gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
             "operations (no .detach(), .item() or NumPy)."
         )
     return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def _go_back(loss: Tensor) -> None:
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        raise ValueError(
+            "the loss must leave what its gradient needs as it is; a reward, loss or network has "
+            "changed it in place. Write x = x + 1 there instead of x += 1 or x[...] = 1."
+        ) from error

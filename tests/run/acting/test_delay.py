@@ -42,7 +42,7 @@ def test_a_limit_holds_in_what_acts(weights: Weights) -> None:
 def test_weights_of_a_run_say_how_late_they_are_executed_and_are_verified(
     policy: Policy, weights: Weights, acting_runs: ActingRuns, tmp_path: Path
 ) -> None:
-    assert (policy.terms.delay, weights.provenance.delay) == (1, 1)
+    assert (policy.terms_on({}).delay, weights.provenance.delay) == (1, 1)
     file = write_weights(weights, tmp_path / "w.json")
     run = acting_runs("late")
     assert verify_weights(run, file, data=acting_runs.prices) == []
@@ -56,14 +56,14 @@ def test_the_journal_of_a_run_is_judged_from_the_row_of_execution_on(
 ) -> None:
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
     assert journal.head["delay"] == 1
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=policy.promises())
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=policy.promises())
     # By hand: what was decided on row t is held from the prices of row t + 1 to those of row t + 2.
     moves = weights.quotes[2:] / weights.quotes[1:-1]
     difference = []
     for decided in (weights.values[:-2], np.full_like(weights.values[:-2], 1 / 3)):
         held, growth = np.zeros(3), []
         for target, move in zip(decided, moves, strict=True):
-            fee = policy.terms.trans_cost * np.abs(target - held).sum()
+            fee = policy.terms_on({}).trans_cost * np.abs(target - held).sum()
             grown = target * move
             total = grown.sum() + 1 - target.sum()
             growth.append(np.log(total * (1 - fee)))

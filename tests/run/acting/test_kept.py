@@ -50,7 +50,7 @@ def test_what_speaks_against_a_run_is_said(acting_runs: ActingRuns, tmp_path: Pa
     (run / "metrics.json").write_text(json.dumps(metrics))
     told = load_policy(run).act().provenance.warnings
     assert any("not at its end (interrupted)" in text for text in told)
-    assert any("best epoch 0" in text for text in told)
+    assert any("Best epoch 0" in text for text in told)
     assert any("the future is in X" in text for text in told)
 
 

@@ -70,7 +70,7 @@ def test_a_program_takes_any_number_of_rows_and_knows_where_it_comes_from(
         found = program(torch.from_numpy(inputs["X"])).numpy()
         assert np.abs(found - policy.of_estimators(**inputs)).max() < 1e-6
     facts = json.loads(extra[FACTS])
-    assert facts["delay"] == policy.terms.delay == 0
+    assert facts["delay"] == policy.terms_on({}).delay == 0
     assert facts["policy_sha256"] == policy.kept.sha256
     assert facts["features"] == policy.recipe.names
     assert facts["assets"] == list(policy.assets)

@@ -55,9 +55,9 @@ def test_the_growth_is_that_of_an_account_that_did_what_was_said(
 ) -> None:
     weights = policy.act(table)
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=[])
-    cost = policy.terms.trans_cost
-    assert policy.terms.initial == "cash"
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=[])
+    cost = policy.terms_on({}).trans_cost
+    assert policy.terms_on({}).initial == "cash"
     ours = _wealth(weights.values, weights.quotes, cost)
     equal = np.full_like(weights.values, 1 / 3)
     theirs = _wealth(equal, weights.quotes, cost)
@@ -74,9 +74,9 @@ def test_actions_that_are_executed_later_are_judged_later(
 ) -> None:
     weights = policy.act(table)
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
-    late = replace(policy.terms, delay=1)
+    late = replace(policy.terms_on({}), delay=1)
     verdict = judge_journal(journal, weights, terms=late, promises=[])
-    cost = policy.terms.trans_cost
+    cost = policy.terms_on({}).trans_cost
     ours = _wealth(weights.values[:-1], weights.quotes[1:], cost)
     theirs = _wealth(np.full_like(weights.values[:-1], 1 / 3), weights.quotes[1:], cost)
     steps = np.diff(np.log(ours)) - np.diff(np.log(theirs))
@@ -90,10 +90,10 @@ def test_what_was_said_is_judged_whatever_would_be_said_now(
     path = tmp_path / "j.jsonl"
     weights = policy.act(table)
     journal, _ = keep(path, weights, now=NOW)
-    before = judge_journal(journal, weights, terms=policy.terms, promises=[])
+    before = judge_journal(journal, weights, terms=policy.terms_on({}), promises=[])
     other = policy.act(table)
     object.__setattr__(other, "values", np.roll(other.values, 1, axis=1))
-    after = judge_journal(journal, other, terms=policy.terms, promises=[])
+    after = judge_journal(journal, other, terms=policy.terms_on({}), promises=[])
     assert before == after
 
 
@@ -102,13 +102,26 @@ def test_a_promise_is_broken_or_surpassed_only_beyond_the_interval(
 ) -> None:
     weights = policy.act(table)
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
-    plain = judge_journal(journal, weights, terms=policy.terms, promises=[])
+    plain = judge_journal(journal, weights, terms=policy.terms_on({}), promises=[])
     middle = (plain.low + plain.high) / 2
     promises = [_promise(plain.low - 0.01), _promise(middle), _promise(plain.high + 0.01)]
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=promises)
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=promises)
     assert [how for _, how in verdict.promises] == ["surpassed", "holds so far", "broken"]
     assert verdict.sentences[1].startswith("promised by made rows:")
     assert verdict.line["promises"][2]["verdict"] == "broken"
+
+
+def test_rows_that_made_a_promise_do_not_keep_it(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    (own,) = promises_of(policy.kept.metrics, policy="best")
+    assert own.last == weights.labels[-1]
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    earlier = replace(own, last="2001-01-01")
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=[own, earlier])
+    assert [how for _, how in verdict.promises] == ["its own rows", "holds so far"]
+    assert "rows judged are the very rows that promised" in verdict.sentences[1]
 
 
 def test_too_few_moves_say_nothing_and_none_at_all_are_refused(
@@ -116,13 +129,13 @@ def test_too_few_moves_say_nothing_and_none_at_all_are_refused(
 ) -> None:
     weights = policy.act(table).last(10)
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=[_promise(0.5)])
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=[_promise(0.5)])
     assert (verdict.low, verdict.versus_uniform) == (None, "too early")
     assert verdict.promises[0][1] == "too early"
     assert "too early to say anything" in verdict.sentences[0]
     one, _ = keep(tmp_path / "k.jsonl", weights.last(), now=NOW)
     with pytest.raises(DataError, match=r"needs a move since .* Judge again when a row has come"):
-        judge_journal(one, weights.last(), terms=policy.terms, promises=[])
+        judge_journal(one, weights.last(), terms=policy.terms_on({}), promises=[])
 
 
 def test_rows_that_were_written_down_late_are_counted(
@@ -135,7 +148,7 @@ def test_rows_that_were_written_down_late_are_counted(
     verdict = judge_journal(
         keep(path, weights, now=datetime(2030, 1, 1, tzinfo=UTC))[0],
         weights,
-        terms=policy.terms,
+        terms=policy.terms_on({}),
         promises=[],
     )
     # The first two were late on the third day, the third was not, the newest has none after it.
@@ -149,7 +162,7 @@ def test_rows_that_are_gone_from_the_data_are_refused(
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
     fewer = policy.act(table.drop(index=table.index[-5]))
     with pytest.raises(DataError, match=f"{table.index[-5].date()} is not there"):
-        judge_journal(journal, fewer, terms=policy.terms, promises=[])
+        judge_journal(journal, fewer, terms=policy.terms_on({}), promises=[])
 
 
 def test_without_prices_nothing_can_be_judged(
@@ -159,7 +172,7 @@ def test_without_prices_nothing_can_be_judged(
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
     object.__setattr__(weights, "quotes", None)
     with pytest.raises(UsageError, match="--judge needs prices"):
-        judge_journal(journal, weights, terms=policy.terms, promises=[])
+        judge_journal(journal, weights, terms=policy.terms_on({}), promises=[])
 
 
 def test_promises_are_those_of_the_record_and_of_the_validation_rows(
@@ -177,7 +190,7 @@ def test_promises_are_those_of_the_record_and_of_the_validation_rows(
 
     data = load_prices(acting_runs.prices)
     wanted = judge_policy(
-        policy.of_estimators(data["X_val"]), data["prices_val"], terms=policy.terms
+        policy.of_estimators(data["X_val"]), data["prices_val"], terms=policy.terms_on({})
     )
     assert validation.growth == pytest.approx(wanted.versus_uniform.growth)
     assert validation.low == pytest.approx(wanted.versus_uniform.low)
@@ -204,6 +217,6 @@ def test_holdings_without_a_price_are_kept_while_judging(
     weights = policy.act()
     assert np.isnan(weights.quotes).any()
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=policy.promises())
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=policy.promises())
     assert np.isfinite(verdict.growth)
     assert verdict.n_steps == len(weights) - 1

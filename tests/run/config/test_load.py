@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import MINIMAL, SAMPLE, loaded
-from psann._model_keys import config_keys
+from psann._model_keys import UNTOLD, config_keys
 from psann._strict_yaml import read_config_file
 from psann.errors import ConfigError
 from psann.market.block import PRICE_KEYS
-from psann.run.config.canonical import UNTOLD_KEYS
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 
@@ -182,9 +181,6 @@ def test_a_problem_of_the_command_line_names_the_option(sample: Path) -> None:
     ]
 
 
-OF_OWN_ACTIONS = {("hisso", name) for name in ("reward_inputs", "n_actions", "low", "high")}
-
-
 def test_keys_of_actions_that_are_no_weights_are_told_where_there_are_such(sample: Path) -> None:
     given = {"reward_inputs": ["price"], "n_actions": 2, "low": -1.0, "high": 2.0}
     overrides = [f"hisso.{key}={json.dumps(value)}" for key, value in given.items()]
@@ -199,11 +195,11 @@ def test_keys_of_actions_that_are_no_weights_are_told_where_there_are_such(sampl
 def test_the_resolved_configuration_holds_every_key(sample: Path) -> None:
     walk_forward = "evaluation.walk_forward={folds: 2}"  # absent unless it is asked for
     values = yaml.safe_load(dump_resolved(load_run_config(sample, overrides=[walk_forward])))
-    for path in config_keys(RunConfig):
-        if ".".join(path) in UNTOLD_KEYS or path in OF_OWN_ACTIONS:
+    for path, each in config_keys(RunConfig).items():
+        if each.later == UNTOLD:
             continue  # told by the tests below
-        if (path[0] == "data" and path[-1] in PRICE_KEYS) or path[-1] == "every":
-            continue  # absent unless there is a table, or folds are cut by the calendar
+        if path[0] == "data" and path[-1] in PRICE_KEYS:
+            continue  # absent unless there is a table
         found = values
         for key in path:
             assert key in found, path

@@ -98,6 +98,7 @@ def test_an_edge_that_the_next_row_ends_is_called_short_lived(run: RunPaths) -> 
         record[name] = {**record[name], "annual_log_growth": growth}
     uniform = {**record["baselines"]["uniform"], "annual_log_growth": 0.2}
     record["baselines"] = {**record["baselines"], "uniform": uniform}
+    record["versus_uniform"] = {**record["versus_uniform"], "is_distinguishable": True}
     (sentence,) = [each for each in result_sentences(record) if "edge" in each]  # type: ignore[arg-type]
     assert sentence.startswith("The edge is short-lived: executed one row later still")
     record["delay"] = 0

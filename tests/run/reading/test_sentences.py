@@ -132,6 +132,13 @@ def test_fine_tuning_that_never_helped_says_that_the_parent_was_kept() -> None:
     assert "untrained" not in sentence
 
 
+def test_a_judged_policy_that_its_training_never_changed_is_said() -> None:
+    for epoch, n_said in ((0, 1), (3, 0)):
+        record = finished(best_epoch=None, mode="evaluate", parent={"best_epoch": epoch})
+        said = [each for each in result_sentences(record.as_dict()) if "best epoch 0" in each]
+        assert len(said) == n_said
+
+
 def test_best_epoch_zero_is_said() -> None:
     (sentence,) = result_sentences(finished(best_epoch=0).as_dict())
     assert "no epoch of training beat doing nothing on validation, so" in sentence
@@ -210,6 +217,38 @@ def test_skill_over_one_over_n_stands_beside_the_sharpe_ratio_of_the_total() -> 
         "Of the return over 1/N 0.40 +- 0.30 per year: above 0 with probability 0.910, above the "
         "luckiest of 61 candidates without skill with 0.200."
     )
+
+
+@pytest.mark.parametrize(("psr", "low", "is_told"), [(0.999, -0.1, True), (0.9, -0.1, False)])
+def test_a_sure_ratio_beside_an_interval_that_holds_0_is_not_left_alone(
+    psr: float, low: float, is_told: bool
+) -> None:
+    versus = {**VERSUS, "low": low, "is_distinguishable": False}
+    versus |= {"annual_sharpe": 2.8, "annual_sharpe_se": 0.4, "psr": psr}
+    sentences = result_sentences(finished(versus_uniform=versus).as_dict())
+    assert ("The interval, which holds 0, is the safer word" in sentences[-1]) == is_told
+    told = result_sentences(
+        finished(versus_uniform={**versus, "is_distinguishable": True}).as_dict()
+    )
+    assert "safer word" not in " ".join(told)
+
+
+def test_a_policy_that_only_loses_less_than_one_over_n_is_held_against_cash() -> None:
+    lost, more = ({**FIGURES, "annual_log_growth": growth} for growth in (-0.003, -2.489))
+    record = finished(
+        portfolio_metrics=lost, portfolio_metrics_delay_1=lost, baselines={"uniform": more}
+    )
+    assert result_sentences(record.as_dict()) == [
+        "1/N lost more, but cash lost nothing: log growth is -0.003 per year."
+    ]
+
+
+def test_an_edge_that_chance_explains_is_not_called_one() -> None:
+    delayed = {**FIGURES, "annual_log_growth": 0.1}
+    for is_shown, words in ((True, "The edge needs"), (False, "What there is of an edge needs")):
+        versus = {**VERSUS, "is_distinguishable": is_shown}
+        record = finished(portfolio_metrics_delay_1=delayed, versus_uniform=versus)
+        assert result_sentences(record.as_dict())[-1].startswith(words)
 
 
 def test_baselines_that_beat_the_policy_are_named_but_not_what_nobody_could_reach() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from made_sweeps import made_sweep
 from psann.errors import UsageError
+from psann.run.sweep.ledger import join
 from psann.run.sweep.plan import plan_lines
-from psann.run.sweep.worker import join
 
 
 def test_the_plan_names_every_key_and_trial_and_what_stays_shut(tmp_path: Path) -> None:

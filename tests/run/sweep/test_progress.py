@@ -89,6 +89,10 @@ def test_the_end_says_what_failed_and_what_comes_next() -> None:
     assert "the same command goes on with the rest" in text
     over = record(row(0, "completed", 0.25), planned=1)
     assert "--finish" in list(closing_lines(over, Path("sweep.yaml"), paths))[-1]
+    # Where nothing can be chosen, --finish would be refused.
+    lost = record(row(0, "failed"), row(1, "diverged"), planned=2)
+    *_, last = closing_lines(lost, Path("sweep.yaml"), paths)
+    assert last == "  why: hisso-runs show /sweeps/lr/runs/t0000"
 
 
 def test_nothing_done_yet_is_said_too() -> None:

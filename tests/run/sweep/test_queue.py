@@ -15,9 +15,9 @@ from faults import exit_code_of, in_child
 from made_sweeps import made_sweep
 from psann.errors import PsannError, UsageError
 from psann.run.sweep.config import Sweep
+from psann.run.sweep.ledger import join
 from psann.run.sweep.queue import Queue, is_claimed_here, may_live_elsewhere, open_storage
 from psann.run.sweep.record import SweepPaths, TrialRow
-from psann.run.sweep.worker import join
 from without_locks.sitecustomize import refusing_all
 
 

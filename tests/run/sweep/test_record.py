@@ -16,6 +16,7 @@ from psann.run.directory.fields import FIELDS, Record
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.sweep import record as sweep_record
+from psann.run.sweep.ledger import join
 from psann.run.sweep.record import (
     SweepPaths,
     best_row,
@@ -27,7 +28,6 @@ from psann.run.sweep.record import (
     value_of,
     write_record,
 )
-from psann.run.sweep.worker import join
 
 
 def metrics(**fields: Any) -> Record:

@@ -18,7 +18,7 @@ from optuna.exceptions import StorageInternalError
 from faults import exit_code_of, in_child
 from forked import Forked
 from made_sweeps import digest, kill, looped, made_sweep, wait_for
-from psann.errors import PsannError, UsageError
+from psann.errors import PsannError
 from psann.run.directory.lock import read_holder
 from psann.run.sweep.child import Child, preloading_context, run_trial
 from psann.run.sweep.config import Sweep
@@ -304,33 +304,6 @@ def test_two_processes_one_killed_find_what_a_plain_loop_finds(
     looped(reference, loop)
     assert digest(paths) == summed_up(reference, loop)
     assert sound(paths)
-
-
-def test_another_sweep_in_the_folder_is_refused_and_runs_of_a_lost_tpe_record_too(
-    tmp_path: Path,
-) -> None:
-    sweep, paths = made_sweep(tmp_path, search="tpe", trials=1)
-    worked(sweep, paths)
-    other, _ = made_sweep(tmp_path, seed=1)
-    with pytest.raises(UsageError, match="holds another"):
-        work(other, paths, WorkOptions())
-    paths.record.unlink()
-    with pytest.raises(UsageError, match="known by it alone"):
-        work(sweep, paths, WorkOptions())
-
-
-def test_what_a_killed_writer_left_is_removed_but_nothing_of_a_run_that_may_live(
-    tmp_path: Path,
-) -> None:
-    sweep, paths = made_sweep(tmp_path)
-    join(sweep, paths)
-    name = ".sweep.json.0123abcd.tmp"
-    of_a_run = paths.run(0).root / ".metrics.json.0123abcd.tmp"
-    of_a_run.parent.mkdir()
-    for path in (paths.root / name, of_a_run):
-        path.write_text("half")
-    join(sweep, paths)
-    assert not (paths.root / name).exists() and of_a_run.exists()
 
 
 def test_a_queue_that_answers_no_more_is_said_in_words(

@@ -71,23 +71,25 @@ def changes(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         holder[path[-1]] = whole
 
 
-@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize(("key", "every"), [(None, 1), (KEY, 10)])
 def test_every_single_change_of_a_sealed_record_is_noticed(
-    run: RunPaths, key: bytes | None
+    run: RunPaths, key: bytes | None, every: int
 ) -> None:
     seal(run.root, key=key)
     assert problem_of_seal(run.root, key=key) is None
-    for name, changed in changes(json.loads(run.metrics.read_bytes())):
+    for name, changed in itertools.islice(
+        changes(json.loads(run.metrics.read_bytes())), 0, None, every
+    ):
         run.metrics.write_text(json.dumps(changed))
         assert problem_of_seal(run.root, key=key) == "metrics.json is not what was sealed", name
 
 
-def test_a_run_that_gets_to_its_end_seals_itself_so_that_verify_notices_every_change(
+def test_a_run_that_gets_to_its_end_seals_itself_so_that_verify_notices_changes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = finished(tmp_path)
     assert main(["verify", str(paths.root)]) == 0
-    for name, changed in changes(metrics_of(paths)):
+    for name, changed in itertools.islice(changes(metrics_of(paths)), 0, None, 20):
         paths.metrics.write_text(json.dumps(changed))
         assert problem_of_seal(paths.root) == "metrics.json is not what was sealed", name
     assert main(["verify", str(paths.root)]) == 1
@@ -105,7 +107,7 @@ def test_a_run_that_was_stopped_is_not_sealed_and_a_resume_breaks_the_seal_of_a_
     assert not paths.seal.exists()
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_unsealed_record_gives_most_changes_away_by_itself(
     run: RunPaths, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:

@@ -17,7 +17,7 @@ from psann._npz import Array, read_npz
 from psann.errors import DataError
 from psann.market.feature_table import read_features
 from psann.run.config.model import RunConfig
-from psann.run.data.requirements import DataRequirements, split_of
+from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import load_splits
 
 _KINDS = ("X", "context", "active", "prices", "time")
@@ -39,6 +39,8 @@ class GivenRows:
     names: tuple[str, ...] | None
     """Of the columns of X."""
     assets: tuple[str, ...] | None
+    arrays: dict[str, Array]
+    """What the configuration calls by name, as many rows each."""
     sha256: str
 
 
@@ -66,7 +68,7 @@ def given_rows(data: object, config: RunConfig) -> GivenRows:
         content = read_npz(Path(source).expanduser())
         if content.broken:
             raise DataError(list(content.broken.values()))
-        return _of_arrays(content.arrays, content.sha256, who=str(source))
+        return _of_arrays(content.arrays, content.sha256, config, who=str(source))
     table = read_features(source)
     n_rows = len(table.X)
     return GivenRows(
@@ -77,6 +79,7 @@ def given_rows(data: object, config: RunConfig) -> GivenRows:
         rows=np.arange(n_rows, dtype=np.float64) if table.dates is None else table.dates,
         names=table.names,
         assets=None,
+        arrays={},
         sha256=table.sha256,
     )
 
@@ -93,16 +96,19 @@ def _loaded(config: RunConfig) -> GivenRows:
         mode="evaluate",
     )
     splits = load_splits(config.data, load_function=loader, requirements=nothing)
-    return _of_arrays(splits.arrays, splits.sha256, who=f"data.loader ({config.data.loader})")
+    who = f"data.loader ({config.data.loader})"
+    return _of_arrays(splits.arrays, splits.sha256, config, who=who)
 
 
-def _of_arrays(arrays: Mapping[str, Array], sha256: str, *, who: str) -> GivenRows:
+def _of_arrays(
+    arrays: Mapping[str, Array], sha256: str, config: RunConfig, *, who: str
+) -> GivenRows:
     """Take the rows of `X`, or of the last split that there is."""
-    found = {kind: arrays[kind] for kind in _KINDS if kind in arrays}
+    kinds = dict.fromkeys((*_KINDS, *config.reward_inputs))
+    found = {kind: arrays[kind] for kind in kinds if kind in arrays}
     if "X" not in found:
         last = next((split for split in reversed(SPLITS) if f"X_{split}" in arrays), None)
-        keys = {key: role for key in arrays if (role := split_of(key)) is not None}
-        found = {kind: arrays[key] for key, (kind, split) in keys.items() if split == last}
+        found = {kind: arrays[key] for kind in kinds if (key := f"{kind}_{last}") in arrays}
     if "X" not in found or not len(found["X"]):
         raise DataError(
             f"{who} must have rows of features as X, or X_test; it has "
@@ -124,5 +130,6 @@ def _of_arrays(arrays: Mapping[str, Array], sha256: str, *, who: str) -> GivenRo
         rows=np.arange(n_rows, dtype=np.float64) if time is None else times(time, "time"),
         names=None,
         assets=None if names is None else tuple(map(str, names)),
+        arrays={name: found[name] for name in config.reward_inputs if name in found},
         sha256=sha256,
     )

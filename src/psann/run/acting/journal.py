@@ -118,7 +118,9 @@ def _damaged(path: Path, number: int, why: str) -> FileFormatError:
     )
 
 
-def keep(path: Path, weights: Weights, *, now: datetime) -> tuple[Journal, list[str]]:
+def keep(
+    path: Path, weights: Weights, *, now: datetime, sees_held: bool = False
+) -> tuple[Journal, list[str]]:
     """Append the rows that a journal does not have yet.
 
     Parameters
@@ -129,13 +131,15 @@ def keep(path: Path, weights: Weights, *, now: datetime) -> tuple[Journal, list[
         What the policy says of the rows now.
     now : datetime
         In UTC.
+    sees_held : bool
+        Whether what was held may have changed what it said.
 
     Returns
     -------
     journal : Journal
         With the new rows.
     differences : list of str
-        Where the policy would say something else by now than it did: the data were revised.
+        Where the policy would say something else by now than it did, and why.
 
     Raises
     ------
@@ -167,7 +171,8 @@ def keep(path: Path, weights: Weights, *, now: datetime) -> tuple[Journal, list[
     append(path, lines, before="" if known is None else known.last_sha256)
     journal = read_journal(path)
     assert journal is not None
-    return journal, _differences(known, weights)
+    why = "the data were revised" + (", or something else was held" if sees_held else "")
+    return journal, _differences(known, weights, why)
 
 
 def append(path: Path, lines: Sequence[Mapping[str, Any]], *, before: str) -> None:
@@ -197,7 +202,7 @@ def append(path: Path, lines: Sequence[Mapping[str, Any]], *, before: str) -> No
             raise
 
 
-def _differences(known: Journal | None, weights: Weights) -> list[str]:
+def _differences(known: Journal | None, weights: Weights, why: str) -> list[str]:
     if known is None:
         return []
     now = dict(zip(weights.labels, weights.values, strict=True))
@@ -207,8 +212,8 @@ def _differences(known: Journal | None, weights: Weights) -> list[str]:
         if each.label in now
     ]
     return [
-        f"of {label} the policy would say something else by now, by up to {difference:.4f}: the "
-        "data were revised. What it said stands."
+        f"of {label} the policy would say something else by now, by up to {difference:.4f}: {why}. "
+        "What it said stands."
         for label, difference in found
         if difference > _SAME
     ]

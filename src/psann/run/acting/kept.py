@@ -23,6 +23,7 @@ from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import RunView, read_run
+from psann.run.reading.sentences import kept_untrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +205,6 @@ def _warnings(view: RunView) -> list[str]:
         )
     if view.status == "ruined":
         told.append("the run is ruined: its policy lost everything on the rows it was judged on.")
-    if view.metrics["best_epoch"] == 0:
-        told.append("best epoch 0: no training beat doing nothing, and the policy is untrained.")
+    told += kept_untrained(view.metrics)
     told += [f"of the run's data: {doubt}" for doubt in view.metrics["doubts"] or []]
     return told

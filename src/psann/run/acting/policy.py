@@ -22,6 +22,8 @@ from psann.errors import DataError, UsageError
 from psann.estimators._program import PolicyProgram
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.judgement import Terms
+from psann.hisso.reward_context import row_cost_problems
+from psann.hisso.rewards import reward_of
 from psann.hisso.transforms import TRANSFORMS
 from psann.market.newer_rows import newer_rows
 from psann.market.recipe import Recipe, read_recipe
@@ -85,24 +87,34 @@ class Policy:
         return TRANSFORMS[self.config.hisso.primary_transform].holds_cash or has_members
 
     @property
-    def terms(self) -> Terms:
-        """On what terms the run trades; `UsageError` where newer rows have no costs."""
-        judging = self.config.evaluation
-        told = (judging_cost(self.config), judging.cash_rate, judging.borrow_rate)
-        if named := [each for each in told if isinstance(each, str)]:
-            raise UsageError(
-                f"trades and journals of a run whose costs or rates are {', '.join(named)} of its "
-                "data need those of newer rows, which nobody tells. Act without --held and "
-                "--judge, or train with numbers."
-            )
-        return terms_of(self.config, {})
+    def decides_by_held(self) -> bool:
+        """Whether what is held on the newest row changes what is due next."""
+        return self.sees_held and self.config.hisso.delay <= 1
 
-    @property
-    def trading_cost(self) -> float | Sequence[float]:
-        """Cost per unit of traded weight, of all assets or of each."""
-        cost = self.terms.trans_cost
-        assert not isinstance(cost, np.ndarray)
-        return cost
+    def terms_on(self, arrays: Mapping[str, NDArray[Any]]) -> Terms:
+        """On what terms the run trades, on rows of which some arrays are known by name.
+
+        Raises
+        ------
+        UsageError
+            If costs or rates of the run are not among them.
+        DataError
+            If they can be none.
+        """
+        judging, hisso = self.config.evaluation, self.config.hisso
+        told = (judging_cost(self.config), judging.cash_rate, judging.borrow_rate)
+        named = dict.fromkeys(each for each in told if isinstance(each, str))
+        if missing := [name for name in named if name not in arrays]:
+            raise UsageError(
+                f"trades and journals of this run need {', '.join(missing)} on newer rows, by "
+                "which its configuration calls costs or rates, and these data have none. Give "
+                "them with the rows, or act without --held and --judge."
+            )
+        told_of: Any = {"reward": reward_of(hisso), "n_assets": len(self.assets)}
+        known = {name: arrays[name] for name in named}
+        if problems := row_cost_problems(known, hisso=hisso, evaluation=judging, **told_of):
+            raise DataError(problems)
+        return terms_of(self.config, arrays)
 
     def importing(self) -> AbstractContextManager[None]:
         """Let nothing be imported by name but what `load_policy` was allowed."""
@@ -157,6 +169,7 @@ class Policy:
         accept: Collection[str] = (),
         now: datetime | None = None,
         stale_after: float = STALE_AFTER_ROWS,
+        held: ArrayLike | None = None,
     ) -> Weights:
         """Target weights of the rows after those that shaped or chose the policy.
 
@@ -175,6 +188,9 @@ class Policy:
             In UTC; tells how old the newest row is. None does not ask.
         stale_after : float
             Rows that could have come since the newest one before it is called old.
+        held : array-like of shape (M,), optional
+            Weights held on the newest row, by which a policy that sees them decides there; else
+            what it would hold itself, from cash on the first row.
 
         Returns
         -------
@@ -198,17 +214,23 @@ class Policy:
                 "RUN must have a policy of weights; its primary_transform is identity, whose "
                 "actions are none. Use predict_actions."
             )
+        if held is not None and not self.decides_by_held:
+            raise UsageError(
+                "held has no effect: what this policy wants next does not follow from what is held "
+                "now. Leave it out."
+            )
         with self.importing():
             if self.recipe is None:
                 if reading or accept:
                     raise UsageError("reading and accept are of prices; the run takes features.")
-                return self._act_on_features(given_rows(data, self.config), since)
+                return self._act_on_features(given_rows(data, self.config), since, held)
             return self._act_on_prices(
                 self.config.data.prices if data is None else data,
                 since=self._since(since),
                 reading=reading,
                 accept=accept,
                 age=_Age(now, stale_after),
+                held=held,
             )
 
     @property
@@ -251,7 +273,7 @@ class Policy:
         promise = promise_of_rows(
             self.predict_actions(rows.X, active=codes, prices=rows.quotes),
             rows.quotes,
-            terms=self.terms,
+            terms=self.terms_on(rows.arrays),
             cash=self.holds_cash,
             of=of,
         )
@@ -265,21 +287,40 @@ class Policy:
         reading: Mapping[str, object] | None,
         accept: Collection[str],
         age: _Age,
+        held: ArrayLike | None,
     ) -> Weights:
         assert self.recipe is not None
         found = newer_rows(prices, self.recipe, since=since, reading=reading, accept=accept)
-        codes = None if found.active is None else found.active.astype(np.int8)
-        return self._weights(
+        whole = found
+        if self.sees_held and since is not None:
+            # What it holds on the first row wanted follows from all the rows before.
+            first = self._since(None)
+            if first is None or first < since:
+                whole = newer_rows(prices, self.recipe, since=first, reading=reading, accept=accept)
+        codes = None if whole.active is None else whole.active.astype(np.int8)
+        weights = self._weights(
             found.dates,
-            self.predict_actions(found.X, active=codes, prices=found.quotes),
+            self._decided(whole.X, held, active=codes, prices=whole.quotes)[-len(found.X) :],
             quotes=found.quotes,
             sha256=found.sha256,
             warnings=[*found.warnings, *age.warning(found.dates[-1], self.recipe.mean_s)],
             accepted=accept,
             reading=reading or {},
+            held=held,
         )
+        return dataclasses.replace(weights, arrays=found.arrays)
 
-    def _act_on_features(self, given: GivenRows, since: str | None) -> Weights:
+    def _decided(self, X: ArrayLike, held: ArrayLike | None, **told: Any) -> Floats:
+        """Actions of rows, the newest by what is held where that is told."""
+        actions = self.predict_actions(X, **told)
+        if held is None:
+            return actions
+        newest = self.predict_actions(np.asarray(X)[-1:], held=held)
+        return np.concatenate((actions[:-1], newest))
+
+    def _act_on_features(
+        self, given: GivenRows, since: str | None, held: ArrayLike | None
+    ) -> Weights:
         if given.assets not in (None, self.assets):
             raise DataError(
                 f"asset_names must be those of the run, {', '.join(self.assets)}; got "
@@ -287,15 +328,18 @@ class Policy:
             )
         X = in_order_of_training(given, self.kept.feature_names)
         told: Any = {"context": given.context, "active": given.active, "prices": given.quotes}
-        actions = self.predict_actions(X, **told)
+        actions = self._decided(X, held, **told)
         kept = _rows_since(given.rows, since, self.kept.acts_from)
-        return self._weights(
+        weights = self._weights(
             given.rows[kept],
             actions[kept],
             quotes=None if given.quotes is None else given.quotes[kept],
             sha256=given.sha256,
             warnings=[],
+            held=held,
         )
+        arrays = {name: each[kept].reshape(len(weights), -1) for name, each in given.arrays.items()}
+        return dataclasses.replace(weights, arrays=arrays)
 
     def _weights(
         self,
@@ -307,6 +351,7 @@ class Policy:
         warnings: Sequence[str],
         accepted: Collection[str] = (),
         reading: Mapping[str, object] = MappingProxyType({}),
+        held: ArrayLike | None = None,
     ) -> Weights:
         kept = self.kept
         provenance = Provenance(
@@ -323,6 +368,7 @@ class Policy:
             accepted=sorted(accepted),
             reading=dict(reading),
             warnings=[*kept.warnings, *warnings],
+            held=None if held is None else np.asarray(held, dtype=np.float64).tolist(),
         )
         return weights_of(rows, self.assets, values, quotes, provenance)
 

@@ -23,7 +23,7 @@ from psann.run.acting.weights import Weights
 Floats = NDArray[np.float64]
 
 
-_HowKept = Literal["too early", "holds so far", "broken", "surpassed"]
+_HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,8 @@ class Promise:
     """Annual log growth over 1/N, net."""
     low: float
     high: float
+    last: str | None = None
+    """Last date of those rows, where they have any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class Verdict:
             ]
         lines += [
             f"promised by {promise.of}: {promise.growth:+.3f} ({promise.low:+.3f} to "
-            f"{promise.high:+.3f}); {how}."
+            f"{promise.high:+.3f}); {_HOW_KEPT.get(how, how)}."
             for promise, how in self.promises
         ]
         if self.n_late:
@@ -94,6 +96,7 @@ class Verdict:
         return {"kind": "judged", **values}
 
 
+_HOW_KEPT = {"its own rows": "neither kept nor broken: rows judged are the very rows that promised"}
 _THAN_UNIFORM = {
     "better": "better than 1/N",
     "worse": "worse than 1/N",
@@ -117,7 +120,8 @@ def promises_of(metrics: Mapping[str, Any], *, policy: str) -> list[Promise]:
         versus, of = whole.get("versus_uniform"), f"{(metrics['judged'] or {}).get('split')} rows"
     if not versus or any(versus.get(name) is None for name in ("growth", "low", "high")):
         return []
-    return [Promise(of=of, **{name: float(versus[name]) for name in ("growth", "low", "high")})]
+    found = {name: float(versus[name]) for name in ("growth", "low", "high")}
+    return [Promise(of=of, last=(metrics["judged"] or {}).get("last"), **found)]
 
 
 def promise_of_rows(
@@ -150,7 +154,7 @@ def judge_journal(
     weights : Weights
         Rows and prices from the first row of the journal on.
     terms : Terms
-        Cost, first holdings, delay.
+        Cost, first holdings, delay; what differs from row to row, of all rows of `weights`.
     promises : list of Promise
     confidence : float
         Of the interval, over all times of looking together.
@@ -187,6 +191,7 @@ def judge_journal(
     # A row that has come in between was not acted on: who held something went on holding it.
     places = [place for place, label in enumerate(labels) if label in known]
     labels, quotes = [labels[place] for place in places], quotes[places]
+    terms = terms.on_rows([begin + place for place in places])
     if len(labels) < 2 + terms.delay:
         raise DataError(
             f"--judge needs a move since {first}, the first row said; the newest is {labels[-1]}. "
@@ -211,7 +216,7 @@ def judge_journal(
         high=high,
         confidence=confidence,
         versus_uniform=_versus(low, high),
-        promises=tuple((promise, _kept(promise, low, high)) for promise in promises),
+        promises=tuple((each, _kept(each, low, high, first)) for each in promises),
     )
 
 
@@ -223,7 +228,9 @@ def _versus(
     return "better" if low > 0 else "worse" if high < 0 else "not told apart"
 
 
-def _kept(promise: Promise, low: float | None, high: float | None) -> _HowKept:
+def _kept(promise: Promise, low: float | None, high: float | None, first: str) -> _HowKept:
+    if promise.last is not None and np.datetime64(first) <= np.datetime64(promise.last):
+        return "its own rows"
     if low is None or high is None:
         return "too early"
     if high < promise.growth:

@@ -56,7 +56,7 @@ def trades_of(
     weights: Weights,
     held: Held,
     *,
-    trans_cost: float | Sequence[float],
+    trans_cost: float | Sequence[float] | Floats,
     capital: float | None,
     lot: float,
     max_turnover: float | None = None,
@@ -93,15 +93,10 @@ def trades_of(
     UsageError, DataError
         If prices are needed and not known, or more is held than there is.
     """
-    if weights.quotes is None and (held.kind == "shares" or capital is not None):
-        raise UsageError(
-            "shares and --capital need prices, and the data of this run have none. Give weights, "
-            "or data with prices."
-        )
+    before, wealth = weights_held(held, weights, capital)
     place = _due(weights)
     target = weights.values[place]
     prices = np.full(len(target), np.nan) if weights.quotes is None else weights.quotes[-1]
-    before, wealth = _weights_before(held, prices, weights.assets, capital)
     is_locked = np.zeros(len(target), bool) if weights.quotes is None else ~np.isfinite(prices)
     # What has no price today can be neither bought nor sold; targets are of all the rest.
     locked = np.where(is_locked, before, 0.0)
@@ -157,12 +152,25 @@ def _due(weights: Weights) -> int:
     return -n_back
 
 
-def _weights_before(
-    held: Held, prices: Floats, assets: tuple[str, ...], capital: float | None
+def weights_held(
+    held: Held, weights: Weights, capital: float | None
 ) -> tuple[Floats, float | None]:
-    """Weights before trading, and the wealth where it is known."""
+    """Weights before trading, at the newest prices, and the wealth where it is known.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `trades_of`.
+    """
+    if weights.quotes is None and (held.kind == "shares" or capital is not None):
+        raise UsageError(
+            "shares and --capital need prices, and the data of this run have none. Give weights, "
+            "or data with prices."
+        )
     if held.kind == "weight":
         return held.amounts, capital
+    assert weights.quotes is not None
+    prices, assets = weights.quotes[-1], weights.assets
     blind = [
         name
         for name, amount, price in zip(assets, held.amounts, prices, strict=True)

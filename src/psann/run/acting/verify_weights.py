@@ -58,7 +58,7 @@ def verify_weights(
     wanted = {
         "run_id": policy.kept.run_id,
         "policy_sha256": policy.kept.sha256,
-        "delay": policy.terms.delay,
+        "delay": policy.config.hisso.delay,
         "cash": policy.holds_cash,
     }
     problems = [
@@ -96,7 +96,7 @@ def _beyond(file: WeightsFile, transform: str) -> list[str]:
 def _other_weights(file: WeightsFile, policy: Policy, data: object) -> list[str]:
     try:
         told = file.provenance
-        again = policy.act(data, accept=told.accepted, reading=told.reading)
+        again = policy.act(data, accept=told.accepted, reading=told.reading, held=told.held)
     except (DataError, UsageError) as problem:
         return [f"cannot be computed again: {problem}"]
     if again.provenance.data_sha256 != file.provenance.data_sha256:

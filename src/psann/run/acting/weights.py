@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from psann._digest import sha256_of
 from psann._inputs import show
+from psann._model_keys import UNTOLD, GrowingModel
 
 Floats = NDArray[np.float64]
 PolicyName = Literal["best", "last_fold"]
@@ -20,7 +21,7 @@ PolicyName = Literal["best", "last_fold"]
 POLICIES: tuple[PolicyName, ...] = ("best", "last_fold")
 
 
-class Provenance(BaseModel):
+class Provenance(GrowingModel):
     """Where weights come from: enough for `hisso-runs verify` to hold them against their run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -50,6 +51,8 @@ class Provenance(BaseModel):
     """Options of reading that he put in place of the run's."""
     warnings: list[str]
     """What was to be looked at."""
+    held: Annotated[list[float] | None, UNTOLD] = None
+    """What the policy was told to be held on the last row; absent where it was not."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +67,8 @@ class Weights:
     quotes: Floats | None
     """Prices on the same rows, shape (n, M), where they are known; NaN where there is none."""
     provenance: Provenance
+    arrays: Mapping[str, Floats] = field(default_factory=dict)
+    """What else is known of the same rows by name, such as costs, ``(n, k)`` each."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,9 +81,10 @@ class Weights:
     def last(self, n_rows: int = 1) -> Weights:
         """The newest rows only."""
         quotes = None if self.quotes is None else self.quotes[-n_rows:]
-        return weights_of(
+        found = weights_of(
             self.rows[-n_rows:], self.assets, self.values[-n_rows:], quotes, self.provenance
         )
+        return replace(found, arrays={k: each[-n_rows:] for k, each in self.arrays.items()})
 
 
 def weights_of(

@@ -15,30 +15,6 @@ from psann._tree import MISSING, ConfigTree, Path
 
 _PARAMS: Path = ("estimator", "params")
 
-UNTOLD_KEYS: dict[str, object] = {
-    "hisso.held_weights": False,
-    "hisso.max_turnover": None,
-    "evaluation.withhold_test": False,
-    "evaluation.n_trials": None,
-}
-"""Keys that a resolved configuration has only where they say something else."""
-LATER_KEYS: dict[str, object] = {
-    "hisso.min_significance": 0.0,
-    "hisso.delay": 0,
-    "hisso.max_weight": None,
-    "hisso.gross_limit": None,
-    "hisso.net_limit": None,
-    "hisso.reward_inputs": [],
-    "hisso.n_actions": None,
-    "hisso.low": None,
-    "hisso.high": None,
-    "data.benchmark": None,
-    "evaluation.cash_rate": 0.0,
-    "evaluation.borrow_rate": 0.0,
-    **UNTOLD_KEYS,
-}
-"""Keys that runs of earlier releases lack, and what those ran as."""
-
 _LOADERS = {
     f"psann.scripts.hisso_log_run{mark}toy_hisso_dataset": "psann.datasets.make_toy_hisso"
     for mark in ".:"

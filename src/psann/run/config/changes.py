@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from psann._model_keys import later_keys
 from psann._strict_yaml import read_config_file
 from psann._text import mask_secrets
 from psann._tree import ConfigTree, Origins, changes
 from psann.errors import ConfigError
-from psann.run.config.canonical import LATER_KEYS
 from psann.run.config.model import RunConfig
 
 # Where files lie: their contents have digests.
@@ -53,4 +52,5 @@ def _resolved_keys(path: Path, otherwise: Mapping[str, str]) -> Mapping[str, str
 
 def _as_of_now(was: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """With the keys that came later: an earlier release ran as if it had them."""
-    return {**{key: json.dumps(LATER_KEYS[key]) for key in LATER_KEYS if key in now}, **was}
+    later = {".".join(key.path): key.default for key in later_keys(RunConfig)}
+    return {**{name: default for name, default in later.items() if name in now}, **was}

@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def _describe(schema: dict[str, Any], holder: type) -> None:
         field["description"] = docs[name]
 
 
+@cache
 def _docs_of(holder: type) -> dict[str, str]:
     """Read the texts that stand below the fields of a class.
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from psann._digest import sha256_of
+from psann._model_keys import later_keys
 from psann._model_problems import in_order_of_the_file, readable_problems
 from psann._paths import given_path
 from psann._strict_yaml import parse_value, read_config_file
@@ -19,7 +20,7 @@ from psann._tree import MISSING, ConfigTree, Origins, Path
 from psann._yaml_text import to_yaml
 from psann.errors import ConfigError
 from psann.market.block import FILE_KEYS, with_absolute_files
-from psann.run.config.canonical import LATER_KEYS, UNTOLD_KEYS, make_canonical
+from psann.run.config.canonical import make_canonical
 from psann.run.config.model import RunConfig
 
 # Written out, so that pydantic need not build a schema for each section by itself (20 ms).
@@ -205,17 +206,19 @@ def dump_resolved(
     values = config.model_dump(mode="json")
     values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256
     values["recorded"]["init_from_sha256"] = init_from_sha256 or config.recorded.init_from_sha256
-    _leave_out(values, UNTOLD_KEYS)
+    _leave_out(values, untold_only=True)
     masked: dict[str, Any] = mask_secrets(values)
     return to_yaml(masked)
 
 
-def _leave_out(values: dict[str, Any], defaults: Mapping[str, object]) -> None:
-    """Take out the dotted keys that have these values."""
-    for key, value in defaults.items():
-        section, name = key.split(".")
-        if values[section].get(name) == value:
-            values[section].pop(name, None)
+def _leave_out(values: dict[str, Any], *, untold_only: bool = False) -> None:
+    """Take out the keys that came later where they do what was done without them."""
+    for key in later_keys(RunConfig, untold_only=untold_only):
+        section = values
+        for name in key.path[:-1]:
+            section = section.get(name) or {}
+        if section.get(key.path[-1], key) == key.default_value:
+            del section[key.path[-1]]
 
 
 def config_sha256(config: RunConfig) -> str:
@@ -240,6 +243,6 @@ def config_sha256(config: RunConfig) -> str:
             "training": {"checkpoint_every_s"},
         },
     )
-    _leave_out(values, LATER_KEYS)
+    _leave_out(values)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return sha256_of(text.encode())

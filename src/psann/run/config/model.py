@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from psann._model_keys import UNTOLD
 from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions, named_arrays
@@ -138,9 +139,9 @@ class EvaluationConfig(EvaluationOptions):
     """Train again as time goes on, each policy judged on the rows that follow; null does not."""
     placebo: int = Field(default=0, ge=0, le=999)
     """Trainings on moves in shuffled order, where nothing can be foretold; 0 for none."""
-    withhold_test: bool = False
+    withhold_test: Annotated[bool, UNTOLD] = False
     """Leave the test rows shut: no figure is computed of them, as in the trials of a sweep."""
-    n_trials: int | None = Field(default=None, ge=1)
+    n_trials: Annotated[int | None, UNTOLD] = Field(default=None, ge=1)
     """In mode evaluate, candidates among which the policy was chosen; null takes what its run
     counted."""
 

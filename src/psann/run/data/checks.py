@@ -98,6 +98,13 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
         ("active", bool(active), "it says who can be held in every split or in none"),
         *((name, name != "X", f"{who} names it") for name, who in needs.reward_inputs.items()),
     ):
+        if needed and needs.is_of_table and kind not in KINDS:
+            if f"{kind}_train" not in given:
+                yield (
+                    f"{kind} must be a column of the table beside the prices: {why}. Write "
+                    f"`arrays: [{kind}]` in data, or take it out there."
+                )
+            continue
         for split in splits:
             key = f"{kind}_{split}"
             if needed and key not in given:

@@ -44,6 +44,8 @@ class DataRequirements:
     mode: Literal["train", "fine_tune", "evaluate"]
     reward_inputs: Mapping[str, str] = field(default_factory=dict)
     """Arrays that are read by name in every split that is given, and the option that names each."""
+    is_of_table: bool = False
+    """Whether the arrays come from a table of prices (`data.prices`)."""
     is_portfolio: bool = True
     """Whether prices are those of assets that actions hold (`HISSOOptions.is_portfolio`)."""
 

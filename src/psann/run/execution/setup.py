@@ -76,6 +76,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             periods_per_year=config.evaluation.periods_per_year if config.prices_key else None,
             mode=config.mode,
             reward_inputs=config.reward_inputs,
+            is_of_table=config.data.prices is not None,
             is_portfolio=hisso.is_portfolio or not hisso.enabled,
         ),
     )

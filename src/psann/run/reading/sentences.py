@@ -18,6 +18,8 @@ from psann.run.reading.strategies import distinct, strategy_name
 BEYOND_CHANCE = " beyond chance"
 FEWEST_STEPS = 12
 """Of `psann.metrics.means`, which needs NumPy: fewer say nothing. A test holds them equal."""
+# One-sided, what an interval of 95 % that leaves out 0 says.
+_SURE = 0.975
 MOST_DOUBTS = 5
 """Beside a verdict; the others are counted there."""
 
@@ -34,7 +36,7 @@ def result_sentences(record: Record) -> list[str]:
         *_ruin(record),
         *_ending(record),
         *_withheld(record),
-        *_kept_untrained(record),
+        *kept_untrained(record),
         *_evidence(record),
         *_edge(record),
         *_universe(record),
@@ -84,8 +86,13 @@ def is_withheld(record: Record) -> bool:
     return (record["judged"] or {}).get("test_withheld") is True
 
 
-def _kept_untrained(record: Record) -> Iterator[str]:
-    """Where epoch 0 was the best: in the run, or in so many of its seeds."""
+def kept_untrained(record: Record) -> Iterator[str]:
+    """Where epoch 0 was the best: in the run, in so many of its seeds, or in the run judged."""
+    if record["mode"] == "evaluate" and (record["parent"] or {}).get("best_epoch") == 0:
+        yield (
+            "The weights judged are those of best epoch 0: no epoch of their training beat what it "
+            "began with."
+        )
     seeds = record["per_seed"]
     n = sum(entry.get("best_epoch") == 0 for entry in seeds or ())
     if n == 0 and (seeds is not None or record["best_epoch"] != 0):
@@ -126,6 +133,12 @@ def _evidence(record: Record) -> Iterator[str]:
     trials = _trials(record)
     yield from _ratio("Sharpe ratio", total, record["deflated_sharpe"], trials)
     yield from _ratio("Of the return over 1/N", skill, record["deflated_skill"], trials)
+    one_is_doubted = record["per_seed"] is None and not versus.get("is_distinguishable", True)
+    if one_is_doubted and (skill[2] or 0.0) >= _SURE:
+        yield (
+            "The interval, which holds 0, is the safer word: a ratio flatters what few rows have "
+            "earned."
+        )
     if walk := record["walk_forward"]:
         folds = counted(len(walk.get("folds", ())), "fold")
         beyond = _doubted(record)
@@ -233,16 +246,20 @@ def _edge(record: Record) -> Iterator[str]:
         return
     if not _beats(policy, uniform):
         yield f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."
-    elif delayed is not None and not _beats(delayed, uniform) and record["delay"]:
-        yield (
-            "The edge is short-lived: executed one row later still, log growth of "
-            f"{delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
-        )
     elif delayed is not None and not _beats(delayed, uniform):
-        yield (
-            "The edge needs trading at the very price that the features have seen: one row later, "
-            f"log growth of {delayed:+.3f} per year does not beat 1/N at {uniform:+.3f}."
+        is_shown = (record["versus_uniform"] or {}).get("is_distinguishable", True)
+        edge = "The edge" if is_shown else "What there is of an edge"
+        how = (
+            "is short-lived: executed one row later still, "
+            if record["delay"]
+            else "needs trading at the very price that the features have seen: one row later, "
         )
+        yield (
+            f"{edge} {how}log growth of {delayed:+.3f} per year does not beat 1/N at "
+            f"{uniform:+.3f}."
+        )
+    if _beats(policy, uniform) and _beats(0.0, policy):
+        yield f"1/N lost more, but cash lost nothing: log growth is {policy:+.3f} per year."
     baselines = record["baselines"] or {}
     better = [
         f"{strategy_name(name)} ({growth:+.3f})"
@@ -282,8 +299,9 @@ _CAUTIONS = {
     ),
     "never_moved": (
         "No update changed the network: every gradient was exactly 0. A single action under "
-        "softmax is always 1; give it primary_transform tanh or softmax_cash. A reward of your own "
-        "must depend on its actions, without detaching them."
+        "softmax is always 1; give it primary_transform tanh or softmax_cash. Prices that never "
+        "move teach nothing. A reward of your own must depend on its actions, without detaching or "
+        "rounding them."
     ),
     "every_epoch_ruined": (
         "Every epoch lost everything on the validation rows. Use the primary_transform softmax or "

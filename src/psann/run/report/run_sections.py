@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
@@ -296,4 +295,4 @@ def _defaults() -> dict[str, object]:
     """Values of the configuration's keys where nobody sets them."""
     keys = config_keys(RunConfig).values()
     with_default = [key for key in keys if key.default not in ("required", "")]
-    return {".".join(key.path): json.loads(key.default) for key in with_default}
+    return {".".join(key.path): key.default_value for key in with_default}

@@ -66,7 +66,8 @@ def finish(
         best = best_row(rows, monitor)
         if best is None:
             raise UsageError(
-                f"--finish must have a trial to choose; no run in {paths.runs} has a value."
+                f"--finish must have a trial to choose; no run in {paths.runs} has a value. "
+                f"hisso-runs show {paths.runs / rows[0]['run']} says why."
             )
         n_trials = sum(row["candidates"] for row in rows) + _of_the_parent(paths, best)
         chosen = {"run": best["run"], "value": best["value"], "n_trials": n_trials}

@@ -11,7 +11,7 @@ from psann.presentation.axes import Axis, log_axis, number_axis
 from psann.presentation.content import Picture, printable, setting
 from psann.presentation.figure import Dots, Figure, Line, Look, Mark, Panel
 from psann.run.sweep.reading import SweepView, best_ten, value_head
-from psann.run.sweep.record import TrialRow
+from psann.run.sweep.record import TrialRow, number_of
 
 _LEAST_FACTOR_OF_LOG = 8.0  # between smallest and largest value of a key
 _LONGEST_TICK = 12
@@ -31,7 +31,7 @@ def pictures_of(sweep: SweepView) -> tuple[Picture, ...]:
 
 
 def _by_trial(rows: Sequence[TrialRow], label: str) -> Picture:
-    numbers = [float(row["run"].removeprefix("t")) for row in rows]
+    numbers = [float(number_of(row)) for row in rows]
     return Picture(
         name="trials",
         title="Validation value by trial",

@@ -100,11 +100,13 @@ def closing_lines(record: SweepRecord, sweep: Path, paths: SweepPaths) -> Iterat
     yield f"{paths.root}: {counts_text(rows, record['planned'])}"
     if (best := best_row(rows, record["monitor"])) is not None:
         yield f"  {_best_text(best, record)}"
-    for row in rows:
-        if row["status"] in FAILED:
-            yield f"  {row['status']}: {row['run']}, {settings(row['overrides'])}"
+    failed = [row for row in rows if row["status"] in FAILED]
+    for row in failed:
+        yield f"  {row['status']}: {row['run']}, {settings(row['overrides'])}"
+    if failed:
+        yield f"  why: hisso-runs show {paths.runs / failed[0]['run']}"
     n_over = sum(is_over(row) for row in rows)
     if n_over < record["planned"]:
         yield "  the same command goes on with the rest, or joins whoever works on it"
-    else:
+    elif best is not None:
         yield f"  next: hisso-runs sweep {sweep} -o {paths.root} --finish"

@@ -121,6 +121,11 @@ def run_name(number: int) -> str:
     return f"t{number:04d}"
 
 
+def number_of(row: TrialRow) -> int:
+    """Number of the trial that a row tells of."""
+    return int(row["run"].removeprefix("t"))
+
+
 def is_better(value: float, than: float, monitor: str) -> bool:
     """Whether a value of a monitor is better than another: rewards higher, losses lower."""
     return value > than if monitor.endswith("reward") else value < than

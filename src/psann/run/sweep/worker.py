@@ -8,23 +8,18 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psann._imports import OF_THE_USER, ImportPolicy
 from psann._signals import PREEMPTED_EXIT_CODE
-from psann._text import mask_secrets
-from psann._yaml_text import to_yaml
-from psann.errors import ConfigError, PsannError, UsageError
+from psann.errors import ConfigError, PsannError
 from psann.run.config.load import config_sha256, load_run_config
-from psann.run.directory.fields import Record
 from psann.run.directory.lock import is_locked
-from psann.run.directory.metrics import read_metrics
-from psann.run.directory.storage import is_temporary
 from psann.run.execution.context import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -43,19 +38,12 @@ from psann.run.sweep.child import (
     run_trial,
 )
 from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.ledger import Ledger, join
 from psann.run.sweep.pruning import Lag
 from psann.run.sweep.record import (
-    SCHEMA_VERSION,
     SweepPaths,
     SweepRecord,
-    TrialRow,
-    claimed,
-    is_settled,
-    read_record,
-    read_row,
     run_name,
-    trial_row,
-    write_record,
 )
 
 if TYPE_CHECKING:
@@ -92,58 +80,6 @@ class WorkDone:
     messages: list[str] = field(default_factory=list)
 
 
-def join(sweep: Sweep, paths: SweepPaths) -> None:
-    """Make a sweep's folder, or join the sweep that is there.
-
-    Raises
-    ------
-    UsageError
-        If another sweep is there.
-    """
-    with claimed(paths) as storage:
-        # Of this folder alone: what lies deeper is of runs, which may be alive.
-        for path in [each for each in paths.root.iterdir() if is_temporary(each.name)]:
-            storage.remove(path)
-        record = read_record(paths)
-        if record is not None and record["sweep_sha256"] != sweep.sha256:
-            raise UsageError(
-                f"-o must be new, or the folder of this very sweep; {paths.root} holds another: "
-                f"compare {paths.sweep} with your file, and its configuration with what it was. "
-                "Only `trials` may change."
-            )
-        if record is None and paths.runs.exists() and any(paths.runs.iterdir()):
-            _check_runs_of_before(sweep, paths)
-        storage.make_directory(paths.runs)
-        storage.put(paths.sweep, to_yaml(mask_secrets(sweep.resolved())).encode())
-        write_record(storage, paths, record or _first_record(sweep))
-
-
-def _check_runs_of_before(sweep: Sweep, paths: SweepPaths) -> None:
-    """Runs whose record is lost may be taken for trials where a trial is known by its number."""
-    if sweep.file.search == "tpe":
-        raise UsageError(
-            f"{paths.record} is missing, and what the trials of a tpe search set is known by it "
-            "alone. Choose a new folder."
-        )
-
-
-def _first_record(sweep: Sweep) -> SweepRecord:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "sweep_sha256": sweep.sha256,
-        "data_sha256": None,
-        "search": sweep.file.search,
-        "order_dependent": sweep.is_order_dependent,
-        "monitor": None,
-        "keys": list(sweep.space),
-        "planned": sweep.n_trials,
-        "trials": [],
-        "chosen": None,
-        "n_trials": 0,
-        "n_looks": 0,
-    }
-
-
 class Worker:
     """Works until nothing is left to take, or it is told to stop.
 
@@ -156,8 +92,7 @@ class Worker:
     def __init__(self, sweep: Sweep, paths: SweepPaths, queue: Queue, options: WorkOptions) -> None:
         self._sweep, self._paths, self._queue, self._options = sweep, paths, queue, options
         self._children: dict[int, tuple[Child, Claim]] = {}
-        self._settled: dict[int, TrialRow] = {}
-        self._monitor: str | None = None
+        self._ledger = Ledger(sweep, paths, queue)
         self._stop: signal.Signals | None = None
         self._messages: list[str] = []
         self._n_killed: Counter[int] = Counter()
@@ -166,8 +101,8 @@ class Worker:
     def work(self) -> WorkDone:
         """Take trials until none is left."""
         context = preloading_context()
-        self._restore()
-        record = self._refresh()
+        self._ledger.restore()
+        record = self._ledger.refresh()
         with passing_on_signals(self._receive, self._alive):
             while True:
                 while self._has_room and (claim := self._next()) is not None:
@@ -180,9 +115,9 @@ class Worker:
                     child, claim = self._children.pop(number)
                     self._take(claim, child.ending())
                 self._beat()
-                record = self._refresh() if news else self._glance(record)
+                record = self._ledger.refresh() if news else self._ledger.glance(record)
                 self._options.look(record)
-        return WorkDone(self._exit_code(), self._refresh(), self._messages)
+        return WorkDone(self._exit_code(), self._ledger.refresh(), self._messages)
 
     def _alive(self) -> list[Child]:
         return [child for child, _ in self._children.values()]
@@ -204,10 +139,10 @@ class Worker:
         for trial in self._queue.running(but=self._children):
             if self._is_orphan(trial):
                 claim = self._queue.adopt(trial)
-                if claim is not None and not self._tell_if_settled(claim):
+                if claim is not None and not self._ledger.tell_if_settled(claim):
                     return claim
         while (new := self._queue.claim()) is not None:
-            if not self._tell_if_settled(new):
+            if not self._ledger.tell_if_settled(new):
                 return new
         return None
 
@@ -237,23 +172,9 @@ class Worker:
             return not may_live_elsewhere(trial)
         return status != "running"
 
-    def _tell_if_settled(self, claim: Claim) -> bool:
-        metrics, _ = read_metrics(self._paths.run(claim.number).metrics)
-        if not is_settled(metrics):
-            return False
-        self._tell(claim, metrics)
-        return True
-
-    def _tell(self, claim: Claim, metrics: Record) -> None:
-        self._monitor = self._monitor or metrics["monitor"]
-        row = trial_row(claim.number, claim.overrides, metrics)
-        self._queue.tell(claim.number, row, metrics["monitor"])
-
     def _take(self, claim: Claim, ending: Ending) -> None:
         """What the end of a trial's process means; a killed or stopped one is somebody's later."""
-        metrics, _ = read_metrics(self._paths.run(claim.number).metrics)
-        if is_settled(metrics):
-            self._tell(claim, metrics)
+        if self._ledger.tell_if_settled(claim):
             return
         if ending.exit_code == EXIT_LOCKED:
             return  # somebody else has it
@@ -312,68 +233,6 @@ class Worker:
         if self._stop is not None:
             return exit_code_of_stop(self._stop)
         return 1 if self._messages else EXIT_DONE
-
-    def _restore(self) -> None:
-        """Tell a new journal what TPE had suggested: no run can tell that by its number."""
-        with claimed(self._paths):
-            known = read_record(self._paths)
-            if known is not None and self._sweep.file.search == "tpe":
-                self._queue.restore(known["trials"])
-
-    # --- the record ------------------------------------------------------------------------------
-
-    def _refresh(self) -> SweepRecord:
-        """Write `sweep.json` anew from the runs; what is settled was read before."""
-        with claimed(self._paths) as storage:
-            record = read_record(self._paths) or _first_record(self._sweep)
-            rows = self._rows()
-            known = [row["data_sha256"] for row in rows if row["data_sha256"] is not None]
-            record |= {
-                "planned": max(record["planned"], self._sweep.n_trials),
-                "trials": rows,
-                "monitor": record["monitor"] or self._monitor,
-                "data_sha256": record["data_sha256"] or next(iter(known), None),
-                "n_trials": sum(row["candidates"] for row in rows),
-            }
-            write_record(storage, self._paths, record)
-        return record
-
-    def _rows(self) -> list[TrialRow]:
-        """One row per trial that somebody began."""
-        told = self._queue.rows()
-        if self._sweep.file.search != "tpe":  # runs of a journal that was lost
-            for number in range(self._sweep.n_trials):
-                if number not in told and self._paths.run(number).root.exists():
-                    told[number] = {"overrides": self._sweep.point(number)}
-        for number, row in told.items():
-            if number in self._settled:
-                continue
-            overrides = row.get("overrides") or {}
-            metrics, _ = read_metrics(self._paths.run(number).metrics)
-            if metrics["status"] is None and "status" in row:  # run where no disk is shared
-                found = {name: row[name] for name in TrialRow.__annotations__}
-                self._monitor = self._monitor or row.get("monitor")
-                self._settled[number] = found  # type: ignore[assignment]
-                continue
-            if is_settled(metrics):
-                self._monitor = self._monitor or metrics["monitor"]
-                self._settled[number] = trial_row(number, overrides, metrics)
-        return [
-            self._settled.get(number) or read_row(self._paths, number, _overrides_of(row))
-            for number, row in sorted(told.items())
-        ]
-
-    def _glance(self, record: SweepRecord) -> SweepRecord:
-        """The record with what the runs say by now, to be looked at; nothing is written."""
-        rows = [
-            row if number in self._settled else read_row(self._paths, number, row["overrides"])
-            for number, row in enumerate(record["trials"])
-        ]
-        return {**record, "trials": rows}
-
-
-def _overrides_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    return row.get("overrides") or {}
 
 
 def work(sweep: Sweep, paths: SweepPaths, options: WorkOptions) -> WorkDone:

@@ -1,0 +1,59 @@
+"""What is asked of a reward that somebody else has written."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from psann._numerics import guarded
+
+
+def of_the_user(function: Callable[..., Tensor], *, name: str) -> Callable[..., Tensor]:
+    """A reward that leaves every setting as it was, and is refused if it does not its arguments.
+
+    What it is given may be the data themselves, which every later call would find changed.
+
+    Raises
+    ------
+    ValueError
+        When it is called, if it writes into what it is given.
+    """
+
+    @functools.wraps(function)
+    def call(*judged: Any, **named: Any) -> Tensor:
+        given = {**dict(zip(("actions", "context"), judged, strict=False)), **named}
+        before = {key: it._version for key, it in given.items() if isinstance(it, Tensor)}
+        rewards = function(*judged, **named)
+        if changed := [key for key, version in before.items() if given[key]._version != version]:
+            raise ValueError(
+                f"reward {name} must leave what it is given as it is; it has changed "
+                f"{', '.join(changed)} in place. Write x = x - 1 instead of x -= 1."
+            )
+        return rewards
+
+    return guarded(call, who=f"hisso.reward {name}")
+
+
+def one_for_each(rewards: Any, n_episodes: int, *, name: str) -> Tensor:
+    """What a reward gave, if it is one real number per episode.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if not isinstance(rewards, Tensor) or rewards.shape != (n_episodes,):
+        got = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
+        raise ValueError(
+            f"reward {name} must give one number per episode, a tensor of shape "
+            f"({n_episodes},); got {got}. Average over time and actions inside it."
+        )
+    if not rewards.is_floating_point():
+        raise ValueError(
+            f"reward {name} must give real numbers, torch.float32 or torch.float64; got "
+            f"{rewards.dtype}. Compute it from its actions without another dtype."
+        )
+    return rewards
