@@ -86,6 +86,15 @@ def policy(options: dict[str, Any] | None = None, *, params: Any = None, **how: 
     return model(**(params or {})).fit(X, hisso={**HISSO, **(options or {})}, **given)
 
 
+def beside(benchmark: Any) -> Any:
+    """A policy that is rewarded for what it earns beyond a benchmark."""
+    options = {"reward": "excess", "reward_inputs": ["benchmark"]}
+    inputs = {"benchmark": benchmark}
+    return policy(
+        options, reward_inputs=inputs, validation_data={**VALIDATION, "reward_inputs": inputs}
+    )
+
+
 def streamed(**params: Any) -> Any:
     """Taught by two passes."""
     return model(**params).partial_fit(X, Y).partial_fit(X, Y)
@@ -402,6 +411,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "numbers of any size. Write another transform": (
         lambda: _of_any_size(max_weight=0.6),
         lambda: _of_any_size(max_weight=0.6, primary_transform="softmax"),
+    ),
+    "Give its prices, not its returns": (
+        lambda: beside(np.append(0.0, np.diff(np.log(PRICES[:, 0])))),
+        lambda: beside(PRICES[:, 0]),
     ),
     "{} has no place for hisso.held_weights, a feature of each asset that follows from": (
         lambda: policy({"held_weights": True}),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -432,3 +433,23 @@ def test_rates_that_are_none_of_each_row_are_refused_by_name(rate: object, got: 
     said = f"`borrow_rate` must be one finite number, or one for each of the 30 rows; got {got}"
     with pytest.raises(DataError, match=said):
         portfolio_metrics(flat, flat, borrow_rate=rate)
+
+
+@pytest.mark.parametrize("value", ["a", None, True, {}])
+@pytest.mark.parametrize("name", ["trans_cost", "cash_rate", "borrow_rate", "periods_per_year"])
+def test_what_is_no_number_is_refused_by_name(name: str, value: Any) -> None:
+    flat = np.ones((30, 1))
+    with pytest.raises(DataError, match=f"`{name}` must be a number; got"):
+        portfolio_metrics(flat, flat, **{name: value})
+
+
+def test_a_limit_of_trading_that_is_no_number_is_refused() -> None:
+    flat = np.ones((30, 1))
+    for limit in ("x", [0.1]):
+        with pytest.raises(DataError, match="`max_turnover` must be a number; got"):
+            portfolio_metrics(flat, flat, max_turnover=limit)  # type: ignore[arg-type]
+
+
+def test_no_allocations_are_told_of_with_rates_of_each_row_too() -> None:
+    with pytest.raises(DataError, match="`allocations` must be an array of numbers; got None"):
+        portfolio_metrics(None, np.ones((30, 1)), cash_rate=np.linspace(0, 0.1, 30))

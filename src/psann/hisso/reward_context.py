@@ -14,7 +14,7 @@ from psann._imports import import_object
 from psann._numerics import FOREIGN
 from psann._process import put_back
 from psann.hisso.options import EvaluationOptions, HISSOOptions, costs_of, named_arrays
-from psann.hisso.rewards import Reward, reward_of
+from psann.hisso.rewards import Reward, excess, reward_of
 
 Floats = NDArray[np.floating[Any]]
 RewardSource = Literal["y", "context_extractor", "prices", "X", "none"]
@@ -145,18 +145,32 @@ def input_problems(
     *,
     hisso: HISSOOptions,
     evaluation: EvaluationOptions,
+    reward: Reward,
     **told: Any,
 ) -> list[str]:
-    """Say which arrays that options name are missing, or no costs (`row_cost_problems`)."""
+    """Say which arrays that options name are missing, no prices, or no costs.
+
+    The last are those of `row_cost_problems`.
+    """
     named = named_arrays(hisso, evaluation)
     missing = [name for name in named if name not in inputs]
     if not missing:
-        return row_cost_problems(inputs, hisso=hisso, evaluation=evaluation, **told)
+        told |= {"hisso": hisso, "evaluation": evaluation, "reward": reward}
+        return [*_benchmark_problems(inputs, reward), *row_cost_problems(inputs, **told)]
     sources = " and ".join(dict.fromkeys(named[name] for name in missing))
     return [
         f"reward_inputs must have {', '.join(missing)}, which {sources} names; got "
         f"{', '.join(inputs) or 'none'}. Give reward_inputs={{{missing[0]!r}: ...}}, a row for "
         "each of X."
+    ]
+
+
+def _benchmark_problems(inputs: Mapping[str, NDArray[Any]], reward: Reward) -> list[str]:
+    if reward.function is not excess or (inputs["benchmark"] > 0).all():
+        return []
+    return [
+        "benchmark, which the reward excess compares with, must be prices, greater than 0; the "
+        f"smallest is {inputs['benchmark'].min():g}. Give its prices, not its returns."
     ]
 
 

@@ -44,6 +44,15 @@ def together(**given: Any) -> list[Floats]:
     return list(aligned.values())
 
 
+def number_problems(**settings: Any) -> list[str]:
+    """Say which settings are no single number."""
+    return [
+        f"`{name}` must be a number; got {value!r}."
+        for name, value in settings.items()
+        if np.ndim(value) or np.asarray(value).dtype.kind not in "iuf"
+    ]
+
+
 def matrix_problems(values: Floats, name: str) -> list[str]:
     """Say what keeps an array from being one row per time and one column per asset."""
     if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 1:

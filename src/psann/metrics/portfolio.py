@@ -26,7 +26,13 @@ from psann.accounting import (
 )
 from psann.errors import DataError
 from psann.holdings import Carry, code_problems, is_limited, of_members
-from psann.metrics.checks import float64_array, matrix_problems, series_of, together
+from psann.metrics.checks import (
+    float64_array,
+    matrix_problems,
+    number_problems,
+    series_of,
+    together,
+)
 from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
@@ -162,6 +168,12 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     >>> round(metrics["cum_return"], 6), metrics["n_steps"]
     (0.1, 2.0)
     """
+    rates = {"trans_cost": trans_cost, "cash_rate": cash_rate, "borrow_rate": borrow_rate}
+    settings: dict[str, Any] = {k: rate for k, rate in rates.items() if not np.ndim(rate)}
+    if max_turnover is not None:
+        settings["max_turnover"] = max_turnover
+    if problems := number_problems(periods_per_year=periods_per_year, **settings):
+        raise DataError(problems)
     of_cash, of_shorts = (
         _rate_of_rows(rate, who, allocations)
         for who, rate in (("cash_rate", cash_rate), ("borrow_rate", borrow_rate))
@@ -221,6 +233,8 @@ def _rate_of_rows(rate: Any, who: str, allocations: Any) -> float | Floats:
     """A rate as a number, or as one for each row of the allocations."""
     if not np.ndim(rate) and math.isfinite(rate):
         return float(rate)
+    if not np.ndim(allocations):
+        return 0.0  # they are refused by whoever reads them
     rates, n_rows = float64_array(rate, who), len(allocations)
     is_finite = bool(np.isfinite(rates).all())
     if rates.shape != (n_rows,) or not is_finite:
