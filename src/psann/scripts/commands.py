@@ -140,11 +140,12 @@ def report(options: argparse.Namespace) -> int:
     from psann.run.report.page import write_report
     from psann.scripts._sweep_folder import report_if_sweep
 
-    default = Path("report.html" if options.format == "html" else "report.md")
+    default = Path("report.md" if options.format == "markdown" else "report.html")
     output = default if options.output is None else options.output
-    written = report_if_sweep(options.paths, output, format=options.format)
+    form = options.format or ("markdown" if output.suffix == ".md" else "html")
+    written = report_if_sweep(options.paths, output, format=form)
     if written is None:
-        written = write_report(chosen_runs(options.paths), output, format=options.format)
+        written = write_report(chosen_runs(options.paths), output, format=form)
     report, *pictures = written
     beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
     tell(f"{report}: {report.stat().st_size:,} bytes{beside}")
