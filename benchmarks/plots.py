@@ -250,7 +250,20 @@ def waiting_table(result: Result) -> str:
         for row in result["portfolios"]
     ]
     third = table(["assets of BCRP, 1,000 rows", "all at once, s", "now, s", ""], rows)
-    return f"{first}\n\n{second}\n\n{third}\n\n{measured(result)}"
+    rows = [
+        [
+            f"{row['assets']:,}",
+            *(
+                number(row[rule].get(f"{key}_cpu_s"), 3)
+                for rule in ("minimum_variance", "risk_parity")
+                for key in ("matrix", "now")
+            ),
+        ]
+        for row in result["choices_by_risk"]
+    ]
+    head = ["assets, 252 moves", "minimum variance, as a matrix, s", "now, s"]
+    fourth = table([*head, "risk parity, as a matrix, s", "now, s"], rows)
+    return "\n\n".join([first, second, third, fourth, measured(result)])
 
 
 def reporting_table(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""What a user waits for around the updates: first fits, predictions, the best portfolio.
+"""What a user waits for around the updates: first fits, predictions, portfolios to compare with.
 
 Run from the repository root::
 
@@ -7,7 +7,9 @@ Run from the repository root::
 A first fit has 64 rows and one epoch, in a process that has imported psann and done nothing else
 (a fork of this one). Predictions are of 2 x 64 units, beside scikit-learn's tanh network of the
 same size. The best constantly rebalanced portfolio of 1,000 rows is looked for as `bcrp` does, and
-among all assets at once. Contenders take turns. Seconds of CPU on one thread, medians.
+among all assets at once. Minimum variance and risk parity choose once by 252 moves, as they do and
+with the covariance formed as a matrix. Contenders take turns. Seconds of CPU on one thread,
+medians.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from measuring import ONE_THREAD, description, median, save
 from sklearn.neural_network import MLPRegressor
 
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, covariance
 from psann.baselines import _interior_optimum, bcrp
 
 FIRST_FITS: dict[str, tuple[type, dict[str, Any]]] = {
@@ -42,6 +45,9 @@ ROWS = (1, 1_000, 1_000_000)
 PREDICT_GOALS = {"tanh": 1.0, "sine": 1.5}
 N_FEATURES = 8
 ASSETS = (36, 500, 2_000)
+ASSETS_BY_RISK = (36, 500, 1_000, 2_000, 5_000)
+MOST_AS_MATRIX = 2_000
+_SHRUNK = covariance.shrunk_covariance
 
 
 def first_fit_s(cls: type, params: dict[str, Any], *, is_hisso: bool) -> float:
@@ -149,6 +155,41 @@ def portfolios(repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
+def as_matrix(returns: Any) -> covariance.Dense:
+    """The shrunk covariance as a matrix, however many assets there are."""
+    found = _SHRUNK(returns)
+    if isinstance(found, covariance.Dense):
+        return found
+    return covariance.Dense(found.rows.T @ found.rows + np.diag(found.own))
+
+
+def choices_by_risk(repeats: int) -> list[dict[str, Any]]:
+    """Seconds of one choice by 252 moves: with a matrix, and as it is."""
+    print("\n4. one choice by 252 moves, CPU seconds: with a matrix, as it is")
+    rules = {
+        "minimum_variance": covariance._minimum_variance,
+        "risk_parity": covariance._risk_parity,
+    }
+    rows = []
+    for n_assets in ASSETS_BY_RISK:
+        rng = np.random.default_rng(0)
+        common = rng.normal(0.0, 0.01, (252, 1)) * rng.uniform(0.5, 1.5, n_assets)
+        returns = common + rng.normal(0.0, 0.015, (252, n_assets))
+        row: dict[str, Any] = {"assets": n_assets}
+        for name, rule in rules.items():
+            call = lambda rule=rule, returns=returns: rule(returns)  # noqa: E731
+            found: dict[str, list[float]] = {"matrix": [], "now": []}
+            for _ in range(min(3, repeats)):
+                found["now"].append(seconds_of(call, calls=1))
+                if n_assets <= MOST_AS_MATRIX:
+                    with mock.patch.object(covariance, "shrunk_covariance", as_matrix):
+                        found["matrix"].append(seconds_of(call, calls=1))
+            row[name] = {f"{key}_cpu_s": median(v) for key, v in found.items() if v}
+        print(row, flush=True)
+        rows.append(row)
+    return rows
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write `benchmarks/results/waiting.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -161,6 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report |= {"repeats": options.repeats, "first_fits": first_fits(options.repeats)}
     report["predictions"] = predictions(options.repeats)
     report["portfolios"] = portfolios(options.repeats)
+    report["choices_by_risk"] = choices_by_risk(options.repeats)
     report["load_at_the_end"] = round(os.getloadavg()[0], 2)
     if not options.no_save:
         save("waiting", report)

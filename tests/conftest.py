@@ -8,9 +8,10 @@ import os
 import runpy
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -57,10 +58,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Let the collector of garbage pass over what stays to the end: modules, and the tests."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
@@ -80,6 +87,25 @@ def _no_trouble_is_left() -> Iterator[None]:
     from trials import TROUBLE
 
     TROUBLE.plan(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _git_looks_at_this_repository_once() -> Iterator[None]:
+    """A thousand runs ask it, each by a process of its own; `test_git.py` asks without this."""
+    from psann import _origin
+
+    here, ask = Path.cwd(), _origin.git_state
+    state = ask()
+
+    def git_state() -> dict[str, Any] | None:
+        with suppress(OSError):
+            if Path.cwd() == here:
+                return state
+        return ask()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_origin, "git_state", git_state)
+        yield
 
 
 @pytest.fixture

@@ -483,9 +483,6 @@ ELSEWHERE: dict[str, str] = {
 }
 
 OUTSIDE: dict[str, str] = {
-    'drawn with matplotlib, which is not installed. Install it with: pip install "psann[report]"': (
-        "installs packages"
-    ),
     "must be read with pyarrow, which is not installed. Install it with: {}": "installs a package",
 }
 

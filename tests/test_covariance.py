@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +17,9 @@ from event_simulator import simulate
 from psann.covariance import (
     COVARIANCE_RULES,
     inverse_volatility,
-    ledoit_wolf,
     minimum_variance,
     risk_parity,
+    shrunk_covariance,
 )
 from psann.datasets import load_olps, load_sp500_20
 from psann.errors import DataError
@@ -125,13 +126,16 @@ def test_the_shrunk_covariance_is_that_of_scikit_learn(shape: tuple[int, int]) -
     prices = market(shape[0] + 1, shape[1], seed=sum(shape))
     returns = prices[1:] / prices[:-1] - 1
     expected = LedoitWolf().fit(returns).covariance_
-    np.testing.assert_allclose(ledoit_wolf(returns), expected, rtol=1e-10, atol=1e-18)
+    covariance = shrunk_covariance(returns)
+    columns = np.stack([covariance.times(each) for each in np.eye(shape[1])])
+    np.testing.assert_allclose(columns, expected, rtol=1e-10, atol=1e-18)
+    np.testing.assert_allclose(covariance.row_sums(), expected.sum(0), rtol=1e-10)
 
 
 def test_contributions_to_risk_are_equal_and_no_other_portfolio_varies_less() -> None:
     prices = market(400, 150, seed=8)
     returns = prices[148:400] / prices[147:399] - 1
-    covariance = ledoit_wolf(returns)
+    covariance = LedoitWolf().fit(returns).covariance_
     weights = risk_parity(prices[399:400].repeat(2, 0), earlier=[prices], window=252)[0]
     contributions = weights * (covariance @ weights)
     np.testing.assert_allclose(contributions / contributions.mean(), 1.0, atol=1e-10)
@@ -140,6 +144,35 @@ def test_contributions_to_risk_are_equal_and_no_other_portfolio_varies_less() ->
     assert (least == 0).sum() > 10
     np.testing.assert_allclose(slope[least > 0], slope @ least, rtol=1e-9)
     assert (slope[least == 0] >= (slope @ least) * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize("name", ["minimum_variance", "risk_parity"])
+def test_of_more_assets_than_rows_the_rules_choose_what_another_program_does(name: str) -> None:
+    prices = market(42, 90, seed=5)
+    returns = prices[1:] / prices[:-1] - 1
+    found = COVARIANCE_RULES[name](prices[-1:].repeat(2, 0), earlier=[prices])[0]
+    np.testing.assert_allclose(found, OTHERS[name](returns), atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["minimum_variance", "risk_parity"])
+def test_no_square_of_many_assets_is_formed(name: str) -> None:
+    prices = market(41, 1500, seed=5)
+    tracemalloc.start()
+    COVARIANCE_RULES[name](prices[-1:].repeat(2, 0), earlier=[prices])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 * 1500**2 / 2
+
+
+@pytest.mark.parametrize("n_assets", [3, 60])
+def test_moves_of_two_values_in_step_are_weighed_although_they_have_no_noise(n_assets: int) -> None:
+    sizes = np.linspace(0.01, 0.02, n_assets)
+    prices = np.cumprod(1 + np.tile([sizes, -sizes], (21, 1)), axis=0)
+    for name in ("minimum_variance", "risk_parity"):
+        weights = COVARIANCE_RULES[name](prices, every=10, window=20)[-1]
+        assert weights.min() >= 0
+        assert weights[0] == weights.max() > weights[-1]
+        np.testing.assert_allclose(weights.sum(), 1.0)
 
 
 @pytest.mark.parametrize("name", OTHERS)

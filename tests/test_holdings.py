@@ -48,10 +48,16 @@ def book(panel: Panel, actions: np.ndarray, **terms: object) -> np.ndarray:
     return simulate(actions, panel.prices, halted=panel.halted, ended=panel.ended, **terms)
 
 
-@pytest.mark.parametrize("trans_cost", [0.002, [0.001, 0.004, 0.0, 0.03]], ids=["one", "each"])
+@pytest.mark.parametrize(
+    ("trans_cost", "n_parts"),
+    [([0.001, 0.004, 0.0, 0.03], 8), (0.002, 2)],
+    ids=["each", "one"],
+)
 @pytest.mark.parametrize("cost", COSTS)
-def test_6000_rows_agree_with_the_book_order_by_order(cost: str, trans_cost: object) -> None:
-    parts = [account(seed, 750, cash=0.1 * (seed % 2)) for seed in range(8)]
+def test_6000_rows_agree_with_the_book_order_by_order(
+    cost: str, trans_cost: object, n_parts: int
+) -> None:
+    parts = [account(seed, 750, cash=0.1 * (seed % 2)) for seed in range(n_parts)]
     names = max(len(panel.assets) for panel, _, _ in parts)
     assert names == 4
     prices = np.concatenate([panel.prices for panel, _, _ in parts])
@@ -61,7 +67,7 @@ def test_6000_rows_agree_with_the_book_order_by_order(cost: str, trans_cost: obj
     edges = np.cumsum([len(panel.prices) for panel, _, _ in parts])[:-1]
     for edge in edges:
         actions[edge - 1], codes[edge - 1] = 0.0, np.maximum(codes[edge - 1], OUTSIDE)
-    assert len(prices) == 6000 and (codes == HALTED).any() and (codes == ENDED).any()
+    assert len(prices) == 750 * n_parts and (codes == HALTED).any() and (codes == ENDED).any()
     terms = {"trans_cost": np.array(trans_cost)[()], "initial": "cash", "cost": cost}
     theirs = simulate(actions, prices, halted=codes == HALTED, ended=codes == ENDED, **terms)
     ours = net_growth(actions, prices, active=codes, **terms).wealth  # type: ignore[arg-type]
@@ -200,10 +206,13 @@ def test_codes_of_a_frame_are_taken_by_their_names() -> None:
     assert found["cum_return"] == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize("limit", [0.03, 0.4])
-@pytest.mark.parametrize("delay", [0, 2])
-def test_limited_trades_over_6000_rows_are_those_of_the_book(limit: float, delay: int) -> None:
-    panel, codes, _ = account(3, 6000)
+@pytest.mark.parametrize(
+    ("limit", "delay", "n_rows"), [(0.03, 2, 6000), (0.4, 0, 6000), (0.03, 0, 600), (0.4, 2, 600)]
+)
+def test_limited_trades_over_6000_rows_are_those_of_the_book(
+    limit: float, delay: int, n_rows: int
+) -> None:
+    panel, codes, _ = account(3, n_rows)
     form = HISSOOptions(primary_transform="long_short", max_weight=0.4, gross_limit=0.9)
     z = torch.from_numpy(np.random.default_rng(4).normal(0, 2, panel.prices.shape))
     actions = transform_of(form).function(z, torch.from_numpy(codes)).numpy()
@@ -236,15 +245,17 @@ def test_limited_trades_over_6000_rows_are_those_of_the_book(limit: float, delay
     assert (ours.traded > limit - 1e-9).mean() > 0.1
 
 
-@pytest.mark.parametrize("cost", COSTS)
-def test_costs_and_rates_of_each_row_over_6000_rows_are_those_of_the_book(cost: str) -> None:
-    panel, codes, _ = account(3, 6000)
+@pytest.mark.parametrize(("cost", "n_rows"), [(c, 6000 if c == "drift" else 600) for c in COSTS])
+def test_costs_and_rates_of_each_row_over_6000_rows_are_those_of_the_book(
+    cost: str, n_rows: int
+) -> None:
+    panel, codes, _ = account(3, n_rows)
     draws = np.random.default_rng(4)
     form = HISSOOptions(primary_transform="long_short", max_weight=0.4, gross_limit=1.4)
     z = torch.from_numpy(draws.normal(0, 2, panel.prices.shape))
     actions = transform_of(form).function(z, torch.from_numpy(codes)).numpy()
     spreads = 0.002 * draws.random(panel.prices.shape) ** 3
-    cash, borrow = 0.0003 * draws.random(6000), 0.0009 * draws.random(6000)
+    cash, borrow = 0.0003 * draws.random(n_rows), 0.0009 * draws.random(n_rows)
     limit = 0.5 if cost == "drift" else None
     delay = 2
     late = slice(delay, None)
@@ -334,12 +345,15 @@ def test_costs_borrow_and_cash_rate_over_6000_rows_with_membership_and_limits() 
     assert (actions < 0).any() and np.abs(actions).max() <= 0.4 + 1e-9 and (codes == HALTED).any()
     carry = Carry(cash=0.0002, borrow=0.0007)
     rates = np.array([0.0005, 0.0, 0.002, 0.001])
-    for cost in COSTS:
+    for cost, first in zip(COSTS, (0, 5400, 5400), strict=True):
+        rows = slice(first, None)
         terms: dict[str, Any] = {"trans_cost": rates, "initial": "cash", "cost": cost}
-        ours = net_growth(actions, panel.prices, active=codes, carry=carry, **terms)
-        theirs = book(panel, actions, cash_rate=0.0002, borrow_rate=0.0007, **terms)
+        given = actions[rows], panel.prices[rows]
+        ours = net_growth(*given, active=codes[rows], carry=carry, **terms)
+        codes_of_rows = {"halted": panel.halted[rows], "ended": panel.ended[rows]}
+        theirs = simulate(*given, **codes_of_rows, cash_rate=0.0002, borrow_rate=0.0007, **terms)
         np.testing.assert_allclose(ours.wealth, theirs, rtol=1e-10)
-        without = net_growth(actions, panel.prices, active=codes, **terms)
+        without = net_growth(*given, active=codes[rows], **terms)
         assert not np.allclose(ours.wealth, without.wealth, rtol=1e-3)
 
 

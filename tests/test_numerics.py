@@ -118,21 +118,24 @@ def lent() -> list[Any]:
     return [*log, *streams, *places, multiprocessing.get_start_method(allow_none=True)]
 
 
+OF_PROCESSES = [name for name in meddling.MEDDLERS if name not in meddling.OF_NUMBERS]
+
+
 @pytest.mark.parametrize("place", ["before", "reward"])
 @pytest.mark.parametrize(
-    "name",
+    "names",
     [
-        *(name for name in meddling.MEDDLERS if name not in meddling.OF_NUMBERS),
-        # Deterministic algorithms bring torch's compiler, some seconds of a core.
-        pytest.param("everything", marks=pytest.mark.slow),
+        *(",".join(OF_PROCESSES[number::6]) for number in range(6)),
+        # Each alone; and all, with deterministic algorithms, which bring torch's compiler.
+        *(pytest.param(name, marks=pytest.mark.slow) for name in (*OF_PROCESSES, "everything")),
     ],
 )
 def test_fit_and_predict_depend_on_nothing_that_a_process_has_one_of_and_leave_it(
-    name: str, place: str, plain: dict[str, list[bytes]]
+    names: str, place: str, plain: dict[str, list[bytes]]
 ) -> None:
     """Of a reward's own changes only those are left that the next line may rely on."""
     is_before = place == "before"
-    meddlers = iter([lambda: meddling.meddle(name)])
+    meddlers = iter([lambda: meddling.meddle(names)])
 
     def once() -> None:
         next(meddlers, lambda: None)()

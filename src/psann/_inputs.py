@@ -8,6 +8,7 @@ value, `None`, `NA` and NaN are one thing, a missing value; nothing is filled, d
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -267,8 +268,16 @@ def place_text(index: tuple[int, ...]) -> str:
     return f"row {row}, column {rest[0] if len(rest) == 1 else tuple(rest)}"
 
 
-def finiteness_problems(array: Array, who: str) -> list[str]:
-    """Say how many values are missing or infinite, and where the first of them is."""
+def finiteness_problems(
+    array: Array, who: str, *, columns: Sequence[str] | None = None
+) -> list[str]:
+    """Say how many values are missing or infinite, and where the first of them is.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Names of the columns, where they have some.
+    """
     if array.dtype.kind not in "fM" or not array.ndim:
         return []
     n_bad, first = count_where(array, lambda rows: ~np.isfinite(rows))
@@ -276,7 +285,10 @@ def finiteness_problems(array: Array, who: str) -> list[str]:
         return []
     missing = "NaT" if array.dtype.kind == "M" else "NaN"
     n_missing, _ = count_where(array, np.isnat if array.dtype.kind == "M" else np.isnan)
+    place = place_text(first)
+    if columns is not None and array.ndim == 2 and len(columns) == array.shape[1]:
+        place += f" ({columns[first[1]]!r})"
     return [
         f"{who} must be finite; got {n_missing} missing ({missing}) and {n_bad - n_missing} "
-        f"infinite of {array.size} values, first at {place_text(first)}. {FILL_CURE}"
+        f"infinite of {array.size} values, first at {place}. {FILL_CURE}"
     ]

@@ -28,6 +28,8 @@ Weigh = Callable[[Floats], Floats]
 
 # Moves without which a covariance says nothing: until then, 1/M.
 _LEAST_MOVES = 20
+# No real moves come near: returns of only two values, in step, are without noise.
+_LEAST_SHRINKAGE = 1e-6
 
 
 def inverse_volatility(prices: Floats, **how: Any) -> Floats:
@@ -68,7 +70,7 @@ def minimum_variance(prices: Floats, **how: Any) -> Floats:
 
     Notes
     -----
-    ``S`` is that of `ledoit_wolf`.
+    ``S`` is that of `shrunk_covariance`.
 
     References
     ----------
@@ -94,7 +96,7 @@ def risk_parity(prices: Floats, **how: Any) -> Floats:
 
     Notes
     -----
-    ``S`` is that of `ledoit_wolf`.
+    ``S`` is that of `shrunk_covariance`.
 
     References
     ----------
@@ -111,12 +113,122 @@ COVARIANCE_RULES: dict[str, Callable[..., Floats]] = {
 }
 
 
-def ledoit_wolf(returns: Floats) -> Floats:
+class Dense:
+    """A covariance as a matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (M, M)
+        Symmetric, positive definite.
+    """
+
+    def __init__(self, matrix: Floats) -> None:
+        self.matrix = matrix
+
+    def times(self, x: Floats) -> Floats:
+        """``S x``."""
+        product: Floats = self.matrix @ x
+        return product
+
+    def row_sums(self) -> Floats:
+        """``S 1``."""
+        sums: Floats = self.matrix.sum(-1)
+        return sums
+
+    def solve(self, right: Floats) -> Floats:
+        """``S^-1 right``."""
+        return np.asarray(np.linalg.solve(self.matrix, right), dtype=np.float64)
+
+    def plus(self, diagonal: Floats) -> Dense:
+        """With more variance of each."""
+        return Dense(self.matrix + np.diag(diagonal))
+
+    def of(self, is_held: Bools) -> Dense:
+        """Of some of the assets."""
+        return Dense(self.matrix[np.ix_(is_held, is_held)])
+
+    def of_mean_variance_one(self) -> Dense:
+        """Of returns in other units."""
+        return Dense(self.matrix / np.trace(self.matrix) * len(self.matrix))
+
+    def correlation_and_volatility(self) -> tuple[Dense, Floats]:
+        """The same in two parts."""
+        volatility = np.sqrt(self.matrix.diagonal())
+        return Dense(self.matrix / np.outer(volatility, volatility)), volatility
+
+
+class LowRank:
+    """A covariance ``R' R + diag(v)`` of more assets than rows: nothing of ``M x M`` is formed.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, M)
+        ``R``, with fewer rows than assets.
+    own : ndarray of shape (M,)
+        ``v``, the variance that each has for itself, positive.
+
+    References
+    ----------
+    Woodbury 1950, "Inverting modified matrices"; Hager 1989, "Updating the inverse of a matrix",
+    https://doi.org/10.1137/1031049
+    """
+
+    def __init__(self, rows: Floats, own: Floats) -> None:
+        self.rows, self.own = rows, own
+
+    def times(self, x: Floats) -> Floats:
+        """``S x``."""
+        product: Floats = (self.rows @ x) @ self.rows + self.own * x
+        return product
+
+    def row_sums(self) -> Floats:
+        """``S 1``."""
+        return self.times(np.ones_like(self.own))
+
+    def solve(self, right: Floats) -> Floats:
+        """``S^-1 right``, by a system of as many equations as there are rows."""
+        root = np.sqrt(self.own)
+        rows, right = self.rows / root, right / root  # (n, M), (M,)
+        inner = rows @ rows.T + np.eye(len(rows))  # both factors the same: BLAS forms one half
+        solved: Floats = (right - np.linalg.solve(inner, rows @ right) @ rows) / root
+        return solved
+
+    def plus(self, diagonal: Floats) -> LowRank:
+        """With more variance of each."""
+        return LowRank(self.rows, self.own + diagonal)
+
+    def of(self, is_held: Bools) -> Covariance:
+        """Of some of the assets."""
+        rows, own = self.rows.compress(is_held, axis=1), self.own[is_held]
+        if rows.shape[1] > len(rows):
+            return LowRank(rows, own)
+        return Dense(rows.T @ rows + np.diag(own))
+
+    def of_mean_variance_one(self) -> LowRank:
+        """Of returns in other units."""
+        mean_variance = self._variances().mean()
+        return LowRank(self.rows / np.sqrt(mean_variance), self.own / mean_variance)
+
+    def correlation_and_volatility(self) -> tuple[LowRank, Floats]:
+        """The same in two parts."""
+        variances = self._variances()
+        volatility = np.sqrt(variances)
+        return LowRank(self.rows / volatility, self.own / variances), volatility
+
+    def _variances(self) -> Floats:
+        variances: Floats = np.square(self.rows).sum(0) + self.own
+        return variances
+
+
+Covariance = Dense | LowRank
+
+
+def shrunk_covariance(returns: Floats) -> Covariance:
     """Covariance shrunk towards equal variances without correlation, as far as noise asks.
 
     ``(1 - s) C + s m I`` with the biased sample covariance ``C``, its mean variance ``m`` and
-    ``s = min(b, d) / d``: ``d`` is the mean squared distance of ``C`` from ``m I``, ``b`` that of
-    ``C`` from the truth, as estimated.
+    ``s = min(b, d) / d``, at least 1e-6 so that it has an inverse: ``d`` is the mean squared
+    distance of ``C`` from ``m I``, ``b`` that of ``C`` from the truth, as estimated.
 
     Parameters
     ----------
@@ -125,7 +237,8 @@ def ledoit_wolf(returns: Floats) -> Floats:
 
     Returns
     -------
-    ndarray of shape (M, M)
+    Dense or LowRank
+        The latter where there are more assets than rows: time and memory are then linear in them.
 
     References
     ----------
@@ -134,14 +247,18 @@ def ledoit_wolf(returns: Floats) -> Floats:
     """
     n_rows, n_assets = returns.shape
     centred = returns - returns.mean(0)
-    sample: Floats = centred.T @ centred / n_rows
+    is_wide = n_assets > n_rows
+    # What is not zero of the eigenvalues is the same of either product.
+    sample = (centred @ centred.T if is_wide else centred.T @ centred) / n_rows
     mean_variance = np.trace(sample) / n_assets
     squares = np.square(sample).sum()
     distance = squares - n_assets * mean_variance**2
     noise = (np.square(np.square(centred).sum(-1)).sum() / n_rows - squares) / n_rows
-    shrinkage = min(noise, distance) / distance if distance > 0 else 0.0
-    shrunk: Floats = (1 - shrinkage) * sample + shrinkage * mean_variance * np.eye(n_assets)
-    return shrunk
+    share = max(min(noise, distance) / distance, _LEAST_SHRINKAGE) if distance > 0 else 1.0
+    if is_wide:
+        rows = centred * np.sqrt((1 - share) / n_rows)
+        return LowRank(rows, np.full(n_assets, share * mean_variance))
+    return Dense((1 - share) * sample + share * mean_variance * np.eye(n_assets))
 
 
 def _rebalanced(
@@ -214,14 +331,13 @@ def _minimum_variance(returns: Floats) -> Floats:
     one alone, which ends for every positive definite matrix (Judice & Pires 1994,
     https://doi.org/10.1016/0305-0548(94)90106-6).
     """
-    covariance = ledoit_wolf(returns)
-    covariance = covariance / np.trace(covariance) * len(covariance)
-    is_held = np.ones(len(covariance), dtype=bool)
-    fewest, patience = len(covariance) + 1, 3
+    covariance, n_assets = shrunk_covariance(returns).of_mean_variance_one(), returns.shape[1]
+    is_held = np.ones(n_assets, dtype=bool)
+    fewest, patience = n_assets + 1, 3
     while True:
-        x = np.zeros(len(covariance))
-        x[is_held] = np.linalg.solve(covariance[np.ix_(is_held, is_held)], np.ones(is_held.sum()))
-        objects = np.where(is_held, x < 0, covariance @ x < 1 - 1e-12)
+        x = np.zeros(n_assets)
+        x[is_held] = covariance.of(is_held).solve(np.ones(is_held.sum()))
+        objects = np.where(is_held, x < 0, covariance.times(x) < 1 - 1e-12)
         n_objecting = int(objects.sum())
         if not n_objecting:
             return _normalised(x)
@@ -239,19 +355,18 @@ def _risk_parity(returns: Floats) -> Floats:
 
     Then ``w ~ x / volatility`` (Spinu 2013, https://doi.org/10.2139/ssrn.2297383).
     """
-    covariance = ledoit_wolf(returns)
-    volatility = np.sqrt(covariance.diagonal())
-    correlation = covariance / np.outer(volatility, volatility)
-    n_assets = len(correlation)
+    correlation, volatility = shrunk_covariance(returns).correlation_and_volatility()
+    n_assets = len(volatility)
 
     def value(x: Floats) -> float:
-        return float(x @ correlation @ x / 2 - np.log(x).mean()) if (x > 0).all() else np.inf
+        if not (x > 0).all():
+            return np.inf
+        return float(x @ correlation.times(x) / 2 - np.log(x).mean())
 
-    x = 1 / np.sqrt(n_assets * correlation.sum(-1).clip(1.0))
+    x = 1 / np.sqrt(n_assets * correlation.row_sums().clip(1.0))
     for _ in range(200):
-        gradient = correlation @ x - 1 / (n_assets * x)
-        curvature = correlation + np.diag(1 / (n_assets * x**2))
-        step = np.linalg.solve(curvature, gradient)
+        gradient = correlation.times(x) - 1 / (n_assets * x)
+        step = correlation.plus(1 / (n_assets * x**2)).solve(gradient)
         # Self-concordant once it is multiplied by the number of assets: below 0.3 whole steps do.
         fall, part = float(gradient @ step), 1.0
         length = np.sqrt(max(0.0, n_assets * fall))

@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from psann.estimators._arrays import checked_matrices, flatten_rows, validation_mapping
+from psann.errors import DataError
+from psann.estimators._arrays import (
+    checked_matrices,
+    converted_split,
+    flatten_rows,
+    validation_mapping,
+)
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(3.0, 2.0, size=(20, 4)), RNG.normal(size=(20, 2))
@@ -26,6 +32,38 @@ def test_rows_of_images_are_flattened_channels_outermost() -> None:
     assert_array_equal(flat, images.reshape(2, 60))
     assert_array_equal(flatten_rows(np.moveaxis(images, 1, -1), "channels_last"), flat)
     assert_array_equal(flatten_rows(X, "channels_last"), X)
+
+
+FRAME = pd.DataFrame(X, columns=list("abcd"))
+
+
+@pytest.mark.parametrize("who", ["X", "y"])
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pd.date_range("2020-01-01", periods=20), "must hold numbers; got dtype datetime64"),
+        (pd.Categorical(["u", "v"] * 10), "must hold numbers; got dtype <U1"),
+        (["x", *[1.0] * 19], "must hold numbers; got dtype object .*'x' is str"),
+        (["1.5"] * 20, r"must hold numbers; .* Convert it with \.astype\(float\)"),
+    ],
+)
+def test_columns_of_a_frame_that_hold_no_numbers_are_named(
+    who: str, column: Any, told: str
+) -> None:
+    split = {"X": FRAME, who: FRAME.assign(c=column)}
+    with pytest.raises(DataError, match=f"^{who}, column 'c', {told}"):
+        converted_split(split, prefix="", assets=None)
+
+
+def test_the_first_missing_number_of_a_frame_is_told_with_the_name_of_its_column() -> None:
+    for frame, place in (
+        (FRAME, r"row 3, column 2 \('c'\)\."),
+        (FRAME.set_axis(range(4), axis=1), "column 2\\."),
+    ):
+        frame = frame.copy()
+        frame.iloc[3, 2] = np.nan
+        with pytest.raises(DataError, match=f"X must be finite; .*{place}"):
+            converted_split({"X": frame}, prefix="", assets=None)
 
 
 def test_a_pair_to_validate_on_is_short_for_a_mapping() -> None:

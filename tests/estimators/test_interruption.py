@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,17 @@ ACCIDENTS: dict[str, Callable[[Any, dict[str, Any]], object]] = {
 }
 
 
+@cache
+def begun(kind: type[BasePSANNRegressor], way: str, before: str) -> Any:
+    """An estimator with a past; to be copied."""
+    estimator = small(kind, warm_start=before == "warm")
+    if before != "unfitted":
+        # Other rows and another width of the data, unless the network is to be gone on with.
+        columns = 3 if before == "warm" else 2
+        estimator.fit(X[:, :columns] + 1.0, **ARGUMENTS[way])
+    return estimator
+
+
 @pytest.mark.parametrize("accident", ACCIDENTS)
 @pytest.mark.parametrize("before", ["unfitted", "fitted", "warm"])
 @pytest.mark.parametrize("way", ARGUMENTS)
@@ -83,12 +95,7 @@ ACCIDENTS: dict[str, Callable[[Any, dict[str, Any]], object]] = {
 def test_a_fit_that_raises_leaves_the_estimator_exactly_as_it_was(
     kind: type[BasePSANNRegressor], way: str, before: str, accident: str
 ) -> None:
-    estimator = small(kind, warm_start=before == "warm")
-    if before != "unfitted":
-        # Other rows and another width of the data, unless the network is to be gone on with.
-        columns = 3 if before == "warm" else 2
-        how = {name: value for name, value in ARGUMENTS[way].items()}
-        estimator.fit(X[:, :columns] + 1.0, **how)
+    estimator = copy.deepcopy(begun(kind, way, before))
     was = everything(estimator)
     with pytest.raises((ValueError, RuntimeError, KeyboardInterrupt)):
         ACCIDENTS[accident](estimator, ARGUMENTS[way])

@@ -95,7 +95,7 @@ def test_a_table_of_prices_is_told_drawn_and_given_a_configuration_that_runs(
     shown = capsys.readouterr().out
     assert "layout   wide" in shown
     assert "AAA, BBB, CCC" in shown
-    assert (out / "my.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "my.svg").read_bytes().startswith(b"<svg")
     config = out / "my.yaml"
     runs = ["--output-dir", str(tmp_path / "runs"), "--run-name", "own", "--quiet"]
     few = ["--set", "training.epochs=2", "--set", "hisso.window=8"]

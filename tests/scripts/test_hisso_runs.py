@@ -76,6 +76,9 @@ def test_report_is_one_file_and_one_line(
     output = tmp_path / "page.html"
     assert main(["report", str(paths.root), "-o", str(output)]) == 0
     assert capsys.readouterr().out == f"{output}: {output.stat().st_size:,} bytes\n"
+    page = output.with_suffix(".md")
+    assert main(["report", str(paths.root), "-o", str(page)]) == 0
+    assert page.read_text().startswith("# ")
     assert main(["report", str(paths.root), "-o", str(paths.root / "page.html")]) == 2
     assert "-o must lie outside of" in capsys.readouterr().err
 

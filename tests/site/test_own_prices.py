@@ -25,7 +25,7 @@ def test_a_table_of_prices_becomes_a_judged_policy(tmp_path: Path) -> None:
     (copy,), (look,), (train,) = COPY.commands, LOOK.commands, TRAIN.commands
     reader.does(copy)
     assert UNDERSTOOD.text in reader.does(look)
-    assert (tmp_path / "prices.png").is_file()
+    assert (tmp_path / "prices.svg").is_file()
     written = (tmp_path / "prices.yaml").read_text().replace(f"{tmp_path}/", "")
     assert WRITTEN.text in written
     said = reader.does(train)

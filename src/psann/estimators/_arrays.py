@@ -128,11 +128,35 @@ def _each_as_numbers(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
             problems.append(str(error))
         else:
             found = arrays[name]
-            problems += finiteness_problems(found, name) if isinstance(found, np.ndarray) else []
+            if isinstance(found, np.ndarray):
+                problems += finiteness_problems(found, name, columns=labels_of(value).columns)
     return arrays, problems
 
 
 def _numbers(value: Any, who: str) -> Any:
+    """Numbers; of what is none, the columns that hold none where these have names."""
+    try:
+        return _of_one_kind(value, who)
+    except DataError as error:
+        if problems := _columns_without(value, who):
+            raise DataError(problems) from error
+        raise
+
+
+def _columns_without(frame: Any, who: str) -> list[str]:
+    """What is said of each column of a frame that holds no numbers."""
+    problems = []
+    for name in labels_of(frame).columns or ():
+        try:
+            numbers(frame[name], f"{who}, column {name!r},")
+        except DataError as error:
+            problems.append(str(error))
+        except (KeyError, TypeError):  # a series, or names that are no texts
+            return []
+    return problems
+
+
+def _of_one_kind(value: Any, who: str) -> Any:
     """Numbers; of what is none, X is left to scikit-learn, which has its own words for it."""
     if plain_name(who) != "X":
         return numbers(value, who)
@@ -141,7 +165,8 @@ def _numbers(value: Any, who: str) -> Any:
     try:
         array = array_of(value, who)
     except DataError:
-        if np.asarray(value).dtype.hasobject and not is_lazy(value):
+        is_nameless = labels_of(value).columns is None and not is_lazy(value)
+        if is_nameless and np.asarray(value).dtype.hasobject:
             return value
         raise
     return numbers(array, who)

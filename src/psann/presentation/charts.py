@@ -26,8 +26,15 @@ from psann.presentation.axes import (
 )
 from psann.presentation.figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
 
-MOST_LINES = 5
-"""More in one plot hide each other."""
+LOOKS = (
+    Look("blue", width=2.0),
+    Look("vermillion", "6 3", 1.7),
+    Look("green", "2 2", 1.7),
+    Look("purple", "8 2 2 2", 1.7),
+    Look("orange", "12 3", 1.7),
+)
+"""Of lines that are told apart in one plot; more would hide each other."""
+MOST_LINES = len(LOOKS)
 _MAX_LAYERS = 8
 _MAX_BINS = 120
 _MOST_NAMES, _LONGEST_NAME = 40, 13
@@ -185,26 +192,40 @@ def availability_figure(active: Array, assets: Sequence[str], *, x: Array, x_tit
         Codes of `psann.holdings`.
     """
     codes = np.asarray(active)
+    states = (
+        (codes == MEMBER, "blue", "can be held"),
+        (codes == HALTED, "orange", "halted: neither bought nor sold"),
+        (codes == ENDED, "rule", "ended"),
+    )
+    return Figure(panels=[bars_panel(states, assets, x=x)], x=time_axis(x), x_title=x_title)
+
+
+def bars_panel(
+    states: Sequence[tuple[Array, str, str]], assets: Sequence[str], *, x: Array
+) -> Panel:
+    """A bar for each asset, the first on top, over the rows on which it is in a state.
+
+    Parameters
+    ----------
+    states : sequence of (ndarray of shape (T, M), str, str)
+        Who is in it when, its colour, what it is called.
+    x : ndarray of shape (T,)
+        Where the rows are; a bar lasts until the next.
+    """
     at = numbers_of(x)
-    # A bar lasts until the next row, that of the last row as long as the one before.
+    # That of the last row is as long as the one before.
     ends = np.append(at[1:], 2 * at[-1] - at[-2] if len(at) > 1 else at[-1] + 1)
     marks: list[Mark] = []
-    for code, colour, label in (
-        (MEMBER, "blue", "can be held"),
-        (HALTED, "orange", "halted: neither bought nor sold"),
-        (ENDED, "rule", "ended"),
-    ):
+    for is_on, colour, label in states:
         bars = [
             (at[first], ends[last - 1], place + 0.85, place + 0.15)
-            for place, column in enumerate((codes == code).T)
+            for place, column in enumerate(is_on.T)
             for first, last in _stretches(column)
         ]
         if bars:
             marks.append(Bars(edges=np.array(bars), colour=colour, label=label))
     y = names_axis(assets, most=_MOST_NAMES, longest=_LONGEST_NAME)
-    height = min(17 * len(assets), 17 * _MOST_NAMES)
-    axis = time_axis(x)
-    return Figure(panels=[_panel("asset", marks, y, height)], x=axis, x_title=x_title)
+    return _panel("asset", marks, y, 17 * min(len(assets), _MOST_NAMES))
 
 
 def strip_figure(values: Floats, *, own: float, names: tuple[str, str], x_title: str) -> Figure:

@@ -140,11 +140,12 @@ def report(options: argparse.Namespace) -> int:
     from psann.run.report.page import write_report
     from psann.scripts._sweep_folder import report_if_sweep
 
-    default = Path("report.html" if options.format == "html" else "report.md")
+    default = Path("report.md" if options.format == "markdown" else "report.html")
     output = default if options.output is None else options.output
-    written = report_if_sweep(options.paths, output, format=options.format)
+    form = options.format or ("markdown" if output.suffix == ".md" else "html")
+    written = report_if_sweep(options.paths, output, format=form)
     if written is None:
-        written = write_report(chosen_runs(options.paths), output, format=options.format)
+        written = write_report(chosen_runs(options.paths), output, format=form)
     report, *pictures = written
     beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
     tell(f"{report}: {report.stat().st_size:,} bytes{beside}")
@@ -222,8 +223,11 @@ def _show_certificate(certificate: Certificate) -> None:
 def prices(options: argparse.Namespace) -> int:
     """Look at a table of prices, draw it, and write a configuration to start from."""
     from psann._paths import path_from
+    from psann._whole_file import write_whole
     from psann.market import read_prices
+    from psann.market.drawing import draw
     from psann.market.starter import describe, shortage, starter_config
+    from psann.presentation.drawing import to_svg
 
     reading: dict[str, Any] = reading_options(options.set)
     table = read_prices(options.file, **reading)
@@ -241,13 +245,8 @@ def prices(options: argparse.Namespace) -> int:
         source = path_from(options.output_dir, options.file)
         config.write_text(starter_config(table, source), encoding="utf-8")
         tell(f"wrote           {config}: hisso-log-run --config {config} --output-dir runs")
-    try:
-        from psann.market.drawing import draw
-    except ModuleNotFoundError as error:
-        tell(f"no picture: {error.name} is not installed (pip install 'psann[report]')")
-        return EXIT_CLEAN
-    picture = options.output_dir / f"{name}.png"
-    draw(table).savefig(picture)
+    picture = options.output_dir / f"{name}.svg"
+    write_whole(picture, to_svg(draw(table), label=f"Prices of {name}"))
     tell(f"wrote           {picture}")
     return EXIT_CLEAN
 

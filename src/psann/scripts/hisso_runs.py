@@ -281,7 +281,7 @@ def _add_report(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="the file (default: report.html or report.md); replaced if it is there",
     )
     parser.add_argument(
-        "--format", choices=("html", "markdown"), default="html", help="default: html"
+        "--format", choices=("html", "markdown"), help="default: markdown for a .md file, else html"
     )
     parser.set_defaults(do=commands.report)
 
@@ -310,7 +310,7 @@ def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         type=a_path,
         default=Path(),
         metavar="D",
-        help="where NAME.yaml and NAME.png go (default: here); a configuration that is there stays",
+        help="where NAME.yaml and NAME.svg go (default: here); a configuration that is there stays",
     )
     parser.set_defaults(do=commands.prices)
 

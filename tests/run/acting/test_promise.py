@@ -119,7 +119,7 @@ def test_rows_that_made_a_promise_do_not_keep_it(
     assert own.last == weights.labels[-1]
     journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
     earlier = replace(own, last="2001-01-01")
-    verdict = judge_journal(journal, weights, terms=policy.terms, promises=[own, earlier])
+    verdict = judge_journal(journal, weights, terms=policy.terms_on({}), promises=[own, earlier])
     assert [how for _, how in verdict.promises] == ["its own rows", "holds so far"]
     assert "rows judged are the very rows that promised" in verdict.sentences[1]
 

@@ -63,6 +63,11 @@ def test_time_of_each_kind_of_work_and_the_rest_adds_up(tmp_path: Path) -> None:
         ([[0.5, 0.25]] * 2, "The policy wants the same weights on every row."),
         ([[0.0, 0.0]] * 2, "The policy wants to hold nothing but cash on every row."),
         ([[0.5, 0.5], [1.0, 0.0]], None),
+        (
+            [[1.0, -1.0], [0.5, -0.5]],
+            "It wants up to 200% of the wealth, long and short together; what is borrowed is had "
+            "for nothing here (evaluation.borrow_rate).",
+        ),
     ],
 )
 def test_weights_that_never_change_are_a_sentence(
@@ -112,6 +117,9 @@ def test_summary_tells_the_result_and_what_it_cost(tmp_path: Path) -> None:
         )
     )
     first, second, *_, last = summary(run)
+    few = made_run(tmp_path / "few", portfolio_metrics={**figures, "n_steps": 3.0})
+    first_of_few, *_ = summary(read_run(few))
+    assert "policy turned 1.00 into 2.50;" in first_of_few  # three rows are no year
     assert first == (
         "Test rows 2020-01-02 ... 2020-12-30, 250 steps: net of 10 bp per unit traded the policy "
         "turned 1.00 into 2.50 (+35.0% per year); 1/N turned it into 1.25."

@@ -179,6 +179,8 @@ def test_a_check_loads_neither_optuna_nor_numpy_and_takes_half_a_second_of_a_cor
         *shown, cpu_s, modules = done.stdout.splitlines()
         seconds.append(float(cpu_s))
         assert time.monotonic() - began < 30
+        if seconds[-1] < 0.5:
+            break
     assert modules == "[]"
     assert min(seconds) < 0.5
     assert "random, 24 trials" in shown[2]

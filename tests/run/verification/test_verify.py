@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from psann.errors import TrainingInterrupted, UsageError
+from psann.run.directory import liveness
 from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.findings import Verdict
 from psann.run.directory.metrics import read_metrics
@@ -112,8 +114,27 @@ def test_killed_run_is_said_to_be_dead_and_is_no_error(copy_of: Callable[[str], 
     verdict = verify_run(paths.root)
     assert verdict.errors == ()
     notes = "\n".join(map(str, verdict.findings))
-    for words in ("the run was killed", "temporary file", "the last row is torn after 9 bytes"):
+    for words in ("nobody works here. ", "temporary file", "the last row is torn after 9 bytes"):
         assert words in notes
+
+
+@pytest.mark.parametrize(
+    ("is_here", "told"),
+    [
+        (True, r"it was killed\. --resume goes on with it"),
+        (False, r"nobody works here\. It (ran|was running) on [^-]*$"),
+    ],
+)
+def test_a_copy_of_a_run_that_lives_elsewhere_is_not_said_to_be_killed(
+    is_here: bool, told: str, copy_of: Callable[[str], RunPaths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "is_alive", lambda *_: False)
+    if not is_here:
+        monkeypatch.setattr(liveness.platform, "node", lambda: "home")
+    (note,) = (
+        each for each in verify_run(copy_of("killed").root).findings if "nobody" in str(each)
+    )
+    assert re.search(told, str(note))
 
 
 def test_copies_that_lack_what_was_written_meanwhile_are_no_error(

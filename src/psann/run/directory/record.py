@@ -211,17 +211,19 @@ def seal_of(metrics: Mapping[str, object], *, key: bytes | None = None) -> dict[
 def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:
     if value is None or isinstance(value, bool):
         return value
+    if type(value) is float and math.isfinite(value):  # most of a record, and quick to tell
+        return value
     if isinstance(value, str | Path):
         # A lone surrogate, as in a file name of odd bytes, is no legal JSON text.
         return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, Integral):
+    if isinstance(value, int | Integral):
         return int(value)
     if isinstance(value, Real):
         if math.isfinite(value):
             return float(value)
         nonfinite.append(name)
         return None
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         items = value.items()
         return {str(key): _plain(item, f"{name}.{key}", nonfinite) for key, item in items}
     if isinstance(value, Sequence):

@@ -65,7 +65,9 @@ def claim_directory(
                 storage, _ = claim_directory(paths, overwrite=True)
                 return storage, f"the old run is now in {name}"
             home = storage.archive(contents, paths.attempts)
-            note = f"an earlier start that never trained is now in attempts/{home.name}"
+            note = (
+                f"an earlier start that left nothing to go on from is now in attempts/{home.name}"
+            )
         else:  # what these tell of is about to change
             for path in {paths.packing_list, paths.seal} & set(contents):
                 storage.remove(path)

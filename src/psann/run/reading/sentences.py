@@ -125,7 +125,7 @@ def _evidence(record: Record) -> Iterator[str]:
         return
     yield from _advantage(record)
     figures: Mapping[str, float | None] = record["portfolio_metrics"] or {}
-    if _are_few(figures.get("n_steps")):
+    if are_few(figures.get("n_steps")):
         return
     total = (figures.get("annual_sharpe"), figures.get("annual_sharpe_se"), figures.get("psr"))
     versus: Versus = record["versus_uniform"] or {}
@@ -210,7 +210,7 @@ def _doubted(record: Record) -> str:
     return f"{BEYOND_CHANCE}, if the data are right" if record["doubts"] else BEYOND_CHANCE
 
 
-def _are_few(n_steps: float | None) -> bool:
+def are_few(n_steps: float | None) -> bool:
     """Whether so many moves say nothing; a record of before does not tell how many there were."""
     return n_steps is not None and n_steps < FEWEST_STEPS
 
@@ -224,7 +224,7 @@ def _difference(what: str, versus: Versus | None, beyond: str) -> Iterator[str]:
     growth, low, high = told.get("growth"), told.get("low"), told.get("high")
     if growth is None or "is_distinguishable" not in told:
         return
-    if low is None or high is None or _are_few(told.get("n_steps")):
+    if low is None or high is None or are_few(told.get("n_steps")):
         yield f"{what}{growth:+.3f} per year over 1/N: too few rows to claim anything."
         return
     verdict = "not distinguishable from 1/N"
@@ -241,7 +241,7 @@ def _edge(record: Record) -> Iterator[str]:
     policy = _annual_growth(record["portfolio_metrics"])
     delayed = _annual_growth(record["portfolio_metrics_delay_1"])
     uniform = _annual_growth((record["baselines"] or {}).get("uniform"))
-    few = _are_few((record["portfolio_metrics"] or {}).get("n_steps"))
+    few = are_few((record["portfolio_metrics"] or {}).get("n_steps"))
     if policy is None or uniform is None or few:
         return
     if not _beats(policy, uniform):

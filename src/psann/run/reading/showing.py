@@ -10,6 +10,7 @@ from typing import cast
 
 from psann._terminal import Terminal
 from psann._text import clock_text, mask_secrets
+from psann.errors import counted
 from psann.presentation.content import Table
 from psann.presentation.rendering import draw
 from psann.run.directory.columns import MONITOR_COLUMNS
@@ -74,7 +75,7 @@ def status_lines(run: RunView) -> list[str]:
     if metrics["seed"] is not None:
         facts.append(f"seed {metrics['seed']}")
     if metrics["resumes"]:
-        facts.append(f"resumed {metrics['resumes']} times")
+        facts.append(f"resumed {counted(metrics['resumes'], 'time')}")
     lines = [f"{run.name}: {run.status}. {run.status_reason}", ", ".join(filter(None, facts))]
     return [line for line in (*lines, _progress(metrics)) if line]
 

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from psann.presentation.charts import MOST_LINES, Curve, epochs_figure, is_constant, wealth_figure
+from psann.presentation.charts import (
+    LOOKS,
+    MOST_LINES,
+    Curve,
+    epochs_figure,
+    is_constant,
+    wealth_figure,
+)
 from psann.presentation.content import Picture, Report, Section, printable
 from psann.presentation.figure import Look
 from psann.presentation.terms import explained
@@ -26,7 +33,7 @@ from psann.run.reading.sentences import rows_judged
 from psann.run.reading.tables import result_table
 from psann.run.report.run_pictures import judged_series, short, time_of
 from psann.run.report.run_sections import problems_told, run_sections, summary
-from psann.run.report.strategies import run_look, strategy_look
+from psann.run.report.strategies import strategy_look
 
 
 @np.errstate(all="ignore")  # a stranger's series may hold anything
@@ -99,7 +106,7 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     is_one_axis = len({(title, x.dtype.kind) for x, title in axes}) == 1
     curves = []
     for (group, place, found), (x, _) in zip(drawn, axes, strict=True):
-        curve = _mean_curve(found, short(group_name(group, name_of)), run_look(place))
+        curve = _mean_curve(found, short(group_name(group, name_of)), LOOKS[place])
         curves.append(replace(curve, x=x) if is_one_axis else curve)
     series = drawn[0][2][0]
     shown = [run for group, _, _ in drawn for run in group.runs if judged_series(run) is not None]
@@ -147,7 +154,7 @@ def _monitor_pictures(runs: Sequence[RunView], name_of: Name, *, points: int) ->
             y = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
             place, group = firsts[id(run)]
             label, x = short(group_name(group, name_of)), np.arange(1, len(y) + 1)
-            curves.append(Curve(label=label, x=x, y=y, look=run_look(place)))
+            curves.append(Curve(label=label, x=x, y=y, look=LOOKS[place]))
         name = quantity(column).shown.label
         if not all(is_constant(curve.y) for curve in curves):
             yield Picture(

@@ -23,7 +23,7 @@ from psann.presentation.content import (
 from psann.presentation.terms import explained
 from psann.run.config.model import RunConfig
 from psann.run.reading.reading import RunView
-from psann.run.reading.sentences import result_sentences, rows_judged
+from psann.run.reading.sentences import are_few, result_sentences, rows_judged
 from psann.run.reading.tables import (
     config_table,
     files_table,
@@ -54,6 +54,9 @@ _KINDS_OF_WORK = {
     "studies_s": "trainings beside it",
 }
 _MAX_WARNINGS, _MOST_OPEN = 50, 8
+_N_STEPS = "portfolio_metrics.n_steps"
+# Weights of more than this, long and short together, are borrowed: rounding is less.
+_ALL_OF_IT = 1.005
 _T = TypeVar("_T")
 
 
@@ -153,7 +156,7 @@ def _outcome(run: RunView) -> Iterator[str]:
     policy = run.figure("portfolio_metrics.cum_return")
     if policy is None:
         return
-    n_steps = run.figure("portfolio_metrics.n_steps")
+    n_steps = run.figure(_N_STEPS)
     rows = rows_judged(run.metrics)
     over = "" if n_steps is None else f", {n_steps:,.0f} steps"
     uniform = run.figure("baselines.uniform.cum_return")
@@ -168,8 +171,9 @@ def _outcome(run: RunView) -> Iterator[str]:
 
 
 def _yearly(run: RunView, field: str) -> str:
-    rate = run.figure(f"{field}.annual_return")
-    return "" if rate is None else f" ({number(rate, '+.1%')} per year)"
+    """A return by the year, where there are rows enough to speak of one."""
+    rate, n_steps = (run.figure(of) for of in (f"{field}.annual_return", _N_STEPS))
+    return "" if rate is None or are_few(n_steps) else f" ({number(rate, '+.1%')} per year)"
 
 
 def _held(run: RunView) -> Iterator[str]:
@@ -184,6 +188,14 @@ def _held(run: RunView) -> Iterator[str]:
         is_even = bool((weights[0] == weights[0][0]).all())
         how = f": {float(weights[0][0]):.1%} in each asset" if is_even else ""
         yield f"The policy wants the same weights on every row{how}."
+    most = float(np.abs(weights).sum(axis=1, dtype=np.float64).max())
+    if most > _ALL_OF_IT:
+        rate = (run.config.get("evaluation") or {}).get("borrow_rate")
+        paid = f" costs {printable(rate)} per year" if rate else " is had for nothing here"
+        yield (
+            f"It wants up to {most:.0%} of the wealth, long and short together; what is borrowed"
+            f"{paid} (evaluation.borrow_rate)."
+        )
 
 
 def _timing_table(run: RunView) -> Table | None:
@@ -228,7 +240,7 @@ def _what_it_was(run: RunView) -> str:
 
 def _terms(run: RunView) -> Iterator[str]:
     evaluation = run.config.get("evaluation")
-    if run.figure("portfolio_metrics.n_steps") is None or not isinstance(evaluation, dict):
+    if run.figure(_N_STEPS) is None or not isinstance(evaluation, dict):
         return
     terms = {
         "prices": evaluation.get("portfolio_prices_key"),

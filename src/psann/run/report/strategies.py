@@ -18,24 +18,12 @@ _LOOKS = {
     "benchmark": Look("purple", "8 2 2 2", 1.7),
 }
 _OTHER = Look("green", "2 2", 1.7)
-_RUNS = (
-    Look("blue", width=2.0),
-    Look("vermillion", "6 3", 1.7),
-    Look("green", "2 2", 1.7),
-    Look("purple", "8 2 2 2", 1.7),
-    Look("orange", "12 3", 1.7),
-)
 _NO_RULES = ("policy", "ensemble", "uniform", "benchmark", "bcrp_hindsight")
 
 
 def strategy_look(key: str) -> Look:
     """Look of a strategy."""
     return _LOOKS.get(key, _OTHER)
-
-
-def run_look(place: int) -> Look:
-    """Look of the run at a place among those that are drawn."""
-    return _RUNS[place]
 
 
 def best_rule(series: Evaluation) -> str | None:

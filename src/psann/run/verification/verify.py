@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from psann._digest import is_entry, sha256_of
 from psann._model_keys import later_keys
@@ -16,10 +18,12 @@ from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.findings import Verdict
+from psann.run.directory.liveness import DEAD, judge
 from psann.run.directory.lock import check_lock
 from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.provenance import read_starts
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles, Tell
 from psann.run.verification.log import check_best, check_log
@@ -117,11 +121,12 @@ class _Inspection:
         if is_alive:
             self.note("metrics.json", f"status {metrics['status']}, and a live process works here")
         elif metrics["status"] == "running":
-            self.note(
-                "metrics.json",
-                "status running, but no process holds the lock: the run was killed; --resume goes "
-                "on with it",
-            )
+            starts: list[dict[str, Any]] = []
+            with suppress(OSError, ValueError):  # told of where provenance is checked
+                starts = read_starts(self.paths.provenance)
+            told = judge(self.paths, metrics, starts)
+            cure = " --resume goes on with it" if told.status == DEAD else ""
+            self.note("metrics.json", f"status running, but nobody works here. {told.reason}{cure}")
 
     def _check_packing(self) -> None:
         """Every file of a run that came by archive is the one that was packed."""
