@@ -133,6 +133,11 @@ class RunPaths:
         """Both resume states, the newest first."""
         return self.last, self.previous
 
+    @property
+    def studies(self) -> Path:
+        """Folder beside the run of what workers have trained for it, with one for each study."""
+        return self.root.with_name(f"{self.root.name}.studies")
+
     def study(self, name: str) -> Path:
         """Name the estimator of a training beside the main one, such as `fold_001`."""
         return self.checkpoints / f"{name}.safetensors"
