@@ -36,6 +36,7 @@ tell("below estimators")
 """
 
 WORK = """
+import unittest.mock
 from planted import fit_hisso, planted, quick
 from psann import Ensemble, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor, fit_seeds
 import sklearn.preprocessing  # some hundredths of a second, paid by who asks for a scaler
@@ -43,6 +44,9 @@ import sklearn.preprocessing  # some hundredths of a second, paid by who asks fo
 rows = planted()
 X, y = rows["X"], rows["X"][:, 0]
 tell("imports")
+# What every installed package says of itself is for those who have names of columns.
+with unittest.mock.patch("importlib.metadata.entry_points", None):
+    quick().fit(X, y, validation_data=(X, y)).predict(X)
 bodies = [
     (PSANNRegressor, {"activation": "tanh"}), (PSANNRegressor, {"stateful": True}),
     (ResPSANNRegressor, {"stateful": True}), (WaveResNetRegressor, {"dropout": 0.1}),

@@ -46,3 +46,20 @@ def test_one_row_of_what_is_no_number_is_refused_or_answered_as_in_a_list(
             return str(error)
 
     assert told(row) == told(row.tolist())
+
+
+@pytest.mark.parametrize("given", [(X, Y[:-1]), (X[:, :0], Y), (X, Y * np.nan), (X, Y[:, :, None])])
+def test_what_is_unsound_in_plain_arrays_is_told_as_of_lists(given: Any) -> None:
+    def told(*data: Any) -> str:
+        with pytest.raises(ValueError) as caught:
+            quick().fit(*data)
+        return str(caught.value)
+
+    assert told(*given) == told(*(each.tolist() for each in given))
+
+
+def test_names_of_an_earlier_fit_are_forgotten() -> None:
+    pandas = pytest.importorskip("pandas")
+    model = quick().fit(pandas.DataFrame(X, columns=[*"abc"]), Y)
+    assert list(model.feature_names_in_) == [*"abc"]
+    assert not hasattr(model.fit(X, Y), "feature_names_in_")

@@ -14,6 +14,7 @@ from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.hisso.options import HISSOOptions
 
+_FLOATS = [np.float64, np.float32]
 # Numbers whose squares sum to less are finite, also in float32.
 _SURELY_SINGLE = 1e76
 
@@ -22,6 +23,7 @@ class CheckedRows(ParametrisedEstimator):
     """Methods of an estimator that read what users give."""
 
     n_features_in_: int
+    feature_names_in_: NDArray[Any]
     input_shape_: tuple[int, ...] | None
     y_ndim_: int
     n_outputs_: int
@@ -40,8 +42,6 @@ class CheckedRows(ParametrisedEstimator):
         if reset:
             self.asset_names_ = names
         X, y = split["X"], split.get("y")
-        if not (reset or requires_y) and y is None and self._needs_no_validation(X):
-            return {**split}
         rank, shape = np.ndim(X), None
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
@@ -51,15 +51,25 @@ class CheckedRows(ParametrisedEstimator):
                 f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
                 f"those in fit; got {shape or tuple(np.shape(X)[1:])}."
             )
-        checks = {"dtype": [np.float64, np.float32], "reset": reset}
-        if y is None and not requires_y:
-            X = validate_data(self, X, **checks)
+        has_y = requires_y or y is not None
+        if self._needs_no_validation(X, reset=reset) and (not has_y or _are_targets(y, X)):
+            if reset:
+                self._note_width(X)
+        elif has_y:
+            more = {"multi_output": True, "y_numeric": True}
+            X, y = validate_data(self, X, y, dtype=_FLOATS, reset=reset, **more)
         else:
-            X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, **checks)
+            X = validate_data(self, X, dtype=_FLOATS, reset=reset)
         if reset:
             self.input_shape_ = shape
             self.y_ndim_ = 2 if y is None else np.ndim(y)
         return {**split, "X": X, "y": y}
+
+    def _note_width(self, X: NDArray[Any]) -> None:
+        """Note what scikit-learn would of rows without names."""
+        self.n_features_in_ = X.shape[1]
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     def _ordered(self, split: dict[str, Any]) -> dict[str, Any]:
         """A checked split whose columns of X are in the order in which the network sees them."""
@@ -69,15 +79,19 @@ class CheckedRows(ParametrisedEstimator):
         """Names of the assets of `fit`, in whose order those of the split are to be."""
         return self.asset_names_
 
-    def _needs_no_validation(self, X: ArrayLike) -> bool:
-        """Whether scikit-learn would give these rows back as they are, for a tenth of its time."""
-        if type(X) is not np.ndarray or X.dtype not in (np.float64, np.float32):
+    def _needs_no_validation(self, X: ArrayLike, *, reset: bool = False) -> bool:
+        """Whether scikit-learn would give these rows back as they are.
+
+        That takes it ten times as long, and the first time in a process a hundredth of a second
+        besides: to look for names of columns it reads what every installed package says of itself.
+        """
+        if not _is_sound(X, rank=2):
             return False
-        if X.ndim != 2 or not len(X) or X.shape[1] != self.n_features_in_:
-            return False
+        if reset:
+            return bool(np.asarray(X).flags.c_contiguous)  # others would be copied to be looked at
         if self.input_shape_ is not None or hasattr(self, "feature_names_in_"):
             return False
-        return float(np.vdot(X, X)) < _SURELY_SINGLE  # not so of NaN
+        return bool(np.shape(X)[1] == self.n_features_in_)
 
     def _prepared(
         self,
@@ -133,3 +147,15 @@ class CheckedRows(ParametrisedEstimator):
     def _n_outputs_of(self, X: NDArray[Any]) -> int:
         """Outputs for such rows, M."""
         return self.n_outputs_
+
+
+def _is_sound(array: Any, *, rank: int) -> bool:
+    """Whether it is a plain array of numbers with which scikit-learn would find no fault."""
+    if type(array) is not np.ndarray or array.dtype not in _FLOATS:
+        return False
+    is_whole = array.ndim == rank and array.size > 0
+    return is_whole and float(np.vdot(array, array)) < _SURELY_SINGLE  # not so of NaN
+
+
+def _are_targets(y: Any, X: NDArray[Any]) -> bool:
+    return _is_sound(y, rank=np.ndim(y)) and np.ndim(y) in (1, 2) and len(y) == len(X)

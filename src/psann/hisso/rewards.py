@@ -110,74 +110,63 @@ def portfolio_target_l1(
     return (_log(growth) - fee).mean(dim=-1)
 
 
-def sharpe(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-) -> Tensor:
+def _of_net_returns(statistic: Callable[..., Tensor]) -> RewardFunction:
+    """A reward with the arguments of `portfolio` from a statistic of the net returns alone.
+
+    Parameters
+    ----------
+    statistic : callable
+        Of ``r``, ``(B, T - 1)``; its keyword arguments are the reward's, too.
+    """
+
+    def reward(
+        actions: Tensor,
+        context: Tensor,
+        *,
+        transition_penalty: Penalty,
+        initial: Initial = "invested",
+        cash: bool = False,
+        active: Tensor | None = None,
+        carry: Carry | None = None,
+        **own: Any,
+    ) -> Tensor:
+        how: Any = {"initial": initial, "cash": cash, "active": active, "carry": carry}
+        return statistic(_net_returns(actions, context, transition_penalty, **how), **own)
+
+    *shared, _ = inspect.signature(reward).parameters.values()
+    _, *own = inspect.signature(statistic).parameters.values()
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(reward, name, getattr(statistic, name))
+    # Whoever calls a reward looks there what it takes.
+    reward.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
+    return reward
+
+
+@_of_net_returns
+def sharpe(r: Tensor) -> Tensor:
     """``mean(r) / sqrt(var(r, ddof=1) + 1e-12)`` of each episode, ``(B,)``.
 
     References
     ----------
     Sharpe 1966, https://doi.org/10.1086/294846
     """
-    r = _net_returns(
-        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
-    )
     return r.mean(-1) / (r.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
 
 
-def sortino(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-) -> Tensor:
+@_of_net_returns
+def sortino(r: Tensor) -> Tensor:
     """``mean(r) / sqrt(mean(min(r, 0)^2) + 1e-12)`` of each episode, ``(B,)``."""
-    r = _net_returns(
-        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
-    )
     return r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + _VARIANCE_FLOOR).sqrt()
 
 
-def mean_variance(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-    risk_aversion: float = 1.0,
-) -> Tensor:
+@_of_net_returns
+def mean_variance(r: Tensor, *, risk_aversion: float = 1.0) -> Tensor:
     """``mean(r) - risk_aversion / 2 var(r, ddof=1)`` of each episode, ``(B,)``."""
-    r = _net_returns(
-        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
-    )
     return r.mean(-1) - 0.5 * risk_aversion * r.var(-1, correction=1)
 
 
-def cvar(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-    level: float = 0.05,
-) -> Tensor:
+@_of_net_returns
+def cvar(r: Tensor, *, level: float = 0.05) -> Tensor:
     """Mean of the worst share `level` of the net returns of each episode, ``(B,)``.
 
     Of ``k = level (T - 1)`` returns that are no whole number the last one counts in part, so that
@@ -192,9 +181,6 @@ def cvar(
         raise ValueError(
             f"the level of the reward cvar must be above 0 and at most 1; got {level}."
         )
-    r = _net_returns(
-        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
-    )
     n_steps = r.shape[-1]
     n_worst = max(level * n_steps, 1.0)
     place = torch.arange(n_steps, dtype=r.dtype, device=r.device)
@@ -202,17 +188,8 @@ def cvar(
     return (r.sort(dim=-1).values * shares).sum(dim=-1)
 
 
-def excess(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    benchmark: Tensor,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-) -> Tensor:
+@_of_net_returns
+def excess(r: Tensor, *, benchmark: Tensor) -> Tensor:
     """Information ratio, ``mean(e) / sqrt(var(e, ddof=1) + 1e-12)``, ``(B,)``.
 
     ``e_t = r_t - (b_{t+1} / b_t - 1)``: net returns less those of a benchmark with the prices
@@ -222,9 +199,6 @@ def excess(
     ----------
     Goodwin 1998, "The information ratio", https://doi.org/10.2469/faj.v54.n4.2196
     """
-    r = _net_returns(
-        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
-    )
     e = r - (benchmark[:, 1:, 0] / benchmark[:, :-1, 0] - 1.0)
     return e.mean(-1) / (e.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
 

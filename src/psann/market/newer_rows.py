@@ -34,6 +34,7 @@ DOUBTS = ("level", "spacing")
 # By how much the median price may have changed since the last validation row: on the row itself,
 # and on another one.
 _SAME_ROW, _OTHER_ROW = 3.0, 20.0
+_FEWEST_MOVES = 30
 _OTHER_SPACING = 1.5  # of the medians of the seconds between two rows
 _WIDER = 2.0  # than the widest gap of the training rows
 
@@ -50,6 +51,11 @@ class NewerRows:
     """Who may be held, shape (n, M); None where everybody always could."""
     quotes: Floats
     """Prices as read, shape (n, M); NaN where there is none."""
+    newest: Floats
+    """Prices of the rows that the features of the newest one look at, shape (k, M), and of at least
+    30 moves where the table has them."""
+    newest_dates: Dates
+    """Shape (k,)."""
     assets: tuple[str, ...]
     arrays: Mapping[str, Floats]
     """What the option `arrays` names, as of `psann.market.arrays`."""
@@ -128,6 +134,7 @@ def newer_rows(
             f"{len(made.names)}: {listed(made.names, 4)}. Give the fields that the run's table had."
         )
     X = made.values[rows]
+    newest = slice(max(0, int(rows[-1]) - max(recipe.history, _FEWEST_MOVES)), int(rows[-1]) + 1)
     if since is None or rows[0] == np.searchsorted(panel.dates, first):
         late: list[str] = []
     else:
@@ -137,6 +144,8 @@ def newer_rows(
         X=X,
         active=panel.active[rows] if recipe.with_members else None,
         quotes=panel.quotes[rows],
+        newest=panel.quotes[newest],
+        newest_dates=panel.dates[newest],
         assets=panel.assets,
         arrays=arrays_of(panel, table.options.get("arrays", ()), rows),  # type: ignore[arg-type]
         sha256=table.sha256,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,14 +88,23 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from psann.run.sweep.studies import work_on_studies
+    from psann._terminal import Terminal
+    from psann.run.sweep.studies import study_lines, work_on_studies
 
     if (given := options.sweep or options.output_dir or options.storage) is not None:
         raise UsageError(f"--study must stand alone, with --workers at most; got {given} too.")
+    terminal = Terminal()
+
+    def look() -> None:
+        if terminal.is_live:
+            with suppress(OSError):  # what cannot be looked at stops no worker
+                terminal.redraw(study_lines(options.study))
+
     done = work_on_studies(
         options.study,
         n_at_once=options.workers,
         imports=replace(_imports(options), is_of_a_file=True),
+        look=look,
     )
     for message in done.messages:
         commands.tell(f"hisso-runs: {message}", file=sys.stderr)

@@ -20,7 +20,7 @@ from psann.run.execution.resume import read_resume_point
 from psann.run.execution.studies import StudyObserver
 from psann.run.execution.study_folder import StudyFolder
 from psann.run.sweep.child import Ending
-from psann.run.sweep.studies import take_studies, work_on_studies
+from psann.run.sweep.studies import study_lines, take_studies, work_on_studies
 from psann.run.verification.verify import verify_run
 from psann.scripts.hisso_runs import main
 from trials import bit_differences, finished, metrics_of, rows_of, tree_of, trial
@@ -82,9 +82,15 @@ def test_a_run_takes_what_two_workers_left_and_is_the_run_that_trained_it(
         "psann.run.sweep.studies.preloading_context", lambda: multiprocessing.get_context("fork")
     )
     paths = stopped(tmp_path)
-    before = tree_of(paths.root)
-    done = work_on_studies(paths.root, n_at_once=2, imports=OF_TESTS)
+    before, looks = tree_of(paths.root), list[list[str]]()
+    done = work_on_studies(
+        paths.root,
+        n_at_once=2,
+        imports=OF_TESTS,
+        look=lambda: looks.append(study_lines(paths.root)),
+    )
     assert (done.exit_code, done.messages) == (0, [])
+    assert looks[-1] == [f"4 done: {', '.join(NAMES)}", "0 in training: none"]
     assert done.told == "4 of 4 studies done"
     assert tree_of(paths.root) == before
     began.clear()
@@ -193,12 +199,19 @@ def test_a_signal_stops_every_worker_of_a_command_and_one_that_is_killed_is_told
     assert (done.exit_code, done.messages) == (1, ["a worker was ended (-9)"])
 
 
+def test_what_is_trained_at_the_moment_is_told_of_a_run(tmp_path: Path) -> None:
+    paths = stopped(tmp_path)
+    assert study_lines(paths.root) == ["0 done: none", "0 in training: none"]
+    with folder_of(paths).claimed("fold_002"):
+        assert study_lines(paths.root)[1] == "1 in training: fold_002"
+
+
 def test_the_worker_that_saw_most_studies_done_is_believed(
     whole: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = [Ending(0, f"{n} of 12 studies done") for n in (9, 12, 2)]
     monkeypatch.setattr("psann.run.sweep.studies.check_run", lambda paths: None)
-    monkeypatch.setattr("psann.run.sweep.studies._ended", lambda work, n: (told, []))
+    monkeypatch.setattr("psann.run.sweep.studies._ended", lambda *_: (told, []))
     done = work_on_studies(whole.root, n_at_once=3, imports=OF_TESTS)
     assert done.told == "12 of 12 studies done"
 

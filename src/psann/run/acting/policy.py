@@ -27,6 +27,7 @@ from psann.hisso.rewards import reward_of
 from psann.hisso.transforms import TRANSFORMS
 from psann.market.newer_rows import newer_rows
 from psann.market.recipe import Recipe, read_recipe
+from psann.run.acting.doubts import newest_doubts
 from psann.run.acting.features import GivenRows, given_rows
 from psann.run.acting.kept import KeptPolicy, find_policy
 from psann.run.acting.promise import Promise, promise_of_rows, promises_of
@@ -303,7 +304,11 @@ class Policy:
             self._decided(whole.X, held, active=codes, prices=whole.quotes)[-len(found.X) :],
             quotes=found.quotes,
             sha256=found.sha256,
-            warnings=[*found.warnings, *age.warning(found.dates[-1], self.recipe.mean_s)],
+            warnings=[
+                *found.warnings,
+                *newest_doubts(found.newest, found.newest_dates, found.assets),
+                *age.warning(found.dates[-1], self.recipe.mean_s),
+            ],
             accepted=accept,
             reading=reading or {},
             held=held,

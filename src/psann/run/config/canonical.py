@@ -20,23 +20,14 @@ _LOADERS = {
     for mark in ".:"
 }
 
+TRAINING_PARAMETERS = (
+    *("epochs", "batch_size", "patience", "lr", "lr_schedule", "monitor", "engine", "threads"),
+    *("on_nonfinite", "max_skipped_updates"),
+)
+"""Parameters of every constructor whose home is the section `training`."""
 # Constructor parameter -> where its value lives.
 _HOMES: dict[str, Path] = {
-    **{
-        name: ("training", name)
-        for name in (
-            "epochs",
-            "batch_size",
-            "patience",
-            "lr",
-            "lr_schedule",
-            "monitor",
-            "engine",
-            "threads",
-            "on_nonfinite",
-            "max_skipped_updates",
-        )
-    },
+    **{name: ("training", name) for name in TRAINING_PARAMETERS},
     "random_state": ("seed",),
     "device": ("device",),
 }

@@ -18,6 +18,7 @@ from psann._model_problems import in_order_of_the_file
 from psann._process import put_back
 from psann._published import CHECKPOINT_ANSWER
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
+from psann.run.config.canonical import TRAINING_PARAMETERS
 from psann.run.config.model import RunConfig
 from psann.run.directory.paths import RunPaths
 
@@ -101,19 +102,9 @@ def check_modules(config: RunConfig) -> None:
 
 def estimator_arguments(config: RunConfig) -> dict[str, Any]:
     """The constructor's arguments: `estimator.params`, and what `training` and others hold."""
-    training = config.training
     return {
         **config.estimator.params,
-        "epochs": training.epochs,
-        "batch_size": training.batch_size,
-        "patience": training.patience,
-        "lr": training.lr,
-        "lr_schedule": training.lr_schedule,
-        "monitor": training.monitor,
-        "engine": training.engine,
-        "threads": training.threads,
-        "on_nonfinite": training.on_nonfinite,
-        "max_skipped_updates": training.max_skipped_updates,
+        **{name: getattr(config.training, name) for name in TRAINING_PARAMETERS},
         "device": config.device,
         "random_state": config.seed,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from psann._digest import is_what, sha256_of
 from psann.errors import FileFormatError
@@ -14,7 +14,6 @@ from psann.run.directory.record import finite_json, to_json
 from psann.run.directory.storage import Storage, is_temporary
 
 SCHEMA_VERSION = 1
-EstimatorKind = Literal["best", "best_seed", "epoch", "warm_start"]
 
 
 class Checkpoints:
@@ -67,7 +66,7 @@ class Checkpoints:
 
     def save(
         self,
-        kind: EstimatorKind,
+        name: str,
         data: bytes,
         *,
         epoch: int,
@@ -78,20 +77,21 @@ class Checkpoints:
 
         Parameters
         ----------
-        kind : {"best", "best_seed", "epoch", "warm_start"}
-            The best of the run, the best of one of its seeds, that after one epoch (written only
-            if checkpoints are kept), or that after the supervised epochs.
+        name : str
+            `best`, of the run; `best_seed`, of one of its seeds; `epoch`, after that (written only
+            if checkpoints are kept); `warm_start`, after the supervised epochs; or the name of a
+            training beside the main one, such as `fold_001`.
         epoch : int
             Epoch of its weights, 0 for the untrained candidate.
         seed : int, optional
             Its seed, where the run has several: all but the best of the run have a file of their
             own then.
         """
-        if kind == "epoch" and not self.keep_checkpoints:
+        if name == "epoch" and not self.keep_checkpoints:
             return
         paths = self._paths
-        path = {"epoch": paths.epoch(epoch), "warm_start": paths.warm_start}.get(kind, paths.best)
-        if seed is not None and kind != "best":
+        path = {"epoch": paths.epoch(epoch), "best_seed": paths.best}.get(name, paths.study(name))
+        if seed is not None and name != "best":
             path = paths.of_seed(path, seed)
         self._save(path, data, epoch=epoch, metric=metric, seed=seed)
 
@@ -102,21 +102,6 @@ class Checkpoints:
         """
         if self.keep_checkpoints:
             self._save(self._paths.kept_state(epoch), data, epoch=epoch, metric=None)
-
-    def save_study(
-        self,
-        name: str,
-        data: bytes,
-        *,
-        epoch: int,
-        metric: float | None,
-        seed: int | None = None,
-    ) -> None:
-        """Write the estimator of a training beside the main one; otherwise as `save`."""
-        path = self._paths.study(name)
-        if seed is not None:
-            path = self._paths.of_seed(path, seed)
-        self._save(path, data, epoch=epoch, metric=metric, seed=seed)
 
     def save_last(self, data: bytes, *, epoch: int) -> None:
         """Write a resume state; the one before it, if it is whole, is kept as `previous`."""

@@ -20,9 +20,17 @@ _CHECKPOINT = re.compile(
     rf"checkpoints/((best|warm_start|epoch_[0-9]{{6,9}}|(fold|placebo)_[0-9]{{3}}){_SEED}"
     r"|state_[0-9]{6,9})\.safetensors"
 )
-
-
 _ATTEMPT = re.compile(r"attempts/[0-9]{3,9}/")
+
+
+class _Place:
+    """A file or directory that every run has at the same place."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, paths: RunPaths, _: type[RunPaths]) -> Path:
+        return paths.root / self._name
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,45 @@ class RunPaths:
     """
 
     root: Path
+
+    metrics = _Place("metrics.json")
+    """The structured summary, valid at every instant."""
+    events = _Place("events.csv")
+    """The log, one row per event."""
+    config_resolved = _Place("config_resolved.yaml")
+    """The effective configuration."""
+    provenance = _Place("provenance.json")
+    """Where each start came from."""
+    evaluation = _Place("evaluation.npz")
+    """The series behind the portfolio figures."""
+    recipe = _Place("recipe.json")
+    """How prices became the rows of the run, for `hisso-runs act`."""
+    profile = _Place("profile.json.gz")
+    """Trace of a few updates, with `--profile`."""
+    walk_forward = _Place("walk_forward.npz")
+    """The series behind the walk-forward figures."""
+    checkpoints = _Place("checkpoints")
+    """Directory of the checkpoints."""
+    best = _Place("checkpoints/best.safetensors")
+    """The estimator of the best epoch."""
+    warm_start = _Place("checkpoints/warm_start.safetensors")
+    """The estimator after its supervised epochs."""
+    last = _Place("checkpoints/last.safetensors")
+    """The newest resume state."""
+    previous = _Place("checkpoints/previous.safetensors")
+    """The resume state before it."""
+    manifest = _Place("checkpoints/manifest.json")
+    """What the checkpoints are, with digests."""
+    attempts = _Place("attempts")
+    """Directory of what earlier starts left."""
+    lock = _Place(".lock")
+    """The file whose lock the live process holds."""
+    lock_by_file = _Place(".lock.held")
+    """The file that stands for the lock where the file system has none."""
+    packing_list = _Place("packed.json")
+    """What `pack` wrote of the files of a run that came by archive."""
+    seal = _Place("seal.json")
+    """Digest of the record of a run that got to its end."""
 
     @classmethod
     def in_output(cls, output_dir: Path | str, run_name: str) -> RunPaths:
@@ -82,74 +129,14 @@ class RunPaths:
         return cls(root)
 
     @property
-    def metrics(self) -> Path:
-        """The structured summary, valid at every instant."""
-        return self.root / "metrics.json"
-
-    @property
-    def events(self) -> Path:
-        """The log, one row per event."""
-        return self.root / "events.csv"
-
-    @property
-    def config_resolved(self) -> Path:
-        """The effective configuration."""
-        return self.root / "config_resolved.yaml"
-
-    @property
-    def provenance(self) -> Path:
-        """Where each start came from."""
-        return self.root / "provenance.json"
-
-    @property
-    def evaluation(self) -> Path:
-        """The series behind the portfolio figures."""
-        return self.root / "evaluation.npz"
-
-    @property
-    def recipe(self) -> Path:
-        """How prices became the rows of the run, for `hisso-runs act`."""
-        return self.root / "recipe.json"
-
-    @property
-    def profile(self) -> Path:
-        """Trace of a few updates, with `--profile`."""
-        return self.root / "profile.json.gz"
-
-    @property
-    def walk_forward(self) -> Path:
-        """The series behind the walk-forward figures."""
-        return self.root / "walk_forward.npz"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Directory of the checkpoints."""
-        return self.root / "checkpoints"
-
-    @property
-    def best(self) -> Path:
-        """The estimator of the best epoch."""
-        return self.checkpoints / "best.safetensors"
-
-    @property
-    def warm_start(self) -> Path:
-        """The estimator after its supervised epochs."""
-        return self.checkpoints / "warm_start.safetensors"
-
-    @property
-    def last(self) -> Path:
-        """The newest resume state."""
-        return self.checkpoints / "last.safetensors"
-
-    @property
-    def previous(self) -> Path:
-        """The resume state before it."""
-        return self.checkpoints / "previous.safetensors"
-
-    @property
     def resume_states(self) -> tuple[Path, Path]:
         """Both resume states, the newest first."""
         return self.last, self.previous
+
+    @property
+    def studies(self) -> Path:
+        """Folder beside the run of what workers have trained for it, with one for each study."""
+        return self.root.with_name(f"{self.root.name}.studies")
 
     def study(self, name: str) -> Path:
         """Name the estimator of a training beside the main one, such as `fold_001`."""
@@ -173,36 +160,6 @@ class RunPaths:
         'checkpoints/best_seed7.safetensors'
         """
         return path.with_name(f"{path.stem}_seed{seed}{path.suffix}")
-
-    @property
-    def manifest(self) -> Path:
-        """What the checkpoints are, with digests."""
-        return self.checkpoints / "manifest.json"
-
-    @property
-    def attempts(self) -> Path:
-        """Directory of what earlier starts left."""
-        return self.root / "attempts"
-
-    @property
-    def lock(self) -> Path:
-        """The file whose lock the live process holds."""
-        return self.root / ".lock"
-
-    @property
-    def lock_by_file(self) -> Path:
-        """The file that stands for the lock where the file system has none."""
-        return self.root / ".lock.held"
-
-    @property
-    def packing_list(self) -> Path:
-        """What `pack` wrote of the files of a run that came by archive."""
-        return self.root / "packed.json"
-
-    @property
-    def seal(self) -> Path:
-        """Digest of the record of a run that got to its end."""
-        return self.root / "seal.json"
 
     def is_of_a_run(self, name: str) -> bool:
         """Whether a path from the run directory is one that this version writes.

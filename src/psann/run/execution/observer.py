@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from psann._signals import StopRequest
 from psann.errors import TrainingInterrupted
 from psann.estimators._base import BasePSANNRegressor
-from psann.run.directory.checkpoints import Checkpoints, EstimatorKind
+from psann.run.directory.checkpoints import Checkpoints
 from psann.run.directory.log import log_event
 from psann.run.directory.record import RunRecord
 from psann.run.execution.figures import best_of, training_figures
@@ -166,7 +166,7 @@ class RunObserver(Observer):
         self._record.update(last=self._checkpoints.describe_last())
         self.timing["checkpoint_s"] += time.perf_counter() - started
 
-    def _save(self, kind: EstimatorKind, state: TrainState, *, metric: float | None) -> None:
+    def _save(self, kind: str, state: TrainState, *, metric: float | None) -> None:
         """Write the estimator of this moment, or the best one, and log what that took."""
         started = time.perf_counter()
         is_best = kind in ("best", "best_seed")

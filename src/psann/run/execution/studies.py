@@ -110,7 +110,7 @@ class StudyRoom:
         for data, (epoch, metric), seed in zip(
             found.estimators, found.best, self._own_seeds, strict=True
         ):
-            self._checkpoints.save_study(study.name, data, epoch=epoch, metric=metric, seed=seed)
+            self._checkpoints.save(study.name, data, epoch=epoch, metric=metric, seed=seed)
         self._commit(study.name)
         # From their files, as a later start would have them, whatever these hold besides.
         kept = self._kept(study)

@@ -71,7 +71,7 @@ class StudyFolder:
     @property
     def root(self) -> Path:
         """The folder."""
-        return self.run.root.with_name(f"{self.run.root.name}.studies")
+        return self.run.studies
 
     def result(self, name: str) -> SharedResult | None:
         """What a worker left of a study; None of none, or of another configuration or other data.

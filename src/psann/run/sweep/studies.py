@@ -23,6 +23,7 @@ from psann.errors import FileFormatError, RunLockedError, UsageError
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import check_modules, check_targets
+from psann.run.directory.lock import is_locked
 from psann.run.directory.log import listening
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.claim import finished_record
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from psann.run.execution.study_folder import SharedResult, StudyFolder
 
 
+_LOOK_S = 1.0
+
+
 @dataclass(frozen=True)
 class StudiesDone:
     """How the workers of one command ended."""
@@ -56,7 +60,9 @@ class StudiesDone:
     messages: list[str] = field(default_factory=list)
 
 
-def work_on_studies(run: Path, *, n_at_once: int, imports: ImportPolicy) -> StudiesDone:
+def work_on_studies(
+    run: Path, *, n_at_once: int, imports: ImportPolicy, look: Callable[[], None] = lambda: None
+) -> StudiesDone:
     """Train the folds and placebos of a run until nobody has left one to take.
 
     Parameters
@@ -66,6 +72,8 @@ def work_on_studies(run: Path, *, n_at_once: int, imports: ImportPolicy) -> Stud
     imports : ImportPolicy
         The configuration is the run's, which may be a stranger's: only psann's own modules may be
         imported without being named.
+    look : callable
+        Called about once a second.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def work_on_studies(run: Path, *, n_at_once: int, imports: ImportPolicy) -> Stud
     """
     paths = RunPaths(run.absolute())
     check_run(paths)
-    endings, stops = _ended(partial(take_studies, paths, imports), n_at_once)
+    endings, stops = _ended(partial(take_studies, paths, imports), n_at_once, look)
     if stops:
         return StudiesDone(exit_code_of_stop(stops[0]), "")
     counts = [each.message or "" for each in endings if each.exit_code == EXIT_DONE]
@@ -85,7 +93,19 @@ def work_on_studies(run: Path, *, n_at_once: int, imports: ImportPolicy) -> Stud
     return StudiesDone(code, told, list(dict.fromkeys(messages)))
 
 
-def _ended(work: Callable[[], Told], n_at_once: int) -> tuple[list[Ending], list[signal.Signals]]:
+def study_lines(run: Path) -> list[str]:
+    """How the studies of a run are doing, as their folders tell."""
+    root = RunPaths(run.absolute()).studies
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    done = [each.name for each in folders if (each / "result.safetensors").exists()]
+    locked = [each.name for each in folders if is_locked(each / ".lock")]
+    told = {"done": done, "in training": [name for name in locked if name not in done]}
+    return [f"{len(names)} {what}: {', '.join(names) or 'none'}" for what, names in told.items()]
+
+
+def _ended(
+    work: Callable[[], Told], n_at_once: int, look: Callable[[], None]
+) -> tuple[list[Ending], list[signal.Signals]]:
     """How processes that do the same ended, and what signals this one was sent meanwhile."""
     context, stops = preloading_context(), list[signal.Signals]()
     children: list[Child] = []
@@ -96,7 +116,8 @@ def _ended(work: Callable[[], Told], n_at_once: int) -> tuple[list[Ending], list
         if stops:  # it came while the last child was made
             children[-1].send_signal(passed_on(stops[0]))
         while children:
-            wait([child.sentinel for child in children])
+            wait([child.sentinel for child in children], timeout=_LOOK_S)
+            look()
             for child in [each for each in children if each.is_over]:
                 children.remove(child)
                 endings.append(child.ending())
