@@ -4,12 +4,12 @@ Run from the repository root, with one thread as in the recorded results::
 
     OMP_NUM_THREADS=1 python benchmarks/recipes.py --jobs 2
 
-One score that all assets share, executed one row after its features. Five parts, each a table and
+One score that all assets share, executed one row after its features. Six parts, each a table and
 an entry of the JSON file; `--parts` computes some of them and leaves the other entries as they are.
 `choose` walks the recipe forward through the rows before the test rows, and `others` what it was
 chosen among; no test row is read there, nor by `held`, which trains at 25 bp policies that see
-what they hold. `noise` trains where time was shuffled, so that there is
-nothing to find; `test` judges the recipe.
+what they hold. `noise` and `held_noise` train where time was shuffled, so that there is nothing to
+find; `test` judges the recipe.
 `docs/recipes.md` explains the results; `benchmarks/same_close.py` has the recipe that trades at the
 very close that its features have seen.
 """
@@ -89,11 +89,12 @@ LONGER: tuple[Row, Row] = (
     {**SIXTY[0], "weight_decay": 1e-5},
     {**SIXTY[1], **DEAR, "held_weights": True},
 )
+LONGEST = "sees it, 60 epochs"
 AT_25_BP: dict[str, tuple[Row, Row]] = {
     "sees features only": ({}, DEAR),
     "sees what it holds": ({}, {**DEAR, "held_weights": True}),
     "sees it, no gate": ({}, {**DEAR, "held_weights": True, "min_significance": 0.0}),
-    "sees it, 60 epochs": (LONGER[0], {**LONGER[1], "min_significance": 1.645}),
+    LONGEST: (LONGER[0], {**LONGER[1], "min_significance": 1.645}),
     "sees it, 60 epochs, no gate": (LONGER[0], {**LONGER[1], "min_significance": 0.0}),
 }
 GOALS_AT_25_BP = {"nyse_o": (0.10, -0.05), "nyse_n": (0.15, -0.05)}
@@ -222,7 +223,7 @@ def held(compute: Map) -> Row:
         for name, changes in AT_25_BP.items()
     }
     for market, (mean, least) in GOALS_AT_25_BP.items():
-        row = found["sees what it holds"][market]
+        row = found[LONGEST][market]
         is_met = row["mean"] >= mean and row["least"] >= least
         print(
             f"goal {market:<10} mean {row['mean']:+.3f} (>= {mean}), least {row['least']:+.3f} "
@@ -291,8 +292,19 @@ def print_goals(chosen: Mapping[str, Row]) -> None:
 
 def noise(compute: Map) -> Row:
     """Train the recipe where moves were shuffled in time."""
+    return of_noise(compute, {}, {})
+
+
+def held_noise(compute: Map) -> Row:
+    """Train policies that see what they hold, at 25 bp, where moves were shuffled in time."""
+    return of_noise(compute, *AT_25_BP[LONGEST])
+
+
+def of_noise(compute: Map, settings: Row, hisso: Row) -> Row:
+    """How often epoch 0 is kept where there is nothing to find."""
+    changes: Row = {"settings": settings, "hisso": hisso}
     trials = [
-        Trial(market="nyse_o", seed=seed, split=FOLDS[-1], noise=True)
+        Trial(market="nyse_o", seed=seed, split=FOLDS[-1], noise=True, **changes)
         for seed in range(NOISE_SEEDS)
     ]
     rows = [without_actions(row) for row in compute(run, trials)]
@@ -330,7 +342,14 @@ def final_test(compute: Map) -> Row:
     return results
 
 
-PARTS = {"choose": choose, "others": others, "held": held, "noise": noise, "test": final_test}
+PARTS = {
+    "choose": choose,
+    "others": others,
+    "held": held,
+    "held_noise": held_noise,
+    "noise": noise,
+    "test": final_test,
+}
 
 
 if __name__ == "__main__":

@@ -440,6 +440,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: trades("shares", [1, 1, 1], price=80.0),
         lambda: trades("shares", [0, 1, 1], price=np.nan),
     ),
+    "Give --capital, or a line cash of at least 0": (
+        lambda: trades("shares", [1, 1, 1], cash=-5.0),
+        lambda: trades("shares", [1, 1, 1], capital=1000.0),
+        lambda: trades("shares", [1, 1, 1], cash=0.0),
+    ),
     "--capital and a line cash in --held say the same. Leave one out": (
         lambda: trades("shares", [1, 1, 1], cash=5.0, capital=1000.0),
         lambda: trades("shares", [1, 1, 1], cash=5.0),

@@ -41,7 +41,6 @@ FLOORS: list[list[str]] = [
         "_whole_file",
         "_conditions",
         "_npz",
-        "_series",
         "_terminal",
         "_paths",
         "_process",

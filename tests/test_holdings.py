@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from event_simulator import simulate
 from made_panels import holey, panel_of
@@ -353,3 +355,32 @@ def test_costs_borrow_and_cash_rate_over_6000_rows_with_membership_and_limits() 
         np.testing.assert_allclose(ours.wealth, theirs, rtol=1e-10)
         without = net_growth(*given, active=codes[rows], **terms)
         assert not np.allclose(ours.wealth, without.wealth, rtol=1e-3)
+
+
+@pytest.mark.slow  # torch's compiler is imported
+@pytest.mark.parametrize(("has_codes", "has_rates"), [(False, False), (True, True)])
+def test_a_program_of_limited_trades_holds_and_learns_the_same(
+    has_codes: bool, has_rates: bool
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    targets = torch.softmax(torch.randn(2, 6, 3, generator=draw, dtype=torch.float64), -1)
+    prices = torch.exp(0.05 * torch.randn(2, 6, 3, generator=draw, dtype=torch.float64))
+    codes = torch.ones(2, 6, 3, dtype=torch.int8)
+    codes[0, 2, 1], codes[1, 4:, 0] = HALTED, OUTSIDE
+    rates = 0.01 * torch.rand(2, 6, generator=draw, dtype=torch.float64) if has_rates else 0.01
+    carry = Carry(cash=rates, borrow=0.02, max_turnover=0.2)
+
+    def held_and_learnt(asked: torch.Tensor) -> list[torch.Tensor]:
+        asked = asked.detach().requires_grad_()
+        held = held_weights(asked, prices, codes if has_codes else None, carry=carry)
+        return [held, *torch.autograd.grad((held.square() * prices).sum(), asked)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about torch
+        write = make_fx(held_and_learnt, tracing_mode="fake", _allow_non_fake_inputs=True)
+        written = write(targets)
+        found = written(targets)
+    called = [node for node in written.graph.nodes if node.op == "call_function"]
+    assert sum("scan" in str(node.target) for node in called) == 2  # there and back
+    for ours, theirs in zip(found, held_and_learnt(targets), strict=True):
+        np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-12, atol=1e-15)

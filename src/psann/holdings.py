@@ -237,8 +237,11 @@ def held_weights(
     first = targets[..., 0, :]
     if initial == "cash" and is_limited(carry):
         first = carry.traded(first, 0 * first, None if active is None else active[..., 0, :])
-    rows = [first]
     moves = prices[..., 1:, :] / prices[..., :-1, :]
+    if is_limited(carry) and after_fee is None and _is_traced(actions):
+        scanned: Array = _scanned(first, targets[..., 1:, :], moves, active, carry=carry)
+        return scanned
+    rows = [first]
     for row, is_traded in enumerate(rows_traded[1:], start=1):
         target = targets[..., row, :]
         if is_traded:
@@ -249,6 +252,35 @@ def held_weights(
         rows.append(target)
     held: Array = _namespace(actions).stack(rows, -2)
     return held
+
+
+def _is_traced(array: Any) -> bool:
+    """Whether operations are written down for a program."""
+    if isinstance(array, np.ndarray):
+        return False
+    from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+    return get_proxy_mode() is not None
+
+
+def _scanned(first: Any, targets: Any, moves: Any, active: Any, *, carry: Carry) -> Any:
+    """What `held_weights` does row by row, as one operation: its program is that of one row."""
+    import torch
+    from torch._higher_order_ops.scan import scan_op
+
+    rates = [name for name in ("cash", "borrow") if torch.is_tensor(getattr(carry, name))]
+    by_row = [targets.movedim(-2, 0), moves.movedim(-2, 0)]
+    by_row += [] if active is None else [active[..., 1:, :].movedim(-2, 0)]
+    by_row += [getattr(carry, name)[..., : len(by_row[0])].movedim(-1, 0) for name in rates]
+
+    def step(held: Any, target: Any, move: Any, *told: Any) -> list[Any]:
+        codes, now = (None, told) if active is None else (told[0], told[1:])
+        account = replace(carry, **dict(zip(rates, now, strict=True)))
+        after = account.traded(target, account.drifted(held, move), codes)
+        return [after, after.clone()]
+
+    _, rest = scan_op(step, [first.contiguous()], [each.contiguous() for each in by_row], ())
+    return torch.cat((first.unsqueeze(-2), rest.movedim(0, -2)), -2)
 
 
 def _rows_with_halts(active: Any) -> list[bool]:

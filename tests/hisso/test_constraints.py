@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import brentq
+from sklearn.base import clone
 from torch import Tensor
 
 from estimators_of_limits import fitted, rows_of_market
@@ -319,7 +320,7 @@ def test_a_limit_on_trades_that_never_binds_trains_to_the_bits_of_none() -> None
     assert wide.predict(X).tobytes() == free.predict(X).tobytes()
 
 
-def test_limited_trades_are_refused_where_they_mean_nothing() -> None:
+def test_limited_trades_are_refused_where_they_mean_nothing(slow_trader: Any) -> None:
     with pytest.raises(ValueError, match=r"hisso\.max_turnover limits .* got negative_mse"):
         fitted(
             {"max_turnover": 0.1, "reward": "negative_mse"},
@@ -327,13 +328,17 @@ def test_limited_trades_are_refused_where_they_mean_nothing() -> None:
         )
     with pytest.raises(ValueError, match="remove max_turnover"):
         HISSOOptions(max_turnover=0.1, primary_transform="identity")
-    with pytest.raises(DeviceError, match=r"rows of an episode follow each other"):
-        fitted({"max_turnover": 0.1}, engine="compiled")
+    hisso, several = {"window": 16, "max_turnover": 0.1}, clone(slow_trader)
+    with pytest.raises(DeviceError, match=r"follow each other .* program for one seed only"):
+        fit_seeds(several.set_params(engine="compiled"), [0, 1], **rows_of_market(), hisso=hisso)
 
 
-@pytest.mark.slow  # two compilations
-def test_a_compiled_training_within_limits_is_the_eager_one_to_rounding() -> None:
-    eager, compiled = (fitted({"max_weight": 0.3}, engine=e) for e in ("eager", "compiled"))
+@pytest.mark.slow  # compilations
+@pytest.mark.parametrize("limit", [{"max_weight": 0.3}, {"max_turnover": 0.1}])
+def test_a_compiled_training_within_limits_is_the_eager_one_to_rounding(
+    limit: dict[str, float],
+) -> None:
+    eager, compiled = (fitted(limit, engine=e) for e in ("eager", "compiled"))
     X = rows_of_market()["X"]
     assert compiled.engine_ == "compiled"
     np.testing.assert_allclose(eager.predict_actions(X), compiled.predict_actions(X), atol=1e-5)

@@ -127,3 +127,16 @@ def test_the_price_itself_is_none(tmp_path: Path) -> None:
     path = long(tmp_path / "s.csv", np.ones((N, 3)))
     with pytest.raises(DataError, match=r"beside the prices of s.csv; 'close' is none"):
         load_prices(path, price="close", arrays=["close"])
+
+
+def test_a_rate_among_the_prices_is_asked_about(tmp_path: Path) -> None:
+    path = beside(tmp_path / "r.csv", RATE)
+    with pytest.raises(DataError, match=r"rate is below 1 everywhere .* Say `arrays: \[rate\]` if"):
+        read_prices(path)
+    # A price of 0 among prices stands for none, and a table of returns has no prices at all.
+    holes = PRICES.copy()
+    holes[9, 0] = 0.0
+    with pytest.raises(DataError, match=r"first A0 on .*: 0. Say `format: {missing"):
+        read_prices(wide(tmp_path / "h.csv", holes, NAMES))
+    with pytest.raises(DataError, match="They look like returns"):
+        read_prices(wide(tmp_path / "m.csv", np.diff(np.log(PRICES), axis=0), NAMES))

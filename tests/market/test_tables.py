@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import made_tables as made
@@ -812,12 +813,15 @@ def test_a_table_that_lies_on_its_side_is_turned_as_the_message_says(
     assert str(table.dates[0])[:10] == (ISO[0] if kind == "days" else "1990-01-01")
 
 
-def test_a_frame_that_lies_on_its_side_is_turned_as_the_message_says() -> None:
+def test_a_frame_that_lies_on_its_side_is_turned_as_the_message_says(tmp_path: Path) -> None:
     header, rows, _ = ON_ITS_SIDE["years"]
     frame = pd.DataFrame(rows, columns=header)
-    with pytest.raises(DataError, match="must have a row for each date") as caught:
-        read_prices(frame)
-    same(turned(str(caught.value), FRAME=frame), THREE[:30])
+    frame.to_parquet(path := tmp_path / "t.parquet")
+    frame.to_feather(other := tmp_path / "t.feather")
+    for source in (frame, pl.DataFrame(frame), path, other):
+        with pytest.raises(DataError, match="must have a row for each date") as caught:
+            read_prices(source)
+        same(turned(str(caught.value), FRAME=source, FILE=source), THREE[:30])
 
 
 def test_numbers_that_name_assets_are_not_taken_for_years(tmp_path: Path) -> None:

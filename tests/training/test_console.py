@@ -518,7 +518,7 @@ print("after")
 @pytest.mark.slow
 def test_after_ctrl_c_one_line_of_progress_stays_and_no_number_is_broken(tmp_path: Path) -> None:
     """On a real terminal of 80 columns."""
-    config = Path(__file__).parents[3] / "configs" / "hisso" / "dense_cpu_smoke.yaml"
+    config = Path(__file__).parents[2] / "configs" / "hisso" / "dense_cpu_smoke.yaml"
     command = [sys.executable, "-m", "psann.scripts.hisso_log_run", "--config", str(config)]
     command += ["--output-dir", "runs", "--run-name", "first", "--set", "training.epochs=5000"]
     command += ["--set", "estimator.params.engine=eager"]

@@ -94,20 +94,12 @@ class Ensemble:
         """Mean of the raw outputs; the parameters are those of the estimators' `predict`."""
         return _mean([member.predict(X, context=context) for member in self.members])
 
-    def predict_actions(
-        self,
-        X: ArrayLike,
-        *,
-        context: ArrayLike | None = None,
-        active: ArrayLike | None = None,
-        prices: ArrayLike | None = None,
-        held: ArrayLike | None = None,
-    ) -> NDArray[np.float64]:
-        """Mean of the estimators' actions ``(n_samples, n_outputs)``, with their parameters.
+    def predict_actions(self, X: ArrayLike, **given: Any) -> NDArray[np.float64]:
+        """Mean of the estimators' actions ``(n_samples, n_outputs)``.
 
-        Of policies that see what they hold, each sees what it alone would hold.
+        The keyword arguments are those of their `predict_actions`. Of policies that see what they
+        hold, each sees what it alone would hold.
         """
-        given = {"context": context, "active": active, "prices": prices, "held": held}
         return _mean([member.predict_actions(X, **given) for member in self.members])
 
     def evaluate_loss(

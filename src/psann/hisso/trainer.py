@@ -270,6 +270,7 @@ def _episode_phase(
             updates_per_epoch=task.updates_per_epoch,
         ),
         rows_per_index=hisso.window,
+        goes_row_by_row=hisso.max_turnover is not None,
         draws=_draws(engine, task),
         is_episodic=True,
         monitor=monitor,

@@ -66,6 +66,25 @@ def to_prices(
     return _compounded(growth, kind, findings)
 
 
+def ask_of_rates(values: Floats, assets: Sequence[str], findings: Findings) -> bool:
+    """Ask whether few columns of a wide table, small and partly not above 0, are assets at all."""
+    with np.errstate(invalid="ignore"):
+        is_low: NDArray[np.bool_] = np.any(values <= 0.0, axis=0)
+    if not is_low.any() or is_low.sum() >= (~is_low).sum():
+        return False
+    largest = np.fmax.reduce(np.abs(values[:, is_low]), axis=None)
+    if not largest < min(1.0, np.fmin.reduce(values[:, ~is_low], axis=None)):
+        return False
+    names = [name for name, low in zip(assets, is_low, strict=True) if low]
+    findings.ask(
+        f"Prices must be more than 0; {listed(names)} {'are' if len(names) > 1 else 'is'} below 1 "
+        "everywhere and not always above 0, as rates and costs are.",
+        {"arrays": names},
+        cure="if they are to stand beside the prices; else take them out of the table.",
+    )
+    return True
+
+
 def _compounded(growth: Floats, kind: str, findings: Findings) -> Floats:
     """Multiply growth factors up from 1; a missing one inside a series counts as none."""
     holes = np.isnan(growth)

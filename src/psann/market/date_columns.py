@@ -206,7 +206,7 @@ def _look(name: str) -> str:
 def _turned(sheet: Sheet, columns: list[Named], names: list[str]) -> str:
     """Write the call that reads a table which lies on its side."""
     if sheet.lines is None:
-        frame = f"FRAME.set_index({columns[0].name!r})"
+        frame = f"{sheet.in_pandas}.set_index({columns[0].name!r})"
     else:
         above = sheet.header_lines[-1] - 1 if sheet.header_lines else 0
         said = {"sep": sheet.sep, "skiprows": above}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from psann._series import thin
 from psann.market.panel import PriceTable
-from psann.presentation.axes import Floats, log_axis, numbers_of, time_axis
+from psann.presentation.axes import log_axis, numbers_of, time_axis
 from psann.presentation.charts import LOOKS, bars_panel
 from psann.presentation.content import printable
 from psann.presentation.figure import Area, Figure, Line, Look, Mark, Panel
+from psann.presentation.series import Floats, thin
 
 _POINTS = 500
 _MOST_LINES = 40  # more are drawn as a spread

@@ -52,6 +52,7 @@ def read_frame(frame: Any) -> Sheet:
         levels=levels,
         columns=[_column(array.to_numpy()) for array in arrays],
         lines=None,
+        in_pandas="FRAME" if hasattr(frame, "set_index") else "FRAME.to_pandas()",
         zone=zones.pop() if len(zones) == 1 else ("UTC" if zones else None),
     )
 
@@ -115,8 +116,9 @@ def read_arrow(path: Path, source: str) -> Sheet:
         raise DataError(
             f"{path} must be read with pyarrow, which is not installed. Install it with: {INSTALL}"
         ) from error
+    is_parquet = path.suffix.lower() in (".parquet", ".pq")
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if is_parquet:
             # Mapped, and column by column: half of the time of the usual way.
             table = parquet.ParquetFile(path, memory_map=True, pre_buffer=False).read()
         else:
@@ -134,6 +136,7 @@ def read_arrow(path: Path, source: str) -> Sheet:
         levels=[names],
         columns=[_of_arrow(column) for column in table.itercolumns()],
         lines=None,
+        in_pandas=f"pandas.read_{'parquet' if is_parquet else 'feather'}(FILE)",
         zone=zones.pop() if len(zones) == 1 else ("UTC" if zones else None),
     )
 

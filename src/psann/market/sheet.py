@@ -31,6 +31,8 @@ class Sheet:
     """Line of the file for each header row."""
     sep: str | None = None
     has_quotes: bool = False
+    in_pandas: str = "FRAME"
+    """How a call of pandas begins with it, where it has no lines."""
     zone: str | None = None
     """Zone in which the source itself keeps its dates, which are UTC here."""
 

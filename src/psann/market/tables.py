@@ -15,7 +15,7 @@ from psann._inputs import show
 from psann.errors import DataError, counted, did_you_mean
 from psann.market.arrangement import arrange
 from psann.market.cells import read_text
-from psann.market.checks import note_oddities, to_prices
+from psann.market.checks import ask_of_rates, note_oddities, to_prices
 from psann.market.columns import name_columns
 from psann.market.date_columns import Dated, read_dates
 from psann.market.dates import Dates
@@ -229,6 +229,9 @@ def _interpret(sheet: Sheet, options: ReadOptions, findings: Findings) -> _Part 
         ask_of_fields(sheet, values[WIDE], findings)
     days, assets, cubes = arrange(sheet, dated.values, layout, values, findings)
     del values
+    has_prices = layout.price == WIDE and options.format.values in (None, "prices")
+    if has_prices and ask_of_rates(cubes[WIDE], assets, findings):
+        return None
     prices = to_prices(
         cubes.pop(layout.price), dates=days, assets=assets, format=options.format, findings=findings
     )

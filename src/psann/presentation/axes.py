@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from psann.presentation.series import Floats
 
 _MOST_TICKS = 6
 _LARGEST = 1e250  # beyond it differences and margins are no numbers

@@ -115,11 +115,8 @@ class CompiledEngine(EagerEngine):
         return max(1, n_updates // per_call) * per_call
 
     def _updates_per_call(self, rows_per_update: int) -> int:
-        return (
-            _UPDATES_PER_CALL
-            if work_s(self.network.n_products, rows_per_update) < _SMALL_UPDATE_S
-            else 1
-        )
+        is_small = work_s(self.network.n_products, rows_per_update) < _SMALL_UPDATE_S
+        return _UPDATES_PER_CALL if is_small and not self.work.goes_row_by_row else 1
 
     def _run(
         self,
@@ -365,6 +362,8 @@ def _with_constants_as_inputs(graph: GraphModule) -> list[Tensor]:
     last = [node for node in graph.graph.nodes if node.op == "placeholder"][-1]
     for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
         tensor = getattr(graph, node.target)
+        if not isinstance(tensor, Tensor):
+            continue  # what a scan does on each row
         if id(tensor) not in reads:
             mode = last.meta["val"].fake_mode
             with graph.graph.inserting_after(last):

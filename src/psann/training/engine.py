@@ -75,6 +75,8 @@ class PhaseWork(NamedTuple):
     index_size: int
     """Entries B of an update's index, apart from a smaller last one of an epoch."""
     rows_per_update: int
+    goes_row_by_row: bool = False
+    """Whether the rows of an episode follow each other, which takes more than their arithmetic."""
 
 
 def work_s(n_products: int, rows_per_update: int) -> float:

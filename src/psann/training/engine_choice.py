@@ -46,8 +46,7 @@ class PlannedWork:
     rows_per_update: int
     n_seeds: int = 1
     goes_row_by_row: bool = False
-    """Whether an update goes through the rows of its episodes one after the other, which makes
-    programs too long to be compiled soon."""
+    """Whether an update goes through the rows of its episodes one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +143,12 @@ def choose_engine(
 
 
 def _program_problem(work: PlannedWork) -> str | None:
-    """Why a program of such updates is not worth its compilation; None if nothing is known."""
-    if not work.goes_row_by_row:
+    """Why there is no program of such updates; None if nothing is known."""
+    if not work.goes_row_by_row or work.n_seeds == 1:
         return None
     return (
-        "the rows of an episode follow each other (hisso.max_turnover), whose program takes "
-        "minutes to compile"
+        "the rows of an episode follow each other (hisso.max_turnover), of which torch makes a "
+        "program for one seed only"
     )
 
 

@@ -65,6 +65,8 @@ class Phase:
     is_episodic: bool
     monitor: MonitorName | None
     """None keeps the last weights: nothing is chosen in a warm start."""
+    goes_row_by_row: bool = False
+    """Whether what happens on a row of an episode follows from the row before."""
     validate: Callable[[Forward], Validation] | None = None
     """From the network as a function of a whole span."""
     untrained_candidates: Mapping[int, Tensor] = field(default_factory=dict)
@@ -203,6 +205,7 @@ def _work_of(phase: Phase, state: TrainState) -> PhaseWork:
         planned_updates=phase.epochs * len(table),
         index_size=len(table[0]),
         rows_per_update=len(table[0]) * phase.rows_per_index,
+        goes_row_by_row=phase.goes_row_by_row,
     )
 
 

@@ -32,6 +32,12 @@ def test_shares_and_cash_are_read_in_the_order_of_the_policy(
     assert (held.kind, held.amounts.tolist(), held.cash) == ("shares", [10.0, 0.0, 3.0], 500.0)
 
 
+@pytest.mark.parametrize("name", ["Cash", "CASH", " cash"])
+def test_money_is_money_however_it_is_written(name: str, weights: Weights, tmp_path: Path) -> None:
+    held = read_held(_held(tmp_path, f"asset,shares\nAAA,10\n{name},500\n"), weights)
+    assert held.cash == 500.0
+
+
 def test_weights_leave_the_rest_in_cash(weights: Weights, tmp_path: Path) -> None:
     held = read_held(_held(tmp_path, "Asset,Weight\nAAA,0.25\nBBB,0.5\n"), weights)
     assert (held.kind, held.amounts.tolist(), held.cash) == ("weight", [0.25, 0.5, 0.0], None)

@@ -74,6 +74,18 @@ def test_lots_are_rounded_towards_zero_and_the_rest_is_cash() -> None:
     assert parts.shares_after.tolist() == pytest.approx([16.666, 71.428])
 
 
+@pytest.mark.parametrize(("capital", "missing"), [(100.0, "70%"), (1e5, None)])
+def test_lots_that_leave_much_of_the_wealth_in_cash_are_told(
+    capital: float, missing: str | None
+) -> None:
+    weights = _weights([0.5, 0.5], [30.0, 700.0])
+    trades = trades_of(
+        weights, _held("weight", [0.0, 0.0]), trans_cost=0.0, capital=capital, lot=1.0
+    )
+    last = lines_of(trades)[-1]
+    assert last.startswith(f"whole lots leave {missing} of the capital in cash") == bool(missing)
+
+
 def test_no_more_is_traded_than_the_limit_of_the_run_allows() -> None:
     weights, options = _weights([0.2, 0.8], None), {"trans_cost": 0.0, "capital": None, "lot": 1.0}
     held = _held("weight", [0.8, 0.2])
@@ -158,6 +170,11 @@ def test_what_cannot_be_worked_out_is_refused() -> None:
     weights = _weights([0.5, 0.5], [10.0, 10.0])
     with pytest.raises(DataError, match=r"must be all of the wealth.* 200\.00; got 100\.00"):
         trades_of(weights, _held("shares", [10, 10]), trans_cost=0.0, capital=100.0, lot=1.0)
+    for amounts, cash, told in (([0, 0], None, r"0\.00, cash is 0\.00"), ([1, 1], -5.0, r"-5\.00")):
+        with pytest.raises(DataError, match=f"must be of some wealth, without debt; .*{told}"):
+            trades_of(
+                weights, _held("shares", amounts, cash), trans_cost=0.0, capital=None, lot=1.0
+            )
     with pytest.raises(UsageError, match=r"say the same\. Leave one out"):
         trades_of(weights, _held("shares", [1, 1], 9.0), trans_cost=0.0, capital=100.0, lot=1.0)
 

@@ -49,7 +49,7 @@ def test_a_move_by_more_than_a_factor_of_ten_is_a_jump(factor, n_told):
     data["asset_names"] = np.array(["up", "down"])
     days = np.datetime64("2020-01-01", "D") + np.arange(60)
     data |= {"time_train": days[:30], "time_val": days[30:40], "time_test": days[40:52]}
-    told = [text for text in loaded(data).doubts if "moves by more than a factor" in text]
+    told = [text for text in loaded(data).doubts if "by more than a factor" in text]
     assert len(told) == n_told
     where = "from row 3 to 4, 2020-02-04, asset 1 ('down')"
-    assert all("has 1 moves" in text and where in text for text in told)
+    assert all("has 1 move by" in text and where in text for text in told)

@@ -184,5 +184,5 @@ def test_what_can_be_no_cost_is_refused_by_name(
 def test_acting_needs_no_costs_but_trades_do(run: RunPaths) -> None:
     policy, data = load_policy(run.root), market_with_spreads()
     assert policy.predict_actions(data["X_test"]).shape == (15, 2)
-    with pytest.raises(UsageError, match="whose costs or rates are spread, rate of its"):
-        _ = policy.trading_cost
+    with pytest.raises(UsageError, match="need spread, rate on newer rows, by which its"):
+        policy.terms_on({})

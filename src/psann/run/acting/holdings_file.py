@@ -84,6 +84,8 @@ def _by_asset(
         if not row:
             continue
         name, amount = row[0].strip(), _number(row[1] if len(row) == 2 else "")
+        if name not in assets and name.lower() == CASH:
+            name = CASH
         if amount is None:
             problems.append(f"{path}, line {line}: must be an asset and a number; got {row}.")
         elif name in found:

@@ -18,6 +18,9 @@ from psann.run.acting.weights import Weights
 
 Floats = NDArray[np.float64]
 
+# Part of the wealth that lots may leave in cash without a word.
+_MUCH = 0.05
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trades:
@@ -186,6 +189,11 @@ def weights_held(
     if capital is not None and held.cash is not None:
         raise UsageError("--capital and a line cash in --held say the same. Leave one out.")
     wealth = capital if capital is not None else total + (held.cash or 0.0)
+    if capital is None and (wealth <= 0 or (held.cash or 0.0) < 0):
+        raise DataError(
+            f"--held must be of some wealth, without debt; the shares are worth {total:,.2f}, cash "
+            f"is {held.cash or 0.0:,.2f}. Give --capital, or a line cash of at least 0."
+        )
     if wealth <= 0 or total > wealth * (1 + 1e-9):
         raise DataError(
             f"--capital must be all of the wealth, with what the shares are worth, {total:,.2f}; "
@@ -213,11 +221,25 @@ def lines_of(trades: Trades) -> list[str]:
     traded = float(np.abs(trades.trade).sum())
     if trades.capital is None:
         return [*lines, f"traded weight {traded:.4f}, cost {trades.cost:.6f} of the wealth"]
-    return [
-        *lines,
+    lines.append(
         f"capital {trades.capital:,.2f}, traded weight {traded:.4f}, fees {trades.fees:,.2f}, cash "
-        f"left over {trades.cash_left:,.2f}",
-    ]
+        f"left over {trades.cash_left:,.2f}"
+    )
+    if (missing := _lost_to_lots(trades)) > _MUCH:
+        lines.append(
+            f"whole lots leave {missing:.0%} of the capital in cash that the policy wants to hold "
+            "in assets: it takes more capital, or smaller lots"
+        )
+    return lines
+
+
+def _lost_to_lots(trades: Trades) -> float:
+    """Part of the wealth that is asked for, and too little for a lot."""
+    if trades.capital is None or trades.shares_after is None:
+        return 0.0
+    known = np.isfinite(trades.prices)
+    got = np.abs(trades.shares_after[known] * trades.prices[known]).sum() / trades.capital
+    return float(np.abs(trades.target[known]).sum() * (1.0 - trades.cost) - got)
 
 
 def trades_csv(trades: Trades) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import show
 from psann._npz import Array
+from psann.errors import counted
 from psann.holdings import ENDED
 from psann.plausibility.finding import label_of
 from psann.run.data.checks import first_place
@@ -78,7 +79,8 @@ def find_leaps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator
             is_dated = time is not None and time.dtype.kind == "M"
             when = f", {show(time[row + 1])}" if is_dated and time is not None else ""
             yield (
-                f"{label(key, needs)} has {int(jumps.sum())} moves by more than a factor of 10, "
-                f"first from row {row} to {row + 1}{when}, asset {who}: {prices[row, column]:g} to "
-                f"{prices[row + 1, column]:g}. Check for splits of shares and wrong ticks."
+                f"{label(key, needs)} has {counted(int(jumps.sum()), 'move')} by more than a "
+                f"factor of 10, first from row {row} to {row + 1}{when}, asset {who}: "
+                f"{prices[row, column]:g} to {prices[row + 1, column]:g}. Check for splits of "
+                "shares and wrong ticks."
             )

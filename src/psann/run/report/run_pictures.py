@@ -12,7 +12,6 @@ from psann._npz import Array
 from psann.errors import counted
 from psann.hisso.options import OF_NO_PORTFOLIO
 from psann.holdings import HALTED, MEMBER
-from psann.presentation.axes import Floats
 from psann.presentation.charts import (
     Curve,
     allocation_figure,
@@ -24,6 +23,7 @@ from psann.presentation.charts import (
 )
 from psann.presentation.content import Picture, printable
 from psann.presentation.figure import Figure, Look
+from psann.presentation.series import Floats
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
 from psann.run.reading.reading import RunView

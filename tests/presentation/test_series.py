@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann._series import bin_means, drawdown, period_returns, thin, worst_falls
+from psann.presentation.series import bin_means, drawdown, period_returns, thin, worst_falls
 
 
 @pytest.mark.parametrize("limit", [4, 37, 500])
