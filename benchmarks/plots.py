@@ -207,7 +207,7 @@ def threads_table(result: Result) -> str:
 
 def startup_table(result: Result) -> str:
     """Seconds until the command answers."""
-    rows = [[row["case"], number(row["cpu_s"]), f"{row['goal_s']:g}"] for row in result["cases"]]
+    rows = [[row["case"], number(row["cpu_s"]), number(row["goal_s"])] for row in result["cases"]]
     return f"{table(['case', 'CPU s', 'goal'], rows)}\n\n{measured(result)}"
 
 

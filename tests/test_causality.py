@@ -174,7 +174,7 @@ def test_later_prices_change_no_earlier_action_of_a_policy_trained_on_the_series
     usual = actions(prices)
     # Where validation keeps epoch 0, the test would show nothing.
     assert np.ptp(usual, axis=0).max() > 1e-4
-    for n_later in (1, 30, 59):
+    for n_later in (1, 59):
         changed = prices.copy()
         changed[-n_later:] *= np.random.default_rng(1).uniform(0.5, 2.0, (n_later, 3))
         other = actions(changed)

@@ -54,7 +54,7 @@ bodies = [
 ]
 for cls, params in bodies:
     name = f"{cls.__name__} {params}"
-    model = quick(cls, scaler="standard", **params).fit(X, y, validation_data=(X, y))
+    model = quick(cls, scaler="standard", epochs=2, **params).fit(X, y, validation_data=(X, y))
     tell(f"fit of {name}")
     fit_hisso(quick(cls, **params), {"refit": True, "temperature_scaling": True})
     tell(f"episodes of {name}")

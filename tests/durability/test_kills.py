@@ -87,7 +87,7 @@ def test_sigkill_at_random_instants_loses_nothing(
 
 @pytest.mark.parametrize(
     ("every", "part"),
-    [(120, 3), (120, 63)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
+    [(180, 3), (180, 93)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
 )
 def test_kill_before_or_within_any_call_loses_nothing(
     tmp_path: Path, total: int, expected: dict[str, Any], every: int, part: int
@@ -108,7 +108,7 @@ def test_kill_of_a_run_of_several_seeds_loses_nothing(tmp_path: Path, every: int
     assert_survives_kills(tmp_path, expected, hits[every // 2 :: every], *settings)
 
 
-@pytest.mark.parametrize("every", [43, pytest.param(3, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("every", [61, pytest.param(3, marks=pytest.mark.chaos)])
 def test_kill_within_a_resumed_start_loses_nothing(
     tmp_path: Path, total: int, expected: dict[str, Any], every: int
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import trials
-from cures_of_runs import CURES, FILES, OFF, OWN, WRITTEN, Asked
+from cures_of_runs import CURES, FILES, OFF, OWN, USUAL, WRITTEN, Asked
 from faults import stopped_after
 from made_tables import prices, wide
 from psann._published import CONFIG_KEYS, PARAMETERS
@@ -114,12 +114,21 @@ def parents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("parents")
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Of what many messages come down to: a run without any setting."""
+    return trial(tmp_path_factory.mktemp("usual"))
+
+
 @pytest.mark.parametrize("text", CURES)
-def test_what_a_run_says_to_do_is_done_and_works(text: str, tmp_path: Path, parents: Path) -> None:
+def test_what_a_run_says_to_do_is_done_and_works(
+    text: str, tmp_path: Path, parents: Path, usual: Outcome
+) -> None:
     wrong, *cures = CURES[text]
     assert says(text, told := said(Place(tmp_path / "wrong", parents).run(wrong))), told
     for number, cure in enumerate(cures):
-        outcome = Place(tmp_path / f"cure_{number}", parents).run(cure)
+        place = Place(tmp_path / f"cure_{number}", parents)
+        outcome = usual if cure == USUAL else place.run(cure)
         assert outcome.exit_code == 0, (cure, outcome.message)
         assert not says(text, said(outcome))
 

@@ -142,14 +142,14 @@ def test_what_would_have_no_effect_on_judging_is_refused(
 
 
 def _typos(word: str) -> Iterator[str]:
-    """Of deletions and transpositions of a letter, and substitutions, every third."""
+    """Of deletions and transpositions of a letter, and substitutions, every fifth."""
     letters = string.ascii_lowercase
     typos = {word[:i] + word[i + 1 :] for i in range(len(word))}
     typos |= {
         word[:i] + letters[(5 * i + len(word)) % 26] + word[i + 1 :] for i in range(len(word))
     }
     typos |= {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)}
-    yield from sorted(typos - {word, ""})[::3]
+    yield from sorted(typos - {word, ""})[::5]
 
 
 def _key_paths(values: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
