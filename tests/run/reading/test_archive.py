@@ -10,7 +10,9 @@ import os
 import random
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -413,6 +415,12 @@ def test_nothing_may_follow_the_stream_not_even_what_gzip_passes_over(
             unpack(longer, tmp_path / "home")
 
 
+def inflated(archive: bytes | bytearray) -> bytes | None:
+    with suppress(OSError, EOFError, zlib.error):
+        return gzip.decompress(archive)
+    return None
+
+
 def test_damaged_archives_are_refused_wherever_they_are_damaged(
     packed: Path, tmp_path: Path
 ) -> None:
@@ -426,6 +434,8 @@ def test_damaged_archives_are_refused_wherever_they_are_damaged(
             del data[draw.randrange(len(whole)) :]
         else:
             data[draw.randrange(10, len(whole))] ^= 1 << draw.randrange(8)
+        if inflated(data) == inflated(whole):
+            continue  # a bit that only fills the last byte of the deflated data
         damaged.write_bytes(data)
         with pytest.raises(FileFormatError, match="must be an archive that pack wrote"):
             unpack(damaged, home)
