@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psann._inputs import show
-from psann.plausibility.prices import price_findings
+from psann.plausibility.finding import few_of_each
+from psann.plausibility.prices import leap_findings, price_findings
 
 # What features take for moves, or for their absence, that nobody saw.
-_DOUBTS = frozenset({"split", "print", "stale"})
+_DOUBTS = frozenset({"split", "print", "swap", "stale", "constant"})
 
 
 def newest_doubts(
@@ -47,9 +48,11 @@ def _of_each(
     prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
 ) -> Iterator[str]:
     rows = f"of the newest {len(prices)} rows:"
-    for finding in price_findings(prices, labels=assets):
-        if finding.name in _DOUBTS and finding.row is not None:
-            at = f"Row {finding.row} is {show(dates[finding.row])}."
-            yield f"{rows} {finding.message} {at}"
-        elif finding.name == "constant" and finding.column is not None:
-            yield f"{rows} The price of {assets[finding.column]} never moves: filled or stale?"
+    found = [f for f in price_findings(prices, labels=assets) if f.name in _DOUBTS]
+    for finding in few_of_each([*found, *leap_findings(prices, labels=assets)]):
+        told = f"{rows} {finding.message}"
+        yield (
+            told
+            if finding.row is None
+            else (f"{told} Row {finding.row} is {show(dates[finding.row])}.")
+        )
