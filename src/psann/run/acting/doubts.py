@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Dates, Floats
 from psann.plausibility.prices import price_findings
 
 # What features take for moves, or for their absence, that nobody saw.
 _DOUBTS = frozenset({"split", "print", "stale"})
 
 
-def newest_doubts(
-    prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
-) -> list[str]:
+def newest_doubts(prices: Floats, dates: Dates, assets: Sequence[str]) -> list[str]:
     """Say what is hard to believe of the newest rows, asset by asset.
 
     Parameters
@@ -34,7 +32,7 @@ def newest_doubts(
     return [*_of_the_last(known, dates), *_of_each(known, dates, names)]
 
 
-def _of_the_last(prices: NDArray[np.float64], dates: NDArray[np.datetime64]) -> Iterator[str]:
+def _of_the_last(prices: Floats, dates: Dates) -> Iterator[str]:
     """Of one asset a price may well be that of before; of all of them it was copied."""
     if prices.shape[1] > 1 and (prices[-1] == prices[-2]).all():
         yield (
@@ -43,9 +41,7 @@ def _of_the_last(prices: NDArray[np.float64], dates: NDArray[np.datetime64]) -> 
         )
 
 
-def _of_each(
-    prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
-) -> Iterator[str]:
+def _of_each(prices: Floats, dates: Dates, assets: Sequence[str]) -> Iterator[str]:
     rows = f"of the newest {len(prices)} rows:"
     for finding in price_findings(prices, labels=assets):
         if finding.name in _DOUBTS and finding.row is not None:
