@@ -18,6 +18,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 FLOORS: list[list[str]] = [
     [
         "errors",
+        "_typing",
         "_descriptor",
         "_imports",
         "_lean_imports",

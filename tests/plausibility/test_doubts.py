@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from psann._npz import Array
+from psann._typing import Array
 from psann.datasets import make_smoke_market
 from psann.plausibility.doubts import find_doubts, find_untested
 from trials import finished, metrics_of, rows_of

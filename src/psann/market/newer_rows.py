@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Bools, Dates, Floats, Places
 from psann.errors import DataError, counted
 from psann.market.arrays import arrays_of
 from psann.market.features import CLIP, compute_again
@@ -23,12 +23,10 @@ from psann.market.frames import is_frame
 from psann.market.lines import is_arrow
 from psann.market.membership import align_as_known
 from psann.market.options import Format
-from psann.market.panel import Dates, Panel, PriceTable
+from psann.market.panel import Panel, PriceTable
 from psann.market.recipe import Recipe
 from psann.market.tables import TEXT_ONLY, read_prices
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 DOUBTS = ("level", "spacing")
 """What a user may take upon himself."""
 # By how much the median price may have changed since the last validation row: on the row itself,
@@ -239,7 +237,7 @@ def _in_order(table: PriceTable, recipe: Recipe) -> PriceTable:
 
 
 def _check_rows(
-    rows: NDArray[np.intp],
+    rows: Places,
     panel: Panel,
     recipe: Recipe,
     since: np.datetime64 | None,

@@ -13,7 +13,7 @@ import numpy as np
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._inputs import show
 from psann._mapped import is_mapped
-from psann._npz import Array
+from psann._typing import Array
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.finding import few_of_each
 from psann.plausibility.prices import price_findings

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import numbers
+from psann._typing import Floats, Places
 from psann.errors import counted
 from psann.plausibility.finding import Finding, label_of, listed_labels
-
-Floats = NDArray[np.float64]
 
 MIN_ROWS = 100
 """Rows below which `next_move_findings` claims nothing."""
@@ -175,7 +173,7 @@ def _stairs(
 
 def _peak(
     known: Floats, moves: Floats, *, shifts: range, least: Floats | float = 0.0
-) -> tuple[Floats, NDArray[np.intp]]:
+) -> tuple[Floats, Places]:
     """Largest correlation of each feature ``(F,)``, and at which shift and asset ``(F, 2)``.
 
     One that is not above `least`, for all or by asset, counts for nothing.

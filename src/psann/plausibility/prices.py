@@ -8,12 +8,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import numbers
+from psann._typing import Bools, Floats
 from psann.plausibility.finding import Finding, label_of, listed_labels
-
-Floats = NDArray[np.float64]
 
 MIN_ROWS = 30
 """Rows below which the shape of a path says nothing."""
@@ -171,7 +169,7 @@ def _stale(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
             yield Finding(name="stale", message=message, row=start, column=column)
 
 
-def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
+def _longest_run(flags: Bools) -> tuple[int, int]:
     """Start and length of the longest run of true flags, the first of equals."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
     starts, lengths = edges[::2], edges[1::2] - edges[::2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Dates, Floats
 from psann.plausibility.finding import few_of_each
 from psann.plausibility.prices import leap_findings, price_findings
 
@@ -15,9 +15,7 @@ from psann.plausibility.prices import leap_findings, price_findings
 _DOUBTS = frozenset({"split", "print", "swap", "stale", "constant"})
 
 
-def newest_doubts(
-    prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
-) -> list[str]:
+def newest_doubts(prices: Floats, dates: Dates, assets: Sequence[str]) -> list[str]:
     """Say what is hard to believe of the newest rows, asset by asset.
 
     Parameters
@@ -35,7 +33,7 @@ def newest_doubts(
     return [*_of_the_last(known, dates), *_of_each(known, dates, names)]
 
 
-def _of_the_last(prices: NDArray[np.float64], dates: NDArray[np.datetime64]) -> Iterator[str]:
+def _of_the_last(prices: Floats, dates: Dates) -> Iterator[str]:
     """Of one asset a price may well be that of before; of all of them it was copied."""
     if prices.shape[1] > 1 and (prices[-1] == prices[-2]).all():
         yield (
@@ -44,15 +42,11 @@ def _of_the_last(prices: NDArray[np.float64], dates: NDArray[np.datetime64]) -> 
         )
 
 
-def _of_each(
-    prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
-) -> Iterator[str]:
+def _of_each(prices: Floats, dates: Dates, assets: Sequence[str]) -> Iterator[str]:
     rows = f"of the newest {len(prices)} rows:"
     found = [f for f in price_findings(prices, labels=assets) if f.name in _DOUBTS]
     for finding in few_of_each([*found, *leap_findings(prices, labels=assets)]):
         told = f"{rows} {finding.message}"
-        yield (
-            told
-            if finding.row is None
-            else (f"{told} Row {finding.row} is {show(dates[finding.row])}.")
-        )
+        if finding.row is not None:
+            told += f" Row {finding.row} is {show(dates[finding.row])}."
+        yield told

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._plain_files import read_plain
+from psann._typing import Floats
 from psann.errors import DataError, UsageError, counted, did_you_mean
 from psann.market.numerals import Reading, find_readings, is_numeral
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import WeightsFile, read_weights
 from psann.run.directory.files import MAX_JSON_BYTES
 
-Floats = NDArray[np.float64]
 CASH = "cash"
 
 

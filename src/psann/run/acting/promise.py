@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.baselines import uniform
 from psann.errors import DataError, UsageError, counted
 from psann.evaluation.comparison import growth_difference
@@ -19,9 +19,6 @@ from psann.holdings import HALTED, MEMBER
 from psann.metrics.sequential import FEWEST_STEPS, confidence_sequence
 from psann.run.acting.journal import Journal
 from psann.run.acting.weights import Weights
-
-Floats = NDArray[np.float64]
-
 
 _HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from psann._digest import sha256_of
 from psann._inputs import show
 from psann._model_keys import UNTOLD, GrowingModel
+from psann._typing import Array, Floats
 
-Floats = NDArray[np.float64]
 PolicyName = Literal["best", "last_fold"]
 
 POLICIES: tuple[PolicyName, ...] = ("best", "last_fold")
@@ -59,7 +57,7 @@ class Provenance(GrowingModel):
 class Weights:
     """Target weights by row and asset; read-only."""
 
-    rows: NDArray[Any]
+    rows: Array
     """Dates (datetime64) or numbers of the rows, shape (n,)."""
     assets: tuple[str, ...]
     values: Floats
@@ -88,7 +86,7 @@ class Weights:
 
 
 def weights_of(
-    rows: NDArray[Any],
+    rows: Array,
     assets: Sequence[str],
     values: Floats,
     quotes: Floats | None,

@@ -11,7 +11,7 @@ import numpy as np
 
 from psann._frames import ASSET_NAMES, BENCHMARK_NAME, SPLITS
 from psann._inputs import show
-from psann._npz import Array
+from psann._typing import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.costs import MULTIPLES
