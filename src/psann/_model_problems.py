@@ -56,9 +56,10 @@ def readable_problems(
         elif finding["type"] == "missing" and path in guesses.values():
             continue
         else:
-            verdict = _verdict(finding, keys.get(path), tree.get(path))
-            if verdict.endswith(f"got {show(tree.get(path))}."):
-                verdict += _hint_of_section(keys, path, tree.get(path))
+            value = tree.get(path)
+            verdict = _verdict(finding, keys.get(path), value)
+            if value is not MISSING and verdict.endswith(f"got {show(value)}."):
+                verdict += _hint_of_section(keys, path, value)
         problems.append(f"{tree.where(path)}: {'.'.join(path)}{verdict}")
     return problems
 
