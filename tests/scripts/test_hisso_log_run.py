@@ -175,6 +175,15 @@ def test_a_missing_argument_is_named(
     assert missing in usage_error([*command[:at], *command[at + 2 :]], capsys)
 
 
+def test_a_check_writes_nothing_and_needs_no_place_for_it(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = command.index("--output-dir")
+    assert main([*command[:at], *command[at + 2 :], "--check"]) == 0
+    assert capsys.readouterr().out.startswith("run ")
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
 def test_help_names_every_flag_exit_code_and_document(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--help"])

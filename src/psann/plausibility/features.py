@@ -11,7 +11,7 @@ import numpy as np
 from psann._inputs import numbers
 from psann._typing import Floats, Places
 from psann.errors import counted
-from psann.plausibility.finding import Finding, label_of
+from psann.plausibility.finding import Finding, label_of, listed_labels
 
 MIN_ROWS = 100
 """Rows below which `next_move_findings` claims nothing."""
@@ -46,14 +46,13 @@ def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Fin
     """
     values = numbers(X, "X").astype(np.float64)
     varies = np.ptp(values, axis=0) > 0
-    found = [
-        Finding(
-            name="constant",
-            message=f"Feature {label_of(c, labels)} never changes. Leave it out.",
-            column=c,
-        )
-        for c in map(int, np.flatnonzero(~varies))
-    ]
+    found = []
+    if still := np.flatnonzero(~varies).tolist():
+        who = listed_labels(still, labels)
+        message = f"Feature {who} never changes. Leave it out."
+        if len(still) > 1:
+            message = f"Features {who} never change. Leave them out."
+        found.append(Finding(name="constant", message=message))
     sizes = np.sqrt((values**2).mean(axis=0))
     usual = float(np.median(sizes[varies])) if varies.any() else 0.0
     for c in map(int, np.flatnonzero(varies & (sizes > _MAGNITUDE * usual))):

@@ -75,7 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config", required=True, type=a_path, metavar="FILE", help="YAML or JSON configuration")
-    add("--output-dir", required=True, type=a_path, metavar="DIR", help="where run directories go")
+    add(
+        "--output-dir",
+        type=a_path,
+        metavar="DIR",
+        help="where run directories go (required to run)",
+    )
     add("--run-name", metavar="NAME", help="name of the run directory (default: config and time)")
     add("--device", metavar="DEV", help="cpu, cuda, cuda:N or auto; wins over the configuration")
     add(
@@ -206,6 +211,8 @@ def _main(arguments: Sequence[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     _check_current_directory(parser)
+    if options.output_dir is None and not options.check:
+        parser.error("the following arguments are required: --output-dir")
     # After the command line is known to be right: these imports bring pydantic, without the search
     # through every installed package for plug-ins of it.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
@@ -220,7 +227,7 @@ def _main(arguments: Sequence[str]) -> int:
 
     request = RunRequest(
         config=options.config,
-        output_dir=Path(os.path.abspath(options.output_dir)),
+        output_dir=Path(os.path.abspath(options.output_dir or ".")),
         run_name=options.run_name,
         device=options.device,
         seed=options.seed,

@@ -8,10 +8,11 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Dates, Floats
-from psann.plausibility.prices import price_findings
+from psann.plausibility.finding import few_of_each
+from psann.plausibility.prices import leap_findings, price_findings
 
 # What features take for moves, or for their absence, that nobody saw.
-_DOUBTS = frozenset({"split", "print", "stale"})
+_DOUBTS = frozenset({"split", "print", "swap", "stale", "constant"})
 
 
 def newest_doubts(prices: Floats, dates: Dates, assets: Sequence[str]) -> list[str]:
@@ -43,9 +44,9 @@ def _of_the_last(prices: Floats, dates: Dates) -> Iterator[str]:
 
 def _of_each(prices: Floats, dates: Dates, assets: Sequence[str]) -> Iterator[str]:
     rows = f"of the newest {len(prices)} rows:"
-    for finding in price_findings(prices, labels=assets):
-        if finding.name in _DOUBTS and finding.row is not None:
-            at = f"Row {finding.row} is {show(dates[finding.row])}."
-            yield f"{rows} {finding.message} {at}"
-        elif finding.name == "constant" and finding.column is not None:
-            yield f"{rows} The price of {assets[finding.column]} never moves: filled or stale?"
+    found = [f for f in price_findings(prices, labels=assets) if f.name in _DOUBTS]
+    for finding in few_of_each([*found, *leap_findings(prices, labels=assets)]):
+        told = f"{rows} {finding.message}"
+        if finding.row is not None:
+            told += f" Row {finding.row} is {show(dates[finding.row])}."
+        yield told
