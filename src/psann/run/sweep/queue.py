@@ -144,7 +144,7 @@ class Queue:
         """Tell a new journal what an old one knew, trial by trial."""
         for number, row in enumerate(rows):
             if number >= len(self._trials()):
-                attrs = {**_owner(), _CLAIMED: 0.0, _OWNER: {}, "overrides": row["overrides"]}
+                attrs = {_OWNER: {}, _CLAIMED: 0.0, "overrides": row["overrides"]}
                 template = optuna.trial.create_trial(
                     state=TrialState.RUNNING,
                     user_attrs=attrs,

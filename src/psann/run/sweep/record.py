@@ -5,6 +5,7 @@ The runs below `runs/` are the truth; this file is a summary of them that can be
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ FAILED = ("failed", "diverged", "ruined")
 PRUNED = "pruned"
 WAITING = "waiting"
 """Status of a trial that nobody has begun."""
+_RUN = re.compile(r"t[0-9]{4,9}")
 _PATIENCE_S, _NAP_S = 60.0, 0.01
 
 
@@ -180,7 +182,10 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
 
 
 def _has(row: object, names: Any) -> bool:
-    return isinstance(row, dict) and names <= row.keys() and isinstance(row["overrides"], dict)
+    if not isinstance(row, dict) or not names <= row.keys():
+        return False
+    is_named = isinstance(row["run"], str) and _RUN.fullmatch(row["run"]) is not None
+    return is_named and isinstance(row["overrides"], dict)
 
 
 def write_record(storage: Storage, paths: SweepPaths, record: SweepRecord) -> None:
@@ -190,11 +195,10 @@ def write_record(storage: Storage, paths: SweepPaths, record: SweepRecord) -> No
 
 def trial_row(number: int, overrides: dict[str, Any], metrics: Record) -> TrialRow:
     """What the record of a trial's run says of it."""
-    status = metrics["status"] or WAITING
     return {
         "run": run_name(number),
         "overrides": overrides,
-        "status": status,
+        "status": metrics["status"] or WAITING,
         "value": value_of(metrics),
         "best_epoch": metrics["best_epoch"],
         "candidates": candidates_of(metrics),
