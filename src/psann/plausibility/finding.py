@@ -15,7 +15,7 @@ class Finding:
 
     name: str
     """`relatives`, `shuffled`, `split`, `leap`, `print`, `swap`, `stale`, `copy`, `constant`,
-    `magnitude`, `overlap`, `gap` or `knows_next_move`."""
+    `magnitude`, `overlap`, `gap`, `rate` or `knows_next_move`."""
     message: str
     row: int | None = None
     """First row that it is about, counted from 0; None where it is about all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -15,8 +16,6 @@ from psann._model_keys import UNTOLD, GrowingModel
 from psann._typing import Array, Floats
 
 PolicyName = Literal["best", "last_fold"]
-
-POLICIES: tuple[PolicyName, ...] = ("best", "last_fold")
 
 
 class Provenance(GrowingModel):
@@ -71,7 +70,7 @@ class Weights:
     def __len__(self) -> int:
         return len(self.values)
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """The rows as texts."""
         return [show(row) for row in self.rows]
