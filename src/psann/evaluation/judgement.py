@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
+from psann._typing import Array, Floats
 from psann.accounting import Initial, executed_late, relatives, simplest
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
@@ -30,7 +30,6 @@ from psann.metrics.account import account_of
 from psann.metrics.checks import float64_array, together
 from psann.metrics.portfolio import excess_returns, figures_of
 
-Floats = NDArray[np.float64]
 Rule = Callable[..., Floats]
 
 
@@ -245,7 +244,7 @@ def judge_baselines(
     return judged
 
 
-def _bought_once(prices: Floats, *, active: NDArray[Any] | None, delay: int) -> Floats:
+def _bought_once(prices: Floats, *, active: Array | None, delay: int) -> Floats:
     """Buy and hold whose purchase is executed late, and after which nothing is traded."""
     codes = None if active is None else active[delay:]
     held = buy_and_hold(prices[delay:], active=codes)
@@ -445,7 +444,7 @@ def evaluation_series(
     time: Any = None,
     assets: Iterable[str] | None = None,
     active: Any = None,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Gather what a report draws.
 
     Parameters
@@ -468,7 +467,7 @@ def evaluation_series(
         `time (T,)` and `assets (M,)`; `active (T, M)` int8 where not everybody could be held on
         every row.
     """
-    series: dict[str, NDArray[Any]] = {
+    series: dict[str, Array] = {
         "names": np.array(list(judgements), dtype=np.str_),
         "net": np.stack([judgement.net for judgement in judgements.values()]),
         "gross": np.stack([judgement.gross for judgement in judgements.values()]),

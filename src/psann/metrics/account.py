@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.accounting import CostModel, Initial, NetGrowth, carry_of, net_growth, simplest
 from psann.errors import DataError
 from psann.holdings import Carry, code_problems, is_limited, of_members
 from psann.metrics.checks import float64_array, matrix_problems, number_problems, together
-
-Floats = NDArray[np.float64]
 
 # Softmax in float32 over a thousand assets stays well inside.
 _SUM_TOLERANCE = 1e-5

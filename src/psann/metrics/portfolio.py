@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.accounting import CostModel, Initial, NetGrowth, weight_changes
 from psann.errors import DataError
 from psann.metrics.account import Account, account_of
@@ -25,8 +25,6 @@ from psann.metrics.sharpe import (
     sharpe_tests,
     standard_deviation,
 )
-
-Floats = NDArray[np.float64]
 
 # What would weigh a gain against a risk that nobody survived.
 _NOT_OF_A_LOST_WEALTH = (
