@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._mapped import count_where
 from psann._table_columns import without_dates
+from psann._typing import Array
 from psann.errors import DataError
-
-Array = NDArray[Any]
 
 FILL_CURE = "Drop those rows or fill them with what was known at the time."
 

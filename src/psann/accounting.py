@@ -16,18 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Array, ArrayT, Floats
 from psann.holdings import HALTED, OUTSIDE, Carry, held_weights, is_limited, of_members, tradable
 
-if TYPE_CHECKING:
-    import torch
-
-Floats = NDArray[np.float64]
-Array = TypeVar("Array", Floats, "torch.Tensor")
 Initial = Literal["cash", "invested"]
 CostModel = Literal["drift", "exact", "target_l1"]
 
@@ -98,7 +93,7 @@ def executed_late(delay: int, decided: Any, *known: Any) -> tuple[Any, ...]:
     return (decided[: max(len(decided) - delay, 0)], *late)
 
 
-def relatives(prices: Array) -> Array:
+def relatives(prices: ArrayT) -> ArrayT:
     """Growth of each asset over each step, ``x_t = p_{t+1} / p_t``.
 
     Parameters
@@ -113,7 +108,7 @@ def relatives(prices: Array) -> Array:
     return prices[..., 1:, :] / prices[..., :-1, :]
 
 
-def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = None) -> Array:
+def weight_changes(actions: ArrayT, active: ArrayT | None = None, *, rates: Any = None) -> ArrayT:
     """Distance between successive targets, ``|a_{t+1} - a_t|_1``, whatever prices did between.
 
     Parameters
@@ -137,8 +132,8 @@ def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = 
 
 
 def gross_growth(
-    actions: Array, prices: Array, *, cash: bool = False, carry: Carry | None = None
-) -> Array:
+    actions: ArrayT, prices: ArrayT, *, cash: bool = False, carry: Carry | None = None
+) -> ArrayT:
     """Gross growth of each step, ``g_t = a_t . x_t``, plus ``1 - sum(a_t)`` with cash.
 
     Parameters
@@ -155,30 +150,30 @@ def gross_growth(
     return _growth_of(held, held * relatives(prices), cash=cash, carry=carry)
 
 
-def _growth_of(held: Array, grown: Array, *, cash: bool, carry: Carry | None) -> Array:
+def _growth_of(held: ArrayT, grown: ArrayT, *, cash: bool, carry: Carry | None) -> ArrayT:
     """Growth ``(..., T - 1)`` of weights that became so much ``(..., T - 1, M)`` each."""
-    growth: Array = grown.sum(-1)
+    growth: ArrayT = grown.sum(-1)
     if cash:
         growth = growth + (1 - held.sum(-1))
     if carry is None:
         return growth
     steps = carry.of_rows(slice(-1))
     earned = steps.cash * (1 - held.sum(-1)) if cash else 0.0
-    paid: Array = steps.borrow * (-held).clip(0.0).sum(-1)
+    paid: ArrayT = steps.borrow * (-held).clip(0.0).sum(-1)
     return growth + earned - paid
 
 
 def growth_and_traded_weight(
-    actions: Array,
-    prices: Array,
+    actions: ArrayT,
+    prices: ArrayT,
     *,
     initial: Initial = "invested",
     cash: bool = False,
     least_growth: float | None = None,
-    active: Array | None = None,
+    active: ArrayT | None = None,
     rates: Any = None,
     carry: Carry | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[ArrayT, ArrayT]:
     """Gross growth and traded weight of each step, or its cost, without a loop over time.
 
     ``g_t`` as of `gross_growth`; ``c_t = |a_t - d_t|_1`` with the weights that prices left behind,
@@ -258,7 +253,7 @@ def net_growth(
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
-    active: NDArray[Any] | None = None,
+    active: Array | None = None,
     carry: Carry | None = None,
 ) -> NetGrowth:
     """Growth after proportional costs ``k``, in float64.
@@ -332,7 +327,7 @@ def net_growth(
 
 
 def _fees_of_changes(
-    actions: Floats, trans_cost: float | Floats, initial: Initial, active: NDArray[Any] | None
+    actions: Floats, trans_cost: float | Floats, initial: Initial, active: Array | None
 ) -> Floats:
     """Fees of each step (T - 1,) in the model ``target_l1``."""
     each = isinstance(trans_cost, np.ndarray)
@@ -353,7 +348,7 @@ def _weights_before_trading(
 
 
 def _left_with_halts(
-    trans_cost: float | Floats, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, target: Floats, drifted: Floats, active: Array
 ) -> tuple[Floats, Floats]:
     """What fees leave of free wealth ``f = 1 - sum(d of the halted)``, which pays them, and of all.
 
@@ -371,7 +366,7 @@ def _left_with_halts(
 
 
 def _left_on_a_row(
-    trans_cost: float | Floats, row: int, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, row: int, target: Floats, drifted: Floats, active: Array
 ) -> tuple[float, float]:
     rates = _rates_on(trans_cost, slice(row, row + 1))
     free, wealth = _left_with_halts(rates, target[None], drifted[None], active[None])
@@ -417,13 +412,13 @@ def _rates_on(rates: Any, rows: slice) -> Any:
     return rates[..., rows, :] if getattr(rates, "ndim", 0) > 1 else rates
 
 
-def _charged(weights: Array, rates: Any) -> Array:
+def _charged(weights: ArrayT, rates: Any) -> ArrayT:
     """``sum_i k_i |w_i|``; without rates the sizes alone."""
     return _summed(abs(weights), rates)
 
 
-def _summed(values: Array, rates: Any) -> Array:
-    total: Array
+def _summed(values: ArrayT, rates: Any) -> ArrayT:
+    total: ArrayT
     if rates is None:
         total = values.sum(-1)
     elif isinstance(rates, float | int):
@@ -433,7 +428,7 @@ def _summed(values: Array, rates: Any) -> Array:
     return total
 
 
-def _namespace(array: Array) -> Any:
+def _namespace(array: ArrayT) -> Any:
     if isinstance(array, np.ndarray):
         return np
     import torch

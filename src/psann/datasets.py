@@ -17,19 +17,19 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._typing import Array, Floats
 from psann.errors import DataError
 from psann.market.cutting import assemble, spans
 from psann.market.feature_kinds import ASSETWISE_HORIZONS, HORIZONS, log_moves
 from psann.market.features import assetwise_moves, scaled
 
-Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
-Data = dict[str, NDArray[Any]]
+Data = dict[str, Array]
 Moves = Literal["default", "assetwise"]
 
 
@@ -424,7 +424,7 @@ def make_toy_hisso(
     return data
 
 
-def _dated_rows(content: bytes, columns: slice) -> tuple[Names, NDArray[Any], Floats]:
+def _dated_rows(content: bytes, columns: slice) -> tuple[Names, Array, Floats]:
     """Read a CSV whose first column is a date: names `(M,)`, dates `(n,)`, values."""
     head, *rows = [line.split(",") for line in content.decode("ascii").splitlines()]
     days = np.array([row[0] for row in rows], dtype="datetime64[D]")
@@ -497,7 +497,7 @@ def _borders(
 
 def _market(
     prices: Floats,
-    time: NDArray[Any],
+    time: Array,
     train_fraction: float,
     val_fraction: float,
     features: Moves,

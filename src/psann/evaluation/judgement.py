@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
+from psann._typing import Array, Floats
 from psann.accounting import Initial, carry_of, executed_late, net_growth, relatives, simplest
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
@@ -29,7 +29,6 @@ from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
 from psann.metrics.checks import float64_array, together
 from psann.metrics.portfolio import excess_returns
 
-Floats = NDArray[np.float64]
 Rule = Callable[..., Floats]
 
 
@@ -260,7 +259,7 @@ def judge_baselines(
     return judged
 
 
-def _bought_once(prices: Floats, *, active: NDArray[Any] | None, delay: int) -> Floats:
+def _bought_once(prices: Floats, *, active: Array | None, delay: int) -> Floats:
     """Buy and hold whose purchase is executed late, and after which nothing is traded."""
     codes = None if active is None else active[delay:]
     held = buy_and_hold(prices[delay:], active=codes)
@@ -460,7 +459,7 @@ def evaluation_series(
     time: Any = None,
     assets: Iterable[str] | None = None,
     active: Any = None,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Gather what a report draws.
 
     Parameters
@@ -483,7 +482,7 @@ def evaluation_series(
         `time (T,)` and `assets (M,)`; `active (T, M)` int8 where not everybody could be held on
         every row.
     """
-    series: dict[str, NDArray[Any]] = {
+    series: dict[str, Array] = {
         "names": np.array(list(judgements), dtype=np.str_),
         "net": np.stack([judgement.net for judgement in judgements.values()]),
         "gross": np.stack([judgement.gross for judgement in judgements.values()]),

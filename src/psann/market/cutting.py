@@ -15,20 +15,18 @@ The rules are the same for every data set of psann:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Array, Floats
 from psann.errors import DataError
 from psann.holdings import MEMBER, codes_of
 from psann.market.features import Features, compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
 
-Floats = NDArray[np.float64]
-Data = dict[str, NDArray[Any]]
+Data = dict[str, Array]
 
 NAMES = ("train", "val", "test")
 
@@ -99,7 +97,7 @@ def spans(n_rows: int, starts: tuple[int, int, int], gap: int = 0) -> dict[str, 
 
 
 def assemble(
-    X: Floats, prices: Floats, time: NDArray[Any], starts: tuple[int, int, int], *, gap: int = 0
+    X: Floats, prices: Floats, time: Array, starts: tuple[int, int, int], *, gap: int = 0
 ) -> Data:
     """Cut rows into splits and add the returns earned inside each.
 
@@ -128,7 +126,7 @@ def assemble(
     return data
 
 
-def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int | str]]:
+def describe_spans(data: Mapping[str, Array]) -> dict[str, dict[str, int | str]]:
     """First and last date of each split, its number of rows, and of members where that varies.
 
     Parameters

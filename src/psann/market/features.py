@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._imports import import_object
 from psann._inputs import show
+from psann._typing import Bools, Floats
 from psann.errors import DataError, did_you_mean
 from psann.market.feature_kinds import ASSETWISE_HORIZONS, FEATURES, Block, log_moves
 from psann.market.membership import what_became
 from psann.market.panel import Panel
-
-Floats = NDArray[np.float64]
 
 CLIP = 4.0
 TRAILING_ROWS = 250
@@ -326,7 +324,7 @@ def _owners(part: Floats, panel: Panel) -> tuple[str, ...]:
     return panel.assets if part.shape[1] == len(panel.assets) else ("all",)
 
 
-def _known(block: Block, panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
+def _known(block: Block, panel: Panel) -> tuple[Floats, Bools]:
     """Numbers of a kind, 0 where there is none or nobody may be held, and where there are any."""
     values = np.hstack([part for _, part in block.parts])
     valid = np.isfinite(values)
@@ -340,7 +338,7 @@ def _known(block: Block, panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
     return np.where(valid, values, 0.0), valid
 
 
-def _deviation(values: Floats, valid: NDArray[np.bool_], train: slice) -> float:
+def _deviation(values: Floats, valid: Bools, train: slice) -> float:
     """Deviation on the training rows; 1 where nothing changes there, which says nothing."""
     if valid[train].all():
         return float(values[train].std() or 1.0)
@@ -348,7 +346,7 @@ def _deviation(values: Floats, valid: NDArray[np.bool_], train: slice) -> float:
     return float((known.std() if known.size else 0.0) or 1.0)
 
 
-def _by_trailing(values: Floats, valid: NDArray[np.bool_]) -> Floats:
+def _by_trailing(values: Floats, valid: Bools) -> Floats:
     """Divide each column by its root mean square over the last rows; 0 while those are few."""
     squares = np.vstack([np.zeros_like(values[:1]), np.cumsum(np.square(values), axis=0)])
     counts = np.vstack([np.zeros_like(valid[:1], dtype=int), np.cumsum(valid, axis=0)])

@@ -8,19 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Bools, Floats, Places
 from psann.errors import DataError, counted, did_you_mean
 from psann.holdings import NOTHING
 from psann.market.columns import plain
 from psann.market.findings import Findings, listed
 from psann.market.lines import files_of, given_file, lines_of
 from psann.market.panel import Panel, PriceTable
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Moments = NDArray[np.datetime64]
 
 # Rows after which an asset without a price no longer counts as one that could have one.
 _MEMORY = 20
@@ -207,7 +203,7 @@ def _factor(move: float | None) -> float:
     return 1.0 if move is None else max(1.0 + move, NOTHING)
 
 
-def _rows_that_count(prices: Floats, share: float) -> NDArray[np.intp]:
+def _rows_that_count(prices: Floats, share: float) -> Places:
     """Find the rows on which enough assets have a price, by what is known on the row."""
     known = np.isfinite(prices)
     row = np.arange(len(prices))[:, None]
@@ -219,7 +215,7 @@ def _rows_that_count(prices: Floats, share: float) -> NDArray[np.intp]:
 
 def _ask_of_ends(
     table: PriceTable,
-    kept: NDArray[np.intp],
+    kept: Places,
     quotes: Floats,
     after: Mapping[str, float],
     findings: Findings,
@@ -250,9 +246,7 @@ def _ask_of_ends(
 # --------------------------------------------------------------------------------- universes
 
 
-def _universe(
-    table: PriceTable, universe: object, kept: NDArray[np.intp], findings: Findings
-) -> Bools:
+def _universe(table: PriceTable, universe: object, kept: Places, findings: Findings) -> Bools:
     shape = (len(kept), len(table.assets))
     if universe is None:
         return np.ones(shape, dtype=bool)
@@ -271,7 +265,7 @@ def _universe(
 
 
 def _largest(
-    table: PriceTable, universe: Mapping[str, object], kept: NDArray[np.intp], findings: Findings
+    table: PriceTable, universe: Mapping[str, object], kept: Places, findings: Findings
 ) -> Bools:
     top, by = universe.get("top"), universe.get("by", "trailing_volume")
     volumes = [v for name, v in table.fields.items() if plain(name) in ("volume", "vol")]
@@ -310,7 +304,7 @@ def spans_in(path: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def _named(
-    table: PriceTable, universe: Mapping[str, object], kept: NDArray[np.intp], findings: Findings
+    table: PriceTable, universe: Mapping[str, object], kept: Places, findings: Findings
 ) -> Bools:
     members = np.zeros((len(kept), len(table.assets)), dtype=bool)
     dates = table.dates[kept]

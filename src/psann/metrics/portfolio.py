@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.accounting import (
     CostModel,
     Initial,
@@ -41,8 +41,6 @@ from psann.metrics.sharpe import (
     sharpe_test,
     standard_deviation,
 )
-
-Floats = NDArray[np.float64]
 
 # What would weigh a gain against a risk that nobody survived.
 _NOT_OF_A_LOST_WEALTH = (

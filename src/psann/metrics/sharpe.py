@@ -8,13 +8,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.errors import DataError
 from psann.metrics.checks import series_of
 from psann.metrics.means import MeanTest, mean_test
-
-Floats = NDArray[np.float64]
 
 # Spread that arithmetic alone puts on growth factors near 1: a series that varies less is constant.
 ROUNDING = 16 * float(np.finfo(np.float64).eps)

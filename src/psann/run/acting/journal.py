@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._digest import sha256_of
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
+from psann._typing import Floats
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.weights import Weights
 from psann.run.directory.files import MAX_LOG_BYTES
-
-Floats = NDArray[np.float64]
 
 _SAME = 1e-6  # between what was said and what would be said now
 _OF_HEAD = ("run_id", "run_name", "policy", "policy_sha256", "delay", "cash")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from psann._npz import Array
+from psann._typing import Array
 from psann.accounting import simplest
 from psann.evaluation.judgement import Terms
 from psann.run.config.model import RunConfig

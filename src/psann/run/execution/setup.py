@@ -18,7 +18,7 @@ from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import show
 from psann._labels import Named
 from psann._mapped import is_mapped
-from psann._npz import Array
+from psann._typing import Array
 from psann.errors import DataError, counted
 from psann.hisso.options import cost_problems, mean_cost
 from psann.hisso.reward_context import resolve_reward_for, row_cost_problems

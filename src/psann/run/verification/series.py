@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.accounting import executed_late, weight_changes
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
@@ -164,9 +164,9 @@ class _Again:
         targets = executed if active is None else of_members(executed, active)
         return float(weight_changes(targets).mean())
 
-    def _net(self, name: str) -> NDArray[np.float64]:
+    def _net(self, name: str) -> Floats:
         """Wealth from the row on which the first action is executed."""
-        net: NDArray[np.float64] = self._paths[name][0]
+        net: Floats = self._paths[name][0]
         return net[self._delay :]
 
     def _of_path(self, name: str, *, shift: int = 0) -> dict[str, Any]:

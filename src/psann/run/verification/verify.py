@@ -17,6 +17,7 @@ from psann.run.config.model import RunConfig
 from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.fields import OVER, Record
+from psann.run.directory.files import Tell
 from psann.run.directory.findings import Verdict
 from psann.run.directory.liveness import DEAD, judge
 from psann.run.directory.lock import check_lock
@@ -25,7 +26,7 @@ from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.provenance import read_starts
 from psann.run.directory.storage import is_temporary
-from psann.run.verification.files import RunFiles, Tell
+from psann.run.verification.files import RunFiles
 from psann.run.verification.log import check_best, check_log
 from psann.run.verification.record import problems_of_record, problems_of_withheld
 
