@@ -36,6 +36,8 @@ def row_blocks(array: Array) -> list[slice]:
     [slice(0, 1, None), slice(1, 3, None)]
     """
     n_rows = len(array)
+    if array.nbytes <= _BLOCK_BYTES:  # most that a run looks at
+        return [slice(0, n_rows)]
     n_blocks = max(1, min(n_rows, math.ceil(array.nbytes / _BLOCK_BYTES)))
     edges = [n_rows * k // n_blocks for k in range(n_blocks + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -45,7 +45,7 @@ def describe_start(argv: Sequence[str]) -> dict[str, object]:
             word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             for word in argv
         ],
-        "versions": _versions(),
+        "versions": versions(),
         "git": git_state(),
         "machine": {
             "host": platform.node(),
@@ -68,14 +68,15 @@ def _cores() -> int | None:
 
 
 @cache
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that a result hangs on; None of one that is absent."""
     # This import costs more than all the rest.
     from importlib import metadata
 
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            versions[name] = metadata.version(name)
+            found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
+            found[name] = None
+    return found

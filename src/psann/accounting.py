@@ -244,6 +244,13 @@ class NetGrowth:
         """Wealth path from the initial 1, shape (T,)."""
         return np.concatenate(([1.0], np.cumprod(self.net)))
 
+    @property
+    def gross_wealth(self) -> Floats:
+        """The same without costs, as ``trans_cost=0`` gives it to the models but ``exact``."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            net, ruined_at = _until_ruin(self.gross, self.gross * (1 - 0.0 * self.traded))
+        return replace(self, net=net, ruined_at=ruined_at).wealth
+
 
 def net_growth(
     actions: Floats,
@@ -319,11 +326,17 @@ def net_growth(
             else:
                 fees = trans_cost * traded
             net = gross * (1 - fees)
+    net, ruined_at = _until_ruin(gross, net)
+    return NetGrowth(gross=gross, traded=traded, net=net, ruined_at=ruined_at)
+
+
+def _until_ruin(gross: Floats, net: Floats) -> tuple[Floats, int | None]:
+    """Growth factors that are 0 from the step on that left nothing, and that step."""
     ruined = (gross <= 0) | (net <= 0)
     ruined_at = int(ruined.argmax()) if ruined.any() else None
     if ruined_at is not None:
         net[ruined_at:] = 0.0
-    return NetGrowth(gross=gross, traded=traded, net=net, ruined_at=ruined_at)
+    return net, ruined_at
 
 
 def _fees_of_changes(

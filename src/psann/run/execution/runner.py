@@ -175,8 +175,7 @@ def check(request: RunRequest) -> Outcome:
 
         from psann.run.execution.plan import describe_plan
 
-        plan = describe_plan(config, paths, resumes=resumes)
-        plans.append(plan)
+        plans.append(describe_plan(config, paths, resumes=resumes))
 
     with _warnings_as_log(), request.imports.in_force():
         error = guarded(make_plan)

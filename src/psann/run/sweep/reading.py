@@ -11,6 +11,7 @@ from psann._terminal import Terminal
 from psann.errors import UsageError, counted
 from psann.presentation.content import NOTHING, Section, Table, number, printable, setting
 from psann.presentation.rendering import show
+from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import OVER
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.sentences import result_sentences
@@ -21,7 +22,6 @@ from psann.run.sweep.record import (
     SweepPaths,
     SweepRecord,
     TrialRow,
-    is_better,
     number_of,
     read_record,
     read_row,
@@ -39,8 +39,7 @@ class SweepView:
     def rows(self) -> tuple[TrialRow, ...]:
         """The trials, the best by validation first, those without a value last."""
         rows = [self._row(row) for row in self.record["trials"]]
-        monitor = self.record["monitor"] or ""
-        sign = -1.0 if is_better(1.0, 0.0, monitor) else 1.0
+        sign = -sign_of(self.record["monitor"])
 
         def place(row: TrialRow) -> tuple[bool, float]:
             value = row["value"]
@@ -145,7 +144,7 @@ def value_head(record: SweepRecord) -> str:
     monitor = record["monitor"]
     if monitor is None:
         return "validation"
-    way = "higher" if is_better(1.0, 0.0, monitor) else "lower"
+    way = "higher" if sign_of(monitor) > 0 else "lower"
     return f"{monitor} ({way} is better)"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from psann.errors import FileFormatError, RunLockedError
+from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.metrics import read_metrics
@@ -128,11 +129,6 @@ def number_of(row: TrialRow) -> int:
     return int(row["run"].removeprefix("t"))
 
 
-def is_better(value: float, than: float, monitor: str) -> bool:
-    """Whether a value of a monitor is better than another: rewards higher, losses lower."""
-    return value > than if monitor.endswith("reward") else value < than
-
-
 @contextmanager
 def claimed(paths: SweepPaths) -> Iterator[Storage]:
     """Write access to a sweep's folder, for as short as it takes to read and write its record.
@@ -242,11 +238,5 @@ def candidates_of(metrics: Record) -> int:
 
 def best_row(rows: list[TrialRow], monitor: str | None) -> TrialRow | None:
     """The row with the best value, the first of equals; None without one."""
-    best: TrialRow | None = None
-    for row in rows:
-        value = row["value"]
-        if value is None or monitor is None:
-            continue
-        if best is None or is_better(value, best["value"] or 0.0, monitor):
-            best = row
-    return best
+    judged = [row for row in rows if row["value"] is not None and monitor is not None]
+    return max(judged, key=lambda row: sign_of(monitor) * (row["value"] or 0.0), default=None)
