@@ -280,6 +280,11 @@ def _rebalanced(
     moves = np.concatenate([relatives(span) for span in (*spans, prices)]) - 1
     codes = np.full(prices.shape, MEMBER) if told is None else told
     before = [_in_order(labelled, each) for each in earlier_active if told is not None]
+    if before and [each.shape for each in before] != [each.shape for each in spans]:
+        raise DataError(
+            "`earlier_active` must have a table for each of `earlier`, of its shape: "
+            f"{[each.shape for each in spans]}; got {[each.shape for each in before]}."
+        )
     known = _known(spans, codes, before)
     n_before, weights = len(moves) - len(prices) + 1, np.zeros_like(prices)
     for row in range(0, len(prices), every):

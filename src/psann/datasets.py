@@ -22,7 +22,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from psann._typing import Array, Floats
+from psann._typing import Array, Floats, is_number
 from psann.errors import DataError
 from psann.market.cutting import assemble, spans
 from psann.market.feature_kinds import ASSETWISE_HORIZONS, HORIZONS, log_moves
@@ -449,8 +449,7 @@ def _check_count(name: str, value: object, *, lowest: int = 1, highest: int = 10
 
 def _check_number(name: str, value: object, *, lowest: float, highest: float, what: str) -> None:
     # A configuration may hold anything where a number should be; a comparison would be a riddle.
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not lowest <= value <= highest:  # type: ignore[operator]
+    if not (is_number(value) or isinstance(value, np.number)) or not lowest <= value <= highest:
         raise DataError(f"{name} must be {what}; got {value!r}.")
 
 

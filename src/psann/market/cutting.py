@@ -15,11 +15,12 @@ The rules are the same for every data set of psann:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import numpy as np
 
 from psann._inputs import show
-from psann._typing import Array, Floats
+from psann._typing import Array, Floats, is_whole
 from psann.errors import DataError
 from psann.holdings import MEMBER, codes_of
 from psann.market.features import Features, compute
@@ -149,12 +150,11 @@ def describe_spans(data: Mapping[str, Array]) -> dict[str, dict[str, int | str]]
 def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:
     """Find the first rows of validation and test."""
     findings = Findings()
-    if gap != "features" and (not isinstance(gap, int) or isinstance(gap, bool) or gap < 0):
+    if gap != "features" and not is_whole(gap):
         findings.ask(f"gap must be a whole number of rows, at least 0, or features; got {gap!r}.")
     if _is_share(val) and _is_share(test):
-        shares = (float(val), float(test))  # type: ignore[arg-type]
         findings.stop()
-        return _rows_of_shares(len(panel.dates), *shares)
+        return _rows_of_shares(len(panel.dates), val, test)
     rows = []
     for name, value in (("val", val), ("test", test)):
         try:
@@ -175,7 +175,7 @@ def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int,
     return rows[0], rows[1]
 
 
-def _is_share(value: object) -> bool:
+def _is_share(value: object) -> TypeGuard[float]:
     return isinstance(value, float) and 0.0 < value < 1.0
 
 

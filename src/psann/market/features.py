@@ -15,7 +15,7 @@ import numpy as np
 
 from psann._imports import import_object
 from psann._inputs import show
-from psann._typing import Bools, Floats
+from psann._typing import Bools, Floats, is_whole
 from psann.errors import DataError, did_you_mean
 from psann.market.feature_kinds import ASSETWISE_HORIZONS, FEATURES, Block, log_moves
 from psann.market.membership import what_became
@@ -268,7 +268,7 @@ def _block(panel: Panel, name: str, parameters: Mapping[str, Any]) -> Block:
             )
         is_many = isinstance(known[key], tuple)
         values = value if is_many and isinstance(value, list | tuple) and value else [value]
-        if not all(_is_count(one, len(panel.dates)) for one in values):
+        if not all(is_whole(one, 1) and one < len(panel.dates) for one in values):
             raise DataError(
                 f"features.{name}.{key} must be whole numbers of rows"
                 f"{', several of them,' if is_many else ''} from 1 to {len(panel.dates) - 1}; "
@@ -276,10 +276,6 @@ def _block(panel: Panel, name: str, parameters: Mapping[str, Any]) -> Block:
             )
         parameters = {**parameters, key: values if is_many else value}
     return FEATURES[name](panel, **parameters)
-
-
-def _is_count(value: object, n_rows: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < n_rows
 
 
 def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Block:
