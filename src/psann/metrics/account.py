@@ -16,6 +16,7 @@ from psann.errors import DataError
 from psann.holdings import Carry, code_problems, is_limited, of_members
 from psann.metrics.checks import float64_array, matrix_problems, number_problems, together
 
+_INITIALS, _COST_MODELS = get_args(Initial), get_args(CostModel)
 # Softmax in float32 over a thousand assets stays well inside.
 _SUM_TOLERANCE = 1e-5
 
@@ -176,8 +177,8 @@ def _setting_problems(
     if not 0 < periods_per_year < math.inf:
         problems.append(f"`periods_per_year` must be positive and finite; got {periods_per_year}.")
     for name, value, choices in (
-        ("initial", initial, get_args(Initial)),
-        ("cost", cost, get_args(CostModel)),
+        ("initial", initial, _INITIALS),
+        ("cost", cost, _COST_MODELS),
     ):
         if value not in choices:
             problems.append(f"`{name}` must be one of {', '.join(choices)}; got {value!r}.")

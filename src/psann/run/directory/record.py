@@ -62,6 +62,7 @@ class RunRecord:
         self._flushed_status: str | None = None
         self._fields: dict[str, Any] = dict.fromkeys(FIELDS)
         self._nonfinite: dict[str, list[str]] = {}
+        self._has_news = True
         self._updated_s = now()
         self._fields |= {
             "schema_version": SCHEMA_VERSION,
@@ -93,6 +94,11 @@ class RunRecord:
         """Whether there is a file to write to."""
         return self._storage is not None
 
+    @property
+    def has_news(self) -> bool:
+        """Whether it was told anything that its file does not say."""
+        return self._has_news
+
     def update(self, **fields: Any) -> None:
         """Set fields in memory; `flush` writes them.
 
@@ -122,6 +128,7 @@ class RunRecord:
         for name, value in fields.items():
             shown, self._nonfinite[name] = finite_json({name: value})
             self._fields |= shown
+        self._has_news = True
 
     def fail(self, error: BaseException, *, status: str = "failed") -> None:
         """Record what ended the run."""
@@ -152,7 +159,7 @@ class RunRecord:
         if self._storage is None or not is_due:
             return
         self._storage.put(self._path, to_json(self.as_dict()))
-        self._flushed_s = time_s
+        self._flushed_s, self._has_news = time_s, False
         self._flushed_status = self._fields["status"]
 
     def as_dict(self) -> Record:

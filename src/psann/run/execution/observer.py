@@ -136,7 +136,7 @@ class RunObserver(Observer):
         self._save_best()
         if self._group and with_state:
             self._save_state()
-        self._record.flush(force=True)
+        self._record.flush(force=self._record.has_news)
         self._committed_at_s = time.monotonic()
 
     def _save_best(self) -> None:
