@@ -60,7 +60,8 @@ def test_error_in_a_resumed_start_keeps_the_earlier_commit(
 ) -> None:
     for place in range(1, total // 2, stride):
         folder = tmp_path / str(place)
-        hurt(folder, *SETTINGS, place=total // 2, act=fail_with(ERRORS[0]), lasting=True)
+        full = hurt(folder, *SETTINGS, place=total // 2, act=fail_with(ERRORS[0]), lasting=True)
+        assert "the same command with --resume goes on from here." in str(full.message)
         paths = RunPaths(folder / "out" / "run")
         assert paths.last.exists()
         outcome = hurt(folder, *SETTINGS, place=place, act=fail_with(ERRORS[2]), resume=True)

@@ -329,7 +329,7 @@ def test_torture_prints_its_certificate(
         (["status", "x", "--watch", "--every", "0"], "must be 0.1 to 86400 seconds; got '0'"),
         (["status", "x", "--every", "soon"], "got 'soon'"),
         (["compare"], "RUN"),
-        (["verify", "x", "--replay", "0"], "must be a whole number of at least 1; got '0'"),
+        (["verify", "x", "--replay", "0"], "must be a whole number from 1 to 1000000000; got '0'"),
         (["verify", "x", "--replay", "two"], "got 'two'"),
         (["verify", "x", "--repla", "1"], "Did you mean '--replay'?"),
         (["torture", "x"], "--kills"),

@@ -6,8 +6,6 @@ scalars in single precision; the others keep every bit.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psann._text import clean, csv_cell, mask_secrets, safe_cell
+from psann._text import clean, csv_text, mask_secrets
 from psann.errors import UsageError
 from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
 from psann.run.directory.fields import OVER
@@ -79,11 +77,7 @@ def export(runs: Sequence[tuple[str, RunView]], *, to: str, output: str) -> list
 def _to_csv(runs: Sequence[tuple[str, RunView]], output: str) -> list[str]:
     files = _new_files(Path(output), ("runs.csv", "epochs.csv"))
     for file, (names, rows) in zip(files, _tables(runs), strict=True):
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow([safe_cell(name) for name in names])
-        writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
-        file.write_bytes(text.getvalue().encode())
+        file.write_bytes(csv_text(names, rows).encode())
     return [str(file) for file in files]
 
 
