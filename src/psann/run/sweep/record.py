@@ -236,7 +236,14 @@ def candidates_of(metrics: Record) -> int:
     return sum((entry.get("epoch") or 0) + 1 for entry in seeds) if metrics["status"] else 0
 
 
+def n_data_sets(rows: list[TrialRow]) -> int:
+    """How many data sets the values are of; one, unless a file was changed on the way."""
+    return len({row["data_sha256"] for row in rows if row["value"] is not None})
+
+
 def best_row(rows: list[TrialRow], monitor: str | None) -> TrialRow | None:
-    """The row with the best value, the first of equals; None without one."""
+    """The row with the best value, the first of equals; None without one, or of several data."""
     judged = [row for row in rows if row["value"] is not None and monitor is not None]
+    if n_data_sets(rows) > 1:
+        return None
     return max(judged, key=lambda row: sign_of(monitor) * (row["value"] or 0.0), default=None)
