@@ -408,6 +408,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: held(tmp_path, "asset,weight\nAAA,0.7\n"),
         lambda tmp_path: held(tmp_path, "asset,shares\nAAA,7\n"),
     ),
+    "Separate the columns by commas, and write decimals with a point": (
+        lambda tmp_path: held(tmp_path, "asset;shares\nAAA;1.234\n"),
+        lambda tmp_path: held(tmp_path, "asset,shares\nAAA,1.234\n"),
+    ),
     "{} stands twice. Add the two up": (
         lambda tmp_path: held(tmp_path, "asset,shares\nAAA,3\nAAA,4\n"),
         lambda tmp_path: held(tmp_path, "asset,shares\nAAA,7\n"),

@@ -216,6 +216,20 @@ def test_ruin_ends_the_curve_at_zero_and_says_when() -> None:
     np.testing.assert_array_equal(growth.net[1:], 0.0)
 
 
+@pytest.mark.parametrize("fall", [0.4, 0.9], ids=["ruined", "not ruined"])
+@pytest.mark.parametrize("cost", ["drift", "target_l1"])
+def test_wealth_without_costs_has_the_bits_of_an_account_that_pays_none(
+    cost: Any, fall: float
+) -> None:
+    prices = np.array([[1.0, 1.0], [1.1, 0.9], [fall, 1.0], [0.8, 1.1], [0.9, 1.2]])
+    targets = np.array([[3.0, -1.0], [2.5, 0.1], [3.0, 0.0], [0.5, 0.2], [1.0, 0.0]])
+    terms: Any = {"initial": "cash", "cost": cost, "cash": True}
+    paying = net_growth(targets, prices, trans_cost=np.array([0.1, 0.2]), **terms)
+    free = net_growth(targets, prices, **terms)
+    assert (free.ruined_at is not None) == (fall == 0.4)
+    np.testing.assert_array_equal(paying.gross_wealth, free.wealth)
+
+
 def test_a_loss_and_a_fee_that_both_exceed_the_wealth_do_not_make_a_gain() -> None:
     # The product of the two negative factors, -0.5 and 1 - 0.4 * 3, would be positive.
     growth = net_growth(

@@ -18,6 +18,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 FLOORS: list[list[str]] = [
     [
         "errors",
+        "_typing",
         "_descriptor",
         "_imports",
         "_lean_imports",
@@ -37,8 +38,8 @@ FLOORS: list[list[str]] = [
         "_allocator",
         "_plain_files",
         "_digest",
-        "_plain_tar",
         "_whole_file",
+        "_plain_tar",
         "_conditions",
         "_npz",
         "_terminal",

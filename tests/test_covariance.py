@@ -236,6 +236,15 @@ def test_earlier_spans_tell_who_was_there() -> None:
     assert (weights[:50, 2] == 0).all() and (weights[50:, 2] > 0).all()
 
 
+@pytest.mark.parametrize("lengths", [[60], [40, 60], [60, 40, 40]])
+def test_who_was_there_must_be_told_of_each_earlier_span(lengths: list[int]) -> None:
+    prices = market(200, 3)
+    codes = [np.ones((length, 3), dtype=np.int8) for length in lengths]
+    spans, now = [prices[:60], prices[60:100]], np.ones((100, 3), dtype=np.int8)
+    with pytest.raises(DataError, match=r"`earlier_active` .*: \[\(60, 3\), \(40, 3\)\]; got"):
+        minimum_variance(prices[100:], earlier=spans, earlier_active=codes, active=now)
+
+
 def test_the_rules_stand_beside_every_policy_net_of_the_same_costs() -> None:
     prices = market(150, 4)
     terms = Terms(trans_cost=0.002, periods_per_year=252, initial="cash")

@@ -49,7 +49,28 @@ def test_the_form_that_was_meant_is_told_not_its_alternatives() -> None:
         "f inner: inner.count must be a whole number of at least 1; got 0."
     ]
     assert _problems({"size": 1, "inner": "x"}) == [
-        'f inner: inner must be true or false, or a mapping; got "x".'
+        'f inner: inner must be true or false, or a mapping; got "x". Its keys are count, name.'
+    ]
+
+
+def test_a_number_in_the_place_of_a_section_is_told_how_to_write_it() -> None:
+    assert _problems({"size": 1, "other": 3}) == [
+        "f other: other must be a mapping; got 3. Its keys are count, name, such as {count: 3}."
+    ]
+
+
+def test_of_an_option_a_section_is_told_as_an_option() -> None:
+    tree = ConfigTree({"size": 1}, Origins(source="f"))
+    tree.set(("other",), 3, origin="--set other=3")
+    with pytest.raises(ValidationError) as caught:
+        _Outer.model_validate_json(json.dumps(tree.values), strict=True)
+    (problem,) = readable_problems(caught.value, model=_Outer, tree=tree)
+    assert problem.endswith("such as --set other.count=3.")
+
+
+def test_a_missing_space_is_told() -> None:
+    assert _problems({"size": 1, "other": {"count:3": None}}) == [
+        "f other: other.count:3 is no known key. YAML wants a space after the colon."
     ]
 
 

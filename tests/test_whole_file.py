@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -17,16 +19,25 @@ def test_a_file_is_written_with_its_folder_and_replaced(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_has_the_rights_that_the_user_gives_new_files_and_any_name(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        path = write_whole(tmp_path / ("n" * 255), b"mine")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_whole(tmp_path / "file.txt", b"old")
 
-    def fails(self: Path, data: bytes) -> int:
-        raise OSError(28, "No space left on device", str(self))
+    def fails(fd: int) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fails)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match=r"No space left on device: '.*file.txt'"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -46,6 +46,25 @@ def writing(actions: Tensor, context: Tensor, *, transition_penalty: float) -> T
     return (actions * context).mean((-2, -1))
 
 
+def drawing(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    return actions.mean((-2, -1)) + torch.rand(len(actions))
+
+
+def drawing_alike(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+    draws = torch.Generator().manual_seed(0)
+    return actions.mean((-2, -1)) + torch.rand(len(actions), generator=draws)
+
+
+class Counted:
+    """A reward that grows from call to call."""
+
+    step, n_calls = 1, 0
+
+    def __call__(self, actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
+        self.n_calls += 1
+        return actions.mean((-2, -1)) + self.step * self.n_calls
+
+
 def counting(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
     return (actions * context).mean((-2, -1)).long()
 

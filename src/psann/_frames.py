@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from psann._inputs import Array, array_of, times
+from psann._inputs import array_of, times
 from psann._labels import Labels, in_order_of, labels_of, same_rows
+from psann._typing import Array
 from psann.errors import DataError
 
 SPLITS = ("train", "val", "test")

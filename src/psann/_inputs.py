@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._mapped import count_where
 from psann._table_columns import without_dates
+from psann._typing import Array
 from psann.errors import DataError
-
-Array = NDArray[Any]
 
 FILL_CURE = "Drop those rows or fill them with what was known at the time."
 
@@ -44,13 +42,15 @@ def numbers(value: object, who: str) -> Array:
     [1.0, nan]
     """
     array = array_of(value, who)
+    if array.dtype in (np.float32, np.float64):
+        return array
     if array.dtype.kind not in "biuf":
         raise DataError(
             f"{who} must hold numbers; got dtype {array.dtype} ({type(value).__name__}). "
             f"{_cure(array)}"
         )
     with np.errstate(over="ignore"):  # longdouble beyond float64 becomes inf, reported later
-        return array if array.dtype == np.float32 else np.asarray(array, dtype=np.float64)
+        return array.astype(np.float64)
 
 
 def _cure(array: Array) -> str:

@@ -13,13 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import array_of, show, times
 from psann._table_columns import date_column, names_of, without_dates
+from psann._typing import Array
 from psann.errors import DataError
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

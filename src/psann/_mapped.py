@@ -9,16 +9,17 @@ import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
+
+from psann._typing import Array, Bools
 
 # Small beside any machine's memory, large beside the cost of a NumPy call.
 _BLOCK_BYTES = 16 * 2**20
 
 
-def is_mapped(array: NDArray[Any]) -> bool:
+def is_mapped(array: Array) -> bool:
     """Whether an array's numbers are those of a file, paged in when they are read."""
     owner: object = array
     while isinstance(owner, np.ndarray):
@@ -26,7 +27,7 @@ def is_mapped(array: NDArray[Any]) -> bool:
     return isinstance(owner, mmap.mmap)
 
 
-def row_blocks(array: NDArray[Any]) -> list[slice]:
+def row_blocks(array: Array) -> list[slice]:
     """Even slices of at most about 16 MiB that cover the rows of an array, mapped or not.
 
     Examples
@@ -35,14 +36,14 @@ def row_blocks(array: NDArray[Any]) -> list[slice]:
     [slice(0, 1, None), slice(1, 3, None)]
     """
     n_rows = len(array)
+    if array.nbytes <= _BLOCK_BYTES:  # most that a run looks at
+        return [slice(0, n_rows)]
     n_blocks = max(1, min(n_rows, math.ceil(array.nbytes / _BLOCK_BYTES)))
     edges = [n_rows * k // n_blocks for k in range(n_blocks + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def count_where(
-    array: NDArray[Any], condition: Callable[[NDArray[Any]], NDArray[np.bool_]]
-) -> tuple[int, tuple[int, ...]]:
+def count_where(array: Array, condition: Callable[[Array], Bools]) -> tuple[int, tuple[int, ...]]:
     """How many values meet a condition, and the index of the first; block by block.
 
     Parameters
@@ -83,12 +84,12 @@ def memory_bytes() -> int:
     return total
 
 
-def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Writable array in a file without a name, gone when the last reference to it goes.
 
     The file lies where temporary files do (the environment variable TMPDIR says where); a folder
     that is itself in memory would defeat the purpose.
     """
     with tempfile.TemporaryFile(prefix="psann-") as file:
-        mapped: NDArray[Any] = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        mapped: Array = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
     return mapped

@@ -34,9 +34,10 @@ class GrowingModel(BaseModel):
     def _without_the_untold(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
         for name, field in type(self).model_fields.items():
-            default = field.get_default(call_default_factory=True, validated_data={})
-            if _later_of(field) == UNTOLD and values.get(name, self) == default:
-                del values[name]
+            if _later_of(field) == UNTOLD and name in values:
+                default = field.get_default(call_default_factory=True, validated_data={})
+                if values[name] == default:
+                    del values[name]
         return values
 
 

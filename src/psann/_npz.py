@@ -21,15 +21,14 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._digest import sha256_of_file
 from psann._plain_files import open_plain
+from psann._typing import Array
 from psann.errors import DataError
 
 # An archive may expand to this much plus a multiple of its own size. Prices and features compress
 # two- to tenfold; a file of zeros a thousandfold.
-Array = NDArray[Any]
 
 _FREE_BYTES = 64 * 2**20
 _MAX_EXPANSION = 50

@@ -40,8 +40,12 @@ def describe_start(argv: Sequence[str]) -> dict[str, object]:
     """
     entry = {
         "started_utc": utc_text(time.time()),
-        "argv": list(argv),
-        "versions": _versions(),
+        # In the C locale the bytes of a path come as lone surrogates, which are no JSON text.
+        "argv": [
+            word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            for word in argv
+        ],
+        "versions": versions(),
         "git": git_state(),
         "machine": {
             "host": platform.node(),
@@ -64,14 +68,15 @@ def _cores() -> int | None:
 
 
 @cache
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that a result hangs on; None of one that is absent."""
     # This import costs more than all the rest.
     from importlib import metadata
 
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            versions[name] = metadata.version(name)
+            found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
+            found[name] = None
+    return found

@@ -11,15 +11,15 @@ import gzip
 import io
 import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from psann._digest import Entry, new_digest
 from psann._plain_files import open_plain
+from psann._whole_file import naming, whole_file
 
 # As for the arrays of a run: honest files compress twofold to tenfold, a bomb a thousandfold.
 _FREE_BYTES = 64 * 2**20
@@ -35,25 +35,13 @@ DAMAGE = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, UnicodeError
 @contextmanager
 def new_archive(path: Path) -> Iterator[tarfile.TarFile]:
     """An archive that gets its name when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, scratch = tempfile.mkstemp(prefix=".pack-", suffix=".tmp", dir=path.parent)
-    try:
-        with open(fd, "wb") as file:
-            with (
-                # No name and no time in the header: nothing that is not the files'.
-                gzip.GzipFile("", mode="wb", fileobj=file, compresslevel=9, mtime=0) as packed,
-                tarfile.open(mode="w", fileobj=packed, format=tarfile.USTAR_FORMAT) as archive,
-            ):
-                yield archive
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(scratch, 0o666 & ~umask)  # the scratch file was for its owner only
-        os.replace(scratch, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(scratch)
+    with (
+        whole_file(path) as file,
+        # No name and no time in the header: nothing that is not the files'.
+        gzip.GzipFile("", mode="wb", fileobj=file, compresslevel=9, mtime=0) as packed,
+        tarfile.open(mode="w", fileobj=packed, format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        yield archive
 
 
 def add_bytes(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -158,7 +146,7 @@ def _next_member(packed: gzip.GzipFile) -> tarfile.TarInfo | None:
 def _write(packed: gzip.GzipFile, n_bytes: int, target: Path) -> Entry:
     target.parent.mkdir(parents=True, exist_ok=True)
     sha256, rest = new_digest(), n_bytes
-    with target.open("xb") as file:
+    with naming(target), target.open("xb") as file:
         while rest:
             data = _exactly(packed, min(rest, _CHUNK_BYTES))
             sha256.update(data)

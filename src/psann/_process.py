@@ -14,8 +14,9 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, NamedTuple
 
 PREEMPT_SIGNALS = tuple(
@@ -83,6 +84,21 @@ def put_back(
                 tell(text)
 
 
+@contextmanager
+def taking_signals(
+    numbers: Iterable[signal.Signals], take: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Have signals taken in a block, but for those that the process was started to ignore."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, take)
+        yield
+    finally:
+        _set_handlers(before)
+
+
 def fill_standard_descriptors() -> None:
     """Put the null device where 0, 1 or 2 is closed: the next file opened would be in its place.
 
@@ -124,7 +140,7 @@ def _handlers() -> dict[int, Any]:
     return {number: signal.getsignal(number) for number in (signal.SIGINT, *PREEMPT_SIGNALS)}
 
 
-def _set_handlers(handlers: dict[int, Any]) -> None:
+def _set_handlers(handlers: Mapping[Any, Any]) -> None:
     for number, handler in handlers.items():
         # None stands for a handler that Python did not set and cannot set again.
         signal.signal(number, signal.SIG_DFL if handler is None else handler)

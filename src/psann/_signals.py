@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from psann._process import PREEMPT_SIGNALS
+from psann._process import PREEMPT_SIGNALS, taking_signals
 from psann.errors import TrainingInterrupted
 
 _INTERRUPTED_EXIT_CODE = 130
@@ -129,15 +129,5 @@ def stop_requests(
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    heeded = (signal.SIGINT, *preempt_signals)
-    before = {number: signal.getsignal(number) for number in heeded}
-    taken = [number for number in heeded if before[number] is not signal.SIG_IGN]
-    try:
-        for number in taken:
-            signal.signal(number, request.receive)
+    with taking_signals((signal.SIGINT, *preempt_signals), request.receive):
         yield request
-    finally:
-        for number in taken:
-            # None stands for a handler that Python did not set and cannot set again.
-            handler = before[number]
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)

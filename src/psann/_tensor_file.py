@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import safetensors
 import safetensors.numpy
-from numpy.typing import NDArray
 
 from psann._digest import new_digest
 from psann._published import CHECKPOINT_ANSWER, is_checkpoint_of_torch
 from psann._strict_json import parse_strict
+from psann._typing import Array
 from psann.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def encode(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> byt
     return b"".join([_header({**content, "sha256": digest}, kinds), *contents])
 
 
-def _little_endian(tensor: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
+def _little_endian(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().cpu().contiguous().numpy()
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
@@ -101,7 +101,7 @@ def decode(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Tensor]]
     return description, {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def decode_arrays(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def decode_arrays(data: bytes, *, who: str) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read and verify a file; torch, which takes seconds to import, is not needed.
 
     Parameters

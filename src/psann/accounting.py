@@ -16,18 +16,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from psann.holdings import HALTED, OUTSIDE, Carry, held_weights, is_limited, of_members, tradable
+from psann._typing import Array, ArrayT, Floats
+from psann.holdings import (
+    HALTED,
+    OUTSIDE,
+    Carry,
+    held_weights,
+    is_limited,
+    namespace_of,
+    of_members,
+    tradable,
+)
 
-if TYPE_CHECKING:
-    import torch
-
-Floats = NDArray[np.float64]
-Array = TypeVar("Array", Floats, "torch.Tensor")
 Initial = Literal["cash", "invested"]
 CostModel = Literal["drift", "exact", "target_l1"]
 
@@ -98,7 +102,7 @@ def executed_late(delay: int, decided: Any, *known: Any) -> tuple[Any, ...]:
     return (decided[: max(len(decided) - delay, 0)], *late)
 
 
-def relatives(prices: Array) -> Array:
+def relatives(prices: ArrayT) -> ArrayT:
     """Growth of each asset over each step, ``x_t = p_{t+1} / p_t``.
 
     Parameters
@@ -113,7 +117,7 @@ def relatives(prices: Array) -> Array:
     return prices[..., 1:, :] / prices[..., :-1, :]
 
 
-def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = None) -> Array:
+def weight_changes(actions: ArrayT, active: ArrayT | None = None, *, rates: Any = None) -> ArrayT:
     """Distance between successive targets, ``|a_{t+1} - a_t|_1``, whatever prices did between.
 
     Parameters
@@ -137,8 +141,8 @@ def weight_changes(actions: Array, active: Array | None = None, *, rates: Any = 
 
 
 def gross_growth(
-    actions: Array, prices: Array, *, cash: bool = False, carry: Carry | None = None
-) -> Array:
+    actions: ArrayT, prices: ArrayT, *, cash: bool = False, carry: Carry | None = None
+) -> ArrayT:
     """Gross growth of each step, ``g_t = a_t . x_t``, plus ``1 - sum(a_t)`` with cash.
 
     Parameters
@@ -155,30 +159,30 @@ def gross_growth(
     return _growth_of(held, held * relatives(prices), cash=cash, carry=carry)
 
 
-def _growth_of(held: Array, grown: Array, *, cash: bool, carry: Carry | None) -> Array:
+def _growth_of(held: ArrayT, grown: ArrayT, *, cash: bool, carry: Carry | None) -> ArrayT:
     """Growth ``(..., T - 1)`` of weights that became so much ``(..., T - 1, M)`` each."""
-    growth: Array = grown.sum(-1)
+    growth: ArrayT = grown.sum(-1)
     if cash:
         growth = growth + (1 - held.sum(-1))
     if carry is None:
         return growth
     steps = carry.of_rows(slice(-1))
     earned = steps.cash * (1 - held.sum(-1)) if cash else 0.0
-    paid: Array = steps.borrow * (-held).clip(0.0).sum(-1)
+    paid: ArrayT = steps.borrow * (-held).clip(0.0).sum(-1)
     return growth + earned - paid
 
 
 def growth_and_traded_weight(
-    actions: Array,
-    prices: Array,
+    actions: ArrayT,
+    prices: ArrayT,
     *,
     initial: Initial = "invested",
     cash: bool = False,
     least_growth: float | None = None,
-    active: Array | None = None,
+    active: ArrayT | None = None,
     rates: Any = None,
     carry: Carry | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[ArrayT, ArrayT]:
     """Gross growth and traded weight of each step, or its cost, without a loop over time.
 
     ``g_t`` as of `gross_growth`; ``c_t = |a_t - d_t|_1`` with the weights that prices left behind,
@@ -225,7 +229,7 @@ def growth_and_traded_weight(
     if active is not None:
         trades = trades * tradable(active[..., 1:-1, :], like=trades)
     later = _charged(trades, _rates_on(rates, slice(1, -1)))
-    namespace = _namespace(actions)
+    namespace = namespace_of(actions)
     nothing = namespace.zeros_like(growth[..., :1])
     first = _charged(held[..., :1, :], _rates_on(rates, slice(1))) if initial == "cash" else nothing
     return growth, namespace.concatenate((first, later), -1)
@@ -249,6 +253,13 @@ class NetGrowth:
         """Wealth path from the initial 1, shape (T,)."""
         return np.concatenate(([1.0], np.cumprod(self.net)))
 
+    @property
+    def gross_wealth(self) -> Floats:
+        """The same without costs, as ``trans_cost=0`` gives it to the models but ``exact``."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            net, ruined_at = _until_ruin(self.gross, self.gross * (1 - 0.0 * self.traded))
+        return replace(self, net=net, ruined_at=ruined_at).wealth
+
 
 def net_growth(
     actions: Floats,
@@ -258,7 +269,7 @@ def net_growth(
     initial: Initial = "invested",
     cost: CostModel = "drift",
     cash: bool = False,
-    active: NDArray[Any] | None = None,
+    active: Array | None = None,
     carry: Carry | None = None,
 ) -> NetGrowth:
     """Growth after proportional costs ``k``, in float64.
@@ -324,15 +335,21 @@ def net_growth(
             else:
                 fees = trans_cost * traded
             net = gross * (1 - fees)
+    net, ruined_at = _until_ruin(gross, net)
+    return NetGrowth(gross=gross, traded=traded, net=net, ruined_at=ruined_at)
+
+
+def _until_ruin(gross: Floats, net: Floats) -> tuple[Floats, int | None]:
+    """Growth factors that are 0 from the step on that left nothing, and that step."""
     ruined = (gross <= 0) | (net <= 0)
     ruined_at = int(ruined.argmax()) if ruined.any() else None
     if ruined_at is not None:
         net[ruined_at:] = 0.0
-    return NetGrowth(gross=gross, traded=traded, net=net, ruined_at=ruined_at)
+    return net, ruined_at
 
 
 def _fees_of_changes(
-    actions: Floats, trans_cost: float | Floats, initial: Initial, active: NDArray[Any] | None
+    actions: Floats, trans_cost: float | Floats, initial: Initial, active: Array | None
 ) -> Floats:
     """Fees of each step (T - 1,) in the model ``target_l1``."""
     each = isinstance(trans_cost, np.ndarray)
@@ -353,7 +370,7 @@ def _weights_before_trading(
 
 
 def _left_with_halts(
-    trans_cost: float | Floats, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, target: Floats, drifted: Floats, active: Array
 ) -> tuple[Floats, Floats]:
     """What fees leave of free wealth ``f = 1 - sum(d of the halted)``, which pays them, and of all.
 
@@ -371,7 +388,7 @@ def _left_with_halts(
 
 
 def _left_on_a_row(
-    trans_cost: float | Floats, row: int, target: Floats, drifted: Floats, active: NDArray[Any]
+    trans_cost: float | Floats, row: int, target: Floats, drifted: Floats, active: Array
 ) -> tuple[float, float]:
     rates = _rates_on(trans_cost, slice(row, row + 1))
     free, wealth = _left_with_halts(rates, target[None], drifted[None], active[None])
@@ -417,13 +434,13 @@ def _rates_on(rates: Any, rows: slice) -> Any:
     return rates[..., rows, :] if getattr(rates, "ndim", 0) > 1 else rates
 
 
-def _charged(weights: Array, rates: Any) -> Array:
+def _charged(weights: ArrayT, rates: Any) -> ArrayT:
     """``sum_i k_i |w_i|``; without rates the sizes alone."""
     return _summed(abs(weights), rates)
 
 
-def _summed(values: Array, rates: Any) -> Array:
-    total: Array
+def _summed(values: ArrayT, rates: Any) -> ArrayT:
+    total: ArrayT
     if rates is None:
         total = values.sum(-1)
     elif isinstance(rates, float | int):
@@ -431,11 +448,3 @@ def _summed(values: Array, rates: Any) -> Array:
     else:
         total = (rates * values).sum(-1)
     return total
-
-
-def _namespace(array: Array) -> Any:
-    if isinstance(array, np.ndarray):
-        return np
-    import torch
-
-    return torch

@@ -13,21 +13,18 @@ Letters: ``x_t = p_{t+1} / p_t`` relatives, ``b_t`` weights of row ``t``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import in_order_of, labels_of, order_problems, same_rows
+from psann._typing import Array, Bools, Floats
 from psann.accounting import relatives
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER, code_problems
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Codes = NDArray[Any]
+Codes = Array
 
 # Few enough for Newton's method to cost nothing, more than optimal portfolios hold.
 _MOST_THAT_JOIN = 64

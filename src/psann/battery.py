@@ -6,17 +6,14 @@ each hour; the reward is given price and demand by name. The prices are made, an
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from psann._typing import AnyFloats, Array
 from psann.errors import DataError
 from psann.market.cutting import spans
-
-Floats = NDArray[np.floating[Any]]
 
 CAPACITY, EFFICIENCY, FEED_IN = 3.0, 0.95, 0.8
 _FIRST_HOUR = np.datetime64("2024-01-01T00", "h")
@@ -70,12 +67,12 @@ def savings(
     return (price * demand - cost - transition_penalty * change.abs()).mean(dim=-1)
 
 
-def do_nothing(time: ArrayLike) -> Floats:
+def do_nothing(time: ArrayLike) -> AnyFloats:
     """The battery stays empty: actions of 0, ``(n, 1)``."""
     return np.zeros((len(np.asarray(time)), 1))
 
 
-def fixed_hours(time: ArrayLike, *, full_from: int = 3, empty_from: int = 12) -> Floats:
+def fixed_hours(time: ArrayLike, *, full_from: int = 3, empty_from: int = 12) -> AnyFloats:
     """Full between two hours of every day, by default from the night until noon: ``(n, 1)``.
 
     Parameters
@@ -90,7 +87,7 @@ def fixed_hours(time: ArrayLike, *, full_from: int = 3, empty_from: int = 12) ->
     return is_full.astype(np.float64)[:, None]
 
 
-def make_battery(n_days: int = 365, *, seed: int = 0) -> dict[str, NDArray[Any]]:
+def make_battery(n_days: int = 365, *, seed: int = 0) -> dict[str, Array]:
     """Hours of made prices and demand of a house, with what is known of each in time.
 
     Nights are cheap. Noon is dear under clouds and cheap, at times below 0, when the sun shines,
@@ -147,21 +144,21 @@ def make_battery(n_days: int = 365, *, seed: int = 0) -> dict[str, NDArray[Any]]
     }
     X, time = np.column_stack([*features.values()]), _FIRST_HOUR + rows
     n_train, n_val = (24 * round(share * (n_days - 1)) for share in (0.6, 0.2))
-    data: dict[str, NDArray[Any]] = {"feature_names": np.array([*features])}
+    data: dict[str, Array] = {"feature_names": np.array([*features])}
     for split, part in spans(len(rows), (0, n_train, n_train + n_val)).items():
         data[f"X_{split}"], data[f"time_{split}"] = X[part], time[part]
         data[f"price_{split}"], data[f"demand_{split}"] = price[rows][part], demand[rows][part]
     return data
 
 
-def _around(hour: Floats, middle: float, width: float) -> Floats:
+def _around(hour: AnyFloats, middle: float, width: float) -> AnyFloats:
     """A hill over the hours of a day, 1 at its middle."""
     distance = (hour - middle + 12) % 24 - 12
-    hill: Floats = np.exp(-0.5 * (distance / width) ** 2)
+    hill: AnyFloats = np.exp(-0.5 * (distance / width) ** 2)
     return hill
 
 
-def _lasting(rng: np.random.Generator, n: int, deviation: float) -> Floats:
+def _lasting(rng: np.random.Generator, n: int, deviation: float) -> AnyFloats:
     """Noise of which nine tenths last from hour to hour."""
     noise, draws = np.zeros(n), rng.normal(size=n) * deviation * np.sqrt(1 - 0.9**2)
     for t in range(1, n):

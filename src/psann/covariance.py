@@ -12,17 +12,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import numbers
 from psann._labels import labels_of
+from psann._typing import Array, Bools, Floats
 from psann.accounting import relatives
 from psann.baselines import earlier_span, held_from, in_order_of_prices, with_codes
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 # Simple returns (L, M) of the past -> weights (M,) that are not negative and sum to 1.
 Weigh = Callable[[Floats], Floats]
 
@@ -282,6 +280,11 @@ def _rebalanced(
     moves = np.concatenate([relatives(span) for span in (*spans, prices)]) - 1
     codes = np.full(prices.shape, MEMBER) if told is None else told
     before = [_in_order(labelled, each) for each in earlier_active if told is not None]
+    if before and [each.shape for each in before] != [each.shape for each in spans]:
+        raise DataError(
+            "`earlier_active` must have a table for each of `earlier`, of its shape: "
+            f"{[each.shape for each in spans]}; got {[each.shape for each in before]}."
+        )
     known = _known(spans, codes, before)
     n_before, weights = len(moves) - len(prices) + 1, np.zeros_like(prices)
     for row in range(0, len(prices), every):
@@ -294,13 +297,13 @@ def _rebalanced(
     return weights
 
 
-def _in_order(prices: Floats, active: Any) -> NDArray[Any]:
+def _in_order(prices: Floats, active: Any) -> Array:
     """Codes of an earlier span with the assets in the order of these."""
     codes = numbers(active, "`earlier_active`")
     return in_order_of_prices(prices, codes, labels_of(active).columns, "`earlier_active`")
 
 
-def _known(spans: Sequence[Floats], codes: NDArray[Any], earlier: Sequence[NDArray[Any]]) -> Bools:
+def _known(spans: Sequence[Floats], codes: Array, earlier: Sequence[Array]) -> Bools:
     """Which moves ``(n, M)`` somebody who is there has made."""
     tables = list(earlier) or [np.full(s.shape, MEMBER) for s in spans]
     parts = [np.isin(table[:-1], (MEMBER, HALTED)) for table in (*tables, codes)]

@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._digest import sha256_of
+from psann._typing import Array, Floats, is_number
 from psann.errors import DataError
 from psann.market.cutting import assemble, spans
 from psann.market.feature_kinds import ASSETWISE_HORIZONS, HORIZONS, log_moves
 from psann.market.features import assetwise_moves, scaled
 
-Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
-Data = dict[str, NDArray[Any]]
+Data = dict[str, Array]
 Moves = Literal["default", "assetwise"]
 
 
@@ -55,7 +55,7 @@ class _Source:
                 f"installed; it was not found. {install}"
             )
         content = file.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = sha256_of(content)
         if digest != self.sha256:
             raise DataError(
                 f"{file} must have the SHA-256 {self.sha256}, that of {self.requirement}; "
@@ -424,7 +424,7 @@ def make_toy_hisso(
     return data
 
 
-def _dated_rows(content: bytes, columns: slice) -> tuple[Names, NDArray[Any], Floats]:
+def _dated_rows(content: bytes, columns: slice) -> tuple[Names, Array, Floats]:
     """Read a CSV whose first column is a date: names `(M,)`, dates `(n,)`, values."""
     head, *rows = [line.split(",") for line in content.decode("ascii").splitlines()]
     days = np.array([row[0] for row in rows], dtype="datetime64[D]")
@@ -449,8 +449,7 @@ def _check_count(name: str, value: object, *, lowest: int = 1, highest: int = 10
 
 def _check_number(name: str, value: object, *, lowest: float, highest: float, what: str) -> None:
     # A configuration may hold anything where a number should be; a comparison would be a riddle.
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not lowest <= value <= highest:  # type: ignore[operator]
+    if not (is_number(value) or isinstance(value, np.number)) or not lowest <= value <= highest:
         raise DataError(f"{name} must be {what}; got {value!r}.")
 
 
@@ -497,7 +496,7 @@ def _borders(
 
 def _market(
     prices: Floats,
-    time: NDArray[Any],
+    time: Array,
     train_fraction: float,
     val_fraction: float,
     features: Moves,

@@ -23,15 +23,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
+from psann._typing import Array, ArrayT, Bools, Floats
 
-Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
 # The row, its target weights, weights before trading and codes (M,) -> what fees leave of the free
 # wealth, nothing at least, and of all wealth.
 AfterFee = Callable[[int, Any, Any, Any], tuple[Any, Any]]
@@ -46,16 +44,14 @@ LEAST_WEALTH = 1e-6
 """Wealth below it is divided by as if it were that, so that weights stay finite after a ruin."""
 
 
-def codes_of(
-    active: NDArray[np.bool_], halted: NDArray[np.bool_], ended: NDArray[np.bool_]
-) -> NDArray[np.int8]:
+def codes_of(active: Bools, halted: Bools, ended: Bools) -> NDArray[np.int8]:
     """Put three tables `(T, M)` into the one that this module is about."""
     codes: NDArray[np.int8] = np.where(active, MEMBER, OUTSIDE).astype(np.int8)
     codes[halted], codes[ended] = HALTED, ENDED
     return codes
 
 
-def code_problems(active: NDArray[Any], *, who: str, shape: tuple[int, ...]) -> list[str]:
+def code_problems(active: Array, *, who: str, shape: tuple[int, ...]) -> list[str]:
     """Say what keeps an array from telling who can be held, in one sentence.
 
     Parameters
@@ -77,21 +73,21 @@ def code_problems(active: NDArray[Any], *, who: str, shape: tuple[int, ...]) -> 
     ]
 
 
-def of_members(actions: Array, active: Array) -> Array:
+def of_members(actions: ArrayT, active: ArrayT) -> ArrayT:
     """Target weights, 0 for all but members."""
-    weights: Array = actions * members(active, like=actions)
+    weights: ArrayT = actions * members(active, like=actions)
     return weights
 
 
-def members(active: Array, *, like: Array) -> Array:
+def members(active: ArrayT, *, like: ArrayT) -> ArrayT:
     """1 for who can be held, 0 for all others, as numbers of the kind of others."""
-    numbers: Array = _as_numbers(active.clip(OUTSIDE, MEMBER), like)
+    numbers: ArrayT = _as_numbers(active.clip(OUTSIDE, MEMBER), like)
     return numbers
 
 
-def tradable(active: Array, *, like: Array) -> Array:
+def tradable(active: ArrayT, *, like: ArrayT) -> ArrayT:
     """1 for who can be bought or sold, 0 for halted and ended assets, as numbers."""
-    numbers: Array = _as_numbers(active.clip(HALTED, OUTSIDE) - HALTED, like)
+    numbers: ArrayT = _as_numbers(active.clip(HALTED, OUTSIDE) - HALTED, like)
     return numbers
 
 
@@ -101,7 +97,7 @@ def _as_numbers(codes: Any, like: Any) -> Any:
     return codes.astype(like.dtype) if isinstance(codes, np.ndarray) else codes.to(like.dtype)
 
 
-def with_ends(prices: NDArray[Any], active: NDArray[Any], *, move: float) -> NDArray[np.float64]:
+def with_ends(prices: Array, active: Array, *, move: float) -> Floats:
     """Prices ``(T, M)`` as they would be if every end had cost so much.
 
     Parameters
@@ -199,14 +195,14 @@ def is_limited(carry: Carry | None) -> bool:
 
 
 def held_weights(
-    actions: Array,
-    prices: Array,
-    active: Array | None = None,
+    actions: ArrayT,
+    prices: ArrayT,
+    active: ArrayT | None = None,
     *,
     carry: Carry | None = None,
     after_fee: AfterFee | None = None,
     initial: Literal["invested", "cash"] = "invested",
-) -> Array:
+) -> ArrayT:
     """Weights that an account holds after trading on each row, row by row.
 
     Parameters
@@ -239,7 +235,7 @@ def held_weights(
         first = carry.traded(first, 0 * first, None if active is None else active[..., 0, :])
     moves = prices[..., 1:, :] / prices[..., :-1, :]
     if is_limited(carry) and after_fee is None and _is_traced(actions):
-        scanned: Array = _scanned(first, targets[..., 1:, :], moves, active, carry=carry)
+        scanned: ArrayT = _scanned(first, targets[..., 1:, :], moves, active, carry=carry)
         return scanned
     rows = [first]
     for row, is_traded in enumerate(rows_traded[1:], start=1):
@@ -250,7 +246,7 @@ def held_weights(
             fees = None if after_fee is None else partial(after_fee, row)
             target = carry.traded(target, drifted, codes, fees)
         rows.append(target)
-    held: Array = _namespace(actions).stack(rows, -2)
+    held: ArrayT = namespace_of(actions).stack(rows, -2)
     return held
 
 
@@ -294,7 +290,8 @@ def _rows_with_halts(active: Any) -> list[bool]:
     return found
 
 
-def _namespace(array: Any) -> Any:
+def namespace_of(array: Any) -> Any:
+    """NumPy or torch, whichever an array is of."""
     if isinstance(array, np.ndarray):
         return np
     import torch

@@ -35,8 +35,8 @@ def assert_refused(outcome: Any, text: str, paths: RunPaths) -> None:
 @pytest.mark.parametrize(
     ("stride", "part", "lasting"),
     [
-        (390, 7, False),
-        (390, 202, True),
+        (450, 7, False),
+        (450, 232, True),
         # Every call, with one to three of the errors each; and a disk that stays full from it on.
         *(pytest.param(7, part, False, marks=pytest.mark.chaos) for part in range(3)),
         pytest.param(5, 0, True, marks=pytest.mark.chaos),
@@ -54,13 +54,14 @@ def test_error_of_any_call_is_named_and_loses_nothing(
         assert_survives(folder, expected, *SETTINGS)
 
 
-@pytest.mark.parametrize("stride", [53, pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("stride", [80, pytest.param(2, marks=pytest.mark.chaos)])
 def test_error_in_a_resumed_start_keeps_the_earlier_commit(
     tmp_path: Path, total: int, expected: dict[str, Any], stride: int
 ) -> None:
     for place in range(1, total // 2, stride):
         folder = tmp_path / str(place)
-        hurt(folder, *SETTINGS, place=total // 2, act=fail_with(ERRORS[0]), lasting=True)
+        full = hurt(folder, *SETTINGS, place=total // 2, act=fail_with(ERRORS[0]), lasting=True)
+        assert "the same command with --resume goes on from here." in str(full.message)
         paths = RunPaths(folder / "out" / "run")
         assert paths.last.exists()
         outcome = hurt(folder, *SETTINGS, place=place, act=fail_with(ERRORS[2]), resume=True)
@@ -88,7 +89,7 @@ def largest_file(folder: Path) -> int:
     return max(sizes.values())
 
 
-@pytest.mark.parametrize("limit", [0, 1, 100, 600, 2000, 5000, -1])
+@pytest.mark.parametrize("limit", [0, 100, 2000, 5000, -1])
 def test_limit_on_the_size_of_files_is_named_and_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], limit: int
 ) -> None:

@@ -54,3 +54,30 @@ def test_anything_but_a_real_number_per_episode_is_refused(rewards: Any, got: st
     with pytest.raises(ValueError, match=f"reward house must give .*{got}"):
         one_for_each(rewards, 2, name="house")
     assert one_for_each(torch.ones(2), 2, name="house").tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("function", [user_rewards.drawing, user_rewards.Counted()])
+def test_a_reward_that_tells_two_things_of_the_same_is_refused_where_it_judges(
+    function: Any,
+) -> None:
+    call = of_the_user(function, name="house")
+    call(ACTIONS, CONTEXT, transition_penalty=0.0)  # in training nobody asks twice
+    with torch.no_grad(), pytest.raises(ValueError, match=r"house must give the same .* asked twi"):
+        call(ACTIONS, CONTEXT, transition_penalty=0.0)
+
+
+def test_a_reward_that_draws_by_a_seed_of_its_own_is_no_random_one() -> None:
+    call = of_the_user(user_rewards.drawing_alike, name="house")
+    with torch.no_grad():
+        first, second = (call(ACTIONS, CONTEXT, transition_penalty=0.0) for _ in range(2))
+    assert first.tolist() == second.tolist() and not first.equal(ACTIONS.mean((-2, -1)))
+
+
+def test_a_reward_is_asked_twice_once() -> None:
+    counted = user_rewards.Counted()
+    counted.step = 0
+    call = of_the_user(counted, name="house")
+    with torch.no_grad():
+        for _ in range(3):
+            call(ACTIONS, CONTEXT, transition_penalty=0.0)
+    assert counted.n_calls == 4

@@ -74,10 +74,39 @@ def test_prices_at_another_level_are_refused_unless_accepted(recipe: Recipe) -> 
     with pytest.raises(DataError, match=r"scale of the run's; .* is 100 times .*--accept level"):
         newer_rows(TABLE * 100, recipe)
     assert len(newer_rows(TABLE * 100, recipe, accept=["level"]).X)
-    # One asset that was adjusted for a split is none of that.
-    split = TABLE.copy()
-    split["AAA"] /= 20
-    assert len(newer_rows(split, recipe).X)
+
+
+def test_an_asset_at_another_level_than_the_others_is_doubted_unless_accepted(
+    recipe: Recipe,
+) -> None:
+    date = str(recipe.seen_until)[:10]
+    then, other = TABLE.loc[date, ["AAA", "CCC"]]
+    split = TABLE.assign(AAA=TABLE["AAA"] / 2)
+    (doubt,) = newer_rows(split, recipe).warnings
+    assert doubt.startswith(
+        f"on {date}: AAA costs {then / 2:.6g}, where the run read {then:.6g}. Adjusted anew"
+    )
+    assert newer_rows(split, recipe, accept=["level"]).warnings == ()
+    dividends = TABLE.assign(AAA=TABLE["AAA"] * 0.9)
+    assert newer_rows(dividends, recipe).warnings == ()
+    (doubt,) = newer_rows(TABLE.rename(columns={"AAA": "CCC", "CCC": "AAA"}), recipe).warnings
+    assert f"AAA costs {other:.6g}, where the run read {then:.6g}, and {other:.6g} of CCC" in doubt
+    assert f"CCC costs {then:.6g}, where the run read {other:.6g}, and {then:.6g} of AAA" in doubt
+
+
+@pytest.mark.parametrize(
+    ("n_later", "ratio", "is_told"), [(1, 0.5, True), (1, 1, False), (60, 0.8, False)]
+)
+def test_a_table_that_begins_later_is_held_against_what_moves_explain(
+    recipe: Recipe, n_later: int, ratio: float, is_told: bool
+) -> None:
+    later = TABLE[TABLE.index > recipe.seen_until][n_later - 1 :].copy()
+    later["AAA"] *= ratio
+    since = later.index[recipe.history].to_datetime64().astype("datetime64[us]")
+    warnings = newer_rows(later, recipe, since=since).warnings
+    assert [each.partition(":")[0] for each in warnings] == (
+        [f"on {later.index[0].date()}, beside {str(recipe.seen_until)[:10]} in training"] * is_told
+    )
     with pytest.raises(DataError, match=r"is 47\.3 times"):  # a table that begins later
         newer_rows(TABLE.iloc[-60:] * 50, recipe)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from psann._npz import Array
+from psann._typing import Array
 from psann.datasets import make_smoke_market
 from psann.plausibility.doubts import find_doubts, find_untested
 from trials import finished, metrics_of, rows_of
@@ -85,6 +85,27 @@ def test_a_constant_feature_is_doubted_by_its_name() -> None:
     assert (
         doubt == f"X_train: Feature {len(names) - 1} ('{names[-1]}') never changes. Leave it out."
     )
+
+
+def test_what_is_wrong_everywhere_is_told_in_a_sentence() -> None:
+    data = market(asset_names=np.array([f"A{k}" for k in range(18)]))
+    for key in ("prices_train", "prices_val", "prices_test"):
+        data[key] = np.ones((len(data[key]), 18))
+    (doubt,) = (each for each in find_doubts(data) if "never move" in each)
+    assert doubt == (
+        "prices_train, prices_val, prices_test: The prices of assets 0 ('A0'), 1 ('A1'), 2 ('A2'), "
+        "3 ('A3'), 4 ('A4') and 13 more never move. Leave them out, or declare cash."
+    )
+    data["X_train"] = np.ones_like(data["X_train"])
+    still = [each for each in find_doubts(data) if "never change" in each]
+    assert len(still) == 1 and still[0].startswith("X_train: Features 0, 1, 2, 3, 4 and ")
+
+
+def test_of_one_kind_five_are_told_and_the_others_counted() -> None:
+    data = market()
+    data["prices_train"][np.arange(40, 280, 30), 1] *= 3  # wrong prints
+    *first, last = [each for each in find_doubts(data) if "print" in each]
+    assert len(first) == 4 and last.endswith("There are 3 more like it.")
 
 
 def test_prices_of_members_are_doubted_and_what_comes_and_ends_is_not() -> None:
@@ -204,6 +225,10 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
         spoilt("prices_train", lambda p: np.hstack([p, np.ones((len(p), 1))])),
         lambda d: {**d, "prices_train": d["prices_train"][:, :-1]},
     ),
+    "never move.": (
+        spoilt("prices_train", lambda p: np.hstack([p, np.ones((len(p), 2))])),
+        lambda d: {**d, "prices_train": d["prices_train"][:, :-2]},
+    ),
     "are those of asset": (
         spoilt("prices_train", lambda p: np.hstack([p, 7 * p[:, :1]])),
         lambda d: {**d, "prices_train": d["prices_train"][:, :-1]},
@@ -217,6 +242,15 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
     "a wrong print": (
         spoilt("prices_train", wrong_print),
         lambda d: {**d, "prices_train": d["prices_train"][[*range(150), 149, *range(151, 300)]]},
+    ),
+    "change places": (
+        spoilt("prices_train", lambda p: np.vstack([p[:150], p[150:, [2, 1, 0]]])),
+        lambda d: {
+            **d,
+            "prices_train": np.vstack(
+                [d["prices_train"][:150], d["prices_train"][150:, [2, 1, 0]]]
+            ),
+        },
     ),
     "another unit": (
         spoilt("prices_train", in_hundredths),
@@ -239,6 +273,10 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
     "never changes": (
         spoilt("X_train", lambda X: put_in(X, 0, 0.0)),
         lambda d: without_column(d, "X_train", 0),
+    ),
+    "never change.": (
+        spoilt("X_train", lambda X: put_in(put_in(X, 0, 0.0), 1, 0.0)),
+        lambda d: without_column(without_column(d, "X_train", 0), "X_train", 0),
     ),
     "it will drown them": (
         spoilt("X_train", lambda X: put_in(X, 0, 1e6)),

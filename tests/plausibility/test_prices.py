@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from noise import NOISES
-from psann.plausibility.prices import price_findings
+from psann.plausibility.prices import leap_findings, price_findings
 
 
 def market(rows: int = 300, assets: int = 4, seed: int = 0) -> Any:
@@ -63,6 +63,8 @@ def test_a_move_of_all_assets_or_of_no_usual_ratio_is_no_split() -> None:
     odd = market()
     odd[120:, 2] *= 2.5
     assert told(odd) == []
+    assert [(f.name, f.row, f.column) for f in leap_findings(odd)] == [("leap", 120, 2)]
+    assert leap_findings(crash) == leap_findings(market()) == []
     wild = np.exp(0.3 * np.random.default_rng(3).standard_normal((300, 4)).cumsum(axis=0))
     assert told(wild) == []
 
@@ -104,7 +106,7 @@ def test_a_price_that_stands_still_is_stale_unless_it_often_does() -> None:
 def test_a_copy_at_another_scale_and_a_constant_are_named() -> None:
     prices = market()
     doubled = np.column_stack([prices, 7 * prices[:, 1], np.full(300, 3.0), np.full(300, 4.0)])
-    assert told(doubled) == [("constant", None, 5), ("constant", None, 6), ("copy", None, 4)]
+    assert told(doubled) == [("constant", None, None), ("copy", None, 4)]
     assert "asset 4 are those of asset 1." in price_findings(doubled)[-1].message
 
 
@@ -124,3 +126,13 @@ def test_a_price_on_a_coarse_grid_may_stand_still_for_a_week() -> None:
         still = prices.copy()
         still[100 : 101 + length, 0] = still[100, 0]
         assert len(price_findings(still)) == n_told
+
+
+def test_two_columns_that_were_exchanged_are_named_with_the_row() -> None:
+    prices = market()
+    prices[120:, [1, 3]] = prices[120:, [3, 1]]
+    (finding,) = price_findings(prices, labels=["a", "b", "c", "d"])
+    assert (finding.name, finding.row) == ("swap", 120)
+    assert finding.message.startswith("The prices of assets 1 ('b') and 3 ('d') change places at")
+    prices[120:, 1] *= 1.3  # to where nobody was
+    assert "swap" not in [name for name, _, _ in told(prices)]

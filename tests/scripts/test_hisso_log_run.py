@@ -143,13 +143,13 @@ def test_check_tells_every_problem_of_its_stage(
         (["--keep-checkpoint"], "Did you mean '--keep-checkpoints'?"),
         (["--over"], "unrecognized arguments: --over"),
         (["--outputdir=x"], "Did you mean '--output-dir'?"),
-        (["--seed", "-1"], "must be a whole number from 0 to 2**32 - 1; got '-1'"),
+        (["--seed", "-1"], "must be a whole number from 0 to 4294967295; got '-1'"),
         (["--seed", "1.5"], "got '1.5'"),
         (["--seed", "4294967296"], "got '4294967296'"),
         (["--seed", "٣"], "must be a whole number"),
-        (["--max-time", "0"], "must be a number of minutes above 0; got '0'"),
-        (["--max-time", "nan"], "must be a number of minutes above 0"),
-        (["--max-time", "inf"], "must be a number of minutes above 0"),
+        (["--max-time", "0"], "must be a number greater than 0; got '0'"),
+        (["--max-time", "nan"], "must be a number greater than 0"),
+        (["--max-time", "inf"], "must be a number greater than 0"),
         (["--max-time", "soon"], "got 'soon'"),
         (["--preempt-exit-code", "256"], "must be a whole number from 0 to 255; got '256'"),
         (["--mode", "tune"], "invalid choice: 'tune'"),
@@ -173,6 +173,15 @@ def test_a_missing_argument_is_named(
 ) -> None:
     at = command.index(missing)
     assert missing in usage_error([*command[:at], *command[at + 2 :]], capsys)
+
+
+def test_a_check_writes_nothing_and_needs_no_place_for_it(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = command.index("--output-dir")
+    assert main([*command[:at], *command[at + 2 :], "--check"]) == 0
+    assert capsys.readouterr().out.startswith("run ")
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
 
 
 def test_help_names_every_flag_exit_code_and_document(capsys: pytest.CaptureFixture[str]) -> None:

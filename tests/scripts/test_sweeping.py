@@ -53,7 +53,7 @@ def test_a_number_of_workers_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["sweep", "a.yaml", "-o", str(tmp_path), "--workers", n])
-    assert "must be a whole number of 1 to 1024" in capsys.readouterr().err
+    assert "must be a whole number from 1 to 1024" in capsys.readouterr().err
 
 
 def test_without_optuna_the_cure_is_told(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_state_that_lives_on_needs_rows_in_time_order(
     given: dict, shuffle: bool, state_reset: str | None, reason: str
 ) -> None:
     asked = training_options(**given)
-    decision = shuffle_decision("warm_start", shuffle=asked.shuffle, options=asked)
+    decision = shuffle_decision("warm_start", asked)
     assert decision.phase == "warm_start"
     assert decision.shuffle is shuffle
     assert decision.state_reset == state_reset

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
 from psann._labels import Labels, in_order_of, labels_of, plain_name, same_rows
 from psann._mapped import count_where
 from psann._table_columns import without_dates
+from psann._typing import AnyFloats, Array
 from psann.errors import DataError
 from psann.holdings import code_problems
 
-Floats = NDArray[np.floating[Any]]
 _INPUT = "reward_inputs."
 DataFormat = Literal["channels_first", "channels_last"]
 
@@ -172,7 +172,7 @@ def _of_one_kind(value: Any, who: str) -> Any:
     return numbers(array, who)
 
 
-def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
+def flatten_rows(X: ArrayLike, data_format: DataFormat) -> Array:
     """Each row as one vector, channels outermost whatever the format, ``(N, F)``.
 
     Parameters
@@ -192,7 +192,7 @@ def flatten_rows(X: ArrayLike, data_format: DataFormat) -> NDArray[Any]:
 
 def checked_matrices(
     train: Mapping[str, Any], validation: Mapping[str, Any] | None, *, is_portfolio: bool = True
-) -> tuple[dict[str, Floats], dict[str, Floats] | None]:
+) -> tuple[dict[str, AnyFloats], dict[str, AnyFloats] | None]:
     """Both splits as matrices of floating-point numbers that fit together.
 
     Parameters
@@ -220,9 +220,9 @@ def checked_matrices(
     return matrices, others
 
 
-def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats], list[str]]:
+def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, AnyFloats], list[str]]:
     """Numeric arrays, vectors as single columns, absent keys dropped; and what is no array."""
-    matrices: dict[str, Floats] = {}
+    matrices: dict[str, AnyFloats] = {}
     problems = []
     for key, value in split.items():
         if value is None:
@@ -239,7 +239,7 @@ def _as_matrices(split: Mapping[str, Any], name: str) -> tuple[dict[str, Floats]
     return matrices, problems
 
 
-def _split_problems(split: Mapping[str, Floats], name: str, is_portfolio: bool) -> list[str]:
+def _split_problems(split: Mapping[str, AnyFloats], name: str, is_portfolio: bool) -> list[str]:
     problems = []
     for key, array in split.items():
         if "X" in split and len(array) != len(split["X"]):
@@ -259,7 +259,7 @@ def _split_problems(split: Mapping[str, Floats], name: str, is_portfolio: bool) 
     return [*problems, *_active_problems(split, name)]
 
 
-def _weight_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+def _weight_problems(split: Mapping[str, AnyFloats], name: str) -> list[str]:
     weight = split.get("sample_weight")
     if weight is None:
         return []
@@ -272,7 +272,7 @@ def _weight_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     return []
 
 
-def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+def _active_problems(split: Mapping[str, AnyFloats], name: str) -> list[str]:
     judged = next((split[key] for key in ("prices", "y") if key in split), None)
     if "active" not in split or judged is None:
         return []
@@ -280,7 +280,7 @@ def _active_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     return code_problems(active, who=f"{name}active", shape=(len(active), *judged.shape[1:]))
 
 
-def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
+def _price_problems(split: Mapping[str, AnyFloats], name: str) -> list[str]:
     prices, y = split.get("prices"), split.get("y")
     if prices is None:
         return []
@@ -296,7 +296,9 @@ def _price_problems(split: Mapping[str, Floats], name: str) -> list[str]:
     return problems
 
 
-def _match_problems(train: Mapping[str, Floats], validation: Mapping[str, Floats]) -> list[str]:
+def _match_problems(
+    train: Mapping[str, AnyFloats], validation: Mapping[str, AnyFloats]
+) -> list[str]:
     """Where the validation rows are not like the training rows."""
     problems = [
         f"validation {key} must have the {train[key].shape[1]} columns of the training rows; "

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from psann._typing import Array
 from psann.estimators._arrays import converted_split, flatten_rows, named_inputs
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler, prepared_split
 from psann.estimators._parameters import ParametrisedEstimator
@@ -23,7 +24,7 @@ class CheckedRows(ParametrisedEstimator):
     """Methods of an estimator that read what users give."""
 
     n_features_in_: int
-    feature_names_in_: NDArray[Any]
+    feature_names_in_: Array
     input_shape_: tuple[int, ...] | None
     y_ndim_: int
     n_outputs_: int
@@ -65,7 +66,7 @@ class CheckedRows(ParametrisedEstimator):
             self.y_ndim_ = 2 if y is None else np.ndim(y)
         return {**split, "X": X, "y": y}
 
-    def _note_width(self, X: NDArray[Any]) -> None:
+    def _note_width(self, X: Array) -> None:
         """Note what scikit-learn would of rows without names."""
         self.n_features_in_ = X.shape[1]
         if hasattr(self, "feature_names_in_"):
@@ -144,7 +145,7 @@ class CheckedRows(ParametrisedEstimator):
         """Columns that the scaler of X knows."""
         return self.n_features_in_
 
-    def _n_outputs_of(self, X: NDArray[Any]) -> int:
+    def _n_outputs_of(self, X: Array) -> int:
         """Outputs for such rows, M."""
         return self.n_outputs_
 
@@ -157,5 +158,5 @@ def _is_sound(array: Any, *, rank: int) -> bool:
     return is_whole and float(np.vdot(array, array)) < _SURELY_SINGLE  # not so of NaN
 
 
-def _are_targets(y: Any, X: NDArray[Any]) -> bool:
+def _are_targets(y: Any, X: Array) -> bool:
     return _is_sound(y, rank=np.ndim(y)) and np.ndim(y) in (1, 2) and len(y) == len(X)

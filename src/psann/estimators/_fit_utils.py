@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._mapped import is_mapped
+from psann._typing import AnyFloats, Array, Floats
 from psann.accounting import executed_late
-from psann.estimators._arrays import Floats, checked_matrices, inputs_of
+from psann.estimators._arrays import checked_matrices, inputs_of
 from psann.estimators._scaling import (
     fitted_scaler,
     scale_rows,
@@ -56,12 +57,12 @@ class PreparedSplit:
     """Rows of one split, ready for tensors."""
 
     X: NDArray[np.float32]  # (N, F) scaled
-    X_raw: Floats  # (N, F) as given
+    X_raw: AnyFloats  # (N, F) as given
     y: NDArray[np.float32] | None = None  # (N, M) scaled
-    prices: NDArray[np.float64] | None = None  # (N, M)
+    prices: Floats | None = None  # (N, M)
     context: NDArray[np.float32] | None = None  # (N, C)
     active: NDArray[np.int8] | None = None  # (N, M) codes of `psann.holdings`
-    reward_inputs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # (N, k) each
+    reward_inputs: Mapping[str, Floats] = field(default_factory=dict)  # (N, k) each
     weight: NDArray[np.float32] | None = None  # (N,) of mean 1
 
 
@@ -148,7 +149,7 @@ def prepare_inputs_and_scaler(
     )
 
 
-def _rows_that_count(split: dict[str, Floats]) -> dict[str, Floats]:
+def _rows_that_count(split: dict[str, AnyFloats]) -> dict[str, AnyFloats]:
     """The rows whose weight is not 0; without weights, if all that are left weigh the same."""
     weight = split.get("sample_weight")
     if weight is None:
@@ -160,12 +161,12 @@ def _rows_that_count(split: dict[str, Floats]) -> dict[str, Floats]:
     return kept
 
 
-def _folded(X: Floats, n_columns: int | None) -> Floats:
+def _folded(X: AnyFloats, n_columns: int | None) -> AnyFloats:
     return X if n_columns is None else X.reshape(-1, n_columns)
 
 
 def prepared_split(
-    split: Mapping[str, Floats], scaler: Any, target_scaler: Any, n_scaled: int | None
+    split: Mapping[str, AnyFloats], scaler: Any, target_scaler: Any, n_scaled: int | None
 ) -> PreparedSplit:
     """Matrices that `checked_matrices` has checked, scaled by fitted scalers."""
     y, prices, context = split.get("y"), split.get("prices"), split.get("context")
@@ -207,7 +208,7 @@ def action_width(prepared: PreparedInputs, hisso: HISSOOptions | None) -> int:
 
 def _judged(
     split: PreparedSplit, source: RewardSource, reward: Reward, hisso: HISSOOptions
-) -> NDArray[np.float64]:
+) -> Floats:
     """What the reward judges the actions of a split against."""
     arrays = {"X": split.X_raw, "y": split.y, "prices": split.prices}
     return reward_context(arrays, source, reward=reward, hisso=hisso)
@@ -303,9 +304,7 @@ def maybe_run_hisso(
     return trained
 
 
-def _series(
-    split: PreparedSplit, judged: NDArray[np.float64], device: torch.device, n_seen: int
-) -> Series:
+def _series(split: PreparedSplit, judged: Floats, device: torch.device, n_seen: int) -> Series:
     """Rows of a split on the device, with prices of as many assets whose weights are seen."""
     known = np.array(np.broadcast_to(judged, (len(judged), n_seen))) if n_seen else None
     return Series(
@@ -438,7 +437,7 @@ def _rows(split: PreparedSplit, device: torch.device, *, delay: int = 0) -> Rows
     )
 
 
-def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
+def _tensor(array: Array, device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         if is_mapped(array):  # nobody writes into the series, which may be a file's
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from psann._device import thread_count
 from psann._numerics import pinned_numbers
+from psann._typing import Array, Floats
 from psann.accounting import executed_late
 from psann.estimators._arrays import converted_split
 from psann.estimators._checked_rows import CheckedRows
@@ -112,7 +113,7 @@ class PredictionMixin(CheckedRows):
         return next(self.network_.parameters()).device
 
     @pinned_numbers()
-    def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> Floats:
         """Raw outputs, in the units of the targets.
 
         Parameters
@@ -135,8 +136,8 @@ class PredictionMixin(CheckedRows):
         rows = self._prepared(X, context=context)
         return self._in_target_units(rows.X, self._outputs(rows))
 
-    def _in_target_units(self, X: NDArray[Any], outputs: Tensor) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = outputs[:, : self._n_outputs_of(X)].numpy()
+    def _in_target_units(self, X: Array, outputs: Tensor) -> Floats:
+        values: Floats = outputs[:, : self._n_outputs_of(X)].numpy()
         if self.target_scaler_ is not None:
             scaler = self.target_scaler_
             unscaled = transformed(values, scaler, who="target_scaler", inverse=True)
@@ -152,7 +153,7 @@ class PredictionMixin(CheckedRows):
         active: ArrayLike | None = None,
         prices: ArrayLike | None = None,
         held: ArrayLike | None = None,
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Actions of the policy: the transformed outputs.
 
         Parameters
@@ -196,11 +197,9 @@ class PredictionMixin(CheckedRows):
         """
         return transform_of(self._fitted_hisso()).function
 
-    def columns_of(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def columns_of(self, X: Floats) -> Floats:
         """Rows ``(N, F)`` in the order in which scaler and network see their columns."""
-        columns: NDArray[np.float64] = self._checked_split({"X": X}, reset=False, requires_y=False)[
-            "X"
-        ]
+        columns: Floats = self._checked_split({"X": X}, reset=False, requires_y=False)["X"]
         return columns
 
     @property
@@ -346,7 +345,7 @@ class PredictionMixin(CheckedRows):
         context: ArrayLike | None = None,
         active: ArrayLike | None = None,
         reward_inputs: Mapping[str, ArrayLike] | None = None,
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Reward of each of the consecutive episodes that a span is cut into, on training's terms.
 
         Episodes have ``hisso.window`` rows, begin invested and trade at

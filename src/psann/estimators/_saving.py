@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +19,7 @@ from psann._device import resolve_device
 from psann._imports import named_in_file
 from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
+from psann._whole_file import write_whole
 from psann.errors import FileFormatError
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.estimators._persistence import (
@@ -166,28 +166,15 @@ class EstimatorFileMixin(ParametrisedEstimator):
         Parameters
         ----------
         path : path-like
-            The file; it holds no code, time, or path, and a digest that `load` verifies.
+            The file, whose folder is made; it holds no code, time, or path, and a digest that
+            `load` verifies.
 
         Raises
         ------
         FileFormatError
             If a parameter or scaler cannot be stored as plain values.
         """
-        data = self.to_bytes()
-        target = Path(path)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.chmod(0o644)
-                temporary.replace(target)
-            finally:
-                # Gone already, unless something went wrong.
-                temporary.unlink(missing_ok=True)
+        write_whole(Path(path), self.to_bytes())
 
     @classmethod
     def load(

@@ -12,14 +12,14 @@ from sklearn.utils.validation import has_fit_parameter
 
 from psann._inputs import numbers, place_text
 from psann._mapped import count_where, is_mapped, row_blocks, scratch_array
+from psann._typing import AnyFloats
 from psann.errors import DataError
-from psann.estimators._arrays import Floats
 
 SCALERS = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
 """Names, and the classes of sklearn.preprocessing, whose import only those who scale pay."""
 
 
-def fitted_scaler(scaler: Any, array: Floats | None, weight: Floats | None = None) -> Any:
+def fitted_scaler(scaler: Any, array: AnyFloats | None, weight: AnyFloats | None = None) -> Any:
     """A new scaler of this kind that has seen the array; None without one of the two.
 
     Weights of the rows ``(N,)`` go to a scaler whose `fit` takes `sample_weight`.
@@ -33,7 +33,7 @@ def fitted_scaler(scaler: Any, array: Floats | None, weight: Floats | None = Non
     return taught_scaler(transformer, array, weight)
 
 
-def taught_scaler(scaler: Any, array: Floats | None, weight: Floats | None = None) -> Any:
+def taught_scaler(scaler: Any, array: AnyFloats | None, weight: AnyFloats | None = None) -> Any:
     """A copy of a scaler that has seen these rows too, by its `partial_fit`."""
     if scaler is None or array is None:
         return scaler
@@ -43,7 +43,7 @@ def taught_scaler(scaler: Any, array: Floats | None, weight: Floats | None = Non
     return taught
 
 
-def _weight_for(scaler: Any, weight: Floats | None, block: slice) -> dict[str, Floats]:
+def _weight_for(scaler: Any, weight: AnyFloats | None, block: slice) -> dict[str, AnyFloats]:
     knows = weight is not None and has_fit_parameter(scaler, "sample_weight")
     return {"sample_weight": weight[block]} if knows and weight is not None else {}
 
@@ -54,7 +54,7 @@ def _new(name: str) -> Any:
     return getattr(sklearn.preprocessing, SCALERS[name])()
 
 
-def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
+def scale_rows(X: AnyFloats, scaler: Any) -> NDArray[np.float32]:
     """Scaled rows in float32; those of a file stay in it, or go to a scratch file."""
     if not is_mapped(X):
         return writable_float32(X if scaler is None else transformed(X, scaler, who="scaler"))
@@ -71,7 +71,7 @@ def scale_rows(X: Floats, scaler: Any) -> NDArray[np.float32]:
     return scaled
 
 
-def transformed(array: Floats, scaler: Any, *, who: str, inverse: bool = False) -> Floats:
+def transformed(array: AnyFloats, scaler: Any, *, who: str, inverse: bool = False) -> AnyFloats:
     """What a scaler makes of finite numbers, which must be finite numbers too.
 
     Parameters
@@ -103,7 +103,7 @@ def transformed(array: Floats, scaler: Any, *, who: str, inverse: bool = False) 
     return result
 
 
-def writable_float32(array: Floats) -> NDArray[np.float32]:
+def writable_float32(array: AnyFloats) -> NDArray[np.float32]:
     """The array itself where it is float32 in one piece, else a copy that is."""
     # torch shares memory with NumPy and warns where it must not write.
     return np.require(array, np.float32, ["C", "W"])

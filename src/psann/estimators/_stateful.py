@@ -5,14 +5,14 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.func import functional_call
 
 from psann._device import thread_count
+from psann._typing import Floats
 from psann.estimators._options import read_options
 from psann.estimators._prediction import PredictionMixin
 from psann.nn.state import StateOptions, initial_states, take_staged_states
@@ -41,7 +41,7 @@ class StatefulMixin(PredictionMixin):
             raise ValueError("state has no effect without stateful=True; remove it.")
         return read_options(StateOptions, self.state or {}, who="state") if self.stateful else None
 
-    def predict_sequence(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_sequence(self, X: ArrayLike) -> Floats:
         """Raw outputs row by row in time order, moving the state after every row.
 
         `predict` uses the state and leaves it; this walks on from where the state is, so that two

@@ -8,13 +8,13 @@ from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from psann._labels import labels_of
 from psann._published import answers_published
+from psann._typing import Array
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._fit_utils import PreparedInputs, PreparedSplit
@@ -133,7 +133,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         """Features of an asset, K."""
         return self.n_features_in_ // self.n_outputs_
 
-    def _n_outputs_of(self, X: NDArray[Any]) -> int:
+    def _n_outputs_of(self, X: Array) -> int:
         return int(X.shape[1]) // self._n_scaled
 
     def _checked_split(

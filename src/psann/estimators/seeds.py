@@ -8,9 +8,10 @@ from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from psann._typing import Floats
 from psann.estimators._arrays import named_inputs
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._interruption import OnInterrupt
@@ -90,11 +91,11 @@ class Ensemble:
     def __init__(self, members: Sequence[BasePSANNRegressor]) -> None:
         self.members = members
 
-    def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> Floats:
         """Mean of the raw outputs; the parameters are those of the estimators' `predict`."""
         return _mean([member.predict(X, context=context) for member in self.members])
 
-    def predict_actions(self, X: ArrayLike, **given: Any) -> NDArray[np.float64]:
+    def predict_actions(self, X: ArrayLike, **given: Any) -> Floats:
         """Mean of the estimators' actions ``(n_samples, n_outputs)``.
 
         The keyword arguments are those of their `predict_actions`. Of policies that see what they
@@ -124,8 +125,8 @@ class Ensemble:
         return self.members[0].evaluate_reward(X, prices, actions=actions, **how)
 
 
-def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean(arrays, axis=0)
+def _mean(arrays: Sequence[Floats]) -> Floats:
+    mean: Floats = np.mean(arrays, axis=0)
     return mean
 
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann.errors import DataError
 from psann.metrics.checks import together
 from psann.metrics.means import MeanTest, mean_test
 from psann.metrics.sharpe import luckiest, sharpe_test
-
-Floats = NDArray[np.float64]
 
 # Growth per year that arithmetic in float32 may put between two policies that are the same.
 _SAME_GROWTH = 1e-6

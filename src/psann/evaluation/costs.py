@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.metrics import wealth_figures
-
-Floats = NDArray[np.float64]
 
 MULTIPLES = (2, 3)
 """Times the cost of a run at which its policy is shown besides."""

@@ -14,22 +14,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
-from psann.accounting import Initial, carry_of, executed_late, net_growth, relatives, simplest
+from psann._typing import Array, Floats
+from psann.accounting import Initial, executed_late, relatives, simplest
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
 from psann.evaluation.costs import figures_at_multiples
-from psann.holdings import ENDED, MEMBER, Carry, code_problems, with_ends
-from psann.metrics import deflated_sharpe_ratio, portfolio_metrics
+from psann.holdings import ENDED, MEMBER, code_problems, with_ends
+from psann.metrics import deflated_sharpe_ratio
+from psann.metrics.account import account_of
 from psann.metrics.checks import float64_array, together
-from psann.metrics.portfolio import excess_returns
+from psann.metrics.portfolio import excess_returns, figures_of
 
-Floats = NDArray[np.float64]
 Rule = Callable[..., Floats]
 
 
@@ -53,16 +53,6 @@ class Terms:
     """Rows between the decision of an action and its execution."""
     max_turnover: float | None = None
     """Largest traded weight of a row; None for no limit."""
-
-    @property
-    def carry(self) -> Carry | None:
-        """The rates per row, and what may be traded on it."""
-        return carry_of(
-            self.cash_rate,
-            self.borrow_rate,
-            periods_per_year=self.periods_per_year,
-            max_turnover=self.max_turnover,
-        )
 
     def executed(self) -> Terms:
         """The terms of the rows on which the actions are executed, of the first of them on."""
@@ -134,13 +124,19 @@ def judge(
     DataError
         As `psann.metrics.portfolio_metrics`; there must be two rows more than the delay.
     """
-    actions, prices, active = _of_each_asset(actions, prices, active)
+    return _judged(*_of_each_asset(actions, prices, active), terms=terms, cash=cash)
+
+
+def _judged(
+    actions: Floats, prices: Floats, active: Any = None, *, terms: Terms, cash: bool = False
+) -> Judgement:
+    """As `judge`, of matrices of the same rows and assets."""
     actions, prices, active = executed_late(terms.delay, actions, prices, active)
     terms = terms.executed()
     cost = terms.trans_cost
     if np.ndim(cost) == 2 and np.shape(cost)[1] == 1:
         terms = replace(terms, trans_cost=np.tile(np.asarray(cost), actions.shape[1]))
-    figures = portfolio_metrics(
+    account = account_of(
         actions,
         prices,
         trans_cost=terms.trans_cost,
@@ -152,23 +148,11 @@ def judge(
         borrow_rate=terms.borrow_rate,
         max_turnover=terms.max_turnover,
     )
-    waiting, cost = np.ones(terms.delay), terms.trans_cost
-    rates = cost if isinstance(cost, float | int) else np.array(cost, dtype=np.float64)
+    waiting = np.ones(terms.delay)
     with np.errstate(over="ignore"):
-        net, gross = (
-            net_growth(
-                actions,
-                prices,
-                trans_cost=rate,
-                initial=terms.initial,
-                cash=cash,
-                active=active,
-                carry=terms.carry,
-            ).wealth
-            for rate in (rates, 0.0)
-        )
+        net, gross = account.growth.wealth, account.growth.gross_wealth
     return Judgement(
-        figures=figures,
+        figures=figures_of(account),
         net=np.concatenate((waiting, net)),
         gross=np.concatenate((waiting, gross)),
     )
@@ -250,7 +234,7 @@ def judge_baselines(
         # That a baseline is ruined by its costs is told by its figures.
         warnings.simplefilter("ignore", RuntimeWarning)
         judged = {
-            name: judge(rule(matrix, active=codes), matrix, terms=terms, active=codes)
+            name: _judged(rule(matrix, active=codes), matrix, codes, terms=terms)
             for name, rule in rules.items()
         }
     if benchmark is not None:
@@ -260,7 +244,7 @@ def judge_baselines(
     return judged
 
 
-def _bought_once(prices: Floats, *, active: NDArray[Any] | None, delay: int) -> Floats:
+def _bought_once(prices: Floats, *, active: Array | None, delay: int) -> Floats:
     """Buy and hold whose purchase is executed late, and after which nothing is traded."""
     codes = None if active is None else active[delay:]
     held = buy_and_hold(prices[delay:], active=codes)
@@ -349,7 +333,7 @@ def judge_policy(
 
     def at(delay: int) -> tuple[Judgement, GrowthDifference]:
         then = replace(terms, delay=delay)
-        found = judge(actions, prices, terms=then, cash=cash, active=active)
+        found = _judged(actions, prices, active, terms=then, cash=cash)
         return found, _versus_uniform(found, prices, terms=then, active=active)
 
     none = (None, None)
@@ -440,7 +424,7 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
 def _versus_uniform(
     judgement: Judgement, prices: Floats, *, terms: Terms, active: Any
 ) -> GrowthDifference:
-    other = judge(uniform(prices, active=active), prices, terms=terms, active=active)
+    other = _judged(uniform(prices, active=active), prices, active, terms=terms)
     wealth, plain = (each.net[terms.delay :] for each in (judgement, other))
     return growth_difference(wealth, plain, periods_per_year=terms.periods_per_year)
 
@@ -460,7 +444,7 @@ def evaluation_series(
     time: Any = None,
     assets: Iterable[str] | None = None,
     active: Any = None,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Gather what a report draws.
 
     Parameters
@@ -483,7 +467,7 @@ def evaluation_series(
         `time (T,)` and `assets (M,)`; `active (T, M)` int8 where not everybody could be held on
         every row.
     """
-    series: dict[str, NDArray[Any]] = {
+    series: dict[str, Array] = {
         "names": np.array(list(judgements), dtype=np.str_),
         "net": np.stack([judgement.net for judgement in judgements.values()]),
         "gross": np.stack([judgement.gross for judgement in judgements.values()]),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import AnyFloats
 from psann.hisso.options import HISSOOptions
 
 # Of a sum of weights that are kept in float32.
 _ROUNDING = 1e-6
 
 
-def limit_problems(allocations: NDArray[np.floating], hisso: HISSOOptions) -> list[str]:
+def limit_problems(allocations: AnyFloats, hisso: HISSOOptions) -> list[str]:
     """Say by which row each limit is exceeded first.
 
     Parameters

@@ -13,21 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._seed import stream_generator
+from psann._typing import Floats, Places
 from psann.accounting import relatives
 from psann.metrics.checks import float64_array
-
-Floats = NDArray[np.float64]
-Order = NDArray[np.intp]
-
 
 BLOCK_ROWS = 20
 """Rows of a block: as long as volatility clusters, a month of days."""
 
 
-def shuffled_order(n_rows: int, *, seed: int, number: int, span: str = "") -> Order:
+def shuffled_order(n_rows: int, *, seed: int, number: int, span: str = "") -> Places:
     """Draw an order of the moves of a span of rows, in which blocks of moves stay together.
 
     The moves, taken as a circle, are cut into blocks from a row that is drawn, so that hardly any
@@ -65,7 +61,7 @@ def shuffled_order(n_rows: int, *, seed: int, number: int, span: str = "") -> Or
     return np.concatenate([blocks[place] for place in draws.permutation(len(blocks))])
 
 
-def shuffled_prices(prices: Any, order: Order) -> Floats:
+def shuffled_prices(prices: Any, order: Places) -> Floats:
     """Prices whose moves are the same in another order, all assets together.
 
     Parameters

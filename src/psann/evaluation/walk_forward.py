@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Dates
 from psann.errors import DataError, counted
 from psann.evaluation.options import Period, WalkForwardOptions
 
@@ -40,7 +40,7 @@ def plan_folds(
     n_judged: int,
     n_validation: int = 0,
     least_train: int = 2,
-    dates: NDArray[np.datetime64] | None = None,
+    dates: Dates | None = None,
 ) -> list[Fold]:
     """Cut a series into folds whose judged rows are its last ones, one after the other.
 
@@ -90,7 +90,7 @@ def plan_folds(
     first_train = n_rows - sum(lengths) - n_before
     least = least_train if options.train is None else max(options.train, least_train)
     problems = []
-    if min(lengths) < 1:
+    if min(lengths, default=0) < 1:
         problems.append(
             f"evaluation.walk_forward.folds must be at most {n_judged}, the rows to judge; got "
             f"{options.folds}."
@@ -115,9 +115,7 @@ def plan_folds(
     ]
 
 
-def _lengths(
-    options: WalkForwardOptions, n_judged: int, dates: NDArray[np.datetime64] | None
-) -> list[int]:
+def _lengths(options: WalkForwardOptions, n_judged: int, dates: Dates | None) -> list[int]:
     """Rows that each fold judges, the last ones of the series."""
     if options.every is not None:
         return _lengths_of_periods(options.every, options.folds, n_judged, dates)
@@ -128,7 +126,7 @@ def _lengths(
 
 
 def _lengths_of_periods(
-    every: Period, n_folds: int | None, n_judged: int, dates: NDArray[np.datetime64] | None
+    every: Period, n_folds: int | None, n_judged: int, dates: Dates | None
 ) -> list[int]:
     if dates is None or dates.dtype.kind != "M":
         raise DataError(

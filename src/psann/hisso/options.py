@@ -157,7 +157,7 @@ class HISSOOptions(GrowingModel):
     which needs prices."""
     context_extractor: Target | Callable[..., Any] | None = None
     """Function from X windows to the reward context; null takes the prices, else X."""
-    reward_inputs: Annotated[list[str], UNTOLD] = Field(default_factory=list)
+    reward_inputs: Annotated[list[str], UNTOLD] = Field(default=[])  # pydantic copies it
     """Arrays that the reward is given by name, as keywords: [price, demand] are `price_train`,
     `demand_val` and so on, a row for each of X and any number of columns."""
     n_actions: Annotated[int | None, UNTOLD] = Field(default=None, ge=1, le=100_000)

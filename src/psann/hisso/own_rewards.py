@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from psann._numerics import guarded
@@ -14,16 +15,20 @@ from psann._numerics import guarded
 def of_the_user(function: Callable[..., Tensor], *, name: str) -> Callable[..., Tensor]:
     """A reward that leaves every setting as it was, and is refused if it does not its arguments.
 
-    What it is given may be the data themselves, which every later call would find changed.
+    What it is given may be the data themselves, which every later call would find changed. Where
+    it first judges rather than trains, it is asked twice: what draws, or remembers, gives figures
+    that no second run repeats.
 
     Raises
     ------
     ValueError
-        When it is called, if it writes into what it is given.
+        When it is called, if it writes into what it is given, or tells two things of one.
     """
+    is_known = False
 
     @functools.wraps(function)
     def call(*judged: Any, **named: Any) -> Tensor:
+        nonlocal is_known
         given = {**dict(zip(("actions", "context"), judged, strict=False)), **named}
         before = {key: it._version for key, it in given.items() if isinstance(it, Tensor)}
         rewards = function(*judged, **named)
@@ -32,9 +37,27 @@ def of_the_user(function: Callable[..., Tensor], *, name: str) -> Callable[..., 
                 f"reward {name} must leave what it is given as it is; it has changed "
                 f"{', '.join(changed)} in place. Write x = x - 1 instead of x -= 1."
             )
+        if not is_known and not torch.is_grad_enabled():
+            is_known = True
+            _check_repeats(rewards, function(*judged, **named), name=name)
         return rewards
 
     return guarded(call, who=f"hisso.reward {name}")
+
+
+def _check_repeats(rewards: Any, again: Any, *, name: str) -> None:
+    """Refuse what differs by more than the order of a GPU's sums."""
+    both = (rewards, again)
+    if not all(isinstance(each, Tensor) and each.shape == rewards.shape for each in both):
+        return  # it is refused for what it gives
+    differs = ~torch.isclose(again, rewards, rtol=1e-4, equal_nan=True)
+    if differs.any():
+        one, other = (float(each[differs][0].real) for each in both)
+        raise ValueError(
+            f"reward {name} must give the same for the same arguments; asked twice, it gave "
+            f"{one:.6g} and {other:.6g}. Let it keep nothing from call to call, and draw by "
+            "torch.Generator().manual_seed(0), made inside of it."
+        )
 
 
 def one_for_each(rewards: Any, n_episodes: int, *, name: str) -> Tensor:

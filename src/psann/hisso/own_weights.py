@@ -18,9 +18,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from psann._typing import Floats
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry
 
@@ -72,7 +73,7 @@ def remembered(memory: Tensor, rows: Tensor, actions: Tensor, moves: Tensor) -> 
     return memory.scatter(0, place, held.to(memory.dtype))
 
 
-def prices_seen(prices: NDArray[np.float64] | None, *, shape: tuple[int, int]) -> Tensor:
+def prices_seen(prices: Floats | None, *, shape: tuple[int, int]) -> Tensor:
     """Prices ``(N, M)`` from which what is held follows; a single row can do without.
 
     Raises

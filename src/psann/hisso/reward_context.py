@@ -7,16 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._imports import import_object
 from psann._numerics import FOREIGN
 from psann._process import put_back
+from psann._typing import AnyFloats, Array, Floats
 from psann.hisso.options import EvaluationOptions, HISSOOptions, costs_of, named_arrays
 from psann.hisso.rewards import Reward, excess, reward_of
 
-Floats = NDArray[np.floating[Any]]
 RewardSource = Literal["y", "context_extractor", "prices", "X", "none"]
 
 
@@ -73,12 +72,12 @@ def reward_source(reward: Reward, hisso: HISSOOptions, *, has_prices: bool) -> R
 
 
 def reward_context(
-    arrays: Mapping[str, Floats | None],
+    arrays: Mapping[str, AnyFloats | None],
     source: RewardSource,
     *,
     reward: Reward,
     hisso: HISSOOptions,
-) -> NDArray[np.float64]:
+) -> Floats:
     """What the reward judges actions against, row by row.
 
     Parameters
@@ -122,7 +121,7 @@ def reward_context(
     return context
 
 
-def _extracted(X: Floats | None, hisso: HISSOOptions) -> NDArray[np.float64]:
+def _extracted(X: AnyFloats | None, hisso: HISSOOptions) -> Floats:
     extractor = hisso.context_extractor
     if isinstance(extractor, str):
         extractor = import_object(extractor, who="hisso.context_extractor")
@@ -141,7 +140,7 @@ def _extracted(X: Floats | None, hisso: HISSOOptions) -> NDArray[np.float64]:
 
 
 def input_problems(
-    inputs: Mapping[str, NDArray[Any]],
+    inputs: Mapping[str, Array],
     *,
     hisso: HISSOOptions,
     evaluation: EvaluationOptions,
@@ -165,7 +164,7 @@ def input_problems(
     ]
 
 
-def _benchmark_problems(inputs: Mapping[str, NDArray[Any]], reward: Reward) -> list[str]:
+def _benchmark_problems(inputs: Mapping[str, Array], reward: Reward) -> list[str]:
     if reward.function is not excess or (inputs["benchmark"] > 0).all():
         return []
     return [
@@ -186,7 +185,7 @@ def idle_inputs(given: Collection[str], named: Collection[str]) -> list[str]:
 
 
 def row_cost_problems(
-    inputs: Mapping[str, NDArray[Any]],
+    inputs: Mapping[str, Array],
     *,
     hisso: HISSOOptions,
     evaluation: EvaluationOptions,
@@ -236,7 +235,7 @@ def row_cost_problems(
 
 
 def check_context_width(
-    context: Floats, n_actions: int, *, reward: Reward, hisso: HISSOOptions
+    context: AnyFloats, n_actions: int, *, reward: Reward, hisso: HISSOOptions
 ) -> None:
     """Raise `ValueError` unless the reward context has a column per action, or just one.
 

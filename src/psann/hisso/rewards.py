@@ -94,55 +94,77 @@ def portfolio(
     return (_log(growth) - fee).mean(dim=-1)
 
 
-def portfolio_target_l1(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-) -> Tensor:
-    """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
-    growth = gross_growth(actions, context, cash=cash, carry=carry)
-    fee = weight_changes(actions, active, rates=transition_penalty)
-    return (_log(growth) - fee).mean(dim=-1)
-
-
-def _of_net_returns(statistic: Callable[..., Tensor]) -> RewardFunction:
-    """A reward with the arguments of `portfolio` from a statistic of the net returns alone.
+def _reward_of(
+    account: Callable[..., tuple[Tensor, ...]],
+) -> Callable[[Callable[..., Tensor]], RewardFunction]:
+    """Make a reward with the arguments of `portfolio` from a statistic of what an account tells.
 
     Parameters
     ----------
-    statistic : callable
-        Of ``r``, ``(B, T - 1)``; its keyword arguments are the reward's, too.
+    account : callable
+        Takes the arguments of `portfolio`, and gives the arguments of the statistic, ``(B, T - 1)``
+        each; keyword arguments of the statistic are the reward's, too.
     """
 
-    def reward(
-        actions: Tensor,
-        context: Tensor,
-        *,
-        transition_penalty: Penalty,
-        initial: Initial = "invested",
-        cash: bool = False,
-        active: Tensor | None = None,
-        carry: Carry | None = None,
-        **own: Any,
-    ) -> Tensor:
-        how: Any = {"initial": initial, "cash": cash, "active": active, "carry": carry}
-        return statistic(_net_returns(actions, context, transition_penalty, **how), **own)
+    def made(statistic: Callable[..., Tensor]) -> RewardFunction:
+        def reward(
+            actions: Tensor,
+            context: Tensor,
+            *,
+            transition_penalty: Penalty,
+            initial: Initial = "invested",
+            cash: bool = False,
+            active: Tensor | None = None,
+            carry: Carry | None = None,
+            **own: Any,
+        ) -> Tensor:
+            how: Any = {"initial": initial, "cash": cash, "active": active, "carry": carry}
+            return statistic(*account(actions, context, transition_penalty, **how), **own)
 
-    *shared, _ = inspect.signature(reward).parameters.values()
-    _, *own = inspect.signature(statistic).parameters.values()
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-        setattr(reward, name, getattr(statistic, name))
-    # Whoever calls a reward looks there what it takes.
-    reward.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
-    return reward
+        *shared, _ = inspect.signature(reward).parameters.values()
+        own = inspect.signature(statistic).parameters.values()
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+            setattr(reward, name, getattr(statistic, name))
+        # Whoever calls a reward looks there what it takes.
+        named = [each for each in own if each.kind is each.KEYWORD_ONLY]
+        reward.__signature__ = inspect.Signature([*shared, *named])  # type: ignore[attr-defined]
+        return reward
+
+    return made
 
 
-@_of_net_returns
+def _kept_and_lost(
+    actions: Tensor, context: Tensor, penalty: Penalty, **how: Any
+) -> tuple[Tensor, Tensor]:
+    """Net returns of at least ``e - 1``, and how far below that they would be."""
+    growth, fee = growth_and_traded_weight(
+        actions, context, least_growth=_LEAST_GROWTH, rates=penalty, **how
+    )
+    # Two negative factors, a loss and a fee that both exceed the wealth, do not make a gain.
+    kept = growth.clamp_min(_LEAST_GROWTH)
+    net = kept * (1.0 - fee)
+    return net.clamp_min(_LEAST_GROWTH) - 1.0, _beyond_ruin(growth) + _beyond_ruin(net)
+
+
+def _net_returns(*judged: Any, **how: Any) -> tuple[Tensor]:
+    return (_steeply(*_kept_and_lost(*judged, **how)),)
+
+
+def _growth_and_changes(
+    actions: Tensor, context: Tensor, penalty: Penalty, *, initial: Initial, active: Any, **how: Any
+) -> tuple[Tensor, Tensor]:
+    """Gross growth and what changes of the targets cost; the first of them changes nothing."""
+    growth = gross_growth(actions, context, **how)
+    return growth, weight_changes(actions, active, rates=penalty)
+
+
+@_reward_of(_growth_and_changes)
+def portfolio_target_l1(growth: Tensor, fee: Tensor) -> Tensor:
+    """``mean_t [ln g_t - lambda |a_{t+1} - a_t|_1]``: a smoothness prior, not a cost."""
+    return (_log(growth) - fee).mean(dim=-1)
+
+
+@_reward_of(_net_returns)
 def sharpe(r: Tensor) -> Tensor:
     """``mean(r) / sqrt(var(r, ddof=1) + 1e-12)`` of each episode, ``(B,)``.
 
@@ -153,19 +175,19 @@ def sharpe(r: Tensor) -> Tensor:
     return r.mean(-1) / (r.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
 
 
-@_of_net_returns
+@_reward_of(_net_returns)
 def sortino(r: Tensor) -> Tensor:
     """``mean(r) / sqrt(mean(min(r, 0)^2) + 1e-12)`` of each episode, ``(B,)``."""
     return r.mean(-1) / (r.clamp_max(0.0).square().mean(-1) + _VARIANCE_FLOOR).sqrt()
 
 
-@_of_net_returns
+@_reward_of(_net_returns)
 def mean_variance(r: Tensor, *, risk_aversion: float = 1.0) -> Tensor:
     """``mean(r) - risk_aversion / 2 var(r, ddof=1)`` of each episode, ``(B,)``."""
     return r.mean(-1) - 0.5 * risk_aversion * r.var(-1, correction=1)
 
 
-@_of_net_returns
+@_reward_of(_net_returns)
 def cvar(r: Tensor, *, level: float = 0.05) -> Tensor:
     """Mean of the worst share `level` of the net returns of each episode, ``(B,)``.
 
@@ -188,7 +210,7 @@ def cvar(r: Tensor, *, level: float = 0.05) -> Tensor:
     return (r.sort(dim=-1).values * shares).sum(dim=-1)
 
 
-@_of_net_returns
+@_reward_of(_net_returns)
 def excess(r: Tensor, *, benchmark: Tensor) -> Tensor:
     """Information ratio, ``mean(e) / sqrt(var(e, ddof=1) + 1e-12)``, ``(B,)``.
 
@@ -203,24 +225,13 @@ def excess(r: Tensor, *, benchmark: Tensor) -> Tensor:
     return e.mean(-1) / (e.var(-1, correction=1) + _VARIANCE_FLOOR).sqrt()
 
 
-def max_drawdown(
-    actions: Tensor,
-    context: Tensor,
-    *,
-    transition_penalty: Penalty,
-    initial: Initial = "invested",
-    cash: bool = False,
-    active: Tensor | None = None,
-    carry: Carry | None = None,
-) -> Tensor:
+@_reward_of(_kept_and_lost)
+def max_drawdown(r: Tensor, lost: Tensor) -> Tensor:
     """Minus the smooth maximum drawdown of log wealth, ``-tau ln(1 + sum_t (e^{d_t / tau} - 1))``.
 
     ``d_t`` is how far log wealth is below its peak so far, tau = 0.01. It is 0 where nothing falls,
     and rows at a peak add nothing: windows of any length compare.
     """
-    r, lost = _kept_and_lost(
-        actions, context, transition_penalty, initial=initial, cash=cash, active=active, carry=carry
-    )
     wealth = torch.cumsum(_steeply(torch.log1p(r), lost), dim=-1)  # (B, T - 1)
     peak = torch.cummax(wealth, dim=-1).values.clamp_min(0.0)
     falls = (peak - wealth) / _DRAWDOWN_TEMPERATURE
@@ -261,24 +272,6 @@ def penalty_of(
 def on_rows(penalty: Penalty, rows: Tensor) -> Penalty:
     """Of a penalty of each row ``(N, k)`` those of rows ``(B, T)``; any other stays as it is."""
     return penalty[rows] if isinstance(penalty, Tensor) and penalty.ndim > 1 else penalty
-
-
-def _net_returns(actions: Tensor, context: Tensor, penalty: Penalty, **how: Any) -> Tensor:
-    r, lost = _kept_and_lost(actions, context, penalty, **how)
-    return _steeply(r, lost)
-
-
-def _kept_and_lost(
-    actions: Tensor, context: Tensor, penalty: Penalty, **how: Any
-) -> tuple[Tensor, Tensor]:
-    """Net returns of at least ``e - 1``, and how far below that they would be."""
-    growth, fee = growth_and_traded_weight(
-        actions, context, least_growth=_LEAST_GROWTH, rates=penalty, **how
-    )
-    # Two negative factors, a loss and a fee that both exceed the wealth, do not make a gain.
-    kept = growth.clamp_min(_LEAST_GROWTH)
-    net = kept * (1.0 - fee)
-    return net.clamp_min(_LEAST_GROWTH) - 1.0, _beyond_ruin(growth) + _beyond_ruin(net)
 
 
 def _log(growth: Tensor) -> Tensor:

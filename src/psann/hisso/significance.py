@@ -8,16 +8,14 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from psann._typing import Floats
 from psann.accounting import Initial, growth_and_traded_weight
 from psann.hisso.rewards import Penalty
 from psann.holdings import Carry, held_weights, is_limited
 from psann.metrics import mean_test
 from psann.training.loop import Validation
-
-Floats = NDArray[np.float64]
 
 FAMILY_WISE = 0.05
 """Share of trainings without a signal that may keep another epoch than 0 (`auto`)."""

@@ -32,7 +32,7 @@ from psann.training.loop import (
 from psann.training.observers import Observer
 from psann.training.schedules import LRScheduleOptions
 from psann.training.state import Best, SavedState, SeedStart, TrainState
-from psann.training.supervised import RowObjective, row_table, shuffle_decision
+from psann.training.supervised import row_phase
 
 
 def train_hisso(
@@ -209,29 +209,18 @@ def _warm_start(
 ) -> tuple[list[TrainState], Decision]:
     options, training = task.hisso.warm_start, task.training
     assert options is not None and task.warm_start_rows is not None
-    rows = task.warm_start_rows
-    decision = shuffle_decision("warm_start", shuffle=options.shuffle, options=training)
-    for observer in observers:
-        observer.on_decision(decision)
-    phase = Phase(
-        name="warm_start",
+    own = replace(
+        training,
         epochs=options.epochs,
         lr=training.lr if options.lr is None else options.lr,
         schedule=LRScheduleOptions(),
-        objective=RowObjective(rows=rows, loss=training.loss, input_noise=training.input_noise),
-        index_table=row_table(
-            len(rows.X),
-            options.batch_size,
-            stream="warm_start.shuffle",
-            shuffle=bool(decision.shuffle),
-        ),
-        rows_per_index=1,
-        draws=training.input_noise > 0 or engine.network.dropout > 0,
-        is_episodic=False,
-        monitor=None,
-        reset_states_each_epoch=training.state_reset == "epoch",
-        max_skipped_updates=training.max_skipped_updates,
+        batch_size=options.batch_size,
+        shuffle=options.shuffle,
+        patience=None,
     )
+    phase, decision = row_phase("warm_start", task.warm_start_rows, own, engine)
+    for observer in observers:
+        observer.on_decision(decision)
     usual = training.optimizer.weight_decay
     own_decay = usual if options.weight_decay is None else options.weight_decay
     group = group_at_start(phase, engine, starts, saved)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Dates, Floats, Places
 from psann.errors import counted
-from psann.market.dates import Dates, are_days
+from psann.market.dates import are_days
 from psann.market.findings import Findings
 from psann.market.layout import Layout, codes_of
 from psann.market.sheet import Sheet
 from psann.market.values import Values
-
-Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
 
 
 def arrange(

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Floats, Places
 from psann.errors import DataError
 from psann.market.panel import Panel
 
-Floats = NDArray[np.float64]
 
-
-def arrays_of(
-    panel: Panel, names: Sequence[str], rows: NDArray[np.intp] | slice
-) -> dict[str, Floats]:
+def arrays_of(panel: Panel, names: Sequence[str], rows: Places | slice) -> dict[str, Floats]:
     """Further columns by name, each row with what the table has on it.
 
     Parameters

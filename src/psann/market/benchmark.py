@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Floats
 from psann.errors import DataError, did_you_mean
 from psann.market.panel import Panel, PriceTable
-
-Floats = NDArray[np.float64]
 
 
 def split_off(table: PriceTable, name: str) -> tuple[PriceTable, Floats]:

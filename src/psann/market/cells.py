@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann.errors import DataError
 from psann.market.columns import is_field, is_usual_date
@@ -22,7 +21,6 @@ from psann.market.plain_rows import parse_row
 from psann.market.sheet import Column, Sheet
 from psann.market.slabs import Slabs
 
-Floats = NDArray[np.float64]
 Lines = Iterator[tuple[int, str]]
 
 _SEPARATORS = (",", ";", "\t", "|")

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Bools, Dates, Floats
 from psann.market.columns import plain
-from psann.market.dates import Dates
 from psann.market.findings import Findings, listed, paste
 from psann.market.options import Format
-
-Floats = NDArray[np.float64]
 
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)
 _USUAL_CHANGE = 0.2  # of the logarithm of a price, at most, from row to row
@@ -69,7 +66,7 @@ def to_prices(
 def ask_of_rates(values: Floats, assets: Sequence[str], findings: Findings) -> bool:
     """Ask whether few columns of a wide table, small and partly not above 0, are assets at all."""
     with np.errstate(invalid="ignore"):
-        is_low: NDArray[np.bool_] = np.any(values <= 0.0, axis=0)
+        is_low: Bools = np.any(values <= 0.0, axis=0)
     if not is_low.any() or is_low.sum() >= (~is_low).sum():
         return False
     largest = np.fmax.reduce(np.abs(values[:, is_low]), axis=None)
@@ -115,9 +112,7 @@ def _growth(values: Floats, kind: str) -> Floats:
     return 1.0 + (values / 100.0 if kind == "percent_returns" else values)
 
 
-def _places(
-    mask: NDArray[np.bool_], values: Floats, dates: Dates, assets: Sequence[str]
-) -> tuple[int, str]:
+def _places(mask: Bools, values: Floats, dates: Dates, assets: Sequence[str]) -> tuple[int, str]:
     row, column = divmod(int(mask.argmax()), mask.shape[1])
     return int(mask.sum()), f"{assets[column]} on {show(dates[row])}: {values[row, column]:.10g}"
 
@@ -168,7 +163,7 @@ def _ask_of_sentinels(values: Floats, findings: Findings) -> None:
 
 def _ask_of_ruin(
     values: Floats,
-    impossible: NDArray[np.bool_],
+    impossible: Bools,
     *,
     dates: Dates,
     assets: Sequence[str],
@@ -342,9 +337,7 @@ def _note_stale(dates: Dates, assets: Sequence[str], prices: Floats, findings: F
         findings.say(f"{_STALE} or more equal prices in a row: {listed(told, 5)}.")
 
 
-def _columns_with(
-    sign: Callable[[Floats], NDArray[np.bool_]], least: int, prices: Floats
-) -> Iterator[int]:
+def _columns_with(sign: Callable[[Floats], Bools], least: int, prices: Floats) -> Iterator[int]:
     """Yield columns in which a sign of two neighbours comes so often, or which have holes inside.
 
     Most of a large table need no closer look.
@@ -358,7 +351,7 @@ def _columns_with(
         yield from (first + place for place in np.flatnonzero(often | (n_edges > 2)).tolist())
 
 
-def _first_run(same: NDArray[np.bool_]) -> int | None:
+def _first_run(same: Bools) -> int | None:
     """Find the first of `_STALE` equal prices in a row."""
     length = _STALE - 1
     if len(same) < length:

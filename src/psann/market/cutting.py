@@ -15,20 +15,19 @@ The rules are the same for every data set of psann:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Array, Floats, is_whole
 from psann.errors import DataError
 from psann.holdings import MEMBER, codes_of
 from psann.market.features import Features, compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
 
-Floats = NDArray[np.float64]
-Data = dict[str, NDArray[Any]]
+Data = dict[str, Array]
 
 NAMES = ("train", "val", "test")
 
@@ -99,7 +98,7 @@ def spans(n_rows: int, starts: tuple[int, int, int], gap: int = 0) -> dict[str, 
 
 
 def assemble(
-    X: Floats, prices: Floats, time: NDArray[Any], starts: tuple[int, int, int], *, gap: int = 0
+    X: Floats, prices: Floats, time: Array, starts: tuple[int, int, int], *, gap: int = 0
 ) -> Data:
     """Cut rows into splits and add the returns earned inside each.
 
@@ -128,7 +127,7 @@ def assemble(
     return data
 
 
-def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int | str]]:
+def describe_spans(data: Mapping[str, Array]) -> dict[str, dict[str, int | str]]:
     """First and last date of each split, its number of rows, and of members where that varies.
 
     Parameters
@@ -151,12 +150,11 @@ def describe_spans(data: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, int 
 def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:
     """Find the first rows of validation and test."""
     findings = Findings()
-    if gap != "features" and (not isinstance(gap, int) or isinstance(gap, bool) or gap < 0):
+    if gap != "features" and not is_whole(gap):
         findings.ask(f"gap must be a whole number of rows, at least 0, or features; got {gap!r}.")
     if _is_share(val) and _is_share(test):
-        shares = (float(val), float(test))  # type: ignore[arg-type]
         findings.stop()
-        return _rows_of_shares(len(panel.dates), *shares)
+        return _rows_of_shares(len(panel.dates), val, test)
     rows = []
     for name, value in (("val", val), ("test", test)):
         try:
@@ -177,7 +175,7 @@ def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int,
     return rows[0], rows[1]
 
 
-def _is_share(value: object) -> bool:
+def _is_share(value: object) -> TypeGuard[float]:
     return isinstance(value, float) and 0.0 < value < 1.0
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Bools, Dates, Floats
 from psann.errors import did_you_mean
 from psann.market import dates
 from psann.market.columns import Named, is_usual_date
-from psann.market.dates import DateReading, Dates
+from psann.market.dates import DateReading
 from psann.market.findings import Findings, listed
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet
@@ -346,9 +346,7 @@ def _in_zone(sheet: Sheet, reading: DateReading, options: ReadOptions, findings:
     return values
 
 
-def _tell_of_bad(
-    sheet: Sheet, chosen: list[Named], bad: NDArray[np.bool_], findings: Findings
-) -> None:
+def _tell_of_bad(sheet: Sheet, chosen: list[Named], bad: Bools, findings: Findings) -> None:
     rows = np.flatnonzero(bad)
     texts = [" ".join(_texts(column)[row] for column in chosen) for row in rows]
     n_rows = len(bad)
@@ -385,7 +383,7 @@ def _texts(column: Named) -> list[str]:
     return [repr(x).removesuffix(".0") if x == x else "" for x in column.cells.tolist()]
 
 
-def _numbers(cells: list[str]) -> NDArray[np.float64]:
+def _numbers(cells: list[str]) -> Floats:
     def number(cell: str) -> float:
         try:
             return float(cell)

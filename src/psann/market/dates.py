@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Dates = NDArray[np.datetime64]
+from psann._typing import Dates, Floats
+
 _UTC = datetime.UTC
-_EPOCH = datetime.datetime(1970, 1, 1)
 _NAT = np.datetime64("NaT", "us")
 # The first and the last year that `datetime` knows stand for no date, and have no other time zone.
 _YEARS = range(2, 9999)
@@ -113,7 +113,7 @@ def read_by_format(cells: Sequence[str], format_: str) -> DateReading:
     return _reading(format_, cells, table)
 
 
-def read_numbers(values: NDArray[np.float64], unit: str) -> Dates:
+def read_numbers(values: Floats, unit: str) -> Dates:
     """Read numbers as dates: since 1970 in `s`, `ms`, `us` or `ns`, or Excel's days since 1900."""
     with np.errstate(over="ignore"):
         if unit == "excel":

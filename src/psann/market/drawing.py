@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Dates, Floats
 from psann.market.panel import PriceTable
 from psann.presentation.axes import log_axis, numbers_of, time_axis
 from psann.presentation.charts import LOOKS, bars_panel
 from psann.presentation.content import printable
 from psann.presentation.figure import Area, Figure, Line, Look, Mark, Panel
-from psann.presentation.series import Floats, thin
+from psann.presentation.series import thin
 
 _POINTS = 500
 _MOST_LINES = 40  # more are drawn as a spread
@@ -47,7 +47,7 @@ def draw(table: PriceTable) -> Figure:
     return Figure(panels=[above, below], x=time_axis(table.dates), x_title="date")
 
 
-def _lines(x: NDArray[np.datetime64], growth: Floats, names: Sequence[str]) -> list[Mark]:
+def _lines(x: Dates, growth: Floats, names: Sequence[str]) -> list[Mark]:
     if len(names) <= len(LOOKS):
         return [
             _line(x, y, look, who) for y, look, who in zip(growth.T, LOOKS, names, strict=False)
@@ -57,12 +57,12 @@ def _lines(x: NDArray[np.datetime64], growth: Floats, names: Sequence[str]) -> l
     return [_line(x, y, look) for y, look in zip(growth.T, looks, strict=True)]
 
 
-def _line(x: NDArray[np.datetime64], y: Floats, look: Look, label: str = "") -> Line:
+def _line(x: Dates, y: Floats, look: Look, label: str = "") -> Line:
     kept = thin(y, _POINTS)
     return Line(x=numbers_of(x[kept]), y=y[kept], look=look, label=label)
 
 
-def _spread(x: NDArray[np.datetime64], growth: Floats, _: Sequence[str]) -> list[Mark]:
+def _spread(x: Dates, growth: Floats, _: Sequence[str]) -> list[Mark]:
     some = np.isfinite(growth).any(axis=1)
     levels = np.full((5, len(growth)), np.nan)
     levels[:, some] = np.nanpercentile(growth[some], [5, 25, 50, 75, 95], axis=1)

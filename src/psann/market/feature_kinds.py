@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.errors import DataError
 from psann.market.columns import plain
 from psann.market.panel import Panel
-
-Floats = NDArray[np.float64]
 
 HORIZONS = (1, 2, 3, 5, 10, 20)  # rows over which the default looks back
 ASSETWISE_HORIZONS = (1, 2, 5, 10, 20, 60)  # ... and features of each asset by itself

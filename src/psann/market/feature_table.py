@@ -7,18 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Dates, Floats
 from psann.errors import DataError
 from psann.market.cells import read_text
 from psann.market.findings import Findings, listed
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.lines import digest_of, files_of, given_file, is_arrow, lines_of, stem_of
 from psann.market.options import Format
-from psann.market.panel import Dates
 from psann.market.sheet import Column, Sheet
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

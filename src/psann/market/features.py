@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._imports import import_object
 from psann._inputs import show
+from psann._typing import Bools, Floats, is_whole
 from psann.errors import DataError, did_you_mean
 from psann.market.feature_kinds import ASSETWISE_HORIZONS, FEATURES, Block, log_moves
 from psann.market.membership import what_became
 from psann.market.panel import Panel
-
-Floats = NDArray[np.float64]
 
 CLIP = 4.0
 TRAILING_ROWS = 250
@@ -270,7 +268,7 @@ def _block(panel: Panel, name: str, parameters: Mapping[str, Any]) -> Block:
             )
         is_many = isinstance(known[key], tuple)
         values = value if is_many and isinstance(value, list | tuple) and value else [value]
-        if not all(_is_count(one, len(panel.dates)) for one in values):
+        if not all(is_whole(one, 1) and one < len(panel.dates) for one in values):
             raise DataError(
                 f"features.{name}.{key} must be whole numbers of rows"
                 f"{', several of them,' if is_many else ''} from 1 to {len(panel.dates) - 1}; "
@@ -278,10 +276,6 @@ def _block(panel: Panel, name: str, parameters: Mapping[str, Any]) -> Block:
             )
         parameters = {**parameters, key: values if is_many else value}
     return FEATURES[name](panel, **parameters)
-
-
-def _is_count(value: object, n_rows: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < n_rows
 
 
 def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Block:
@@ -326,7 +320,7 @@ def _owners(part: Floats, panel: Panel) -> tuple[str, ...]:
     return panel.assets if part.shape[1] == len(panel.assets) else ("all",)
 
 
-def _known(block: Block, panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
+def _known(block: Block, panel: Panel) -> tuple[Floats, Bools]:
     """Numbers of a kind, 0 where there is none or nobody may be held, and where there are any."""
     values = np.hstack([part for _, part in block.parts])
     valid = np.isfinite(values)
@@ -340,7 +334,7 @@ def _known(block: Block, panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
     return np.where(valid, values, 0.0), valid
 
 
-def _deviation(values: Floats, valid: NDArray[np.bool_], train: slice) -> float:
+def _deviation(values: Floats, valid: Bools, train: slice) -> float:
     """Deviation on the training rows; 1 where nothing changes there, which says nothing."""
     if valid[train].all():
         return float(values[train].std() or 1.0)
@@ -348,7 +342,7 @@ def _deviation(values: Floats, valid: NDArray[np.bool_], train: slice) -> float:
     return float((known.std() if known.size else 0.0) or 1.0)
 
 
-def _by_trailing(values: Floats, valid: NDArray[np.bool_]) -> Floats:
+def _by_trailing(values: Floats, valid: Bools) -> Floats:
     """Divide each column by its root mean square over the last rows; 0 while those are few."""
     squares = np.vstack([np.zeros_like(values[:1]), np.cumsum(np.square(values), axis=0)])
     counts = np.vstack([np.zeros_like(valid[:1], dtype=int), np.cumsum(valid, axis=0)])

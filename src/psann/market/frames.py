@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._digest import new_digest
 from psann._inputs import is_missing, utc
+from psann._typing import Array
 from psann.errors import DataError
 from psann.market.sheet import Column, Sheet
 
@@ -73,7 +73,7 @@ def _text(name: object) -> str:
     return "" if name is None or name in ("index", "level_0") else str(name).strip()
 
 
-def _column(array: NDArray[Any]) -> Column:
+def _column(array: Array) -> Column:
     """Numbers and dates as such, all else as text."""
     if array.dtype.kind in "iuf":
         return array.astype(np.float64, copy=False)
@@ -94,7 +94,7 @@ def _moment(value: Any) -> np.datetime64:
 
 def digest_of_sheet(sheet: Sheet) -> str:
     """SHA-256 of a sheet's names and cells, in hexadecimal."""
-    digest = hashlib.sha256(repr(sheet.levels).encode())
+    digest = new_digest(repr(sheet.levels).encode())
     for column in sheet.columns:
         content = "\0".join(column).encode() if isinstance(column, list) else column.tobytes()
         digest.update(content)
@@ -154,7 +154,7 @@ def _of_arrow(column: Any) -> Column:
     return _column(column.to_numpy())
 
 
-def _of_chunks(column: Any, dtype: str, missing: np.generic) -> NDArray[Any]:
+def _of_chunks(column: Any, dtype: str, missing: np.generic) -> Array:
     """Numbers of 8 bytes each, as Arrow lays them out: bits of who is there, then values."""
     parts = []
     for chunk in filter(len, column.chunks):  # what is empty may have no memory

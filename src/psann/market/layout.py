@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Dates, Floats, Places
 from psann.errors import did_you_mean
 from psann.market.columns import ADJUSTED, ASSET_NAMES, CLOSES, Named, is_field, plain
-from psann.market.dates import Dates
 from psann.market.findings import Findings, listed
 from psann.market.nameless import rows_of_names
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet
-
-Floats = NDArray[np.float64]
 
 _MEASURES = ("number", "integer", "percent")
 _NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividends", "stocksplits"}
@@ -210,7 +207,7 @@ def _is_usual_asset(column: Named) -> bool:
     return plain(column.name) in ASSET_NAMES and column.kind in ("text", "integer")
 
 
-def codes_of(cells: object) -> tuple[list[str], NDArray[np.intp]]:
+def codes_of(cells: object) -> tuple[list[str], Places]:
     """Number the distinct cells of a column in the order in which they come."""
     texts = cells if isinstance(cells, list) else [f"{cell:g}" for cell in cells]  # type: ignore[attr-defined]
     names = list(dict.fromkeys(texts))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from psann._digest import sha256_of_file
 from psann._paths import given_path
 from psann.errors import DataError
 from psann.market.findings import listed, paste
@@ -92,7 +92,7 @@ def stem_of(path: Path) -> str:
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(file)
 
 
 def lines_of(path: Path, encoding: str | None) -> Iterator[str]:

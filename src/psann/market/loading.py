@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._frames import BENCHMARK_NAME, SPLITS
+from psann._typing import Array
 from psann.errors import DataError, did_you_mean
 from psann.market.arrays import arrays_of
 from psann.market.benchmark import on_rows_of, split_off
@@ -32,7 +31,7 @@ def load_prices(
     universe: object = None,
     benchmark: str | None = None,
     **reading: object,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Make the arrays of a run from a table of prices.
 
     In a config: `data: {prices: prices.csv, split: {val: 2018-01-02, test: 2020-01-02}}`.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Array
 from psann.market.cutting import splits
 from psann.market.membership import align
 from psann.market.panel import PriceTable
@@ -25,7 +25,7 @@ def make_delisted(
     drift: float = 0.0003,
     seed: int = 0,
     features: str = "default",
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Make a universe of assets that are delisted once they have lost two fifths.
 
     Log moves are those of a market and of each asset, ``drift + m_t + e_ti``, so that nobody can

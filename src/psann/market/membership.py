@@ -8,19 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Bools, Floats, Places, is_number, is_whole
 from psann.errors import DataError, counted, did_you_mean
 from psann.holdings import NOTHING
 from psann.market.columns import plain
 from psann.market.findings import Findings, listed
 from psann.market.lines import files_of, given_file, lines_of
 from psann.market.panel import Panel, PriceTable
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Moments = NDArray[np.datetime64]
 
 # Rows after which an asset without a price no longer counts as one that could have one.
 _MEMORY = 20
@@ -167,13 +163,10 @@ def what_became(quotes: Floats, factors: Floats) -> tuple[Floats, Bools, Bools]:
 
 
 def _share(rows: object, findings: Findings) -> float:
-    is_number = isinstance(rows, int | float) and not isinstance(rows, bool)
-    if not is_number or not 0.0 < rows <= 1.0:  # type: ignore[operator]
-        findings.ask(
-            f"rows must be a share of the assets, more than 0 and at most 1; got {rows!r}."
-        )
-        return 1.0
-    return float(rows)  # type: ignore[arg-type]
+    if is_number(rows) and 0.0 < rows <= 1.0:
+        return float(rows)
+    findings.ask(f"rows must be a share of the assets, more than 0 and at most 1; got {rows!r}.")
+    return 1.0
 
 
 def _moves_after(assets: tuple[str, ...], ended: object, findings: Findings) -> dict[str, float]:
@@ -193,8 +186,7 @@ def _moves_after(assets: tuple[str, ...], ended: object, findings: Findings) -> 
                 f"{did_you_mean(str(name), assets)}",
                 cure="Names are texts, in quotes where they look like numbers.",
             )
-        is_number = isinstance(move, int | float) and not isinstance(move, bool)
-        if not is_number or not -1.0 <= move < np.inf:
+        if not is_number(move) or not -1.0 <= move < np.inf:
             findings.ask(
                 f"ended.{name} must be a simple return of at least -1; got {move!r}.",
                 cure="A loss of 30 % is -0.3.",
@@ -207,7 +199,7 @@ def _factor(move: float | None) -> float:
     return 1.0 if move is None else max(1.0 + move, NOTHING)
 
 
-def _rows_that_count(prices: Floats, share: float) -> NDArray[np.intp]:
+def _rows_that_count(prices: Floats, share: float) -> Places:
     """Find the rows on which enough assets have a price, by what is known on the row."""
     known = np.isfinite(prices)
     row = np.arange(len(prices))[:, None]
@@ -219,7 +211,7 @@ def _rows_that_count(prices: Floats, share: float) -> NDArray[np.intp]:
 
 def _ask_of_ends(
     table: PriceTable,
-    kept: NDArray[np.intp],
+    kept: Places,
     quotes: Floats,
     after: Mapping[str, float],
     findings: Findings,
@@ -250,9 +242,7 @@ def _ask_of_ends(
 # --------------------------------------------------------------------------------- universes
 
 
-def _universe(
-    table: PriceTable, universe: object, kept: NDArray[np.intp], findings: Findings
-) -> Bools:
+def _universe(table: PriceTable, universe: object, kept: Places, findings: Findings) -> Bools:
     shape = (len(kept), len(table.assets))
     if universe is None:
         return np.ones(shape, dtype=bool)
@@ -271,11 +261,11 @@ def _universe(
 
 
 def _largest(
-    table: PriceTable, universe: Mapping[str, object], kept: NDArray[np.intp], findings: Findings
+    table: PriceTable, universe: Mapping[str, object], kept: Places, findings: Findings
 ) -> Bools:
     top, by = universe.get("top"), universe.get("by", "trailing_volume")
     volumes = [v for name, v in table.fields.items() if plain(name) in ("volume", "vol")]
-    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
+    if not is_whole(top, 1):
         findings.ask(f"universe.top must be a whole number of at least 1; got {top!r}.")
     if by != "trailing_volume" or set(universe) - {"top", "by"}:
         findings.ask(f"universe must be {{top: N, by: trailing_volume}}; got {dict(universe)!r}.")
@@ -284,7 +274,7 @@ def _largest(
             "universe by trailing_volume must have a field Volume; the table has "
             f"{listed(list(table.fields)) or 'none'}."
         )
-    if findings.problems or not isinstance(top, int):
+    if findings.problems or not is_whole(top, 1):
         return np.ones((len(kept), len(table.assets)), dtype=bool)
     money = np.nan_to_num(volumes[0] * table.prices)[kept]
     total = np.cumsum(np.vstack([np.zeros_like(money[:1]), money]), axis=0)
@@ -310,7 +300,7 @@ def spans_in(path: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def _named(
-    table: PriceTable, universe: Mapping[str, object], kept: NDArray[np.intp], findings: Findings
+    table: PriceTable, universe: Mapping[str, object], kept: Places, findings: Findings
 ) -> Bools:
     members = np.zeros((len(kept), len(table.assets)), dtype=bool)
     dates = table.dates[kept]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.market.columns import is_usual_date
 from psann.market.numerals import PLAIN, is_numeral
 from psann.market.sheet import Sheet
@@ -80,14 +80,14 @@ def rows_of_names(sheet: Sheet) -> list[dict[str, object]]:
     return [{"format": one} for one in options]
 
 
-def _numbers_in(rows: Sequence[Sequence[str]], places: Sequence[int]) -> NDArray[np.float64] | None:
+def _numbers_in(rows: Sequence[Sequence[str]], places: Sequence[int]) -> Floats | None:
     try:
         return np.array([[row[place] for place in places] for row in rows], dtype=np.float64)
     except ValueError:
         return None
 
 
-def _are_bars(numbers: NDArray[np.float64]) -> bool:
+def _are_bars(numbers: Floats) -> bool:
     """Whether the second of the first four numbers is never below, the third never above."""
     if len(numbers) < _ROWS or numbers.shape[1] < 4:
         return False
@@ -97,7 +97,7 @@ def _are_bars(numbers: NDArray[np.float64]) -> bool:
     return bool((inside & (0.5 * high < low)).all() and (low < high).mean() > 0.8)
 
 
-def _has_other_sizes(numbers: NDArray[np.float64]) -> bool:
+def _has_other_sizes(numbers: Floats) -> bool:
     """Whether what follows the first four cannot be prices like them, as volumes are not."""
     low, high = numbers[:, 2, None], numbers[:, 1, None]
     others = numbers[:, 4:]

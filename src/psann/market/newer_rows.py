@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
+from psann._typing import Bools, Dates, Floats, Places
 from psann.errors import DataError, counted
 from psann.market.arrays import arrays_of
 from psann.market.features import CLIP, compute_again
@@ -23,17 +23,18 @@ from psann.market.frames import is_frame
 from psann.market.lines import is_arrow
 from psann.market.membership import align_as_known
 from psann.market.options import Format
-from psann.market.panel import Dates, Panel, PriceTable
+from psann.market.panel import Panel, PriceTable
 from psann.market.recipe import Recipe
 from psann.market.tables import TEXT_ONLY, read_prices
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 DOUBTS = ("level", "spacing")
 """What a user may take upon himself."""
 # By how much the median price may have changed since the last validation row: on the row itself,
 # and on another one.
 _SAME_ROW, _OTHER_ROW = 3.0, 20.0
+# The same for one asset beside the others; on another row also beyond what it usually moves.
+_OTHER_LEVEL, _FAR = np.log(1.25), 10.0
+_SAME_PRICE = 1e-3
 _FEWEST_MOVES = 30
 _OTHER_SPACING = 1.5  # of the medians of the seconds between two rows
 _WIDER = 2.0  # than the widest gap of the training rows
@@ -134,6 +135,7 @@ def newer_rows(
             f"{len(made.names)}: {listed(made.names, 4)}. Give the fields that the run's table had."
         )
     X = made.values[rows]
+    others = [] if "level" in accept else of_other_levels(panel, recipe)
     newest = slice(max(0, int(rows[-1]) - max(recipe.history, _FEWEST_MOVES)), int(rows[-1]) + 1)
     if since is None or rows[0] == np.searchsorted(panel.dates, first):
         late: list[str] = []
@@ -150,7 +152,7 @@ def newer_rows(
         arrays=arrays_of(panel, table.options.get("arrays", ()), rows),  # type: ignore[arg-type]
         sha256=table.sha256,
         notes=panel.notes,
-        warnings=(*late, *beyond_range(X, recipe, panel.dates[rows])),
+        warnings=(*late, *others, *beyond_range(X, recipe, panel.dates[rows])),
     )
 
 
@@ -235,7 +237,7 @@ def _in_order(table: PriceTable, recipe: Recipe) -> PriceTable:
 
 
 def _check_rows(
-    rows: NDArray[np.intp],
+    rows: Places,
     panel: Panel,
     recipe: Recipe,
     since: np.datetime64 | None,
@@ -277,19 +279,22 @@ def _check_spacing(dates: Dates, recipe: Recipe, findings: Findings) -> None:
         )
 
 
+def _since_training(panel: Panel, recipe: Recipe) -> tuple[int, Floats]:
+    """The row nearest to the last one of validation, and its prices in units of those there."""
+    row = int(np.abs(panel.dates - recipe.seen_until).argmin())
+    if (recipe.reading.get("format") or {}).get("values") not in (None, "prices"):
+        return row, np.full(len(recipe.level), np.nan)  # from 1, wherever the table begins
+    then = np.array([np.nan if price is None else price for price in recipe.level])
+    return row, panel.quotes[row] / then
+
+
 def _check_level(panel: Panel, recipe: Recipe, findings: Findings) -> None:
     """Compare with the prices of the last validation row, or of the row that is nearest to it."""
-    if (recipe.reading.get("format") or {}).get("values") not in (None, "prices"):
-        return  # compounded from 1, wherever the table begins
-    gaps = np.abs(panel.dates - recipe.seen_until)
-    row = int(gaps.argmin())
-    is_same = panel.dates[row] == recipe.seen_until
-    then = np.array([np.nan if price is None else price for price in recipe.level])
-    known = np.isfinite(then) & np.isfinite(panel.quotes[row])
-    if not known.any():
+    row, factors = _since_training(panel, recipe)
+    if not np.isfinite(factors).any():
         return
-    factor = float(np.median(panel.quotes[row][known] / then[known]))
-    most = _SAME_ROW if is_same else _OTHER_ROW
+    factor = float(np.nanmedian(factors))
+    most = _SAME_ROW if panel.dates[row] == recipe.seen_until else _OTHER_ROW
     if not 1 / most <= factor <= most:
         findings.ask(
             f"prices must be on the scale of the run's; on {show(panel.dates[row])} the median is "
@@ -297,6 +302,40 @@ def _check_level(panel: Panel, recipe: Recipe, findings: Findings) -> None:
             cure="Give prices in the same unit, adjusted the same way, or accept it (--accept "
             "level) where they were adjusted anew.",
         )
+
+
+def of_other_levels(panel: Panel, recipe: Recipe) -> list[str]:
+    """Say which assets are no longer priced as the run knew them, each beside the others.
+
+    A few per cent are dividends, by which prices before them are adjusted anew.
+    """
+    row, factors = _since_training(panel, recipe)
+    known = np.flatnonzero(np.isfinite(factors))
+    if len(known) < 2:
+        return []
+    logs = np.log(panel.quotes)
+    beside = np.log(factors) - np.median(np.log(factors[known]))
+    seconds = abs(float((panel.dates[row] - recipe.seen_until).astype(np.int64))) / 1e6
+    usual = np.median(np.nan_to_num(np.abs(np.diff(logs[:, known], axis=0))), axis=0)
+    limit = np.full(len(factors), np.inf)
+    limit[known] = np.maximum(_OTHER_LEVEL, _FAR * usual * np.sqrt(seconds / recipe.spacing_s))
+    date, then = show(panel.dates[row]), show(recipe.seen_until)
+    told = []
+    for place in np.flatnonzero(np.abs(beside) > limit).tolist():
+        price = float(panel.quotes[row, place])
+        had = [
+            name
+            for name, level in zip(recipe.assets, recipe.level, strict=True)
+            if level is not None and abs(price / level - 1) < _SAME_PRICE
+        ]
+        was = f"{recipe.level[place]:.6g}{f', and {price:.6g} of {had[0]}' if had else ''}"
+        told.append(f"{recipe.assets[place]} costs {price:.6g}, where the run read {was}")
+    if not told:
+        return []
+    return [
+        f"on {date}{'' if date == then else f', beside {then} in training'}: {listed(told, 3)}. "
+        "Adjusted anew (--accept level says so), exchanged columns, or other assets?"
+    ]
 
 
 def _check_holes(panel: Panel, window: slice, findings: Findings) -> None:

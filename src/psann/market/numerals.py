@@ -9,9 +9,8 @@ from functools import lru_cache
 from string import whitespace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from psann._typing import Floats
 
 # fmt: off
 USUAL_MISSING = frozenset((

@@ -7,11 +7,12 @@ import datetime
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 import numpy as np
 
 from psann._frames import WITH_ROWS
+from psann._typing import is_whole
 from psann.errors import DataError, did_you_mean
 
 Values = Literal["prices", "returns", "percent_returns", "log_returns", "relatives"]
@@ -59,15 +60,7 @@ def _is_character(value: object) -> bool:
     return isinstance(value, str) and len(value) == 1
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_count(value: object, lowest: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-
-
-def _are_texts(value: object) -> bool:
+def _are_texts(value: object) -> TypeGuard[Sequence[str]]:
     return (
         isinstance(value, list | tuple)
         and bool(value)
@@ -81,10 +74,9 @@ def _is_one_of(*choices: str) -> tuple[str, Callable[[object], bool]]:
 
 def _is_zone(value: object) -> bool:
     try:
-        zoneinfo.ZoneInfo(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError, OSError, KeyError):
+        return isinstance(value, str) and bool(zoneinfo.ZoneInfo(value))
+    except (ValueError, OSError, KeyError):
         return False
-    return True
 
 
 def _is_encoding(value: object) -> bool:
@@ -108,9 +100,9 @@ _FORMAT_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "tz": ("a time zone such as Europe/Berlin", _is_zone),
     "stamp": _is_one_of("start", "end"),
     "missing": ('a list of texts, such as [".", "-999"]', _are_texts),
-    "skip_rows": ("a whole number of at least 0", _is_count),
-    "max_rows": ("a whole number of at least 1", lambda v: _is_count(v, 1)),
-    "header": ("a whole number from 0 to 3", lambda v: _is_count(v) and v <= 3),  # type: ignore[operator]
+    "skip_rows": ("a whole number of at least 0", is_whole),
+    "max_rows": ("a whole number of at least 1", lambda v: is_whole(v, 1)),
+    "header": ("a whole number from 0 to 3", lambda v: is_whole(v) and v <= 3),
     "columns": ("a list of texts", _are_texts),
     "comment": ("one character, such as #", _is_character),
     "values": _is_one_of(*get_args(Values)),
@@ -171,11 +163,11 @@ def check_options(
     if problems:
         raise DataError(problems)
     return ReadOptions(
-        date=tuple(date or ()),  # type: ignore[arg-type]
-        asset=asset,  # type: ignore[arg-type]
-        price=price,  # type: ignore[arg-type]
-        assets=tuple(assets or ()),  # type: ignore[arg-type]
-        arrays=tuple(arrays or ()),  # type: ignore[arg-type]
+        date=tuple(date) if _are_texts(date) else (),
+        asset=asset if isinstance(asset, str) else None,
+        price=price if isinstance(price, str) else None,
+        assets=tuple(assets) if _are_texts(assets) else (),
+        arrays=tuple(arrays) if _are_texts(arrays) else (),
         start=first,
         end=last,
         format=format_options,

@@ -9,9 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Dates = NDArray[np.datetime64]
-Bools = NDArray[np.bool_]
+from psann._typing import Bools, Dates, Floats
 
 
 def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._typing import Bools, Floats, Places
 from psann.market.numerals import USUAL_MISSING
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _POWERS = 10.0 ** np.arange(23)  # all exact
 _EXACT = 2**53
@@ -61,7 +59,7 @@ def parse_row(text: str, sep: str) -> Floats | None:
     return values
 
 
-def _have_point(letters: NDArray[np.uint8], points: NDArray[np.intp], n_cells: int) -> Bools:
+def _have_point(letters: NDArray[np.uint8], points: Places, n_cells: int) -> Bools:
     """Say which cells have a point; more than one in a cell leaves fewer cells than points."""
     cell_of = np.cumsum(letters == ord(","), dtype=np.int32)  # five times as fast as a search
     has_point = np.zeros(n_cells, dtype=bool)

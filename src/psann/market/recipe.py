@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from psann._inputs import show
 from psann._strict_json import parse_strict
+from psann._typing import Array
 from psann.errors import FileFormatError
 from psann.market.features import TRAILING_ROWS, Features, is_trailing
 from psann.market.findings import listed
@@ -84,7 +84,7 @@ def write_recipe(
     table: PriceTable,
     panel: Panel,
     made: Features,
-    data: Mapping[str, NDArray[Any]],
+    data: Mapping[str, Array],
     *,
     rows: float,
     universe: object,
@@ -132,7 +132,7 @@ def write_recipe(
     )
 
 
-def _span(dates: NDArray[Any]) -> tuple[str, str]:
+def _span(dates: Array) -> tuple[str, str]:
     return show(dates[0]), show(dates[-1])
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Dates = NDArray[np.datetime64]
+from psann._typing import Dates, Floats
+
 Column = list[str] | Floats | Dates
 """Texts as written; or what was a number, or a date, without a doubt."""
 

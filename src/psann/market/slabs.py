@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from psann._typing import Floats
 
 # 48 MB: above what an allocator keeps for itself, so that a slab that is dropped is given back.
 _SLAB_CELLS = 6_000_000

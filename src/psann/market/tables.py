@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._digest import sha256_of
 from psann._inputs import show
+from psann._typing import Dates, Floats
 from psann.errors import DataError, counted, did_you_mean
 from psann.market.arrangement import arrange
 from psann.market.cells import read_text
 from psann.market.checks import ask_of_rates, note_oddities, to_prices
 from psann.market.columns import name_columns
 from psann.market.date_columns import Dated, read_dates
-from psann.market.dates import Dates
 from psann.market.findings import Findings, listed
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.layout import WIDE, Layout, ask_of_fields, find_layout
@@ -29,7 +28,6 @@ from psann.market.panel import PriceTable
 from psann.market.sheet import Sheet
 from psann.market.values import read_values
 
-Floats = NDArray[np.float64]
 _PRICES = ""  # a name that no field has
 TEXT_ONLY = ("sep", "encoding", "skip_rows", "max_rows", "header", "columns", "comment")
 """Keys of `format` that say nothing of cells that are apart already."""
@@ -168,7 +166,7 @@ def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple
     digests = [digest_of(file) for file in files]
     if len(digests) == 1:
         return parts, digests[0]
-    return parts, hashlib.sha256("".join(digests).encode()).hexdigest()
+    return parts, sha256_of("".join(digests).encode())
 
 
 def _read_file(file: Path, name: str, options: ReadOptions, findings: Findings) -> Sheet:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.market.columns import Named
 from psann.market.findings import Findings, listed
 from psann.market.layout import Layout
@@ -19,7 +19,6 @@ from psann.market.numerals import (
 from psann.market.options import Format
 from psann.market.sheet import Sheet
 
-Floats = NDArray[np.float64]
 Values = dict[str, dict[str | None, Floats]]
 
 

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats, Places
 from psann.errors import DataError
 from psann.metrics.checks import observations, series_of
-
-Floats = NDArray[np.float64]
 
 
 def stationary_bootstrap_ci(
@@ -81,7 +79,7 @@ def stationary_bootstrap_ci(
     return float(low), float(high)
 
 
-def _block_rows(draws: np.random.Generator, n_rows: int, mean_block: float) -> NDArray[np.intp]:
+def _block_rows(draws: np.random.Generator, n_rows: int, mean_block: float) -> Places:
     rows = np.arange(n_rows)
     starts_block = draws.random(n_rows) < 1 / mean_block
     block_start = np.maximum.accumulate(np.where(starts_block, rows, 0))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import in_order_of, labels_of, order_problems, same_rows
+from psann._typing import Floats
 from psann.errors import DataError
-
-Floats = NDArray[np.float64]
 
 
 def float64_array(values: Any, name: str) -> Floats:

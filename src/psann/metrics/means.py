@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann.metrics.checks import series_of
-
-Floats = NDArray[np.float64]
 
 MIN_STEPS = 12
 """Numbers below which nothing is claimed: their error would be known from a single cosine."""

@@ -8,49 +8,29 @@ NumPy arrays go in, floats come out: NaN where a number is undefined, never an i
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from psann.accounting import (
-    CostModel,
-    Initial,
-    NetGrowth,
-    carry_of,
-    net_growth,
-    simplest,
-    weight_changes,
-)
+from psann._typing import Floats
+from psann.accounting import CostModel, Initial, NetGrowth, weight_changes
 from psann.errors import DataError
-from psann.holdings import Carry, code_problems, is_limited, of_members
-from psann.metrics.checks import (
-    float64_array,
-    matrix_problems,
-    number_problems,
-    series_of,
-    together,
-)
+from psann.metrics.account import Account, account_of
+from psann.metrics.checks import float64_array, matrix_problems, series_of
 from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
     sharpe_probability,
-    sharpe_standard_error,
-    sharpe_test,
+    sharpe_tests,
     standard_deviation,
 )
-
-Floats = NDArray[np.float64]
 
 # What would weigh a gain against a risk that nobody survived.
 _NOT_OF_A_LOST_WEALTH = (
     *("sharpe", "annual_sharpe", "sharpe_se", "annual_sharpe_se", "psr"),
     *("sharpe_se_hac", "annual_sharpe_se_hac", "psr_hac", "sortino", "calmar"),
 )
-# Softmax in float32 over a thousand assets stays well inside.
-_SUM_TOLERANCE = 1e-5
 
 
 def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its name)
@@ -168,17 +148,7 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     >>> round(metrics["cum_return"], 6), metrics["n_steps"]
     (0.1, 2.0)
     """
-    rates = {"trans_cost": trans_cost, "cash_rate": cash_rate, "borrow_rate": borrow_rate}
-    settings: dict[str, Any] = {k: rate for k, rate in rates.items() if not np.ndim(rate)}
-    if max_turnover is not None:
-        settings["max_turnover"] = max_turnover
-    if problems := number_problems(periods_per_year=periods_per_year, **settings):
-        raise DataError(problems)
-    of_cash, of_shorts = (
-        _rate_of_rows(rate, who, allocations)
-        for who, rate in (("cash_rate", cash_rate), ("borrow_rate", borrow_rate))
-    )
-    targets, growth = _accounts(
+    account = account_of(
         allocations,
         prices,
         trans_cost=trans_cost,
@@ -187,28 +157,30 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         cost=cost,
         cash=cash,
         active=active,
-        carry=carry_of(
-            of_cash,
-            of_shorts,
-            periods_per_year=periods_per_year,
-            max_turnover=max_turnover,
-        ),
+        cash_rate=cash_rate,
+        borrow_rate=borrow_rate,
+        max_turnover=max_turnover,
     )
+    return figures_of(account)
+
+
+def figures_of(account: Account) -> dict[str, float]:
+    """Those of `portfolio_metrics`."""
+    growth, periods_per_year = account.growth, account.periods_per_year
     # The steps after the one that lost everything have no meaning.
-    is_ruined = growth.ruined_at is not None
     n_steps = len(growth.net) if growth.ruined_at is None else growth.ruined_at + 1
     with np.errstate(over="ignore"):
         wealth = growth.wealth[: n_steps + 1]
     values = (
         _growth_figures(wealth, growth.net[:n_steps], periods_per_year)
-        | _return_figures(growth.net[:n_steps] - 1, periods_per_year, of_cash)
-        | _trading_figures(targets, growth, n_steps)
+        | _return_figures(growth.net[:n_steps] - 1, periods_per_year, account.cash_rate)
+        | _trading_figures(account.targets, growth, n_steps)
         | _gross_figures(growth.gross[:n_steps], periods_per_year)
     )
     values["calmar"] = quotient(
         values["annual_return"], abs(values["max_drawdown"]), ROUNDING * n_steps
     )
-    if is_ruined:
+    if growth.ruined_at is not None:
         values |= dict.fromkeys(_NOT_OF_A_LOST_WEALTH, math.nan)
     return {name: _finite(value) for name, value in values.items()}
 
@@ -229,23 +201,6 @@ def _growth_figures(wealth: Floats, net: Floats, periods_per_year: float) -> dic
     }
 
 
-def _rate_of_rows(rate: Any, who: str, allocations: Any) -> float | Floats:
-    """A rate as a number, or as one for each row of the allocations."""
-    if not np.ndim(rate) and math.isfinite(rate):
-        return float(rate)
-    if not np.ndim(allocations):
-        return 0.0  # they are refused by whoever reads them
-    rates, n_rows = float64_array(rate, who), len(allocations)
-    is_finite = bool(np.isfinite(rates).all())
-    if rates.shape != (n_rows,) or not is_finite:
-        got = f"shape {rates.shape}" if is_finite else "some that are not finite"
-        raise DataError(
-            f"`{who}` must be one finite number, or one for each of the {n_rows} rows; got {got}."
-        )
-    simple: float | Floats = simplest(rates)
-    return simple
-
-
 def excess_returns(returns: Floats, cash_rate: float | Floats, periods_per_year: float) -> Floats:
     """Returns ``(T - 1,)`` less what cash earned, at one rate per year or that of each row."""
     rate = cash_rate[: len(returns)] if isinstance(cash_rate, np.ndarray) else cash_rate
@@ -257,17 +212,16 @@ def _return_figures(
 ) -> dict[str, float]:
     annual = math.sqrt(periods_per_year)
     excess = excess_returns(returns, cash_rate, periods_per_year)
-    test = sharpe_test(excess)
+    test, standard_error = sharpe_tests(excess)
     sharpe = test.mean
     downside = math.sqrt(np.square(np.minimum(excess, 0)).mean())
     tail = np.quantile(returns, 0.05)
-    standard_error = sharpe_standard_error(excess)
     return {
         "sharpe": sharpe,
         "annual_sharpe": sharpe * annual,
         "sharpe_se": standard_error,
         "annual_sharpe_se": standard_error * annual,
-        "psr": sharpe_probability(excess, benchmark=0.0),
+        "psr": sharpe_probability(sharpe, standard_error, benchmark=0.0),
         "sharpe_se_hac": test.standard_error,
         "annual_sharpe_se_hac": test.standard_error * annual,
         "psr_hac": test.probability_above(0.0),
@@ -376,7 +330,7 @@ def equity_curve(
     >>> equity_curve([[0.5, 0.5]] * 3, [[1, 1], [1.1, 0.9], [1.32, 0.9]]).round(6).tolist()
     [1.0, 1.0, 1.1]
     """
-    _, growth = _accounts(
+    account = account_of(
         allocations,
         prices,
         trans_cost=trans_cost,
@@ -385,7 +339,7 @@ def equity_curve(
         cash=cash,
         active=active,
     )
-    return growth.wealth
+    return account.growth.wealth
 
 
 def max_drawdown(wealth: Any) -> float:
@@ -433,131 +387,3 @@ def turnover(allocations: Any) -> float:
 
 def _finite(value: float) -> float:
     return float(value) if math.isfinite(value) else math.nan
-
-
-def _accounts(  # noqa: PLR0913
-    allocations: Any,
-    prices: Any,
-    *,
-    trans_cost: float | Sequence[float] | Floats,
-    initial: Initial,
-    cost: CostModel,
-    cash: bool,
-    active: Any,
-    periods_per_year: float = 1.0,
-    carry: Carry | None = None,
-) -> tuple[Floats, NetGrowth]:
-    """Check everything at once, warn, and do the accounts."""
-    given = {"allocations": allocations, "prices": prices}
-    targets, quotes, *told = together(**given, **({} if active is None else {"active": active}))
-    problems = matrix_problems(targets, "allocations") + matrix_problems(quotes, "prices")
-    if not problems and targets.shape != quotes.shape:
-        problems.append(
-            f"`allocations` and `prices` must have the same shape; got {targets.shape} and "
-            f"{quotes.shape}. Give one price per asset for every row of the allocations."
-        )
-    codes = told[0] if told else None
-    problems += _price_problems(quotes)
-    if codes is not None:
-        problems += code_problems(codes, who="`active`", shape=targets.shape)
-    rates = float64_array(trans_cost, "trans_cost") if np.ndim(trans_cost) else float(trans_cost)  # type: ignore[arg-type]
-    if isinstance(rates, np.ndarray) and rates.shape not in (targets.shape, targets.shape[1:]):
-        problems.append(
-            f"`trans_cost` must be one number, one for each of the {targets.shape[-1]} assets, or "
-            f"one for each of them on each row; got shape {rates.shape}."
-        )
-    problems += _setting_problems(rates, periods_per_year, initial=initial, cost=cost)
-    if carry is not None and carry.max_turnover is not None:
-        problems += _turnover_problems(carry.max_turnover, cost)
-    if problems:
-        raise DataError(problems)
-    if not cash and codes is None and not is_limited(carry):
-        _warn_of_sums(targets)
-    growth = net_growth(
-        targets,
-        quotes,
-        trans_cost=simplest(rates) if np.ndim(rates) > 1 else rates,
-        initial=initial,
-        cost=cost,
-        cash=cash,
-        active=codes,
-        carry=carry,
-    )
-    if growth.ruined_at is not None:
-        warnings.warn(
-            f"The wealth was lost at row {growth.ruined_at + 1}; the figures end there.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return targets if codes is None else of_members(targets, codes), growth
-
-
-def _turnover_problems(limit: float, cost: CostModel) -> list[str]:
-    problems = []
-    if not 0 < limit < math.inf:
-        problems.append(f"`max_turnover` must be above 0 and finite, or None; got {limit}.")
-    if cost == "exact":
-        problems.append(
-            "`max_turnover` goes with the cost models drift and target_l1; the fees of exact "
-            "change what is traded. Use drift."
-        )
-    return problems
-
-
-def _worst_of(rates: float | Floats) -> Any:
-    """A number as it is; of many those that cannot be, or the first of a table."""
-    if np.ndim(rates) < 2:
-        return rates
-    table = np.asarray(rates)
-    return table[~((table >= 0) & (table < 1))][0]
-
-
-def _setting_problems(
-    trans_cost: float | Floats, periods_per_year: float, *, initial: str, cost: str
-) -> list[str]:
-    problems = []
-    if not np.all((np.asarray(trans_cost) >= 0) & (np.asarray(trans_cost) < 1)):
-        problems.append(
-            f"`trans_cost` must be at least 0 and below 1; got {_worst_of(trans_cost)}. "
-            "It is a share of the traded amount: 10 basis points are 0.001."
-        )
-    if not 0 < periods_per_year < math.inf:
-        problems.append(f"`periods_per_year` must be positive and finite; got {periods_per_year}.")
-    for name, value, choices in (
-        ("initial", initial, get_args(Initial)),
-        ("cost", cost, get_args(CostModel)),
-    ):
-        if value not in choices:
-            problems.append(f"`{name}` must be one of {', '.join(choices)}; got {value!r}.")
-    return problems
-
-
-def _price_problems(quotes: Floats) -> list[str]:
-    bad = quotes <= 0
-    if not bad.any():
-        return []
-    first = tuple(int(place) for place in np.argwhere(bad)[0])
-    looks_like_returns = float(np.nanmax(abs(quotes))) < 1
-    cure = (
-        "These look like returns; make prices of them with numpy.cumprod(1 + returns, axis=0)."
-        if looks_like_returns
-        else "Drop assets without a price."
-    )
-    return [
-        f"`prices` must be above 0; got {quotes[first]:g} at index {first} "
-        f"and {int(bad.sum())} such values in all. {cure}"
-    ]
-
-
-def _warn_of_sums(targets: Floats) -> None:
-    sums = targets.sum(-1)
-    off = abs(sums - 1) > _SUM_TOLERANCE
-    if off.any():
-        row = int(off.argmax())
-        warnings.warn(
-            f"Rows of `allocations` must sum to 1 without cash; row {row} sums to {sums[row]:.6g} "
-            f"and {int(off.sum())} of {len(sums)} rows are off. Pass cash=True if the rest is "
-            "held in cash; otherwise it is taken as lost.",
-            UserWarning,
-            stacklevel=4,
-        )

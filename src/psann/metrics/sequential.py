@@ -6,12 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.errors import DataError
 from psann.metrics.checks import float64_array
-
-Floats = NDArray[np.float64]
 
 FEWEST_STEPS = 20
 """Steps before which nothing is said: the deviation is not known well enough."""

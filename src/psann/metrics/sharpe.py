@@ -8,13 +8,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.errors import DataError
 from psann.metrics.checks import series_of
 from psann.metrics.means import MeanTest, mean_test
-
-Floats = NDArray[np.float64]
 
 # Spread that arithmetic alone puts on growth factors near 1: a series that varies less is constant.
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
@@ -39,8 +37,7 @@ def sharpe_ratio(returns: Any) -> float:
     ----------
     Sharpe 1994, "The Sharpe ratio", https://doi.org/10.3905/jpm.1994.409501
     """
-    values = series_of(returns, "returns")
-    return quotient(float(values.mean()), standard_deviation(values), 0.0)
+    return _standardised(series_of(returns, "returns"))[0]
 
 
 def sharpe_test(returns: Any) -> MeanTest:
@@ -64,13 +61,25 @@ def sharpe_test(returns: Any) -> MeanTest:
     ----------
     Lo 2002, "The statistics of Sharpe ratios", https://doi.org/10.2469/faj.v58.n4.2453
     """
+    return sharpe_tests(returns)[0]
+
+
+def sharpe_tests(returns: Any) -> tuple[MeanTest, float]:
+    """`sharpe_test`, and the standard error that independent returns have."""
     values = series_of(returns, "returns")
-    sharpe = sharpe_ratio(values)
+    sharpe, standardised = _standardised(values)
     if math.isnan(sharpe):
-        return MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(values))
-    standardised = (values - values.mean()) / values.std()
+        none = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(values))
+        return none, math.nan
     influence = standardised - sharpe / 2 * (standardised**2 - 1)
-    return replace(mean_test(influence), mean=sharpe)
+    return replace(mean_test(influence), mean=sharpe), _error_of(sharpe, standardised)
+
+
+def _standardised(returns: Floats) -> tuple[float, Floats]:
+    """The Sharpe ratio, and ``(r_t - mean) / deviation`` unless it is NaN."""
+    mean = returns.mean()
+    sharpe = quotient(float(mean), standard_deviation(returns), 0.0)
+    return sharpe, returns if math.isnan(sharpe) else (returns - mean) / returns.std()
 
 
 def deflated_sharpe_ratio(
@@ -110,10 +119,11 @@ def deflated_sharpe_ratio(
         problems.append(f"`trial_variance` must be finite and at least 0; got {trial_variance}.")
     if problems:
         raise DataError(problems)
+    sharpe, standard_error = sharpe_ratio(values), sharpe_standard_error(values)
     if trial_variance is None:
-        trial_variance = sharpe_standard_error(values) ** 2
+        trial_variance = standard_error**2
     benchmark = math.sqrt(trial_variance) * luckiest(n_trials)
-    return sharpe_probability(values, benchmark=benchmark)
+    return sharpe_probability(sharpe, standard_error, benchmark=benchmark)
 
 
 def luckiest(n_trials: int) -> float:
@@ -127,21 +137,21 @@ def luckiest(n_trials: int) -> float:
 
 def sharpe_standard_error(returns: Floats) -> float:
     """Standard error of the Sharpe ratio per period, of independent returns of any shape."""
-    deviation = standard_deviation(returns)
-    if not 0 < deviation < math.inf:
-        return math.nan
-    standardised = (returns - returns.mean()) / returns.std()
+    sharpe, standardised = _standardised(returns)
+    return math.nan if math.isnan(sharpe) else _error_of(sharpe, standardised)
+
+
+def _error_of(sharpe: float, standardised: Floats) -> float:
     skewness = float((standardised**3).mean())
     kurtosis = float((standardised**4).mean())
-    sharpe = float(returns.mean()) / deviation
     # Not negative for any sample, since kurtosis >= 1 + skewness^2, but for rounding.
     spread = max(0.0, 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2)
-    return math.sqrt(spread / (len(returns) - 1))
+    return math.sqrt(spread / (len(standardised) - 1))
 
 
-def sharpe_probability(returns: Floats, *, benchmark: float) -> float:
+def sharpe_probability(sharpe: float, standard_error: float, *, benchmark: float) -> float:
     """Probability that the true Sharpe ratio per period lies above the benchmark."""
-    score = quotient(sharpe_ratio(returns) - benchmark, sharpe_standard_error(returns), ROUNDING)
+    score = quotient(sharpe - benchmark, standard_error, ROUNDING)
     return math.nan if math.isnan(score) else _NORMAL.cdf(score)
 
 

@@ -13,13 +13,14 @@ import numpy as np
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._inputs import show
 from psann._mapped import is_mapped
-from psann._npz import Array
+from psann._typing import Array
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
+from psann.plausibility.finding import few_of_each
 from psann.plausibility.prices import price_findings
 from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
 
 # Findings that no price makes by standing still, as it does where its asset comes or has ended.
-_OF_MOVES = frozenset({"relatives", "shuffled", "split", "print"})
+_OF_MOVES = frozenset({"relatives", "shuffled", "split", "print", "swap"})
 # Products of features, assets and rows up to which looking for what knows the future is cheap.
 _MOST_PRODUCTS = 10**8
 
@@ -71,17 +72,19 @@ def _names(key: str, arrays: Mapping[str, Array], n_columns: int) -> list[str] |
 
 
 def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
+    """One sentence of all splits that it holds of."""
+    told: dict[str, list[str]] = {}
     for key, prices in _of_kind("prices", arrays).items():
         time, active = (arrays.get(key.replace("prices", kind)) for kind in ("time", "active"))
         labels = _names(ASSET_NAMES, arrays, prices.shape[1])
         path = prices if active is None else _while_listed(prices, active)
-        for finding in price_findings(path, labels=labels):
-            if active is not None and finding.name not in _OF_MOVES:
-                continue
-            told = f"{key}: {finding.message}"
+        found = price_findings(path, labels=labels)
+        for finding in few_of_each(f for f in found if active is None or f.name in _OF_MOVES):
+            message = finding.message
             if finding.row is not None and time is not None and time.dtype.kind == "M":
-                told += f" Row {finding.row} is {show(time[finding.row])}."
-            yield told
+                message += f" Row {finding.row} is {show(time[finding.row])}."
+            told.setdefault(message, []).append(key)
+    yield from (f"{', '.join(keys)}: {message}" for message, keys in told.items())
 
 
 def _while_listed(prices: Array, active: Array) -> Array:
@@ -125,4 +128,4 @@ def _of_features(arrays: Mapping[str, Array]) -> Iterator[str]:
     if prices is not None and _can_be_compared(arrays):
         assets = _names(ASSET_NAMES, arrays, prices.shape[1])
         findings += next_move_findings(X, prices, labels=labels, assets=assets)
-    yield from (f"X_train: {finding.message}" for finding in findings)
+    yield from (f"X_train: {finding.message}" for finding in few_of_each(findings))

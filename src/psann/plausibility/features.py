@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import numbers
+from psann._typing import Floats, Places
 from psann.errors import counted
-from psann.plausibility.finding import Finding, label_of
-
-Floats = NDArray[np.float64]
+from psann.plausibility.finding import Finding, label_of, listed_labels
 
 MIN_ROWS = 100
 """Rows below which `next_move_findings` claims nothing."""
@@ -48,14 +46,13 @@ def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Fin
     """
     values = numbers(X, "X").astype(np.float64)
     varies = np.ptp(values, axis=0) > 0
-    found = [
-        Finding(
-            name="constant",
-            message=f"Feature {label_of(c, labels)} never changes. Leave it out.",
-            column=c,
-        )
-        for c in map(int, np.flatnonzero(~varies))
-    ]
+    found = []
+    if still := np.flatnonzero(~varies).tolist():
+        who = listed_labels(still, labels)
+        message = f"Feature {who} never changes. Leave it out."
+        if len(still) > 1:
+            message = f"Features {who} never change. Leave them out."
+        found.append(Finding(name="constant", message=message))
     sizes = np.sqrt((values**2).mean(axis=0))
     usual = float(np.median(sizes[varies])) if varies.any() else 0.0
     for c in map(int, np.flatnonzero(varies & (sizes > _MAGNITUDE * usual))):
@@ -176,7 +173,7 @@ def _stairs(
 
 def _peak(
     known: Floats, moves: Floats, *, shifts: range, least: Floats | float = 0.0
-) -> tuple[Floats, NDArray[np.intp]]:
+) -> tuple[Floats, Places]:
     """Largest correlation of each feature ``(F,)``, and at which shift and asset ``(F, 2)``.
 
     One that is not above `least`, for all or by asset, counts for nothing.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+_MOST = 5  # columns that are named, and findings of one kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,8 +14,8 @@ class Finding:
     """What was found, where, and a sentence that tells it with the cure."""
 
     name: str
-    """`relatives`, `shuffled`, `split`, `stale`, `copy`, `constant`, `magnitude`, `overlap`, `gap`
-    or `knows_next_move`."""
+    """`relatives`, `shuffled`, `split`, `leap`, `print`, `swap`, `stale`, `copy`, `constant`,
+    `magnitude`, `overlap`, `gap`, `rate` or `knows_next_move`."""
     message: str
     row: int | None = None
     """First row that it is about, counted from 0; None where it is about all."""
@@ -29,3 +32,29 @@ def label_of(column: int, labels: Sequence[str] | None) -> str:
     ('2', "0 ('ibm')")
     """
     return f"{column}" + (f" ({labels[column]!r})" if labels is not None else "")
+
+
+def listed_labels(columns: Sequence[int], labels: Sequence[str] | None) -> str:
+    """The same of several columns, the first five of many.
+
+    Examples
+    --------
+    >>> listed_labels([0, 1], ["ibm", "ge"]), listed_labels(range(9), None)
+    ("0 ('ibm') and 1 ('ge')", '0, 1, 2, 3, 4 and 4 more')
+    """
+    told = [label_of(column, labels) for column in columns]
+    rest = f"{len(told) - _MOST} more" if len(told) > _MOST else told.pop()
+    return f"{', '.join(told[:_MOST])} and {rest}" if told else rest
+
+
+def few_of_each(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The first five of each kind, the fifth with how many more there are."""
+    found = list(findings)
+    total, seen = Counter(each.name for each in found), Counter[str]()
+    for each in found:
+        seen[each.name] += 1
+        more = total[each.name] - _MOST
+        if seen[each.name] == _MOST and more > 0:
+            each = replace(each, message=f"{each.message} There are {more} more like it.")
+        if seen[each.name] <= _MOST:
+            yield each

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import numbers
-from psann.plausibility.finding import Finding, label_of
-
-Floats = NDArray[np.float64]
+from psann._typing import Bools, Floats
+from psann.plausibility.finding import Finding, label_of, listed_labels
 
 MIN_ROWS = 30
 """Rows below which the shape of a path says nothing."""
@@ -26,6 +25,8 @@ _BEYOND = math.log(12.0)
 _PRINT, _UNDONE = math.log(1.5), 0.2
 # Sizes of an asset's usual move that a split must be, and of other assets' moves on that row.
 _OUTLYING, _ALONE = 10.0, 4.0
+# From where on two assets whose prices change places are not simply alike.
+_SWAPPED = math.log(1.1)
 # A crash is followed by turmoil, a split by nothing: usual size of the moves in so many rows after.
 _TURMOIL, _AFTERMATH = 2.5, 10
 # Moves without a change that a price on a coarse grid may have in a row, as real ones had.
@@ -45,6 +46,7 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
       calm. A crash has an aftermath; one without would look the same.
     - `print`: one price that is by a factor of 1.5 and ten usual moves away from both its
       neighbours, which are alike, while the other assets move as usual.
+    - `swap`: two assets that both leap, ten usual moves each, to where the other one was.
     - `stale`: a run of at least 8 unchanged prices, longer than the asset's other rows explain.
     - `copy`: the moves of another asset; `constant`: no moves at all.
 
@@ -71,9 +73,30 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
     if forgets:
         return [forgets]
     found = [*_constant(moves, labels), *_copies(moves, labels), *_stale(moves, labels)]
-    prints = [*_prints(moves, labels)]
-    splits = [*_splits(moves, labels, {(each.row, each.column) for each in prints})]
-    return [*found, *prints, *splits]
+    prints, swaps = [*_prints(moves, labels)], [*_swaps(logs, moves, labels)]
+    known = {(each.row, each.column) for each in prints}
+    splits = [each for each in _leaps(moves, labels, known) if each.name == "split"]
+    return [*found, *prints, *splits, *swaps]
+
+
+def leap_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[Finding]:
+    """Say where one asset alone leaps by 1.8 and ten usual moves, by no ratio of a split.
+
+    As a `split` otherwise: of long series such a leap is news as often as another asset's price.
+
+    Parameters
+    ----------
+    prices, labels
+        As for `price_findings`.
+
+    Returns
+    -------
+    list of Finding
+        `leap`, by row and asset.
+    """
+    moves = np.diff(np.log(numbers(prices, "prices").astype(np.float64)), axis=0)
+    known = {(each.row, each.column) for each in _prints(moves, labels)}
+    return [each for each in _leaps(moves, labels, known) if each.name == "leap"]
 
 
 def _forgetful(logs: Floats, moves: Floats) -> Finding | None:
@@ -105,10 +128,12 @@ def _forgetful(logs: Floats, moves: Floats) -> Finding | None:
 
 
 def _constant(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
-    for column in np.flatnonzero(~moves.any(axis=0)):
-        who = label_of(int(column), labels)
+    if columns := np.flatnonzero(~moves.any(axis=0)).tolist():
+        who = listed_labels(columns, labels)
         message = f"The price of asset {who} never moves. Leave it out, or declare cash."
-        yield Finding(name="constant", message=message, column=int(column))
+        if len(columns) > 1:
+            message = f"The prices of assets {who} never move. Leave them out, or declare cash."
+        yield Finding(name="constant", message=message)
 
 
 def _copies(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
@@ -144,7 +169,7 @@ def _stale(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
             yield Finding(name="stale", message=message, row=start, column=column)
 
 
-def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
+def _longest_run(flags: Bools) -> tuple[int, int]:
     """Start and length of the longest run of true flags, the first of equals."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
     starts, lengths = edges[::2], edges[1::2] - edges[::2]
@@ -179,7 +204,23 @@ def _prints(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
         yield Finding(name="print", message=message, row=int(row) + 1, column=int(column))
 
 
-def _splits(
+def _swaps(logs: Floats, moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
+    usual = _usual(np.abs(moves))
+    is_far = np.abs(moves) > np.maximum(_OUTLYING * usual, _SWAPPED)
+    for row in np.flatnonzero(is_far.sum(axis=1) > 1):
+        for one, other in combinations(np.flatnonzero(is_far[row]).tolist(), 2):
+            left = np.abs(logs[row + 1, [one, other]] - logs[row, [other, one]])
+            if (left > _ALONE * usual[[other, one]]).any():
+                continue
+            pair = " and ".join(label_of(each, labels) for each in (one, other))
+            message = (
+                f"The prices of assets {pair} change places at row {row + 1}: columns that were "
+                "exchanged? Give each asset its own prices on all rows."
+            )
+            yield Finding(name="swap", message=message, row=int(row) + 1)
+
+
+def _leaps(
     moves: Floats, labels: Sequence[str] | None, prints: set[tuple[int | None, int | None]]
 ) -> Iterator[Finding]:
     sizes = np.abs(moves)
@@ -191,15 +232,16 @@ def _splits(
         is_crash = len(aftermath) > 0 and np.median(aftermath) > _TURMOIL * usual[column]
         if {(row + 1, column), (row, column)} & prints or is_crash:
             continue
-        if not (is_near or sizes[row, column] > _BEYOND) or not _is_alone(
-            sizes[row], usual, column
-        ):
+        if not _is_alone(sizes[row], usual, column):
             continue
         ratio = f"{near:g}" if moves[row, column] > 0 else f"1/{near:g}"
         who = label_of(int(column), labels)
-        what = f", near {ratio}: a split that was not adjusted" if is_near else ": another unit"
+        name, what, cure = "leap", ": the price of another asset", "Look it up"
+        if is_near or sizes[row, column] > _BEYOND:
+            name, cure = "split", "Adjust the prices before it"
+            what = f", near {ratio}: a split that was not adjusted" if is_near else ": another unit"
         message = (
             f"The price of asset {who} moves by a factor of {math.exp(moves[row, column]):.3g} to "
-            f"row {row + 1}{what}? Adjust the prices before it."
+            f"row {row + 1}{what}? {cure}."
         )
-        yield Finding(name="split", message=message, row=int(row) + 1, column=int(column))
+        yield Finding(name=name, message=message, row=int(row) + 1, column=int(column))

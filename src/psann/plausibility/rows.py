@@ -8,9 +8,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import numbers, show
+from psann._typing import Array
 from psann.errors import counted
 from psann.market.checks import rows_per_year
 from psann.plausibility.finding import Finding
@@ -178,7 +178,7 @@ def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:
     return [Finding(name="rate", message=message, row=None)]
 
 
-def _are_calendar_numbers(moments: NDArray[Any]) -> bool:
+def _are_calendar_numbers(moments: Array) -> bool:
     """Whether numbers are dates in digits, such as 20240131, whose differences mean nothing."""
     if moments.dtype.kind == "M":
         return False

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from psann.presentation.series import Floats
+from psann._typing import Array, Floats
 
 _MOST_TICKS = 6
 _LARGEST = 1e250  # beyond it differences and margins are no numbers
@@ -53,7 +52,7 @@ class Axis:
         return places
 
 
-def numbers_of(values: NDArray[Any]) -> Floats:
+def numbers_of(values: Array) -> Floats:
     """Values as an axis has them: dates in seconds since 1970."""
     if values.dtype.kind == "M":
         return values.astype("M8[s]").astype(np.int64).astype(np.float64)
@@ -94,7 +93,7 @@ def log_axis(values: Any) -> Axis:
     return Axis(low=low, high=high, ticks=ticks, is_log=True)
 
 
-def time_axis(values: NDArray[Any]) -> Axis:
+def time_axis(values: Array) -> Axis:
     """An axis of dates with calendar labels, of numbers with round ones, without a margin."""
     if values.dtype.kind != "M":
         return number_axis(values, margin=0.0)

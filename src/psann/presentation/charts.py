@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psann._npz import Array
+from psann._typing import Array, Floats
 from psann.accounting import weight_changes
 from psann.holdings import ENDED, HALTED, MEMBER
 from psann.presentation.axes import Axis, log_axis, names_axis, number_axis, numbers_of, time_axis
 from psann.presentation.figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
-from psann.presentation.series import Floats, bin_means, drawdown, thin
+from psann.presentation.series import bin_means, drawdown, thin
 
 LOOKS = (
     Look("blue", width=2.0),

@@ -16,9 +16,9 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
+from psann._typing import Floats
 from psann.presentation.axes import Axis
 from psann.presentation.figure import Area, Bars, Dots, Figure, Line, Look, Mark, Panel, Rules
-from psann.presentation.series import Floats
 
 # Name in the style sheet -> colour on white. The page knows them in light and in dark.
 COLOURS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from psann._typing import Floats
 from psann.presentation.axes import Axis
-from psann.presentation.series import Floats
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from psann._typing import Floats, Places
 
 
-def thin(values: ArrayLike, limit: int) -> NDArray[np.intp]:
+def thin(values: ArrayLike, limit: int) -> Places:
     """Choose the samples of a series that a line through few points must pass.
 
     The series is cut into equal stretches; of each the lowest and the highest sample are kept, and
@@ -66,7 +66,7 @@ def drawdown(equity: ArrayLike) -> Floats:
     return wealth / np.maximum(np.maximum.accumulate(wealth, axis=-1), 1.0) - 1.0
 
 
-def bin_means(values: ArrayLike, n_bins: int) -> tuple[NDArray[np.intp], Floats]:
+def bin_means(values: ArrayLike, n_bins: int) -> tuple[Places, Floats]:
     """Average the rows of a table over equal stretches.
 
     Parameters

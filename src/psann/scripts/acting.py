@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psann.scripts.commands import EXIT_CLEAN, reading_options, tell
-from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options
+from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options, positive
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from psann.run.acting.holdings_file import Held
     from psann.run.acting.policy import Policy
     from psann.run.acting.weights import Weights
@@ -28,7 +30,6 @@ def add_act(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="say what the policy of a run would hold on newer rows",
         description="Apply the policy of a run to newer rows: prices, read as in training, or "
         "features. Row by row it looks at nothing that came later. Nothing is ordered anywhere.",
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=a_path, metavar="RUN", help="or the folder of a finished sweep")
     parser.add_argument(
@@ -73,7 +74,7 @@ def add_act(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.add_argument(
         "--stale-after",
-        type=_positive,
+        type=positive,
         default=5.0,
         metavar="ROWS",
         help="warn if more rows could have come since the newest one (default: 5)",
@@ -90,10 +91,10 @@ def _add_holdings(parser: argparse.ArgumentParser) -> None:
         help="CSV of asset,weight or asset,shares, or earlier weights: say what to trade",
     )
     parser.add_argument(
-        "--capital", type=_positive, metavar="MONEY", help="all of the wealth, cash included"
+        "--capital", type=positive, metavar="MONEY", help="all of the wealth, cash included"
     )
     parser.add_argument(
-        "--lot", type=_positive, default=1.0, metavar="SHARES", help="of a trade (default: 1)"
+        "--lot", type=positive, default=1.0, metavar="SHARES", help="of a trade (default: 1)"
     )
     parser.add_argument(
         "--trades", type=a_path, metavar="FILE", help="write the trades as CSV, too"
@@ -112,16 +113,6 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="judge what the journal has by the prices that came since, beside what was promised",
     )
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number greater than 0; got {text[:80]!r}")
-    return number
 
 
 def act(options: argparse.Namespace) -> int:
@@ -230,10 +221,10 @@ def _trades(
     return lines_of(trades)
 
 
-def _judge(options: argparse.Namespace, policy: Policy, weights: Weights, now: object) -> list[str]:
+def _judge(
+    options: argparse.Namespace, policy: Policy, weights: Weights, now: datetime
+) -> list[str]:
     """Keep the journal, and say what came of it."""
-    from datetime import datetime
-
     path = options.journal
     if path is None:
         if not options.judge:
@@ -242,7 +233,6 @@ def _judge(options: argparse.Namespace, policy: Policy, weights: Weights, now: o
     from psann.run.acting.journal import append, keep
     from psann.run.acting.promise import judge_journal
 
-    assert isinstance(now, datetime)
     journal, differences = keep(path, weights, now=now, sees_held=policy.sees_held)
     lines = [f"warning: {text}" for text in differences]
     if not options.judge:
@@ -265,7 +255,6 @@ def add_export(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         description="Write runs for other tools, every value of every epoch, by their own "
         "libraries (pip install 'psann[export]'; CSV needs none). With torch-export or onnx, write "
         "the policy of one run as a program that runs without psann (ONNX: 'psann[onnx]').",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"

@@ -18,7 +18,7 @@ try:
     import signal
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from typing import TYPE_CHECKING, NoReturn
+    from typing import TYPE_CHECKING, Any, NoReturn
 
     from psann._paths import given_path
     from psann._process import PREEMPT_SIGNALS, fill_standard_descriptors
@@ -40,7 +40,10 @@ docs: docs/config.md has every key of a configuration, docs/artefacts.md every f
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Suggests the nearest flag for a misspelt one."""
+    """Takes flags as they are written, and suggests the nearest one for a misspelt one."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and a message."""
@@ -69,14 +72,23 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train, fine-tune or evaluate a HISSO policy from one configuration.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--config", required=True, type=a_path, metavar="FILE", help="YAML or JSON configuration")
-    add("--output-dir", required=True, type=a_path, metavar="DIR", help="where run directories go")
+    add(
+        "--output-dir",
+        type=a_path,
+        metavar="DIR",
+        help="where run directories go (required to run)",
+    )
     add("--run-name", metavar="NAME", help="name of the run directory (default: config and time)")
     add("--device", metavar="DEV", help="cpu, cuda, cuda:N or auto; wins over the configuration")
-    add("--seed", type=_seed, metavar="S", help="wins over the configuration (default there: 42)")
+    add(
+        "--seed",
+        type=whole_number(0, 2**32 - 1),
+        metavar="S",
+        help="wins over the configuration (default there: 42)",
+    )
     add("--keep-checkpoints", action="store_true", help="keep about ten epochs, for --replay")
     add(
         "--set",
@@ -107,13 +119,13 @@ def _add_ways_to_stop(parser: CommandParser) -> None:
     add = parser.add_argument
     add(
         "--max-time",
-        type=_minutes,
+        type=positive,
         metavar="MINUTES",
         help="stop after so long, with the best weights kept",
     )
     add(
         "--preempt-exit-code",
-        type=_exit_code,
+        type=whole_number(0, 255),
         default=143,
         metavar="N",
         help="exit code after one of these signals or --max-time (default: 143)",
@@ -150,22 +162,29 @@ def a_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _seed(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from 0 to 2**32 - 1; got {text!r}"
-        )
-    return int(text)
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """What reads a whole number of the command line, of at least `low` and at most `high`."""
+
+    def read(text: str) -> int:
+        is_one = text.isascii() and text.isdecimal() and len(text) <= len(str(high))
+        if not is_one or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {low} to {high}; got {text[:80]!r}"
+            )
+        return int(text)
+
+    return read
 
 
-def _minutes(text: str) -> float:
+def positive(text: str) -> float:
+    """A finite number of the command line that is greater than 0."""
     try:
-        minutes = float(text)
+        number = float(text)
     except ValueError:
-        minutes = 0.0
-    if not 0 < minutes < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0; got {text!r}")
-    return minutes
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number greater than 0; got {text[:80]!r}")
+    return number
 
 
 def _signals(text: str) -> tuple[signal.Signals, ...]:
@@ -176,12 +195,6 @@ def _signals(text: str) -> tuple[signal.Signals, ...]:
             f"must be none, or a list from {','.join(known)}; got {unknown[0]!r} in {text!r}"
         )
     return tuple(known[word] for word in dict.fromkeys(words))
-
-
-def _exit_code(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) > 255:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 255; got {text!r}")
-    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,6 +211,8 @@ def _main(arguments: Sequence[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     _check_current_directory(parser)
+    if options.output_dir is None and not options.check:
+        parser.error("the following arguments are required: --output-dir")
     # After the command line is known to be right: these imports bring pydantic, without the search
     # through every installed package for plug-ins of it.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
@@ -212,7 +227,7 @@ def _main(arguments: Sequence[str]) -> int:
 
     request = RunRequest(
         config=options.config,
-        output_dir=Path(os.path.abspath(options.output_dir)),
+        output_dir=Path(os.path.abspath(options.output_dir or ".")),
         run_name=options.run_name,
         device=options.device,
         seed=options.seed,

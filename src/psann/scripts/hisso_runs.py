@@ -1,21 +1,4 @@
-"""Look after runs: list them, and check what they promise.
-
-python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [--json | --csv]
-python -m psann.scripts.hisso_runs show RUN [--json]
-python -m psann.scripts.hisso_runs status RUN [--watch]
-python -m psann.scripts.hisso_runs compare RUN RUN ...
-python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K] [--key FILE] [--weights FILE]
-python -m psann.scripts.hisso_runs seal RUN [--key FILE]
-python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
-python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
-python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
-python -m psann.scripts.hisso_runs act RUN [--data FILE] [-o FILE] [--last] [--since DATE] ...
-python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
-python -m psann.scripts.hisso_runs export RUN --to torch-export|onnx -o FILE
-python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
-python -m psann.scripts.hisso_runs prices FILE [--set KEY=VALUE ...] [--output-dir D]
-python -m psann.scripts.hisso_runs sweep SWEEP -o D [--workers N] [--check | --finish]
-"""
+"""Look after runs: list them, and check what they promise."""
 
 from __future__ import annotations
 
@@ -32,6 +15,7 @@ try:
         CommandParser,
         a_path,
         add_import_options,
+        whole_number,
         written_whole,
     )
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
@@ -51,7 +35,6 @@ def build_parser() -> argparse.ArgumentParser:
         description="Look after the directories that hisso-log-run leaves.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_ls(subparsers)
@@ -77,7 +60,6 @@ def _add_ls(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="list the runs below a directory",
         description="List every run at or below a directory, with its true status: a run that "
         "says it is running, and is not, is shown as dead (killed) or stale (an old copy).",
-        allow_abbrev=False,
     )
     parser.add_argument("path", type=a_path, nargs="?", default=Path(), metavar="DIR")
     parser.add_argument(
@@ -99,7 +81,6 @@ def _add_show(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "show",
         help="show one run: numbers, baselines, curve, configuration, origin",
         description="Show what is known of a run, and what is missing or damaged.",
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument("--json", action="store_true", help="write JSON")
@@ -112,7 +93,6 @@ def _add_status(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="say how a run is doing, or watch it until it ends",
         description="Say how a run is doing. The exit code is 1 for a run that failed, diverged, "
         "was killed, or has no readable record.",
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument(
@@ -138,7 +118,6 @@ def _add_compare(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         description="Show in which keys of the configuration runs differ, their numbers side by "
         "side with unit and direction, and their curves. Seeds of one configuration are gathered "
         "into mean and standard deviation.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "paths", type=a_path, nargs="+", metavar="RUN", help="or a directory of runs"
@@ -152,12 +131,11 @@ def _add_verify(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="check everything that a run directory promises",
         description="Check everything that a run directory promises. Nothing in it is executed or "
         "changed, unless --replay asks to train again.",
-        allow_abbrev=False,
     )
     parser.add_argument("run_dir", type=a_path, metavar="RUN_DIR")
     parser.add_argument(
         "--replay",
-        type=_count,
+        type=whole_number(1, 10**9),
         metavar="K",
         help="train at least the last K epochs again in a scratch directory and compare bit by "
         "bit; this runs what the configuration names, of psann or under --allow-import",
@@ -189,7 +167,6 @@ def _add_seal(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="write a digest of the record, by which verify notices every change",
         description="Write seal.json: a digest of metrics.json, which has those of all other "
         "files. It shows damage and slips; with a key, also that nobody without it wrote them.",
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument("--key", type=a_path, metavar="FILE", help="a secret of 16 bytes or more")
@@ -201,7 +178,6 @@ def _add_pack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "pack",
         help="write a run as one file",
         description="Write a run as one archive with checksums, the same bytes for the same run.",
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=a_path, metavar="RUN")
     parser.add_argument(
@@ -221,7 +197,6 @@ def _add_unpack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="write the run directory that an archive holds",
         description="Write the run directory that an archive holds, if every file in it is what "
         "its list of checksums says. Nothing is written outside the new directory.",
-        allow_abbrev=False,
     )
     parser.add_argument("archive", type=a_path, metavar="ARCHIVE")
     parser.add_argument(
@@ -240,11 +215,14 @@ def _add_torture(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="prove for a configuration that kill -9 loses nothing",
         description="Run a configuration once in peace and once under kill -9 at random instants, "
         "verified after each and resumed; at the end both must be the same to the bit.",
-        allow_abbrev=False,
     )
     parser.add_argument("config", type=a_path, metavar="CONFIG")
     parser.add_argument(
-        "--kills", type=_count, required=True, metavar="N", help="kills that must land"
+        "--kills",
+        type=whole_number(1, 10**9),
+        required=True,
+        metavar="N",
+        help="kills that must land",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="of the random instants (default: 0)"
@@ -264,7 +242,6 @@ def _add_report(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="write a page about one run, or a comparison of several",
         description="Write one HTML page that needs no network and no scripts, or markdown with "
         "pictures. Only the files of the runs are read, whatever state they are in.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "paths",
@@ -293,7 +270,6 @@ def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         description="Say what is understood of a table of prices, draw it, and write a "
         "configuration that trains on it. What can be read in two ways is asked, with the option "
         "that settles it.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "file", type=a_path, metavar="FILE", help="csv, tsv (.gz), parquet, feather"
@@ -313,12 +289,6 @@ def _add_prices(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         help="where NAME.yaml and NAME.svg go (default: here); a configuration that is there stays",
     )
     parser.set_defaults(do=commands.prices)
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text[:80]!r}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

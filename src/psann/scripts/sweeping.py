@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from psann.errors import UsageError
 from psann.scripts import commands
-from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options
+from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options, whole_number
 
 if TYPE_CHECKING:
     from psann._imports import ImportPolicy
@@ -28,7 +28,6 @@ def add_sweep(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "test rows stay shut, and choose on validation rows. The same command again, here or on "
         "another machine with this folder, joins the sweep or goes on with it, whatever was "
         "killed.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "sweep", nargs="?", type=a_path, metavar="SWEEP", help="sweep.yaml: what to try"
@@ -36,7 +35,7 @@ def add_sweep(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     parser.add_argument("-o", "--output-dir", type=a_path, metavar="D", help="folder of the sweep")
     parser.add_argument(
         "--workers",
-        type=_a_few,
+        type=whole_number(1, 1024),
         default=1,
         metavar="N",
         help="trials at the same time on this machine (default: 1)",
@@ -63,12 +62,6 @@ def add_sweep(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     add_import_options(parser, "only", "allow")
     parser.set_defaults(do=sweep)
-
-
-def _a_few(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"must be a whole number of 1 to 1024; got {text[:80]!r}")
-    return int(text)
 
 
 def sweep(options: argparse.Namespace) -> int:

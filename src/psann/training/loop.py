@@ -15,6 +15,7 @@ from torch import Tensor
 
 from psann._process import put_back
 from psann._seed import update_keys
+from psann._typing import Floats
 from psann.errors import DivergedError, RuinedError
 from psann.training.carry import copied
 from psann.training.divergence import count_refused, phase_name
@@ -38,7 +39,7 @@ class Validation:
     turnover: float | None = None
     traded_weight: float | None = None
     entropy: float | None = None
-    net_log_growth: NDArray[np.float64] | None = None
+    net_log_growth: Floats | None = None
     """Of each step ``(T - 1,)``, where a gate asks for it."""
 
 

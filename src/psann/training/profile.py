@@ -170,7 +170,7 @@ def update_shares(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     Returns
     -------
     dict
-        ``data forward reward backward optimizer update``: shares of the launches, summing to 1
+        ``data forward reward backward optimizer update``: shares of the launches, summing to 1.
         A call counts for its part less what it calls of others; ``update`` is the rest, and all
         there is where no part can be told.
     """

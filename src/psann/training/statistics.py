@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from psann._typing import Bools, Floats
+
 
 class Report(NamedTuple):
     """Statistics of one update, or of some, on the device; of a group ``(S, ...)``.
@@ -28,11 +30,11 @@ class Report(NamedTuple):
 class LaunchStatistics:
     """What a launch left, on the host: one entry per update."""
 
-    loss: NDArray[np.float64]  # (K,)
-    grad_norm: NDArray[np.float64]  # (K,)
-    is_accepted: NDArray[np.bool_]  # (K,)
-    is_loss_finite: NDArray[np.bool_]  # (K,)
-    values: NDArray[np.float64]  # those of all updates, one after the other
+    loss: Floats  # (K,)
+    grad_norm: Floats  # (K,)
+    is_accepted: Bools  # (K,)
+    is_loss_finite: Bools  # (K,)
+    values: Floats  # those of all updates, one after the other
     n_values: NDArray[np.int64]  # (K,)
 
 

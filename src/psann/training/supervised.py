@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,16 +110,51 @@ def row_table(n_rows: int, batch_size: int, *, stream: str, shuffle: bool) -> In
     return table
 
 
-def shuffle_decision(phase: str, *, shuffle: bool, options: TrainingOptions) -> Decision:
+def row_phase(
+    name: str,
+    rows: Rows,
+    options: TrainingOptions,
+    engine: EagerEngine,
+    *,
+    monitor: MonitorName | None = None,
+    validate: Callable[[Forward], Validation] | None = None,
+) -> tuple[Phase, Decision]:
+    """A phase of training on targets, and whether its rows are shuffled, and why."""
+    decision = shuffle_decision(name, options)
+    phase = Phase(
+        name=name,
+        epochs=options.epochs,
+        lr=options.lr,
+        schedule=options.schedule,
+        objective=RowObjective(rows=rows, loss=options.loss, input_noise=options.input_noise),
+        index_table=row_table(
+            len(rows.X),
+            options.batch_size,
+            stream=f"{name}.shuffle",
+            shuffle=bool(decision.shuffle),
+        ),
+        rows_per_index=1,
+        draws=options.input_noise > 0 or engine.network.dropout > 0,
+        is_episodic=False,
+        monitor=monitor,
+        validate=validate,
+        patience=options.patience,
+        reset_states_each_epoch=options.state_reset == "epoch",
+        max_skipped_updates=options.max_skipped_updates,
+    )
+    return phase, decision
+
+
+def shuffle_decision(phase: str, options: TrainingOptions) -> Decision:
     """Whether rows are shuffled, and why: a state that lives on needs them in time order."""
     state_reset = options.state_reset if options.is_stateful else None
     if options.keeps_state:
         reason = f"stateful layers keep their state (state_reset={state_reset}), so rows in order"
         return Decision(phase=phase, shuffle=False, state_reset=state_reset, message=reason)
-    reason = (
-        "rows in order, as configured" if not shuffle else "rows shuffled: none depends on another"
-    )
-    return Decision(phase=phase, shuffle=shuffle, state_reset=state_reset, message=reason)
+    reason = "rows in order, as configured"
+    if options.shuffle:
+        reason = "rows shuffled: none depends on another"
+    return Decision(phase=phase, shuffle=options.shuffle, state_reset=state_reset, message=reason)
 
 
 def rows_loss(forward: Forward, rows: Rows, loss: Loss) -> float:
@@ -169,9 +204,6 @@ def fit_supervised(
     DivergedError
         If a loss or gradient is not finite.
     """
-    decision = shuffle_decision("supervised", shuffle=options.shuffle, options=options)
-    for observer in observers:
-        observer.on_decision(decision)
     monitors: tuple[MonitorName, ...] = ("train_loss",)
     if validation is not None:
         monitors = ("val_loss", *monitors)
@@ -181,27 +213,16 @@ def fit_supervised(
         assert validation is not None
         return Validation(loss=rows_loss(forward, validation, options.loss))
 
-    phase = Phase(
-        name="supervised",
-        epochs=options.epochs,
-        lr=options.lr,
-        schedule=options.schedule,
-        objective=RowObjective(rows=train, loss=options.loss, input_noise=options.input_noise),
-        index_table=row_table(
-            len(train.X),
-            options.batch_size,
-            stream="supervised.shuffle",
-            shuffle=bool(decision.shuffle),
-        ),
-        rows_per_index=1,
-        draws=options.input_noise > 0 or engine.network.dropout > 0,
-        is_episodic=False,
+    phase, decision = row_phase(
+        "supervised",
+        train,
+        options,
+        engine,
         monitor=monitor,
         validate=None if validation is None else validate,
-        patience=options.patience,
-        reset_states_each_epoch=options.state_reset == "epoch",
-        max_skipped_updates=options.max_skipped_updates,
     )
+    for observer in observers:
+        observer.on_decision(decision)
     group = group_at_start(phase, engine, starts, saved)
     stopped = run_phase(phase, engine, group, observers)
     return [

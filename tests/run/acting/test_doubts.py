@@ -13,7 +13,7 @@ from made_tables import days, prices
 from psann import load_policy
 from psann.run.acting.doubts import newest_doubts
 
-VALUES, DATES = prices(61, 3, seed=3), np.asarray(days(61)).astype("datetime64[us]")
+VALUES, DATES = prices(61, 3, seed=3) * [1, 2, 3], np.asarray(days(61)).astype("datetime64[us]")
 NAMES = ("AAA", "BBB", "CCC")
 Floats = np.ndarray
 
@@ -34,13 +34,28 @@ def _copied(values: Floats) -> None:
     values[-1] = values[-2]
 
 
+def _exchanged(values: Floats) -> None:
+    values[50:, [0, 1]] = values[50:, [1, 0]]
+
+
+def _halved_at_the_last(values: Floats) -> None:
+    values[-1, 1] /= 2
+
+
+def _of_another_asset(values: Floats) -> None:
+    values[45:, 1] *= 2.5
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
+        (_exchanged, "assets 0 ('AAA') and 1 ('BBB') change places at row 50: columns that were"),
+        (_halved_at_the_last, "row 60, near 1/2: a split that was not adjusted?"),
+        (_of_another_asset, "to row 45: the price of another asset? Look it up."),
         (_in_pence, "'BBB') moves by a factor of 98.4 to row 40: another unit?"),
         (_in_pence, f"Row 40 is {str(DATES[40])[:10]}."),
         (_filled, "'BBB') stands still for 11 moves from row 49 on"),
-        (_standing, "of the newest 61 rows: The price of BBB never moves: filled or stale?"),
+        (_standing, "of the newest 61 rows: The price of asset 1 ('BBB') never moves."),
         (_copied, f"are those of {str(DATES[59])[:10]}, of every asset: filled, or not there yet?"),
     ],
 )

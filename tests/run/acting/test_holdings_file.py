@@ -38,6 +38,21 @@ def test_money_is_money_however_it_is_written(name: str, weights: Weights, tmp_p
     assert held.cash == 500.0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffasset;shares\r\nAAA;1.234,5\r\nCash;500,25\r\n",
+        "asset\tshares\nAAA\t1,234.5\ncash\t500.25\n",
+        'asset,shares\nAAA,"1,234.5"\ncash,500.25\n',
+    ],
+)
+def test_holdings_are_read_as_spreadsheets_write_them(
+    text: str, weights: Weights, tmp_path: Path
+) -> None:
+    held = read_held(_held(tmp_path, text), weights)
+    assert (held.amounts.tolist(), held.cash) == ([1234.5, 0.0, 0.0], 500.25)
+
+
 def test_weights_leave_the_rest_in_cash(weights: Weights, tmp_path: Path) -> None:
     held = read_held(_held(tmp_path, "Asset,Weight\nAAA,0.25\nBBB,0.5\n"), weights)
     assert (held.kind, held.amounts.tolist(), held.cash) == ("weight", [0.25, 0.5, 0.0], None)

@@ -161,6 +161,16 @@ def test_the_last_fold_acts_as_it_did_in_walking_forward(acting_runs: ActingRuns
     assert weights.provenance.policy_sha256 != load_policy(run).kept.sha256
 
 
+def test_membership_of_other_rows_is_refused_as_the_estimators_refuse_it(
+    acting_runs: ActingRuns,
+) -> None:
+    policy = acting_runs.policy("holes")
+    first = policy.kept.members[0]
+    X = np.zeros((3, *(first.input_shape_ or (first.n_features_in_,))))
+    with pytest.raises(ValueError, match="active must have the 3 rows of X; got 1"):
+        policy.predict_actions(X, active=np.ones((1, first.n_outputs_)))
+
+
 def test_since_begins_at_its_date(acting_runs: ActingRuns) -> None:
     policy = acting_runs.policy("prices")
     whole = policy.act()

@@ -69,6 +69,24 @@ def test_the_growth_is_that_of_an_account_that_did_what_was_said(
     assert verdict.high == pytest.approx(252 * wanted.high[-1])
 
 
+def test_a_split_among_the_rows_judged_is_told_beside_the_verdict(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    journal, _ = keep(tmp_path / "j.jsonl", weights, now=NOW)
+    given = {"terms": policy.terms_on({}), "promises": []}
+    honest = judge_journal(journal, weights, **given)
+    assert weights.quotes is not None and honest.doubts == ()
+    quotes = weights.quotes.copy()
+    quotes[10:, 1] /= 2
+    verdict = judge_journal(journal, replace(weights, quotes=quotes), **given)
+    assert verdict.sentences[-1].startswith(
+        f"hard to believe of the {len(quotes)} rows judged: The price of asset 1 ('BBB') moves by"
+    )
+    assert verdict.sentences[-1].endswith(f"Row 10 is {weights.labels[10]}.")
+    assert verdict.line.keys() == honest.line.keys()
+
+
 def test_actions_that_are_executed_later_are_judged_later(
     policy: Policy, table: pd.DataFrame, tmp_path: Path
 ) -> None:

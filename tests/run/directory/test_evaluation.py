@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psann._npz import Array, npz_bytes
+from psann._npz import npz_bytes
+from psann._typing import Array
 from psann.run.directory.evaluation import read_evaluation
 
 

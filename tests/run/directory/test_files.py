@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from limits import messages_within_limits
 from odd_files import KINDS, make
 from psann.errors import RunLockedError, UsageError
-from psann.run.directory.files import files_below, limit_of
+from psann.run.directory.files import entries_below, limit_of
 from psann.run.directory.lock import check_lock
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
+from psann.run.reading.archive import pack
 from psann.run.reading.reading import read_run
 from psann.scripts.hisso_log_run import main as start
 from psann.scripts.hisso_runs import main
@@ -67,15 +69,44 @@ def test_files_have_limits_by_their_names() -> None:
     assert limit_of("a.npz") > limit_of("events.csv") > limit_of("metrics.json")
 
 
-def test_only_plain_files_of_a_runs_depth_are_listed(tmp_path: Path) -> None:
-    deep = tmp_path / "attempts" / "001" / "checkpoints"
-    (deep / "deeper" / "deepest").mkdir(parents=True)
-    (deep / "best.safetensors").touch()
-    (deep / "deeper" / "deepest" / "file").touch()
-    (tmp_path / "link").symlink_to(tmp_path)
-    plain, others = files_below(tmp_path)
-    assert plain == ["attempts/001/checkpoints/best.safetensors"]
-    assert others == ["attempts/001/checkpoints/deeper/deepest", "link"]
+def test_all_but_directories_is_listed_and_no_link_followed(tmp_path: Path) -> None:
+    deep = tmp_path / "attempts" / "001"
+    (deep / "empty").mkdir(parents=True)
+    (deep / "best.safetensors").write_bytes(b"four")
+    (tmp_path / "link").symlink_to(deep)
+    found = {name: each.st_size for name, each in entries_below(tmp_path, tell=pytest.fail)}
+    assert found == {"link": len(str(deep)), "attempts/001/best.safetensors": 4}
+
+
+def test_what_cannot_be_listed_is_told_and_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/1", "b/2"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    real, told = os.listdir, []
+
+    def listed(folder: Path) -> list[str]:
+        if folder.name == "a":
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    found = entries_below(tmp_path, tell=lambda *what: told.append(what))
+    assert [name for name, _ in found] == ["b/2"]
+    assert told == [("a", "cannot be listed: Permission denied")]
+    with pytest.raises(UsageError, match="a cannot be listed: Permission denied"):
+        pack(tmp_path, tmp_path.with_name("run.tar.gz"))
+
+
+def test_a_folder_of_more_files_than_any_run_has_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / name).touch()
+    monkeypatch.setattr("psann.run.directory.files._MAX_ENTRIES", 2)
+    with pytest.raises(UsageError, match="holds more than 2 files; the rest is not looked at"):
+        pack(tmp_path, tmp_path.with_name("run.tar.gz"))
 
 
 HOSTILE: dict[str, dict[str, Callable[[], bytes]]] = {

@@ -184,10 +184,16 @@ def test_numbers_come_back_with_the_same_bits(storage: Storage, paths: RunPaths)
 
 
 def test_value_that_json_cannot_hold_is_our_bug() -> None:
-    record = RunRecord()
-    record.update(hardware={"device": object()})
     with pytest.raises(TypeError, match=r"hardware\.device"):
-        record.as_dict()
+        RunRecord().update(hardware={"device": object()})
+
+
+def test_a_figure_that_becomes_finite_is_no_longer_named() -> None:
+    record = RunRecord()
+    record.update(val_loss=math.nan, reward_mean=math.inf)
+    record.update(val_loss=1.0)
+    found = record.as_dict()
+    assert (found["val_loss"], found["nonfinite"]) == (1.0, ["reward_mean"])
 
 
 def test_hostile_text_is_legal_json(storage: Storage, paths: RunPaths) -> None:

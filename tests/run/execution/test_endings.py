@@ -15,7 +15,7 @@ from psann.errors import DivergedError, RuinedError
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import SystemCalls
-from psann.run.execution.endings import exit_code_of, how_to_go_on, story_of
+from psann.run.execution.endings import exit_code_of, how_to_go_on, story_of, unwritable
 from psann.run.verification.verify import verify_run
 from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of, tree_of, trial
 
@@ -43,6 +43,16 @@ def test_a_loader_that_fails_ends_the_run_before_training(
     (row,) = rows_of(outcome.paths, "error")
     assert row["level"] == "ERROR"
     assert message in row["message"]
+
+
+def test_a_directory_that_was_moved_away_is_not_said_to_be_intact(tmp_path: Path) -> None:
+    paths, error = RunPaths(tmp_path / "run"), FileNotFoundError(2, "No such file or directory")
+    given = {"request": request_of(tmp_path), "paths": paths}
+    gone = str(unwritable(error, **given).message)
+    assert "is gone: it was moved or removed" in gone and "intact" not in gone
+    paths.root.mkdir()
+    told = str(unwritable(error, **given).message)
+    assert "What it held is intact. Once it can, the same command with --run-name run --" in told
 
 
 def test_ruin_has_an_exit_code_of_its_own() -> None:

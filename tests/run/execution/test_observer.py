@@ -127,6 +127,16 @@ def test_the_state_of_a_moment_is_written_once(scene: Scene) -> None:
     assert not scene.paths.previous.exists()
 
 
+def test_a_commit_writes_the_record_only_where_there_is_news(scene: Scene) -> None:
+    scene.fit()
+    before = scene.paths.metrics.stat().st_ino
+    scene.observer.commit()
+    assert scene.paths.metrics.stat().st_ino == before
+    scene.record.update(episodes=7)
+    scene.observer.commit()
+    assert metrics_of(scene.paths)["episodes"] == 7
+
+
 def test_the_file_of_the_best_is_the_estimator_that_fit_leaves(scene: Scene) -> None:
     scene.fit()
     assert scene.paths.best.read_bytes() == scene.estimator.to_bytes()

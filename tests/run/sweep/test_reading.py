@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from psann.run.sweep.reading import (
     best_ten,
     read_sweep,
     show_sweep,
-    to_json_text,
     trials_table,
     versions_sentences,
     winner_of,
@@ -37,6 +35,14 @@ def test_trials_are_sorted_by_validation_those_without_a_value_last(
     assert [row[4].startswith("* ") for row in table.rows] == [True, False, False, False]
     assert ("higher" if monitor == "val_reward" else "lower") in table.columns[4]
     assert [row[2] for row in table.rows if row[0] == "t0003"] == ["0.008"]
+
+
+def test_no_star_stands_among_trials_on_several_data(tmp_path: Path) -> None:
+    sweep = made_sweep_folder(tmp_path, [0.1, 0.4], monitor="val_reward")
+    sweep.record["trials"][0]["data_sha256"] = "another"
+    table = trials_table(sweep)
+    assert not any("*" in cell for row in table.rows for cell in row)
+    assert table.note == "of 2 data sets: none is best"
 
 
 def test_what_is_told_before_and_after_the_test_rows_were_opened(tmp_path: Path) -> None:
@@ -84,6 +90,15 @@ def test_a_run_that_is_elsewhere_is_shown_as_it_was_told(tmp_path: Path) -> None
     shutil.rmtree(tmp_path / "runs" / "t0001")
     found = read_sweep(tmp_path)
     assert found is not None and found.rows[0]["value"] == 0.4
+    show_sweep(found, Terminal(text := io.StringIO()))
+    assert "2 of 3 trials done" in text.getvalue()
+
+
+def test_a_trial_is_known_by_its_name_where_one_before_it_is_lost(tmp_path: Path) -> None:
+    sweep = made_sweep_folder(tmp_path, [0.1, 0.2, 0.4], finished=True)
+    del sweep.record["trials"][0]
+    assert [row["run"] for row in sweep.rows] == ["t0002", "t0001"]
+    assert winner_of(sweep) == sweep.paths.run(1).root
 
 
 def test_test_figures_are_never_starred_where_runs_withhold_them(tmp_path: Path) -> None:
@@ -108,11 +123,6 @@ def test_test_figures_are_never_starred_where_runs_withhold_them(tmp_path: Path)
 
 def test_a_folder_that_is_no_sweep_is_none(tmp_path: Path) -> None:
     assert read_sweep(tmp_path) is None
-
-
-def test_json_has_the_trials_sorted(tmp_path: Path) -> None:
-    content = json.loads(to_json_text(made_sweep_folder(tmp_path, [0.1, None, 0.4])))
-    assert [row["run"] for row in content["trials"]] == ["t0002", "t0000", "t0001"]
 
 
 def test_the_best_ten_have_values(tmp_path: Path) -> None:

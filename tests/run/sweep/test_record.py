@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -92,7 +93,9 @@ def test_a_record_is_read_back_and_a_damaged_one_is_named(tmp_path: Path) -> Non
     record = read_record(paths)
     assert record is not None and record["sweep_sha256"] == sweep.sha256
     whole = paths.record.read_bytes()
-    for damaged in (whole[:-20], b"{}", whole.replace(b'"schema_version": 1', b'"x": 1')):
+    row = {**trial_row(0, {}, metrics()), "run": "../../elsewhere"}
+    stranger = json.dumps({**record, "trials": [row]}).encode()
+    for damaged in (whole[:-20], b"{}", whole.replace(b'"schema_version": 1', b'"x": 1'), stranger):
         paths.record.write_bytes(damaged)
         with pytest.raises(FileFormatError, match=r"sweep\.json"):
             read_record(paths)

@@ -145,8 +145,12 @@ def test_a_key_cannot_be_done_without(run: RunPaths) -> None:
     assert "of kind 'hmac-sha256', not 'sha256'" in str(problem_of_seal(run.root))
     seal(run.root)  # by somebody without the key
     assert "of kind 'sha256', not 'hmac-sha256'" in str(problem_of_seal(run.root, key=KEY))
+    run.metrics.rename(run.root / "away")
+    alone = str(problem_of_seal(run.root, key=KEY))
+    assert "there is no seal" not in alone and "metrics.json" in alone
+    (run.root / "away").rename(run.metrics)
     run.seal.write_text("[]")
-    assert "cannot be read" in str(problem_of_seal(run.root, key=KEY))
+    assert "cannot be held against the record" in str(problem_of_seal(run.root, key=KEY))
     run.seal.unlink()
     assert "there is no seal" in str(problem_of_seal(run.root, key=KEY))
 

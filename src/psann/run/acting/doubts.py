@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._inputs import show
-from psann.plausibility.prices import price_findings
+from psann._typing import Dates, Floats
+from psann.plausibility.finding import few_of_each
+from psann.plausibility.prices import leap_findings, price_findings
 
-# What features take for moves, or for their absence, that nobody saw.
-_DOUBTS = frozenset({"split", "print", "stale"})
+# What features take for moves, or for their absence, that nobody saw; and what accounts do.
+_DOUBTS = frozenset({"split", "print", "swap", "stale", "constant"})
+_OF_MOVES = frozenset({"split", "print", "swap"})
 
 
-def newest_doubts(
-    prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
-) -> list[str]:
+def newest_doubts(prices: Floats, dates: Dates, assets: Sequence[str]) -> list[str]:
     """Say what is hard to believe of the newest rows, asset by asset.
 
     Parameters
@@ -27,16 +27,26 @@ def newest_doubts(
     dates : ndarray of shape (n,)
     assets : sequence of M str
     """
-    whole = np.flatnonzero(np.isfinite(prices).all(axis=0))
-    if len(prices) < 2 or not len(whole):
-        return []
-    known, names = prices[:, whole], [assets[column] for column in whole.tolist()]
-    return [*_of_the_last(known, dates), *_of_each(known, dates, names)]
+    told = _of_each(prices, dates, assets, kinds=_DOUBTS)
+    return [*_of_the_last(prices, dates), *(f"of the newest {len(prices)} rows: {t}" for t in told)]
 
 
-def _of_the_last(prices: NDArray[np.float64], dates: NDArray[np.datetime64]) -> Iterator[str]:
+def judged_doubts(prices: Floats, dates: Dates, assets: Sequence[str]) -> list[str]:
+    """Say which moves nobody can have earned on rows that are judged.
+
+    Parameters
+    ----------
+    prices, dates, assets
+        As for `newest_doubts`.
+    """
+    told = _of_each(prices, dates, assets, kinds=_OF_MOVES)
+    return [f"hard to believe of the {len(prices)} rows judged: {each}" for each in told]
+
+
+def _of_the_last(prices: Floats, dates: Dates) -> Iterator[str]:
     """Of one asset a price may well be that of before; of all of them it was copied."""
-    if prices.shape[1] > 1 and (prices[-1] == prices[-2]).all():
+    known = np.isfinite(prices).all(axis=0)
+    if known.sum() > 1 and len(prices) > 1 and (prices[-1] == prices[-2])[known].all():
         yield (
             f"the prices of {show(dates[-1])} are those of {show(dates[-2])}, of every asset: "
             "filled, or not there yet?"
@@ -44,12 +54,13 @@ def _of_the_last(prices: NDArray[np.float64], dates: NDArray[np.datetime64]) -> 
 
 
 def _of_each(
-    prices: NDArray[np.float64], dates: NDArray[np.datetime64], assets: Sequence[str]
+    prices: Floats, dates: Dates, assets: Sequence[str], *, kinds: frozenset[str]
 ) -> Iterator[str]:
-    rows = f"of the newest {len(prices)} rows:"
-    for finding in price_findings(prices, labels=assets):
-        if finding.name in _DOUBTS and finding.row is not None:
-            at = f"Row {finding.row} is {show(dates[finding.row])}."
-            yield f"{rows} {finding.message} {at}"
-        elif finding.name == "constant" and finding.column is not None:
-            yield f"{rows} The price of {assets[finding.column]} never moves: filled or stale?"
+    whole = np.flatnonzero(np.isfinite(prices).all(axis=0))
+    if len(prices) < 2 or not len(whole):
+        return
+    known, names = prices[:, whole], [assets[column] for column in whole.tolist()]
+    found = [f for f in price_findings(known, labels=names) if f.name in kinds]
+    for finding in few_of_each([*found, *leap_findings(known, labels=names)]):
+        at = f" Row {finding.row} is {show(dates[finding.row])}." if finding.row is not None else ""
+        yield f"{finding.message}{at}"

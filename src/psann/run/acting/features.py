@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._imports import import_object
 from psann._inputs import times
-from psann._npz import Array, read_npz
+from psann._npz import read_npz
+from psann._typing import Array, Floats
 from psann.errors import DataError
 from psann.market.feature_table import read_features
 from psann.run.config.model import RunConfig
@@ -32,9 +31,9 @@ class GivenRows:
     context: Array | None
     active: Array | None
     """Who can be held, codes of `psann.holdings`, shape (n, M)."""
-    quotes: NDArray[np.float64] | None
+    quotes: Floats | None
     """Prices, shape (n, M)."""
-    rows: NDArray[Any]
+    rows: Array
     """Dates, or numbers where there are none, shape (n,)."""
     names: tuple[str, ...] | None
     """Of the columns of X."""

@@ -8,18 +8,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._plain_files import read_plain
+from psann._typing import Floats
 from psann.errors import DataError, UsageError, counted, did_you_mean
+from psann.market.numerals import Reading, find_readings, is_numeral
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import WeightsFile, read_weights
 from psann.run.directory.files import MAX_JSON_BYTES
 
-Floats = NDArray[np.float64]
 CASH = "cash"
 
 
@@ -41,8 +41,8 @@ def read_held(path: Path, weights: Weights) -> Held:
     ----------
     path : Path
         CSV with the columns `asset` and `weight`, or `asset` and `shares` (and a line `cash` with
-        money); or a file of weights of `hisso-runs act`, whose last row that is executed by now has
-        drifted with prices since.
+        money), separated by commas, semicolons or tabs; or a file of weights of `hisso-runs act`,
+        whose last row that is executed by now has drifted with prices since.
     weights : Weights
         What the policy asks for, with prices.
 
@@ -58,14 +58,17 @@ def read_held(path: Path, weights: Weights) -> Held:
     if path.suffix.lower() != ".csv" or data.startswith(b"#"):
         return _drifted(read_weights(path), weights)
     try:
-        header, *rows = csv.reader(io.StringIO(data.decode()), strict=True)
+        text = data.decode("utf-8-sig")
+        mark = next((mark for mark in ";\t" if mark in text.partition("\n")[0]), ",")
+        header, *rows = csv.reader(io.StringIO(text), strict=True, delimiter=mark)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise DataError(f"--held must be CSV in UTF-8; {path}: {error}.") from None
     names = [name.strip().lower() for name in header]
-    if names == ["asset", "shares"]:
-        return _by_asset(path, rows, "shares", weights.assets)
-    if names == ["asset", "weight"]:
-        return _by_asset(path, rows, "weight", weights.assets)
+    if names in (["asset", "shares"], ["asset", "weight"]):
+        cells = [row[1] for row in rows if len(row) == 2]
+        reading = _reading(path, cells, decimal="." if mark == "," else None)
+        kind: Any = names[1]
+        return _by_asset(path, rows, kind, weights.assets, reading)
     raise DataError(
         f"--held must have the columns asset and shares, or asset and weight; {path} has "
         f"{', '.join(header[:6])}. Write one line for each asset."
@@ -77,13 +80,14 @@ def _by_asset(
     rows: Sequence[Sequence[str]],
     kind: Literal["weight", "shares"],
     assets: Sequence[str],
+    reading: Reading,
 ) -> Held:
     found: dict[str, float] = {}
     problems = []
     for line, row in enumerate(rows, start=2):
         if not row:
             continue
-        name, amount = row[0].strip(), _number(row[1] if len(row) == 2 else "")
+        name, amount = row[0].strip(), _number(row[1] if len(row) == 2 else "", reading)
         if name not in assets and name.lower() == CASH:
             name = CASH
         if amount is None:
@@ -107,12 +111,22 @@ def _by_asset(
     return Held(kind=kind, amounts=amounts, cash=cash if kind == "shares" else None)
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+def _reading(path: Path, cells: Sequence[str], *, decimal: str | None) -> Reading:
+    """What points and commas mean; where columns are not separated by commas, both may be."""
+    numerals = [cell.strip() for cell in cells if is_numeral(cell.strip())]
+    first, *others = find_readings(numerals, decimal=decimal)
+    for cell in numerals:
+        if others and (one := first.parse(cell)) != (other := others[0].parse(cell)):
+            raise DataError(
+                f"{path}: {cell} may be {one:.10g} or {other:.10g}. Separate the columns by "
+                "commas, and write decimals with a point."
+            )
+    return first
+
+
+def _number(text: str, reading: Reading) -> float | None:
+    number = None if "%" in text else reading.parse(text.strip())
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _drifted(file: WeightsFile, weights: Weights) -> Held:

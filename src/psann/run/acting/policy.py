@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from psann._digest import sha256_of
 from psann._imports import ImportPolicy
 from psann._inputs import show
 from psann._plain_files import read_plain
+from psann._typing import Array, Floats
 from psann.errors import DataError, UsageError
 from psann.estimators._program import PolicyProgram
 from psann.estimators.seeds import Ensemble
@@ -33,11 +34,9 @@ from psann.run.acting.kept import KeptPolicy, find_policy
 from psann.run.acting.promise import Promise, promise_of_rows, promises_of
 from psann.run.acting.weights import PolicyName, Provenance, Weights, weights_of
 from psann.run.config.model import RunConfig
-from psann.run.config.terms import judging_cost, terms_of
+from psann.run.config.terms import terms_of
 from psann.run.directory.files import MAX_JSON_BYTES
 from psann.run.directory.paths import RunPaths
-
-Floats = NDArray[np.float64]
 
 STALE_AFTER_ROWS = 5.0
 
@@ -92,7 +91,7 @@ class Policy:
         """Whether what is held on the newest row changes what is due next."""
         return self.sees_held and self.config.hisso.delay <= 1
 
-    def terms_on(self, arrays: Mapping[str, NDArray[Any]]) -> Terms:
+    def terms_on(self, arrays: Mapping[str, Array]) -> Terms:
         """On what terms the run trades, on rows of which some arrays are known by name.
 
         Raises
@@ -103,7 +102,7 @@ class Policy:
             If they can be none.
         """
         judging, hisso = self.config.evaluation, self.config.hisso
-        told = (judging_cost(self.config), judging.cash_rate, judging.borrow_rate)
+        told = (self.config.judging_cost, judging.cash_rate, judging.borrow_rate)
         named = dict.fromkeys(each for each in told if isinstance(each, str))
         if missing := [name for name in named if name not in arrays]:
             raise UsageError(
@@ -146,6 +145,7 @@ class Policy:
         first = self.kept.members[0]
         shape = first.input_shape_ or (first.n_features_in_,)
         is_simple = self._program is not None and context is None and held is None
+        is_simple = is_simple and (active is None or np.shape(active)[:1] == np.shape(X)[:1])
         if is_simple and _is_plain(X, shape) and _is_plain(active, (first.n_outputs_,)):
             # The same arithmetic in a quarter of the time.
             tensors = [None if a is None else torch.from_numpy(a) for a in (X, active)]
@@ -348,7 +348,7 @@ class Policy:
 
     def _weights(
         self,
-        rows: NDArray[Any],
+        rows: Array,
         values: Floats,
         *,
         quotes: Floats | None,
@@ -485,7 +485,7 @@ def date_of(text: str) -> np.datetime64:
     return found
 
 
-def _rows_since(rows: NDArray[Any], since: str | None, own: np.datetime64 | None) -> slice:
+def _rows_since(rows: Array, since: str | None, own: np.datetime64 | None) -> slice:
     """Rows from a date on; without one, those that neither shaped nor chose the policy."""
     is_dated = rows.dtype.kind == "M"
     if since is not None and not is_dated:
@@ -502,7 +502,7 @@ def _rows_since(rows: NDArray[Any], since: str | None, own: np.datetime64 | None
     return slice(first, None)
 
 
-def in_order_of_training(given: GivenRows, known: tuple[str, ...] | None) -> NDArray[Any]:
+def in_order_of_training(given: GivenRows, known: tuple[str, ...] | None) -> Array:
     """Features in the order of training, by name where both have names.
 
     Raises

@@ -9,19 +9,17 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.baselines import uniform
 from psann.errors import DataError, UsageError, counted
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Judgement, Terms, judge
 from psann.holdings import HALTED, MEMBER
 from psann.metrics.sequential import FEWEST_STEPS, confidence_sequence
+from psann.run.acting.doubts import judged_doubts
 from psann.run.acting.journal import Journal
 from psann.run.acting.weights import Weights
-
-Floats = NDArray[np.float64]
-
 
 _HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 
@@ -60,6 +58,8 @@ class Verdict:
     confidence: float
     versus_uniform: Literal["too early", "better", "worse", "not told apart"]
     promises: tuple[tuple[Promise, _HowKept], ...]
+    doubts: tuple[str, ...] = ()
+    """What is hard to believe of the prices that it is judged by."""
 
     @property
     def sentences(self) -> list[str]:
@@ -86,12 +86,13 @@ class Verdict:
                 f"{counted(self.n_late, 'row')} of them {'were' if self.n_late > 1 else 'was'} "
                 "written down afterwards, when what came next could be known."
             )
-        return lines
+        return [*lines, *self.doubts]
 
     @property
     def line(self) -> dict[str, Any]:
         """What a journal keeps of it."""
         values = asdict(self)
+        del values["doubts"]  # of the prices, which may be corrected
         values["promises"] = [{**asdict(promise), "verdict": how} for promise, how in self.promises]
         return {"kind": "judged", **values}
 
@@ -191,6 +192,7 @@ def judge_journal(
     # A row that has come in between was not acted on: who held something went on holding it.
     places = [place for place, label in enumerate(labels) if label in known]
     labels, quotes = [labels[place] for place in places], quotes[places]
+    rows = weights.rows[begin:][places]
     terms = terms.on_rows([begin + place for place in places])
     if len(labels) < 2 + terms.delay:
         raise DataError(
@@ -217,6 +219,7 @@ def judge_journal(
         confidence=confidence,
         versus_uniform=_versus(low, high),
         promises=tuple((each, _kept(each, low, high, first)) for each in promises),
+        doubts=tuple(judged_doubts(quotes, rows, weights.assets)),
     )
 
 

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.accounting import share_kept
 from psann.errors import DataError, UsageError, counted
 from psann.holdings import Carry
 from psann.run.acting.holdings_file import Held
 from psann.run.acting.weights import Weights
-
-Floats = NDArray[np.float64]
 
 # Part of the wealth that lots may leave in cash without a word.
 _MUCH = 0.05

@@ -101,10 +101,11 @@ def _other_weights(file: WeightsFile, policy: Policy, data: object) -> list[str]
         return [f"cannot be computed again: {problem}"]
     if again.provenance.data_sha256 != file.provenance.data_sha256:
         return ["was computed from other data than these"]
-    if missing := [label for label in file.labels if label not in again.labels]:
+    places = {label: place for place, label in enumerate(again.labels)}
+    if missing := [label for label in file.labels if label not in places]:
         return [f"has the row {missing[0]}, which these data do not give"]
-    places = [again.labels.index(label) for label in file.labels]
-    difference = float(np.abs(again.values[places] - file.values).max())
+    rows = [places[label] for label in file.labels]
+    difference = float(np.abs(again.values[rows] - file.values).max())
     if difference > _SAME:
         return [f"differs from what the policy says by up to {difference:.2g}"]
     return []

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from psann._digest import sha256_of
 from psann._inputs import show
 from psann._model_keys import UNTOLD, GrowingModel
+from psann._typing import Array, Floats
 
-Floats = NDArray[np.float64]
 PolicyName = Literal["best", "last_fold"]
-
-POLICIES: tuple[PolicyName, ...] = ("best", "last_fold")
 
 
 class Provenance(GrowingModel):
@@ -59,7 +56,7 @@ class Provenance(GrowingModel):
 class Weights:
     """Target weights by row and asset; read-only."""
 
-    rows: NDArray[Any]
+    rows: Array
     """Dates (datetime64) or numbers of the rows, shape (n,)."""
     assets: tuple[str, ...]
     values: Floats
@@ -73,7 +70,7 @@ class Weights:
     def __len__(self) -> int:
         return len(self.values)
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """The rows as texts."""
         return [show(row) for row in self.rows]
@@ -88,7 +85,7 @@ class Weights:
 
 
 def weights_of(
-    rows: NDArray[Any],
+    rows: Array,
     assets: Sequence[str],
     values: Floats,
     quotes: Floats | None,

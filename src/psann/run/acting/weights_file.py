@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
+from psann._typing import Floats
 from psann._whole_file import write_whole
 from psann.errors import FileFormatError, PsannError, UsageError
 from psann.run.acting.weights import Provenance, Weights, weights_sha256
 from psann.run.directory.files import MAX_LOG_BYTES
 from psann.run.directory.paths import check_output
-
-Floats = NDArray[np.float64]
 
 FORMATS = (".csv", ".json", ".parquet")
 INSTALL = 'pip install "psann[tables]"'

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import finiteness_problems, place_text, show
 from psann._mapped import count_where
-from psann._npz import Array
+from psann._typing import Array, Bools
 from psann.holdings import code_problems
 from psann.run.data.requirements import KINDS, NAMES, DataRequirements, label, roles_of, split_of
 
@@ -69,7 +68,7 @@ def find_problems(
     ]
 
 
-def first_place(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+def first_place(mask: Bools) -> tuple[int, ...]:
     """Index of the first true value."""
     return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
 
@@ -277,7 +276,7 @@ def _check_values(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
             )
 
 
-def _is_beyond_float32(rows: Array) -> NDArray[np.bool_]:
+def _is_beyond_float32(rows: Array) -> Bools:
     return np.isfinite(rows) & (np.abs(rows) > _FLOAT32_MAX)
 
 

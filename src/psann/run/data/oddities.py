@@ -9,7 +9,7 @@ import numpy as np
 
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import show
-from psann._npz import Array
+from psann._typing import Array
 from psann.errors import counted
 from psann.holdings import ENDED
 from psann.plausibility.finding import label_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from psann._frames import ASSET_NAMES, BENCHMARK_NAME, FEATURE_NAMES, SPLITS
-from psann._npz import Array
+from psann._typing import Array
 
 KINDS, NOTES = ("X", "y", "prices", "context", "time", "active", "benchmark"), "notes"
 NAMES = {"train": "training", "val": "validation", "test": "test"}

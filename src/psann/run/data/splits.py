@@ -15,8 +15,9 @@ from psann._digest import new_digest, sha256_of
 from psann._frames import frames_as_arrays
 from psann._inputs import array_of, numbers, times
 from psann._mapped import is_mapped, memory_bytes
-from psann._npz import Array, NpzContent, read_npz
+from psann._npz import NpzContent, read_npz
 from psann._process import put_back
+from psann._typing import Array
 from psann.errors import DataError
 from psann.market.recipe import KEY as RECIPE
 from psann.plausibility.doubts import find_doubts, find_untested

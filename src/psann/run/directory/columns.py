@@ -98,6 +98,17 @@ MONITOR_COLUMNS = {
 """Where the log has the quantity that chooses the best epoch, by its name."""
 
 
+def sign_of(monitor: str | None) -> float:
+    """1 for rewards, of which more is better, and -1 for losses.
+
+    Examples
+    --------
+    >>> sign_of("val_reward"), sign_of("train_loss")
+    (1.0, -1.0)
+    """
+    return 1.0 if (monitor or "").endswith("reward") else -1.0
+
+
 def columns_of_kind(kind: Kind) -> list[str]:
     """The columns whose cells read so."""
     return [column.name for column in _ROWS if column.kind == kind]

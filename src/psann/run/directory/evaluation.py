@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from psann._npz import Array
+    from psann._typing import Array, Floats
 
 _RANKS = {"names": 1, "net": 2, "gross": 2, "allocations": 2, "active": 2} | dict.fromkeys(
     ("time", "assets", "fold"), 1
@@ -33,9 +33,9 @@ class Evaluation:
 
     names: tuple[str, ...]
     """The strategies: `policy`, the same executed one row later and earlier, then baselines."""
-    net: NDArray[np.float64]
+    net: Floats
     """(S, T)"""
-    gross: NDArray[np.float64]
+    gross: Floats
     """(S, T)"""
     allocations: NDArray[np.float32]
     """(T, M) weights of the policy."""

@@ -8,6 +8,8 @@ says whose file it is and what to do.
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from psann._plain_files import read_plain
@@ -16,9 +18,11 @@ from psann._strict_json import parse_strict
 MAX_JSON_BYTES = 16 * 2**20
 MAX_LOG_BYTES = 2**27
 MAX_FILE_BYTES = 4 * 2**30
-MAX_ENTRIES = 100_000
+_MAX_ENTRIES = 100_000
 _LIMITS = {".json": MAX_JSON_BYTES, ".csv": MAX_LOG_BYTES, ".yaml": 2**20}
-_MAX_DEPTH = 4  # attempts/001/checkpoints holds the deepest
+
+Tell = Callable[[str, str], None]
+"""Takes the name of a file and the rest of a sentence about it."""
 
 
 def limit_of(name: str) -> int:
@@ -26,39 +30,45 @@ def limit_of(name: str) -> int:
     return _LIMITS.get(os.path.splitext(name)[1], MAX_FILE_BYTES)
 
 
-def files_below(root: Path) -> tuple[list[str], list[str]]:
-    """List the plain files of a directory, and what else there is but plain directories.
+def entries_below(root: Path, *, tell: Tell) -> Iterator[tuple[str, os.stat_result]]:
+    """List what a directory holds, at any depth, but plain directories; no link is followed.
 
-    Returns
-    -------
-    tuple of list of str
-        Paths from the directory, sorted. A directory deeper than a run has any is of the others,
-        and is not entered.
+    Parameters
+    ----------
+    tell : callable
+        Told of what cannot be looked at, which is passed over.
 
-    Raises
+    Yields
     ------
-    OSError
-        If a directory cannot be listed.
-    ValueError
-        If it holds more files than any run.
+    name : str
+        Path from the directory.
+    status : os.stat_result
+        Of itself, where it is a link.
     """
-    plain: list[str] = []
-    others: list[str] = []
-    folders = [""]
+    folders, n_entries = [""], 0
     while folders:
         above = folders.pop()
-        with os.scandir(root / above) as entries:
-            for entry in entries:
-                name = above + entry.name
-                if entry.is_file(follow_symlinks=False):
-                    plain.append(name)
-                elif entry.is_dir(follow_symlinks=False) and name.count("/") < _MAX_DEPTH:
-                    folders.append(f"{name}/")
-                else:
-                    others.append(name)
-        if len(plain) + len(others) + len(folders) > MAX_ENTRIES:
-            raise ValueError(f"it holds more than {MAX_ENTRIES:,} files")
-    return sorted(plain), sorted(others)
+        try:
+            names = sorted(os.listdir(root / above))
+        except OSError as problem:
+            tell(above.rstrip("/") or ".", f"cannot be listed: {problem.strerror}")
+            continue
+        n_entries += len(names)
+        if n_entries > _MAX_ENTRIES:
+            tell(".", f"holds more than {_MAX_ENTRIES:,} files; the rest is not looked at")
+            return
+        for name in (above + each for each in names):
+            try:
+                status = (root / name).lstat()
+            except FileNotFoundError:
+                continue  # a live process has just replaced it
+            except OSError as problem:
+                tell(name, f"cannot be looked at: {problem.strerror}")
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(f"{name}/")
+            else:
+                yield name, status
 
 
 def read_json(path: Path) -> dict[str, object]:

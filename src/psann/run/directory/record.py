@@ -61,6 +61,8 @@ class RunRecord:
         self._flushed_s = -math.inf
         self._flushed_status: str | None = None
         self._fields: dict[str, Any] = dict.fromkeys(FIELDS)
+        self._nonfinite: dict[str, list[str]] = {}
+        self._has_news = True
         self._updated_s = now()
         self._fields |= {
             "schema_version": SCHEMA_VERSION,
@@ -73,7 +75,7 @@ class RunRecord:
         # All of it stays true until training knows more, but for how that start ended.
         ending = {*_OWN, "status", "error", "artefacts"} - {"started_utc"}
         known = {name: value for name, value in earlier.items() if value is not None}
-        self._fields |= {name: value for name, value in known.items() if name not in ending}
+        self._take({name: value for name, value in known.items() if name not in ending})
         self._fields["resumes"] = (earlier["resumes"] or 0) + 1
         self._start_s -= earlier["duration_seconds"] or 0.0
 
@@ -92,6 +94,11 @@ class RunRecord:
         """Whether there is a file to write to."""
         return self._storage is not None
 
+    @property
+    def has_news(self) -> bool:
+        """Whether it was told anything that its file does not say."""
+        return self._has_news
+
     def update(self, **fields: Any) -> None:
         """Set fields in memory; `flush` writes them.
 
@@ -104,15 +111,24 @@ class RunRecord:
         ------
         KeyError
             If a field does not exist, or the status is none of `STATUSES`: a bug of the caller.
+        TypeError
+            As `finite_json`.
         """
         unknown = [name for name in fields if name not in FIELDS or name in _OWN]
         if unknown or fields.get("status", "running") not in STATUSES:
             raise KeyError(f"metrics.json has no fields {unknown} or no such status: {fields}")
-        self._fields |= fields
+        self._take(fields)
         self._updated_s = self._now()
         if "status" in fields:
             is_over = fields["status"] != "running"
             self._fields["finished_utc"] = utc_text(self._updated_s) if is_over else None
+
+    def _take(self, fields: Mapping[str, Any]) -> None:
+        """Keep values as the file shows them: told once, they are written many times."""
+        for name, value in fields.items():
+            shown, self._nonfinite[name] = finite_json({name: value})
+            self._fields |= shown
+        self._has_news = True
 
     def fail(self, error: BaseException, *, status: str = "failed") -> None:
         """Record what ended the run."""
@@ -143,7 +159,7 @@ class RunRecord:
         if self._storage is None or not is_due:
             return
         self._storage.put(self._path, to_json(self.as_dict()))
-        self._flushed_s = time_s
+        self._flushed_s, self._has_news = time_s, False
         self._flushed_status = self._fields["status"]
 
     def as_dict(self) -> Record:
@@ -159,8 +175,8 @@ class RunRecord:
             "heartbeat": utc_text(self._now()),
             "duration_seconds": round(self._clock() - self._start_s, 6),
         }
-        values, nonfinite = finite_json({**self._fields, **living})
-        return cast(Record, {**values, "nonfinite": nonfinite})
+        nonfinite = [place for name in self._fields for place in self._nonfinite.get(name, ())]
+        return cast(Record, {**self._fields, **living, "nonfinite": nonfinite})
 
 
 def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from numpy.typing import NDArray
-
 from psann._tensor_file import decode_arrays
+from psann._typing import Array
 from psann.errors import FileFormatError
 
 
@@ -34,7 +33,7 @@ class ResumeState:
     """Where a run stood at a commit; values and arrays by seed."""
 
     values: tuple[dict[str, Any], ...]
-    arrays: tuple[dict[str, NDArray[Any]], ...]
+    arrays: tuple[dict[str, Array], ...]
     identity: RunIdentity
     log_bytes: int
     done: tuple[str, ...]

@@ -73,11 +73,11 @@ def is_a_message(error: BaseException) -> bool:
     return isinstance(error, ValueError) and origin.startswith("psann.")
 
 
-def how_to_go_on(request: RunRequest, paths: RunPaths) -> str:
-    """Say how to go on with a run that was stopped."""
+def how_to_go_on(request: RunRequest, paths: RunPaths, *, the: str = "The") -> str:
+    """Say how to go on with a run that was stopped; `the` begins the sentence."""
     option = "--resume" if request.run_name else f"--run-name {paths.root.name} --resume"
     instead = " instead of --overwrite" if request.overwrite else ""
-    return f"The same command with {option}{instead} goes on from here."
+    return f"{the} same command with {option}{instead} goes on from here."
 
 
 def record_ending(context: RunContext, error: BaseException | None) -> None:
@@ -100,7 +100,13 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
     log_event(_logger, level, event, story_of(error), phase=phase)
 
 
-def unwritable(error: OSError, paths: RunPaths) -> Outcome:
+def unwritable(error: OSError, request: RunRequest, paths: RunPaths) -> Outcome:
     """How a run ends whose directory takes no more."""
-    message = f"The run directory cannot be written: {error}. What it held is intact."
+    message = f"The run directory cannot be written: {error}. What it held is intact. Once it can, "
+    if not paths.root.is_dir():
+        message = (
+            f"The run directory {paths.root} is gone: it was moved or removed while the run went "
+            "on. Once it is back, "
+        )
+    message += how_to_go_on(request, paths, the="the")
     return Outcome(exit_code=EXIT_FAILED, message=message, paths=paths)

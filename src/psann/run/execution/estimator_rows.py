@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from psann._npz import Array
+from psann._typing import Array
 from psann.hisso.rewards import reward_of
 from psann.run.config.model import RunConfig
 

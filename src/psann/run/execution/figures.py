@@ -11,7 +11,7 @@ import numpy as np
 
 from psann._frames import ASSET_NAMES, BENCHMARK_NAME, SPLITS
 from psann._inputs import show
-from psann._npz import Array
+from psann._typing import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.costs import MULTIPLES
@@ -30,6 +30,7 @@ from psann.run.config.model import RunConfig
 from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
+from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import EPOCH_FIGURES, has_mean
 from psann.run.execution.estimator_rows import estimator_rows
 from psann.training.history import EpochRecord, FitResult, last_phase
@@ -282,7 +283,7 @@ def best_of(group: Sequence[TrainState]) -> TrainState | None:
     judged = [state for state in group if state.best is not None]
     if not judged:
         return None
-    sign = 1.0 if (judged[0].monitor or "").endswith("reward") else -1.0
+    sign = sign_of(judged[0].monitor)
     return max(judged, key=lambda state: sign * state.best.value if state.best else 0.0)
 
 

@@ -10,6 +10,7 @@ from psann._signals import StopRequest
 from psann.errors import TrainingInterrupted
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.directory.checkpoints import Checkpoints
+from psann.run.directory.columns import sign_of
 from psann.run.directory.log import log_event
 from psann.run.directory.record import RunRecord
 from psann.run.execution.figures import best_of, training_figures
@@ -107,8 +108,7 @@ class RunObserver(Observer):
         """Stop here if the run is beyond hope beside others."""
         if self._is_hopeless is None or not isinstance(value, float):
             return
-        sign = 1.0 if (state.monitor or "").endswith("reward") else -1.0
-        if self._is_hopeless(state.epoch, sign * value):
+        if self._is_hopeless(state.epoch, sign_of(state.monitor) * value):
             raise TrainingInterrupted("lagging behind other trials", status="pruned", exit_code=0)
 
     def on_phase_end(self, phase: str, state: TrainState) -> None:
@@ -136,7 +136,7 @@ class RunObserver(Observer):
         self._save_best()
         if self._group and with_state:
             self._save_state()
-        self._record.flush(force=True)
+        self._record.flush(force=self._record.has_news)
         self._committed_at_s = time.monotonic()
 
     def _save_best(self) -> None:

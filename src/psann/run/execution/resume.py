@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 
 import torch
 
 from psann._device import device_name, resolve_device
+from psann._origin import versions
 from psann._plain_files import read_plain
 from psann._tensor_file import encode
 from psann.errors import ConfigError, DataError, FileFormatError
@@ -53,7 +53,7 @@ def run_identity(
     init_from_sha256 : str or None
         Digest of the estimator that it begins from.
     """
-    device = resolve_device(config.device)
+    device, packages = resolve_device(config.device), versions()
     return RunIdentity(
         config=config_keys(config),
         data_sha256=data_sha256,
@@ -62,8 +62,8 @@ def run_identity(
             "machine": platform.machine(),
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "numpy": version("numpy"),
-            "psann": version("psann"),
+            "numpy": packages["numpy"],
+            "psann": packages["psann"],
             "device": f"{device.type} {device_name(device)}",
             "threads": torch.get_num_threads(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -122,7 +122,7 @@ def execute(request: RunRequest) -> Outcome:
             )
             return _in_directory(context, note)
     except OSError as error:  # what is left to fail is letting the directory go
-        return unwritable(error, paths)
+        return unwritable(error, request, paths)
 
 
 def _in_directory(context: RunContext, note: str | None) -> Outcome:
@@ -138,7 +138,7 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
         record.fail(error)
         with suppress(OSError):  # where the log had no room, this may still have some
             record.flush(force=True)
-        return unwritable(error, paths)
+        return unwritable(error, context.request, paths)
 
 
 def check(request: RunRequest) -> Outcome:
@@ -175,8 +175,7 @@ def check(request: RunRequest) -> Outcome:
 
         from psann.run.execution.plan import describe_plan
 
-        plan = describe_plan(config, paths, resumes=resumes)
-        plans.append(plan)
+        plans.append(describe_plan(config, paths, resumes=resumes))
 
     with _warnings_as_log(), request.imports.in_force():
         error = guarded(make_plan)
@@ -238,6 +237,8 @@ def _recorded(context: RunContext, note: str | None) -> Outcome:
     can_go_on = status not in OVER and has_resume_state(paths)
     if isinstance(error, TrainingInterrupted | KeyboardInterrupt) and can_go_on:
         story = f"{story} {how_to_go_on(context.request, paths)}"
+    elif isinstance(error, OSError) and can_go_on:
+        story = f"{story}. {how_to_go_on(context.request, paths, the='Once that is mended, the')}"
     return Outcome(exit_code=exit_code, message=story, paths=paths, record=record.as_dict())
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psann._device import resolve_device
 from psann._npz import npz_bytes
+from psann._typing import Floats, Places
 from psann.errors import FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
@@ -326,7 +326,7 @@ def _walk_forward(
     return {**figures, "baselines": baseline_figures, "folds": told}
 
 
-def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> NDArray[np.float64]:
+def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> Floats:
     """Actions of a policy ``(T, M)``, of several seeds their mean."""
     given = {kind: rows.get(kind) for kind in ("context", "active", "prices")}
     return Ensemble(members).predict_actions(rows["X"], **given)
@@ -403,7 +403,7 @@ def _shuffled(config: RunConfig, splits: DataSplits, number: int, split: str) ->
     return estimator_rows(arrays, config)
 
 
-def _order(config: RunConfig, number: int, split: str, n_rows: int) -> NDArray[np.intp]:
+def _order(config: RunConfig, number: int, split: str, n_rows: int) -> Places:
     return shuffled_order(n_rows, seed=config.seed, number=number, span=split)
 
 

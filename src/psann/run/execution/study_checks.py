@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from psann._frames import SPLITS
-from psann._npz import Array
+from psann._typing import Array
 from psann.errors import DataError
 from psann.evaluation.walk_forward import Fold, plan_folds
 from psann.run.config.model import RunConfig

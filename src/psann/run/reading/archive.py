@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from psann._digest import Entry
 from psann._plain_files import read_plain
 from psann._plain_tar import DAMAGE, add_bytes, add_file, extract, new_archive
 from psann.errors import FileFormatError, UsageError
-from psann.run.directory.files import MAX_JSON_BYTES, files_below, limit_of
+from psann.run.directory.files import MAX_JSON_BYTES, entries_below, limit_of
 from psann.run.directory.packing import (
     SCHEMA_VERSION,
     PackingList,
@@ -159,14 +161,19 @@ def _check_places(root: Path, output: Path) -> None:
 
 def _files_of(root: Path) -> tuple[list[str], list[str]]:
     """The files of a run by relative path, and what else there is."""
-    paths, names = RunPaths(root), []
-    plain, skipped = files_below(root)
-    for name in plain:
-        if paths.may_be_packed(name):
+
+    def refuse(name: str, what: str) -> NoReturn:
+        raise UsageError(f"RUN must be a run directory that can be read; {root / name} {what}.")
+
+    paths, names, skipped = RunPaths(root), list[str](), list[str]()
+    for name, status in entries_below(root, tell=refuse):
+        if not stat.S_ISREG(status.st_mode):
+            skipped.append(name)
+        elif paths.may_be_packed(name):
             names.append(name)
         elif not is_temporary(name.rpartition("/")[2]) and root / name != paths.lock:
             skipped.append(name)
-    return [name for name in names if name != list_name()], sorted(skipped)
+    return sorted(name for name in names if name != list_name()), sorted(skipped)
 
 
 def _is_essential(name: str) -> bool:

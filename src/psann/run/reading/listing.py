@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from psann._conditions import parse_condition
 from psann._terminal import NOTHING, Terminal
-from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
-from psann.errors import UsageError, did_you_mean
+from psann._text import clock_text, csv_text, mask_secrets
+from psann.errors import UsageError, counted, did_you_mean
 from psann.run.directory.fields import FIELDS
 from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
 from psann.run.reading.reading import Runs, RunView, flat, flat_metrics
@@ -117,12 +116,7 @@ def to_json_text(listing: Listing) -> str:
 def to_csv_text(listing: Listing) -> str:
     """Write runs as CSV, one row each and a column for every dotted name; no cell is a formula."""
     names = list(dict.fromkeys(name for values in listing.values for name in values))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([safe_cell(name) for name in names])
-    for values in listing.values:
-        writer.writerow([csv_cell(values.get(name)) for name in names])
-    return text.getvalue()
+    return csv_text(names, listing.values)
 
 
 def _values(runs: Runs, run: RunView, *, with_config: bool) -> dict[str, object]:
@@ -165,9 +159,6 @@ def _summary(listing: Listing) -> str:
     n_runs = len(listing.values)
     if n_runs == 0:
         return "no runs"
-    counts: dict[str, int] = {}
-    for values in listing.values:
-        status = str(values["status"])
-        counts[status] = counts.get(status, 0) + 1
+    counts = Counter(str(values["status"]) for values in listing.values)
     parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    return f"{n_runs} {'run' if n_runs == 1 else 'runs'}: {parts}"
+    return f"{counted(n_runs, 'run')}: {parts}"

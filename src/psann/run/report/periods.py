@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from psann._inputs import show
-from psann._npz import Array
+from psann._typing import Array, Floats
 from psann.presentation.content import NOTHING, Table, number
-from psann.presentation.series import Floats, period_returns, worst_falls
+from psann.presentation.series import period_returns, worst_falls
 from psann.run.directory.evaluation import Evaluation
 from psann.run.reading.strategies import strategy_name
 from psann.run.report.run_pictures import time_of

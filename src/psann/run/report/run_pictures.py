@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from psann._inputs import show
-from psann._npz import Array
+from psann._typing import Array, Floats
 from psann.errors import counted
 from psann.hisso.options import OF_NO_PORTFOLIO
 from psann.holdings import HALTED, MEMBER
@@ -23,7 +23,6 @@ from psann.presentation.charts import (
 )
 from psann.presentation.content import Picture, printable
 from psann.presentation.figure import Figure, Look
-from psann.presentation.series import Floats
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
 from psann.run.reading.reading import RunView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from psann._npz import Array
+from psann._typing import Array
 from psann.presentation.charts import MOST_LINES, Curve
 from psann.presentation.figure import Look
 from psann.run.directory.evaluation import Evaluation

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from psann._process import PREEMPT_SIGNALS
+from psann._process import PREEMPT_SIGNALS, taking_signals
 from psann._signals import PREEMPTED_EXIT_CODE
 from psann.run.execution.context import EXIT_INTERRUPTED, RunRequest
 from psann.run.execution.runner import execute
@@ -133,17 +133,8 @@ def passing_on_signals(
         for child in children():
             child.send_signal(passed_on(number))
 
-    heeded = (signal.SIGINT, *PREEMPT_SIGNALS)
-    before = {number: signal.getsignal(number) for number in heeded}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, take)
-    try:
+    with taking_signals((signal.SIGINT, *PREEMPT_SIGNALS), take):
         yield
-    finally:
-        for number, handler in before.items():
-            # None stands for a handler that Python did not set and cannot set again.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def passed_on(number: int) -> signal.Signals:

@@ -142,7 +142,8 @@ def load_sweep(path: Path) -> Sweep:
     run = read_config_file(config_path)
     base = checked(copy.deepcopy(run), config_path)
     sweep = Sweep(file=file, config_path=config_path, base=base, space=space, n_trials=n_trials)
-    _check_base(sweep, tree)
+    if base.mode == "evaluate":
+        tree.refuse(("config",), "must be of a run that trains; its mode is evaluate")
     _check_trials(sweep, run, tree)
     if tree.problems:
         raise ConfigError(in_order_of_the_file(tree.problems))
@@ -207,11 +208,6 @@ def _n_trials(file: SweepFile, space: Mapping[str, Dimension], tree: ConfigTree)
         tree.refuse(("space",), f"must make at most {most}; it makes {n_trials:,}")
         return 0
     return n_trials
-
-
-def _check_base(sweep: Sweep, tree: ConfigTree) -> None:
-    if sweep.base.mode == "evaluate":
-        tree.refuse(("config",), "must be of a run that trains; its mode is evaluate")
 
 
 def _check_trials(sweep: Sweep, run: ConfigTree, tree: ConfigTree) -> None:

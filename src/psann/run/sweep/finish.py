@@ -20,6 +20,7 @@ from psann.run.sweep.record import (
     best_row,
     claimed,
     is_settled,
+    n_data_sets,
     read_record,
     read_row,
     run_name,
@@ -72,12 +73,12 @@ def finish(
         n_trials = sum(row["candidates"] for row in rows) + _of_the_parent(paths, best)
         chosen = {"run": best["run"], "value": best["value"], "n_trials": n_trials}
         is_known = record["chosen"] == chosen
-        done = finished_record(_chosen_paths(paths)) if is_known else None
+        done = finished_record(RunPaths(paths.chosen)) if is_known else None
         record |= {"trials": rows, "monitor": monitor, "chosen": chosen}
         record |= {"n_trials": n_trials, "n_looks": record["n_looks"] + (not is_known)}
         write_record(storage, paths, record)
     if done is not None:
-        outcome = Outcome(exit_code=EXIT_DONE, paths=_chosen_paths(paths), record=done)
+        outcome = Outcome(exit_code=EXIT_DONE, paths=RunPaths(paths.chosen), record=done)
         return Finished(record, outcome, is_new=False)
     run = paths.runs / best["run"]
     outcome = execute(
@@ -120,10 +121,6 @@ def looks_sentence(record: SweepRecord) -> str:
     )
 
 
-def _chosen_paths(paths: SweepPaths) -> RunPaths:
-    return RunPaths(paths.chosen)
-
-
 def _own_record(sweep: Sweep, paths: SweepPaths) -> SweepRecord:
     record = read_record(paths)
     if record is None:
@@ -135,23 +132,23 @@ def _own_record(sweep: Sweep, paths: SweepPaths) -> SweepRecord:
 
 def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[TrialRow]:
     """The row of every trial, from its run; all of them must be over, here, and of one data set."""
-    known = {row["run"]: row["overrides"] for row in record["trials"]}
+    known = {row["run"]: row for row in record["trials"]}
     open_: list[str] = []
     missing: list[str] = []
     unknown: list[str] = []
     rows = []
     for number in range(max(sweep.n_trials, len(known))):
         name, run = run_name(number), paths.run(number)
-        told = next((row for row in record["trials"] if row["run"] == name), None)
+        told = known.get(name)
         metrics, _ = read_metrics(run.metrics)
         if not is_settled(metrics):
             is_away = told is not None and is_over(told) and not run.root.exists()
             (missing if is_away else open_).append(name)
             continue
-        if name not in known and sweep.file.search == "tpe":
+        if told is None and sweep.file.search == "tpe":
             unknown.append(name)
             continue
-        overrides = known[name] if name in known else sweep.point(number)
+        overrides = sweep.point(number) if told is None else told["overrides"]
         rows.append(read_row(paths, number, overrides))
     problems = []
     if open_:
@@ -171,11 +168,10 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
             f"{_named(unknown)}. The command without --finish, with the --storage of its workers, "
             "writes it down."
         )
-    digests = {row["data_sha256"] for row in rows if row["value"] is not None}
-    if len(digests) > 1:
+    if (n_data := n_data_sets(rows)) > 1:
         problems.append(
             f"--finish compares trials on the same data; those of {paths.runs} have "
-            f"{len(digests)} data sets. Sweep anew, into a new folder."
+            f"{n_data} data sets. Sweep anew, into a new folder."
         )
     if problems:
         raise UsageError(problems)

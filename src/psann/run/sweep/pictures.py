@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from psann._typing import is_number
 from psann.presentation.axes import Axis, log_axis, number_axis
 from psann.presentation.content import Picture, printable, setting
 from psann.presentation.figure import Dots, Figure, Line, Look, Mark, Panel
@@ -105,8 +106,8 @@ def _dots(
 
 def _places(values: Sequence[object]) -> tuple[list[float], list[str] | None]:
     """Where values lie on an axis, and names of its whole numbers where they are no numbers."""
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return [float(value) for value in values], None  # type: ignore[arg-type]
+    if len(numbers := [float(value) for value in values if is_number(value)]) == len(values):
+        return numbers, None
     texts = [setting(value) for value in values]
     names = sorted(set(texts))
     return [float(names.index(text)) for text in texts], names

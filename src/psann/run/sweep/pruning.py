@@ -37,18 +37,15 @@ def is_behind(own: Curve, others: Mapping[int, Curve], options: PruneOptions) ->
     others : mapping
         Curves of the other trials, by trial.
     """
-    epoch = max(own)
+    epoch = rung = max(own)
+    if epoch < options.from_epoch:
+        return False
     if options.by == "asha":
         rung = _rung(epoch, options.from_epoch)
         # Only at the first report on a rung: whoever was let past is not asked again.
-        if rung is None or any(rung <= earlier < epoch for earlier in own):
+        if any(rung <= earlier < epoch for earlier in own):
             return False
-        epoch_of_rung = rung
-    elif epoch < options.from_epoch:
-        return False
-    else:
-        epoch_of_rung = epoch
-    known = [value for curve in others.values() if (value := _at(curve, epoch_of_rung)) is not None]
+    known = [value for curve in others.values() if (value := _at(curve, rung)) is not None]
     if len(known) < FEWEST_OTHERS:
         return False
     if options.by == "median":
@@ -57,10 +54,8 @@ def is_behind(own: Curve, others: Mapping[int, Curve], options: PruneOptions) ->
     return sum(value > own[epoch] for value in known) >= n_kept
 
 
-def _rung(epoch: int, first: int) -> int | None:
+def _rung(epoch: int, first: int) -> int:
     """The last of `first`, 3 `first`, 9 `first` ... that an epoch has reached."""
-    if epoch < first:
-        return None
     rung = first
     while rung * _FACTOR <= epoch:
         rung *= _FACTOR

@@ -18,9 +18,10 @@ from typing import Any, cast
 
 from psann._machine import boot_id, is_alive
 from psann.errors import PsannError, UsageError
+from psann.run.directory.columns import sign_of
 from psann.run.directory.lock import NO_LOCKS, STALE_AFTER_S
 from psann.run.sweep.config import Sweep
-from psann.run.sweep.record import PRUNED, TrialRow, is_better
+from psann.run.sweep.record import PRUNED, TrialRow
 from psann.run.sweep.space import Choices, Dimension
 
 try:
@@ -114,7 +115,7 @@ class Queue:
         state, values = TrialState.FAIL, None
         if value is not None:
             # Losses with their sign changed: the search always maximises.
-            values = [value if is_better(1.0, 0.0, monitor or "") else -value]
+            values = [sign_of(monitor) * value]
             state = TrialState.COMPLETE
         elif row["status"] == PRUNED:
             state = TrialState.PRUNED
@@ -144,7 +145,7 @@ class Queue:
         """Tell a new journal what an old one knew, trial by trial."""
         for number, row in enumerate(rows):
             if number >= len(self._trials()):
-                attrs = {**_owner(), _CLAIMED: 0.0, _OWNER: {}, "overrides": row["overrides"]}
+                attrs = {_OWNER: {}, _CLAIMED: 0.0, "overrides": row["overrides"]}
                 template = optuna.trial.create_trial(
                     state=TrialState.RUNNING,
                     user_attrs=attrs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from psann._terminal import Terminal
 from psann.errors import UsageError, counted
 from psann.presentation.content import NOTHING, Section, Table, number, printable, setting
 from psann.presentation.rendering import show
+from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import OVER
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.sentences import result_sentences
@@ -22,7 +22,8 @@ from psann.run.sweep.record import (
     SweepPaths,
     SweepRecord,
     TrialRow,
-    is_better,
+    n_data_sets,
+    number_of,
     read_record,
     read_row,
 )
@@ -38,9 +39,8 @@ class SweepView:
     @cached_property
     def rows(self) -> tuple[TrialRow, ...]:
         """The trials, the best by validation first, those without a value last."""
-        rows = [self._row(number, row) for number, row in enumerate(self.record["trials"])]
-        monitor = self.record["monitor"] or ""
-        sign = -1.0 if is_better(1.0, 0.0, monitor) else 1.0
+        rows = [self._row(row) for row in self.record["trials"]]
+        sign = -sign_of(self.record["monitor"])
 
         def place(row: TrialRow) -> tuple[bool, float]:
             value = row["value"]
@@ -64,13 +64,13 @@ class SweepView:
         """Name of the folder."""
         return printable(self.paths.root.name)
 
-    def _row(self, number: int, row: TrialRow) -> TrialRow:
+    def _row(self, row: TrialRow) -> TrialRow:
         """As its run is now; as it was told where the run is elsewhere."""
-        if not self.paths.run(number).root.is_dir():
+        number = number_of(row)
+        if not (root := self.paths.run(number).root).is_dir():
             return row
         now = read_row(self.paths, number, row["overrides"])
-        status = read_run(self.paths.run(number).root).status
-        return {**now, "status": status}
+        return {**now, "status": read_run(root).status}
 
 
 def read_sweep(path: Path) -> SweepView | None:
@@ -100,9 +100,9 @@ def winner_of(sweep: SweepView) -> Path:
             f"RUN must be a run, or a sweep that has chosen one; {sweep.paths.root} has not. "
             f"Choose with hisso-runs sweep SWEEP.yaml -o {sweep.paths.root} --finish."
         )
-    rows = [number for number, row in enumerate(sweep.record["trials"]) if row["run"] == name]
-    run = sweep.paths.run(rows[0]).root if rows else None
-    if run is None or not run.is_dir():
+    is_known = any(row["run"] == name for row in sweep.record["trials"])
+    run: Path = sweep.paths.runs / name
+    if not is_known or not run.is_dir():
         raise UsageError(
             f"RUN must have the run that its sweep chose, {printable(name)}; {sweep.paths.runs} "
             "has not. Copy it there."
@@ -115,6 +115,8 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
     keys = sweep.record["keys"]
     rows = sweep.rows[:most]
     chosen = (sweep.record["chosen"] or {}).get("run")
+    n_data = n_data_sets(sweep.record["trials"])
+    starred = rows[0]["run"] if rows and rows[0]["value"] is not None and n_data == 1 else None
     cells = [
         (
             printable(row["run"]) + (" (chosen)" if row["run"] == chosen else ""),
@@ -123,11 +125,11 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
                 setting(row["overrides"][key]) if key in row["overrides"] else NOTHING
                 for key in keys
             ),
-            ("* " if place == 0 and row["value"] is not None else "") + number(row["value"], ".6g"),
+            ("* " if row["run"] == starred else "") + number(row["value"], ".6g"),
             number(row["best_epoch"], ".0f"),
             number(row["candidates"], ",.0f"),
         )
-        for place, row in enumerate(rows)
+        for row in rows
     ]
     return Table(
         columns=(
@@ -136,7 +138,7 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
         ),
         rows=tuple(cells),
         n_numbers=3,
-        note="* best on validation rows",
+        note="* best on validation rows" if n_data < 2 else f"of {n_data} data sets: none is best",
     )
 
 
@@ -145,16 +147,17 @@ def value_head(record: SweepRecord) -> str:
     monitor = record["monitor"]
     if monitor is None:
         return "validation"
-    way = "higher" if is_better(1.0, 0.0, monitor) else "lower"
+    way = "higher" if sign_of(monitor) > 0 else "lower"
     return f"{monitor} ({way} is better)"
 
 
 def versions_sentences(sweep: SweepView) -> Iterator[str]:
     """What differs between trials besides what the sweep varies: the programs that trained them."""
-    runs = [read_run(sweep.paths.root / "runs" / row["run"]) for row in sweep.rows]
-    starts = [start for run in runs for start in run.starts]
+    roots = [sweep.paths.runs / row["run"] for row in sweep.rows]
+    runs = [read_run(root) for root in roots if root.is_dir()]  # others are elsewhere, or to begin
+    told = [start.get("versions") for run in runs for start in run.starts]
     for name in ("psann", "torch"):
-        known = {str(start["versions"][name]) for start in starts if name in start["versions"]}
+        known = {str(each[name]) for each in told if isinstance(each, dict) and name in each}
         if len(known) > 1:
             yield (
                 f"The trials were trained by several versions of {name}, "
@@ -215,12 +218,6 @@ def show_sweep(sweep: SweepView, terminal: Terminal) -> None:
         if place:
             terminal.lines(["", section.title])
         show(section, terminal)
-
-
-def to_json_text(sweep: SweepView) -> str:
-    """Write a sweep as JSON: `sweep.json` with its trials sorted and their true status."""
-    content = {**sweep.record, "trials": list(sweep.rows)}
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def best_ten(rows: Sequence[TrialRow]) -> list[TrialRow]:

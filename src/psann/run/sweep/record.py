@@ -5,6 +5,7 @@ The runs below `runs/` are the truth; this file is a summary of them that can be
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from psann.errors import FileFormatError, RunLockedError
+from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.metrics import read_metrics
@@ -26,6 +28,7 @@ FAILED = ("failed", "diverged", "ruined")
 PRUNED = "pruned"
 WAITING = "waiting"
 """Status of a trial that nobody has begun."""
+_RUN = re.compile(r"t[0-9]{4,9}")
 _PATIENCE_S, _NAP_S = 60.0, 0.01
 
 
@@ -126,11 +129,6 @@ def number_of(row: TrialRow) -> int:
     return int(row["run"].removeprefix("t"))
 
 
-def is_better(value: float, than: float, monitor: str) -> bool:
-    """Whether a value of a monitor is better than another: rewards higher, losses lower."""
-    return value > than if monitor.endswith("reward") else value < than
-
-
 @contextmanager
 def claimed(paths: SweepPaths) -> Iterator[Storage]:
     """Write access to a sweep's folder, for as short as it takes to read and write its record.
@@ -180,7 +178,10 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
 
 
 def _has(row: object, names: Any) -> bool:
-    return isinstance(row, dict) and names <= row.keys() and isinstance(row["overrides"], dict)
+    if not isinstance(row, dict) or not names <= row.keys():
+        return False
+    is_named = isinstance(row["run"], str) and _RUN.fullmatch(row["run"]) is not None
+    return is_named and isinstance(row["overrides"], dict)
 
 
 def write_record(storage: Storage, paths: SweepPaths, record: SweepRecord) -> None:
@@ -190,11 +191,10 @@ def write_record(storage: Storage, paths: SweepPaths, record: SweepRecord) -> No
 
 def trial_row(number: int, overrides: dict[str, Any], metrics: Record) -> TrialRow:
     """What the record of a trial's run says of it."""
-    status = metrics["status"] or WAITING
     return {
         "run": run_name(number),
         "overrides": overrides,
-        "status": status,
+        "status": metrics["status"] or WAITING,
         "value": value_of(metrics),
         "best_epoch": metrics["best_epoch"],
         "candidates": candidates_of(metrics),
@@ -236,13 +236,14 @@ def candidates_of(metrics: Record) -> int:
     return sum((entry.get("epoch") or 0) + 1 for entry in seeds) if metrics["status"] else 0
 
 
+def n_data_sets(rows: list[TrialRow]) -> int:
+    """How many data sets the values are of; one, unless a file was changed on the way."""
+    return len({row["data_sha256"] for row in rows if row["value"] is not None})
+
+
 def best_row(rows: list[TrialRow], monitor: str | None) -> TrialRow | None:
-    """The row with the best value, the first of equals; None without one."""
-    best: TrialRow | None = None
-    for row in rows:
-        value = row["value"]
-        if value is None or monitor is None:
-            continue
-        if best is None or is_better(value, best["value"] or 0.0, monitor):
-            best = row
-    return best
+    """The row with the best value, the first of equals; None without one, or of several data."""
+    judged = [row for row in rows if row["value"] is not None and monitor is not None]
+    if n_data_sets(rows) > 1:
+        return None
+    return max(judged, key=lambda row: sign_of(monitor) * (row["value"] or 0.0), default=None)

@@ -6,7 +6,6 @@ are read, and whatever is wrong becomes a finding.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,15 +14,12 @@ from typing import TypeVar
 from psann._digest import departure, entry_of
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
-from psann.run.directory.files import limit_of
+from psann.run.directory.files import Tell, entries_below, limit_of
 from psann.run.directory.findings import Finding
 from psann.run.directory.paths import RunPaths
 
-_MAX_ENTRIES, MAX_FINDINGS = 100_000, 1000
+MAX_FINDINGS = 1000
 _T = TypeVar("_T")
-
-Tell = Callable[[str, str], None]
-"""Takes the name of a file and the rest of a sentence about it."""
 
 
 class RunFiles:
@@ -106,36 +102,11 @@ class RunFiles:
 
     def _scan(self) -> None:
         """List plain files; everything else but plain directories is an error."""
-        folders, n_entries = [self.paths.root], 0
-        while folders:
-            folder = folders.pop()
-            try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            except OSError as problem:
-                self.error(self.name(folder), f"cannot be listed: {problem.strerror}")
-                continue
-            n_entries += len(entries)
-            if n_entries > _MAX_ENTRIES:
-                self.error(".", f"holds more than {_MAX_ENTRIES} files; the rest is not checked")
-                return
-            for entry in entries:
-                self._enter(Path(entry.path), folders)
-
-    def _enter(self, path: Path, folders: list[Path]) -> None:
-        name = self.name(path)
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            return  # a live process has just replaced it
-        except OSError as problem:
-            self.error(name, f"cannot be looked at: {problem.strerror}")
-            return
-        if stat.S_ISREG(status.st_mode):
-            self.sizes[name] = status.st_size
-        elif stat.S_ISDIR(status.st_mode):
-            folders.append(path)
-        elif path.name.startswith(".") and path != self.paths.lock:
-            self.note(name, "is not ours, and no plain file")  # such as the lock of an editor
-        else:
-            kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no file"
-            self.error(name, f"is {kind}; a run directory holds plain files only")
+        for name, status in entries_below(self.paths.root, tell=self.error):
+            if stat.S_ISREG(status.st_mode):
+                self.sizes[name] = status.st_size
+            elif name.rpartition("/")[2].startswith(".") and name != self.paths.lock.name:
+                self.note(name, "is not ours, and no plain file")  # such as the lock of an editor
+            else:
+                kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no file"
+                self.error(name, f"is {kind}; a run directory holds plain files only")

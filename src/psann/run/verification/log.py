@@ -13,6 +13,7 @@ from psann.run.directory.columns import (
     SCHEMA_VERSION,
     columns_of,
     header_of,
+    sign_of,
 )
 from psann.run.directory.fields import LOGGED_FIGURES, Record
 from psann.run.directory.groups import SeedFigures
@@ -158,7 +159,7 @@ def _check_means(entries: list[SeedFigures], metrics: Record, error: Tell) -> No
     judged = [entry for entry in entries if entry.get("monitor_value") is not None]
     if not judged or metrics["monitor"] is None:
         return
-    sign = 1.0 if metrics["monitor"].endswith("reward") else -1.0
+    sign = sign_of(metrics["monitor"])
     winner = max(judged, key=lambda entry: sign * (entry["monitor_value"] or 0.0))
     if metrics["best_epoch"] != winner.get("best_epoch"):
         error(
@@ -195,7 +196,7 @@ def _check_best(
         tell = note if not is_over and best_epoch > n_epochs else error
         tell(f"best_epoch must be one of the {n_epochs} epochs or 0; got {best_epoch}")
         return
-    sign = 1.0 if column.endswith("reward_mean") else -1.0
+    sign = sign_of(metrics["monitor"])
     values = [_number(row[column]) for row in epochs[:n_epochs]]
     scores = [
         -math.inf if v is None or not math.isfinite(v) else sign * v  # NaN never wins

@@ -109,7 +109,8 @@ def _return_to(epoch: int, paths: RunPaths, target: RunPaths) -> None:
     with Storage(target.root) as storage:
         storage.make_directory(target.checkpoints)
         for path in results_of(paths).values():
-            if path == paths.evaluation or path.stem.startswith("best") or _epoch_of(path) > epoch:
+            is_later = path.stem.startswith("best") or _epoch_of(path) > epoch
+            if path.parent != paths.checkpoints or is_later:
                 continue
             storage.put(target.checkpoints / path.name, read_plain(path, MAX_FILE_BYTES))
         storage.put(target.events, log)

@@ -85,12 +85,12 @@ def problem_of_seal(root: Path, *, key: bytes | None = None) -> str | None:
         What it must have been sealed with; without one there may be no seal.
     """
     paths = RunPaths(root)
+    if not paths.seal.exists():
+        return None if key is None else "there is no seal; hisso-runs seal makes one"
     try:
         content, metrics = read_json(paths.seal), read_json(paths.metrics)
-    except FileNotFoundError:
-        return None if key is None else "there is no seal; hisso-runs seal makes one"
     except (OSError, ValueError) as error:
-        return f"the seal cannot be read: {error}"
+        return f"the seal cannot be held against the record: {error}"
     found = seal_of(metrics, key=key)
     told = {name: str(content.get(name))[:64] for name in found}
     if (told["schema_version"], told["kind"]) != (str(found["schema_version"]), found["kind"]):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psann._typing import Floats
 from psann.accounting import executed_late, weight_changes
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
@@ -119,8 +119,7 @@ class _Again:
         self._knows_cash = not isinstance(rate, str)
         self._cash = 0.0 if isinstance(rate, str) else rate
         self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
-        cost = judging.trans_cost
-        told = config.hisso.transition_penalty if cost is None else cost
+        told = config.judging_cost
         # Where assets or rows differ, what was paid does not tell what was traded.
         self._cost = told if isinstance(told, float | int) else 0.0
         paid = series.net != series.gross if isinstance(told, str) else told
@@ -164,9 +163,9 @@ class _Again:
         targets = executed if active is None else of_members(executed, active)
         return float(weight_changes(targets).mean())
 
-    def _net(self, name: str) -> NDArray[np.float64]:
+    def _net(self, name: str) -> Floats:
         """Wealth from the row on which the first action is executed."""
-        net: NDArray[np.float64] = self._paths[name][0]
+        net: Floats = self._paths[name][0]
         return net[self._delay :]
 
     def _of_path(self, name: str, *, shift: int = 0) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from psann.run.config.model import RunConfig
 from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.fields import OVER, Record
+from psann.run.directory.files import Tell
 from psann.run.directory.findings import Verdict
 from psann.run.directory.liveness import DEAD, judge
 from psann.run.directory.lock import check_lock
@@ -25,7 +26,7 @@ from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.provenance import read_starts
 from psann.run.directory.storage import is_temporary
-from psann.run.verification.files import RunFiles, Tell
+from psann.run.verification.files import RunFiles
 from psann.run.verification.log import check_best, check_log
 from psann.run.verification.record import problems_of_record, problems_of_withheld
 
@@ -299,7 +300,7 @@ class _Inspection:
         """What the record repeats of the configuration is what that says."""
         if config is None:
             return
-        cost, hisso = config.evaluation.trans_cost, config.hisso
+        hisso = config.hisso
         told = {
             "mode": config.mode,
             "seed": config.seed,
@@ -307,7 +308,7 @@ class _Inspection:
             "delay": hisso.delay,
             "transition_penalty": mean_cost(hisso.transition_penalty, {}),
             "min_improvement": hisso.min_improvement,
-            "trans_cost": mean_cost(hisso.transition_penalty if cost is None else cost, {}),
+            "trans_cost": mean_cost(config.judging_cost, {}),
         }
         if metrics["status"] == "completed" and not hisso.refit:
             told["epochs_total"] = config.training.epochs  # else of the phase in which it was
