@@ -22,7 +22,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     # Not after the file: its name may be as long as names can be.
     temporary = path.with_name(f".psann-{os.urandom(8).hex()}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with naming(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -36,3 +36,14 @@ def write_whole(path: Path, data: bytes) -> Path:
     with whole_file(path) as file:
         file.write(data)
     return path
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an error of the system the file that it is of; a full disk knows none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
