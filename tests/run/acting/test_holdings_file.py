@@ -83,6 +83,7 @@ def test_earlier_weights_have_drifted_with_prices(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("", "held.csv has nothing. Write one line for each asset."),
         ("asset,shares\nAAB,3\n", "line 2: AAB is no asset of the policy. Did you mean 'AAA'"),
         ("asset,shares\nAAA,many\n", "line 2: must be an asset and a number"),
         ("asset,shares\nAAA,nan\n", "line 2: must be an asset and a number"),
