@@ -90,7 +90,6 @@ def test_earlier_weights_have_drifted_with_prices(
         ("asset,shares\nAAA,3\nAAA,4\n", "line 3: AAA stands twice. Add the two up"),
         ("asset,weight\nAAA,0.7\nBBB,0.7\n", "weights must add up to at most 1; got 1.4"),
         ("name,number\nAAA,0.7\n", "must have the columns asset and shares, or asset and weight"),
-        ("", "--held must be CSV in UTF-8"),
     ],
 )
 def test_holdings_that_cannot_be_meant_are_refused(
