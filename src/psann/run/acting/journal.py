@@ -21,6 +21,7 @@ from psann._digest import sha256_of
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 from psann._typing import Floats
+from psann._whole_file import naming
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.weights import Weights
 from psann.run.directory.files import MAX_LOG_BYTES
@@ -195,7 +196,7 @@ def append(path: Path, lines: Sequence[Mapping[str, Any]], *, before: str) -> No
     if not data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with naming(path), path.open("a+b") as file:
         is_free = True
         try:
             take_lock(file.fileno())
