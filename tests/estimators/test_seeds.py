@@ -297,3 +297,8 @@ def test_a_seed_that_diverges_is_named() -> None:
     estimator = PSANNRegressor(hidden_units=6, epochs=3, lr=1e30, optimizer="sgd", clip_norm=None)
     with pytest.raises(DivergedError, match="diverged in phase supervised of seed 3, epoch"):
         fit_seeds(estimator, SEEDS, **data({"enabled": False}))
+
+
+def test_nobody_is_no_ensemble() -> None:
+    with pytest.raises(ValueError, match="members must be one fitted estimator or more; got none"):
+        Ensemble([])
