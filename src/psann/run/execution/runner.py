@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from psann._allocator import keep_freed_memory
-from psann._lean_imports import import_scikit_learn
+from psann._lean_imports import import_scikit_learn, lasting_imports
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
 from psann.errors import (
@@ -173,7 +173,8 @@ def check(request: RunRequest) -> Outcome:
             check_resolved(paths.config_resolved, config)
         check_modules(config)
 
-        from psann.run.execution.plan import describe_plan
+        with lasting_imports():
+            from psann.run.execution.plan import describe_plan
 
         plans.append(describe_plan(config, paths, resumes=resumes))
 
@@ -323,7 +324,7 @@ def run(context: RunContext) -> None:
     from psann._origin import describe_start
 
     start = describe_start(context.request.argv)
-    with context.stop.at_once():
+    with context.stop.at_once(), lasting_imports():
         # The configuration is valid: from here on torch is worth its seconds.
         log_event(_logger, logging.INFO, "log", "loading torch and scikit-learn")
         import torch  # noqa: F401 (first, as its threads are to be the process's)
