@@ -115,7 +115,10 @@ def test_work_imports_next_to_nothing_that_was_not_there_before(told: Any) -> No
 
 RUN = """
 from psann.scripts import hisso_log_run
-quietly(hisso_log_run.main, "--config", {config!r}, "--output-dir", {folder!r}, "--quiet")
+command = "--config", {config!r}, "--output-dir", {folder!r}, "--quiet"
+quietly(hisso_log_run.main, *command, "--check")
+tell("check")
+quietly(hisso_log_run.main, *command)
 tell("run")
 import pandas
 from scipy import stats
@@ -126,6 +129,6 @@ tell("asked for")
 
 def test_a_run_imports_neither_pandas_nor_statistics_and_who_asks_gets_them(told: Any) -> None:
     unused = {"pandas", "scipy.stats", "sklearn.preprocessing", "sklearn.metrics", *COMPILERS}
-    assert told["run"] & unused == set()
+    assert (told["check"] | told["run"]) & unused == set()
     assert {"torch", "sklearn.base"} <= told["run"]
     assert {"pandas", "scipy.stats"} <= told["asked for"]
