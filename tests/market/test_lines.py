@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,9 @@ def test_names_and_digests(tmp_path: Path) -> None:
     ]
     (tmp_path / "t.csv").write_bytes(b"abc")
     assert digest_of(tmp_path / "t.csv").startswith("ba7816bf8f01cfea")
+
+
+def test_what_is_neither_file_nor_folder_is_told_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(DataError, match=r"t.csv must be a file or a folder; it is neither\."):
+        files_of([tmp_path / "t.csv"])
