@@ -74,14 +74,20 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_finish() -> None:
-    """A thousand runs of a few markets ask the same two things: they are told once each.
+    """A thousand runs of a few markets ask the same three things: they are told once each.
 
-    Not by fixtures, which would be asked for before each of thousands of tests. `test_git.py` and
-    `evaluation/test_judgement.py` ask without this.
+    Not by fixtures, which would be asked for before each of thousands of tests. `test_git.py`,
+    `evaluation/test_judgement.py` and `test_strict_yaml.py` ask without this.
     """
     from psann import _origin
+    from psann.run.config import changes, load
     from psann.run.execution import figures, studies
+    from psann.run.reading import reading
+    from psann.run.sweep import config
 
+    read = _of_the_same_bytes_once(load.read_config_file)
+    for module in (changes, load, reading, config):
+        vars(module)["read_config_file"] = read
     _origin.git_state = _of_this_repository_once(_origin.git_state)
     once = _of_the_same_rows_once(figures.judge_baselines)
     figures.judge_baselines = studies.judge_baselines = once
@@ -100,6 +106,22 @@ def _of_this_repository_once(
         return ask()
 
     return git_state
+
+
+def _of_the_same_bytes_once(read: Callable[..., Any]) -> Callable[..., Any]:
+    """The tree of a configuration is a function of what is in its file, and of the file's name."""
+    trees: dict[tuple[str, bytes], bytes] = {}
+
+    def read_config_file(path: str | os.PathLike[str], data: bytes | None = None) -> Any:
+        from psann._strict_yaml import _read
+
+        data = _read(os.fspath(path)) if data is None else data
+        key = (os.path.basename(path), data)
+        if key not in trees:
+            trees[key] = pickle.dumps(read(path, data))
+        return pickle.loads(trees[key])
+
+    return read_config_file
 
 
 def _of_the_same_rows_once(judge: Callable[..., Any]) -> Callable[..., Any]:

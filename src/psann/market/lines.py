@@ -62,7 +62,8 @@ def files_of(paths: list[Path]) -> list[Path]:
                 )
             files += found
         elif not path.is_file():
-            problems.append(f"{path} must be a file or a folder; it does not exist.{_near(path)}")
+            why = "is neither." if path.exists() else f"does not exist.{_near(path)}"
+            problems.append(f"{path} must be a file or a folder; it {why}")
         elif not _kind_of(path):
             problems.append(_unknown_kind(path))
         else:

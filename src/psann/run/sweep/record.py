@@ -151,6 +151,9 @@ def claimed(paths: SweepPaths) -> Iterator[Storage]:
         yield storage
 
 
+_MADE_ANEW = "Remove it: the next start makes it anew from the runs, but for n_looks."
+
+
 def read_record(paths: SweepPaths) -> SweepRecord | None:
     """Read `sweep.json`; None where there is none.
 
@@ -163,8 +166,10 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
         content = read_json(paths.record)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise FileFormatError(f"{paths.record} cannot be read: {error}.") from None
+    except ValueError as error:
+        raise FileFormatError(f"{paths.record} cannot be read: {error}. {_MADE_ANEW}") from None
     hints = SweepRecord.__annotations__
     rows = content.get("trials")
     is_whole = content.get("schema_version") == SCHEMA_VERSION and hints.keys() <= content.keys()
@@ -172,7 +177,7 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
     if not (is_whole and isinstance(rows, list) and all(_has(row, names) for row in rows)):
         raise FileFormatError(
             f"{paths.record} must be of schema version {SCHEMA_VERSION} with all its fields. "
-            "Remove it: the next start makes it anew from the runs, but for n_looks."
+            f"{_MADE_ANEW}"
         )
     return cast(SweepRecord, content)
 
