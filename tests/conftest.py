@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import pickle
 import runpy
 import shutil
 import signal
-from collections.abc import Generator, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     for report in runtestprotocol(item, nextitem=nextitem, log=False):
         if report.when == "call" or not report.passed or report.duration > 0.05:
+            report.keywords = {}  # a third of what it says of one that passed, and nobody reads it
             item.ihook.pytest_runtest_logreport(report=report)
     return True
 
@@ -70,6 +73,70 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+def pytest_collection_finish() -> None:
+    """A thousand runs of a few markets ask the same three things: they are told once each.
+
+    Not by fixtures, which would be asked for before each of thousands of tests. `test_git.py`,
+    `evaluation/test_judgement.py` and `test_strict_yaml.py` ask without this.
+    """
+    from psann import _origin
+    from psann.run.config import changes, load
+    from psann.run.execution import figures, studies
+    from psann.run.reading import reading
+    from psann.run.sweep import config
+
+    read = _of_the_same_bytes_once(load.read_config_file)
+    for module in (changes, load, reading, config):
+        vars(module)["read_config_file"] = read
+    _origin.git_state = _of_this_repository_once(_origin.git_state)
+    once = _of_the_same_rows_once(figures.judge_baselines)
+    figures.judge_baselines = studies.judge_baselines = once
+
+
+def _of_this_repository_once(
+    ask: Callable[[], dict[str, Any] | None],
+) -> Callable[[], dict[str, Any] | None]:
+    """It is a process each time."""
+    here, state = Path.cwd(), ask()
+
+    def git_state() -> dict[str, Any] | None:
+        with suppress(OSError):
+            if Path.cwd() == here:
+                return state
+        return ask()
+
+    return git_state
+
+
+def _of_the_same_bytes_once(read: Callable[..., Any]) -> Callable[..., Any]:
+    """The tree of a configuration is a function of what is in its file, and of the file's name."""
+    trees: dict[tuple[str, bytes], bytes] = {}
+
+    def read_config_file(path: str | os.PathLike[str], data: bytes | None = None) -> Any:
+        from psann._strict_yaml import _read
+
+        data = _read(os.fspath(path)) if data is None else data
+        key = (os.path.basename(path), data)
+        if key not in trees:
+            trees[key] = pickle.dumps(read(path, data))
+        return pickle.loads(trees[key])
+
+    return read_config_file
+
+
+def _of_the_same_rows_once(judge: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands beside a policy is a function of what it is given, and a sixth of a small run."""
+    judged: dict[bytes, bytes] = {}
+
+    def judge_baselines(*rows: Any, **how: Any) -> Any:
+        key = pickle.dumps((rows, how))
+        if key not in judged:
+            judged[key] = pickle.dumps(judge(*rows, **how))
+        return pickle.loads(judged[key])
+
+    return judge_baselines
+
+
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
     """A logger whose handlers are closed in the end."""
@@ -81,31 +148,10 @@ def logger() -> Iterator[logging.Logger]:
         handler.close()
 
 
-@pytest.fixture(autouse=True)
-def _no_trouble_is_left() -> Iterator[None]:
-    yield
-    from trials import TROUBLE
-
-    TROUBLE.plan(0)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _git_looks_at_this_repository_once() -> Iterator[None]:
-    """A thousand runs ask it, each by a process of its own; `test_git.py` asks without this."""
-    from psann import _origin
-
-    here, ask = Path.cwd(), _origin.git_state
-    state = ask()
-
-    def git_state() -> dict[str, Any] | None:
-        with suppress(OSError):
-            if Path.cwd() == here:
-                return state
-        return ask()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_origin, "git_state", git_state)
-        yield
+def pytest_runtest_teardown() -> None:
+    """No trouble is left; a fixture would be set up and torn down for each of thousands."""
+    if "trials" in sys.modules:
+        sys.modules["trials"].TROUBLE.plan(0)
 
 
 @pytest.fixture

@@ -238,8 +238,15 @@ def test_prices_that_are_none_are_refused(name: str, prices: np.ndarray, message
 def test_bad_settings_are_refused_by_name() -> None:
     with pytest.raises(DataError, match=r"`fitted_on` must have a column for each of the 5"):
         bcrp(market(), fitted_on=market(assets=4))
-    with pytest.raises(DataError, match="`window` must be at least 2 rows; got 1"):
-        olmar(market(), window=1)
+    for window in (1, 2.5):
+        with pytest.raises(DataError, match=f"`window` must be 2 rows or more; got {window}"):
+            olmar(market(), window=window)
+    for rule in (olmar, pamr):
+        with pytest.raises(DataError, match="`threshold` must be a finite number; got -inf"):
+            rule(market(), threshold=-np.inf)
+    for rate in (np.nan, 1e6):
+        with pytest.raises(DataError, match="`learning_rate` must leave finite weights; got"):
+            eg(market(), learning_rate=rate)
 
 
 # ---------------------------------------------------------------- where assets come, halt and end

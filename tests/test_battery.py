@@ -98,8 +98,11 @@ def test_rows_know_their_own_price_and_the_demand_before_and_follow_each_other()
     assert (np.diff(whole["time"]) == np.timedelta64(1, "h")).all()
     assert (whole["demand"] > 0).all() and np.isfinite(whole["X"]).all()
     assert (make_battery()["price_train"] < 0).any()
-    with pytest.raises(DataError, match="n_days must be at least 20; got 5"):
-        make_battery(5)
+    for days in (5, 20.5, "365"):
+        with pytest.raises(DataError, match="n_days must be a whole number of at least 20; got"):
+            make_battery(days)
+    with pytest.raises(DataError, match="seed must be a whole number of at least 0; got -1"):
+        make_battery(20, seed=-1)
 
 
 def test_a_policy_learns_to_save_more_than_the_best_fixed_hours_of_the_training_rows() -> None:

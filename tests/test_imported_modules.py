@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from faults import assert_survives, unhurt
 from trials import write_config
 
 # Seconds each, and needed only by those who compile.
@@ -65,7 +67,11 @@ tell("seeds")
 """
 
 
-def modules_after(work: str) -> dict[str, set[str]]:
+# The plainest, in which a name such as that of the folder below is no text.
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def modules_after(work: str, *arguments: str) -> dict[str, set[str]]:
     """What a process has imported after each step that it tells of."""
     script = f"""
 import sys
@@ -75,20 +81,24 @@ def tell(step):
 import json
 {work}
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    command, plain = [sys.executable, "-c", script, *arguments], {**os.environ, **C_LOCALE}
+    done = subprocess.run(command, capture_output=True, text=True, env=plain)
     assert done.returncode == 0, done.stderr
     return {step: set(names) for step, names in map(json.loads, done.stdout.splitlines())}
 
 
 @pytest.fixture(scope="module")
-def told(runs_of_before: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run") / "läufe"
+
+
+@pytest.fixture(scope="module")
+def told(runs_of_before: Path, folder: Path) -> dict[str, set[str]]:
     """By step: what both kinds of work need is imported once, and each goes on for itself."""
-    folder = tmp_path_factory.mktemp("run")
     first = VERIFIED.format(stopped=str(runs_of_before / "stopped")) + BELOW_ESTIMATORS
-    run = RUN.format(config=str(write_config(folder)), folder=str(folder))
     apart = "import os\nif os.fork():\n    assert os.wait()[1] == 0\nelse:\n"
     apart += textwrap.indent(WORK + "os._exit(0)\n", "    ")
-    return modules_after(first + apart + run)
+    return modules_after(first + apart + RUN, str(write_config(folder)), str(folder / "out"))
 
 
 def test_a_run_with_resume_states_is_verified_without_torch(told: Any) -> None:
@@ -115,10 +125,10 @@ def test_work_imports_next_to_nothing_that_was_not_there_before(told: Any) -> No
 
 RUN = """
 from psann.scripts import hisso_log_run
-command = "--config", {config!r}, "--output-dir", {folder!r}, "--quiet"
-quietly(hisso_log_run.main, *command, "--check")
+asked = ("--config", sys.argv[1], "--output-dir", sys.argv[2], "--run-name", "run", "--quiet")
+quietly(hisso_log_run.main, *asked, "--check")
 tell("check")
-quietly(hisso_log_run.main, *command)
+quietly(hisso_log_run.main, *asked)
 tell("run")
 import pandas
 from scipy import stats
@@ -132,3 +142,7 @@ def test_a_run_imports_neither_pandas_nor_statistics_and_who_asks_gets_them(told
     assert (told["check"] | told["run"]) & unused == set()
     assert {"torch", "sklearn.base"} <= told["run"]
     assert {"pandas", "scipy.stats"} <= told["asked for"]
+
+
+def test_a_run_in_the_c_locale_writes_the_same(told: Any, folder: Path, tmp_path: Path) -> None:
+    assert_survives(folder, unhurt(tmp_path))

@@ -59,6 +59,21 @@ def test_a_number_in_the_place_of_a_section_is_told_how_to_write_it() -> None:
     ]
 
 
+def test_of_an_option_a_section_is_told_as_an_option() -> None:
+    tree = ConfigTree({"size": 1}, Origins(source="f"))
+    tree.set(("other",), 3, origin="--set other=3")
+    with pytest.raises(ValidationError) as caught:
+        _Outer.model_validate_json(json.dumps(tree.values), strict=True)
+    (problem,) = readable_problems(caught.value, model=_Outer, tree=tree)
+    assert problem.endswith("such as --set other.count=3.")
+
+
+def test_a_missing_space_is_told() -> None:
+    assert _problems({"size": 1, "other": {"count:3": None}}) == [
+        "f other: other.count:3 is no known key. YAML wants a space after the colon."
+    ]
+
+
 def test_unknown_keys_are_guessed_here_first_and_then_elsewhere() -> None:
     assert _problems({"size": 1, "other": {"cuont": 1}}) == [
         "f other: other.cuont is no known key. Did you mean 'count'?"

@@ -51,3 +51,8 @@ def test_commit_and_changes_of_the_repository_are_recorded(
     assert describe_start([])["git"] is None
     subprocess.run(["git", "init", "-q"], check=True)
     assert describe_start([])["git"] == {"commit": None, "dirty": False}
+
+
+def test_a_path_of_the_c_locale_is_written_as_what_it_is() -> None:
+    argv = ["run", *(each.decode("ascii", "surrogateescape") for each in ("ä".encode(), b"x\xff"))]
+    assert describe_start(argv)["argv"] == ["run", "ä", "x\\xff"]

@@ -37,7 +37,16 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_half(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*file.txt'"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_made_is_called_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".psann-{'00' * 8}.tmp").touch()
+    with pytest.raises(OSError, match=r"File exists: '[^']*file.txt'"):
+        write_whole(tmp_path / "file.txt", b"new")

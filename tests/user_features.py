@@ -42,3 +42,12 @@ def fate(panel: Panel) -> np.ndarray:
 def wrong_shape(panel: Panel) -> list[float]:
     """Three numbers."""
     return [1.0, 2.0, 3.0]
+
+
+def drawn(panel: Panel, seed: int | None = None) -> np.ndarray:
+    """Noise, of each row its own."""
+    return np.random.default_rng(seed).standard_normal(panel.quotes.shape)
+
+
+def words(panel: Panel) -> np.ndarray:
+    return np.full(panel.quotes.shape, "up")

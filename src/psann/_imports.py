@@ -29,7 +29,8 @@ from typing import Any, NoReturn
 from psann.errors import ImportTargetError, did_you_mean
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?", re.ASCII)
-_PYTHON = sys.stdlib_module_names | set(sys.builtin_module_names) | {"test"}
+# distutils left Python in 3.12; where setuptools is installed it is there all the same.
+_PYTHON = sys.stdlib_module_names | set(sys.builtin_module_names) | {"distutils", "test"}
 _PYTHON_FOLDER = Path(os.__file__).resolve().parent
 _OWN_MODULES = (
     *("psann.battery", "psann.datasets", "psann.estimators", "psann.hisso.rewards"),

@@ -165,7 +165,8 @@ def _word(part: object, field: FieldInfo | None) -> str:
     if part is str:
         return _text(field)
     if get_origin(part) is Literal:
-        return f"one of {', '.join(get_args(part))}"
+        words = [word if isinstance(word, str) else json.dumps(word) for word in get_args(part)]
+        return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
     if get_origin(part) in (list, tuple):
         return "a list"
     if get_origin(part) is Callable:

@@ -52,6 +52,8 @@ def readable_problems(
         if path in guesses:
             guess = guesses[path]
             hint = f" Did you mean {'.'.join(_shortest(path, guess))!r}?" if guess else ""
+            if ":" in path[-1]:
+                hint = " YAML wants a space after the colon."
             verdict = f" is no known key.{hint}"
         elif finding["type"] == "missing" and path in guesses.values():
             continue
@@ -59,7 +61,7 @@ def readable_problems(
             value = tree.get(path)
             verdict = _verdict(finding, keys.get(path), value)
             if value is not MISSING and verdict.endswith(f"got {show(value)}."):
-                verdict += _hint_of_section(keys, path, value)
+                verdict += _hint_of_section(keys, path, value, where=tree.where(path))
         problems.append(f"{tree.where(path)}: {'.'.join(path)}{verdict}")
     return problems
 
@@ -114,13 +116,16 @@ def _verdict(finding: Any, key: ConfigKey | None, value: Any) -> str:
     return f" must be {expected}; got {show(value)}.{hint}"
 
 
-def _hint_of_section(keys: Keys, path: Path, value: Any) -> str:
+def _hint_of_section(keys: Keys, path: Path, value: Any, *, where: str) -> str:
     """Of a mapping that was given as something else: its keys."""
     names = keys_below(keys, path)
     if not names:
         return ""
-    is_number = type(value) is int and "whole number" in keys[(*path, names[0])].expected
-    such_as = f", such as {{{names[0]}: {value}}}" if is_number else ""
+    such_as = ""
+    if type(value) is int and "whole number" in keys[(*path, names[0])].expected:
+        such_as = f", such as {{{names[0]}: {value}}}"
+        if where.startswith("--set"):  # where a space would need quotes
+            such_as = f", such as --set {'.'.join(path)}.{names[0]}={value}"
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f" Its keys are {', '.join(names[:6])}{more}{such_as}."
 

@@ -40,7 +40,11 @@ def describe_start(argv: Sequence[str]) -> dict[str, object]:
     """
     entry = {
         "started_utc": utc_text(time.time()),
-        "argv": list(argv),
+        # In the C locale the bytes of a path come as lone surrogates, which are no JSON text.
+        "argv": [
+            word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            for word in argv
+        ],
         "versions": versions(),
         "git": git_state(),
         "machine": {

@@ -19,7 +19,7 @@ from typing import IO
 
 from psann._digest import Entry, new_digest
 from psann._plain_files import open_plain
-from psann._whole_file import whole_file
+from psann._whole_file import naming, whole_file
 
 # As for the arrays of a run: honest files compress twofold to tenfold, a bomb a thousandfold.
 _FREE_BYTES = 64 * 2**20
@@ -146,7 +146,7 @@ def _next_member(packed: gzip.GzipFile) -> tarfile.TarInfo | None:
 def _write(packed: gzip.GzipFile, n_bytes: int, target: Path) -> Entry:
     target.parent.mkdir(parents=True, exist_ok=True)
     sha256, rest = new_digest(), n_bytes
-    with target.open("xb") as file:
+    with naming(target), target.open("xb") as file:
         while rest:
             data = _exactly(packed, min(rest, _CHUNK_BYTES))
             sha256.update(data)

@@ -277,9 +277,9 @@ class CarefulStream(io.TextIOBase):
         try:
             yield
         except OSError:
+            self._stream = None  # said once: from Python 3.13 on, a last flush may not fail
             if self._is_product:
                 raise
-            self._stream = None
         except (AttributeError, ValueError):  # closed, or a copy of one that was
             self._stream = None
 

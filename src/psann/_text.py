@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 import itertools
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -313,3 +315,12 @@ def csv_cell(value: Any) -> str:
         case str():
             return safe_cell(value)
     return safe_cell(json.dumps(value))
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Write a table as CSV, a column for each name; what a row lacks is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([safe_cell(name) for name in names])
+    writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
+    return text.getvalue()

@@ -22,7 +22,9 @@ Places = NDArray[np.intp]
 
 def is_whole(value: object, lowest: int = 0) -> TypeGuard[int]:
     """Say whether a value of anybody's is a whole number, True and False being none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        return False
+    return int(value) >= lowest
 
 
 def is_number(value: object) -> TypeGuard[float]:

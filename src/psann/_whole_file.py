@@ -22,7 +22,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     # Not after the file: its name may be as long as names can be.
     temporary = path.with_name(f".psann-{os.urandom(8).hex()}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with naming(path, temporary), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -36,3 +36,22 @@ def write_whole(path: Path, data: bytes) -> Path:
     with whole_file(path) as file:
         file.write(data)
     return path
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Give an error of the system the file that it is of: a full disk knows none.
+
+    Parameters
+    ----------
+    path : Path
+        The file as its user knows it.
+    temporary : Path, optional
+        What it is called until it is whole.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise

@@ -21,7 +21,16 @@ from typing import Any, Literal
 import numpy as np
 
 from psann._typing import Array, ArrayT, Floats
-from psann.holdings import HALTED, OUTSIDE, Carry, held_weights, is_limited, of_members, tradable
+from psann.holdings import (
+    HALTED,
+    OUTSIDE,
+    Carry,
+    held_weights,
+    is_limited,
+    namespace_of,
+    of_members,
+    tradable,
+)
 
 Initial = Literal["cash", "invested"]
 CostModel = Literal["drift", "exact", "target_l1"]
@@ -220,7 +229,7 @@ def growth_and_traded_weight(
     if active is not None:
         trades = trades * tradable(active[..., 1:-1, :], like=trades)
     later = _charged(trades, _rates_on(rates, slice(1, -1)))
-    namespace = _namespace(actions)
+    namespace = namespace_of(actions)
     nothing = namespace.zeros_like(growth[..., :1])
     first = _charged(held[..., :1, :], _rates_on(rates, slice(1))) if initial == "cash" else nothing
     return growth, namespace.concatenate((first, later), -1)
@@ -439,11 +448,3 @@ def _summed(values: ArrayT, rates: Any) -> ArrayT:
     else:
         total = (rates * values).sum(-1)
     return total
-
-
-def _namespace(array: ArrayT) -> Any:
-    if isinstance(array, np.ndarray):
-        return np
-    import torch
-
-    return torch

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import in_order_of, labels_of, order_problems, same_rows
-from psann._typing import Array, Bools, Floats
+from psann._typing import Array, Bools, Floats, is_whole
 from psann.accounting import relatives
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER, code_problems
@@ -164,7 +164,11 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
         return shares
 
     prices, active = with_codes(prices, active)
-    return _follow(relatives(prices), step, active)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = _follow(relatives(prices), step, active)
+    if not np.isfinite(weights).all():
+        raise DataError(f"`learning_rate` must leave finite weights; got {learning_rate!r}.")
+    return weights
 
 
 def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None) -> Floats:
@@ -196,6 +200,7 @@ def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None)
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
     prices, active = with_codes(prices, active)
+    _check_threshold(threshold)
     return _follow(relatives(prices), step, active)
 
 
@@ -234,8 +239,9 @@ def olmar(
     https://arxiv.org/abs/1206.4626
     """
     prices, active = with_codes(prices, active)
-    if window < 2:
-        raise DataError(f"`window` must be at least 2 rows; got {window}. A mean needs two.")
+    _check_threshold(threshold)
+    if not is_whole(window, 2):
+        raise DataError(f"`window` must be 2 rows or more; got {window!r}. A mean needs two.")
     predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
     predicted[0] = 1.0
     if len(prices) > window + 1:
@@ -343,6 +349,11 @@ def _follow_members(
         whole[now] = step(weights[row][now], signal[now])
         weights[row + 1][stays] = _shares(whole, stays)[stays] * (stays.sum() / then.sum())
     return weights
+
+
+def _check_threshold(threshold: float) -> None:
+    if not np.isfinite(threshold):
+        raise DataError(f"`threshold` must be a finite number; got {threshold!r}.")
 
 
 def _move(weights: Floats, growth: Floats, distance: float) -> Floats:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from psann._typing import AnyFloats, Array
+from psann._typing import AnyFloats, Array, is_whole
 from psann.errors import DataError
 from psann.market.cutting import spans
 
@@ -111,7 +111,7 @@ def make_battery(n_days: int = 365, *, seed: int = 0) -> dict[str, Array]:
     Raises
     ------
     DataError
-        If there are too few days.
+        If there are too few days, or the seed is none.
 
     Examples
     --------
@@ -119,8 +119,9 @@ def make_battery(n_days: int = 365, *, seed: int = 0) -> dict[str, Array]:
     >>> data["X_train"].shape, data["price_test"].shape
     ((408, 9), (144,))
     """
-    if n_days < _FEWEST_DAYS:
-        raise DataError(f"n_days must be at least {_FEWEST_DAYS}; got {n_days}.")
+    for name, value, least in (("n_days", n_days, _FEWEST_DAYS), ("seed", seed, 0)):
+        if not is_whole(value, least):
+            raise DataError(f"{name} must be a whole number of at least {least}; got {value!r}.")
     rng = np.random.default_rng(seed)
     n_hours = 24 * n_days
     hour = np.arange(n_hours) % 24.0

@@ -15,7 +15,7 @@ import numpy as np
 
 from psann._inputs import numbers
 from psann._labels import labels_of
-from psann._typing import Array, Bools, Floats
+from psann._typing import Array, Bools, Floats, is_whole
 from psann.accounting import relatives
 from psann.baselines import earlier_span, held_from, in_order_of_prices, with_codes
 from psann.errors import DataError
@@ -271,10 +271,10 @@ def _rebalanced(
 ) -> Floats:
     """Target weights ``(T, M)`` that are chosen every so many rows and drift in between."""
     labelled, (prices, told) = prices, with_codes(prices, active)
-    if window < _LEAST_MOVES or every < 1:
+    if not (is_whole(window, _LEAST_MOVES) and is_whole(every, 1)):
         raise DataError(
-            f"`window` must be at least {_LEAST_MOVES} moves and `every` at least 1 row; got "
-            f"{window} and {every}."
+            f"`window` must be at least {_LEAST_MOVES} moves and `every` at least 1 row, in whole "
+            f"numbers; got {window!r} and {every!r}."
         )
     spans = [earlier_span(labelled, span, "earlier") for span in earlier]
     moves = np.concatenate([relatives(span) for span in (*spans, prices)]) - 1

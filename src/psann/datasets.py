@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import math
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._digest import sha256_of
 from psann._typing import Array, Floats, is_number
 from psann.errors import DataError
 from psann.market.cutting import assemble, spans
@@ -55,7 +55,7 @@ class _Source:
                 f"installed; it was not found. {install}"
             )
         content = file.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = sha256_of(content)
         if digest != self.sha256:
             raise DataError(
                 f"{file} must have the SHA-256 {self.sha256}, that of {self.requirement}; "

@@ -246,7 +246,7 @@ def held_weights(
             fees = None if after_fee is None else partial(after_fee, row)
             target = carry.traded(target, drifted, codes, fees)
         rows.append(target)
-    held: ArrayT = _namespace(actions).stack(rows, -2)
+    held: ArrayT = namespace_of(actions).stack(rows, -2)
     return held
 
 
@@ -290,7 +290,8 @@ def _rows_with_halts(active: Any) -> list[bool]:
     return found
 
 
-def _namespace(array: Any) -> Any:
+def namespace_of(array: Any) -> Any:
+    """NumPy or torch, whichever an array is of."""
     if isinstance(array, np.ndarray):
         return np
     import torch

@@ -75,7 +75,7 @@ class CopyingCalls(FaultyCalls):
             self.copy_one()
 
 
-@pytest.mark.parametrize("stride", [87, pytest.param(3, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("stride", [130, pytest.param(3, marks=pytest.mark.chaos)])
 def test_copy_of_many_moments_goes_on_elsewhere(
     tmp_path: Path, total: int, expected: dict[str, Any], stride: int
 ) -> None:

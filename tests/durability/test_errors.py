@@ -35,8 +35,8 @@ def assert_refused(outcome: Any, text: str, paths: RunPaths) -> None:
 @pytest.mark.parametrize(
     ("stride", "part", "lasting"),
     [
-        (390, 7, False),
-        (390, 202, True),
+        (450, 7, False),
+        (450, 232, True),
         # Every call, with one to three of the errors each; and a disk that stays full from it on.
         *(pytest.param(7, part, False, marks=pytest.mark.chaos) for part in range(3)),
         pytest.param(5, 0, True, marks=pytest.mark.chaos),
@@ -54,7 +54,7 @@ def test_error_of_any_call_is_named_and_loses_nothing(
         assert_survives(folder, expected, *SETTINGS)
 
 
-@pytest.mark.parametrize("stride", [53, pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("stride", [80, pytest.param(2, marks=pytest.mark.chaos)])
 def test_error_in_a_resumed_start_keeps_the_earlier_commit(
     tmp_path: Path, total: int, expected: dict[str, Any], stride: int
 ) -> None:
@@ -89,7 +89,7 @@ def largest_file(folder: Path) -> int:
     return max(sizes.values())
 
 
-@pytest.mark.parametrize("limit", [0, 1, 100, 600, 2000, 5000, -1])
+@pytest.mark.parametrize("limit", [0, 100, 2000, 5000, -1])
 def test_limit_on_the_size_of_files_is_named_and_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], limit: int
 ) -> None:

@@ -58,14 +58,13 @@ def killed_at(folder: Path, settings: tuple[str, ...], *, after_s: float) -> boo
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("n_kills", [3, pytest.param(60, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("n_kills", [2, pytest.param(60, marks=pytest.mark.chaos)])
 def test_sigkill_at_random_instants_loses_nothing(
     tmp_path: Path, architecture: str, n_kills: int
 ) -> None:
     settings = (*SETTINGS, f"estimator.target=psann.{architecture}")
-    expected = unhurt(tmp_path / "unhurt", *settings)
     started_s = time.perf_counter()
-    unhurt(tmp_path / "timed", *settings)
+    expected = unhurt(tmp_path / "unhurt", *settings)
     duration_s = time.perf_counter() - started_s
     seed = random.randrange(2**32)
     print(f"seed {seed}, {duration_s:.3f} s")
@@ -87,7 +86,7 @@ def test_sigkill_at_random_instants_loses_nothing(
 
 @pytest.mark.parametrize(
     ("every", "part"),
-    [(180, 3), (180, 93)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
+    [(201, 3)] + [pytest.param(4, part, marks=pytest.mark.chaos) for part in range(4)],
 )
 def test_kill_before_or_within_any_call_loses_nothing(
     tmp_path: Path, total: int, expected: dict[str, Any], every: int, part: int
@@ -108,7 +107,7 @@ def test_kill_of_a_run_of_several_seeds_loses_nothing(tmp_path: Path, every: int
     assert_survives_kills(tmp_path, expected, hits[every // 2 :: every], *settings)
 
 
-@pytest.mark.parametrize("every", [61, pytest.param(3, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("every", [90, pytest.param(3, marks=pytest.mark.chaos)])
 def test_kill_within_a_resumed_start_loses_nothing(
     tmp_path: Path, total: int, expected: dict[str, Any], every: int
 ) -> None:
@@ -140,7 +139,8 @@ def test_kill_of_an_overwriting_run_never_shows_the_old_one_as_the_new(
         if aside:
             is_old = old.metrics.exists() and metrics_of(old)["seed"] == 1
             assert not is_old
-            assert_survives(folder, expected, *SETTINGS)
+            if place % 3 == 0:
+                assert_survives(folder, expected, *SETTINGS)
         elif place % 4 == 0:  # nothing has happened to the old run yet
             finished(folder, *SETTINGS, overwrite=True)
             assert result_of(old) == expected

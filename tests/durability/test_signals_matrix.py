@@ -6,7 +6,6 @@ import ctypes
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -190,22 +189,6 @@ def test_run_needs_no_streams_no_reader_no_home_and_no_directory(
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in written if NOISE in path.read_bytes()]
     assert_survives(tmp_path, expected, *SETTINGS)
-
-
-def environment(**changes: str) -> dict[str, str]:
-    tests = str(Path(__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1", **changes}
-
-
-def command(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "psann.scripts.hisso_log_run", *arguments_in(folder)]
-
-
-def test_run_in_the_c_locale_writes_the_same(tmp_path: Path, expected: dict[str, Any]) -> None:
-    folder = tmp_path / "läufe"
-    plain = environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    subprocess.run(command(folder), env=plain, check=True)
-    assert_survives(folder, expected, *SETTINGS)
 
 
 def as_process_1(work: Callable[[], int]) -> int:

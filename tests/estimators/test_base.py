@@ -36,10 +36,14 @@ VALIDATION = (X[80:], Y[80:])
 # ---------------------------------------------------------------- scikit-learn's contract
 
 CHECKED = [
-    PSANNRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8),
-    ResPSANNRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8),
-    WaveResNetRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8, first_layer_w0=3.0),
-    AssetwiseRegressor(epochs=4, lr=3e-2, hidden_layers=1, hidden_units=8, layout="feature_major"),
+    PSANNRegressor(epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8),
+    ResPSANNRegressor(epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8),
+    WaveResNetRegressor(
+        epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8, first_layer_w0=3.0
+    ),
+    AssetwiseRegressor(
+        epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8, layout="feature_major"
+    ),
 ]
 
 
@@ -212,7 +216,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         ({"validation_data": (X[:, :2], Y)}, "2 features, but PSANNRegressor is expecting 3"),
         ({"validation_data": (X, Y[:, :1])}, "validation y must have the 2 columns"),
         ({"hisso": {"windw": 3}}, r"hisso\.windw is no known key"),
-        ({"evaluation": {"initial": "x"}}, r"evaluation\.initial must be 'cash' or 'invested'"),
+        ({"evaluation": {"initial": "x"}}, r"evaluation\.initial must be one of cash, invested"),
         ({"prices": PRICES[:5]}, "prices must have the 120 rows of X; got 5"),
     ],
 )

@@ -265,7 +265,7 @@ def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
     expected = [
         model.to_bytes() for model in fit_seeds(estimator, SEEDS, **data(hisso, observers=[never]))
     ]
-    for moment in range(1, never.seen + 1, 9):
+    for moment in range(1, never.seen + 1, 11):
         stop = StopAt(moment)
         with pytest.raises(TrainingInterrupted):
             fit_seeds(estimator, SEEDS, **data(hisso, observers=[stop]))
@@ -297,3 +297,8 @@ def test_a_seed_that_diverges_is_named() -> None:
     estimator = PSANNRegressor(hidden_units=6, epochs=3, lr=1e30, optimizer="sgd", clip_norm=None)
     with pytest.raises(DivergedError, match="diverged in phase supervised of seed 3, epoch"):
         fit_seeds(estimator, SEEDS, **data({"enabled": False}))
+
+
+def test_nobody_is_no_ensemble() -> None:
+    with pytest.raises(ValueError, match="members must be one fitted estimator or more; got none"):
+        Ensemble([])

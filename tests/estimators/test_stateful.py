@@ -102,7 +102,10 @@ def test_an_estimator_without_state_has_no_sequences() -> None:
     ("params", "message"),
     [
         ({"state": {"rho": 0.5}}, "state has no effect without stateful=True; remove it"),
-        ({"stateful": True, "state": {"rho": 2}}, r"state\.rho must be less than or equal to 1"),
+        (
+            {"stateful": True, "state": {"rho": 2}},
+            r"state\.rho must be a number .* of at most 1",
+        ),
         ({"stateful": True, "state": {"roh": 1}}, r"state\.roh is no known key.*'rho'"),
         ({"stateful": True, "state_reset": "never"}, "'state_reset' parameter"),
         ({"stateful": True, "state": {"init": 0.0}}, "init must not be 0"),

@@ -9,6 +9,7 @@ import pytest
 
 from event_simulator import simulate
 from psann.baselines import BASELINES, bcrp, best_asset
+from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import (
     Terms,
@@ -266,3 +267,14 @@ def test_growth_at_ends_is_that_of_prices_with_such_ends() -> None:
 def test_a_policy_that_an_end_ruins_is_undefined_not_an_error() -> None:
     found = growth_at_ends(np.array([[0.0, 1.0]] * 4), PRICES, terms=Terms(), active=CODES)
     assert found is not None and found["-1"]["policy"] < -100
+
+
+@pytest.mark.parametrize("delay", [-1, 2, 1.5])
+def test_a_delay_that_leaves_no_move_is_refused_by_name(delay: float) -> None:
+    with pytest.raises(DataError, match=f"`delay` must be .* the 3 rows of prices; got {delay}"):
+        judge(np.ones((3, 1)), np.ones((3, 1)), terms=Terms(delay=delay))
+
+
+def test_a_benchmark_of_other_rows_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match=r"`benchmark` must .* the 30 rows; got shape \(4,\)"):
+        judge_baselines(np.ones((30, 2)), terms=Terms(), benchmark=np.ones(4))

@@ -115,3 +115,6 @@ def test_too_few_rows_are_refused_with_what_is_left() -> None:
         plan(100, n_judged=3, folds=5)
     with pytest.raises(DataError, match="train must be at least 7 rows"):
         plan(100, folds=1, train=3)
+    months = np.arange("2015-01", "2020-01", dtype="datetime64[M]")
+    with pytest.raises(DataError, match="at most 0, the rows to judge"):
+        plan_folds(WalkForwardOptions(every="year"), 60, n_judged=0, dates=months)

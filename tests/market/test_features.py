@@ -139,9 +139,16 @@ def test_features_of_ones_own_that_look_ahead_are_refused_with_the_row(name: str
         compute(panel_of(prices), [f"user_features.{name}"], train=slice(0, 50))
 
 
+def test_a_random_feature_is_not_said_to_look_ahead_and_a_seeded_one_is_fine() -> None:
+    with pytest.raises(DataError, match="drawn must say the same of the same prices; asked twice"):
+        compute(PANEL, ["user_features.drawn"], train=TRAIN)
+    compute(PANEL, [{"user_features.drawn": {"seed": 0}}], train=TRAIN)
+
+
 @pytest.mark.parametrize(
     ("features", "message"),
     [
+        (["user_features.words"], "user_features.words must return numbers; could not convert"),
         ("moves", "features must be default, assetwise or a list"),
         ([], "features must be default, assetwise or a list"),
         ([3], "features must hold names"),

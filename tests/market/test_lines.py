@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,15 @@ def test_another_kind_of_file_is_refused_with_a_way_on(
 def test_absent_files_and_empty_folders_are_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").touch()
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    given = ("price.csv", "no/t.csv", "empty", "pipe")
     with pytest.raises(DataError) as caught:
-        files_of([tmp_path / "price.csv", tmp_path / "no" / "t.csv", tmp_path / "empty"])
-    first, second, third = caught.value.problems
+        files_of([tmp_path / name for name in given])
+    first, second, third, fourth = caught.value.problems
     assert "it does not exist. Beside it are prices.csv." in first
     assert "There is no folder" in second
     assert "it has none" in third
+    assert fourth.endswith("must be a file or a folder; it is neither.")
 
 
 def test_names_and_digests(tmp_path: Path) -> None:

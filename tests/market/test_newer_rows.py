@@ -76,7 +76,7 @@ def test_prices_at_another_level_are_refused_unless_accepted(recipe: Recipe) -> 
     assert len(newer_rows(TABLE * 100, recipe, accept=["level"]).X)
 
 
-def test_an_asset_at_another_level_than_the_others_is_doubted_unless_accepted(
+def test_an_asset_at_another_level_than_in_training_is_doubted_unless_accepted(
     recipe: Recipe,
 ) -> None:
     date = str(recipe.seen_until)[:10]
@@ -87,6 +87,7 @@ def test_an_asset_at_another_level_than_the_others_is_doubted_unless_accepted(
         f"on {date}: AAA costs {then / 2:.6g}, where the run read {then:.6g}. Adjusted anew"
     )
     assert newer_rows(split, recipe, accept=["level"]).warnings == ()
+    assert "AAA costs" in newer_rows(TABLE / 2, recipe).warnings[0]
     dividends = TABLE.assign(AAA=TABLE["AAA"] * 0.9)
     assert newer_rows(dividends, recipe).warnings == ()
     (doubt,) = newer_rows(TABLE.rename(columns={"AAA": "CCC", "CCC": "AAA"}), recipe).warnings

@@ -72,3 +72,4 @@ def test_a_network_computes_with_bound_tensors_inside_and_its_own_outside() -> N
         pass
     assert all(p is own[name] for name, p in made.named_parameters())
     assert all(p is own[name] for name, p in made.named_buffers())
+    assert torch.equal(made(x), before)

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from mutations import json_places, replaced
-from psann.run.reading import reading
 from psann.run.reading.reading import read_runs
 from psann.scripts import hisso_runs
 from psann.scripts.hisso_runs import main
@@ -156,10 +155,8 @@ def runs(runs_of_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module", autouse=True)
-def each_thing_is_built_once() -> Iterator[None]:
-    """Equal bytes are an equal configuration; parsing them, and the options, was most of a case."""
+def options_are_built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "read_config_file", cache(reading.read_config_file))
         patch.setattr(hisso_runs, "build_parser", cache(hisso_runs.build_parser))
         yield
 
@@ -235,7 +232,7 @@ def try_mutations(
 
 
 def test_no_file_of_one_run_keeps_a_reader_from_the_others(runs: Path, tmp_path: Path) -> None:
-    try_mutations(runs, tmp_path, 10, files=3)
+    try_mutations(runs, tmp_path, 7, files=3)
 
 
 @pytest.mark.parametrize(("n", "files"), [(1, 2), pytest.param(25, 1, marks=pytest.mark.slow)])

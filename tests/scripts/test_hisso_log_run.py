@@ -606,15 +606,15 @@ def test_a_signal_ends_a_real_loader_at_once(command: list[str], paths: RunPaths
 def test_a_pipe_gets_plain_text_and_the_table_goes_to_stdout(
     command: list[str], paths: RunPaths
 ) -> None:
-    process = start([*command, "--set", "training.epochs=200"])
+    process = start([*command, "--set", "training.epochs=60"])
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "\x1b" not in out + err
     assert "\r" not in out + err
     assert "\npolicy  " in out
-    assert "hisso 200/200" in err
-    assert len(err.splitlines()) < 100  # where a line tells of ten seconds, or of ten epochs
-    assert len(rows_of(paths, "epoch")) == 200
+    assert "hisso 60/60" in err
+    assert len(err.splitlines()) < 40  # where a line tells of ten seconds, or of ten epochs
+    assert len(rows_of(paths, "epoch")) == 60
 
 
 def _read_terminal(main_end: int) -> Iterator[bytes]:

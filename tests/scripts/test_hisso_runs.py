@@ -390,6 +390,18 @@ def test_output_beyond_the_limit_of_a_file_is_an_error_of_one_line(
     assert done.stderr == "hisso-runs: Standard output takes no more: File too large.\n"
 
 
+def test_a_file_that_cannot_be_written_is_not_taken_for_the_output(
+    whole: RunPaths, tmp_path: Path
+) -> None:
+    done = hisso_runs(
+        ["export", str(whole.root), "--to", "csv", "-o", str(tmp_path / "x")],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+    )
+    told = f"hisso-runs: [Errno 27] File too large: '{tmp_path / 'x' / 'runs.csv'}'\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -7,16 +7,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from psann._model_keys import ConfigKey, config_keys, keys_below
 from psann._published import hisso_key_answer
+from psann._tree import Path
 from psann.errors import did_you_mean
-from psann.hisso.options import HISSOOptions, RewardTarget, WarmStartOptions
+from psann.hisso.options import HISSOOptions
 from psann.training.schedules import LRScheduleOptions
 
 Options = TypeVar("Options", bound=BaseModel)
-
-_NESTED_KEYS: dict[type[BaseModel], set[str]] = {
-    HISSOOptions: {*WarmStartOptions.model_fields, *RewardTarget.__annotations__}
-}
 
 
 def read_options(model: type[Options], given: Options | Mapping[str, Any], *, who: str) -> Options:
@@ -59,42 +57,58 @@ def read_schedule(
 def _sentences(
     error: ValidationError, given: Any, *, model: type[BaseModel], who: str
 ) -> list[str]:
-    findings: dict[tuple[str, ...], list[Any]] = {}
+    findings: dict[Path, list[Any]] = {}
+    values: dict[Path, Any] = {}
     for finding in error.errors(include_url=False):
-        findings.setdefault(_path_in(given, finding["loc"]), []).append(finding)
+        path, value = _place_in(given, finding["loc"])
+        findings.setdefault(path, []).append(finding)
+        values[path] = value
     # A key with several forms is refused in each; the form that got further is the one meant.
     deepest = [
         path
         for path in findings
         if not any(path == other[: len(path)] for other in findings if other != path)
     ]
-    known = {*model.model_fields, *_NESTED_KEYS.get(model, ())}
-    return [_sentence(findings[path], ".".join((who, *path)), known) for path in deepest]
+    keys = config_keys(model)
+    return [_sentence(findings[path], path, keys, who=who, value=values[path]) for path in deepest]
 
 
-def _path_in(given: Any, location: Sequence[int | str]) -> tuple[str, ...]:
-    """Pydantic's location without the names of the alternatives that it tried."""
-    path: tuple[str, ...] = ()
+def _place_in(given: Any, location: Sequence[int | str]) -> tuple[Path, Any]:
+    """Pydantic's location without the names of the forms that it tried, and what is there."""
+    path: Path = ()
     for step in location:
         if isinstance(given, Mapping) and step in given:
             path, given = (*path, str(step)), given[step]
-    return path
+    return path, given
 
 
-def _sentence(findings: Sequence[Any], name: str, known: set[str]) -> str:
-    first = findings[0]
+def _sentence(
+    findings: Sequence[Any],
+    path: Path,
+    keys: dict[Path, ConfigKey],
+    *,
+    who: str,
+    value: Any,
+) -> str:
+    first, name = findings[0], ".".join((who, *path))
     if first["type"] == "extra_forbidden":
-        key = name.rpartition(".")[2]
-        if name == f"hisso.{key}" and (cure := hisso_key_answer(key)) is not None:
+        *section, key = path
+        if who == "hisso" and not section and (cure := hisso_key_answer(key)) is not None:
             return f"{name} is a key of psann 0.12; {cure}."
-        return f"{name} is no known key.{did_you_mean(key, known)}"
-    if first["type"] == "value_error":
-        return f"{name}: {first['ctx']['error']}."
-    if first["type"] == "model_type" and not first["loc"]:
+        return f"{name} is no known key.{did_you_mean(key, keys_below(keys, path[:-1]))}"
+    own = next((finding for finding in findings if finding["type"] == "value_error"), None)
+    if own is not None:
+        return f"{name}: {own['ctx']['error']}."
+    if first["type"] == "model_type" and not path:
         model, given = first["ctx"]["class_name"], first["input"]
         return f"{name} must be of type {model}, a mapping of its keys, or None; got {given!r}."
-    wishes = dict.fromkeys(f["msg"].removeprefix("Input should be ").lower() for f in findings)
-    return f"{name} must be {', or '.join(wishes)}; got {first['input']!r}."
+    if path not in keys or first["input"] is not value:  # but an item of it
+        wish = first["msg"].lower().replace("input should be", "it must be")
+        return f"{name}: {wish}; got {first['input']!r}."
+    expected = keys[path].expected.replace("or null", "or None")
+    if any(finding["type"] == "callable_type" for finding in findings):
+        expected += ", or a function"
+    return f"{name} must be {expected}; got {first['input']!r}."
 
 
 def hisso_options(

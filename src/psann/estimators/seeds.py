@@ -77,6 +77,11 @@ class Ensemble:
     members : sequence of estimator
         Fitted alike on the same columns, as by `fit_seeds`.
 
+    Raises
+    ------
+    ValueError
+        If there are none.
+
     Examples
     --------
     >>> import numpy as np
@@ -89,6 +94,8 @@ class Ensemble:
     """
 
     def __init__(self, members: Sequence[BasePSANNRegressor]) -> None:
+        if not len(members):
+            raise ValueError("members must be one fitted estimator or more; got none.")
         self.members = members
 
     def predict(self, X: ArrayLike, *, context: ArrayLike | None = None) -> Floats:

@@ -17,7 +17,7 @@ import numpy as np
 
 from psann._inputs import times
 from psann._labels import in_order_of, labels_of, order_problems
-from psann._typing import Array, Floats
+from psann._typing import Array, Floats, is_whole
 from psann.accounting import Initial, executed_late, relatives, simplest
 from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
 from psann.covariance import COVARIANCE_RULES
@@ -131,6 +131,11 @@ def _judged(
     actions: Floats, prices: Floats, active: Any = None, *, terms: Terms, cash: bool = False
 ) -> Judgement:
     """As `judge`, of matrices of the same rows and assets."""
+    if not (is_whole(terms.delay) and terms.delay <= len(prices) - 2):
+        raise DataError(
+            f"`delay` must be a whole number of rows, at least two less than the {len(prices)} "
+            f"rows of prices; got {terms.delay!r}."
+        )
     actions, prices, active = executed_late(terms.delay, actions, prices, active)
     terms = terms.executed()
     cost = terms.trans_cost
@@ -238,7 +243,13 @@ def judge_baselines(
             for name, rule in rules.items()
         }
     if benchmark is not None:
-        alone = np.asarray(benchmark, dtype=np.float64).reshape(len(matrix), 1)
+        alone = float64_array(benchmark, "benchmark")
+        if alone.shape not in ((len(matrix),), (len(matrix), 1)):
+            raise DataError(
+                f"`benchmark` must have a price on each of the {len(matrix)} rows; got shape "
+                f"{alone.shape}."
+            )
+        alone = alone.reshape(-1, 1)
         own = replace(terms, trans_cost=float(np.mean(terms.trans_cost)))
         judged["benchmark"] = judge(np.ones_like(alone), alone, terms=own)
     return judged

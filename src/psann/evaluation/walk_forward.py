@@ -90,7 +90,7 @@ def plan_folds(
     first_train = n_rows - sum(lengths) - n_before
     least = least_train if options.train is None else max(options.train, least_train)
     problems = []
-    if min(lengths) < 1:
+    if min(lengths, default=0) < 1:
         problems.append(
             f"evaluation.walk_forward.folds must be at most {n_judged}, the rows to judge; got "
             f"{options.folds}."

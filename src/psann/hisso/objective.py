@@ -182,7 +182,7 @@ class EpisodeObjective:
         return -rewards.mean(), rewards
 
     def _rows(self, index: Tensor) -> Tensor:
-        return (index[:, None] + self._steps).reshape(-1)  # (B * T,)
+        return (index.unsqueeze(1) + self._steps).view(-1)  # (B * T,)
 
     def _context(self, rows: Tensor) -> Tensor:
         return self._windows(self._reward_context, rows)

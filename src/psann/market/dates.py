@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from psann._typing import Dates, Floats
 
 _UTC = datetime.UTC
-_EPOCH = datetime.datetime(1970, 1, 1)
 _NAT = np.datetime64("NaT", "us")
 # The first and the last year that `datetime` knows stand for no date, and have no other time zone.
 _YEARS = range(2, 9999)

@@ -294,6 +294,12 @@ def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Bloc
         again = _own_values(function(known, **parameters), known, target)
         same = np.isclose(again, values[: row + 1], rtol=1e-9, atol=1e-12, equal_nan=True)
         if not same.all():
+            repeated = _own_values(function(panel, **parameters), panel, target)
+            if not np.array_equal(repeated, values, equal_nan=True):
+                raise DataError(
+                    f"features: {target} must say the same of the same prices; asked twice, it "
+                    "does not. Draw by numpy.random.default_rng(0), made inside of it."
+                )
             at = int((~same).any(axis=1).argmax())
             raise DataError(
                 f"features: {target} must use this row and earlier ones only; what it says of "
@@ -305,7 +311,10 @@ def _own_block(panel: Panel, target: str, parameters: Mapping[str, Any]) -> Bloc
 
 
 def _own_values(result: object, panel: Panel, target: str) -> Floats:
-    values = np.asarray(result, dtype=np.float64)
+    try:
+        values = np.asarray(result, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"features: {target} must return numbers; {error}.") from None
     values = values[:, None] if values.ndim == 1 else values
     n_rows, n_assets = panel.quotes.shape
     if values.shape not in ((n_rows, 1), (n_rows, n_assets)):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from psann._digest import new_digest
 from psann._inputs import is_missing, utc
 from psann._typing import Array
 from psann.errors import DataError
@@ -94,7 +94,7 @@ def _moment(value: Any) -> np.datetime64:
 
 def digest_of_sheet(sheet: Sheet) -> str:
     """SHA-256 of a sheet's names and cells, in hexadecimal."""
-    digest = hashlib.sha256(repr(sheet.levels).encode())
+    digest = new_digest(repr(sheet.levels).encode())
     for column in sheet.columns:
         content = "\0".join(column).encode() if isinstance(column, list) else column.tobytes()
         digest.update(content)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from psann._digest import sha256_of_file
 from psann._paths import given_path
 from psann.errors import DataError
 from psann.market.findings import listed, paste
@@ -62,7 +62,8 @@ def files_of(paths: list[Path]) -> list[Path]:
                 )
             files += found
         elif not path.is_file():
-            problems.append(f"{path} must be a file or a folder; it does not exist.{_near(path)}")
+            why = "is neither." if path.exists() else f"does not exist.{_near(path)}"
+            problems.append(f"{path} must be a file or a folder; it {why}")
         elif not _kind_of(path):
             problems.append(_unknown_kind(path))
         else:
@@ -92,7 +93,7 @@ def stem_of(path: Path) -> str:
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(file)
 
 
 def lines_of(path: Path, encoding: str | None) -> Iterator[str]:

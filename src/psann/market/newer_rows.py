@@ -305,16 +305,18 @@ def _check_level(panel: Panel, recipe: Recipe, findings: Findings) -> None:
 
 
 def of_other_levels(panel: Panel, recipe: Recipe) -> list[str]:
-    """Say which assets are no longer priced as the run knew them, each beside the others.
+    """Say which assets are no longer priced as the run knew them.
 
-    A few per cent are dividends, by which prices before them are adjusted anew.
+    A few per cent are dividends, by which prices before them are adjusted anew. On another row than
+    the run's each is held against the others, and against what it usually moves.
     """
     row, factors = _since_training(panel, recipe)
     known = np.flatnonzero(np.isfinite(factors))
-    if len(known) < 2:
+    if not len(known):
         return []
-    logs = np.log(panel.quotes)
-    beside = np.log(factors) - np.median(np.log(factors[known]))
+    logs, beside = np.log(panel.quotes), np.log(factors)
+    if panel.dates[row] != recipe.seen_until:
+        beside -= np.median(beside[known])
     seconds = abs(float((panel.dates[row] - recipe.seen_until).astype(np.int64))) / 1e6
     usual = np.median(np.nan_to_num(np.abs(np.diff(logs[:, known], axis=0))), axis=0)
     limit = np.full(len(factors), np.inf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from psann._digest import sha256_of
 from psann._inputs import show
 from psann._typing import Dates, Floats
 from psann.errors import DataError, counted, did_you_mean
@@ -166,7 +166,7 @@ def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple
     digests = [digest_of(file) for file in files]
     if len(digests) == 1:
         return parts, digests[0]
-    return parts, hashlib.sha256("".join(digests).encode()).hexdigest()
+    return parts, sha256_of("".join(digests).encode())
 
 
 def _read_file(file: Path, name: str, options: ReadOptions, findings: Findings) -> Sheet:

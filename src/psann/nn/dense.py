@@ -50,9 +50,8 @@ class DenseNetwork(Network):
             bound = weight_bound(width, w0=w0, kind=units.kind, is_first=layer == 0)
             self.linears.append(initialised_linear(width, hidden_units, bound=bound, rng=rng))
             of_layer = first_units if first_units is not None and layer == 0 else units
-            self.activations.append(
-                nn.Sequential(of_layer.activation(hidden_units), units.memory(hidden_units))
-            )
+            memory = () if units.state is None else (units.memory(hidden_units),)
+            self.activations.append(nn.Sequential(of_layer.activation(hidden_units), *memory))
             width = hidden_units
         bound = weight_bound(width, w0=w0, kind=units.kind)
         self.head = initialised_linear(width, n_out, bound=bound, rng=rng)

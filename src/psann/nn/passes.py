@@ -47,9 +47,11 @@ def row_passes(n_rows: int, *, row_bytes: int, device: torch.device) -> list[sli
 def bound(network: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Let a network compute with other parameters and buffers inside the block, by their names.
 
-    What `torch.func.functional_call` does for each call, done once for many.
+    What `torch.func.functional_call` does for each call, done once for many. Parameters are found
+    at once, instead of by `Module.__getattr__`.
     """
     held: list[tuple[dict[str, Any], str, Any]] = []
+    at_hand: list[tuple[dict[str, Any], str]] = []
     try:
         for path, tensor in tensors.items():
             place, _, name = path.rpartition(".")
@@ -57,7 +59,12 @@ def bound(network: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
             own: dict[str, Any] = module._buffers if name in module._buffers else module._parameters
             held.append((own, name, own[name]))
             own[name] = tensor
+            if own is module._parameters:
+                vars(module)[name] = tensor
+                at_hand.append((vars(module), name))
         yield
     finally:
         for own, name, parameter in held:
             own[name] = parameter
+        for own, name in at_hand:
+            own.pop(name, None)

@@ -1,21 +1,4 @@
-"""Look after runs: list them, and check what they promise.
-
-python -m psann.scripts.hisso_runs ls [DIR] [--where CONDITION] [--sort NAME] [--json | --csv]
-python -m psann.scripts.hisso_runs show RUN [--json]
-python -m psann.scripts.hisso_runs status RUN [--watch]
-python -m psann.scripts.hisso_runs compare RUN RUN ...
-python -m psann.scripts.hisso_runs verify RUN_DIR [--replay K] [--key FILE] [--weights FILE]
-python -m psann.scripts.hisso_runs seal RUN [--key FILE]
-python -m psann.scripts.hisso_runs report RUN [RUN ...] [-o report.html] [--format markdown]
-python -m psann.scripts.hisso_runs pack RUN [-o FILE] [--best-only]
-python -m psann.scripts.hisso_runs unpack ARCHIVE [--output-dir D]
-python -m psann.scripts.hisso_runs act RUN [--data FILE] [-o FILE] [--last] [--since DATE] ...
-python -m psann.scripts.hisso_runs export RUN ... --to tensorboard|mlflow|csv|parquet -o D
-python -m psann.scripts.hisso_runs export RUN --to torch-export|onnx -o FILE
-python -m psann.scripts.hisso_runs torture CONFIG --kills N [--seed S] [--output-dir D]
-python -m psann.scripts.hisso_runs prices FILE [--set KEY=VALUE ...] [--output-dir D]
-python -m psann.scripts.hisso_runs sweep SWEEP -o D [--workers N] [--check | --finish]
-"""
+"""Look after runs: list them, and check what they promise."""
 
 from __future__ import annotations
 

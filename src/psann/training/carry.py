@@ -46,7 +46,7 @@ class WeightLayout:
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """One vector ``(P,)`` from parameters by name."""
-        return torch.cat([tensors[name].detach().reshape(-1) for name in self.names])
+        return joined([tensors[name].detach() for name in self.names])
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
         """Parameters by name, as views of the vector."""
@@ -60,6 +60,11 @@ class WeightLayout:
     def leaves(self, flat: Tensor) -> dict[str, Tensor]:
         """The same views, each with a gradient of its own."""
         return {name: v.detach().requires_grad_() for name, v in self.unflatten(flat).items()}
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """One vector ``(P,)`` of parts of any shape."""
+    return torch.cat([part if part.ndim == 1 else part.reshape(-1) for part in parts])
 
 
 class Carry(NamedTuple):

@@ -62,12 +62,14 @@ def count_refused(
         state.refused_in_a_row += 1
         if is_fatal[k] and not max_skipped_updates:
             place = f"a step at learning rate {lr:g} leads to weights that are not finite"
+            cure = "Lower the learning rate, check the data, or set on_nonfinite to skip."
             if not is_bad_step[k]:
                 place = _place_of_nonfinite(engine, state, objective, *draws.of_update(k, slot))
+                if state.epoch == state.updates_in_epoch == k == 0:
+                    cure = _CURE_OF_THE_FIRST
             raise DivergedError(
                 f"Training diverged in {_where(state, k)}: {place}. The weights are those "
-                "before that update. Lower the learning rate, check the data, or set "
-                "on_nonfinite to skip."
+                f"before that update. {cure}"
             )
         if max_skipped_updates and state.skipped_updates > max_skipped_updates:
             raise DivergedError(
@@ -80,6 +82,13 @@ def count_refused(
                 f"{MAX_OVERFLOWS_IN_A_ROW} float16 updates in a row overflowed by "
                 f"{_where(state, k)}. Use amp_dtype bfloat16, or a lower learning rate."
             )
+
+
+# No learning rate is to blame. The gradient of what torch.where leaves out is 0 times infinity.
+_CURE_OF_THE_FIRST = (
+    "It is the first, before any step: check the data, or in a reward or loss of your own the "
+    "logarithms, roots and divisions, those that torch.where leaves out included."
+)
 
 
 def _place_of_nonfinite(

@@ -9,7 +9,7 @@ read back to the host before the launch is over, unless the host is where everyt
 from __future__ import annotations
 
 import contextlib
-import math
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Protocol
@@ -21,8 +21,9 @@ from torch.func import functional_call
 
 from psann._numerics import FOREIGN
 from psann.nn.network import Network
-from psann.nn.passes import bound, row_passes
+from psann.nn.passes import row_passes
 from psann.nn.state import initial_states, take_staged_states
+from psann.training.at_host import Moved, launch_at_host
 from psann.training.carry import (
     MEMORY,
     Carry,
@@ -48,8 +49,10 @@ StateReset = Literal["batch", "epoch", "none"]
 Forward = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 
 # A launch should end within about 0.1 s, so that a signal is answered soon: assumed cost of an
-# update is this overhead plus its multiply-adds at this rate (a slow core).
-_LAUNCH_S, _OVERHEAD_S, _MULTIPLY_ADDS_PER_S = 0.1, 1e-3, 2e9
+# update is this overhead plus its multiply-adds, of which a core does several at once. What a
+# launch costs by itself is a tenth of an update of 400 rows of 500 inputs, and shared by more.
+_LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
+_MULTIPLY_ADDS_PER_S = 2e9  # of a slow core, one after the other
 # Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
@@ -241,8 +244,8 @@ class EagerEngine:
         n_seeds : int
             Seeds that are updated together.
         """
-        update_s = _OVERHEAD_S + n_seeds * work_s(self.network.n_products, rows_per_update)
-        return max(1, int(_LAUNCH_S / update_s))
+        arithmetic_s = n_seeds * work_s(self.network.n_products, rows_per_update) / _AT_ONCE
+        return max(1, int(_LAUNCH_S / (_OVERHEAD_S + arithmetic_s)))
 
     def group_slots(self, n_seeds: int) -> int:
         """Seeds that an update is run for, at least as many as there are."""
@@ -363,11 +366,24 @@ class EagerEngine:
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
-        indices = [index for stack in stacks for index in stack.unbind()]
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
-            return self._run_at_host(carry, objective, indices=indices, keys=keys, lr=lr)
+
+            def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
+                outputs: Tensor = self.network(x, context, key)
+                return outputs
+
+            return launch_at_host(
+                carry,
+                functools.partial(objective, call),
+                functools.partial(self._moved, lr=lr),
+                factors=functools.partial(self.optimizer.factors, lr=lr),
+                network=self.network,
+                stacks=stacks,
+                keys=keys,
+                stops=self.stop_on_nonfinite,
+            )
         reports = []
-        for k, index in enumerate(indices):
+        for k, index in enumerate(index for stack in stacks for index in stack.unbind()):
             key = None if keys is None else keys[k]
             carry, report = self.update(carry, objective, index, key, lr=lr, lift=lift)
             reports.append(report)
@@ -379,47 +395,6 @@ class EagerEngine:
         return (
             self.device.type == "cpu" and self.precision.dtype is None and not self.initial_states
         )
-
-    def _run_at_host(
-        self,
-        carry: Carry,
-        objective: Objective,
-        *,
-        indices: Sequence[Tensor],
-        keys: Tensor | None,
-        lr: float,
-    ) -> tuple[Carry, list[Report]]:
-        """Updates as of `update`, bit for bit, by fewer operations.
-
-        Buffers are bound once, and parameters to views of one vector; the host judges.
-        """
-        carry = carry._replace(weights=carry.weights.clone())
-        leaves = self.layout.leaves(carry.weights)
-
-        def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
-            outputs: Tensor = self.network(x, context, key)
-            return outputs
-
-        reports = []
-        with bound(self.network, {**leaves, **carry.buffers}):
-            for k, index in enumerate(indices):
-                loss, values = objective(call, index, None if keys is None else keys[k])
-                loss = loss.to(carry.weights.dtype)
-                parts = gradients(loss, list(leaves.values()))
-                gradient = torch.cat([part.reshape(-1) for part in parts])
-                with torch.no_grad():
-                    weights, optimizer, norm, largest = self._moved(carry, gradient, lr=lr)
-                told = loss.item(), norm.item()
-                is_good = all(map(math.isfinite, (*told, largest.item())))
-                is_accepted = is_good and not carry.is_frozen
-                if is_accepted:
-                    carry.weights.copy_(weights)
-                    carry = carry._replace(optimizer=optimizer)
-                elif self.stop_on_nonfinite:
-                    carry = carry._replace(is_frozen=torch.tensor(True))
-                numbers = carry.weights.new_tensor([*told, is_accepted, math.isfinite(told[0])])
-                reports.append(Report(numbers, values.detach()))
-        return carry, reports
 
     def update(
         self,
@@ -498,8 +473,13 @@ class EagerEngine:
         return following, Report(numbers, values)
 
     def _moved(
-        self, carry: Carry, gradient: Tensor, *, lr: float | Tensor
-    ) -> tuple[Tensor, OptimizerState, Tensor, Tensor]:
+        self,
+        carry: Carry,
+        gradient: Tensor,
+        factors: tuple[Tensor, Tensor] | None = None,
+        *,
+        lr: float | Tensor,
+    ) -> Moved:
         """Weights and state after a step, the gradient's norm, and the largest of the weights.
 
         A learning rate can take finite weights out of range by a finite gradient. The largest
@@ -507,7 +487,13 @@ class EagerEngine:
         """
         norm = torch.linalg.vector_norm(gradient)
         weights, optimizer = self.optimizer.step(
-            carry.weights, gradient, carry.optimizer, lr=lr, norm=norm, decayed=self.decayed
+            carry.weights,
+            gradient,
+            carry.optimizer,
+            lr=lr,
+            norm=norm,
+            decayed=self.decayed,
+            factors=factors,
         )
         return weights, optimizer, norm, torch.linalg.vector_norm(weights, ord=torch.inf)
 

@@ -66,6 +66,7 @@ class Optimizer:
         lr: float | Tensor,
         norm: Tensor,
         decayed: Tensor,
+        factors: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, OptimizerState]:
         """Weights and state after one step.
 
@@ -81,9 +82,11 @@ class Optimizer:
             Norm ``()`` of the gradient, for the clip.
         decayed : torch.Tensor
             ``(P,)``, 1 where weight decay applies, else 0.
+        factors : tuple of torch.Tensor, optional
+            What `factors` gives of this step, where it is known already.
         """
         if self.clip_norm is not None:
-            gradient = gradient * (self.clip_norm / (norm + 1e-6)).clamp_max(1.0)
+            gradient = gradient * ((norm + 1e-6).reciprocal() * self.clip_norm).clamp_max(1.0)
         if self.weight_decay and self.name == "adamw":
             weights = weights - (lr * self.weight_decay) * (decayed * weights)
         elif self.weight_decay:
@@ -94,7 +97,11 @@ class Optimizer:
             return weights - lr * velocity, OptimizerState(velocity, state.moment2, steps)
         moment1 = torch.lerp(state.moment1, gradient, 1.0 - _BETA1)
         moment2 = torch.lerp(state.moment2, gradient.square(), 1.0 - _BETA2)
-        # 1 - beta^steps, by expm1: the difference itself has four digits left in float32.
-        root = (moment2 / -torch.expm1(steps * _LOG_BETA2)).sqrt() + _EPSILON
-        step_size = -lr / torch.expm1(steps * _LOG_BETA1)
+        step_size, share = self.factors(steps, lr) if factors is None else factors
+        root = (moment2 / share).sqrt() + _EPSILON
         return weights - step_size * (moment1 / root), OptimizerState(moment1, moment2, steps)
+
+    def factors(self, steps: Tensor, lr: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Of steps of Adam, ``lr / (1 - beta1^t)`` and ``1 - beta2^t``, in the shape of t."""
+        # By expm1: the difference itself has four digits left in float32.
+        return -lr / torch.expm1(steps * _LOG_BETA1), -torch.expm1(steps * _LOG_BETA2)

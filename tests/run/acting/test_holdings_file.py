@@ -83,13 +83,13 @@ def test_earlier_weights_have_drifted_with_prices(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("", "held.csv has nothing. Write one line for each asset."),
         ("asset,shares\nAAB,3\n", "line 2: AAB is no asset of the policy. Did you mean 'AAA'"),
         ("asset,shares\nAAA,many\n", "line 2: must be an asset and a number"),
         ("asset,shares\nAAA,nan\n", "line 2: must be an asset and a number"),
         ("asset,shares\nAAA,3\nAAA,4\n", "line 3: AAA stands twice. Add the two up"),
         ("asset,weight\nAAA,0.7\nBBB,0.7\n", "weights must add up to at most 1; got 1.4"),
         ("name,number\nAAA,0.7\n", "must have the columns asset and shares, or asset and weight"),
-        ("", "--held must be CSV in UTF-8"),
     ],
 )
 def test_holdings_that_cannot_be_meant_are_refused(

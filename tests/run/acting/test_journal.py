@@ -14,6 +14,7 @@ from acting_runs import ActingRuns
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.journal import append, keep, read_journal
 from psann.run.acting.policy import Policy
+from psann.run.directory.lock import take_lock
 
 NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
@@ -111,3 +112,25 @@ def test_a_judgement_is_a_line_that_the_next_one_follows(
     assert len(again.said) == len(journal.said) + 1
     append(path, [], before="")
     assert read_journal(path) == again
+
+
+def test_a_journal_that_another_command_has_written_to_meanwhile_is_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    append(path, [{"kind": "journal"}], before="")
+    for before in ("", "0" * 64):
+        with pytest.raises(UsageError, match="one command at a time"):
+            append(path, [{"kind": "said"}], before=before)
+    assert path.read_text() == '{"kind":"journal","before":""}\n'
+
+
+def test_a_journal_that_another_command_is_writing_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with path.open("ab") as other:
+        take_lock(other.fileno())
+        with pytest.raises(UsageError, match="one command at a time"):
+            append(path, [{"kind": "journal"}], before="")
+    assert path.read_bytes() == b""
+    append(path, [{"kind": "journal"}], before="")
+    assert path.read_bytes() != b""

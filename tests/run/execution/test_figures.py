@@ -21,7 +21,6 @@ from psann.hisso.temperature import TEMPERATURES
 from psann.metrics import portfolio_metrics
 from psann.run.config.load import load_run_config
 from psann.run.config.model import RunConfig
-from psann.run.config.terms import judging_cost
 from psann.run.data.requirements import DataRequirements
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.fields import EPOCH_FIGURES
@@ -333,7 +332,7 @@ def test_the_judging_cost_is_the_evaluation_s_else_the_reward_s(
     tmp_path: Path, given: str, expected: float
 ) -> None:
     overrides = [f"evaluation.trans_cost={given}"]
-    assert judging_cost(load_run_config(write_config(tmp_path), overrides=overrides)) == expected
+    assert load_run_config(write_config(tmp_path), overrides=overrides).judging_cost == expected
 
 
 def test_supervised_figures_are_losses_and_nothing_else(tmp_path: Path) -> None:

@@ -61,13 +61,13 @@ def rows_but_for_told(paths: RunPaths) -> list[tuple[str, ...]]:
 
 
 def rows_of_the_table() -> Iterator[Any]:
-    """Every setting alone at every place; in the fast suite three of different kinds, and all."""
+    """Every setting alone at every place; in the fast suite six of different kinds, and all."""
     names = [*meddling.MEDDLERS]
     for place in PLACES:
         for name in names:
             yield pytest.param(name, place, marks=pytest.mark.slow, id=f"{name}-{place}")
         yield pytest.param("everything", place, id=f"everything-{place}")
-    n_groups = -(-len(names) // 3)
+    n_groups = -(-len(names) // 6)
     for number, place in zip(range(n_groups), itertools.cycle(PLACES), strict=False):
         group = names[number::n_groups]
         yield pytest.param(",".join(group), place, id=f"{', '.join(group)}-{place}")

@@ -43,6 +43,15 @@ def test_the_table_counts_every_kind_and_names_the_best_and_what_runs() -> None:
     ]
 
 
+def test_of_trials_on_several_data_none_is_called_best(tmp_path: Path) -> None:
+    mixed = record(row(0, "completed", 0.25), row(1, "completed", 0.5), planned=2)
+    mixed["trials"][1]["data_sha256"] = "another"
+    told = "trials are of 2 data sets, so none is best: sweep anew, into a new folder"
+    assert progress_lines(mixed, left_s=None)[1:] == [told]
+    lines = list(closing_lines(mixed, Path("sweep.yaml"), SweepPaths(tmp_path)))
+    assert lines[1:] == [f"  {told}"]
+
+
 def test_many_running_trials_are_cut() -> None:
     many = record(*(row(n, "running") for n in range(12)), planned=12)
     lines = progress_lines(many, left_s=None)

@@ -37,6 +37,14 @@ def test_trials_are_sorted_by_validation_those_without_a_value_last(
     assert [row[2] for row in table.rows if row[0] == "t0003"] == ["0.008"]
 
 
+def test_no_star_stands_among_trials_on_several_data(tmp_path: Path) -> None:
+    sweep = made_sweep_folder(tmp_path, [0.1, 0.4], monitor="val_reward")
+    sweep.record["trials"][0]["data_sha256"] = "another"
+    table = trials_table(sweep)
+    assert not any("*" in cell for row in table.rows for cell in row)
+    assert table.note == "of 2 data sets: none is best"
+
+
 def test_what_is_told_before_and_after_the_test_rows_were_opened(tmp_path: Path) -> None:
     shut, opened = io.StringIO(), io.StringIO()
     show_sweep(made_sweep_folder(tmp_path / "a", [0.1, 0.4]), Terminal(shut))

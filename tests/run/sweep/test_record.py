@@ -97,7 +97,9 @@ def test_a_record_is_read_back_and_a_damaged_one_is_named(tmp_path: Path) -> Non
     stranger = json.dumps({**record, "trials": [row]}).encode()
     for damaged in (whole[:-20], b"{}", whole.replace(b'"schema_version": 1', b'"x": 1'), stranger):
         paths.record.write_bytes(damaged)
-        with pytest.raises(FileFormatError, match=r"sweep\.json"):
+        with pytest.raises(
+            FileFormatError, match=r"sweep\.json .*Remove it: the next start makes it anew"
+        ):
             read_record(paths)
 
 

@@ -60,7 +60,7 @@ def read_held(path: Path, weights: Weights) -> Held:
     try:
         text = data.decode("utf-8-sig")
         mark = next((mark for mark in ";\t" if mark in text.partition("\n")[0]), ",")
-        header, *rows = csv.reader(io.StringIO(text), strict=True, delimiter=mark)
+        header, *rows = csv.reader(io.StringIO(text or "\n"), strict=True, delimiter=mark)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise DataError(f"--held must be CSV in UTF-8; {path}: {error}.") from None
     names = [name.strip().lower() for name in header]
@@ -71,7 +71,7 @@ def read_held(path: Path, weights: Weights) -> Held:
         return _by_asset(path, rows, kind, weights.assets, reading)
     raise DataError(
         f"--held must have the columns asset and shares, or asset and weight; {path} has "
-        f"{', '.join(header[:6])}. Write one line for each asset."
+        f"{', '.join(header[:6]) or 'nothing'}. Write one line for each asset."
     )
 
 

@@ -21,9 +21,11 @@ from psann._digest import sha256_of
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 from psann._typing import Floats
+from psann._whole_file import naming
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.weights import Weights
 from psann.run.directory.files import MAX_LOG_BYTES
+from psann.run.directory.lock import take_lock
 
 _SAME = 1e-6  # between what was said and what would be said now
 _OF_HEAD = ("run_id", "run_name", "policy", "policy_sha256", "delay", "cash")
@@ -179,9 +181,14 @@ def append(path: Path, lines: Sequence[Mapping[str, Any]], *, before: str) -> No
     Parameters
     ----------
     before : str
-        Digest of the last line that is there; empty for a new file.
+        Digest of the last line that was read; empty for a new file.
+
+    Raises
+    ------
+    UsageError
+        If another command has written, or is about to: the chain of digests would part.
     """
-    data = b""
+    data, read = b"", before
     for line in lines:
         text = json.dumps({**line, "before": before}, separators=(",", ":"), allow_nan=False)
         before = sha256_of(text.encode())
@@ -189,8 +196,22 @@ def append(path: Path, lines: Sequence[Mapping[str, Any]], *, before: str) -> No
     if not data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        start = file.tell()
+    with naming(path), path.open("a+b") as file:
+        is_free = True
+        try:
+            take_lock(file.fileno())
+        except BlockingIOError:
+            is_free = False
+        except (ImportError, OSError):
+            pass  # there are no locks here
+        file.seek(0)
+        *_, last, _ = (b"\n" + file.read()).split(b"\n")
+        if not is_free or (sha256_of(last) if last else "") != read:
+            raise UsageError(
+                f"--journal must be written by one command at a time; another has {path}. Do it "
+                "again."
+            )
+        start = file.seek(0, os.SEEK_END)
         try:
             file.write(data)
             file.flush()

@@ -34,7 +34,7 @@ from psann.run.acting.kept import KeptPolicy, find_policy
 from psann.run.acting.promise import Promise, promise_of_rows, promises_of
 from psann.run.acting.weights import PolicyName, Provenance, Weights, weights_of
 from psann.run.config.model import RunConfig
-from psann.run.config.terms import judging_cost, terms_of
+from psann.run.config.terms import terms_of
 from psann.run.directory.files import MAX_JSON_BYTES
 from psann.run.directory.paths import RunPaths
 
@@ -102,7 +102,7 @@ class Policy:
             If they can be none.
         """
         judging, hisso = self.config.evaluation, self.config.hisso
-        told = (judging_cost(self.config), judging.cash_rate, judging.borrow_rate)
+        told = (self.config.judging_cost, judging.cash_rate, judging.borrow_rate)
         named = dict.fromkeys(each for each in told if isinstance(each, str))
         if missing := [name for name in named if name not in arrays]:
             raise UsageError(

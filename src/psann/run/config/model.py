@@ -289,6 +289,12 @@ class RunConfig(BaseModel):
         return self.evaluation.portfolio_prices_key if is_judged else None
 
     @property
+    def judging_cost(self) -> float | list[float] | str:
+        """Cost per unit traded in validation and test figures, or the array that has it."""
+        cost = self.evaluation.trans_cost
+        return self.hisso.transition_penalty if cost is None else cost
+
+    @property
     def reward_inputs(self) -> dict[str, str]:
         """Arrays that reward and costs are given by name, and which option does."""
         return named_arrays(self.hisso, self.evaluation) if self.hisso.enabled else {}

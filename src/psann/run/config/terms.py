@@ -13,12 +13,6 @@ from psann.evaluation.judgement import Terms
 from psann.run.config.model import RunConfig
 
 
-def judging_cost(config: RunConfig) -> float | list[float] | str:
-    """Cost per unit traded in validation and test figures, or the array that has it."""
-    cost = config.evaluation.trans_cost
-    return config.hisso.transition_penalty if cost is None else cost
-
-
 def terms_of(config: RunConfig, rows: Mapping[str, Array]) -> Terms:
     """On what terms a run judges allocations.
 
@@ -27,7 +21,7 @@ def terms_of(config: RunConfig, rows: Mapping[str, Array]) -> Terms:
     rows : mapping
         Arrays of the rows that are judged, those of `config.reward_inputs` among them.
     """
-    cost = judging_cost(config)
+    cost = config.judging_cost
     return Terms(
         trans_cost=_rows_of(rows[cost]) if isinstance(cost, str) else cost,
         periods_per_year=config.evaluation.periods_per_year,

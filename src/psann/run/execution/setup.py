@@ -28,7 +28,6 @@ from psann.market.cutting import describe_spans
 from psann.run.config.load import dump_resolved
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets
-from psann.run.config.terms import judging_cost
 from psann.run.data.requirements import DataRequirements, split_of
 from psann.run.data.splits import DataSplits, load_splits
 from psann.run.directory.log import log_event
@@ -129,7 +128,7 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     problems = [] if config.mode == "evaluate" else _problems_of_training(config, splits, reward)
     if reward is None:
         return problems
-    key, cost = config.prices_key, judging_cost(config)
+    key, cost = config.prices_key, config.judging_cost
     if key in splits.arrays and not isinstance(cost, str) and np.max(cost) >= 1:
         problems.append(
             f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
@@ -240,7 +239,7 @@ def write_setup(
         min_significance=bound_of(config.hisso.min_significance, n_epochs=config.training.epochs)
         if is_hisso
         else None,
-        trans_cost=mean_cost(judging_cost(config), rows) if is_hisso else None,
+        trans_cost=mean_cost(config.judging_cost, rows) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=[*splits.doubts, *find_jumps(config, splits)],
         spans=None if config.data.prices is None else describe_spans(splits.arrays),

@@ -6,8 +6,6 @@ scalars in single precision; the others keep every bit.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psann._text import clean, csv_cell, mask_secrets, safe_cell
+from psann._text import clean, csv_text, mask_secrets
+from psann._whole_file import naming, whole_file, write_whole
 from psann.errors import UsageError
 from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
 from psann.run.directory.fields import OVER
@@ -79,11 +78,7 @@ def export(runs: Sequence[tuple[str, RunView]], *, to: str, output: str) -> list
 def _to_csv(runs: Sequence[tuple[str, RunView]], output: str) -> list[str]:
     files = _new_files(Path(output), ("runs.csv", "epochs.csv"))
     for file, (names, rows) in zip(files, _tables(runs), strict=True):
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow([safe_cell(name) for name in names])
-        writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
-        file.write_bytes(text.getvalue().encode())
+        write_whole(file, csv_text(names, rows).encode())
     return [str(file) for file in files]
 
 
@@ -106,7 +101,8 @@ def _to_parquet(runs: Sequence[tuple[str, RunView]], output: str) -> list[str]:
             )
             for name in names
         ]
-        parquet.write_table(pyarrow.table(arrays, names=names), file)
+        with whole_file(file) as whole:
+            parquet.write_table(pyarrow.table(arrays, names=names), whole)
     return [str(file) for file in files]
 
 
@@ -158,12 +154,13 @@ def _to_tensorboard(runs: Sequence[tuple[str, RunView]], output: str) -> list[st
     if len(set(folders)) < len(folders):
         raise UsageError("The runs must have names that differ in letters and digits.")
     for folder, (_, run) in zip(folders, runs, strict=True):
-        writer = EventFileWriter(str(folder))
-        for point in [*_points(run), *_results(run)]:
-            value = Summary.Value(tag=point.key, simple_value=_single(point.value))
-            event = Event(wall_time=point.time_s, step=point.epoch, summary=Summary(value=[value]))
-            writer.add_event(event)
-        writer.close()
+        with naming(folder):
+            writer = EventFileWriter(str(folder))
+            for point in [*_points(run), *_results(run)]:
+                value = Summary.Value(tag=point.key, simple_value=_single(point.value))
+                told = Summary(value=[value])
+                writer.add_event(Event(wall_time=point.time_s, step=point.epoch, summary=told))
+            writer.close()
     return [*map(str, folders), f"tensorboard --logdir {output}"]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,7 @@ from typing import Any
 
 from psann._conditions import parse_condition
 from psann._terminal import NOTHING, Terminal
-from psann._text import clock_text, csv_cell, mask_secrets, safe_cell
+from psann._text import clock_text, csv_text, mask_secrets
 from psann.errors import UsageError, counted, did_you_mean
 from psann.run.directory.fields import FIELDS
 from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
@@ -118,12 +116,7 @@ def to_json_text(listing: Listing) -> str:
 def to_csv_text(listing: Listing) -> str:
     """Write runs as CSV, one row each and a column for every dotted name; no cell is a formula."""
     names = list(dict.fromkeys(name for values in listing.values for name in values))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([safe_cell(name) for name in names])
-    for values in listing.values:
-        writer.writerow([csv_cell(values.get(name)) for name in names])
-    return text.getvalue()
+    return csv_text(names, listing.values)
 
 
 def _values(runs: Runs, run: RunView, *, with_config: bool) -> dict[str, object]:

@@ -20,6 +20,7 @@ from psann.run.sweep.record import (
     best_row,
     claimed,
     is_settled,
+    n_data_sets,
     read_record,
     read_row,
     run_name,
@@ -167,11 +168,10 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
             f"{_named(unknown)}. The command without --finish, with the --storage of its workers, "
             "writes it down."
         )
-    digests = {row["data_sha256"] for row in rows if row["value"] is not None}
-    if len(digests) > 1:
+    if (n_data := n_data_sets(rows)) > 1:
         problems.append(
             f"--finish compares trials on the same data; those of {paths.runs} have "
-            f"{len(digests)} data sets. Sweep anew, into a new folder."
+            f"{n_data} data sets. Sweep anew, into a new folder."
         )
     if problems:
         raise UsageError(problems)

@@ -11,7 +11,15 @@ from psann._terminal import Terminal
 from psann._text import clock_text
 from psann.errors import counted
 from psann.run.sweep.plan import settings
-from psann.run.sweep.record import FAILED, PRUNED, SweepPaths, SweepRecord, TrialRow, best_row
+from psann.run.sweep.record import (
+    FAILED,
+    PRUNED,
+    SweepPaths,
+    SweepRecord,
+    TrialRow,
+    best_row,
+    n_data_sets,
+)
 
 _MOST_RUNNING = 8
 
@@ -58,8 +66,7 @@ def progress_lines(record: SweepRecord, *, left_s: float | None) -> list[str]:
     rows = record["trials"]
     left = "" if left_s is None else f", about {clock_text(left_s)} left"
     lines = [f"{counts_text(rows, record['planned'])}{left}"]
-    if (best := best_row(rows, record["monitor"])) is not None:
-        lines.append(_best_text(best, record))
+    lines += _best_text(record)
     running = [row for row in rows if row["status"] == "running"]
     for row in running[:_MOST_RUNNING]:
         lines.append(f"  {row['run']}  {settings(row['overrides'])}")
@@ -86,20 +93,23 @@ def counts_text(rows: Sequence[TrialRow], planned: int) -> str:
     return ", ".join(parts)
 
 
-def _best_text(best: TrialRow, record: SweepRecord) -> str:
-    value = best["value"]
-    return (
-        f"best on validation: {best['run']}, {record['monitor']} {value:.6g}, "
-        f"{settings(best['overrides'])}"
-    )
+def _best_text(record: SweepRecord) -> list[str]:
+    """The line of the best trial, where there is one."""
+    rows = record["trials"]
+    if (n_data := n_data_sets(rows)) > 1:
+        return [f"trials are of {n_data} data sets, so none is best: sweep anew, into a new folder"]
+    if (best := best_row(rows, record["monitor"])) is None:
+        return []
+    value = f"{best['run']}, {record['monitor']} {best['value']:.6g}"
+    return [f"best on validation: {value}, {settings(best['overrides'])}"]
 
 
 def closing_lines(record: SweepRecord, sweep: Path, paths: SweepPaths) -> Iterator[str]:
     """What a worker leaves behind, and what comes next."""
     rows = record["trials"]
     yield f"{paths.root}: {counts_text(rows, record['planned'])}"
-    if (best := best_row(rows, record["monitor"])) is not None:
-        yield f"  {_best_text(best, record)}"
+    best = _best_text(record)
+    yield from (f"  {line}" for line in best)
     failed = [row for row in rows if row["status"] in FAILED]
     for row in failed:
         yield f"  {row['status']}: {row['run']}, {settings(row['overrides'])}"
@@ -108,5 +118,5 @@ def closing_lines(record: SweepRecord, sweep: Path, paths: SweepPaths) -> Iterat
     n_over = sum(is_over(row) for row in rows)
     if n_over < record["planned"]:
         yield "  the same command goes on with the rest, or joins whoever works on it"
-    elif best is not None:
+    elif best and n_data_sets(rows) == 1:
         yield f"  next: hisso-runs sweep {sweep} -o {paths.root} --finish"

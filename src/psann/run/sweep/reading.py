@@ -22,6 +22,7 @@ from psann.run.sweep.record import (
     SweepPaths,
     SweepRecord,
     TrialRow,
+    n_data_sets,
     number_of,
     read_record,
     read_row,
@@ -114,6 +115,8 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
     keys = sweep.record["keys"]
     rows = sweep.rows[:most]
     chosen = (sweep.record["chosen"] or {}).get("run")
+    n_data = n_data_sets(sweep.record["trials"])
+    starred = rows[0]["run"] if rows and rows[0]["value"] is not None and n_data == 1 else None
     cells = [
         (
             printable(row["run"]) + (" (chosen)" if row["run"] == chosen else ""),
@@ -122,11 +125,11 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
                 setting(row["overrides"][key]) if key in row["overrides"] else NOTHING
                 for key in keys
             ),
-            ("* " if place == 0 and row["value"] is not None else "") + number(row["value"], ".6g"),
+            ("* " if row["run"] == starred else "") + number(row["value"], ".6g"),
             number(row["best_epoch"], ".0f"),
             number(row["candidates"], ",.0f"),
         )
-        for place, row in enumerate(rows)
+        for row in rows
     ]
     return Table(
         columns=(
@@ -135,7 +138,7 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
         ),
         rows=tuple(cells),
         n_numbers=3,
-        note="* best on validation rows",
+        note="* best on validation rows" if n_data < 2 else f"of {n_data} data sets: none is best",
     )
 
 

@@ -151,6 +151,9 @@ def claimed(paths: SweepPaths) -> Iterator[Storage]:
         yield storage
 
 
+_MADE_ANEW = "Remove it: the next start makes it anew from the runs, but for n_looks."
+
+
 def read_record(paths: SweepPaths) -> SweepRecord | None:
     """Read `sweep.json`; None where there is none.
 
@@ -163,8 +166,10 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
         content = read_json(paths.record)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise FileFormatError(f"{paths.record} cannot be read: {error}.") from None
+    except ValueError as error:
+        raise FileFormatError(f"{paths.record} cannot be read: {error}. {_MADE_ANEW}") from None
     hints = SweepRecord.__annotations__
     rows = content.get("trials")
     is_whole = content.get("schema_version") == SCHEMA_VERSION and hints.keys() <= content.keys()
@@ -172,7 +177,7 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
     if not (is_whole and isinstance(rows, list) and all(_has(row, names) for row in rows)):
         raise FileFormatError(
             f"{paths.record} must be of schema version {SCHEMA_VERSION} with all its fields. "
-            "Remove it: the next start makes it anew from the runs, but for n_looks."
+            f"{_MADE_ANEW}"
         )
     return cast(SweepRecord, content)
 
@@ -236,7 +241,14 @@ def candidates_of(metrics: Record) -> int:
     return sum((entry.get("epoch") or 0) + 1 for entry in seeds) if metrics["status"] else 0
 
 
+def n_data_sets(rows: list[TrialRow]) -> int:
+    """How many data sets the values are of; one, unless a file was changed on the way."""
+    return len({row["data_sha256"] for row in rows if row["value"] is not None})
+
+
 def best_row(rows: list[TrialRow], monitor: str | None) -> TrialRow | None:
-    """The row with the best value, the first of equals; None without one."""
+    """The row with the best value, the first of equals; None without one, or of several data."""
     judged = [row for row in rows if row["value"] is not None and monitor is not None]
+    if n_data_sets(rows) > 1:
+        return None
     return max(judged, key=lambda row: sign_of(monitor) * (row["value"] or 0.0), default=None)

@@ -119,8 +119,7 @@ class _Again:
         self._knows_cash = not isinstance(rate, str)
         self._cash = 0.0 if isinstance(rate, str) else rate
         self._rows = {"periods_per_year": self._periods, "cash_rate": self._cash}
-        cost = judging.trans_cost
-        told = config.hisso.transition_penalty if cost is None else cost
+        told = config.judging_cost
         # Where assets or rows differ, what was paid does not tell what was traded.
         self._cost = told if isinstance(told, float | int) else 0.0
         paid = series.net != series.gross if isinstance(told, str) else told

@@ -300,7 +300,7 @@ class _Inspection:
         """What the record repeats of the configuration is what that says."""
         if config is None:
             return
-        cost, hisso = config.evaluation.trans_cost, config.hisso
+        hisso = config.hisso
         told = {
             "mode": config.mode,
             "seed": config.seed,
@@ -308,7 +308,7 @@ class _Inspection:
             "delay": hisso.delay,
             "transition_penalty": mean_cost(hisso.transition_penalty, {}),
             "min_improvement": hisso.min_improvement,
-            "trans_cost": mean_cost(hisso.transition_penalty if cost is None else cost, {}),
+            "trans_cost": mean_cost(config.judging_cost, {}),
         }
         if metrics["status"] == "completed" and not hisso.refit:
             told["epochs_total"] = config.training.epochs  # else of the phase in which it was
