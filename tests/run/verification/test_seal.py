@@ -165,6 +165,12 @@ def test_a_seal_travels_with_the_run_and_breaks_no_promise(run: RunPaths, tmp_pa
     assert verify_run(home).findings == ()
 
 
+def test_a_run_is_sealed_by_way_of_a_link_too(run: RunPaths, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(run.root)
+    assert seal(tmp_path / "link", key=KEY) == tmp_path / "link" / "seal.json"
+    assert problem_of_seal(run.root, key=KEY) is None
+
+
 def test_only_a_run_that_has_ended_and_verifies_is_sealed(
     runs_of_before: Path, run: RunPaths
 ) -> None:
