@@ -265,7 +265,7 @@ def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
     expected = [
         model.to_bytes() for model in fit_seeds(estimator, SEEDS, **data(hisso, observers=[never]))
     ]
-    for moment in range(1, never.seen + 1, 11):
+    for moment in range(1, never.seen + 1, 17):
         stop = StopAt(moment)
         with pytest.raises(TrainingInterrupted):
             fit_seeds(estimator, SEEDS, **data(hisso, observers=[stop]))

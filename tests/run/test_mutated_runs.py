@@ -232,7 +232,7 @@ def try_mutations(
 
 
 def test_no_file_of_one_run_keeps_a_reader_from_the_others(runs: Path, tmp_path: Path) -> None:
-    try_mutations(runs, tmp_path, 7, files=3)
+    try_mutations(runs, tmp_path, 5, files=3)
 
 
 @pytest.mark.parametrize(("n", "files"), [(1, 2), pytest.param(25, 1, marks=pytest.mark.slow)])
