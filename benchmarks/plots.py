@@ -94,10 +94,13 @@ def floors_table(result: Result) -> str:
             number(row["products_ms"], 4),
             number(row["mflop"] / row["products_ms"], 0),
             number(row["functions_ms"], 4),
+            number(row.get("compiled_ms"), 4),
+            number(row.get("of_floor"), 2),
         ]
         for row in result["cases"]
     ]
-    head = ["case", "K", "MFLOP of products", "products, ms", "GFLOP/s", "sin, cos and exp, ms"]
+    products = ["MFLOP of products", "products, ms", "GFLOP/s"]
+    head = ["case", "K", *products, "sin, cos and exp, ms", "compiled update, ms", "of both"]
     return f"{table(head, rows)}\n\n{measured(result)}"
 
 

@@ -136,10 +136,12 @@ def test_the_compiler_sees_one_graph() -> None:
 COST_MODELS = ("drift", "exact", "target_l1")
 
 
-# How an account begins is of its first step only.
-@pytest.mark.parametrize(("initial", "n_steps"), [("invested", 6000), ("cash", 600)])
+# How an account begins is of its first step only, and cash is but one asset more.
+@pytest.mark.parametrize(
+    ("cash", "initial", "n_steps"),
+    [(True, "invested", 6000), (True, "cash", 600), (False, "invested", 600), (False, "cash", 600)],
+)
 @pytest.mark.parametrize("cost", COST_MODELS)
-@pytest.mark.parametrize("cash", [False, True])
 def test_net_growth_equals_the_event_simulator_over_6000_steps(
     cost: str, initial: str, n_steps: int, cash: bool
 ) -> None:

@@ -207,7 +207,7 @@ def test_codes_of_a_frame_are_taken_by_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "delay", "n_rows"), [(0.03, 2, 6000), (0.4, 0, 6000), (0.03, 0, 600), (0.4, 2, 600)]
+    ("limit", "delay", "n_rows"), [(0.03, 2, 6000), (0.4, 0, 600), (0.03, 0, 600), (0.4, 2, 600)]
 )
 def test_limited_trades_over_6000_rows_are_those_of_the_book(
     limit: float, delay: int, n_rows: int

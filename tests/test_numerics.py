@@ -54,11 +54,11 @@ def fitted(place: str, meddle: Callable[[], object]) -> Any:
 
     sizes: Any = {"hidden_layers": 1, "hidden_units": 4, "scaler": "standard", "random_state": 1}
     if place == "loss":
-        return PSANNRegressor(**sizes, epochs=3, threads=1, loss=meddling_loss).fit(X, Y)
-    hisso = {"window": 6, "batch_episodes": 2, "updates_per_epoch": 3, "reward": meddling_reward}
+        return PSANNRegressor(**sizes, epochs=2, threads=1, loss=meddling_loss).fit(X, Y)
+    hisso = {"window": 6, "batch_episodes": 2, "updates_per_epoch": 2, "reward": meddling_reward}
     rows = {"X": X[:30], "prices": PRICES[:30]}
     later = {"X": X[30:], "prices": PRICES[30:]}
-    return PSANNRegressor(**sizes, epochs=3, threads=1).fit(
+    return PSANNRegressor(**sizes, epochs=2, threads=1).fit(
         **rows, validation_data=later, hisso=hisso
     )
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psann._strict_yaml import parse_value, read_config_file
@@ -78,6 +78,7 @@ def test_plain_values_follow_yaml_1_2(text: str, value: object) -> None:
     assert type(found) is type(value)
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text("abc<=~1.-", min_size=1), PLAIN, min_size=1, max_size=4))
 def test_what_is_written_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,16 @@ from trials import trial
 MISSED = (AssertionError, pytest.fail.Exception)
 
 
-@pytest.fixture
-def one_update_per_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psann.training.engine._LAUNCH_S", 1e-9)
+@pytest.fixture(scope="module", autouse=True)
+def _one_update_per_launch() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("psann.training.engine._LAUNCH_S", 1e-9)
+        yield
 
 
-@pytest.fixture
-def expected(tmp_path: Path, one_update_per_launch: None) -> dict[str, Any]:
-    return unhurt(tmp_path / "unhurt", *SETTINGS)
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
 
 
 def omitting(monkeypatch: pytest.MonkeyPatch, name: str, value: Any) -> None:
@@ -110,7 +113,7 @@ def test_without_the_place_in_the_epoch_a_stop_is_not_survived(
 
 
 def test_without_a_digest_damage_is_not_noticed(
-    tmp_path: Path, one_update_per_launch: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stopped_after(8):
         assert trial(tmp_path, *SETTINGS).exit_code == 143

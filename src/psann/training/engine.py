@@ -49,8 +49,10 @@ StateReset = Literal["batch", "epoch", "none"]
 Forward = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 
 # A launch should end within about 0.1 s, so that a signal is answered soon: assumed cost of an
-# update is this overhead plus its multiply-adds at this rate (a slow core).
-_LAUNCH_S, _OVERHEAD_S, _MULTIPLY_ADDS_PER_S = 0.1, 1e-3, 2e9
+# update is this overhead plus its multiply-adds, of which a core does several at once. What a
+# launch costs by itself is a tenth of an update of 400 rows of 500 inputs, and shared by more.
+_LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
+_MULTIPLY_ADDS_PER_S = 2e9  # of a slow core, one after the other
 # Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
@@ -242,8 +244,8 @@ class EagerEngine:
         n_seeds : int
             Seeds that are updated together.
         """
-        update_s = _OVERHEAD_S + n_seeds * work_s(self.network.n_products, rows_per_update)
-        return max(1, int(_LAUNCH_S / update_s))
+        arithmetic_s = n_seeds * work_s(self.network.n_products, rows_per_update) / _AT_ONCE
+        return max(1, int(_LAUNCH_S / (_OVERHEAD_S + arithmetic_s)))
 
     def group_slots(self, n_seeds: int) -> int:
         """Seeds that an update is run for, at least as many as there are."""

@@ -318,7 +318,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("n_configs", [40, pytest.param(500, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("n_configs", [25, pytest.param(500, marks=pytest.mark.chaos)])
 def test_a_resolved_configuration_feeds_back_unchanged(tmp_path: Path, n_configs: int) -> None:
     @settings(max_examples=n_configs, deadline=None)
     @given(values=CONFIGS)

@@ -29,7 +29,7 @@ from psann.run.verification.verify import verify_run
 
 # Long enough to be killed past a commit, and committed at every epoch.
 LONG = {"training": {"epochs": 60, "checkpoint_every_s": 1e-6}}
-SHORT = {"training": {"epochs": 20, "checkpoint_every_s": 1e-6}}
+SHORT = {"training": {"epochs": 10, "checkpoint_every_s": 1e-6}}
 
 
 def worked(sweep: Sweep, paths: SweepPaths, **options: Any) -> WorkDone:

@@ -71,7 +71,9 @@ def changes(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         holder[path[-1]] = whole
 
 
-@pytest.mark.parametrize(("key", "every"), [(None, 1), (KEY, 10)])
+@pytest.mark.parametrize(
+    ("key", "every"), [(None, 3), (KEY, 10), pytest.param(None, 1, marks=pytest.mark.slow)]
+)
 def test_every_single_change_of_a_sealed_record_is_noticed(
     run: RunPaths, key: bytes | None, every: int
 ) -> None:
@@ -107,7 +109,7 @@ def test_a_run_that_was_stopped_is_not_sealed_and_a_resume_breaks_the_seal_of_a_
     assert not paths.seal.exists()
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [14, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_unsealed_record_gives_most_changes_away_by_itself(
     run: RunPaths, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
@@ -161,6 +163,12 @@ def test_a_seal_travels_with_the_run_and_breaks_no_promise(run: RunPaths, tmp_pa
     home = unpack(pack(run.root, tmp_path / "run.tar.gz").path, tmp_path / "home").path
     assert problem_of_seal(home, key=KEY) is None
     assert verify_run(home).findings == ()
+
+
+def test_a_run_is_sealed_by_way_of_a_link_too(run: RunPaths, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(run.root)
+    assert seal(tmp_path / "link", key=KEY) == tmp_path / "link" / "seal.json"
+    assert problem_of_seal(run.root, key=KEY) is None
 
 
 def test_only_a_run_that_has_ended_and_verifies_is_sealed(

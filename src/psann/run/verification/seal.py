@@ -46,12 +46,12 @@ def seal(root: Path, *, key: bytes | None = None) -> Path:
             f"seal needs a run that has ended and verifies; {root} is none: "
             f"{found.rstrip('.')}. See hisso-runs verify."
         )
-    paths = RunPaths(root)
+    paths = RunPaths(root.resolve())  # nothing is written by way of a link
     content = seal_of(read_json(paths.metrics), key=key)
-    with Storage(root) as storage:
+    with Storage(paths.root) as storage:
         storage.lock(paths.lock)
         storage.put(paths.seal, to_json(content))
-    return paths.seal
+    return RunPaths(root).seal
 
 
 def read_key(path: Path | None) -> bytes | None:
