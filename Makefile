@@ -12,7 +12,7 @@ RUNS ?= runs/hisso
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow docs bench lint types wheel clean
+.PHONY: help install run test test-slow docs bench bench-updates lint types wheel clean
 
 help:
 	@sed -n '1,5s/^# //p' Makefile
@@ -66,6 +66,12 @@ bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/defaults.py
 	$(BIN)/python benchmarks/plots.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sine_pictures.py
+
+# Updates beside the published package and beside their own arithmetic, and the tables of both.
+bench-updates: install
+	$(BIN)/python benchmarks/cpu.py --only updates
+	$(BIN)/python benchmarks/floors.py
+	$(BIN)/python benchmarks/plots.py
 
 lint: install
 	$(BIN)/ruff check .
