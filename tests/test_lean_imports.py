@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import ModuleType
 
 import pytest
 
 from psann import _lean_imports
-from psann._lean_imports import import_scikit_learn
+from psann._lean_imports import import_scikit_learn, lasting_imports
+
+
+def test_no_garbage_is_looked_for_while_a_process_imports_what_it_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen_while_on = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen_while_on.append(gc.isenabled()))
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    with lasting_imports():  # of a process that has torch already
+        assert gc.isenabled()
+    assert frozen_while_on == []
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(ImportError), lasting_imports():
+        assert not gc.isenabled()
+        raise ImportError("a broken installation")
+    assert gc.isenabled()
+    assert frozen_while_on == [False]
 
 
 def test_what_is_asked_of_a_stand_in_comes_from_the_module(monkeypatch: pytest.MonkeyPatch) -> None:

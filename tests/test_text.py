@@ -163,7 +163,7 @@ def test_at_most_one_in_a_hundred_secrets_comes_through() -> None:
 
 
 def test_at_most_one_in_two_hundred_ordinary_values_is_masked() -> None:
-    texts = list(ordinary_corpus())
+    texts = list(dict.fromkeys(ordinary_corpus()))  # an empty line says so once
     assert len(texts) > 20_000
     masked = [text for text in texts if mask_secrets(text) != text]
     assert len(masked) <= 0.005 * len(texts), masked[:20]

@@ -194,7 +194,7 @@ class _Search:
             inner = PathFinder.find_spec(name, spec.submodule_search_locations or [])
             if inner is None:
                 source = _source_of(spec)
-                if source is not None and not re.search(rf"\b{part}\b", source):
+                if source is not None and not _may_have(part, source):
                     self._refuse_missing(name, known=re.findall(r"(?:def|class) (\w+)", source))
                 return
             spec = inner
@@ -325,12 +325,17 @@ def _spec_of(root: str) -> ModuleSpec | None:
 
 
 def _source_of(spec: ModuleSpec) -> str | None:
-    """The text of a module; None where it has none, or may get names that it does not mention."""
+    """The text of a module; None where it has none."""
     try:
-        source = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
+        source: str | None = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
     except (AttributeError, ImportError, SyntaxError, UnicodeDecodeError):
         return None
-    return None if source is None or _MAY_HAVE_MORE.search(source) else str(source)
+    return source
+
+
+def _may_have(name: str, source: str) -> bool:
+    """Whether a module mentions a name, or may get some that it does not mention."""
+    return bool(re.search(rf"\b{name}\b", source) or _MAY_HAVE_MORE.search(source))
 
 
 def _places(root: str) -> tuple[Path, ...]:

@@ -306,8 +306,9 @@ def _in_order(prices: Floats, active: Any) -> Array:
 def _known(spans: Sequence[Floats], codes: Array, earlier: Sequence[Array]) -> Bools:
     """Which moves ``(n, M)`` somebody who is there has made."""
     tables = list(earlier) or [np.full(s.shape, MEMBER) for s in spans]
-    parts = [np.isin(table[:-1], (MEMBER, HALTED)) for table in (*tables, codes)]
-    return np.concatenate(parts)
+    before = np.concatenate([table[:-1] for table in (*tables, codes)])
+    is_known: Bools = (before == MEMBER) | (before == HALTED)
+    return is_known
 
 
 def _chosen(moves: Floats, known: Bools, is_member: Bools, weigh: Weigh) -> Floats:

@@ -36,13 +36,13 @@ VALIDATION = (X[80:], Y[80:])
 # ---------------------------------------------------------------- scikit-learn's contract
 
 CHECKED = [
-    PSANNRegressor(epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8),
-    ResPSANNRegressor(epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8),
+    PSANNRegressor(epochs=2, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8),
+    ResPSANNRegressor(epochs=2, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8),
     WaveResNetRegressor(
-        epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8, first_layer_w0=3.0
+        epochs=2, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8, first_layer_w0=3.0
     ),
     AssetwiseRegressor(
-        epochs=4, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8, layout="feature_major"
+        epochs=2, batch_size=64, lr=3e-2, hidden_layers=1, hidden_units=8, layout="feature_major"
     ),
 ]
 

@@ -311,7 +311,7 @@ def test_a_policy_that_is_too_loud_is_turned_down() -> None:
     rows = {**planted(rho=0.2), "validation_data": planted(400, rho=0.2, seed=1)}
     hisso = {"transition_penalty": 0.0, "temperature_scaling": True, "updates_per_epoch": 20}
     model = fit_hisso(
-        quick(epochs=20, lr=0.2, monitor="reward"), hisso, **rows, evaluation={"trans_cost": 0.005}
+        quick(epochs=10, lr=0.2, monitor="reward"), hisso, **rows, evaluation={"trans_cost": 0.005}
     )
     assert model.fit_result_.temperature > 1
 
@@ -475,7 +475,8 @@ def test_an_epoch_is_kept_if_its_gain_is_as_many_standard_errors_as_were_asked()
 
 def test_the_more_epochs_are_compared_the_more_is_asked_of_each() -> None:
     def message(epochs: int) -> str:
-        model = fit_hisso(quick(epochs=epochs, lr=1e-9), {"min_significance": "auto"})
+        hisso = {"min_significance": "auto", "updates_per_epoch": 1}
+        model = fit_hisso(quick(epochs=epochs, lr=1e-9), hisso)
         assert model.best_epoch_ == 0
         return model.fit_result_.decisions[-1].message
 

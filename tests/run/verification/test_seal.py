@@ -71,7 +71,9 @@ def changes(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         holder[path[-1]] = whole
 
 
-@pytest.mark.parametrize(("key", "every"), [(None, 1), (KEY, 10)])
+@pytest.mark.parametrize(
+    ("key", "every"), [(None, 3), (KEY, 10), pytest.param(None, 1, marks=pytest.mark.slow)]
+)
 def test_every_single_change_of_a_sealed_record_is_noticed(
     run: RunPaths, key: bytes | None, every: int
 ) -> None:
@@ -107,7 +109,7 @@ def test_a_run_that_was_stopped_is_not_sealed_and_a_resume_breaks_the_seal_of_a_
     assert not paths.seal.exists()
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [14, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_unsealed_record_gives_most_changes_away_by_itself(
     run: RunPaths, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:

@@ -35,7 +35,7 @@ class EstimatorConfig(BaseModel):
 
     target: str
     """Class name in psann, or `pkg.mod.Class` / `pkg.mod:Class`."""
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(default={})
     """Arguments of its constructor (see its docstring); those that `training`, `seed` and `device`
     hold may be repeated here, but not contradicted."""
 
@@ -52,7 +52,7 @@ class DataConfig(PricesBlock):
     does so beyond a quarter of the machine's memory. Results are the same."""
     loader: str | None = None
     """Import path of a function that returns the arrays, which may be memory maps."""
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    kwargs: dict[str, Any] = Field(default={})
     """Keyword arguments of the loader."""
 
     @model_validator(mode="after")
@@ -163,7 +163,7 @@ class RecordedFacts(BaseModel):
     """Digest of `data.npz`; another content is refused."""
     init_from_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Digest of the estimator file behind `init_from`; another content is refused."""
-    notes: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default=[])
     """Keys that were translated from their published spelling, and how; whether the reward is the
     default one."""
 

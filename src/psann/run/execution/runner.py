@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from psann._allocator import keep_freed_memory
-from psann._lean_imports import import_scikit_learn
+from psann._lean_imports import import_scikit_learn, lasting_imports
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
 from psann.errors import (
@@ -173,6 +173,7 @@ def check(request: RunRequest) -> Outcome:
             check_resolved(paths.config_resolved, config)
         check_modules(config)
 
+        _load_libraries()
         from psann.run.execution.plan import describe_plan
 
         plans.append(describe_plan(config, paths, resumes=resumes))
@@ -324,12 +325,8 @@ def run(context: RunContext) -> None:
 
     start = describe_start(context.request.argv)
     with context.stop.at_once():
-        # The configuration is valid: from here on torch is worth its seconds.
         log_event(_logger, logging.INFO, "log", "loading torch and scikit-learn")
-        import torch  # noqa: F401 (first, as its threads are to be the process's)
-
-        import_scikit_learn()
-        import psann.run.execution.studies  # noqa: F401 (brings all the others)
+        _load_libraries()
 
     def tell(text: str) -> None:
         log_event(_logger, logging.WARNING, "log", text)
@@ -338,6 +335,15 @@ def run(context: RunContext) -> None:
     user_code = put_back(LENT, who="code that the configuration names", tell=tell)
     with user_code, closing(context.console):
         _work(context, config, start)
+
+
+def _load_libraries() -> None:
+    """Import what a valid configuration is worth the seconds of."""
+    with lasting_imports():
+        import torch  # noqa: F401 (first, as its threads are to be the process's)
+
+        import_scikit_learn()
+        import psann.run.execution.studies  # noqa: F401 (brings all the others)
 
 
 def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> None:
