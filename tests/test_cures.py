@@ -340,6 +340,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy({"reward": _squared_and_changed}),
         lambda: policy({"reward": _squared}),
     ),
+    "Compute it from the outputs without another dtype": (
+        lambda: taught(loss=user_rewards.whole),
+        lambda: taught(loss=user_rewards.quartic),
+    ),
     "Compute it from its actions without another dtype": (
         lambda: policy({"reward": user_rewards.counting}),
         lambda: policy({"reward": user_rewards.scaled}),

@@ -243,6 +243,9 @@ def test_a_parameter_of_the_wrong_kind_is_refused_by_name(name: str) -> None:
         ({"epochs": 10**7 + 1}, r"in the range \[1, 10000000\]"),
         ({"loss": "os.system"}, "loss: 'os.system' belongs to Python itself"),
         ({"loss": "user_rewards:averaged"}, "a loss must give one value per element"),
+        ({"loss": "user_rewards:nothing"}, "a loss must give one value .*; got NoneType"),
+        ({"loss": "user_rewards:whole"}, "a loss must give real numbers, .* got torch.int64"),
+        ({"loss": "user_rewards:shifting"}, "shifting must leave .* has changed targets in place"),
         ({"hidden_layers": 10**9}, r"in the range \[1, 256\]"),
         ({"monitor": "val_loss"}, "monitor 'val_loss' cannot be computed here"),
         ({"monitor": "reward"}, "monitor 'reward' cannot be computed here"),
@@ -251,3 +254,9 @@ def test_a_parameter_of_the_wrong_kind_is_refused_by_name(name: str) -> None:
 def test_parameters_that_cannot_work_are_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         quick(**params).fit(X, Y)
+
+
+def test_a_loss_that_tells_two_things_of_the_same_is_refused_where_it_judges() -> None:
+    quick(loss="user_rewards:noisy").fit(X, Y)  # nothing is judged by it
+    with pytest.raises(ValueError, match=r"loss user_rewards:noisy must give the same .* asked tw"):
+        quick(loss="user_rewards:noisy").fit(X, Y, validation_data=(X, Y))

@@ -20,10 +20,10 @@ from sklearn.utils._param_validation import (
 )
 
 from psann._imports import import_object
-from psann._numerics import guarded
 from psann.estimators._arrays import DataFormat
 from psann.estimators._options import read_options, read_schedule
 from psann.estimators._scaling import SCALERS
+from psann.hisso.own_rewards import of_the_user
 from psann.losses import LOSSES, Loss
 from psann.nn.network import Network, NetworkShape
 from psann.nn.sine import SineOptions
@@ -190,7 +190,8 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
     def _loss(self) -> Loss:
         """The loss by name, import path, or as given."""
         if callable(self.loss):
-            return guarded(self.loss, who="loss")
+            name = getattr(self.loss, "__name__", type(self.loss).__name__)
+            return of_the_user(self.loss, name=name, kind="loss")
         if self.loss in LOSSES:
             return LOSSES[self.loss]
         if "." not in self.loss and ":" not in self.loss:
@@ -199,4 +200,4 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
                 f"{self.loss!r}."
             )
         imported: Loss = import_object(self.loss, who="loss")
-        return guarded(imported, who=f"loss {self.loss}")
+        return of_the_user(imported, name=self.loss, kind="loss")

@@ -124,8 +124,9 @@ def _relative(z: Tensor, active: Tensor | None, n_uncapped: int) -> Tensor:
     member = torch.nn.functional.pad(members(active, like=z), (0, n_uncapped), value=1.0)
     # A number far below all outputs for the others; rows without members are emptied in the end.
     top = (z.detach() + torch.finfo(z.dtype).max / 4 * (member - 1)).amax(-1, keepdim=True)
-    # What is above the members' top is of others, and must not become infinite.
-    return (z - top).clamp(_FLOOR, 0.0).exp() * member
+    # What is above the members' top is of others, and must not become infinite. No upper clamp: the
+    # top is at its bound, where clamp has the slope 1 up to torch 2.13 and 0 from 2.14 on.
+    return (z - top).masked_fill(member == 0, _FLOOR).clamp_min(_FLOOR).exp() * member
 
 
 @torch.no_grad()

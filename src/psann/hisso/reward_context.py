@@ -127,8 +127,10 @@ def _extracted(X: AnyFloats | None, hisso: HISSOOptions) -> Floats:
         extractor = import_object(extractor, who="hisso.context_extractor")
     assert extractor is not None and X is not None
     with put_back(FOREIGN, who="hisso.context_extractor"):
-        result = extractor(torch.tensor(X)[None])
-    array = np.asarray(result.detach().cpu() if isinstance(result, Tensor) else result)
+        results = [extractor(torch.tensor(X)[None]) for _ in range(2)]
+    array, again = (
+        np.asarray(each.detach().cpu() if isinstance(each, Tensor) else each) for each in results
+    )
     if array.ndim != 3 or array.shape[:2] != (1, len(X)):
         raise ValueError(
             f"hisso.context_extractor must map windows (1, {len(X)}, F) to (1, {len(X)}, M); got "
@@ -136,6 +138,11 @@ def _extracted(X: AnyFloats | None, hisso: HISSOOptions) -> Floats:
         )
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
         raise ValueError("hisso.context_extractor must return finite numbers only.")
+    if again.shape != array.shape or not np.allclose(again, array, rtol=1e-4):
+        raise ValueError(
+            "hisso.context_extractor must give the same for the same rows; asked twice, it does "
+            "not. Let it draw by torch.Generator().manual_seed(0), made inside of it."
+        )
     return np.array(array[0], dtype=np.float64)
 
 

@@ -80,10 +80,17 @@ class RowObjective:
 def _row_losses(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """Loss of each row ``(B,)``; outputs beyond the targets' width are not judged."""
     per_element = loss(outputs[:, : targets.shape[1]], targets)
-    if per_element.shape != targets.shape:
+    is_tensor = isinstance(per_element, Tensor)
+    if not is_tensor or per_element.shape != targets.shape:
+        got = f"shape {tuple(per_element.shape)}" if is_tensor else type(per_element).__name__
         raise ValueError(
             f"a loss must give one value per element, of shape {tuple(targets.shape)}; "
-            f"got shape {tuple(per_element.shape)}. Do not average inside it."
+            f"got {got}. Do not average inside it."
+        )
+    if not per_element.is_floating_point():
+        raise ValueError(
+            "a loss must give real numbers, torch.float32 or torch.float64; got "
+            f"{per_element.dtype}. Compute it from the outputs without another dtype."
         )
     return per_element.mean(dim=-1)
 
