@@ -88,7 +88,12 @@ CASES: dict[str, Case] = {
     "shared": Case(
         what="one tanh network 1x16 of 36 assets x 8 features, window 64, 32 episodes",
         estimator="AssetwiseRegressor",
-        params={"hidden_layers": 1, "hidden_units": 16, "activation": "tanh"},
+        params={
+            "hidden_layers": 1,
+            "hidden_units": 16,
+            "activation": "tanh",
+            "layout": "asset_major",
+        },
         n_features=36 * 8,
         n_assets=36,
         window=64,

@@ -49,8 +49,6 @@ _EPOCHS = 1_000_000  # more than are ever run
 def network_of(case: Case) -> Network:
     """The network of a case, hardly trained."""
     X, prices = series(replace(case, n_rows=2 * case.window))
-    if case.estimator == "AssetwiseRegressor":
-        X = X.reshape(len(X), case.n_assets, -1)
     model = getattr(psann, case.estimator)(**case.params, epochs=1, device="cpu", threads=1)
     hisso = {"window": case.window, "batch_episodes": 1, "updates_per_epoch": 1}
     model.fit(X, prices=prices, hisso=hisso)

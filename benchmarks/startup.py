@@ -33,11 +33,7 @@ data: {loader: psann.datasets.make_smoke_market, kwargs: {rows: 200}}
 training: {epochs: 1, engine: eager}
 """
 # What a run takes of psann, torch and scikit-learn before it reads its data.
-IMPORTS = """\
-from psann._lean_imports import import_scikit_learn
-import_scikit_learn()
-import psann.estimators, psann.run.execution.studies, psann.run.execution.training
-"""
+IMPORTS = "from psann.run.execution import runner; runner._load_libraries()"
 PYDANTIC = "from pydantic import BaseModel"
 # The least of what a configuration in YAML needs of pydantic: reading, and one model of one field.
 MODEL = """\

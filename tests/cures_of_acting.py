@@ -490,12 +490,6 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     ),
 }
 
-# Text of the message: why no test can do here what it says.
-OUTSIDE: dict[str, str] = {
-    "ONNX needs onnx, onnxscript and onnxruntime": "installs packages",
-    "Parquet needs pyarrow, which is not installed": "installs a package",
-}
-
 
 def _estimator(kind: str) -> Any:
     from psann import PSANNRegressor

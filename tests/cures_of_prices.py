@@ -482,10 +482,6 @@ ELSEWHERE: dict[str, str] = {
     "Say {}": "market/test_tables.py::test_each_advice_of_a_refusal_reads_the_very_table",
 }
 
-OUTSIDE: dict[str, str] = {
-    "must be read with pyarrow, which is not installed. Install it with: {}": "installs a package",
-}
-
 # A configuration to start from, whose comments tell what its keys mean.
 NONE = ("# Your own prices: {source}.",)
 

@@ -123,7 +123,6 @@ ELSEWHERE: dict[str, str] = {
 # Text of the message: why no test can do here what it says.
 OUTSIDE: dict[str, str] = {
     "start the command again once it does": "needs a server that comes back",
-    "Install it with: pip install 'psann[sweep]'": "installs a package",
     "Give fewer --workers": "needs a machine that is short of memory",
 }
 

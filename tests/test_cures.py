@@ -627,7 +627,8 @@ ELSEWHERE: dict[str, str] = {
 # Text of the message: why no test can do here what it says.
 OUTSIDE: dict[str, str] = {
     "Install it with: pip install --no-deps": "installs a package",
-    "Install it with: pip install 'psann[report]'": "installs packages",
+    "is not installed. Install it with: {}": "installs packages",
+    "what is installed cannot be imported: {}. Install what fits with: {}": "installs packages",
     "Wait until it ends or choose another --run-name": "waits for another process",
     "Use amp_dtype bfloat16, or a lower learning rate": "needs a card",
     "compiled cannot run here: {}. Use auto or eager": "needs a machine without a compiler",

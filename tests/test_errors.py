@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psann.errors import ConfigError, TrainingInterrupted, did_you_mean, nearest
+from psann.errors import ConfigError, TrainingInterrupted, did_you_mean, nearest, unavailable
 
 WORDS = ["window", "reward", "lr", "lr_min", "batch_size", "batch_episodes"]
 
@@ -48,6 +48,16 @@ def test_an_interruption_knows_what_it_owes() -> None:
 def test_the_nearest_word_is_found_if_it_is_near(word: str, guess: str | None) -> None:
     assert nearest(word, WORDS) == guess
     assert did_you_mean(word, WORDS) == (f" Did you mean {guess!r}?" if guess else "")
+
+
+def test_a_library_that_does_not_fit_is_not_called_missing() -> None:
+    missing = ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow")
+    assert unavailable(missing, install="X") == "pyarrow is not installed. Install it with: X"
+    unfit = ImportError("pyarrow requires NumPy 2.0 or newer, found 1.26.4\nmore")
+    assert unavailable(unfit, install="X") == (
+        "what is installed cannot be imported: pyarrow requires NumPy 2.0 or newer, found 1.26.4. "
+        "Install what fits with: X"
+    )
 
 
 def test_a_long_text_is_compared_with_no_word() -> None:

@@ -35,7 +35,7 @@ class GrowingModel(BaseModel):
         values: dict[str, Any] = write(self)
         for name, field in type(self).model_fields.items():
             if _later_of(field) == UNTOLD and name in values:
-                default = field.get_default(call_default_factory=True, validated_data={})
+                default = field.get_default(call_default_factory=True)
                 if values[name] == default:
                     del values[name]
         return values
@@ -210,4 +210,4 @@ def _default(annotation: object, field: FieldInfo | None) -> str:
         return "required"
     if _has_fields(field.default_factory):
         return ""  # of its keys; making one would cost an error message the building of a schema
-    return json.dumps(field.get_default(call_default_factory=True, validated_data={}))
+    return json.dumps(field.get_default(call_default_factory=True))

@@ -80,6 +80,20 @@ class TrainingInterrupted(PsannError):  # noqa: N818 (an ending, not an error)
         self.exit_code = exit_code
 
 
+def unavailable(error: ImportError, *, install: str) -> str:
+    """Say of a library that could not be imported why, and what brings one that can be.
+
+    Examples
+    --------
+    >>> unavailable(ModuleNotFoundError(name="jinja2"), install="pip install 'psann[report]'")
+    "jinja2 is not installed. Install it with: pip install 'psann[report]'"
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed. Install it with: {install}"
+    why = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"what is installed cannot be imported: {why}. Install what fits with: {install}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a sentence that names the known word nearest to a misspelt one.
 

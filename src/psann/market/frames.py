@@ -11,7 +11,7 @@ import numpy as np
 from psann._digest import new_digest
 from psann._inputs import is_missing, utc
 from psann._typing import Array
-from psann.errors import DataError
+from psann.errors import DataError, unavailable
 from psann.market.sheet import Column, Sheet
 
 INSTALL = 'pip install "psann[tables]"'
@@ -114,7 +114,7 @@ def read_arrow(path: Path, source: str) -> Sheet:
         from pyarrow import parquet
     except ImportError as error:
         raise DataError(
-            f"{path} must be read with pyarrow, which is not installed. Install it with: {INSTALL}"
+            f"{path} must be read with pyarrow, and {unavailable(error, install=INSTALL)}"
         ) from error
     is_parquet = path.suffix.lower() in (".parquet", ".pq")
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psann._text import mask_secrets
 from psann._whole_file import write_whole
-from psann.errors import PsannError
+from psann.errors import PsannError, unavailable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -106,11 +106,9 @@ def markdown_text(text: str) -> str:
 def _environment(*, is_html: bool) -> Environment:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise PsannError(
-            f"A report needs jinja2, and {error.name} is not installed. "
-            "Install it with: pip install 'psann[report]'"
-        ) from None
+    except ImportError as error:
+        why = unavailable(error, install="pip install 'psann[report]'")
+        raise PsannError(f"A report needs jinja2, and {why}") from None
 
     return Environment(
         loader=PackageLoader("psann", "presentation"),

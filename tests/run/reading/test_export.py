@@ -194,7 +194,9 @@ def test_missing_library_is_told_with_its_cure(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UsageError, match=r"which is not installed; pip install 'psann\[export\]'"):
+    with pytest.raises(
+        UsageError, match=r"is not installed. Install it with: pip install 'psann\[export\]'"
+    ):
         export(runs, to=to, output=str(tmp_path / "out"))
 
 

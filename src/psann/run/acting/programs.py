@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from psann._whole_file import write_whole
-from psann.errors import PsannError, UsageError
+from psann.errors import PsannError, UsageError, unavailable
 from psann.estimators._program import PolicyProgram
 from psann.run.acting.policy import Policy
 from psann.run.directory.paths import check_output
@@ -105,10 +105,8 @@ def _onnx(
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise PsannError(
-            f"ONNX needs onnx, onnxscript and onnxruntime, and {error.name} is not installed. "
-            f"Install them with: {INSTALL}"
-        ) from error
+        why = unavailable(error, install=INSTALL)
+        raise PsannError(f"ONNX needs onnx, onnxscript and onnxruntime, and {why}") from error
     X, others = _apart(inputs)
     made = torch.onnx.export(
         program,

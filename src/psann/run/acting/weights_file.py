@@ -21,7 +21,7 @@ from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 from psann._typing import Floats
 from psann._whole_file import write_whole
-from psann.errors import FileFormatError, PsannError, UsageError
+from psann.errors import FileFormatError, PsannError, UsageError, unavailable
 from psann.run.acting.weights import Provenance, Weights, weights_sha256
 from psann.run.directory.files import MAX_LOG_BYTES
 from psann.run.directory.paths import check_output
@@ -119,7 +119,7 @@ def _arrow() -> tuple[Any, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise PsannError(
-            f"Parquet needs pyarrow, which is not installed. Install it with: {INSTALL}"
+            f"Parquet needs pyarrow, and {unavailable(error, install=INSTALL)}"
         ) from error
     return pyarrow, parquet
 

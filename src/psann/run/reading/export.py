@@ -16,7 +16,7 @@ from typing import Any
 
 from psann._text import clean, csv_text, mask_secrets
 from psann._whole_file import naming, whole_file, write_whole
-from psann.errors import UsageError
+from psann.errors import UsageError, unavailable
 from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
 from psann.run.directory.fields import OVER
 from psann.run.directory.rows import Row
@@ -67,9 +67,8 @@ def export(runs: Sequence[tuple[str, RunView]], *, to: str, output: str) -> list
     try:
         return TARGETS[to](runs, output)
     except ImportError as error:
-        raise UsageError(
-            f"--to {to} needs {error.name}, which is not installed; pip install 'psann[export]'."
-        ) from None
+        why = unavailable(error, install="pip install 'psann[export]'")
+        raise UsageError(f"--to {to} needs a library, and {why}") from None
 
 
 # --- tables --------------------------------------------------------------------------------------

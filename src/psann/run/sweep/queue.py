@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from psann._machine import boot_id, is_alive
-from psann.errors import PsannError, UsageError
+from psann.errors import PsannError, UsageError, unavailable
 from psann.run.directory.columns import sign_of
 from psann.run.directory.lock import NO_LOCKS, STALE_AFTER_S
 from psann.run.sweep.config import Sweep
@@ -29,11 +29,9 @@ try:
     from optuna.storages import BaseStorage
     from optuna.storages.journal import JournalFileSymlinkLock
     from optuna.trial import FrozenTrial, TrialState
-except ModuleNotFoundError as error:
-    raise PsannError(
-        f"A sweep needs Optuna, and {error.name} is not installed. Install it with: "
-        "pip install 'psann[sweep]'"
-    ) from None
+except ImportError as error:
+    why = unavailable(error, install="pip install 'psann[sweep]'")
+    raise PsannError(f"A sweep needs Optuna, and {why}") from None
 
 YOUNG_S = 30.0
 """So long a claim of a live process of this machine is left alone: its run is about to begin."""
