@@ -35,7 +35,7 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
         who = _who(config, "placebo")  # folds are judged by any reward
     has_weights = hisso.is_portfolio and hisso.primary_transform != "identity"
     if not hisso.enabled:
-        return [f"{who} judges actions; hisso.enabled is false, so that there are none. Remove it."]
+        return [f"{who} judges actions, of which there are none: hisso.enabled is false."]
     if not (has_weights or is_rewarded):
         return [f"{who} judges portfolios; it needs a transform with weights, such as softmax."]
     needed = [f"prices_{split}" for split in SPLITS if f"X_{split}" in splits.arrays]

@@ -102,10 +102,16 @@ def _copies(runs: Sequence[RunView], name_of: Name) -> Iterator[str]:
 def _group_sentences(several: Sequence[Group], name_of: Name) -> Iterator[str]:
     for group in several:
         seeds, members = ", ".join(map(str, group.seeds)), [name_of(run) for run in group.runs]
+        is_repeated = len(group.runs) > len(group.seeds)
         yield (
             f"{group_name(group, name_of)}: mean ± standard deviation over "
             f"{counted(len(group.seeds), 'seed')} ({seeds}) of one configuration: "
-            f"{listed(members)}."
+            f"{listed(members)}{', of each seed the first' if is_repeated else ''}."
+        )
+    if several:
+        yield (
+            "Seeds of a group have their rows in common: the luck of those is no part of a "
+            "deviation over seeds."
         )
 
 
@@ -169,6 +175,9 @@ def _cell(quantity: Quantity, group: Group, best: float | None) -> str:
     text = quantity.write(mean)
     if spread is not None:
         text += f" ± {quantity.write(spread).lstrip('+')}"
+    n_values, n_seeds = len(group.values(quantity)), len(group.seeds)
+    if n_values < n_seeds:
+        text += f" (of {n_values})"
     return f"* {text}" if mean == best else text
 
 
