@@ -24,6 +24,7 @@ from psann.errors import (
     RunLockedError,
     TrainingInterrupted,
     UsageError,
+    memory_story,
 )
 from psann.run.config.changes import changes_since, check_resolved
 from psann.run.config.load import config_sha256
@@ -248,6 +249,8 @@ def guarded(action: Callable[[], None]) -> BaseException | None:
     try:
         action()
     except BaseException as error:  # noqa: BLE001 (also SystemExit, and the panics of Rust)
+        if memory_story(error) is not None:
+            traceback.clear_frames(error.__traceback__)  # room for writing down what happened
         return error
     return None
 
