@@ -140,6 +140,12 @@ def starts(made: EagerEngine, *seeds: int) -> list[SeedStart]:
     ]
 
 
+def initial_carry(made: EagerEngine) -> Carry:
+    """Fresh optimiser around the network's own weights and buffers."""
+    (start,) = starts(made, 0)
+    return made.restarted(start.weights, start.buffers)
+
+
 def at_start(
     task: Phase, made: EagerEngine, saved: SavedState | None = None, *, seed: int = 0
 ) -> TrainState:
