@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,38 @@ def test_seeds_are_a_group_with_mean_and_spread(tmp_path: Path) -> None:
         "x and 1 more: mean ± standard deviation over 2 seeds (1, 2) of one configuration: x and y."
     )
     assert beside.tables[0].columns[3:] == ("x", "y", "x and 1 more")
+
+
+def test_a_mean_takes_each_seed_once_and_says_how_many_have_a_value(tmp_path: Path) -> None:
+    how = [("x", 1, 0.5), ("copy", 1, 0.5), ("y", 2, 0.75), ("z", 3, None), ("again", 3, 1.0)]
+    runs = [
+        altered(made_run(tmp_path / name, seed=seed, run_id=f"{seed}" * 32), val_reward_mean=value)
+        for name, seed, value in how
+    ]
+    groups = comparison_sections(runs, names_of(runs))[1].tables[0]
+    (cells,) = (row for row in groups.rows if row[0] == "validation reward")
+    assert cells[-1].startswith("0.75 ± 0.25")
+    groups = comparison_sections(runs[:4], names_of(runs))[1].tables[0]
+    (cells,) = (row for row in groups.rows if row[0] == "validation reward")
+    assert cells[-1] == "0.625 ± 0.1768 (2 seeds)"
+
+
+def altered(root: Path, **fields: object) -> RunView:
+    metrics = json.loads((root / "metrics.json").read_text())
+    (root / "metrics.json").write_text(json.dumps({**metrics, **fields}))
+    return read_run(root)
+
+
+def test_what_is_written_alike_is_alike_the_best(tmp_path: Path) -> None:
+    values = (0.5, 0.5 + 1e-12, 0.25)
+    runs = [
+        altered(made_run(tmp_path / f"{k}", lr=0.1 * k, run_id=f"{k}" * 32), val_reward_mean=value)
+        for k, value in enumerate(values, start=1)
+    ]
+    for n, best in ((3, ("* 0.5", "* 0.5", "0.25")), (2, ("0.5", "0.5"))):
+        table = comparison_sections(runs[:n], names_of(runs))[1].tables[0]
+        (cells,) = (row for row in table.rows if row[0] == "validation reward")
+        assert cells[3:] == best
 
 
 def test_configurations_are_no_group(tmp_path: Path) -> None:

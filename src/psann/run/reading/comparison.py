@@ -138,28 +138,31 @@ def _side_by_side(
     )
 
 
-def _best(quantity: Quantity, groups: Sequence[Group]) -> float | None:
-    """The best of the values; None where there is nothing to choose, or it is not to be chosen by.
+def _best(quantity: Quantity, groups: Sequence[Group]) -> str | None:
+    """The best as it is written; None where nothing is, or it is not to be chosen by.
 
     Beside runs that withhold their test rows nobody is the best by test figures.
     """
     is_of_test = quantity in DERIVED or quantity.key.partition(".")[0] in OF_TEST_ROWS
     if is_of_test and any(is_withheld(run.metrics) for group in groups for run in group.runs):
         return None
-    known = [mean for group in groups if (mean := group.mean(quantity)) is not None]
-    if not quantity.better or len(set(known)) < 2:
+    means = [mean for group in groups if (mean := group.mean(quantity)) is not None]
+    if not quantity.better or len({quantity.write(mean) for mean in means}) < 2:
         return None
-    return max(known) if quantity.better == "higher" else min(known)
+    return quantity.write(max(means) if quantity.better == "higher" else min(means))
 
 
-def _cell(quantity: Quantity, group: Group, best: float | None) -> str:
+def _cell(quantity: Quantity, group: Group, best: str | None) -> str:
     mean, spread = group.mean(quantity), group.spread(quantity)
     if mean is None:
         return NOTHING
     text = quantity.write(mean)
+    text = f"* {text}" if text == best else text
     if spread is not None:
         text += f" ± {quantity.write(spread).lstrip('+')}"
-    return f"* {text}" if mean == best else text
+        n_seeds = len(group.of_seeds(quantity.of))
+        text += f" ({n_seeds} seeds)" if n_seeds < len(group.seeds) else ""
+    return text
 
 
 def monitor_curves(

@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from psann.run.reading.quantities import Quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.sameness import bit_differences
 
+_T = TypeVar("_T")
 ABSENT = "(not there)"
 """Value of a configuration key that a run does not have."""
 _SEED = "seed"
@@ -39,19 +40,22 @@ class Group:
         """The seeds, each once."""
         return tuple(dict.fromkeys(run.metrics["seed"] for run in self.runs))
 
-    def values(self, quantity: Quantity) -> list[float]:
-        """The runs' values; those without one are left out."""
-        found = (quantity.of(run) for run in self.runs)
-        return [value for value in found if value is not None]
+    def of_seeds(self, read: Callable[[RunView], _T | None]) -> list[_T]:
+        """What is read of each seed: a copy, or the same run once more, is no second result."""
+        found: dict[object, _T] = {}
+        for run in self.runs:
+            if (value := read(run)) is not None:
+                found.setdefault(run.metrics["seed"], value)
+        return list(found.values())
 
     def mean(self, quantity: Quantity) -> float | None:
-        """Mean over the runs; None without any value."""
-        values = self.values(quantity)
+        """Mean over the seeds; None without any value."""
+        values = self.of_seeds(quantity.of)
         return math.fsum(values) / len(values) if values else None
 
     def spread(self, quantity: Quantity) -> float | None:
-        """Sample standard deviation (n - 1) over the runs; None for fewer than two."""
-        values = self.values(quantity)
+        """Sample standard deviation (n - 1) over the seeds; None for fewer than two."""
+        values = self.of_seeds(quantity.of)
         mean = self.mean(quantity)
         if mean is None or len(values) < 2:
             return None
