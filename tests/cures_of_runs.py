@@ -45,6 +45,10 @@ def odd(change: str) -> str:
 
 # Text of the message: what meets it, then everything that it says to do instead.
 CURES: dict[str, tuple[Asked, ...]] = {
+    "or the process more memory (ulimit -v, that of the job)": (
+        ask("data={loader: odd_loaders.with_scratch, kwargs: {n_numbers: 1000000000000000}}"),
+        ask("data={loader: odd_loaders.with_scratch, kwargs: {n_numbers: 1000}}"),
+    ),
     # Configurations.
     "give prices (a table), npz (a file) or loader (a function)": (
         ask("data={}"),
@@ -327,16 +331,16 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask("data.kwargs={assets: 1}", "hisso.primary_transform=softmax_cash"),
     ),
     "raise hisso.updates_per_epoch, or read epochs as updates": (
-        ask("hisso.updates_per_epoch=1"),
-        ask("hisso.updates_per_epoch=2"),
+        ask("hisso.updates_per_epoch=1", "training.epochs=4"),
+        ask("hisso.updates_per_epoch=2", "training.epochs=4"),
     ),
     "at 4 they are too large: lower it": (
-        ask("hisso.temperature_scaling=true", "training.lr=3"),
-        ask("hisso.temperature_scaling=true", "training.lr=1"),
+        ask("hisso.temperature_scaling=true", "training.lr=3", "training.epochs=4"),
+        ask("hisso.temperature_scaling=true", "training.lr=1", "training.epochs=4"),
     ),
     "the outputs are too small: raise training.lr": (
-        ask("hisso.temperature_scaling=true", "training.lr=0.01"),
-        ask("hisso.temperature_scaling=true", "training.lr=0.05"),
+        ask("hisso.temperature_scaling=true", "training.lr=0.01", "training.epochs=4"),
+        ask("hisso.temperature_scaling=true", "training.lr=0.05", "training.epochs=4"),
     ),
     "The best epoch is the last one: raise training.epochs": (
         ask("training.epochs=2"),

@@ -190,10 +190,7 @@ def bury(folder: Path) -> None:
 
 def n_calls(folder: Path, *settings: str, **request: Any) -> int:
     """How many calls a whole trial makes."""
-    calls = FaultyCalls()
-    with calls_in_use(calls):
-        finished(folder, *settings, **request)
-    return len(calls.made)
+    return counted(folder, *settings, **request)[1]
 
 
 def epoch_rows(paths: RunPaths) -> list[tuple[str, ...]]:
@@ -243,7 +240,15 @@ def assert_survives(
 
 def unhurt(folder: Path, *settings: str, **request: Any) -> dict[str, Any]:
     """The result of a run that nothing happens to."""
-    return result_of(finished(folder, *settings, name="run", **request))
+    return counted(folder, *settings, **request)[0]
+
+
+def counted(folder: Path, *settings: str, **request: Any) -> tuple[dict[str, Any], int]:
+    """Result of a run that nothing happens to, and how many calls it makes."""
+    calls = FaultyCalls()
+    with calls_in_use(calls):
+        paths = finished(folder, *settings, **request)
+    return result_of(paths), len(calls.made)
 
 
 def assert_survives_kills(

@@ -6,16 +6,21 @@ from typing import Any
 
 import pytest
 
-from faults import SETTINGS, n_calls, unhurt
+from faults import SETTINGS, counted
 
 
 @pytest.fixture(scope="session")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+    return counted(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def expected(whole: tuple[dict[str, Any], int]) -> dict[str, Any]:
     """The result of a run that nothing happens to; to be read only."""
-    return unhurt(tmp_path_factory.mktemp("unhurt"), *SETTINGS)
+    return whole[0]
 
 
 @pytest.fixture(scope="session")
-def total(tmp_path_factory: pytest.TempPathFactory) -> int:
+def total(whole: tuple[dict[str, Any], int]) -> int:
     """How many calls such a run makes."""
-    return n_calls(tmp_path_factory.mktemp("counted"), *SETTINGS)
+    return whole[1]

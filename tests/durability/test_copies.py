@@ -27,6 +27,7 @@ from faults import (
     result_of,
 )
 from psann.run.directory.paths import RunPaths
+from thinning import slow, thinned
 from trials import finished, trial
 
 NOBODY = 65534
@@ -75,7 +76,7 @@ class CopyingCalls(FaultyCalls):
             self.copy_one()
 
 
-@pytest.mark.parametrize("stride", [130, pytest.param(3, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("stride", [200, slow(130), pytest.param(3, marks=pytest.mark.chaos)])
 def test_copy_of_many_moments_goes_on_elsewhere(
     tmp_path: Path, total: int, expected: dict[str, Any], stride: int
 ) -> None:
@@ -99,7 +100,7 @@ def assert_goes_on(folder: Path, expected: dict[str, Any]) -> None:
     assert_survives(folder, expected, *SETTINGS)
 
 
-@pytest.mark.parametrize("tool", ["cp", "tar"])
+@pytest.mark.parametrize("tool", thinned(["cp", "tar"]))
 def test_copy_by_a_tool_goes_on_elsewhere(
     tmp_path: Path, total: int, expected: dict[str, Any], tool: str
 ) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from faults import SETTINGS, hurt, kill
 from power_loss import Journal, Step, assert_survives_power_loss, journal_of, lose_power
+from thinning import slow
 
 
-@pytest.mark.parametrize("n_losses", [6, pytest.param(250, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("n_losses", [3, slow(6), pytest.param(250, marks=pytest.mark.chaos)])
 def test_power_loss_at_random_instants_loses_nothing(
     tmp_path: Path, expected: dict[str, Any], n_losses: int
 ) -> None:
@@ -24,7 +25,7 @@ def test_power_loss_at_random_instants_loses_nothing(
     assert_survives_power_loss(tmp_path, steps, expected, draw=draw, n_losses=n_losses)
 
 
-@pytest.mark.parametrize("n_losses", [3, pytest.param(50, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("n_losses", [1, slow(3), pytest.param(50, marks=pytest.mark.chaos)])
 def test_power_loss_in_a_resumed_start_loses_nothing(
     tmp_path: Path, total: int, expected: dict[str, Any], n_losses: int
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from faults import SETTINGS, assert_sound, exit_code_of, in_child, result_of
 from psann.run.directory.paths import RunPaths
+from thinning import slow
 from trials import finished, metrics_of, trial, write_config
 
 
@@ -30,7 +31,7 @@ def race(folder: Path, *, n_starters: int = 2, **request: Any) -> list[int]:
     return sorted(codes)
 
 
-@pytest.mark.parametrize("n_rounds", [3, pytest.param(50, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("n_rounds", [1, slow(3), pytest.param(50, marks=pytest.mark.chaos)])
 def test_one_of_two_starters_wins(tmp_path: Path, expected: dict[str, Any], n_rounds: int) -> None:
     n_locked = 0
     for k in range(20 * n_rounds):
@@ -49,7 +50,7 @@ def test_one_of_two_starters_wins(tmp_path: Path, expected: dict[str, Any], n_ro
     assert n_locked > 0, "no two starters ever met"
 
 
-@pytest.mark.parametrize("n_rounds", [2, pytest.param(30, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("n_rounds", [1, slow(2), pytest.param(30, marks=pytest.mark.chaos)])
 def test_starters_that_set_an_old_run_aside_never_mix(
     tmp_path: Path, expected: dict[str, Any], n_rounds: int
 ) -> None:

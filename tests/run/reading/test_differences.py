@@ -160,7 +160,8 @@ def test_seeds_of_one_configuration_are_one_group_with_mean_and_spread(
     names = [[run.name for run in group.runs] for group in groups]
     assert names == [["first", "again", "seed"], ["lr"], ["data"]]
     assert groups[0].seeds == (42, 7)
-    values = [metrics_of(RunPaths(run.path))["val_loss"] for run in groups[0].runs]
+    values = [metrics_of(RunPaths(run.path))["val_loss"] for run in groups[0].of_seeds]
+    assert len(values) == 2  # the seed that was run again is no second draw
     val_loss = quantity("val_loss")
     assert groups[0].mean(val_loss) == pytest.approx(statistics.mean(values), rel=1e-14)
     assert groups[0].spread(val_loss) == pytest.approx(statistics.stdev(values), rel=1e-12)

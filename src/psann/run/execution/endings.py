@@ -7,7 +7,13 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from psann.errors import DivergedError, PsannError, RuinedError, TrainingInterrupted
+from psann.errors import (
+    DivergedError,
+    PsannError,
+    RuinedError,
+    TrainingInterrupted,
+    memory_story,
+)
 from psann.run.directory.log import log_event
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import (
@@ -22,6 +28,11 @@ from psann.run.execution.context import (
 )
 
 _logger = logging.getLogger(__name__)
+
+_LESS_MEMORY = (
+    "Give fewer rows or columns, a smaller hisso.window, hisso.batch_episodes or batch_size, or "
+    "the process more memory (ulimit -v, that of the job)."
+)
 
 
 def exit_code_of(error: BaseException | None, *, status: str | None = None) -> int:
@@ -46,6 +57,8 @@ def story_of(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         story = f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})"
         return f"{story}{_place(error)}."
+    if (of_memory := memory_story(error)) is not None:
+        return f"{of_memory}{_place(error)}. {_LESS_MEMORY}"
     if is_a_message(error):
         return str(error)
     # Not str(error): an exception's own text may raise.
@@ -65,7 +78,7 @@ def _place(error: BaseException) -> str:
 
 def is_a_message(error: BaseException) -> bool:
     """Whether the text alone tells the user what to change, so that no traceback is missed."""
-    if isinstance(error, PsannError | KeyboardInterrupt):
+    if isinstance(error, PsannError | KeyboardInterrupt) or memory_story(error) is not None:
         return True
     frames = list(traceback.walk_tb(error.__traceback__))
     # What psann itself raises about a value is meant for its user.
@@ -86,11 +99,10 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
         return
     record = context.record
     phase = record.as_dict()["phase"]
-    if isinstance(error, TrainingInterrupted):
-        record.update(status=error.status)
-        level, event = logging.WARNING, "signal"
-    elif isinstance(error, KeyboardInterrupt):
-        record.update(status="interrupted")
+    if isinstance(error, TrainingInterrupted | KeyboardInterrupt):
+        record.update(
+            status="interrupted" if isinstance(error, KeyboardInterrupt) else error.status
+        )
         level, event = logging.WARNING, "signal"
     else:
         known = {RuinedError: "ruined", DivergedError: "diverged"}

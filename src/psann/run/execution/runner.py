@@ -24,6 +24,7 @@ from psann.errors import (
     RunLockedError,
     TrainingInterrupted,
     UsageError,
+    memory_story,
 )
 from psann.run.config.changes import changes_since, check_resolved
 from psann.run.config.load import config_sha256
@@ -248,6 +249,8 @@ def guarded(action: Callable[[], None]) -> BaseException | None:
     try:
         action()
     except BaseException as error:  # noqa: BLE001 (also SystemExit, and the panics of Rust)
+        if memory_story(error) is not None:
+            traceback.clear_frames(error.__traceback__)  # room for writing down what happened
         return error
     return None
 
@@ -374,7 +377,7 @@ def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> N
         told = "--profile has no effect: mode evaluate does not train"
         log_event(_logger, logging.WARNING, "log", told)
     record.update(phase="evaluation")
-    what = ": backtest, baselines, intervals" if config.hisso.is_portfolio else ""
+    what = ": backtest, baselines, intervals" if config.prices_key in splits.arrays else ""
     log_event(_logger, logging.INFO, "log", f"judging{what}")
     record.update(**judge(context, config, estimators, splits, results=results))
     judged = record.as_dict()

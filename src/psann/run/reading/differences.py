@@ -39,18 +39,29 @@ class Group:
         """The seeds, each once."""
         return tuple(dict.fromkeys(run.metrics["seed"] for run in self.runs))
 
+    @property
+    def of_seeds(self) -> tuple[RunView, ...]:
+        """The first run of each seed."""
+        found: dict[Any, RunView] = {}
+        for run in self.runs:
+            found.setdefault(run.metrics["seed"], run)
+        return tuple(found.values())
+
     def values(self, quantity: Quantity) -> list[float]:
-        """The runs' values; those without one are left out."""
-        found = (quantity.of(run) for run in self.runs)
-        return [value for value in found if value is not None]
+        """One value for each seed that has one: a seed that was run twice is no second draw."""
+        found: dict[Any, float] = {}
+        for run in self.runs:
+            if (value := quantity.of(run)) is not None:
+                found.setdefault(run.metrics["seed"], value)
+        return [*found.values()]
 
     def mean(self, quantity: Quantity) -> float | None:
-        """Mean over the runs; None without any value."""
+        """Mean over the seeds; None without any value."""
         values = self.values(quantity)
         return math.fsum(values) / len(values) if values else None
 
     def spread(self, quantity: Quantity) -> float | None:
-        """Sample standard deviation (n - 1) over the runs; None for fewer than two."""
+        """Sample standard deviation (n - 1) over the seeds; None for fewer than two."""
         values = self.values(quantity)
         mean = self.mean(quantity)
         if mean is None or len(values) < 2:
