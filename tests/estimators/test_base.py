@@ -25,6 +25,7 @@ from psann import (
     WaveResNetRegressor,
 )
 from psann.errors import DeviceError, DivergedError
+from thinning import thinned
 
 ESTIMATORS = [PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor]
 ROWS = planted(120)
@@ -50,7 +51,15 @@ CHECKED = [
 REPEATS = "check_sample_weight_equivalence_on_dense_data"
 
 
-@parametrize_with_checks(CHECKED)
+def few_are_fast(checked: list[Any]) -> Any:
+    """Each check of scikit-learn, with one or two of the estimators."""
+    each = parametrize_with_checks(checked)
+    names, cases = each.args
+    by_check = sorted(cases, key=lambda case: case[1].func.__name__)
+    return pytest.mark.parametrize(names, thinned(by_check, every=3), **each.kwargs)
+
+
+@few_are_fast(CHECKED)
 def test_scikit_learns_checks_pass_without_exception(
     estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -64,38 +63,31 @@ def test_copies_are_called_copies_and_have_neither_mean_nor_spread(tmp_path: Pat
 def test_seeds_are_a_group_with_mean_and_spread(tmp_path: Path) -> None:
     runs = runs_of("two seeds of one configuration", tmp_path)
     _, beside = comparison_sections(runs, names_of(runs))
-    (sentence,) = beside.sentences
+    sentence, caution = beside.sentences
     assert sentence == (
         "x and 1 more: mean ± standard deviation over 2 seeds (1, 2) of one configuration: x and y."
     )
+    assert caution.startswith("Seeds of a group have their rows in common: the luck of those is no")
     assert beside.tables[0].columns[3:] == ("x", "y", "x and 1 more")
 
 
-def test_a_mean_takes_each_seed_once_and_says_how_many_have_a_value(tmp_path: Path) -> None:
-    how = [("x", 1, 0.5), ("copy", 1, 0.5), ("y", 2, 0.75), ("z", 3, None), ("again", 3, 1.0)]
+def test_a_seed_that_was_run_twice_is_no_second_draw(tmp_path: Path) -> None:
     runs = [
-        altered(made_run(tmp_path / name, seed=seed, run_id=f"{seed}" * 32), val_reward_mean=value)
-        for name, seed, value in how
+        read_run(made_run(tmp_path / name, seed=seed, run_id=name * 32, test_reward_mean=value))
+        for name, seed, value in (("a", 1, 1.0), ("b", 1, 9.0), ("c", 2, 3.0), ("d", 3, None))
     ]
-    groups = comparison_sections(runs, names_of(runs))[1].tables[0]
-    (cells,) = (row for row in groups.rows if row[0] == "validation reward")
-    assert cells[-1].startswith("0.75 ± 0.25")
-    groups = comparison_sections(runs[:4], names_of(runs))[1].tables[0]
-    (cells,) = (row for row in groups.rows if row[0] == "validation reward")
-    assert cells[-1] == "0.625 ± 0.1768 (2 seeds)"
-
-
-def altered(root: Path, **fields: object) -> RunView:
-    metrics = json.loads((root / "metrics.json").read_text())
-    (root / "metrics.json").write_text(json.dumps({**metrics, **fields}))
-    return read_run(root)
+    _, beside = comparison_sections(runs, names_of(runs))
+    assert beside.sentences[0].endswith(
+        "(1, 2, 3) of one configuration: a, b, c and d, of each seed the first."
+    )
+    (row,) = [row for row in beside.tables[0].rows if row[0] == "test reward"]
+    assert row[-1] == "2 ± 1.414 (of 2)"
 
 
 def test_what_is_written_alike_is_alike_the_best(tmp_path: Path) -> None:
-    values = (0.5, 0.5 + 1e-12, 0.25)
     runs = [
-        altered(made_run(tmp_path / f"{k}", lr=0.1 * k, run_id=f"{k}" * 32), val_reward_mean=value)
-        for k, value in enumerate(values, start=1)
+        read_run(made_run(tmp_path / f"{k}", lr=0.1 * k, run_id=f"{k}" * 32, val_reward_mean=value))
+        for k, value in enumerate((0.5, 0.5 + 1e-12, 0.25), start=1)
     ]
     for n, best in ((3, ("* 0.5", "* 0.5", "0.25")), (2, ("0.5", "0.5"))):
         table = comparison_sections(runs[:n], names_of(runs))[1].tables[0]

@@ -379,7 +379,7 @@ def _work(context: RunContext, config: RunConfig, start: Mapping[str, Any]) -> N
         told = "--profile has no effect: mode evaluate does not train"
         log_event(_logger, logging.WARNING, "log", told)
     record.update(phase="evaluation")
-    what = ": backtest, baselines, intervals" if config.hisso.is_portfolio else ""
+    what = ": backtest, baselines, intervals" if config.prices_key in splits.arrays else ""
     log_event(_logger, logging.INFO, "log", f"judging{what}")
     record.update(**judge(context, config, estimators, splits, results=results))
     judged = record.as_dict()
