@@ -40,14 +40,8 @@ POISON = 1000.0
 
 
 def dense(*, state: StateOptions | None = None, **options: Any) -> DenseNetwork:
-    settings = {"hidden_layers": 1, "hidden_units": 8, "w0": 1.0}
-    return DenseNetwork(
-        N_IN,
-        N_OUT,
-        **{**settings, **options},
-        units=UnitOptions(state=state),
-        rng=np.random.default_rng(0),
-    )
+    settings = {"hidden_layers": 1, "hidden_units": 8, "w0": 1.0, "units": UnitOptions(state=state)}
+    return DenseNetwork(N_IN, N_OUT, **{**settings, **options}, rng=np.random.default_rng(0))
 
 
 def residual() -> Network:

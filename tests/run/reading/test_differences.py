@@ -139,8 +139,17 @@ def test_key_that_one_lacks_and_run_without_configuration_are_told(
     RunPaths(lacking.path).config_resolved.unlink()
     lacking = read_run(lacking.path)
     assert config_differences((runs["first"], lacking)) == ()
-    assert f"The configuration of {lacking.name} cannot be read." in told(runs["first"], lacking)
+    sentences = told(runs["first"], lacking)
+    assert f"No configuration of {lacking.name} can be read." in sentences
+    assert "The configurations are the same." not in sentences
     assert len(group_by_config([lacking, lacking])) == 2
+
+
+def test_what_is_not_known_of_a_run_does_not_differ(altered: Callable[..., RunView]) -> None:
+    left, right = altered(), altered()
+    RunPaths(right.path).provenance.unlink()
+    change(RunPaths(right.path), data_sha256=None, hardware=None)
+    assert circumstances((left, read_run(right.path))) == ()
 
 
 def test_code_and_versions_are_circumstances(altered: Callable[..., RunView]) -> None:

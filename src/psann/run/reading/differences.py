@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psann.presentation.content import listed
 from psann.run.reading.quantities import Quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.sameness import bit_differences
@@ -94,11 +95,11 @@ def config_differences(runs: Sequence[RunView]) -> tuple[Difference, ...]:
 
 
 def circumstances(runs: Sequence[RunView]) -> tuple[Difference, ...]:
-    """What else may make runs differ: data, code, versions, device."""
+    """What else may make runs differ: data, code, versions, device, as far as that is known."""
     facts = [_facts(run) for run in runs]
     keys = dict.fromkeys(key for values in facts for key in values)
     found = (Difference(key, tuple(values.get(key) for values in facts)) for key in keys)
-    return tuple(each for each in found if len({_text(value) for value in each.values}) > 1)
+    return tuple(each for each in found if len({*map(_text, each.values)} - {_text(None)}) > 1)
 
 
 def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
@@ -131,15 +132,14 @@ def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[
         First what differs in the configurations, then what else, then whether the results do.
     """
     found = config_differences(runs)
-    sentences = [
-        f"The configuration of {name_of(run)} cannot be read." for run in runs if not run.config
-    ]
+    unread = [name_of(run) for run in runs if not run.config]
+    sentences = [f"No configuration of {listed(unread)} can be read."] if unread else []
     what = "two runs" if len(runs) == 2 else f"{len(runs)} runs"
     if len(found) == 1:
         sentences.append(f"The {what} differ in one key: {found[0].key}.")
     elif found:
         sentences.append(f"The {what} differ in {len(found)} keys.")
-    elif any(run.config for run in runs):
+    elif len(unread) < len(runs) - 1:
         sentences.append("The configurations are the same.")
     around = circumstances(runs)
     if around:
