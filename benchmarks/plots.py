@@ -76,7 +76,7 @@ def updates_table(result: Result) -> str:
             number(of(row, "auto", "cpu_ms_per_update"), 3),
             times(of(row, "auto", "ratio")),
             times(row.get("goal")),
-            row["auto"].get("decision", "").partition(",")[0].removeprefix("engine "),
+            row["auto"].get("decision", "").partition(", ")[0].removeprefix("engine "),
         ]
         for row in result["cases"]
     ]

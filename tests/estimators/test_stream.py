@@ -13,6 +13,7 @@ from planted import HISSO, Recorder, fit_hisso, planted, quick
 from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.errors import DivergedError, FileFormatError
 from psann.estimators._persistence import EstimatorDocument, document_bytes, read_document
+from thinning import thinned
 
 ROWS = planted(120)
 X, PRICES = ROWS["X"], ROWS["prices"]
@@ -51,7 +52,7 @@ def windows(model: Any, n: int = 20, *, reloads: bool = False, **hisso: Any) -> 
     return model
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", thinned(KINDS, every=3))
 def test_passes_over_the_same_rows_are_the_epochs_of_a_fit(kind: str) -> None:
     model = KINDS[kind]()
     if model.scaler == "standard":
@@ -67,7 +68,7 @@ def test_passes_over_the_same_rows_are_the_epochs_of_a_fit(kind: str) -> None:
     assert model.schedule_epoch_ == 4
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", thinned(KINDS, every=2))
 def test_saving_and_loading_between_two_calls_changes_no_bit(kind: str) -> None:
     there = streamed(KINDS[kind]())
     back = streamed(KINDS[kind](), reloads=True)

@@ -201,7 +201,7 @@ def test_negative_mse_by_hand() -> None:
 @pytest.mark.parametrize("name", PRICE_REWARDS)
 @pytest.mark.parametrize(("initial", "cash"), [("invested", False), ("cash", True)])
 def test_gradients_are_those_of_finite_differences(name: str, initial: Any, cash: bool) -> None:
-    actions, prices = random_case()
+    actions, prices = random_case(shape=(2, 6, 3))
     actions = (0.9 * actions if cash else actions).requires_grad_()
     reward = resolved(name)
     assert torch.autograd.gradcheck(
