@@ -75,10 +75,10 @@ def test_message_of_100_kb_is_kept_and_a_longer_one_is_cut_to_what_csv_reads(
 ) -> None:
     attach(logger, path)
     logger.info("%s", "x" * 102_400)
-    logger.info("%s", "y" * 1_000_000)
+    logger.info("%s", "y" * 200_000)
     kept, cut = read_rows(path)
     assert kept["message"] == "x" * 102_400
-    assert cut["message"].endswith("... [870000 more characters]")
+    assert cut["message"].endswith("... [70000 more characters]")
     assert len(cut["message"]) < csv.field_size_limit()
 
 

@@ -175,7 +175,7 @@ def test_readers_never_see_a_part_of_a_file(storage: Storage, root: Path) -> Non
     reader = threading.Thread(target=read)
     reader.start()
     # However slow the reader is: until it has seen each content, and often.
-    while len(seen) < 100 or (set(seen) < contents):
+    while len(seen) < 20 or (set(seen) < contents):
         for content in sorted(contents):
             storage.put(path, content)
     stop.set()

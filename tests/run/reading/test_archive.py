@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
 from psann.run.verification.verify import verify_run
+from thinning import thinned
 from trials import finished, metrics_of, tree_of, trial
 
 
@@ -34,9 +36,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     return finished(folder, "training.epochs=3", keep_checkpoints=True)
 
 
+@pytest.fixture(scope="module")
+def archive(whole: RunPaths, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack(whole.root, tmp_path_factory.mktemp("packed") / "run.tar.gz").path
+
+
 @pytest.fixture
-def packed(whole: RunPaths, tmp_path: Path) -> Path:
-    return pack(whole.root, tmp_path / "run.tar.gz").path
+def packed(archive: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(archive, tmp_path))
 
 
 def content_of(root: Path) -> dict[str, str]:
@@ -95,8 +102,16 @@ def test_best_only_leaves_out_the_other_checkpoints_and_verifies(
     assert again.path.read_bytes() == done.path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "events.csv", "checkpoints/best.safetensors"])
-@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    thinned(
+        itertools.product(
+            ("metrics.json", "events.csv", "checkpoints/best.safetensors"),
+            ("flipped", "cut", "gone"),
+        ),
+        4,
+    ),
+)
 def test_verify_finds_damage_after_unpacking(
     packed: Path, tmp_path: Path, name: str, damage: str
 ) -> None:
@@ -347,7 +362,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 LIMITS = {"many files": "it holds more than", "a long last file": "it expands to more than"}
 
 
-SLOW_BOMBS = ("many files", "chains of long names", "a long last file")
+SLOW_BOMBS = ("zeros", "many files", "chains of long names", "a long last file")
 
 
 @pytest.mark.parametrize(
@@ -430,7 +445,7 @@ def test_damaged_archives_are_refused_wherever_they_are_damaged(
     draw = random.Random(1)
     damaged = tmp_path / "damaged.tar.gz"
     home = tmp_path / "home"
-    for k in range(60):
+    for k in range(15):
         data = bytearray(whole)
         if k % 3 == 0:
             del data[draw.randrange(len(whole)) :]
