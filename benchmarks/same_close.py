@@ -8,7 +8,7 @@ Four parts, each a table and an entry of the JSON file; `--parts` computes some 
 the other entries as they are. `choose` walks forward through the rows before the test rows, and no
 test row is read there. `test` judges the recipe beside what anybody could have done and beside
 other penalties in training; `planted` and `placebo` see what it makes of a signal that is known to
-be there, and of none. `docs/recipes.md` explains the results.
+be there, and of none. `docs/same_close_recipe.md` explains the results.
 """
 
 from __future__ import annotations

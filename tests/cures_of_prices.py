@@ -458,6 +458,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
             panel(tmp_path), val=DAYS[21], test=DAYS[50], features=[{"moves": {"rows": [1, 2]}}]
         ),
     ),
+    "features must not repeat themselves; {} is named twice. Take one out": (
+        lambda tmp_path: load(tmp_path, features=["moves", {"moves": {"rows": [1, 9]}}]),
+        lambda tmp_path: load(tmp_path, features=["moves", {"moves": {"rows": [9]}}]),
+    ),
     "features: {} must have the field {} in the table; there are {}. Take {} out": (
         lambda tmp_path: load(tmp_path, features=["moves", "range"]),
         lambda tmp_path: load(tmp_path, features=["moves"]),

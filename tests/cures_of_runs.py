@@ -45,6 +45,10 @@ def odd(change: str) -> str:
 
 # Text of the message: what meets it, then everything that it says to do instead.
 CURES: dict[str, tuple[Asked, ...]] = {
+    "or the process more memory (ulimit -v, that of the job)": (
+        ask("data={loader: odd_loaders.with_scratch, kwargs: {n_numbers: 1000000000000000}}"),
+        ask("data={loader: odd_loaders.with_scratch, kwargs: {n_numbers: 1000}}"),
+    ),
     # Configurations.
     "give prices (a table), npz (a file) or loader (a function)": (
         ask("data={}"),

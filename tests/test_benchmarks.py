@@ -30,6 +30,7 @@ def test_the_tables_of_the_page_are_those_of_the_results(load) -> None:
     plots = load("plots")
     page = plots.PAGE.read_text()
     assert plots.filled(page, plots.results()) == page
+    assert not re.search(r"\([^)|\n]*\|", page)  # no cell breaks off within brackets
 
 
 def test_every_picture_of_the_page_is_there() -> None:

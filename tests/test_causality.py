@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from psann import (
 )
 from psann.errors import DataError
 from psann.metrics import portfolio_metrics
+from thinning import slow, thinned
 
 ESTIMATORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "dense": (PSANNRegressor, {}),
@@ -47,8 +49,7 @@ def corrupted(rows: NDArray[Any], cut: int) -> NDArray[Any]:
 # ---------------------------------------------------------------- from rows to actions
 
 
-@pytest.mark.parametrize("scaler", SCALERS)
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(("name", "scaler"), thinned(product(ESTIMATORS, SCALERS), every=3))
 def test_actions_do_not_depend_on_rows_that_come_later(name: str, scaler: str) -> None:
     cls, params = ESTIMATORS[name]
     model = quick(cls, scaler=SCALERS[scaler], monitor="train_loss", **params)
@@ -75,7 +76,7 @@ def test_actions_do_not_depend_on_contexts_that_come_later() -> None:
         assert not np.array_equal(other[cut:], usual[cut:])
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", thinned(ESTIMATORS, every=2))
 def test_the_validation_pass_decides_each_row_without_those_that_come_later(name: str) -> None:
     cls, params = ESTIMATORS[name]
     validation = planted(50, seed=1)
@@ -128,7 +129,7 @@ def with_later_lines_changed(content: bytes, n_lines: int) -> bytes:
 @pytest.mark.parametrize(
     "load",
     [
-        pytest.param(datasets.load_sp500_20, id="sp500_20"),
+        slow(pytest.param(datasets.load_sp500_20, id="sp500_20")),
         pytest.param(datasets.load_french_12, id="french_12"),
         pytest.param(lambda: datasets.load_olps("djia"), id="olps"),
     ],
@@ -153,7 +154,7 @@ def test_later_lines_of_a_file_change_no_earlier_row(
         np.testing.assert_array_equal(other[name], usual[name])
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", thinned(ESTIMATORS, every=3))
 def test_later_prices_change_no_earlier_action_of_a_policy_trained_on_the_series(name: str) -> None:
     cls, params = ESTIMATORS[name]
     moves = 0.02 * np.random.default_rng(0).standard_normal((300, 3))

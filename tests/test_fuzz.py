@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from fuzz import READERS, fresh, judge, sound
+from thinning import slow
 
 FOUND = sorted(Path(__file__).with_name("fuzzed").iterdir())
 
 
-@pytest.mark.parametrize("n", [25, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [10, slow(2000)])
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_refuses_as_documented_whatever_is_made_of_sound_files(
     name: str, n: int, tmp_path: Path

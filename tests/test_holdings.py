@@ -31,6 +31,7 @@ from psann.holdings import (
 )
 from psann.market import Panel
 from psann.metrics import portfolio_metrics
+from thinning import slow, thinned
 
 COSTS = ["drift", "exact", "target_l1"]
 
@@ -53,7 +54,7 @@ def book(panel: Panel, actions: np.ndarray, **terms: object) -> np.ndarray:
     [([0.001, 0.004, 0.0, 0.03], 8), (0.002, 2)],
     ids=["each", "one"],
 )
-@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("cost", thinned(COSTS, every=2))
 def test_6000_rows_agree_with_the_book_order_by_order(
     cost: str, trans_cost: object, n_parts: int
 ) -> None:
@@ -207,7 +208,8 @@ def test_codes_of_a_frame_are_taken_by_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "delay", "n_rows"), [(0.03, 2, 6000), (0.4, 0, 600), (0.03, 0, 600), (0.4, 2, 600)]
+    ("limit", "delay", "n_rows"),
+    [slow((0.03, 2, 6000)), (0.03, 2, 600), (0.4, 0, 600), (0.03, 0, 600), (0.4, 2, 600)],
 )
 def test_limited_trades_over_6000_rows_are_those_of_the_book(
     limit: float, delay: int, n_rows: int
@@ -245,7 +247,9 @@ def test_limited_trades_over_6000_rows_are_those_of_the_book(
     assert (ours.traded > limit - 1e-9).mean() > 0.1
 
 
-@pytest.mark.parametrize(("cost", "n_rows"), [(c, 6000 if c == "drift" else 600) for c in COSTS])
+@pytest.mark.parametrize(
+    ("cost", "n_rows"), [*((cost, 600) for cost in COSTS), slow(("drift", 6000))]
+)
 def test_costs_and_rates_of_each_row_over_6000_rows_are_those_of_the_book(
     cost: str, n_rows: int
 ) -> None:
@@ -322,8 +326,8 @@ def test_a_limited_account_comes_as_near_to_its_targets_as_it_may() -> None:
 @pytest.mark.parametrize("scale", [1e-3, 3.0, 1e30])
 def test_no_output_makes_a_limited_account_trade_more_and_gradients_are_true(scale: float) -> None:
     generator = torch.Generator().manual_seed(1)
-    z = scale * torch.randn(2, 9, 4, generator=generator, dtype=torch.float64)
-    moves = 0.1 * torch.randn(2, 9, 4, generator=generator, dtype=torch.float64)
+    z = scale * torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    moves = 0.1 * torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
     prices, carry = moves.cumsum(1).exp(), Carry(max_turnover=0.15)
 
     def held(targets: torch.Tensor) -> torch.Tensor:

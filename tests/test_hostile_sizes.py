@@ -21,6 +21,7 @@ import pytest
 from limits import messages_within_limits
 from made_runs import made_run
 from psann.run.directory.columns import COLUMNS, header_of
+from thinning import slow
 
 MIB = 2**20
 
@@ -73,11 +74,15 @@ ARRAYS: dict[str, Callable[[], bytes]] = {
 }
 
 
-def test_archives_of_arrays(tmp_path: Path) -> None:
+FEW_ARRAYS = ["headers.npz", "sides.npz"]
+
+
+@pytest.mark.parametrize("names", [FEW_ARRAYS, slow([*ARRAYS])])
+def test_archives_of_arrays(tmp_path: Path, names: list[str]) -> None:
     messages_within_limits(
         "from pathlib import Path; from psann.run.directory.evaluation import read_evaluation",
         "read_evaluation(Path(argument))",
-        *written(tmp_path, ARRAYS),
+        *written(tmp_path, {name: ARRAYS[name] for name in names}),
         errors="ValueError",
         warm="import psann._npz",
     )
@@ -158,7 +163,7 @@ DAMAGES: list[tuple[str, Callable[[bytes], bytes]]] = [
 FEW = [DAMAGES[0], DAMAGES[-1]]
 
 
-@pytest.mark.parametrize("damages", [FEW, pytest.param(DAMAGES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("damages", [FEW, slow(DAMAGES)])
 def test_verification(tmp_path: Path, damages: list[Any]) -> None:
     sound = made_run(tmp_path / "sound", n_rows=20, n_epochs=3)
     for k, (name, change) in enumerate(damages):
@@ -217,7 +222,7 @@ TABLES: dict[str, Callable[[], bytes]] = {
 FEW_TABLES = ["empty.csv", "columns.csv", "blanks.csv", "nul.csv"]
 
 
-@pytest.mark.parametrize("names", [FEW_TABLES, pytest.param([*TABLES], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("names", [FEW_TABLES, slow([*TABLES])])
 def test_tables_of_prices(tmp_path: Path, names: list[str]) -> None:
     messages_within_limits(
         "from psann.market import read_prices",

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from faults import exit_code_of, in_child
 from psann import PSANNRegressor
 from psann._numerics import FOREIGN, pinned_numbers
 from psann._process import put_back
+from thinning import slow, thinned
 
 RNG = np.random.default_rng(0)
 X, PRICES = RNG.normal(size=(40, 3)), np.exp(RNG.normal(scale=0.1, size=(40, 2)).cumsum(0))
@@ -82,8 +84,7 @@ def plain() -> dict[str, list[bytes]]:
     return {place: bits_of(fitted(place, lambda: None)) for place in PLACES}
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", meddling.OF_NUMBERS)
+@pytest.mark.parametrize(("name", "place"), thinned(product(meddling.OF_NUMBERS, PLACES), every=3))
 def test_fit_and_predict_depend_on_no_setting_and_leave_it(
     name: str, place: str, plain: dict[str, list[bytes]]
 ) -> None:
@@ -125,9 +126,9 @@ OF_PROCESSES = [name for name in meddling.MEDDLERS if name not in meddling.OF_NU
 @pytest.mark.parametrize(
     "names",
     [
-        *(",".join(OF_PROCESSES[number::6]) for number in range(6)),
+        *(",".join(OF_PROCESSES[number::3]) for number in range(3)),
         # Each alone; and all, with deterministic algorithms, which bring torch's compiler.
-        *(pytest.param(name, marks=pytest.mark.slow) for name in (*OF_PROCESSES, "everything")),
+        *(slow(name) for name in (*OF_PROCESSES, "everything")),
     ],
 )
 def test_fit_and_predict_depend_on_nothing_that_a_process_has_one_of_and_leave_it(

@@ -23,7 +23,7 @@ SMOKE = FOLDER / "wave_resnet_cpu_smoke.yaml"
 
 by_template = pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 # The markets of the others are large.
-_LARGE = ("nyse_n", "nyse_o", "nyse_o_same_close", "sp500_20")
+_LARGE = ("delisted", "nyse_n", "nyse_o", "nyse_o_same_close", "planted_signal", "sp500_20")
 few_are_fast = pytest.mark.parametrize(
     "template",
     [

@@ -25,7 +25,9 @@ def test_set_makes_sections_and_forgets_the_origins_below() -> None:
     tree.set(("a", "n", "m"), 4, origin="--set m")
     assert tree.values == {"a": {"b": {"d": 2}, "n": {"m": 4}}, "x": {"y": {"z": 3}}}
     assert tree.where(("a", "b", "c")) == "--set a.b"
-    assert tree.where(("x", "y")) == "f"
+    assert tree.where(("x", "y", "misspelt")) == tree.where(("x",)) == "--set x"
+    assert tree.where(("a", "n")) == "--set m"
+    assert tree.where(("a",)) == "f line 1"
 
 
 def test_pop_takes_emptied_sections_with_it() -> None:

@@ -40,14 +40,8 @@ POISON = 1000.0
 
 
 def dense(*, state: StateOptions | None = None, **options: Any) -> DenseNetwork:
-    settings = {"hidden_layers": 1, "hidden_units": 8, "w0": 1.0}
-    return DenseNetwork(
-        N_IN,
-        N_OUT,
-        **{**settings, **options},
-        units=UnitOptions(state=state),
-        rng=np.random.default_rng(0),
-    )
+    settings = {"hidden_layers": 1, "hidden_units": 8, "w0": 1.0, "units": UnitOptions(state=state)}
+    return DenseNetwork(N_IN, N_OUT, **{**settings, **options}, rng=np.random.default_rng(0))
 
 
 def residual() -> Network:
@@ -144,6 +138,12 @@ def starts(made: EagerEngine, *seeds: int) -> list[SeedStart]:
         first if k == 0 else replace(first, seed=seed, weights=first.weights * (1 + 0.1 * seed))
         for k, seed in enumerate(seeds)
     ]
+
+
+def initial_carry(made: EagerEngine) -> Carry:
+    """Fresh optimiser around the network's own weights and buffers."""
+    (start,) = starts(made, 0)
+    return made.restarted(start.weights, start.buffers)
 
 
 def at_start(

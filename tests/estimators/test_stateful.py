@@ -93,6 +93,16 @@ def test_a_sequence_has_the_shape_of_the_targets() -> None:
     assert model.predict_sequence(X.reshape(30, 2, 3)).shape == (30,)
 
 
+def test_a_sequence_whose_outputs_are_not_finite_is_refused_and_the_state_stays() -> None:
+    model = stateful()
+    before = states(model)
+    with torch.no_grad():
+        model.network_.head.bias.fill_(torch.inf)
+    with pytest.raises(ValueError, match=r"outputs are not finite for 60 of 60 rows"):
+        model.predict_sequence(X)
+    assert all(torch.equal(states(model)[name], state) for name, state in before.items())
+
+
 def test_an_estimator_without_state_has_no_sequences() -> None:
     with pytest.raises(ValueError, match="predict_sequence needs stateful=True; use predict"):
         quick().fit(X, Y).predict_sequence(X)

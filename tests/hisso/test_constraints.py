@@ -149,8 +149,8 @@ def test_rows_that_obey_anyway_keep_their_bits(
 def test_gradients_are_those_of_finite_differences(
     limits: dict[str, Any], has_members: bool
 ) -> None:
-    z = outputs(limits, rows=11, scale=1.5).requires_grad_()
-    who = (membership(11),) if has_members else ()
+    z = outputs(limits, rows=4, scale=1.5).requires_grad_()
+    who = (membership(8)[4:],) if has_members else ()
     function = transform_of(HISSOOptions(**limits)).function
     assert torch.autograd.gradcheck(lambda z: function(z, *who), (z,))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from noise import NOISES
 from psann.accounting import net_growth
 from psann.hisso.significance import SignificanceGate, bound_of, net_log_growth
 from psann.training.loop import Validation
+from thinning import thinned
 
 
 def passes(gains: Any, *, bound: float, seed: int = 0) -> bool:
@@ -40,8 +42,7 @@ def test_steps_are_net_log_growth_to_first_order_in_the_cost(initial: Any) -> No
     np.testing.assert_allclose(ours, np.log(theirs), atol=1e-9)
 
 
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("n_rows", [30, 250])
+@pytest.mark.parametrize(("noise", "n_rows"), thinned(product(NOISES, [30, 250]), every=5))
 def test_noise_passes_a_bound_as_seldom_as_a_normal_number_does(noise: str, n_rows: int) -> None:
     series = NOISES[noise](np.random.default_rng(9), (3000, n_rows))
     rate = np.mean([passes(gains, bound=1.644854) for gains in series])

@@ -74,7 +74,7 @@ def test_a_trailing_scale_is_the_root_mean_square_of_the_last_250_rows() -> None
 @given(
     seed=st.integers(0, 300),
     row=st.integers(35, 118),
-    kinds=st.lists(st.sampled_from(range(len(ALL))), min_size=1, max_size=4),
+    kinds=st.lists(st.sampled_from(range(len(ALL))), min_size=1, max_size=4, unique=True),
 )
 @settings(max_examples=40, deadline=None)
 def test_later_rows_never_change_features_of_earlier_ones(
@@ -171,6 +171,12 @@ def test_a_random_feature_is_not_said_to_look_ahead_and_a_seeded_one_is_fine() -
             [{"moves": {"scale": "all"}}],
             r"features\.moves\.scale must be train or trailing; got 'all'",
         ),
+        (
+            [{"rank": {"rows": 9}}, {"rank": {"rows": 9}}],
+            "repeat themselves; rank_9 is named twice",
+        ),
+        ([{"moves": {"rows": [3, 3]}}], "repeat themselves; move_3 is named twice. Take one out."),
+        (["user_features.activity"] * 2, r"user_features.activity \{\} is named twice"),
         (["os.getcwd"], "belongs to Python itself"),
         (["user_features.wrong_shape"], r"shape \(200,\) or \(200, 3\); got \(3, 1\)"),
     ],
@@ -183,3 +189,9 @@ def test_what_cannot_be_meant_is_refused(features: object, message: str) -> None
 def test_the_scale_is_that_of_the_training_rows_alone() -> None:
     values = np.array([[1.0], [-1.0], [3.0], [90.0]])
     np.testing.assert_allclose(scaled(values, slice(0, 2))[:, 0], [1, -1, 3, 4])
+
+
+def test_numbers_of_one_kind_may_stand_beside_each_other_by_other_rows_and_scales() -> None:
+    kinds = [{"moves": {"rows": [1]}}, {"moves": {"rows": [2]}}]
+    kinds += [{"moves": {"rows": [1], "scale": "trailing"}}]
+    assert compute(PANEL, kinds, train=TRAIN).values.shape == (200, 9)

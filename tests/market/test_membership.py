@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,16 @@ def test_spans_of_membership_hold_from_first_to_last_date(tmp_path: Path) -> Non
     np.testing.assert_array_equal(align(table_of(prices), universe=str(path)).active, panel.active)
 
 
+def test_the_last_date_of_a_membership_counts_to_its_end() -> None:
+    hours = np.datetime64("2021-03-01T10:30", "us") + np.arange(6) * np.timedelta64(12, "h")
+    table = replace(table_of(walks(6, 2)), dates=hours)
+    spans = [["2021-03-02", "2021-03-02"]], [["2021-03", "2021-03"]], [[None, "2021-03-02T10:30"]]
+    days = [False, False, True, True, False, False]
+    for span, expected in zip(spans, (days, [True] * 6, [True] * 3 + [False] * 3), strict=True):
+        panel = align(table, universe={"A": span, "B": [[None, None]]})
+        assert panel.active[:, 0].tolist() == expected
+
+
 def test_assets_that_are_never_a_member_are_dropped_and_said() -> None:
     panel = align(table_of(walks(10, 2)), universe={"B": [[None, None]]})
     assert (panel.assets, panel.prices.shape) == (("B",), (10, 1))
@@ -170,6 +181,7 @@ def test_assets_that_are_never_a_member_are_dropped_and_said() -> None:
         ({"universe": {"top": 5}}, "must have a field Volume; the table has none"),
         ({"universe": {"X": [[None, None]]}}, "universe must name assets of the table; got 'X'"),
         ({"universe": {"A": ["2020"]}}, r"universe\.A must be a list of first and last dates"),
+        ({"universe": {"A": [["2021-03-03", "2021-03-02"]]}}, "list of first and last dates"),
         ({"universe": {"A": [["2040-01-01", None]]}}, "it leaves none"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from noise import NOISES
 from psann.errors import DataError
 from psann.metrics import mean_test
 from psann.metrics.means import MIN_STEPS
+from thinning import thinned
 
 
 def test_two_cosines_of_twelve_numbers_give_the_error_of_the_formula() -> None:
@@ -33,8 +35,7 @@ def test_two_cosines_of_twelve_numbers_give_the_error_of_the_formula() -> None:
     assert test.p_value == pytest.approx(0.5 - t / (2 * math.sqrt(2 + t**2)), rel=1e-9)
 
 
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("n", [12, 30, 60])
+@pytest.mark.parametrize(("noise", "n"), thinned(product(NOISES, [12, 30, 60]), every=4))
 def test_noise_is_called_more_than_chance_in_no_more_than_six_of_a_hundred(
     noise: str, n: int
 ) -> None:

@@ -156,7 +156,7 @@ def test_what_cannot_be_tested_is_said_in_one_line() -> None:
     bare = {key: array for key, array in data.items() if key.startswith("X_")}
     assert find_untested(bare) == (
         "Not tested: whether rows are missing or out of order (time_train, time_val, time_test: "
-        "none); whether features know the next move (prices_train: none)."
+        "none); whether features know what later rows bring."
     )
 
 

@@ -276,9 +276,14 @@ def test_replay_says_where_it_begins_and_what_it_found(
     monkeypatch.setattr(replay, "replay", lambda root, **_: repetition)
     assert main(["verify", str(paths.root), "--replay", "2"]) == 1
     assert (
-        "best differs\nreplay: trained again from epoch 2: 1 differences\n"
+        "best differs\nreplay: trained again from epoch 2: 1 difference\n"
         in capsys.readouterr().out
     )
+    failed = replay.Repetition(begun_from="the start", differences=[], failure="no file")
+    monkeypatch.setattr(replay, "replay", lambda root, **_: failed)
+    assert main(["verify", str(paths.root), "--replay", "2"]) == 1
+    told = "replay: nothing to compare, begun from the start: no file\n"
+    assert capsys.readouterr().out.endswith(told)
     assert main(["verify", str(paths.root)]) == 0
     paths.metrics.write_text(json.dumps({**metrics_of(paths), "status": "asleep"}))
     assert main(["verify", str(paths.root)]) == 1

@@ -10,7 +10,17 @@ import torch
 from psann._seed import update_keys
 from psann.training.carry import alone, unlatched
 from psann.training.statistics import read_reports
-from tiny_training import POISON, engine, objective, poisoned, rows, same, stacks_of, wave
+from tiny_training import (
+    POISON,
+    engine,
+    initial_carry,
+    objective,
+    poisoned,
+    rows,
+    same,
+    stacks_of,
+    wave,
+)
 
 KEYS = update_keys(0, "test", epoch=1, n_updates=5)
 
@@ -25,7 +35,7 @@ def test_a_launch_at_the_host_is_the_reference_to_the_last_bit(name: str, stops:
     data = rows()
     data.y[13] = POISON
     goal = objective(data, loss=poisoned, input_noise=0.1)
-    start = made.initial_carry()
+    start = initial_carry(made)
     carry, reports = unlatched(start), []
     for index, key in zip(indices, KEYS, strict=True):
         carry, report = made.update(carry, goal, index, key, lr=0.01, lift=alone)

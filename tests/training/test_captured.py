@@ -21,6 +21,7 @@ from tiny_training import (
     batches,
     dense,
     engine,
+    initial_carry,
     near,
     objective,
     poisoned,
@@ -76,7 +77,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
 
 def test_replays_are_the_eager_updates(graphs: list[FakeGraph]) -> None:
     made, goal = captured(weight_decay=0.1), objective(input_noise=0.1)
-    first = made.initial_carry()
+    first = initial_carry(made)
     ours, _ = made.launch(first, goal, stacks=stacks_of(batches(10)), keys=KEYS[:10], lr=0.01)
     # A carry that was returned is not overwritten by what comes after it.
     kept = ours.weights.clone()
@@ -95,7 +96,7 @@ def test_a_refused_update_leaves_no_trace_in_a_replay(graphs: list[FakeGraph]) -
     data.y[:6] = POISON
     goal = objective(data, loss=poisoned)
     made = captured()
-    first = made.initial_carry()
+    first = initial_carry(made)
     ended, statistics = made.launch(
         first, goal, stacks=stacks_of([torch.arange(6), *batches(3)]), keys=None, lr=0.01
     )
@@ -116,12 +117,12 @@ def test_a_long_phase_captures_the_compiled_program(
     monkeypatch.setattr("torch._inductor.compile", compile_graph)
     made = captured(WORK._replace(planned_updates=100_000))
     ended, _ = made.launch(
-        made.initial_carry(), objective(), stacks=stacks_of(batches(4)), keys=None, lr=0.01
+        initial_carry(made), objective(), stacks=stacks_of(batches(4)), keys=None, lr=0.01
     )
     assert len(compiled) == len(graphs) == 1
     like = engine()
     theirs, _ = like.launch(
-        like.initial_carry(), objective(), stacks=stacks_of(batches(4)), keys=None, lr=0.01
+        initial_carry(like), objective(), stacks=stacks_of(batches(4)), keys=None, lr=0.01
     )
     assert near(ended, theirs, 1e-5)
 
@@ -135,7 +136,7 @@ def test_a_capture_that_fails_leaves_the_eager_updates_and_one_line(
 
     monkeypatch.setattr(CapturedEngine, "_capture", capture)
     made, like = captured(), engine()
-    ours, theirs = made.initial_carry(), like.initial_carry()
+    ours, theirs = initial_carry(made), initial_carry(like)
     with pytest.warns(UserWarning, match="cannot be captured") as warned:
         for _ in range(2):
             ours, _ = made.launch(
@@ -169,7 +170,7 @@ def on(device: torch.device, data: Rows) -> RowObjective:
 def ends(made: Any, goal: RowObjective, device: torch.device, n_updates: int = 20) -> Carry:
     indices = [index.to(device) for index in batches(n_updates)]
     keys = KEYS[:n_updates].to(device)
-    return made.launch(made.initial_carry(), goal, stacks=stacks_of(indices), keys=keys, lr=0.01)[0]
+    return made.launch(initial_carry(made), goal, stacks=stacks_of(indices), keys=keys, lr=0.01)[0]
 
 
 @pytest.mark.gpu
@@ -190,7 +191,7 @@ def test_twenty_captured_updates_are_twenty_eager_ones(
 def test_captured_float16_updates_look_for_a_scale(card: torch.device) -> None:
     how: dict[str, Any] = {"device": card, "precision": Precision("cuda", torch.float16)}
     made, like, goal = captured(**how), engine(**how), on(card, rows())
-    first = made.initial_carry()._replace(scale=torch.tensor(2.0**30, device=card))
+    first = initial_carry(made)._replace(scale=torch.tensor(2.0**30, device=card))
     indices = [index.to(card) for index in batches(20)]
     ours, statistics = made.launch(first, goal, stacks=stacks_of(indices), keys=None, lr=0.01)
     theirs, numbers = like.launch(first, goal, stacks=stacks_of(indices), keys=None, lr=0.01)
@@ -207,10 +208,10 @@ def test_captured_training_resumes_bit_for_bit(card: torch.device) -> None:
     keys = KEYS[:16].to(card)
     whole = captured(device=card)
     expected, _ = whole.launch(
-        whole.initial_carry(), goal, stacks=stacks_of(indices), keys=keys, lr=0.01
+        initial_carry(whole), goal, stacks=stacks_of(indices), keys=keys, lr=0.01
     )
     half, _ = whole.launch(
-        whole.initial_carry(), goal, stacks=stacks_of(indices[:8]), keys=keys[:8], lr=0.01
+        initial_carry(whole), goal, stacks=stacks_of(indices[:8]), keys=keys[:8], lr=0.01
     )
     resumed, _ = captured(device=card).launch(
         half, goal, stacks=stacks_of(indices[8:]), keys=keys[8:], lr=0.01
@@ -223,9 +224,7 @@ def test_captured_training_resumes_bit_for_bit(card: torch.device) -> None:
 def test_host_and_device_meet_twice_in_a_launch(card: torch.device) -> None:
     made, goal = captured(device=card), on(card, rows())
     indices = [index.to(card) for index in batches(16)]
-    carry, _ = made.launch(
-        made.initial_carry(), goal, stacks=stacks_of(indices), keys=None, lr=0.01
-    )
+    carry, _ = made.launch(initial_carry(made), goal, stacks=stacks_of(indices), keys=None, lr=0.01)
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with pytest.warns(UserWarning, match="synchroniz") as caught:

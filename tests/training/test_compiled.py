@@ -35,6 +35,7 @@ from tiny_training import (
     batches,
     dense,
     engine,
+    initial_carry,
     launched_together,
     near,
     objective,
@@ -69,7 +70,7 @@ def launched(
     made: EagerEngine, indices: list[Tensor], **how: Any
 ) -> tuple[Carry, LaunchStatistics]:
     given = {"objective": objective(), "keys": None, "lr": 0.01, **how}
-    return made.launch(given.pop("carry", made.initial_carry()), stacks=stacks_of(indices), **given)
+    return made.launch(given.pop("carry", initial_carry(made)), stacks=stacks_of(indices), **given)
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_launches_are_whole_numbers_of_calls() -> None:
 def test_seeds_fill_the_slots_of_few_programs(interpreted: list[UpdateCall]) -> None:
     made = compiled()
     assert [made.group_slots(n) for n in range(1, 10)] == [1, 2, 3, 4, 6, 6, 8, 8, 12]
-    carries = [made.initial_carry()] * 5
+    carries = [initial_carry(made)] * 5
     indices = [batches(3, seed=seed) for seed in range(5)]
     group = launched_together(made, carries, indices=indices)
     assert len(group) == 5
@@ -179,7 +180,7 @@ def test_warm_ups_learning_rate_and_decay_move_without_a_new_program(
 
     monkeypatch.setattr("psann.training.compiled._UPDATES_PER_CALL", 1)
     made, like = compiled(wave(), weight_decay=0.1), engine(wave(), weight_decay=0.1)
-    ours, theirs = made.initial_carry(), like.initial_carry()
+    ours, theirs = initial_carry(made), initial_carry(like)
     for epoch, lr in ((1, 0.1), (2, 0.01), (6, 0.03)):
         for each in (made, like):
             each.set_epoch(epoch)
@@ -353,7 +354,7 @@ def episodes_agree(
         made.decayed = made.decayed.double()
         if isinstance(made, CompiledEngine):
             made.lr = made.lr.double()
-        carry = made.initial_carry()
+        carry = initial_carry(made)
         weights = carry.weights.double()
         carry = carry._replace(
             weights=weights,

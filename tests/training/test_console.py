@@ -21,6 +21,7 @@ from psann.run.directory.log import Forwarder
 from psann.training.console import ConsoleProgress
 from psann.training.history import Decision, EpochRecord
 from screen import seen
+from thinning import thinned
 
 
 class Terminal(io.StringIO):
@@ -132,12 +133,17 @@ def test_several_seeds_share_a_line_with_mean_and_range() -> None:
 
 
 def stale(
-    best: int, *, monitor: str | None = "val_reward", begun: int = 0, **how: Any
+    best: int,
+    *,
+    monitor: str | None = "val_reward",
+    phase: str = "hisso",
+    begun: int = 0,
+    **how: Any,
 ) -> list[str]:
     """Lines about a training of 60 epochs whose best one is `best`, that nothing has improved."""
     stream = io.StringIO()
     console = ConsoleProgress(stream, clock=Time(), **how)
-    state = Phase(epoch=begun, monitor=monitor)
+    state = Phase(phase=phase, epoch=begun, monitor=monitor)
     console.on_phase_start(state)
     for number in range(begun + 1, 61):
         console.on_epoch(epoch(number, is_best=number == best), state)
@@ -153,7 +159,8 @@ def test_one_line_says_that_nothing_has_improved_for_half_of_the_epochs() -> Non
     assert len(line) <= 80
     assert stale(29) and not stale(30)
     # Nobody looks for a best in a refit; what was before a resume is not known; quiet is quiet.
-    assert not stale(7, monitor=None) and not stale(0, begun=31) and not stale(7, quiet=True)
+    assert not stale(0, phase="refit") and not stale(7, monitor=None)
+    assert not stale(0, begun=31) and not stale(7, quiet=True)
 
 
 def test_slow_epochs_get_a_line_every_ten_seconds() -> None:
@@ -378,7 +385,7 @@ WISHES: list[tuple[dict[str, str], dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wishes", "expected"), WISHES)
+@pytest.mark.parametrize(("wishes", "expected"), thinned(WISHES, every=2))
 def test_the_environment_says_who_gets_colours_and_a_bar(
     wishes: dict[str, str], expected: dict[str, str], tmp_path: Path
 ) -> None:

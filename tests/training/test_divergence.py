@@ -19,6 +19,7 @@ from tiny_training import (
     POISON,
     at_start,
     engine,
+    initial_carry,
     launches_of,
     objective,
     phase,
@@ -62,7 +63,7 @@ def test_the_first_number_that_is_not_finite_stops_training_and_says_where(
         run_phase(task, made, [state], [])
     good = engine()
     expected, _ = good.launch(
-        good.initial_carry(),
+        initial_carry(good),
         task.objective,
         stacks=stacks_of([torch.from_numpy(index) for index in task.index_table(0, 1)[:2]]),
         keys=None,
@@ -107,7 +108,7 @@ def test_steps_out_of_range_can_be_skipped_and_are_counted(
 
 def test_a_forward_pass_that_overflows_is_told_apart() -> None:
     made = engine()
-    weights = made.initial_carry().weights
+    weights = initial_carry(made).weights
     task = phase()
     state = at_start(task, made)
     state.carry = state.carry._replace(weights=torch.full_like(weights, 1e38))
@@ -172,4 +173,4 @@ def test_too_many_overflows_in_a_row_stop_training(
     )
     with pytest.raises(DivergedError, match=message):
         run_phase(task, made, [state], [])
-    assert torch.equal(state.carry.weights, engine().initial_carry().weights)
+    assert torch.equal(state.carry.weights, initial_carry(engine()).weights)

@@ -29,6 +29,7 @@ from tiny_training import (
     batches,
     dense,
     engine,
+    initial_carry,
     launched_together,
     near,
     objective,
@@ -53,7 +54,7 @@ def launched(
     carry: Carry | None = None,
 ) -> tuple[Carry, LaunchStatistics]:
     return made.launch(
-        made.initial_carry() if carry is None else carry,
+        initial_carry(made) if carry is None else carry,
         objective() if goal is None else goal,
         stacks=stacks_of(batches(5) if indices is None else indices),
         keys=keys,
@@ -65,7 +66,7 @@ def launched(
 def test_the_network_as_a_function_is_the_network(body: Callable[[], Network]) -> None:
     network = body()
     made = engine(network)
-    carry, x = made.initial_carry(), normal(6, N_IN)
+    carry, x = initial_carry(made), normal(6, N_IN)
     with torch.no_grad():
         expected = network(x)
         assert torch.equal(made.forward(carry.weights, carry.buffers)(x, None, None), expected)
@@ -130,7 +131,7 @@ def test_a_launch_leaves_the_networks_own_parameters_alone() -> None:
     network = dense(state=StateOptions())
     before = {name: t.clone() for name, t in network.state_dict().items()}
     made = engine(network)
-    first = made.initial_carry()
+    first = initial_carry(made)
     weights = first.weights.clone()
     launched(made, carry=first)
     assert torch.equal(first.weights, weights)
@@ -161,7 +162,7 @@ def test_launches_of_any_size_give_the_same_result(size: int, state_reset: Any) 
 
     goal, indices = objective(input_noise=0.3), batches(12)
     whole, statistics = launched(made(), goal, indices=indices, keys=KEYS)
-    pieces, carry, losses = made(), made().initial_carry(), []
+    pieces, carry, losses = made(), initial_carry(made()), []
     for first in range(0, 12, size):
         part = slice(first, first + size)
         carry, found = launched(pieces, goal, indices=indices[part], keys=KEYS[part], carry=carry)
@@ -234,7 +235,7 @@ def test_weight_decay_moves_weights_and_biases_but_never_sine_shapes(name: str) 
 def test_waiting_blocks_keep_their_first_weights_bit_for_bit(name: str) -> None:
     network = wave(hidden_layers=3, progressive_depth_initial=1, progressive_depth_interval=1)
     made = engine(network, name=name, weight_decay=0.5)
-    first = made.initial_carry()
+    first = initial_carry(made)
     carry = first
     for epoch, n_waiting in ((1, 2), (2, 1), (3, 0)):
         made.set_epoch(epoch)
@@ -264,7 +265,7 @@ def test_a_whole_span_goes_through_in_parts_without_gradient(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = engine(wave(n_context=1))
-    carry, x = made.initial_carry(), normal(300, N_IN)
+    carry, x = initial_carry(made), normal(300, N_IN)
     weights, context = carry.weights.requires_grad_(), normal(300, 1, seed=1)
     whole = made.forward(weights, carry.buffers)(x, context, None)
     monkeypatch.setattr("psann.nn.passes._CPU_BYTES", 64 * 8 * 4)
@@ -306,7 +307,7 @@ def test_a_launch_on_a_cpu_has_the_bits_of_updates_that_the_device_judges(
     goal = broken_rows("gradient")
     rule = {"weight_decay": 0.1, "clip_norm": 0.5, "stop_on_nonfinite": stop}
     made = engine(body(), **rule)
-    carry, reports = made.initial_carry(), []
+    carry, reports = initial_carry(made), []
     for index in WITH_BAD:
         carry, report = made.update(carry, goal, index, None, lr=0.01, lift=alone)
         reports.append(report.numbers.nan_to_num(-1.0).tolist())
@@ -368,7 +369,7 @@ def test_with_skip_the_bad_update_alone_leaves_no_trace(kind: str, state_reset: 
 @pytest.mark.parametrize("state_reset", ["none", "batch"])
 def test_a_first_update_that_is_bad_leaves_the_carry_as_it_was(state_reset: Any) -> None:
     made = stateful(stop=True, state_reset=state_reset)
-    first = made.initial_carry()
+    first = initial_carry(made)
     first.buffers["activations.0.1.state"].fill_(2.5)
     carry, _ = launched(made, broken_rows("nan"), indices=[BAD, *GOOD], carry=first)
     assert same(carry, first)
@@ -449,7 +450,7 @@ def verdicts(
 ) -> tuple[list[float], Carry]:
     """Scales after a story of updates: good, overflow in the gradient, loss not finite."""
     monkeypatch.setattr("psann.training.engine.GROWTH_INTERVAL", interval)
-    carry, scales = made.initial_carry(), []
+    carry, scales = initial_carry(made), []
     for event in story:
         is_loss_finite = torch.tensor(event != "l")
         is_finite = torch.tensor(event == "g")
@@ -509,7 +510,7 @@ def test_a_loss_that_is_not_finite_is_no_matter_of_scale(monkeypatch: pytest.Mon
 
 def test_float16_updates_look_for_a_scale_and_then_learn() -> None:
     made = scaled_engine()
-    first = made.initial_carry()._replace(scale=torch.tensor(2.0**22))
+    first = initial_carry(made)._replace(scale=torch.tensor(2.0**22))
     carry, statistics = launched(made, indices=[GOOD[0]] * 12, carry=first)
     n_refused = int((~statistics.is_accepted).sum())
     assert 0 < n_refused < 12
@@ -526,7 +527,7 @@ def test_reduced_gradients_are_the_full_ones_to_their_precision(dtype: torch.dty
     full, _ = launched(engine(name="sgd"), indices=batches(1), lr=1.0)
     made = engine(name="sgd", precision=Precision("cpu", dtype))
     carry, _ = launched(made, indices=batches(1), lr=1.0)
-    first = made.initial_carry().weights
+    first = initial_carry(made).weights
     error = (carry.weights - full.weights).norm() / (full.weights - first).norm()
     assert 0 < error < {torch.float16: 0.01, torch.bfloat16: 0.05}[dtype]
     assert float(carry.scale) == (INITIAL_SCALE if dtype is torch.float16 else 1.0)
@@ -576,7 +577,7 @@ def test_on_a_gpu_an_overflow_backs_off_and_refused_updates_leave_no_trace() -> 
     data = rows()
     on_device = replace(data, X=data.X.to(device), y=data.y.to(device))
     made = engine(precision=Precision("cuda", torch.float16), device=device)
-    first = made.initial_carry()._replace(scale=torch.tensor(2.0**30, device=device))
+    first = initial_carry(made)._replace(scale=torch.tensor(2.0**30, device=device))
     index = [GOOD[0].to(device)]
     carry, statistics = launched(made, objective(on_device), indices=index, carry=first)
     assert statistics.is_accepted.tolist() == [False]
@@ -593,7 +594,7 @@ def test_on_a_gpu_an_overflow_backs_off_and_refused_updates_leave_no_trace() -> 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
 def test_each_seed_of_a_group_ends_where_it_would_end_alone(body: Callable[[], Network]) -> None:
     made, goal = engine(body()), objective(input_noise=0.1)
-    carries = [made.initial_carry(), made.restarted(made.initial_carry().weights * 0.5, {})]
+    carries = [initial_carry(made), made.restarted(initial_carry(made).weights * 0.5, {})]
     carries[1] = carries[1]._replace(buffers=carries[0].buffers)
     indices = [batches(3, seed=seed) for seed in (1, 2)]
     keys = [KEYS[:3], KEYS[3:6]]
@@ -612,7 +613,7 @@ def test_a_seed_that_diverges_leaves_the_others_of_its_group_alone() -> None:
     goal = objective(replace(rows(), y=torch.where(torch.arange(24)[:, None] < 6, POISON, 0.0)))
     goal = replace(goal, loss=poisoned)
     bad, good = [torch.arange(6)] * 2, [torch.arange(6, 12)] * 2
-    start = made.initial_carry()
+    start = initial_carry(made)
     (refused, _), (moved, statistics) = launched_together(
         made, [start, start], goal, indices=[bad, good]
     )
@@ -623,7 +624,7 @@ def test_a_seed_that_diverges_leaves_the_others_of_its_group_alone() -> None:
 
 def test_a_group_of_one_is_training_alone_bit_for_bit() -> None:
     made = engine()
-    [(ended, statistics)] = launched_together(made, [made.initial_carry()], indices=[batches(3)])
+    [(ended, statistics)] = launched_together(made, [initial_carry(made)], indices=[batches(3)])
     alone, numbers = launched(made, indices=batches(3))
     assert same(ended, alone)
     assert statistics.loss.tolist() == numbers.loss.tolist()
@@ -631,7 +632,7 @@ def test_a_group_of_one_is_training_alone_bit_for_bit() -> None:
 
 def test_every_seed_of_a_stateful_group_keeps_its_own_state() -> None:
     made = engine(dense(state=StateOptions(rho=0.5)), state_reset="none")
-    first = made.initial_carry()
+    first = initial_carry(made)
     moved, _ = launched(made, carry=first)
     indices = [batches(2, seed=1), batches(2, seed=2)]
     group = launched_together(made, [first, moved], indices=indices)

@@ -27,6 +27,7 @@ from tiny_training import (
     at_start,
     dense,
     engine,
+    initial_carry,
     launches_of,
     objective,
     phase,
@@ -152,7 +153,7 @@ def test_the_training_loss_and_reward_can_be_the_monitor() -> None:
 
 
 def with_candidate(values: list[float], made: EagerEngine, **options: Any) -> Any:
-    weights = torch.zeros_like(made.initial_carry().weights)
+    weights = torch.zeros_like(initial_carry(made).weights)
     task = judged(values, **options)
     return replace(task, epochs=len(values) - 1, untrained_candidates={0: weights})
 
@@ -255,7 +256,7 @@ def test_losses_gradients_and_rewards_are_means_over_the_epoch() -> None:
     state, _ = run(task)
     (record,) = state.history
     data, made = rows(), engine()
-    carry = made.initial_carry()
+    carry = initial_carry(made)
     with torch.no_grad():
         outputs = made.forward(carry.weights, carry.buffers)(data.X, None, None)
         rewards = -(outputs - data.y).square().mean(-1)
@@ -284,7 +285,7 @@ def test_validation_sends_a_long_span_through_in_parts(monkeypatch: pytest.Monke
         epochs=1,
         monitor="val_loss",
         validate=lambda forward: Validation(loss=rows_loss(forward, span, mse_of)),
-        untrained_candidates={0: made.initial_carry().weights},
+        untrained_candidates={0: initial_carry(made).weights},
     )
     run(task, made)
     assert sizes == [64, 64, 72, *[6] * 4, 64, 64, 72]
@@ -417,7 +418,7 @@ def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(
             reset_states_each_epoch=True,
             monitor="val_loss",
             validate=lambda forward: Validation(loss=rows_loss(forward, data, mse_of)),
-            untrained_candidates={0: torch.zeros_like(made().initial_carry().weights)},
+            untrained_candidates={0: torch.zeros_like(initial_carry(made()).weights)},
         )
 
     expected, _ = run(task(), made())

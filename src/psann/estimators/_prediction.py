@@ -39,6 +39,9 @@ from psann.nn.network import Network
 from psann.nn.passes import row_passes
 from psann.nn.settled import in_double
 
+# Of a layer: what a core's cache holds. More go by torch, on as many threads as there are.
+_NUMBERS_AT_ONCE = 2**17
+
 
 def _codes(rows: PreparedSplit) -> Tensor | None:
     return None if rows.active is None else torch.from_numpy(rows.active)
@@ -79,7 +82,9 @@ class PredictionMixin(CheckedRows):
                 network(*(torch.from_numpy(a[part].astype(np.float64)).to(device) for a in inputs))
                 for part in row_passes(len(rows.X), row_bytes=row_bytes, device=device)
             ]
-            return self._finite((parts[0] if len(parts) == 1 else torch.cat(parts)).cpu())
+            outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu()
+        self._finite(outputs.numpy())
+        return outputs
 
     def _decisions(self, rows: PreparedSplit, held: Tensor | None = None) -> Tensor:
         """Actions ``(N, M)`` of rows, by what is held before the first where the policy sees it."""
@@ -93,18 +98,20 @@ class PredictionMixin(CheckedRows):
         with thread_count(self.threads_), torch.no_grad():
 
             def outputs_of(x: Tensor) -> Tensor:
-                return self._finite(network(x.to(device)).cpu())
+                outputs: Tensor = network(x.to(device)).cpu()
+                self._finite(outputs.numpy())
+                return outputs
 
             return decided_in_turn(outputs_of, X, prices, transform, held=held)
 
-    def _finite(self, outputs: Tensor) -> Tensor:
+    def _finite(self, outputs: Floats) -> Floats:
         """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
-        if np.isfinite(outputs.numpy()).all():
+        if np.isfinite(outputs).all():
             return outputs
-        is_bad = ~outputs.isfinite().all(dim=1)
+        is_bad = ~np.isfinite(outputs).all(axis=1)
         raise ValueError(
             f"the network's outputs are not finite for {int(is_bad.sum())} of {len(outputs)} "
-            f"rows, the first of them row {int(is_bad.int().argmax())}. Give rows within the "
+            f"rows, the first of them row {int(is_bad.argmax())}. Give rows within the "
             "range of those in fit, or a scaler to fit."
         )
 
@@ -134,10 +141,15 @@ class PredictionMixin(CheckedRows):
                 "predict_actions with prices."
             )
         rows = self._prepared(X, context=context)
-        return self._in_target_units(rows.X, self._outputs(rows))
+        on_host = in_double(self.network_).on_host
+        if on_host is None or len(rows.X) * self.network_.width > _NUMBERS_AT_ONCE:
+            outputs = self._outputs(rows).numpy()
+        else:
+            outputs = self._finite(on_host(rows.X.astype(np.float64)))
+        return self._in_target_units(rows.X, outputs)
 
-    def _in_target_units(self, X: Array, outputs: Tensor) -> Floats:
-        values: Floats = outputs[:, : self._n_outputs_of(X)].numpy()
+    def _in_target_units(self, X: Array, outputs: Floats) -> Floats:
+        values = outputs[:, : self._n_outputs_of(X)]
         if self.target_scaler_ is not None:
             scaler = self.target_scaler_
             unscaled = transformed(values, scaler, who="target_scaler", inverse=True)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.func import functional_call
 
 from psann._device import thread_count
+from psann._numerics import pinned_numbers
 from psann._typing import Floats
 from psann.estimators._options import read_options
 from psann.estimators._prediction import PredictionMixin
@@ -41,6 +42,7 @@ class StatefulMixin(PredictionMixin):
             raise ValueError("state has no effect without stateful=True; remove it.")
         return read_options(StateOptions, self.state or {}, who="state") if self.stateful else None
 
+    @pinned_numbers()
     def predict_sequence(self, X: ArrayLike) -> Floats:
         """Raw outputs row by row in time order, moving the state after every row.
 
@@ -60,7 +62,7 @@ class StatefulMixin(PredictionMixin):
         Raises
         ------
         ValueError
-            If the estimator is not stateful.
+            If the estimator is not stateful, or an output is not finite: the state stays then.
         """
         check_is_fitted(self, "network_")
         if not self.stateful:
@@ -75,8 +77,9 @@ class StatefulMixin(PredictionMixin):
                 # Rounded at every row, so that it does not matter where a call begins.
                 states = {k: s.float() for k, s in take_staged_states(network).items()}
                 tensors |= {name: state.double() for name, state in states.items()}
+        values = self._finite(torch.cat(outputs).numpy())
         self.network_.load_state_dict(states, strict=False)
-        return self._in_target_units(scaled, torch.cat(outputs))
+        return self._in_target_units(scaled, values)
 
     def reset_state(self) -> None:
         """Let the fitted network forget: every state returns to its first value."""

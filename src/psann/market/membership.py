@@ -113,8 +113,7 @@ def _aligned(
         _ask_of_ends(table, kept, quotes, after, findings)
     findings.stop()
     factors = np.array([_factor((after or {}).get(name)) for name in table.assets])
-    # Who has no price at all is worth what it likes: nobody holds it.
-    prices, halted, over = what_became(np.where(_ever(quotes), quotes, 1.0), factors)
+    prices, halted, over = what_became(quotes, factors)
     return Panel(
         dates=table.dates[kept],
         assets=table.assets,
@@ -129,19 +128,14 @@ def _aligned(
     )
 
 
-def _ever(quotes: Floats) -> Bools:
-    """Whether an asset has a price on any row, shape (1, M)."""
-    return np.asarray(np.isfinite(quotes).any(axis=0, keepdims=True))
-
-
-def what_became(quotes: Floats, factors: Floats) -> tuple[Floats, Bools, Bools]:
+def what_became(quotes: Floats, factors: Floats | float = 1.0) -> tuple[Floats, Bools, Bools]:
     """Follow a share that is held.
 
     Parameters
     ----------
     quotes : ndarray of shape (n, M)
-        NaN where there is no price; each asset has one at least.
-    factors : ndarray of shape (M,)
+        NaN where there is no price.
+    factors : ndarray of shape (M,) or float
         What is left of the last price after the end, positive.
 
     Returns
@@ -149,6 +143,8 @@ def what_became(quotes: Floats, factors: Floats) -> tuple[Floats, Bools, Bools]:
     prices, halted, ended : ndarray of shape (n, M)
         As in `Panel`.
     """
+    # Who has no price at all is worth what it likes: nobody holds it.
+    quotes = np.where(np.isfinite(quotes).any(axis=0), quotes, 1.0)
     known = np.isfinite(quotes)
     n_rows = len(quotes)
     row = np.arange(n_rows)[:, None]
@@ -321,17 +317,23 @@ def _spans_of(
     name: str, spans: object, findings: Findings
 ) -> list[tuple[np.datetime64, np.datetime64]]:
     try:
-        pairs = [(first, last) for first, last in spans]  # type: ignore[attr-defined]
-        return [
-            (np.datetime64(str(first or "NaT"), "us"), np.datetime64(str(last or "NaT"), "us"))
-            for first, last in pairs
-        ]
+        return [_span(*ends) for ends in spans]  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         findings.ask(
             f"universe.{name} must be a list of first and last dates; got {spans!r}.",
             cure="Write [[1990-01-02, 2001-12-03], [2005-01-03, null]].",
         )
         return []
+
+
+def _span(first: object, last: object) -> tuple[np.datetime64, np.datetime64]:
+    """First and last instant of a membership: of a day or a month that is the last, its end."""
+    begin, end = (
+        np.datetime64(str(each)) if each else np.datetime64("NaT", "us") for each in (first, last)
+    )
+    if begin > end:
+        raise ValueError(f"{begin} is after {end}")
+    return begin.astype("M8[us]"), (end + 1).astype("M8[us]") - 1
 
 
 def _without_strangers(panel: Panel) -> Panel:

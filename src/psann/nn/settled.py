@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from psann.nn.host_pass import HostPass, host_pass
 from psann.nn.sine import SineParam
 from psann.nn.state import FeatureState
 
@@ -28,6 +29,8 @@ class InDouble:
 
     module: nn.Module
     device: torch.device
+    on_host: HostPass | None
+    """The same up to rounding for a few rows in memory; None where only the module knows."""
 
 
 def in_double(network: nn.Module) -> InDouble:
@@ -101,7 +104,8 @@ class _Kept:
         parts = _values(views)
         with torch.no_grad():
             module = _double(network, {})
-        made = InDouble(module=module, device=tensors[0].device)
+        on_host = host_pass(module) if is_watched else None
+        made = InDouble(module=module, device=tensors[0].device, on_host=on_host)
         return cls(made=made, views=views, parts=parts, tensors=watched, is_watched=is_watched)
 
     def is_of_now(self) -> bool:

@@ -135,7 +135,7 @@ class SineParam(nn.Module):
 
     def settled(self) -> nn.Module:
         """The unit with A, f and d as they are, without gradient."""
-        return _SettledSine(self)
+        return SettledSine(self)
 
     def _value(self, name: ParameterName) -> Tensor:
         """A, f or d, ``(features,)``."""
@@ -148,7 +148,7 @@ class SineParam(nn.Module):
         return value
 
 
-class _SettledSine(nn.Module):
+class SettledSine(nn.Module):
     """What a `SineParam` computes, bit for bit, in place where the memory is its own."""
 
     def __init__(self, unit: SineParam) -> None:
@@ -158,6 +158,7 @@ class _SettledSine(nn.Module):
         self.minus_damping = None if self.mode == "none" else -unit._value("damping")
 
     def forward(self, z: Tensor) -> Tensor:
+        """Apply the unit to ``(..., features)``."""
         wave = torch.mul(z, self.frequency).sin_().mul_(self.amplitude)
         if self.minus_damping is None:
             return wave

@@ -51,10 +51,8 @@ def find_untested(arrays: Mapping[str, Array], *, is_portfolio: bool = True) -> 
         reasons.append(f"whether rows are missing or out of order ({', '.join(missing)}: none)")
     if mapped := [key for key, array in arrays.items() if is_mapped(array)]:
         reasons.append(f"what lies on disk ({', '.join(mapped)})")
-    elif "X_train" in arrays and not is_portfolio:
+    elif "X_train" in arrays and not (is_portfolio and "prices_train" in arrays):
         reasons.append("whether features know what later rows bring")
-    elif "X_train" in arrays and "prices_train" not in arrays:
-        reasons.append("whether features know the next move (prices_train: none)")
     elif "X_train" in arrays and not _can_be_compared(arrays):
         reasons.append(f"whether features know the next move (fewer than {MIN_ROWS} rows, or many)")
     return f"Not tested: {'; '.join(reasons)}." if reasons else None

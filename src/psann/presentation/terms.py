@@ -30,7 +30,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "Sharpe ratio": (
         r"Sharpe",
         "mean return above that of cash over its standard deviation, per year; above 1 is rare. "
-        "After +- stands its standard error.",
+        "A sentence on one run tells its standard error after +-.",
     ),
     "luckiest of": (
         r"luckiest of|deflated",

@@ -22,7 +22,7 @@ try:
 
     from psann._paths import given_path
     from psann._process import PREEMPT_SIGNALS, fill_standard_descriptors
-    from psann.errors import did_you_mean
+    from psann.errors import did_you_mean, memory_story
 except KeyboardInterrupt:  # pressed at once: `main` is not there yet
     sys.stderr.write("interrupted\n")
     sys.exit(_EXIT_INTERRUPTED)
@@ -205,6 +205,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before or after the run, which has its own way with signals
         print("hisso-log-run: interrupted", file=sys.stderr)
         return _EXIT_INTERRUPTED
+    except MemoryError as error:  # outside of what the run guards, or where none is left to guard
+        print(f"hisso-log-run: {memory_story(error)}.", file=sys.stderr)
+        return 1
 
 
 def _main(arguments: Sequence[str]) -> int:

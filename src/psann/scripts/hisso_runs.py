@@ -313,7 +313,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     options = build_parser().parse_args(argv)
     # After the command line is known to be right: the commands bring pydantic.
-    from psann.errors import PsannError, UsageError
+    from psann.errors import PsannError, UsageError, memory_story
 
     try:
         return written_whole("hisso-runs", lambda: options.do(options))
@@ -322,7 +322,9 @@ def _main(argv: Sequence[str] | None) -> int:
         return commands.EXIT_USAGE
     except (PsannError, OSError) as error:
         commands.tell(f"hisso-runs: {error}", file=sys.stderr)
-        return commands.EXIT_FINDINGS
+    except MemoryError as error:
+        commands.tell(f"hisso-runs: {memory_story(error)}.", file=sys.stderr)
+    return commands.EXIT_FINDINGS
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ class ConsoleProgress:
             return
         self.close()
         self._shown_epoch = self._fresh_epoch = state.epoch
-        self._is_stale = state.monitor is None  # nobody looks for a best then
+        # Nobody looks for a best then; a refit knows the monitor of the choice before it.
+        self._is_stale = state.monitor is None or state.phase == "refit"
         self._first_epoch = -1
         self._n_seeds = len(state.group)
         self._best_epochs = {}

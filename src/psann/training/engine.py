@@ -180,13 +180,6 @@ class EagerEngine:
         finally:
             self.optimizer = own
 
-    def initial_carry(self) -> Carry:
-        """Fresh optimiser around the network's own weights and buffers."""
-        weights = self.layout.flatten(dict(self.network.named_parameters()))
-        return self.restarted(
-            weights, {name: b.detach().clone() for name, b in self.network.named_buffers()}
-        )
-
     def restarted(self, weights: Tensor, buffers: dict[str, Tensor]) -> Carry:
         """Fresh optimiser around given weights and buffers: each phase begins so."""
 

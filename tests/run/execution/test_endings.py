@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import SystemCalls
 from psann.run.execution.endings import exit_code_of, how_to_go_on, story_of, unwritable
+from psann.run.execution.runner import guarded
 from psann.run.verification.verify import verify_run
 from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of, tree_of, trial
 
@@ -223,3 +225,35 @@ def test_a_story_names_the_last_line_of_the_user_s_code_and_none_of_a_library_s(
         outer()
     line = inner.__code__.co_firstlineno + 1
     assert story_of(caught.value).endswith(f" (at test_endings.py:{line} in inner)")
+
+
+def test_what_filled_the_memory_is_let_go_before_it_is_written_down() -> None:
+    held = weakref.WeakSet()
+
+    class Large:
+        pass
+
+    def fill() -> None:
+        large = Large()
+        held.add(large)
+        raise MemoryError("Unable to allocate 745. GiB")
+
+    error = guarded(fill)
+    assert error is not None
+    assert story_of(error).startswith("Memory does not suffice: Unable to allocate 745. GiB (at ")
+    assert not held
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 32 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+)
+def test_memory_that_does_not_suffice_is_told_as_such(error: Exception) -> None:
+    assert story_of(error).startswith("Memory does not suffice")
+    assert not story_of(ValueError(str(error))).startswith("Memory")

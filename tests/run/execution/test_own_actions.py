@@ -83,6 +83,12 @@ def test_folds_are_judged_by_the_reward_of_their_actions_as_one_sequence(
     assert sentence == f"Walk-forward, 2 folds: a reward of {expected:.4g} per row."
 
 
+def test_folds_are_judged_by_a_reward_of_ones_own(run: RunPaths, tmp_path: Path) -> None:
+    folds = ("hisso.reward=user_rewards:meter", "evaluation={walk_forward: {folds: 2}}")
+    own = finished(tmp_path, *OWN, *folds)
+    assert metrics_of(own)["walk_forward"] == metrics_of(run)["walk_forward"]
+
+
 def texts_of(run: RunPaths) -> list[str]:
     """What the command prints at the end of a run, and the messages of its log."""
     stream = io.StringIO()

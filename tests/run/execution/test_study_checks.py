@@ -19,7 +19,10 @@ STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["hisso.enabled=false"], "evaluation.walk_forward judges portfolios"),
+        (
+            ["hisso.enabled=false"],
+            "evaluation.walk_forward judges actions, of which there are none",
+        ),
         (
             ["hisso.primary_transform=identity", "hisso.reward=negative_mse"],
             "judges portfolios",

@@ -79,6 +79,14 @@ def test_run_without_prices_has_no_table(tmp_path: Path) -> None:
     assert "first: completed" in shown(record, tmp_path)
 
 
+def test_a_run_on_targets_ends_with_its_losses(tmp_path: Path) -> None:
+    rewards = dict.fromkeys(("reward_mean", "val_reward_mean", "portfolio_metrics", "baselines"))
+    losses = {"train_loss": 0.5, "val_loss": 0.25, "test_loss": 0.75}
+    text = shown(finished(**rewards, **losses, episodes=0), tmp_path)
+    assert "completed, training loss 0.5, validation loss 0.25, test loss 0.75, best" in text
+    assert "episodes," not in text
+
+
 def test_result_of_a_run_that_failed_before_it_knew_anything(tmp_path: Path) -> None:
     record = RunRecord()
     try:

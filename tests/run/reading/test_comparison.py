@@ -63,11 +63,36 @@ def test_copies_are_called_copies_and_have_neither_mean_nor_spread(tmp_path: Pat
 def test_seeds_are_a_group_with_mean_and_spread(tmp_path: Path) -> None:
     runs = runs_of("two seeds of one configuration", tmp_path)
     _, beside = comparison_sections(runs, names_of(runs))
-    (sentence,) = beside.sentences
+    sentence, caution = beside.sentences
     assert sentence == (
         "x and 1 more: mean ± standard deviation over 2 seeds (1, 2) of one configuration: x and y."
     )
+    assert caution.startswith("Seeds of a group have their rows in common: the luck of those is no")
     assert beside.tables[0].columns[3:] == ("x", "y", "x and 1 more")
+
+
+def test_a_seed_that_was_run_twice_is_no_second_draw(tmp_path: Path) -> None:
+    runs = [
+        read_run(made_run(tmp_path / name, seed=seed, run_id=name * 32, test_reward_mean=value))
+        for name, seed, value in (("a", 1, 1.0), ("b", 1, 9.0), ("c", 2, 3.0), ("d", 3, None))
+    ]
+    _, beside = comparison_sections(runs, names_of(runs))
+    assert beside.sentences[0].endswith(
+        "(1, 2, 3) of one configuration: a, b, c and d, of each seed the first."
+    )
+    (row,) = [row for row in beside.tables[0].rows if row[0] == "test reward"]
+    assert row[-1] == "2 ± 1.414 (of 2)"
+
+
+def test_what_is_written_alike_is_alike_the_best(tmp_path: Path) -> None:
+    runs = [
+        read_run(made_run(tmp_path / f"{k}", lr=0.1 * k, run_id=f"{k}" * 32, val_reward_mean=value))
+        for k, value in enumerate((0.5, 0.5 + 1e-12, 0.25), start=1)
+    ]
+    for n, best in ((3, ("* 0.5", "* 0.5", "0.25")), (2, ("0.5", "0.5"))):
+        table = comparison_sections(runs[:n], names_of(runs))[1].tables[0]
+        (cells,) = (row for row in table.rows if row[0] == "validation reward")
+        assert cells[3:] == best
 
 
 def test_configurations_are_no_group(tmp_path: Path) -> None:

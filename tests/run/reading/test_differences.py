@@ -139,8 +139,17 @@ def test_key_that_one_lacks_and_run_without_configuration_are_told(
     RunPaths(lacking.path).config_resolved.unlink()
     lacking = read_run(lacking.path)
     assert config_differences((runs["first"], lacking)) == ()
-    assert f"The configuration of {lacking.name} cannot be read." in told(runs["first"], lacking)
+    sentences = told(runs["first"], lacking)
+    assert f"No configuration of {lacking.name} can be read." in sentences
+    assert "The configurations are the same." not in sentences
     assert len(group_by_config([lacking, lacking])) == 2
+
+
+def test_what_is_not_known_of_a_run_does_not_differ(altered: Callable[..., RunView]) -> None:
+    left, right = altered(), altered()
+    RunPaths(right.path).provenance.unlink()
+    change(RunPaths(right.path), data_sha256=None, hardware=None)
+    assert circumstances((left, read_run(right.path))) == ()
 
 
 def test_code_and_versions_are_circumstances(altered: Callable[..., RunView]) -> None:
@@ -160,7 +169,8 @@ def test_seeds_of_one_configuration_are_one_group_with_mean_and_spread(
     names = [[run.name for run in group.runs] for group in groups]
     assert names == [["first", "again", "seed"], ["lr"], ["data"]]
     assert groups[0].seeds == (42, 7)
-    values = [metrics_of(RunPaths(run.path))["val_loss"] for run in groups[0].runs]
+    values = [metrics_of(RunPaths(run.path))["val_loss"] for run in groups[0].of_seeds]
+    assert len(values) == 2  # the seed that was run again is no second draw
     val_loss = quantity("val_loss")
     assert groups[0].mean(val_loss) == pytest.approx(statistics.mean(values), rel=1e-14)
     assert groups[0].spread(val_loss) == pytest.approx(statistics.stdev(values), rel=1e-12)

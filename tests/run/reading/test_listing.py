@@ -202,3 +202,13 @@ def test_traded_weight_of_validation_is_listed(tmp_path: Path) -> None:
     head, _, row, *_ = stream.getvalue().splitlines()
     assert "val traded" in head
     assert "0.2500" in row
+
+
+def test_losses_are_listed_where_there_is_no_reward(tmp_path: Path) -> None:
+    made_run(tmp_path / "a", val_loss=-0.25, val_reward_mean=0.25)
+    assert "loss" not in table(list_runs(read_runs(tmp_path)))
+    rewards = dict.fromkeys(("reward_mean", "val_reward_mean", "test_reward_mean"))
+    made_run(tmp_path / "b", train_loss=0.75, val_loss=0.5, **rewards)
+    heads, _, first, second, _ = table(list_runs(read_runs(tmp_path))).splitlines()
+    assert "val loss" in heads and "test loss" not in heads
+    assert "-0.25" not in first and "0.75" in second and "0.5" in second

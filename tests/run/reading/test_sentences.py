@@ -30,17 +30,21 @@ def test_the_difference_to_one_over_n_is_told_with_its_interval(
 def test_of_several_seeds_the_interval_is_that_of_their_ensemble() -> None:
     apart = {"growth": 0.3, "low": 0.1, "high": 0.5, "is_distinguishable": True}
     not_apart = {"growth": 0.1, "low": -0.1, "high": 0.3, "is_distinguishable": False}
+    ratio = {**FIGURES, "annual_sharpe": 1.25, "annual_sharpe_se": 0.5, "psr": 0.994}
     mean = {"growth": 0.2, "low": 0.0, "high": 0.4, "is_distinguishable": False}
     record = finished(
         versus_uniform=mean,
         per_seed=[{"seed": 0, "versus_uniform": apart}, {"seed": 1, "versus_uniform": not_apart}],
-        ensemble={"versus_uniform": apart},
+        ensemble={"versus_uniform": apart, "portfolio_metrics": ratio},
+        portfolio_metrics={**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.75},
     )
     assert result_sentences(record.as_dict()) == [
         "+0.200 per year over 1/N on the mean of 2 seeds, of which 1 differ from 1/N beyond "
         "chance.",
         "The seeds' ensemble: +0.300 per year over 1/N, 95 % interval +0.100 ... +0.500: "
         "better than 1/N beyond chance.",
+        "Sharpe ratio of the seeds' ensemble 1.25 +- 0.50 per year: above 0 with probability "
+        "0.994.",
     ]
 
 

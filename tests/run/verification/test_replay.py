@@ -44,7 +44,9 @@ def test_replayed_run_has_the_same_bits_and_is_left_alone(original: RunPaths) ->
 def test_what_the_configuration_of_a_run_names_is_not_run_unless_it_is_named_again(
     original: RunPaths,
 ) -> None:
-    (message,) = replay(original.root, last_epochs=1).differences
+    repetition = replay(original.root, last_epochs=1)
+    message = repetition.failure
+    assert repetition.differences == []
     assert "'trials.market' was named by a file" in message
     assert "--allow-import trials for a command" in message
 
@@ -55,15 +57,20 @@ def test_run_that_was_not_trained_so_is_exposed_by_replay(copy: RunPaths) -> Non
     found = again(copy.root, last_epochs=1).differences
     assert any("grad_norm 0.125 /" in text for text in found)
     assert any(text.startswith("metrics.json: episodes 1 /") for text in found)
-    assert any("the run had threads 99" in text for text in found)
+    assert any("the run had threads 99" in text for text in found[:2])
+
+
+def test_other_data_explain_what_differs_before_it_is_told(copy: RunPaths) -> None:
+    change_record(copy, data_sha256="0" * 64)
+    text, *_ = again(copy.root, last_epochs=1).differences
+    assert text.startswith(f"(the run had data with sha256 '{'0' * 64}', the repetition '")
 
 
 def test_replay_that_cannot_be_done_says_why(copy: RunPaths) -> None:
     with pytest.raises(UsageError, match=r"must be at most the 3 epochs of the run; got 4"):
         again(copy.root, last_epochs=4)
     copy.config_resolved.write_text(copy.config_resolved.read_text().replace("market", "raising"))
-    (message,) = again(copy.root, last_epochs=1).differences
-    assert "exit code 1" in message
+    assert "exit code 1" in again(copy.root, last_epochs=1).failure
     change_record(copy, status="preempted")
     with pytest.raises(UsageError, match="trained to its end"):
         again(copy.root, last_epochs=1)

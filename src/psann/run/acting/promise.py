@@ -13,9 +13,10 @@ import numpy as np
 from psann._typing import Floats
 from psann.baselines import uniform
 from psann.errors import DataError, UsageError, counted
-from psann.evaluation.comparison import growth_difference
+from psann.evaluation.comparison import SAME_GROWTH, growth_difference
 from psann.evaluation.judgement import Judgement, Terms, judge
 from psann.holdings import HALTED, MEMBER
+from psann.market.membership import what_became
 from psann.metrics.sequential import FEWEST_STEPS, confidence_sequence
 from psann.run.acting.doubts import judged_doubts
 from psann.run.acting.journal import Journal
@@ -228,7 +229,7 @@ def _versus(
 ) -> Literal["too early", "better", "worse", "not told apart"]:
     if low is None or high is None:
         return "too early"
-    return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+    return "better" if low > SAME_GROWTH else "worse" if high < -SAME_GROWTH else "not told apart"
 
 
 def _kept(promise: Promise, low: float | None, high: float | None, first: str) -> _HowKept:
@@ -236,9 +237,9 @@ def _kept(promise: Promise, low: float | None, high: float | None, first: str) -
         return "its own rows"
     if low is None or high is None:
         return "too early"
-    if high < promise.growth:
+    if high < promise.growth - SAME_GROWTH:
         return "broken"
-    return "surpassed" if low > promise.growth else "holds so far"
+    return "surpassed" if low > promise.growth + SAME_GROWTH else "holds so far"
 
 
 def _judged(
@@ -248,20 +249,10 @@ def _judged(
     active = None
     if not np.isfinite(quotes).all():
         active = np.where(np.isfinite(quotes), MEMBER, HALTED).astype(np.int8)
-        quotes = _carried(quotes)
+        quotes, *_ = what_became(quotes)
     given: dict[str, Any] = {"terms": terms, "active": active}
     ours = judge(actions, quotes, cash=cash, **given)
     return ours, judge(uniform(quotes, active=active), quotes, **given)
-
-
-def _carried(quotes: Floats) -> Floats:
-    """Prices with the last one carried over rows without; before the first, that one."""
-    row = np.arange(len(quotes))[:, None]
-    known = np.isfinite(quotes)
-    latest = np.maximum.accumulate(np.where(known, row, 0), axis=0)
-    latest = np.maximum(latest, known.argmax(axis=0))
-    carried = np.take_along_axis(quotes, latest, axis=0)
-    return np.where(np.isfinite(carried), carried, 1.0)
 
 
 def _count_late(journal: Journal, labels: list[str]) -> int:

@@ -75,8 +75,8 @@ class Field:
     """None for what no table of numbers has."""
 
 
-def _loss(label: str, rank: int) -> Shown:
-    return Shown(label=label, better="lower", rank=rank)
+def _loss(label: str, rank: int, head: str) -> Shown:
+    return Shown(label=label, better="lower", rank=rank, head=head)
 
 
 def _reward(label: str, rank: int, head: str) -> Shown:
@@ -128,7 +128,7 @@ class Record(TypedDict):
         Field(
             "mean over the updates of the best epoch of what the run minimises",
             OF_THE_EPOCH,
-            _loss("training loss", 4),
+            _loss("training loss", 4, "train loss"),
         ),
     ]
     val_loss: Annotated[
@@ -136,11 +136,12 @@ class Record(TypedDict):
         Field(
             "validation loss of the weights in best",
             OF_THE_EPOCH | JUDGED,
-            _loss("validation loss", 5),
+            _loss("validation loss", 5, "val loss"),
         ),
     ]
     test_loss: Annotated[
-        float | None, Field("test loss of the weights in best", JUDGED, _loss("test loss", 6))
+        float | None,
+        Field("test loss of the weights in best", JUDGED, _loss("test loss", 6, "test loss")),
     ]
     reward_mean: Annotated[
         float | None,

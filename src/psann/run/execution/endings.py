@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import sysconfig
 import traceback
 from pathlib import Path
 
-from psann.errors import DivergedError, PsannError, RuinedError, TrainingInterrupted
+from psann.errors import (
+    DivergedError,
+    PsannError,
+    RuinedError,
+    TrainingInterrupted,
+    memory_story,
+)
 from psann.run.directory.log import log_event
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import (
@@ -22,6 +29,11 @@ from psann.run.execution.context import (
 )
 
 _logger = logging.getLogger(__name__)
+
+_LESS_MEMORY = (
+    "Give fewer rows or columns, a smaller hisso.window, hisso.batch_episodes or batch_size, or "
+    "the process more memory (ulimit -v, that of the job)."
+)
 
 
 def exit_code_of(error: BaseException | None, *, status: str | None = None) -> int:
@@ -46,6 +58,8 @@ def story_of(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         story = f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})"
         return f"{story}{_place(error)}."
+    if (of_memory := memory_story(error)) is not None:
+        return f"{of_memory}{_place(error)}. {_LESS_MEMORY}"
     if is_a_message(error):
         return str(error)
     # Not str(error): an exception's own text may raise.
@@ -65,7 +79,7 @@ def _place(error: BaseException) -> str:
 
 def is_a_message(error: BaseException) -> bool:
     """Whether the text alone tells the user what to change, so that no traceback is missed."""
-    if isinstance(error, PsannError | KeyboardInterrupt):
+    if isinstance(error, PsannError | KeyboardInterrupt) or memory_story(error) is not None:
         return True
     frames = list(traceback.walk_tb(error.__traceback__))
     # What psann itself raises about a value is meant for its user.
@@ -86,11 +100,10 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
         return
     record = context.record
     phase = record.as_dict()["phase"]
-    if isinstance(error, TrainingInterrupted):
-        record.update(status=error.status)
-        level, event = logging.WARNING, "signal"
-    elif isinstance(error, KeyboardInterrupt):
-        record.update(status="interrupted")
+    if isinstance(error, TrainingInterrupted | KeyboardInterrupt):
+        record.update(
+            status="interrupted" if isinstance(error, KeyboardInterrupt) else error.status
+        )
         level, event = logging.WARNING, "signal"
     else:
         known = {RuinedError: "ruined", DivergedError: "diverged"}
@@ -98,6 +111,20 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
         level, event = logging.ERROR, "error"
     record.flush()
     log_event(_logger, level, event, story_of(error), phase=phase)
+
+
+def no_way_in(error: OSError, root: Path, *, verb: str) -> str:
+    """Why a run directory can be neither made nor taken, and whose it is."""
+    if not isinstance(error, PermissionError) or not os.path.isdir(root):
+        return f"The run directory cannot be {verb}: {error}."
+    try:
+        owner = root.owner()
+    except (KeyError, NotImplementedError, OSError):  # a user without a name, or no users
+        owner = f"user {root.stat().st_uid}"
+    return (
+        f"The run directory {root} is {owner}'s, and this user has no right to it: {error}. "
+        "Choose another --run-name or --output-dir."
+    )
 
 
 def unwritable(error: OSError, request: RunRequest, paths: RunPaths) -> Outcome:

@@ -155,10 +155,13 @@ class StudyRoom:
         own = paths.study(study.name)
         files = [own if seed is None else paths.of_seed(own, seed) for seed in self._own_seeds]
         try:
-            return [self._class.load(file, device=device) for file in files]
+            members = [self._class.load(file, device=device) for file in files]
         except (FileNotFoundError, FileFormatError) as error:
             log_event(_logger, logging.WARNING, "resume", f"trained again, because {error}")
             return None
+        for member in members:  # a reward of one's own is named by the configuration, not by them
+            member.hisso_options_ = self._config.hisso
+        return members
 
     def _commit(self, name: str) -> None:
         """Write down that a study is done, and how long the log is by now."""

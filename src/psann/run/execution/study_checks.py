@@ -34,8 +34,10 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
     if not hisso.is_portfolio:
         who = _who(config, "placebo")  # folds are judged by any reward
     has_weights = hisso.is_portfolio and hisso.primary_transform != "identity"
-    if not hisso.enabled or not (has_weights or is_rewarded):
-        return [f"{who} judges portfolios; it needs hisso.enabled and a transform with weights."]
+    if not hisso.enabled:
+        return [f"{who} judges actions, of which there are none: hisso.enabled is false."]
+    if not (has_weights or is_rewarded):
+        return [f"{who} judges portfolios; it needs a transform with weights, such as softmax."]
     needed = [f"prices_{split}" for split in SPLITS if f"X_{split}" in splits.arrays]
     if has_weights and (lacking := [name for name in needed if name not in splits.arrays]):
         return [f"{who} needs the prices of every split; got no {', '.join(lacking)}."]

@@ -35,13 +35,17 @@ def show_result(run: RunView, *, stream: TextIO | None = None, quiet: bool = Fal
 
 
 def _result(record: Record) -> list[str]:
+    trained, chosen = record["reward_mean"], record["val_reward_mean"]
+    # Where there is a portfolio its table tells more.
+    tested = None if record["portfolio_metrics"] else record["test_reward_mean"]
+    what = "reward"
+    if trained is None and chosen is None and record["test_reward_mean"] is None:
+        trained, chosen, tested = (record["train_loss"], record["val_loss"], record["test_loss"])
+        what = "loss"
     parts = [
-        labelled("training reward", record["reward_mean"]),
-        labelled("validation reward", record["val_reward_mean"]),
-        # Where there is a portfolio its table tells more.
-        labelled(
-            "test reward", None if record["portfolio_metrics"] else record["test_reward_mean"]
-        ),
+        labelled(f"training {what}", trained),
+        labelled(f"validation {what}", chosen),
+        labelled(f"test {what}", tested),
         "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
         "" if record["per_seed"] is None else f"{len(record['per_seed'])} seeds",
     ]
@@ -52,7 +56,7 @@ def _effort(record: Record) -> list[str]:
     rate = record["throughput_eps_per_sec"]
     duration_s = record["duration_seconds"]
     parts = [
-        "" if record["episodes"] is None else f"{record['episodes']:,} episodes",
+        f"{record['episodes']:,} episodes" if record["episodes"] else "",
         "" if rate is None else f"{rate:,.0f} episodes/s",
         "" if duration_s is None else clock_text(duration_s),
     ]

@@ -9,7 +9,6 @@ from pathlib import Path
 from psann.errors import counted
 from psann.presentation.content import NOTHING, Section, Table, listed, printable, setting
 from psann.run.directory.columns import MONITOR_COLUMNS
-from psann.run.directory.fields import OF_TEST_ROWS
 from psann.run.directory.rows import monitor_values
 from psann.run.reading.differences import (
     Difference,
@@ -19,9 +18,9 @@ from psann.run.reading.differences import (
     group_by_config,
     verdict,
 )
-from psann.run.reading.quantities import DERIVED, QUANTITIES, Quantity
+from psann.run.reading.quantities import QUANTITIES, Quantity
+from psann.run.reading.ranking import judged_apart, may_rank
 from psann.run.reading.reading import RunView
-from psann.run.reading.sentences import is_withheld
 
 MOST_COLUMNS = 6
 """Runs that may stand beside each other; more stand below each other."""
@@ -66,7 +65,11 @@ def comparison_sections(runs: Sequence[RunView], name_of: Name) -> tuple[Section
     )
     beside = Section(
         title="Side by side",
-        sentences=(*_copies(runs, name_of), *_group_sentences(several, name_of)),
+        sentences=(
+            *_copies(runs, name_of),
+            *_group_sentences(several, name_of),
+            *_unranked(runs),
+        ),
         tables=(_side_by_side(runs, groups, several, name_of),),
     )
     return differing, beside
@@ -99,11 +102,25 @@ def _copies(runs: Sequence[RunView], name_of: Name) -> Iterator[str]:
 def _group_sentences(several: Sequence[Group], name_of: Name) -> Iterator[str]:
     for group in several:
         seeds, members = ", ".join(map(str, group.seeds)), [name_of(run) for run in group.runs]
+        is_repeated = len(group.runs) > len(group.seeds)
         yield (
             f"{group_name(group, name_of)}: mean ± standard deviation over "
             f"{counted(len(group.seeds), 'seed')} ({seeds}) of one configuration: "
-            f"{listed(members)}."
+            f"{listed(members)}{', of each seed the first' if is_repeated else ''}."
         )
+    if several:
+        yield (
+            "Seeds of a group have their rows in common: the luck of those is no part of a "
+            "deviation over seeds."
+        )
+
+
+def _unranked(runs: Sequence[RunView]) -> Iterator[str]:
+    """Say why figures that have a better and a worse are not ranked."""
+    apart = [name for each in QUANTITIES if each.better for name in judged_apart(each, runs)]
+    if apart:
+        what = listed([*dict.fromkeys(apart)])
+        yield f"The runs differ in what judges them, {what}: figures of that are not ranked."
 
 
 def _side_by_side(
@@ -128,38 +145,42 @@ def _side_by_side(
             columns=("", "unit", "better", *names),
             rows=(("status", "", "", *statuses), *rows),
             n_numbers=len(columns),
-            note="* best",
+            note="* best" * _has_best(rows),
         )
+    of_runs = tuple(zip(names, statuses, *cells, strict=True))
     return Table(
         columns=("run", "status", *(each.head for each in shown)),
-        rows=tuple(zip(names, statuses, *cells, strict=True)),
+        rows=of_runs,
         n_numbers=len(shown),
-        note="* best",
+        note="* best" * _has_best(of_runs),
     )
 
 
-def _best(quantity: Quantity, groups: Sequence[Group]) -> float | None:
-    """The best of the values; None where there is nothing to choose, or it is not to be chosen by.
+def _has_best(rows: Sequence[tuple[str, ...]]) -> bool:
+    return any(cell.startswith("* ") for row in rows for cell in row[2:])
 
-    Beside runs that withhold their test rows nobody is the best by test figures.
-    """
-    is_of_test = quantity in DERIVED or quantity.key.partition(".")[0] in OF_TEST_ROWS
-    if is_of_test and any(is_withheld(run.metrics) for group in groups for run in group.runs):
+
+def _best(quantity: Quantity, groups: Sequence[Group]) -> str | None:
+    """The best as it is written; None where there is nothing to choose, or nothing to choose by."""
+    means = [mean for group in groups if (mean := group.mean(quantity)) is not None]
+    are_alike = len({quantity.write(mean) for mean in means}) < 2
+    if are_alike or not may_rank(quantity, [run for each in groups for run in each.runs]):
         return None
-    known = [mean for group in groups if (mean := group.mean(quantity)) is not None]
-    if not quantity.better or len(set(known)) < 2:
-        return None
-    return max(known) if quantity.better == "higher" else min(known)
+    return quantity.write(max(means) if quantity.better == "higher" else min(means))
 
 
-def _cell(quantity: Quantity, group: Group, best: float | None) -> str:
+def _cell(quantity: Quantity, group: Group, best: str | None) -> str:
     mean, spread = group.mean(quantity), group.spread(quantity)
     if mean is None:
         return NOTHING
     text = quantity.write(mean)
+    text = f"* {text}" if text == best else text
     if spread is not None:
         text += f" ± {quantity.write(spread).lstrip('+')}"
-    return f"* {text}" if mean == best else text
+    n_values, n_seeds = len(group.values(quantity)), len(group.seeds)
+    if n_values < n_seeds:
+        text += f" (of {n_values})"
+    return text
 
 
 def monitor_curves(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psann.presentation.content import listed
 from psann.run.reading.quantities import Quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.sameness import bit_differences
@@ -39,18 +40,29 @@ class Group:
         """The seeds, each once."""
         return tuple(dict.fromkeys(run.metrics["seed"] for run in self.runs))
 
+    @property
+    def of_seeds(self) -> tuple[RunView, ...]:
+        """The first run of each seed."""
+        found: dict[Any, RunView] = {}
+        for run in self.runs:
+            found.setdefault(run.metrics["seed"], run)
+        return tuple(found.values())
+
     def values(self, quantity: Quantity) -> list[float]:
-        """The runs' values; those without one are left out."""
-        found = (quantity.of(run) for run in self.runs)
-        return [value for value in found if value is not None]
+        """One value for each seed that has one: a seed that was run twice is no second draw."""
+        found: dict[Any, float] = {}
+        for run in self.runs:
+            if (value := quantity.of(run)) is not None:
+                found.setdefault(run.metrics["seed"], value)
+        return [*found.values()]
 
     def mean(self, quantity: Quantity) -> float | None:
-        """Mean over the runs; None without any value."""
+        """Mean over the seeds; None without any value."""
         values = self.values(quantity)
         return math.fsum(values) / len(values) if values else None
 
     def spread(self, quantity: Quantity) -> float | None:
-        """Sample standard deviation (n - 1) over the runs; None for fewer than two."""
+        """Sample standard deviation (n - 1) over the seeds; None for fewer than two."""
         values = self.values(quantity)
         mean = self.mean(quantity)
         if mean is None or len(values) < 2:
@@ -83,11 +95,11 @@ def config_differences(runs: Sequence[RunView]) -> tuple[Difference, ...]:
 
 
 def circumstances(runs: Sequence[RunView]) -> tuple[Difference, ...]:
-    """What else may make runs differ: data, code, versions, device."""
+    """What else may make runs differ: data, code, versions, device, as far as that is known."""
     facts = [_facts(run) for run in runs]
     keys = dict.fromkeys(key for values in facts for key in values)
     found = (Difference(key, tuple(values.get(key) for values in facts)) for key in keys)
-    return tuple(each for each in found if len({_text(value) for value in each.values}) > 1)
+    return tuple(each for each in found if len({*map(_text, each.values)} - {_text(None)}) > 1)
 
 
 def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
@@ -120,15 +132,14 @@ def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[
         First what differs in the configurations, then what else, then whether the results do.
     """
     found = config_differences(runs)
-    sentences = [
-        f"The configuration of {name_of(run)} cannot be read." for run in runs if not run.config
-    ]
+    unread = [name_of(run) for run in runs if not run.config]
+    sentences = [f"No configuration of {listed(unread)} can be read."] if unread else []
     what = "two runs" if len(runs) == 2 else f"{len(runs)} runs"
     if len(found) == 1:
         sentences.append(f"The {what} differ in one key: {found[0].key}.")
     elif found:
         sentences.append(f"The {what} differ in {len(found)} keys.")
-    elif any(run.config for run in runs):
+    elif len(unread) < len(runs) - 1:
         sentences.append("The configurations are the same.")
     around = circumstances(runs)
     if around:

@@ -25,6 +25,12 @@ _SPARE = (
     *(each.shown.head for each in reversed(_NUMBER_COLUMNS) if each.key not in _MAIN),
 )
 _DERIVED = tuple(each.key for each in DERIVED)
+# Beside a reward its loss, which is minus it, says nothing.
+_REWARD_OF = {
+    "train_loss": "reward_mean",
+    "val_loss": "val_reward_mean",
+    "test_loss": "test_reward_mean",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def show_table(listing: Listing, terminal: Terminal) -> None:
     shown = [
         each
         for each in _NUMBER_COLUMNS
-        if any(values.get(each.key) is not None for values in listing.values)
+        if any(_figure(values, each) is not None for values in listing.values)
     ]
     heads = [*_TEXT_COLUMNS.values(), *(each.shown.head for each in shown), "device"]
     if listing.values:
@@ -142,10 +148,15 @@ def _is_sortable(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
+def _figure(values: Mapping[str, object], each: Quantity) -> object:
+    told = values.get(_REWARD_OF.get(each.key, ""))
+    return values.get(each.key) if told is None else None
+
+
 def _cells(values: Mapping[str, object], shown: Sequence[Quantity]) -> Sequence[str]:
     texts = [str(values.get(name) or NOTHING) for name in _TEXT_COLUMNS]
     numbers = [
-        _write(each, value) if isinstance(value := values.get(each.key), int | float) else NOTHING
+        _write(each, value) if isinstance(value := _figure(values, each), int | float) else NOTHING
         for each in shown
     ]
     return [*texts, *numbers, str(values.get("device") or NOTHING)]

@@ -124,15 +124,18 @@ def _evidence(record: Record) -> Iterator[str]:
     if record["ruined_at"] is not None:
         return
     yield from _advantage(record)
-    figures: Mapping[str, float | None] = record["portfolio_metrics"] or {}
+    # A mean of probabilities over seeds is that of no policy; one that acts is their ensemble.
+    told: Mapping[str, Any] = record if record["per_seed"] is None else record["ensemble"] or {}
+    whose = "" if record["per_seed"] is None else " of the seeds' ensemble"
+    figures: Mapping[str, float | None] = told.get("portfolio_metrics") or {}
     if are_few(figures.get("n_steps")):
         return
     total = (figures.get("annual_sharpe"), figures.get("annual_sharpe_se"), figures.get("psr"))
-    versus: Versus = record["versus_uniform"] or {}
+    versus: Mapping[str, Any] = told.get("versus_uniform") or {}
     skill = (versus.get("annual_sharpe"), versus.get("annual_sharpe_se"), versus.get("psr"))
     trials = _trials(record)
-    yield from _ratio("Sharpe ratio", total, record["deflated_sharpe"], trials)
-    yield from _ratio("Of the return over 1/N", skill, record["deflated_skill"], trials)
+    yield from _ratio(f"Sharpe ratio{whose}", total, told.get("deflated_sharpe"), trials)
+    yield from _ratio(f"Of the return{whose} over 1/N", skill, told.get("deflated_skill"), trials)
     one_is_doubted = record["per_seed"] is None and not versus.get("is_distinguishable", True)
     if one_is_doubted and (skill[2] or 0.0) >= _SURE:
         yield (

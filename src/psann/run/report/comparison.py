@@ -98,7 +98,11 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     drawn = [
         (group, place, found)
         for place, group in enumerate(groups)
-        if (found := [series for run in group.runs if (series := judged_series(run)) is not None])
+        if (
+            found := [
+                series for run in group.of_seeds if (series := judged_series(run)) is not None
+            ]
+        )
     ]
     if not drawn:
         return None
