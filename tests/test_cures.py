@@ -578,6 +578,9 @@ _TIMES = (
 )
 _FIGURES = "run/execution/test_figures.py::"
 ELSEWHERE: dict[str, str] = {
+    "this user has no right to it: {}. Choose another --run-name or --output-dir": (
+        "run/execution/test_runner.py::test_a_run_directory_of_another_user_is_said_to_be_theirs"
+    ),
     "Drop those rows or fill them with what was known at the time": _MISSING,
     "Convert it with .astype(float)": _NUMBERS,
     "take the real part, .real, and the imaginary one": _NUMBERS,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
 from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.estimators._program import PolicyProgram
+from thinning import thinned
 
 PRICES = 50 * np.exp(np.cumsum(0.02 * np.random.default_rng(0).standard_normal((60, 3)), axis=0))
 X = 5.0 + 3.0 * np.random.default_rng(1).standard_normal((60, 6))
@@ -27,8 +30,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("transform", ["softmax", "softmax_cash", "long_short", "tanh"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "transform"),
+    thinned(product(WAYS, ["softmax", "softmax_cash", "long_short", "tanh"]), every=5),
+)
 def test_a_program_gives_the_actions_of_its_estimator(way: str, transform: str) -> None:
     fitted = WAYS[way].fit(X, prices=PRICES, hisso={**HISSO, "primary_transform": transform})
     program = PolicyProgram([fitted])

@@ -13,6 +13,7 @@ from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.metrics import mean_test, sharpe_ratio, sharpe_test
 from psann.metrics.sharpe import luckiest
+from thinning import thinned
 
 
 def path(steps: Any) -> np.ndarray:
@@ -46,7 +47,7 @@ def test_the_same_path_but_for_rounding_is_not_distinguishable() -> None:
     assert not difference.is_distinguishable
 
 
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("noise", thinned(NOISES, every=3))
 def test_of_paths_without_an_edge_about_one_in_twenty_is_distinguishable(noise: str) -> None:
     draws = np.random.default_rng(3)
     found = 0

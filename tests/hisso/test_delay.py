@@ -15,6 +15,7 @@ from psann.accounting import executed_late
 from psann.evaluation.judgement import Terms, judge, judge_baselines, judge_policy
 from psann.holdings import ENDED, HALTED, MEMBER
 from psann.market import splits
+from thinning import slow, thinned
 
 HISSO = {"window": 8, "batch_episodes": 4, "updates_per_epoch": 3, "transition_penalty": 0.001}
 SMALL = {"hidden_layers": 1, "hidden_units": 4, "activation": "tanh", "random_state": 0}
@@ -36,16 +37,19 @@ def fitted(train: Any, validation: Any, *, delay: int = 0, **changes: Any) -> PS
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"refit": True, "temperature_scaling": True},
-        {"min_significance": 1.0},
-        {"supervised": {"epochs": 2}},
-        {"reward": "sharpe", "primary_transform": "long_short"},
-        {"batch_episodes": 40},  # windows share the pass over the series
-        {"reward": "negative_mse", "primary_transform": "identity"},
-        {"context_extractor": "user_rewards:exponential"},
-    ],
+    thinned(
+        every=3,
+        cases=[
+            {},
+            {"refit": True, "temperature_scaling": True},
+            {"min_significance": 1.0},
+            {"supervised": {"epochs": 2}},
+            {"reward": "sharpe", "primary_transform": "long_short"},
+            {"batch_episodes": 40},  # windows share the pass over the series
+            {"reward": "negative_mse", "primary_transform": "identity"},
+            {"context_extractor": "user_rewards:exponential"},
+        ],
+    ),
     ids=str,
 )
 def test_a_delay_is_training_on_rows_paired_with_later_prices_to_the_last_bit(
@@ -159,7 +163,7 @@ def codes_of_panel(panel: Any) -> Any:
     return codes
 
 
-@pytest.mark.parametrize(("delay", "initial"), [(1, "cash"), (2, "invested"), (7, "cash")])
+@pytest.mark.parametrize(("delay", "initial"), [slow((1, "cash")), (2, "invested"), (7, "cash")])
 def test_judged_wealth_is_that_of_a_broker_whose_orders_come_late(
     panel: Any, delay: int, initial: Any
 ) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from made_tables import Cure, days, follow, prices, write
 from psann.market import PriceTable
+from thinning import slow
 
 DATES = [
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d/%m/%y", "%Y%m%d"),
@@ -93,6 +94,11 @@ def written(path: Path, way: Way, values: np.ndarray, stamps: list[datetime.date
     return write(path, lines[0], lines[1:], sep=way.sep, end=way.end)
 
 
+@pytest.mark.parametrize("n_tables", [20, slow(80)])
+def test_a_table_is_read_as_it_was_meant(n_tables: int, tmp_path: Path) -> None:
+    settings(max_examples=n_tables, deadline=None)(_is_read_as_it_was_meant)(tmp_path)
+
+
 @given(
     way=ways(),
     seed=st.integers(0, 10**6),
@@ -101,15 +107,8 @@ def written(path: Path, way: Way, values: np.ndarray, stamps: list[datetime.date
     level=st.sampled_from([3.0, 50.0, 900.0, 50000.0]),
     share=st.sampled_from([0.0, 0.0, 0.1]),
 )
-@settings(max_examples=80, deadline=None)
-def test_a_table_is_read_as_it_was_meant(
-    way: Way,
-    seed: int,
-    n_rows: int,
-    n_assets: int,
-    level: float,
-    share: float,
-    tmp_path_factory: pytest.TempPathFactory,
+def _is_read_as_it_was_meant(
+    folder: Path, way: Way, seed: int, n_rows: int, n_assets: int, level: float, share: float
 ) -> None:
     draws = np.random.default_rng(seed)
     values = np.round(prices(n_rows, n_assets, seed, level), way.decimals)
@@ -117,7 +116,7 @@ def test_a_table_is_read_as_it_was_meant(
     values[0] = np.round(level, way.decimals)  # every asset and the first date have a price
     first = datetime.date(2019, 1, 1) + datetime.timedelta(days=int(draws.integers(900)))
     stamps = days(n_rows, first)
-    path = written(tmp_path_factory.mktemp("any") / "t.csv", way, values, stamps)
+    path = written(folder / "t.csv", way, values, stamps)
     table, _ = follow(path, way.pick)
     np.testing.assert_array_equal(_in_order(table), values)
     np.testing.assert_array_equal(table.dates, np.array(stamps, dtype="datetime64[us]"))

@@ -77,6 +77,16 @@ def test_absent_files_and_empty_folders_are_told_at_once(tmp_path: Path) -> None
     assert fourth.endswith("must be a file or a folder; it is neither.")
 
 
+def test_of_many_files_beside_an_absent_one_those_of_its_name_come_first(tmp_path: Path) -> None:
+    for name in ("prices.csv.gz", "prices_old.csv", "prices.txt", *(f"{k}.csv" for k in range(9))):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError) as caught:
+        files_of([tmp_path / "prices.csv"])
+    assert "Beside it are prices.csv.gz, prices_old.csv, 0.csv, 1.csv, 2.csv, 6 more files" in (
+        str(caught.value).replace(" and ", ", ")
+    )
+
+
 def test_names_and_digests(tmp_path: Path) -> None:
     assert [stem_of(Path(name)) for name in ("a/AAPL.csv", "BRK.B.csv.gz", "x.parquet")] == [
         "AAPL",

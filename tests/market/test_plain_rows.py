@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from psann.market.plain_rows import parse_row
 
-DECIMALS = st.from_regex(r"[0-9]{0,20}(\.[0-9]{0,30})?", fullmatch=True).filter(lambda c: c != ".")
+DIGITS = "0123456789"
+DECIMALS = st.builds(
+    lambda whole, point, rest: f"{whole}.{rest}" if point and whole + rest else whole,
+    st.text(DIGITS, max_size=20),
+    st.booleans(),
+    st.text(DIGITS, max_size=30),
+)
 
 
 @given(cells=st.lists(DECIMALS, min_size=1, max_size=12), sep=st.sampled_from(",;\t|"))

@@ -13,6 +13,7 @@ from noise import autoregressive
 from psann.errors import DataError
 from psann.metrics import deflated_sharpe_ratio, mean_test, sharpe_ratio, sharpe_test
 from psann.metrics.sharpe import luckiest, sharpe_probability, sharpe_standard_error
+from thinning import slow
 
 REFERENCE = json.loads(
     (Path(__file__).parents[1] / "reference" / "metrics_reference.json").read_text()
@@ -75,8 +76,9 @@ def test_the_error_of_dependent_returns_is_that_of_the_jackknife() -> None:
     )
 
 
-def test_the_error_of_dependent_returns_is_the_spread_of_their_ratios() -> None:
-    series = 0.1 + autoregressive(np.random.default_rng(0), (1500, 300))
+@pytest.mark.parametrize("n_series", [500, slow(1500)])
+def test_the_error_of_dependent_returns_is_the_spread_of_their_ratios(n_series: int) -> None:
+    series = 0.1 + autoregressive(np.random.default_rng(0), (n_series, 300))
     tests = [sharpe_test(one) for one in series]
     spread = np.std([test.mean for test in tests])
     squared = np.mean([test.standard_error**2 for test in tests])
@@ -85,8 +87,9 @@ def test_the_error_of_dependent_returns_is_the_spread_of_their_ratios() -> None:
     assert math.sqrt(independent) < 0.8 * spread
 
 
-def test_dependent_returns_without_skill_seldom_look_skilled() -> None:
-    series = autoregressive(np.random.default_rng(1), (2000, 250))
+@pytest.mark.parametrize("n_series", [600, slow(2000)])
+def test_dependent_returns_without_skill_seldom_look_skilled(n_series: int) -> None:
+    series = autoregressive(np.random.default_rng(1), (n_series, 250))
     hac = np.array([sharpe_test(one).probability_above(0) for one in series])
     usual = np.array([sharpe_probability(*_usual(one), benchmark=0.0) for one in series])
     assert (hac > 0.95).mean() == pytest.approx(0.05, abs=0.015)

@@ -276,9 +276,14 @@ def test_replay_says_where_it_begins_and_what_it_found(
     monkeypatch.setattr(replay, "replay", lambda root, **_: repetition)
     assert main(["verify", str(paths.root), "--replay", "2"]) == 1
     assert (
-        "best differs\nreplay: trained again from epoch 2: 1 differences\n"
+        "best differs\nreplay: trained again from epoch 2: 1 difference\n"
         in capsys.readouterr().out
     )
+    failed = replay.Repetition(begun_from="the start", differences=[], failure="no file")
+    monkeypatch.setattr(replay, "replay", lambda root, **_: failed)
+    assert main(["verify", str(paths.root), "--replay", "2"]) == 1
+    told = "replay: nothing to compare, begun from the start: no file\n"
+    assert capsys.readouterr().out.endswith(told)
     assert main(["verify", str(paths.root)]) == 0
     paths.metrics.write_text(json.dumps({**metrics_of(paths), "status": "asleep"}))
     assert main(["verify", str(paths.root)]) == 1
@@ -363,7 +368,7 @@ def hisso_runs(words: list[str], **how: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, **how)
 
 
-@pytest.mark.parametrize("words", thinned(WRITING, 5), ids=" ".join)
+@pytest.mark.parametrize("words", thinned(WRITING, 4), ids=" ".join)
 def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
     words: list[str], whole: RunPaths
 ) -> None:

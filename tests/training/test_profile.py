@@ -99,6 +99,7 @@ def test_a_profiled_run_leaves_a_trace_and_says_where_its_time_went(
     assert_traced(profiled[0], PARTS)
 
 
+@pytest.mark.slow  # half a second, and only the data are another part
 def test_a_profiled_supervised_run_does_too(tmp_path: Path) -> None:
     supervised = ("hisso.enabled=false", "training.batch_size=20")
     paths = finished(tmp_path, LONGER, *supervised, profile=True)

@@ -13,8 +13,8 @@ from psann.metrics.checks import together
 from psann.metrics.means import MeanTest, mean_test
 from psann.metrics.sharpe import luckiest, sharpe_test
 
-# Growth per year that arithmetic in float32 may put between two policies that are the same.
-_SAME_GROWTH = 1e-6
+SAME_GROWTH = 1e-6
+"""Growth per year that arithmetic in float32 may put between two policies that are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def growth_difference(
         ours, theirs = (np.diff(np.log(path)) for path in paths)
         test = mean_test(ours - theirs)
         excess = np.expm1(ours) - np.expm1(theirs)
-        if np.std(excess) * math.sqrt(periods_per_year) > _SAME_GROWTH:
+        if np.std(excess) * math.sqrt(periods_per_year) > SAME_GROWTH:
             skill = sharpe_test(excess)
     annual = math.sqrt(periods_per_year)
     low, high = (bound * periods_per_year for bound in test.interval(confidence))
@@ -126,7 +126,7 @@ def growth_difference(
         growth=test.mean * periods_per_year,
         low=low,
         high=high,
-        is_distinguishable=test.may_claim and (low > _SAME_GROWTH or high < -_SAME_GROWTH),
+        is_distinguishable=test.may_claim and (low > SAME_GROWTH or high < -SAME_GROWTH),
         standard_error=test.standard_error * periods_per_year,
         degrees=test.degrees,
         n_steps=test.n_steps,

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from psann._digest import sha256_of_file
 from psann._paths import given_path
-from psann.errors import DataError
+from psann.errors import DataError, counted
 from psann.market.findings import listed, paste
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 ARROW_SUFFIXES = (".parquet", ".pq", ".feather", ".arrow")
 # Wider than any table, emptier than any, and far more than texts of numbers can be packed.
 _MAX_LINE_LETTERS, _MAX_EMPTY_LINES = 2**20, 100_000
+_MOST_NAMED = 5
 _FREE_LETTERS, _MAX_EXPANSION = 4 * 2**20, 20
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -158,8 +159,15 @@ def _unknown_kind(path: Path) -> str:
 
 
 def _near(path: Path) -> str:
-    """Name files of the same ending beside the absent one."""
+    """Name files of the same ending beside the absent one, those of its own name first."""
     if not path.parent.is_dir():
         return f" There is no folder {path.parent} either."
-    others = sorted(p.name for p in path.parent.iterdir() if p.suffix == path.suffix)
-    return f" Beside it are {listed(others)}." if others else ""
+    alike = [p.name for p in path.parent.iterdir() if _ending(p) == _ending(path)]
+    others = sorted(alike, key=lambda name: (not name.startswith(path.name.split(".")[0]), name))
+    n_more = len(others) - _MOST_NAMED
+    more = [counted(n_more, "more file")] if n_more > 0 else []
+    return f" Beside it are {listed([*others[:_MOST_NAMED], *more])}." if others else ""
+
+
+def _ending(path: Path) -> str:
+    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix

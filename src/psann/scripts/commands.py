@@ -121,15 +121,21 @@ def seal(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from psann.errors import counted
     from psann.run.verification.replay import replay
 
     repetition = replay(
         options.run_dir, last_epochs=options.replay, allow_import=options.allow_import
     )
+    if repetition.failure:
+        tell(
+            f"replay: nothing to compare, begun from {repetition.begun_from}: {repetition.failure}"
+        )
+        return EXIT_FINDINGS
     differences = repetition.differences
     for text in differences:
         tell(f"difference: {text}")
-    n_found = f"{len(differences)} differences" if differences else "the same bits"
+    n_found = counted(len(differences), "difference") if differences else "the same bits"
     tell(f"replay: trained again from {repetition.begun_from}: {n_found}")
     return EXIT_FINDINGS if differences else EXIT_CLEAN
 

@@ -102,6 +102,21 @@ def test_actions_that_are_executed_later_are_judged_later(
     assert verdict.growth == pytest.approx(252 * steps.mean(), rel=1e-9)
 
 
+def test_a_policy_that_is_equal_weights_but_for_rounding_is_neither_better_nor_worse(
+    policy: Policy, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    weights = policy.act(table)
+    for k, beside in enumerate((0.0, 1.0)):
+        equal = np.full_like(weights.values, np.nextafter(np.nextafter(1 / 3, beside), beside))
+        said = replace(weights, values=equal)
+        journal, _ = keep(tmp_path / f"{k}.jsonl", said, now=NOW)
+        given = {"terms": policy.terms_on({}), "promises": [_promise(0.0)]}
+        verdict = judge_journal(journal, said, **given)
+        assert verdict.low != 0 and verdict.low * verdict.high > 0
+        assert verdict.versus_uniform == "not told apart"
+        assert verdict.promises[0][1] == "holds so far"
+
+
 def test_what_was_said_is_judged_whatever_would_be_said_now(
     policy: Policy, table: pd.DataFrame, tmp_path: Path
 ) -> None:

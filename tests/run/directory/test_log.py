@@ -24,6 +24,7 @@ from psann.run.directory.columns import COLUMNS, EVENTS
 from psann.run.directory.log import EventLog, Forwarder, listening, log_event
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage, SystemCalls
+from thinning import thinned
 
 HOSTILE = [
     *FORMULAS,
@@ -52,7 +53,7 @@ def test_every_log_record_is_a_row(logger: logging.Logger, path: Path) -> None:
     assert (second["is_best"], second["train_loss"]) == ("true", "")
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
+@pytest.mark.parametrize("text", thinned(HOSTILE, 3), ids=map(str, range(len(HOSTILE))))
 def test_hostile_text_is_one_physical_line_that_csv_and_pandas_read(
     text: str, logger: logging.Logger, path: Path
 ) -> None:
@@ -75,10 +76,10 @@ def test_message_of_100_kb_is_kept_and_a_longer_one_is_cut_to_what_csv_reads(
 ) -> None:
     attach(logger, path)
     logger.info("%s", "x" * 102_400)
-    logger.info("%s", "y" * 1_000_000)
+    logger.info("%s", "y" * 200_000)
     kept, cut = read_rows(path)
     assert kept["message"] == "x" * 102_400
-    assert cut["message"].endswith("... [870000 more characters]")
+    assert cut["message"].endswith("... [70000 more characters]")
     assert len(cut["message"]) < csv.field_size_limit()
 
 

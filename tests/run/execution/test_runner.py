@@ -24,7 +24,7 @@ from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
-from psann.run.directory.storage import Storage
+from psann.run.directory.storage import Storage, SystemCalls
 from psann.run.execution.context import RunRequest
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.runner import check, execute
@@ -234,7 +234,7 @@ def test_the_same_configuration_and_seed_give_the_same_run(tmp_path: Path) -> No
 
 
 def test_the_rate_is_that_of_the_episodes_alone(tmp_path: Path) -> None:
-    paths = finished(tmp_path, "hisso.supervised={epochs: 20, batch_size: 2}")
+    paths = finished(tmp_path, "hisso.supervised={epochs: 5, batch_size: 2}")
     metrics = metrics_of(paths)
     step_s = sum(float(row["step_s"]) for row in rows_of(paths, "epoch") if row["reward_mean"])
     assert metrics["throughput_eps_per_sec"] == pytest.approx(metrics["episodes"] / step_s)
@@ -350,6 +350,25 @@ def test_an_output_directory_that_cannot_be_made_is_said_in_a_sentence(tmp_path:
     outcome = execute(RunRequest(config=config, output_dir=tmp_path / "file", run_name="run"))
     assert outcome.exit_code == 1
     assert str(outcome.message).startswith("The run directory cannot be made: ")
+
+
+def test_a_run_directory_of_another_user_is_said_to_be_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, *_: Any, **__: Any) -> int:
+        raise PermissionError(13, "Permission denied", name)
+
+    paths = RunPaths(tmp_path / "out" / "run")
+    paths.root.mkdir(parents=True)
+    for call, owner in ((lambda self: "alice", "alice"), (lambda self: {}[0], "user ")):
+        monkeypatch.setattr(Path, "owner", call)
+        with monkeypatch.context() as denied:
+            denied.setattr(SystemCalls, "open", staticmethod(refuse))
+            told = str(trial(tmp_path).message)
+        assert f"The run directory {paths.root} is {owner}" in told
+        assert "Permission denied" in told
+    # As it says: another name, or another directory.
+    assert trial(tmp_path, name="other").exit_code == 0
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-x", "a b", "", "x" * 101, "a\n"])

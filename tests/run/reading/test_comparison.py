@@ -84,6 +84,17 @@ def test_a_seed_that_was_run_twice_is_no_second_draw(tmp_path: Path) -> None:
     assert row[-1] == "2 ± 1.414 (of 2)"
 
 
+def test_what_is_written_alike_is_alike_the_best(tmp_path: Path) -> None:
+    runs = [
+        read_run(made_run(tmp_path / f"{k}", lr=0.1 * k, run_id=f"{k}" * 32, val_reward_mean=value))
+        for k, value in enumerate((0.5, 0.5 + 1e-12, 0.25), start=1)
+    ]
+    for n, best in ((3, ("* 0.5", "* 0.5", "0.25")), (2, ("0.5", "0.5"))):
+        table = comparison_sections(runs[:n], names_of(runs))[1].tables[0]
+        (cells,) = (row for row in table.rows if row[0] == "validation reward")
+        assert cells[3:] == best
+
+
 def test_configurations_are_no_group(tmp_path: Path) -> None:
     runs = runs_of("two configurations", tmp_path)
     differing, beside = comparison_sections(runs, names_of(runs))

@@ -163,7 +163,7 @@ def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
 def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     made = report(tmp_path / "empty", made_run(tmp_path / "run"))
-    assert "cannot be read" in section(made, "What differs").sentences[0]
+    assert "No configuration of empty can be read." in section(made, "What differs").sentences[0]
     (table,) = section(made, "Side by side").tables
     assert cells(table, "status") == ["unknown", "completed"]
 

@@ -384,6 +384,17 @@ def test_missing_directory_is_the_command_s_mistake(tmp_path: Path) -> None:
         verify_run(tmp_path / "none")
 
 
+def test_what_may_not_be_looked_into_is_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("psann.run.directory.files.os.listdir", refuse)
+    (finding,) = verify_run(tmp_path).errors
+    assert str(finding) == "error: .: cannot be listed: Permission denied."
+
+
 def test_directory_of_something_else_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert "this is no run directory" in only_error(verify_run(tmp_path))

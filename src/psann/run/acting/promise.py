@@ -13,7 +13,7 @@ import numpy as np
 from psann._typing import Floats
 from psann.baselines import uniform
 from psann.errors import DataError, UsageError, counted
-from psann.evaluation.comparison import growth_difference
+from psann.evaluation.comparison import SAME_GROWTH, growth_difference
 from psann.evaluation.judgement import Judgement, Terms, judge
 from psann.holdings import HALTED, MEMBER
 from psann.market.membership import what_became
@@ -229,7 +229,7 @@ def _versus(
 ) -> Literal["too early", "better", "worse", "not told apart"]:
     if low is None or high is None:
         return "too early"
-    return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+    return "better" if low > SAME_GROWTH else "worse" if high < -SAME_GROWTH else "not told apart"
 
 
 def _kept(promise: Promise, low: float | None, high: float | None, first: str) -> _HowKept:
@@ -237,9 +237,9 @@ def _kept(promise: Promise, low: float | None, high: float | None, first: str) -
         return "its own rows"
     if low is None or high is None:
         return "too early"
-    if high < promise.growth:
+    if high < promise.growth - SAME_GROWTH:
         return "broken"
-    return "surpassed" if low > promise.growth else "holds so far"
+    return "surpassed" if low > promise.growth + SAME_GROWTH else "holds so far"
 
 
 def _judged(

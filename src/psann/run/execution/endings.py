@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sysconfig
 import traceback
 from pathlib import Path
@@ -110,6 +111,20 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
         level, event = logging.ERROR, "error"
     record.flush()
     log_event(_logger, level, event, story_of(error), phase=phase)
+
+
+def no_way_in(error: OSError, root: Path, *, verb: str) -> str:
+    """Why a run directory can be neither made nor taken, and whose it is."""
+    if not isinstance(error, PermissionError) or not os.path.isdir(root):
+        return f"The run directory cannot be {verb}: {error}."
+    try:
+        owner = root.owner()
+    except (KeyError, NotImplementedError, OSError):  # a user without a name, or no users
+        owner = f"user {root.stat().st_uid}"
+    return (
+        f"The run directory {root} is {owner}'s, and this user has no right to it: {error}. "
+        "Choose another --run-name or --output-dir."
+    )
 
 
 def unwritable(error: OSError, request: RunRequest, paths: RunPaths) -> Outcome:

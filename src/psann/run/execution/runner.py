@@ -61,6 +61,7 @@ from psann.run.execution.endings import (
     exit_code_of,
     how_to_go_on,
     is_a_message,
+    no_way_in,
     record_ending,
     story_of,
     unwritable,
@@ -85,6 +86,7 @@ def execute(request: RunRequest) -> Outcome:
     if run_name is None:
         run_name = default_run_name(request.config)
     record.update(run_name=run_name, run_id=uuid.uuid4().hex, resumes=0)
+    root = request.output_dir / run_name
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
@@ -102,7 +104,7 @@ def execute(request: RunRequest) -> Outcome:
     except ConfigError as error:
         return Outcome(exit_code=EXIT_FAILED, message=str(error))
     except OSError as error:
-        return Outcome(exit_code=EXIT_FAILED, message=f"The run directory cannot be made: {error}.")
+        return Outcome(exit_code=EXIT_FAILED, message=no_way_in(error, root, verb="made"))
     try:
         with (
             storage,
@@ -151,6 +153,7 @@ def check(request: RunRequest) -> Outcome:
         Exit code 0 with a plan, or that of a run that would be refused, with a message.
     """
     run_name = request.run_name or default_run_name(request.config)
+    root = request.output_dir / run_name
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
@@ -163,8 +166,7 @@ def check(request: RunRequest) -> Outcome:
         is_locked = isinstance(refusal, RunLockedError)
         return Outcome(exit_code=EXIT_LOCKED if is_locked else EXIT_USAGE, message=str(refusal))
     except OSError as trouble:
-        message = f"The run directory cannot be read: {trouble}."
-        return Outcome(exit_code=EXIT_FAILED, message=message)
+        return Outcome(exit_code=EXIT_FAILED, message=no_way_in(trouble, root, verb="read"))
     resumes = request.resume and has_resume_state(paths)
     plans = []
 

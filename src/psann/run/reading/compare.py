@@ -31,7 +31,8 @@ def chosen_runs(paths: Sequence[Path]) -> list[RunView]:
             problems += error.problems
             continue
         if not len(found):
-            problems.append(f"{path} must be a run directory or hold some; it holds no run.")
+            why = "may not be looked into" if found.unreadable else "holds no run"
+            problems.append(f"{path} must be a run directory or hold some; it {why}.")
         for run in found:
             runs.setdefault(run.path.resolve(), run)
     if problems:

@@ -160,25 +160,27 @@ def _has_best(rows: Sequence[tuple[str, ...]]) -> bool:
     return any(cell.startswith("* ") for row in rows for cell in row[2:])
 
 
-def _best(quantity: Quantity, groups: Sequence[Group]) -> float | None:
-    """The best of the values; None where there is nothing to choose, or nothing to choose by."""
-    known = [mean for group in groups if (mean := group.mean(quantity)) is not None]
-    if len(set(known)) < 2 or not may_rank(quantity, [run for each in groups for run in each.runs]):
+def _best(quantity: Quantity, groups: Sequence[Group]) -> str | None:
+    """The best as it is written; None where there is nothing to choose, or nothing to choose by."""
+    means = [mean for group in groups if (mean := group.mean(quantity)) is not None]
+    are_alike = len({quantity.write(mean) for mean in means}) < 2
+    if are_alike or not may_rank(quantity, [run for each in groups for run in each.runs]):
         return None
-    return max(known) if quantity.better == "higher" else min(known)
+    return quantity.write(max(means) if quantity.better == "higher" else min(means))
 
 
-def _cell(quantity: Quantity, group: Group, best: float | None) -> str:
+def _cell(quantity: Quantity, group: Group, best: str | None) -> str:
     mean, spread = group.mean(quantity), group.spread(quantity)
     if mean is None:
         return NOTHING
     text = quantity.write(mean)
+    text = f"* {text}" if text == best else text
     if spread is not None:
         text += f" ± {quantity.write(spread).lstrip('+')}"
     n_values, n_seeds = len(group.values(quantity)), len(group.seeds)
     if n_values < n_seeds:
         text += f" (of {n_values})"
-    return f"* {text}" if mean == best else text
+    return text
 
 
 def monitor_curves(

@@ -299,7 +299,10 @@ def _identity(run: RunView) -> Iterator[str]:
     if isinstance(parent, dict):
         yield f"Began from {printable(', '.join(f'{k} {v}' for k, v in parent.items()))}."
     if run.config:
-        yield "config_resolved.yaml, given to hisso-log-run --config, repeats this run."
+        yield (
+            "config_resolved.yaml, given to hisso-log-run --config, repeats this run on the same "
+            "data."
+        )
 
 
 @functools.cache

@@ -31,6 +31,8 @@ class Repetition:
     """`the start`, or the epoch whose kept state was gone on from."""
     differences: list[str]
     """Empty if everything is the same to the bit."""
+    failure: str = ""
+    """Why there is nothing to compare, if it did not get to its end."""
 
 
 def replay(root: Path, *, last_epochs: int, allow_import: Sequence[str] = ()) -> Repetition:
@@ -80,13 +82,13 @@ def replay(root: Path, *, last_epochs: int, allow_import: Sequence[str] = ()) ->
                 argv=("hisso-runs", "verify", "--replay", str(last_epochs)),
             )
         )
+        begun_from = "the start" if epoch is None else f"the state kept after epoch {epoch}"
         if outcome.exit_code not in (EXIT_DONE, EXIT_RUINED) or outcome.paths is None:
-            found = [f"the repetition ended with exit code {outcome.exit_code}: {outcome.message}"]
-        else:
-            ours, theirs = read_run(root), read_run(outcome.paths.root)
-            if found := bit_differences(ours, theirs):
-                found += _changes_of_machine(ours, theirs)
-    begun_from = "the start" if epoch is None else f"the state kept after epoch {epoch}"
+            failure = f"it ended with exit code {outcome.exit_code}: {outcome.message}"
+            return Repetition(begun_from=begun_from, differences=[], failure=failure)
+        ours, theirs = read_run(root), read_run(outcome.paths.root)
+        if found := bit_differences(ours, theirs):
+            found = [*_changes_around(ours, theirs), *found]
     return Repetition(begun_from=begun_from, differences=found)
 
 
@@ -132,8 +134,8 @@ def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
     return b"\n".join([*kept, b""])
 
 
-def _changes_of_machine(left: RunView, right: RunView) -> list[str]:
-    """What may explain a difference: another version, processor or number of threads."""
+def _changes_around(left: RunView, right: RunView) -> list[str]:
+    """What may explain a difference: other data, another version, processor, number of threads."""
     ours, theirs = _surroundings(left), _surroundings(right)
     return [
         f"(the run had {name} {value!r}, the repetition {theirs.get(name)!r})"
@@ -146,4 +148,5 @@ def _surroundings(run: RunView) -> dict[str, object]:
     hardware = run.metrics["hardware"] or {}
     names = ("device", "device_name", "threads", "threads_available", "engine")
     versions = run.starts[-1]["versions"] if run.starts else {}
-    return {**versions, **{name: hardware.get(name) for name in names}}
+    data = {"data with sha256": run.metrics["data_sha256"]}
+    return {**data, **versions, **{name: hardware.get(name) for name in names}}

@@ -7,6 +7,7 @@ with a key it is an HMAC, so that nobody without the key can have written what i
 from __future__ import annotations
 
 import hmac
+import os
 from pathlib import Path
 
 from psann._plain_files import read_plain
@@ -85,7 +86,7 @@ def problem_of_seal(root: Path, *, key: bytes | None = None) -> str | None:
         What it must have been sealed with; without one there may be no seal.
     """
     paths = RunPaths(root)
-    if not paths.seal.exists():
+    if not os.path.exists(paths.seal):  # nor where it may not be looked for, which is told of
         return None if key is None else "there is no seal; hisso-runs seal makes one"
     try:
         content, metrics = read_json(paths.seal), read_json(paths.metrics)

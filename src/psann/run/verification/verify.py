@@ -96,7 +96,8 @@ class _Inspection:
         """The record, None if nothing can be judged by it."""
         name = "metrics.json"
         if name not in self.files.sizes:
-            self.error(name, "is missing: this is no run directory, or the run never began")
+            if not any(each.file == "." for each in self.files.findings):  # it was not looked for
+                self.error(name, "is missing: this is no run directory, or the run never began")
             return None
         metrics = self.files.json(name)
         if metrics is None:
