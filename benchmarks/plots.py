@@ -15,11 +15,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib as mpl
+from drawing import pyplot
 from measuring import HERE, RESULTS
-
-mpl.use("svg")
-import matplotlib.pyplot as plt
 
 DOCS = HERE.parent / "docs"
 PAGE = DOCS / "performance.md"
@@ -313,7 +310,7 @@ _AXES = {
 
 def growth_plot(result: Result) -> None:
     """Cost of an update along each sweep, with the line of proportional growth."""
-    figure, axes = plt.subplots(1, len(_AXES), figsize=(11, 2.8), sharey=True)
+    figure, axes = pyplot("svg").subplots(1, len(_AXES), figsize=(11, 2.8), sharey=True)
     for axis, (name, label) in zip(axes, _AXES.items(), strict=True):
         sweep = result["sweeps"][name]
         values, costs = sweep["values"], sweep["cpu_ms_per_update"]
@@ -331,7 +328,7 @@ def growth_plot(result: Result) -> None:
 def speed_plot(result: Result) -> None:
     """Milliseconds of an update by case: published, eager, auto."""
     rows = [row for row in result["cases"] if "published" in row]
-    figure, axis = plt.subplots(figsize=(7, 3))
+    figure, axis = pyplot("svg").subplots(figsize=(7, 3))
     names = {"published": "#888888", "eager": "#1f5f8b", "auto": "#d9822b"}
     for shift, (name, colour) in enumerate(names.items()):
         places = [k + 0.27 * (shift - 1) for k in range(len(rows))]
@@ -348,7 +345,8 @@ def speed_plot(result: Result) -> None:
 def save_plot(figure: Any, name: str) -> None:
     """Write a small SVG whose bytes depend on the data only."""
     IMAGES.mkdir(exist_ok=True)
-    mpl.rcParams.update({"svg.hashsalt": "psann", "svg.fonttype": "none"})
+    plt = pyplot("svg")
+    plt.rcParams.update({"svg.hashsalt": "psann", "svg.fonttype": "none"})
     figure.savefig(IMAGES / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
     print(f"written: docs/images/{name}.svg")

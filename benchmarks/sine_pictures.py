@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import defaults
-import matplotlib as mpl
 import numpy as np
-
-mpl.use("agg")
-from matplotlib import pyplot as plt
+from drawing import pyplot
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "sine_units.md"
@@ -53,11 +50,11 @@ def filled(page: str, tasks: dict[str, dict[str, Any]]) -> str:
 def save(figure: Any, name: str) -> None:
     """Write one picture, the same bytes each time."""
     figure.savefig(DOCS / "images" / name, metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
+    pyplot("agg").close(figure)
 
 
 def draw_panel(tasks: dict[str, dict[str, Any]]) -> None:
-    figure, axes = plt.subplots(figsize=(7.2, 4.8))
+    figure, axes = pyplot("agg").subplots(figsize=(7.2, 4.8))
     places = np.arange(len(tasks))
     for step, label in enumerate(("default", "tanh", "relu")):
         values = [max(-0.25, row[label]) for row in tasks.values()]
@@ -73,7 +70,7 @@ def draw_panel(tasks: dict[str, dict[str, Any]]) -> None:
 def draw_fits() -> None:
     (X, y), _ = defaults.TASKS["two fast sines"][1]()
     places = np.linspace(-1, 1, 1200)[:, None]
-    figure, rows = plt.subplots(3, 1, figsize=(7.2, 4.6), sharex=True, sharey=True)
+    figure, rows = pyplot("agg").subplots(3, 1, figsize=(7.2, 4.6), sharex=True, sharey=True)
     models = defaults.models(matters=False)
     for axes, (label, model) in zip(rows, models.items(), strict=True):
         axes.plot(X[:, 0], y, ".", color="0.7", markersize=3)
@@ -86,7 +83,7 @@ def draw_fits() -> None:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    mpl.rcParams["svg.hashsalt"] = "psann"
+    pyplot("agg").rcParams["svg.hashsalt"] = "psann"
     tasks = json.loads(defaults.RESULT.read_bytes())["tasks"]
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), tasks), encoding="utf-8")
     draw_panel(tasks)

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from source_tree import SRC, trees
+
 HERE = Path(__file__).resolve().parent
 # Tables of what Python says; that of runs asks for runs, and `test_cures.py` names it.
 ROOMS = tuple(
@@ -18,7 +20,6 @@ ROOMS = tuple(
     for file in sorted(HERE.glob("cures_of_*.py"))
     if file.stem != "cures_of_runs"
 )
-SRC = HERE.parent / "src" / "psann"
 
 _VERBS = (
     *("Add", "Adjust", "Average", "Call", "Change", "Check", "Choose", "Complete", "Compute"),
@@ -69,8 +70,8 @@ def texts() -> tuple[Message, ...]:
     """All texts of the source but its documentation."""
     return tuple(
         Message(path.relative_to(SRC).as_posix(), *each)
-        for path in sorted(SRC.rglob("*.py"))
-        for each in _texts(ast.parse(path.read_text()))
+        for path, tree in trees().items()
+        for each in _texts(tree)
     )
 
 

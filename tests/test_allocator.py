@@ -13,7 +13,7 @@ from psann._allocator import keep_freed_memory
 
 _OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 # 40 MB: more than the threshold up to which glibc keeps what is freed by itself.
-_PAGES_PER_ARRAY = 10_000
+_PAGES_PER_ARRAY, _N_ARRAYS = 10_000, 4
 _SCRIPT = f"""
 import resource, sys
 from psann._allocator import keep_freed_memory
@@ -25,13 +25,13 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 use()
 before = faults()
-for _ in range(10):
+for _ in range({_N_ARRAYS}):
     use()
 print(kept, faults() - before)
 """
 
 
-def pages_of_ten_arrays(how: str, **variables: str) -> tuple[str, int]:
+def pages_of_arrays(how: str, **variables: str) -> tuple[str, int]:
     environment = {name: value for name, value in os.environ.items() if name not in _OWN}
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, how],
@@ -46,13 +46,13 @@ def pages_of_ten_arrays(how: str, **variables: str) -> tuple[str, int]:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
 def test_arrays_that_follow_one_another_share_their_pages() -> None:
-    kept, pages = pages_of_ten_arrays("keep")
+    kept, pages = pages_of_arrays("keep")
     assert kept == "True" and pages < _PAGES_PER_ARRAY
-    assert pages_of_ten_arrays("leave")[1] > 9 * _PAGES_PER_ARRAY
+    assert pages_of_arrays("leave")[1] > (_N_ARRAYS - 1) * _PAGES_PER_ARRAY
 
 
 def test_what_the_user_has_arranged_stays() -> None:
-    assert pages_of_ten_arrays("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
+    assert pages_of_arrays("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_policy_learns_to_save_more_than_the_best_fixed_hours_of_the_training_
         return {"X": data[f"X_{split}"], "reward_inputs": inputs}
 
     policy = PSANNRegressor(
-        hidden_layers=1, hidden_units=16, epochs=40, lr=2e-2, scaler="standard", random_state=0
+        hidden_layers=1, hidden_units=16, epochs=15, lr=5e-2, scaler="standard", random_state=0
     ).fit(**rows("train"), validation_data=rows("val"), hisso=HISSO)
 
     def of_hours(full: int, empty: int, split: str) -> float:

@@ -72,7 +72,7 @@ def test_whoever_leaves_a_universe_is_sold_for_the_fee(cost: str, last: float) -
 
 
 @given(seed=st.integers(0, 200), cost=st.sampled_from(COSTS), cash=st.sampled_from([0.0, 0.3]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_prices_of_those_who_are_not_held_are_without_effect(
     seed: int, cost: str, cash: float
 ) -> None:

@@ -31,7 +31,7 @@ from psann.holdings import (
 )
 from psann.market import Panel
 from psann.metrics import portfolio_metrics
-from thinning import thinned
+from thinning import slow, thinned
 
 COSTS = ["drift", "exact", "target_l1"]
 
@@ -208,7 +208,8 @@ def test_codes_of_a_frame_are_taken_by_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "delay", "n_rows"), [(0.03, 2, 6000), (0.4, 0, 600), (0.03, 0, 600), (0.4, 2, 600)]
+    ("limit", "delay", "n_rows"),
+    [slow((0.03, 2, 6000)), (0.03, 2, 600), (0.4, 0, 600), (0.03, 0, 600), (0.4, 2, 600)],
 )
 def test_limited_trades_over_6000_rows_are_those_of_the_book(
     limit: float, delay: int, n_rows: int
@@ -246,7 +247,9 @@ def test_limited_trades_over_6000_rows_are_those_of_the_book(
     assert (ours.traded > limit - 1e-9).mean() > 0.1
 
 
-@pytest.mark.parametrize(("cost", "n_rows"), [(c, 6000 if c == "drift" else 600) for c in COSTS])
+@pytest.mark.parametrize(
+    ("cost", "n_rows"), [*((cost, 600) for cost in COSTS), slow(("drift", 6000))]
+)
 def test_costs_and_rates_of_each_row_over_6000_rows_are_those_of_the_book(
     cost: str, n_rows: int
 ) -> None:

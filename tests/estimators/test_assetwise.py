@@ -29,7 +29,7 @@ def policy(**params: Any) -> AssetwiseRegressor:
 
 
 def test_a_shared_rule_is_learnt_and_holds_for_assets_that_were_never_seen() -> None:
-    model = shared(hidden_layers=1, epochs=60).fit(X[:, :2], Y[:, :2])
+    model = shared(hidden_layers=1, epochs=25, lr=5e-2).fit(X[:, :2], Y[:, :2])
     assert model.score(X[:, 2:], Y[:, 2:]) > 0.95
 
 

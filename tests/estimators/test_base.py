@@ -54,10 +54,14 @@ REPEATS = "check_sample_weight_equivalence_on_dense_data"
 
 def few_are_fast(checked: list[Any]) -> Any:
     """Each check of scikit-learn, with one or two of the estimators."""
-    each = parametrize_with_checks(checked)
-    names, cases = each.args
+    names, cases = parametrize_with_checks(checked).args
     by_check = sorted(cases, key=lambda case: case[1].func.__name__)
-    return pytest.mark.parametrize(names, thinned(by_check, every=3), **each.kwargs)
+    return pytest.mark.parametrize(names, thinned(by_check, every=3), ids=name_of)
+
+
+def name_of(value: Any) -> str:
+    """Of a check or an estimator, in no time: its own takes longer than some checks."""
+    return value.func.__name__ if hasattr(value, "func") else type(value).__name__
 
 
 @few_are_fast(CHECKED)

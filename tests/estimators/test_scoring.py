@@ -103,7 +103,7 @@ def test_without_the_routing_that_the_message_names_a_search_says_how(routing: N
 
 def test_a_search_chooses_by_the_reward(routing: None) -> None:
     # What a rate of nearly nothing earns is nothing, and the other learns.
-    search = GridSearchCV(routed(quick(epochs=15)), {"lr": [1e-9, 0.05]}, cv=TimeSeriesSplit(2))
+    search = GridSearchCV(routed(quick(epochs=8)), {"lr": [1e-9, 0.05]}, cv=TimeSeriesSplit(2))
     search.fit(X, prices=PRICES, hisso=HISSO)
     assert search.best_params_ == {"lr": 0.05}
     best = search.cv_results_["mean_test_score"]

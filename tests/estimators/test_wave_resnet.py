@@ -45,7 +45,7 @@ def test_the_context_decides_end_to_end() -> None:
             "context": planted_rows["X"],
         }
 
-    settings: dict[str, Any] = {"epochs": 25, "lr": 2e-2, "first_layer_w0": 1.0}
+    settings: dict[str, Any] = {"epochs": 12, "lr": 4e-2, "first_layer_w0": 1.0}
     hisso = {"window": 8, "batch_episodes": 8, "updates_per_epoch": 8}
     model = wave(**settings).fit(**rows(0), validation_data=rows(1), hisso=hisso)
     test = rows(2)

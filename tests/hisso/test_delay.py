@@ -15,7 +15,7 @@ from psann.accounting import executed_late
 from psann.evaluation.judgement import Terms, judge, judge_baselines, judge_policy
 from psann.holdings import ENDED, HALTED, MEMBER
 from psann.market import splits
-from thinning import thinned
+from thinning import slow, thinned
 
 HISSO = {"window": 8, "batch_episodes": 4, "updates_per_epoch": 3, "transition_penalty": 0.001}
 SMALL = {"hidden_layers": 1, "hidden_units": 4, "activation": "tanh", "random_state": 0}
@@ -163,7 +163,7 @@ def codes_of_panel(panel: Any) -> Any:
     return codes
 
 
-@pytest.mark.parametrize(("delay", "initial"), [(1, "cash"), (2, "invested"), (7, "cash")])
+@pytest.mark.parametrize(("delay", "initial"), [slow((1, "cash")), (2, "invested"), (7, "cash")])
 def test_judged_wealth_is_that_of_a_broker_whose_orders_come_late(
     panel: Any, delay: int, initial: Any
 ) -> None:

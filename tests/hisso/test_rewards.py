@@ -13,6 +13,7 @@ from psann.accounting import growth_and_traded_weight, net_growth, weight_change
 from psann.errors import ImportTargetError
 from psann.hisso.rewards import REWARDS, Reward, negative_mse, resolve_reward
 from psann.metrics import portfolio_metrics
+from thinning import parted
 
 A = np.array([[0.5, 0.5], [1.0, 0.0], [0.2, 0.8], [0.2, 0.8]])
 P = np.array([[1.0, 1.0], [1.1, 0.9], [1.0, 1.2], [1.3, 1.1]])
@@ -426,10 +427,13 @@ def formula_without_a_floor(name: str, a: torch.Tensor, prices: torch.Tensor) ->
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", PRICE_REWARDS)
-def test_without_ruin_reward_and_gradient_keep_every_bit(name: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("seeds", parted(range(8), fast=2))
+def test_without_ruin_reward_and_gradient_keep_every_bit(
+    name: str, dtype: torch.dtype, seeds: list[int]
+) -> None:
     ours = functools.partial(resolved(name).function, transition_penalty=COST, initial="cash")
     theirs = functools.partial(formula_without_a_floor, name)
-    for seed in range(8):
+    for seed in seeds:
         actions, prices = (each.to(dtype) for each in random_case(seed, (4, 30, 3)))
         for_each = []
         for function in (theirs, ours):

@@ -804,3 +804,11 @@ def test_a_borrow_rate_that_nobody_pays_is_said_to_have_no_effect() -> None:
     assert any("evaluation.borrow_rate (softmax sells nothing short)" in text for text in told)
     shorts = fitted({"primary_transform": "tanh"}, evaluation={"borrow_rate": 0.1})
     assert not any("borrow_rate" in each.message for each in shorts.fit_result_.decisions)
+
+
+def test_a_reward_that_draws_is_refused_before_it_trains_also_without_validation() -> None:
+    recorder = Recorder()
+    options = {**HISSO, "reward": "user_rewards:drawing"}
+    with pytest.raises(ValueError, match=r"user_rewards:drawing must give the same .* asked twice"):
+        quick().fit(**planted(), hisso=options, observers=[recorder])
+    assert recorder.phases == ["hisso"] and not recorder.records

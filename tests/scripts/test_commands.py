@@ -98,7 +98,7 @@ def test_a_table_of_prices_is_told_drawn_and_given_a_configuration_that_runs(
     assert (out / "my.svg").read_bytes().startswith(b"<svg")
     config = out / "my.yaml"
     runs = ["--output-dir", str(tmp_path / "runs"), "--run-name", "own", "--quiet"]
-    few = ["--set", "training.epochs=2", "--set", "hisso.window=8"]
+    few = ["--set", "training.epochs=2", "--set", "hisso.updates_per_epoch=4"]
     assert log_run(["--config", str(config), *runs, *few]) == 0
     config.write_text("mine")
     assert main(["prices", str(table), "--output-dir", str(out)]) == 0

@@ -368,7 +368,7 @@ def hisso_runs(words: list[str], **how: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, **how)
 
 
-@pytest.mark.parametrize("words", thinned(WRITING, 5), ids=" ".join)
+@pytest.mark.parametrize("words", thinned(WRITING, 4), ids=" ".join)
 def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
     words: list[str], whole: RunPaths
 ) -> None:

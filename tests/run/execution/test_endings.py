@@ -92,6 +92,13 @@ def break_off(rewards: Tensor) -> Tensor:
     raise KeyboardInterrupt
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run that ends before the trouble begins."""
+    TROUBLE.plan(0)
+    return finished(tmp_path_factory.mktemp("whole"), TROUBLED, "training.epochs=2")
+
+
 @pytest.mark.parametrize(
     ("action", "exit_code", "status", "message"),
     [
@@ -102,10 +109,8 @@ def break_off(rewards: Tensor) -> Tensor:
     ],
 )
 def test_training_that_breaks_off_keeps_the_last_finite_best(
-    tmp_path: Path, action: Any, exit_code: int, status: str, message: str
+    whole: RunPaths, tmp_path: Path, action: Any, exit_code: int, status: str, message: str
 ) -> None:
-    TROUBLE.plan(0)
-    whole = finished(tmp_path, TROUBLED, "training.epochs=2", name="whole")
     TROUBLE.plan(5, action)
     outcome = trial(tmp_path, TROUBLED)
     assert outcome.exit_code == exit_code

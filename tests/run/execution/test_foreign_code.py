@@ -19,6 +19,7 @@ import trials
 from faults import exit_code_of, in_child
 from psann.run.directory.paths import RunPaths
 from psann.run.verification.verify import verify_run
+from thinning import thinned
 from trials import bit_differences, metrics_of, rows_of, write_config
 
 PLACES = {
@@ -61,7 +62,7 @@ def rows_but_for_told(paths: RunPaths) -> list[tuple[str, ...]]:
 
 
 def rows_of_the_table() -> Iterator[Any]:
-    """Every setting alone at every place; in the fast suite six of different kinds, and all."""
+    """Every setting alone at every place; in the fast suite all at once, and six of them."""
     names = [*meddling.MEDDLERS]
     for place in PLACES:
         for name in names:
@@ -70,7 +71,8 @@ def rows_of_the_table() -> Iterator[Any]:
     n_groups = -(-len(names) // 6)
     for number, place in zip(range(n_groups), itertools.cycle(PLACES), strict=False):
         group = names[number::n_groups]
-        yield pytest.param(",".join(group), place, id=f"{', '.join(group)}-{place}")
+        marks = [pytest.mark.slow] if number else []
+        yield pytest.param(",".join(group), place, marks=marks, id=f"{', '.join(group)}-{place}")
 
 
 @pytest.mark.parametrize(("names", "place"), [*rows_of_the_table()])
@@ -124,7 +126,7 @@ def test_code_that_closes_descriptors_of_others_ends_the_run_and_spoils_no_other
     assert verify_run(tmp_path / "out" / "run").errors == ()
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", thinned(reversed(PLACES)))
 def test_signals_are_heeded_after_foreign_code_took_them(place: str, tmp_path: Path) -> None:
     write_config(tmp_path)
 

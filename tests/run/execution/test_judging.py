@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from psann.run.directory.fields import OF_TEST_ROWS
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.observer import RunObserver
 from psann.run.verification.verify import verify_run
+from thinning import thinned
 from trials import bit_differences, finished, metrics_of, rows_of, trial
 
 SEEDS = (42, 43, 44)
@@ -102,7 +104,7 @@ def test_verification_accepts_the_run_and_sees_a_seed_that_was_changed(
     three: RunPaths, tmp_path: Path
 ) -> None:
     assert verify_run(three.root).findings == ()
-    copy = finished(tmp_path, *SETTINGS)
+    copy = RunPaths(shutil.copytree(three.root, tmp_path / "run"))
     assert bit_differences(three, copy) == []
     first, second = (copy.of_seed(copy.best, seed) for seed in SEEDS[:2])
     first.write_bytes(second.read_bytes())
@@ -120,7 +122,7 @@ def test_a_run_of_one_seed_has_nothing_of_several(tmp_path: Path) -> None:
     assert not list(paths.checkpoints.glob("*_seed*"))
 
 
-@pytest.mark.parametrize("moment", [1, 4, 7, 10])
+@pytest.mark.parametrize("moment", thinned([4, 1, 10, 7], 2))
 def test_a_stopped_run_of_several_seeds_goes_on_bit_for_bit(
     three: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from psann.run.execution.resume import (
     run_identity,
 )
 from psann.run.verification.verify import verify_run
+from thinning import thinned
 from trials import finished, metrics_of, rows_of, stop_after, trial
 
 # What training makes of the same numbers is the same to the bit; times and sequence are not.
@@ -37,12 +39,25 @@ def epoch_rows(paths: RunPaths) -> list[list[str]]:
     return [[row[name] for name in DETERMINISTIC] for row in rows]
 
 
-@pytest.mark.parametrize("moment", [1, 2, 3, 5, 8])
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run that was never stopped; to be read only."""
+    return finished(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def warmed(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("warmed"), *WARMED)
+
+
+WARMED = ("hisso.supervised={epochs: 2}", "training.epochs=4")
+
+
+@pytest.mark.parametrize("moment", thinned([1, 3, 8, 2, 5], 2))
 def test_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+    tmp_path: Path, warmed: RunPaths, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    settings = ("hisso.supervised={epochs: 2}", "training.epochs=4")
-    whole = finished(tmp_path, *settings, name="whole")
+    settings, whole = WARMED, warmed
     with monkeypatch.context() as patch:
         stop_after(patch, moment)
         assert trial(tmp_path, *settings, name="cut").exit_code == 143
@@ -61,12 +76,19 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert not cut.last.exists() and not cut.previous.exists()
 
 
-@pytest.fixture
-def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunPaths:
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 6)
-        assert trial(tmp_path, "training.checkpoint_every_s=0.000001").exit_code == 143
-    return RunPaths(tmp_path / "out" / "run")
+        assert trial(folder, "training.checkpoint_every_s=0.000001").exit_code == 143
+    return RunPaths(folder / "out" / "run")
+
+
+@pytest.fixture
+def interrupted(stopped: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy of a run that was stopped."""
+    return RunPaths(shutil.copytree(stopped.root, tmp_path / "out" / "run"))
 
 
 def test_finished_run_says_so_and_is_left_alone(tmp_path: Path) -> None:
@@ -84,9 +106,9 @@ def test_missing_directory_is_a_run_from_the_beginning(tmp_path: Path) -> None:
 
 
 def test_damaged_newest_state_falls_back_on_the_one_before(
-    tmp_path: Path, interrupted: RunPaths
+    tmp_path: Path, whole: RunPaths, interrupted: RunPaths
 ) -> None:
-    expected = finished(tmp_path, name="whole").best.read_bytes()
+    expected = whole.best.read_bytes()
     assert interrupted.previous.exists()
     data = bytearray(interrupted.last.read_bytes())
     data[-1] ^= 1
@@ -126,9 +148,12 @@ def test_rows_of_lost_work_are_cut_and_kept(tmp_path: Path, interrupted: RunPath
     ids=["header", "cells", "quotes", "bytes"],
 )
 def test_a_log_that_is_damaged_is_named_and_moved_away_it_is_written_again(
-    tmp_path: Path, interrupted: RunPaths, damage: Callable[[bytes], bytes], why: str
+    tmp_path: Path,
+    whole: RunPaths,
+    interrupted: RunPaths,
+    damage: Callable[[bytes], bytes],
+    why: str,
 ) -> None:
-    whole = finished(tmp_path, name="whole")
     interrupted.events.write_bytes(damage(interrupted.events.read_bytes()))
     before = {path: path.read_bytes() for path in interrupted.root.rglob("*.*")}
     outcome = trial(tmp_path, resume=True)

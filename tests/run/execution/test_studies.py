@@ -20,6 +20,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.execution.plan import describe_plan
 from psann.run.execution.studies import StudyObserver, StudyRoom
 from psann.run.verification.verify import verify_run
+from thinning import thinned
 from trials import bit_differences, finished, metrics_of, rows_of, trial
 
 STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
@@ -88,11 +89,13 @@ def test_the_folds_are_judged_as_one_sequence(whole: RunPaths) -> None:
 
 @pytest.mark.parametrize(
     ("every", "starts"),
-    [
-        ("year", ["2020-08-14", "2021-01-01"]),
-        ("quarter", ["2020-08-14", "2020-10-02", "2021-01-01"]),
-        ("month", ["2020-08-14", "2020-09-04", "2020-10-02", "2020-11-06", "2020-12-04"]),
-    ],
+    thinned(
+        [
+            ("quarter", ["2020-08-14", "2020-10-02", "2021-01-01"]),
+            ("year", ["2020-08-14", "2021-01-01"]),
+            ("month", ["2020-08-14", "2020-09-04", "2020-10-02", "2020-11-06", "2020-12-04"]),
+        ]
+    ),
 )
 def test_a_run_judges_a_fold_of_each_calendar_period_of_its_table(
     every: str, starts: list[str], tmp_path: Path

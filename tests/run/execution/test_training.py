@@ -51,14 +51,19 @@ SPECIFIED += "device duration_seconds throughput_eps_per_sec"
 OF_TRAINING = {"best_epoch", "episodes", "throughput_eps_per_sec"}
 
 
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return finished(tmp_path_factory.mktemp("parent"), "training.epochs=2")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_ends_well_leaves_no_field_of_the_specification_empty(
-    kind: str, tmp_path: Path
+    kind: str, parent: RunPaths, tmp_path: Path
 ) -> None:
     overrides, how = KINDS[kind]
     if how:
-        how = {**how, "init_from": str(finished(tmp_path, name="parent").root)}
-    metrics = metrics_of(finished(tmp_path, *overrides, **how))
+        how = {**how, "init_from": str(parent.root)}
+    metrics = metrics_of(finished(tmp_path, "training.epochs=2", *overrides, **how))
     is_evaluation = how.get("mode") == "evaluate"
     assert {name for name in SPECIFIED.split() if metrics[name] is None} == (
         OF_TRAINING if is_evaluation else set()

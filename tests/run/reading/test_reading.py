@@ -25,6 +25,7 @@ from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.reading.listing import list_runs, show_table
 from psann.run.reading.reading import flat, read_run, read_runs
+from thinning import slow
 from trials import TROUBLE, finished, metrics_of, rows_of, trial
 
 
@@ -75,8 +76,11 @@ def test_directory_that_is_none_is_refused() -> None:
         read_runs("nowhere")
 
 
-def test_run_killed_at_random_instants_is_dead_and_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    for paths in killed_runs(tmp_path, 4):
+@pytest.mark.parametrize("n_runs", [1, slow(4)])
+def test_run_killed_at_random_instants_is_dead_and_read_as_far_as_it_goes(
+    tmp_path: Path, n_runs: int
+) -> None:
+    for paths in killed_runs(tmp_path, n_runs):
         run = read_run(paths.root)
         if paths.metrics.exists():
             # Killed between the last record and the end, it is as good as whole.

@@ -14,6 +14,7 @@ from psann.run.directory.digests import describe_artefacts
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.resume import resume_bytes, resume_point
 from psann.run.verification.replay import Repetition, replay
+from thinning import thinned
 from trials import change_log, change_record, finished, metrics_of, tree_of
 
 SETTINGS = ("hisso.supervised={epochs: 1}", "training.epochs=3")
@@ -82,7 +83,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
 
 @pytest.mark.parametrize(
     ("last_epochs", "begun_from"),
-    [(1, "the state kept after epoch 2"), (2, "the state kept after epoch 1"), (3, "the start")],
+    thinned(
+        [
+            (1, "the state kept after epoch 2"),
+            (2, "the state kept after epoch 1"),
+            (3, "the start"),
+        ],
+        2,
+    ),
 )
 def test_replay_begins_at_the_newest_state_that_is_early_enough(
     kept: RunPaths, last_epochs: int, begun_from: str

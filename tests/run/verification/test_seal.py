@@ -20,6 +20,7 @@ from psann.run.verification import verify
 from psann.run.verification.seal import problem_of_seal, read_key, seal
 from psann.run.verification.verify import verify_run
 from psann.scripts.hisso_runs import main
+from thinning import slow
 from trials import finished, metrics_of
 
 KEY = b"0123456789abcdef"
@@ -71,9 +72,7 @@ def changes(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         holder[path[-1]] = whole
 
 
-@pytest.mark.parametrize(
-    ("key", "every"), [(None, 3), (KEY, 10), pytest.param(None, 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("key", "every"), [(None, 9), (KEY, 20), slow((None, 1))])
 def test_every_single_change_of_a_sealed_record_is_noticed(
     run: RunPaths, key: bytes | None, every: int
 ) -> None:
@@ -109,7 +108,7 @@ def test_a_run_that_was_stopped_is_not_sealed_and_a_resume_breaks_the_seal_of_a_
     assert not paths.seal.exists()
 
 
-@pytest.mark.parametrize("every", [14, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [20, slow(1)])
 def test_an_unsealed_record_gives_most_changes_away_by_itself(
     run: RunPaths, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:

@@ -21,6 +21,7 @@ from psann.run.directory.rows import parse_log
 from psann.run.verification import torture as torture_module
 from psann.run.verification.torture import CERTIFICATE, Certificate, torture
 from psann.scripts.hisso_log_run import main
+from thinning import slow
 from trials import CONFIG, metrics_of, write_config
 
 
@@ -50,10 +51,11 @@ def tortured(folder: Path, config: Path, *, kills: int) -> tuple[Certificate, li
 
 
 @pytest.mark.usefixtures("forked")
-def test_killed_run_is_resumed_to_the_same_bits_and_certified(tmp_path: Path) -> None:
-    certificate, told = tortured(tmp_path, write_config(tmp_path), kills=3)
+@pytest.mark.parametrize("kills", [1, slow(3)])
+def test_killed_run_is_resumed_to_the_same_bits_and_certified(tmp_path: Path, kills: int) -> None:
+    certificate, told = tortured(tmp_path, write_config(tmp_path), kills=kills)
     assert certificate.is_clean, (certificate.findings, certificate.differences)
-    assert certificate.kills_landed == len(certificate.kills) == 3
+    assert certificate.kills_landed == len(certificate.kills) == kills
     assert all(kill["epoch_rows"] >= 1 for kill in certificate.kills)
     assert certificate.run["epoch_rows"] == 4
     victims = [tmp_path / f"out/tortured-{i + 1}" for i in range(certificate.runs_compared)]
@@ -62,9 +64,9 @@ def test_killed_run_is_resumed_to_the_same_bits_and_certified(tmp_path: Path) ->
     whole = RunPaths(tmp_path / "out/whole")
     assert whole.best.read_bytes() == RunPaths(victims[0]).best.read_bytes()
     saved = json.loads((tmp_path / "out" / CERTIFICATE).read_bytes())
-    assert (saved["seed"], saved["kills_landed"], saved["differences"]) == (3, 3, [])
+    assert (saved["seed"], saved["kills_landed"], saved["differences"]) == (3, kills, [])
     assert "seed 3" in told[0]
-    assert "kill 1 of 3" in told[1]
+    assert f"kill 1 of {kills}" in told[1]
     assert "s left" in told[1]
 
 
