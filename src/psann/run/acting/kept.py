@@ -22,6 +22,7 @@ from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.provenance import told_of_release
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.sentences import kept_untrained
 
@@ -150,7 +151,8 @@ def _config_of(paths: RunPaths) -> RunConfig:
     try:
         return load_run_config(paths.config_resolved)
     except ConfigError as error:
-        raise UsageError(f"RUN must have a configuration that psann can read: {error}") from error
+        told = f"{error}{told_of_release(paths.provenance)}"
+        raise UsageError(f"RUN must have a configuration that psann can read: {told}") from error
 
 
 def _digests(paths: RunPaths, names: Sequence[str]) -> list[str]:
