@@ -102,7 +102,7 @@ def find_policy(
             asset_names=None if evaluation is None else evaluation.assets,
             acts_from=_first_row(judged),
             psann_version=version("psann"),
-            warnings=tuple(_warnings(view)),
+            warnings=tuple(_warnings(view, policy)),
         ),
         config,
     )
@@ -199,14 +199,19 @@ def _first_row(judged: Evaluation | None) -> np.datetime64 | None:
     return first
 
 
-def _warnings(view: RunView) -> list[str]:
-    told = []
+def _warnings(view: RunView, policy: PolicyName) -> list[str]:
+    told, record = [], view.metrics
     if view.status not in OVER:
         told.append(
             f"the run is not at its end ({view.status}): these are the best weights so far."
         )
     if view.status == "ruined":
         told.append("the run is ruined: its policy lost everything on the rows it was judged on.")
-    told += kept_untrained(view.metrics)
-    told += [f"of the run's data: {doubt}" for doubt in view.metrics["doubts"] or []]
+    if policy == "last_fold":  # trained from the beginning, whatever the run did
+        fold: Any = (record["walk_forward"] or {})["folds"][-1]
+        epochs = [{"best_epoch": epoch} for epoch in fold["best_epochs"]]
+        own: Any = {"mode": "train", "per_seed": epochs if len(epochs) > 1 else None, **epochs[0]}
+        record = {**record, **own}
+    told += kept_untrained(record)
+    told += [f"of the run's data: {doubt}" for doubt in record["doubts"] or []]
     return told
