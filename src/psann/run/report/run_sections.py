@@ -15,6 +15,7 @@ from psann.presentation.content import (
     Section,
     Table,
     clock,
+    listed,
     number,
     printable,
     printable_block,
@@ -53,7 +54,7 @@ _KINDS_OF_WORK = {
     "checkpoint_s": "checkpoints",
     "studies_s": "trainings beside it",
 }
-_MAX_WARNINGS, _MOST_OPEN = 50, 8
+_MAX_WARNINGS, _MAX_NAMED, _MOST_OPEN = 50, 3, 8
 _N_STEPS = "portfolio_metrics.n_steps"
 # Weights of more than this, long and short together, are borrowed: rounding is less.
 _ALL_OF_IT = 1.005
@@ -261,7 +262,9 @@ def problems_told(run: RunView) -> Iterator[str]:
     yield from map(printable, run.problems)
     nonfinite = run.metrics["nonfinite"]
     if isinstance(nonfinite, list) and nonfinite:
-        yield f"Not finite, and null in metrics.json: {printable(', '.join(map(str, nonfinite)))}."
+        n_more = len(nonfinite) - _MAX_NAMED
+        named = [*map(printable, nonfinite[:_MAX_NAMED]), *([f"{n_more} more"] * (n_more > 0))]
+        yield f"Not finite, and null in metrics.json: {listed(named)}."
     if run.metrics["resume_exact"] is False:
         yield f"A resume was not exact: {printable(run.metrics['resume_differences'])}."
     rows = [row for row in run.events if row["level"] in ("WARNING", "ERROR", "CRITICAL")]
