@@ -49,7 +49,12 @@ def read_features(source: object) -> FeatureTable:
         sheet = read_frame(source)
         sha256 = digest_of_sheet(sheet)
     else:
-        (file,) = files_of([given_file("data", str(source))])[:1]
+        file, *others = files_of([given_file("data", str(source))])
+        if others:
+            held = listed([each.name for each in (file, *others)], 4)
+            raise DataError(
+                f"data must be one table of features; {source} holds {held}. Name one of them."
+            )
         sheet, sha256 = _read_file(file), digest_of(file)
     names = sheet.levels[-1] if sheet.levels else [str(n) for n in range(len(sheet.columns))]
     dates = _dates(sheet.columns[0])

@@ -267,9 +267,11 @@ def _complete(found: dict[str, object], options: ReadOptions) -> dict[str, objec
         block["assets"] = list(options.assets)
     if options.arrays:
         block["arrays"] = list(options.arrays)
-    for key in ("start", "end"):
-        if (moment := getattr(options, key)) is not None:
-            block[key] = show(moment)
+    if options.start is not None:
+        block["start"] = show(options.start)
+    if (end := options.end) is not None:
+        after = end + np.timedelta64(1)
+        block["end"] = show(end.astype("M8[D]") if after == after.astype("M8[D]") else end)
     return block | ({"format": format_} if format_ else {})
 
 
