@@ -271,7 +271,9 @@ class Policy:
         except DataError:
             return found  # the table begins later
         codes = None if rows.active is None else rows.active.astype(np.int8)
-        of = "validation rows" + (", which it was refitted on" if self.config.hisso.refit else "")
+        # Who kept epoch 0 was not trained anew.
+        is_refitted = self.config.hisso.refit and any(m.best_epoch_ for m in self.kept.members)
+        of = "validation rows" + (", which it was refitted on" if is_refitted else "")
         promise = promise_of_rows(
             self.predict_actions(rows.X, active=codes, prices=rows.quotes),
             rows.quotes,
