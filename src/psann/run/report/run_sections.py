@@ -98,7 +98,7 @@ def _results(run: RunView, *, points: int) -> Iterator[Section]:
     if folds is not None:
         yield Section(
             title="Walk-forward",
-            tables=_some(folds_table(folds)),
+            tables=_some(folds_table(folds, delay=run.metrics["delay"] or 0)),
             pictures=(folds_picture(run, folds, points=points),),
         )
     yield Section(title="Placebo", pictures=_some(placebo_picture(run)))
