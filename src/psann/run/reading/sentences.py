@@ -324,6 +324,12 @@ _CAUTIONS = {
 }
 
 
+_LAST_IN_TRAINING = (
+    "The best epoch is the last one, as training rows chose it: without validation rows nothing "
+    "tells whether more epochs do better or worse."
+)
+
+
 def _cautions(record: Record) -> Iterator[str]:
     """What of the training deserves a look; of several seeds, of how many of them."""
     seeds = record["per_seed"] or [{"cautions": record["cautions"] or []}]
@@ -331,7 +337,11 @@ def _cautions(record: Record) -> Iterator[str]:
     for name in dict.fromkeys(names):
         n = names.count(name)
         of = f"{n} of {len(seeds)} seeds: " if n < len(seeds) else ""
-        yield from (f"{of}{text}" for text in [_CAUTIONS.get(name)] if text is not None)
+        text = _CAUTIONS.get(name)
+        if name == "best_is_the_last" and record["monitor"] in ("reward", "train_loss"):
+            text = _LAST_IN_TRAINING
+        if text is not None:
+            yield f"{of}{text}"
 
 
 def _beats(growth: float, other: float) -> bool:
