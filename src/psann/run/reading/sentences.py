@@ -147,7 +147,7 @@ def _evidence(record: Record) -> Iterator[str]:
         beyond = _doubted(record)
         yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"), beyond)
         if (reward := walk.get("reward_mean")) is not None:
-            yield f"Walk-forward, {folds}: a reward of {reward:.4g} per row."
+            yield f"Walk-forward, {folds}: a reward of {reward:.4g}."
     placebo = record["placebo"] or {}
     share, n_placebos = placebo.get("share_as_good"), placebo.get("n")
     if share is not None and n_placebos is not None:
