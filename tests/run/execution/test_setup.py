@@ -227,16 +227,17 @@ def test_a_run_that_was_once_resumed_elsewhere_stays_inexact_and_says_each_reaso
 @pytest.mark.parametrize(
     ("hisso", "is_warned"),
     [
-        ("hisso={reward: 'user_rewards:mean_first', primary_transform: tanh}", True),
-        ("hisso={reward: 'user_rewards:mean_first', primary_transform: tanh, n_actions: 2}", False),
-        ("hisso={reward: portfolio, primary_transform: tanh}", False),
-        ("hisso={reward: 'user_rewards:mean_first', primary_transform: softmax}", False),
+        ("reward: 'user_rewards:mean_first', primary_transform: tanh", True),
+        ("reward: 'user_rewards:mean_first', primary_transform: tanh, n_actions: 2", False),
+        ("reward: portfolio, primary_transform: tanh", False),
+        ("reward: 'user_rewards:mean_first', primary_transform: softmax", False),
     ],
 )
 def test_actions_that_may_be_no_weights_are_said_to_be_judged_as_such(
     tmp_path: Path, hisso: str, is_warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = load_run_config(write_config(tmp_path), overrides=[hisso])
+    overrides = [f"hisso={{window: 8, {hisso}}}"]
+    config = load_run_config(write_config(tmp_path), overrides=overrides)
     said: list[str] = []
     monkeypatch.setattr(setup, "log_event", lambda *args: said.append(args[3]))
     read_data(config, check_targets(config))

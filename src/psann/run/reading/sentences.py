@@ -325,11 +325,13 @@ _CAUTIONS = {
 
 
 def _cautions(record: Record) -> Iterator[str]:
-    """What of the training deserves a look; of several seeds, of any of them."""
-    names = [*(record["cautions"] or [])]
-    for entry in record["per_seed"] or ():
-        names += entry.get("cautions") or []
-    yield from (_CAUTIONS[name] for name in dict.fromkeys(names) if name in _CAUTIONS)
+    """What of the training deserves a look; of several seeds, of how many of them."""
+    seeds = record["per_seed"] or [{"cautions": record["cautions"] or []}]
+    names = [name for entry in seeds for name in entry.get("cautions") or []]
+    for name in dict.fromkeys(names):
+        n = names.count(name)
+        of = f"{n} of {len(seeds)} seeds: " if n < len(seeds) else ""
+        yield from (f"{of}{text}" for text in [_CAUTIONS.get(name)] if text is not None)
 
 
 def _beats(growth: float, other: float) -> bool:

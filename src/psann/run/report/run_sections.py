@@ -92,7 +92,7 @@ def _results(run: RunView, *, points: int) -> Iterator[Section]:
     if series is not None:
         yield Section(title="When", tables=_some(years_table(series), falls_table(series)))
     if (seeds := seeds_table(run)) is not None:
-        told = "Several seeds trained side by side; the figures above are their means."
+        told = "Several seeds trained side by side; the figures of the run are their means."
         yield Section(title="Seeds", sentences=(told,), tables=(seeds,))
     if folds is not None:
         yield Section(
