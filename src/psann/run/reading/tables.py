@@ -168,7 +168,7 @@ def seeds_table(run: RunView) -> Table | None:
     rows.append(("mean", *(each.write(mean) for each, mean in zip(known, means, strict=True))))
     spreads = (each.write(_spread(run, each)).lstrip("+") for each in known)
     rows.append(("standard deviation", *spreads))
-    heads = [each.head for each in known]
+    heads = [each.head([run]) for each in known]
     return Table(columns=("seed", *heads), rows=tuple(rows), n_numbers=len(heads))
 
 
@@ -180,7 +180,7 @@ def _spread(run: RunView, each: Quantity) -> float | None:
 def key_figures_table(run: RunView) -> Table | None:
     """Rewards, losses, portfolio figures and effort, as far as the run has them."""
     rows = [
-        (each.shown.label, each.shown.unit, each.write(value))
+        (each.shown.label, each.unit([run]), each.write(value))
         for each in QUANTITIES
         if (value := each.of(run)) is not None
     ]
