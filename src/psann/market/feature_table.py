@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from psann._typing import Dates, Floats
-from psann.errors import DataError
+from psann.errors import DataError, listed
 from psann.market.cells import read_text
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.lines import digest_of, files_of, given_file, is_arrow, lines_of, stem_of
 from psann.market.options import Format

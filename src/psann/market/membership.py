@@ -11,11 +11,11 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Bools, Floats, Places, is_number, is_whole
-from psann.errors import DataError, counted, did_you_mean
+from psann.errors import DataError, counted, did_you_mean, listed
 from psann.holdings import NOTHING
 from psann.market.columns import plain
 from psann.market.dates import instants_of
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.lines import files_of, given_file, lines_of
 from psann.market.panel import Panel, PriceTable
 

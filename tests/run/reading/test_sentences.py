@@ -324,3 +324,23 @@ def test_what_ends_could_have_cost_is_said_where_assets_end() -> None:
     assert not any(
         "Assets end" in sentence for sentence in result_sentences(finished(ends=ends).as_dict())
     )
+
+
+def test_a_caution_of_some_seeds_is_said_of_those() -> None:
+    seeds = [{"seed": 0, "cautions": ["best_is_the_last"]}, {"seed": 1, "cautions": []}]
+    told = result_sentences(finished(per_seed=seeds).as_dict())
+    assert told[-1].startswith("1 of 2 seeds: The best epoch is the last one: raise")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "words"),
+    [
+        ("val_loss", "raise training.epochs"),
+        ("reward", "nothing tells whether more epochs do better or worse"),
+        ("train_loss", "nothing tells whether more epochs do better or worse"),
+    ],
+)
+def test_nobody_is_told_to_train_longer_by_training_rows(monitor: str, words: str) -> None:
+    record = finished(monitor=monitor, cautions=["best_is_the_last"])
+    (told,) = result_sentences(record.as_dict())
+    assert told.startswith("The best epoch is the last one") and words in told

@@ -104,9 +104,13 @@ def _group_sentences(several: Sequence[Group], name_of: Name) -> Iterator[str]:
     for group in several:
         seeds, members = ", ".join(map(str, group.seeds)), [name_of(run) for run in group.runs]
         is_repeated = len(group.runs) > len(group.seeds)
+        n_each = len(group.runs[0].metrics["per_seed"] or (None,))
+        over = f"{counted(len(group.seeds), 'seed')} ({seeds})"
+        if n_each > 1:
+            over = f"{len(group.seeds)} runs of {n_each} seeds each (from {seeds} on)"
         yield (
-            f"{group_name(group, name_of)}: mean ± standard deviation over "
-            f"{counted(len(group.seeds), 'seed')} ({seeds}) of one configuration: "
+            f"{group_name(group, name_of)}: mean ± standard deviation over {over} of one "
+            "configuration: "
             f"{_some(members)}{', of each seed the first' if is_repeated else ''}."
         )
     if several:
@@ -144,7 +148,7 @@ def _side_by_side(
     cells = [[_cell(each, group, _best(each, columns)) for group in columns] for each in shown]
     if is_few:
         rows = [
-            (each.shown.label, each.shown.unit, each.better, *of_each)
+            (each.shown.label, each.unit(runs), each.better, *of_each)
             for each, of_each in zip(shown, cells, strict=True)
         ]
         return Table(
@@ -157,7 +161,7 @@ def _side_by_side(
     heads = [each.shown.head or each.shown.label for each in shown]
     least = [head for each, head in zip(shown, heads, strict=True) if each.key not in _MAIN[:4]]
     return Table(
-        columns=("run", "status", *(each.head for each in shown)),
+        columns=("run", "status", *(each.head(runs) for each in shown)),
         short_columns=("run", "status", *heads),
         spare=(*least, "test reward", "growth/year"),
         rows=of_runs,

@@ -147,7 +147,7 @@ def _evidence(record: Record) -> Iterator[str]:
         beyond = _doubted(record)
         yield from _difference(f"Walk-forward, {folds}: ", walk.get("versus_uniform"), beyond)
         if (reward := walk.get("reward_mean")) is not None:
-            yield f"Walk-forward, {folds}: a reward of {reward:.4g} per row."
+            yield f"Walk-forward, {folds}: a reward of {reward:.4g}."
     placebo = record["placebo"] or {}
     share, n_placebos = placebo.get("share_as_good"), placebo.get("n")
     if share is not None and n_placebos is not None:
@@ -324,12 +324,24 @@ _CAUTIONS = {
 }
 
 
+_LAST_IN_TRAINING = (
+    "The best epoch is the last one, as training rows chose it: without validation rows nothing "
+    "tells whether more epochs do better or worse."
+)
+
+
 def _cautions(record: Record) -> Iterator[str]:
-    """What of the training deserves a look; of several seeds, of any of them."""
-    names = [*(record["cautions"] or [])]
-    for entry in record["per_seed"] or ():
-        names += entry.get("cautions") or []
-    yield from (_CAUTIONS[name] for name in dict.fromkeys(names) if name in _CAUTIONS)
+    """What of the training deserves a look; of several seeds, of how many of them."""
+    seeds = record["per_seed"] or [{"cautions": record["cautions"] or []}]
+    names = [name for entry in seeds for name in entry.get("cautions") or []]
+    for name in dict.fromkeys(names):
+        n = names.count(name)
+        of = f"{n} of {len(seeds)} seeds: " if n < len(seeds) else ""
+        text = _CAUTIONS.get(name)
+        if name == "best_is_the_last" and record["monitor"] in ("reward", "train_loss"):
+            text = _LAST_IN_TRAINING
+        if text is not None:
+            yield f"{of}{text}"
 
 
 def _beats(growth: float, other: float) -> bool:

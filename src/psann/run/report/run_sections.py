@@ -10,12 +10,11 @@ from typing import TypeVar
 import numpy as np
 
 from psann._model_keys import config_keys
-from psann.errors import counted
+from psann.errors import counted, listed
 from psann.presentation.content import (
     Section,
     Table,
     clock,
-    listed,
     number,
     printable,
     printable_block,
@@ -93,7 +92,7 @@ def _results(run: RunView, *, points: int) -> Iterator[Section]:
     if series is not None:
         yield Section(title="When", tables=_some(years_table(series), falls_table(series)))
     if (seeds := seeds_table(run)) is not None:
-        told = "Several seeds trained side by side; the figures above are their means."
+        told = "Several seeds trained side by side; the figures of the run are their means."
         yield Section(title="Seeds", sentences=(told,), tables=(seeds,))
     if folds is not None:
         yield Section(
@@ -262,9 +261,8 @@ def problems_told(run: RunView) -> Iterator[str]:
     yield from map(printable, run.problems)
     nonfinite = run.metrics["nonfinite"]
     if isinstance(nonfinite, list) and nonfinite:
-        n_more = len(nonfinite) - _MAX_NAMED
-        named = [*map(printable, nonfinite[:_MAX_NAMED]), *([f"{n_more} more"] * (n_more > 0))]
-        yield f"Not finite, and null in metrics.json: {listed(named)}."
+        named = listed([*map(printable, nonfinite)], _MAX_NAMED)
+        yield f"Not finite, and null in metrics.json: {named}."
     if run.metrics["resume_exact"] is False:
         yield f"A resume was not exact: {printable(run.metrics['resume_differences'])}."
     rows = [row for row in run.events if row["level"] in ("WARNING", "ERROR", "CRITICAL")]
