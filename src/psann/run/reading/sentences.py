@@ -161,7 +161,7 @@ def _trials(record: Record) -> str:
     """How many candidates were counted, and whose."""
     parent = record["parent"]
     counted_too = None if parent is None else parent.get("n_trials")
-    told = f"{record['n_trials']} candidates without skill"
+    told = f"{counted(record['n_trials'] or 0, 'candidate')} without skill"
     if parent is None:
         return told
     if isinstance(counted_too, int):
@@ -194,7 +194,7 @@ def _advantage(record: Record) -> Iterator[str]:
     n_apart = sum(_is_apart(entry) for entry in seeds)
     yield (
         f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which {n_apart} "
-        f"differ from 1/N{beyond}."
+        f"{'differs' if n_apart == 1 else 'differ'} from 1/N{beyond}."
     )
     ensemble = record["ensemble"] or {}
     yield from _difference("The seeds' ensemble: ", ensemble.get("versus_uniform"), beyond)
