@@ -37,6 +37,7 @@ def result_sentences(record: Record) -> list[str]:
         *_ending(record),
         *_withheld(record),
         *kept_untrained(record),
+        *_seen(record),
         *_evidence(record),
         *_edge(record),
         *_universe(record),
@@ -206,7 +207,19 @@ def _beyond(record: Record) -> str:
         return " on the very rows that it was trained on, which proves nothing"
     if (record["judged"] or {}).get("split") == "val":
         return " on the very rows that chose it, which proves little"
+    if [*_seen(record)]:
+        return " on rows that its parent has seen, which proves nothing"
     return _doubted(record)
+
+
+def _seen(record: Record) -> Iterator[str]:
+    """Whether the rows judged trained or chose the run that this one began from."""
+    until, first = (record["parent"] or {}).get("seen_until"), (record["judged"] or {}).get("first")
+    if isinstance(until, str) and isinstance(first, str) and first <= until:
+        yield (
+            f"The rows judged begin on {first}, and rows to {until} trained or chose the parent: "
+            "what is found on those proves nothing."
+        )
 
 
 def _doubted(record: Record) -> str:
