@@ -237,7 +237,8 @@ BAD = {
     "a price of zero": (
         changed("prices_train", put((7, 1), 0.0)),
         "prices_train (training) must be more than 0 (at least 1.2e-38); got 1 of 60 "
-        "values that are not, first at row 7, column 1: 0. Give prices, not returns",
+        "values that are not, first at row 7, column 1: 0. Give prices, not returns, without "
+        "gaps. If actions are no weights, give hisso.n_actions.",
     ),
     "returns as prices": (
         replaced(prices_val=np.linspace(-0.1, 0.1, 20).reshape(10, 2)),

@@ -126,6 +126,12 @@ def of_universe(folder: Path, universe: object) -> Panel:
     return align(table, universe=universe)
 
 
+def folder_of_features(folder: Path, name: str = "") -> None:
+    for each in ("a.csv", "b.csv"):
+        write(folder / each, HEADER, ROWS)
+    read_features(folder / name)
+
+
 def features(folder: Path, rows: list[list[Any]]) -> None:
     read_features(write(folder / "f.csv", HEADER, rows))
 
@@ -458,9 +464,9 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
             panel(tmp_path), val=DAYS[21], test=DAYS[50], features=[{"moves": {"rows": [1, 2]}}]
         ),
     ),
-    "features must not repeat themselves; {} is named twice. Take one out": (
-        lambda tmp_path: load(tmp_path, features=["moves", {"moves": {"rows": [1, 9]}}]),
-        lambda tmp_path: load(tmp_path, features=["moves", {"moves": {"rows": [9]}}]),
+    "features must not have {} twice. Take one out": (
+        lambda tmp_path: load(tmp_path, features=["moves", "moves"]),
+        lambda tmp_path: load(tmp_path, features=["moves"]),
     ),
     "features: {} must have the field {} in the table; there are {}. Take {} out": (
         lambda tmp_path: load(tmp_path, features=["moves", "range"]),
@@ -469,6 +475,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "Take no mean, scale or fill from later rows": (
         lambda tmp_path: load(tmp_path, features=["user_features:whole_mean"]),
         lambda tmp_path: load(tmp_path, features=["cures_of_prices:so_far"]),
+    ),
+    "data must be one table of features; {} holds {}. Name one of them": (
+        lambda tmp_path: folder_of_features(tmp_path),
+        lambda tmp_path: folder_of_features(tmp_path, "a.csv"),
     ),
     "dates must increase from row to row. Sort the table": (
         lambda tmp_path: features(tmp_path, ROWS[::-1]),

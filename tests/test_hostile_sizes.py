@@ -74,7 +74,7 @@ ARRAYS: dict[str, Callable[[], bytes]] = {
 }
 
 
-FEW_ARRAYS = ["headers.npz", "sides.npz"]
+FEW_ARRAYS = ["entries.npz", "headers.npz"]
 
 
 @pytest.mark.parametrize("names", [FEW_ARRAYS, slow([*ARRAYS])])

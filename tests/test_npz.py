@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from psann._mapped import is_mapped
 from psann._npz import npz_bytes, read_npz
 from psann.errors import DataError
-from thinning import thinned
+from thinning import slow, thinned
 
 
 def npy(shape, descr="<f8", data=None, *, fortran=False, version=1):
@@ -265,11 +265,13 @@ def test_a_file_without_read_permission_is_refused(tmp_path, monkeypatch):
 ORIGINAL = {"X_train": np.arange(12.0).reshape(4, 3), "y": np.arange(4, dtype=">i4")}
 
 
+@pytest.mark.parametrize("n", [50, slow(200)])
+def test_damaged_bytes_are_refused_or_change_nothing_that_was_saved(tmp_path, n):
+    settings(max_examples=n, deadline=None)(_damaged_is_refused_or_the_same)(tmp_path)
+
+
 @given(data=st.data(), compressed=st.booleans())
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_damaged_bytes_are_refused_or_change_nothing_that_was_saved(tmp_path, data, compressed):
+def _damaged_is_refused_or_the_same(tmp_path, data, compressed):
     buffer = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(buffer, **ORIGINAL)
     content = bytearray(buffer.getvalue())

@@ -80,7 +80,7 @@ def test_plain_values_follow_yaml_1_2(text: str, value: object) -> None:
     assert type(found) is type(value)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.dictionaries(st.text("abc<=~1.-", min_size=1), PLAIN, min_size=1, max_size=4))
 def test_what_is_written_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from psann._model_keys import ConfigKey, config_keys, keys_below
 from psann._tree import MISSING, ConfigTree, Path
-from psann.errors import did_you_mean, nearest
+from psann.errors import did_you_mean, listed, nearest
 
 Keys = dict[Path, ConfigKey]
 _MAX_GUESSES = 100  # of more misspelt keys nobody reads what was meant
@@ -126,8 +126,7 @@ def _hint_of_section(keys: Keys, path: Path, value: Any, *, where: str) -> str:
         such_as = f", such as {{{names[0]}: {value}}}"
         if where.startswith("--set"):  # where a space would need quotes
             such_as = f", such as --set {'.'.join(path)}.{names[0]}={value}"
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return f" Its keys are {', '.join(names[:6])}{more}{such_as}."
+    return f" Its keys are {listed(names, 6)}{such_as}."
 
 
 def show(value: Any) -> str:

@@ -159,6 +159,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Join names for a sentence, the rest of many as a number.
+
+    Examples
+    --------
+    >>> listed(["A", "B", "C"], most=2)
+    'A, B and 1 more'
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `did_you_mean` would name, None if none is near.
 

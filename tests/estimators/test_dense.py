@@ -128,7 +128,7 @@ def test_the_default_learns_fast_and_slow_waves_without_being_told() -> None:
     rng = np.random.default_rng(0)
     line = np.sort(rng.uniform(-1, 1, 300))[:, None]
     y = np.sin(30 * line[:, 0]) + 0.5 * np.sin(75 * line[:, 0])
-    default = quick(hidden_units=64, epochs=60, lr=5e-3).fit(line[::2], y[::2])
-    told = quick(hidden_units=64, epochs=60, lr=5e-3, activation_params={"frequency": 1.0})
+    default = quick(hidden_units=64, epochs=30, lr=1e-2).fit(line[::2], y[::2])
+    told = quick(hidden_units=64, epochs=30, lr=1e-2, activation_params={"frequency": 1.0})
     assert default.score(line[1::2], y[1::2]) > 0.8
     assert told.fit(line[::2], y[::2]).score(line[1::2], y[1::2]) < 0.3

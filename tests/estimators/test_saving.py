@@ -384,6 +384,19 @@ def test_a_forged_document_is_refused(part: int, change: dict[str, Any], limited
         PSANNRegressor.from_bytes(forged(apply))
 
 
+def test_what_a_newer_psann_wrote_is_said_to_be_newer() -> None:
+    def newer(params: Any, fitted: dict[str, Any], tensors: Any) -> None:
+        fitted["vision"] = 2
+
+    with pytest.raises(FileFormatError) as caught:
+        PSANNRegressor.from_bytes(forged(newer), who="new.safetensors")
+    assert str(caught.value) == (
+        "new.safetensors does not describe a PSANNRegressor that this psann knows: vision: Extra "
+        "inputs are not permitted. Was it written by a newer one? provenance.json tells the "
+        "version."
+    )
+
+
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_document_that_says_less_is_refused(part: int) -> None:
     for name in (HONEST.params, HONEST.fitted)[part]:

@@ -21,7 +21,7 @@ from psann.errors import DivergedError, TrainingInterrupted
 from psann.estimators import _fit_utils
 from psann.training.observers import Observer
 from psann.training.state import TrainState
-from thinning import thinned
+from thinning import slow, thinned
 
 SEEDS = (3, 4, 9)
 MARKET = make_smoke_market(rows=160, assets=2, seed=1)
@@ -254,9 +254,10 @@ class StopAt(Observer):
         self.on_launch(state)
 
 
+@pytest.mark.parametrize("step", [29, slow(17)])
 @pytest.mark.parametrize("name", thinned(CASES, every=3))
 def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "psann.training.engine.EagerEngine.updates_per_launch", lambda self, rows, n_seeds: 1
@@ -266,7 +267,7 @@ def test_a_group_that_was_stopped_anywhere_goes_on_as_if_it_was_not(
     expected = [
         model.to_bytes() for model in fit_seeds(estimator, SEEDS, **data(hisso, observers=[never]))
     ]
-    for moment in range(1, never.seen + 1, 17):
+    for moment in range(1, never.seen + 1, step):
         stop = StopAt(moment)
         with pytest.raises(TrainingInterrupted):
             fit_seeds(estimator, SEEDS, **data(hisso, observers=[stop]))

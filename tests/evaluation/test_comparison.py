@@ -102,3 +102,9 @@ def test_a_lost_path_has_no_difference() -> None:
 def test_paths_of_other_lengths_are_refused() -> None:
     with pytest.raises(DataError, match=r"paths of the same rows, at least 2; got shapes \(3,\)"):
         growth_difference([1.0, 1.0, 1.0], [1.0, 1.0], periods_per_year=252)
+
+
+@pytest.mark.parametrize("setting", [{"periods_per_year": -1}, {"confidence": 1.5}])
+def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(DataError, match="`periods_per_year` must be positive and finite, and `con"):
+        growth_difference([1, 1.1], [1, 1.2], **{"periods_per_year": 12, **setting})

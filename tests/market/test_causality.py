@@ -112,7 +112,10 @@ def test_what_comes_after_a_row_changes_nothing_up_to_it(
             np.testing.assert_array_equal(ours, theirs)
 
 
-@given(seed=st.integers(0, 999), features=st.lists(st.sampled_from(KINDS), min_size=1, max_size=3))
+@given(
+    seed=st.integers(0, 999),
+    features=st.lists(st.sampled_from(KINDS), min_size=1, max_size=3, unique_by=repr),
+)
 @settings(max_examples=8, deadline=None)
 def test_scales_come_from_training_rows_only(seed: int, features: list[Any]) -> None:
     prices = holes(seed)
@@ -125,7 +128,8 @@ def test_scales_come_from_training_rows_only(seed: int, features: list[Any]) -> 
 
 
 @given(
-    seed=st.integers(0, 999), features=st.lists(st.sampled_from(OWN_SCALE), min_size=1, max_size=3)
+    seed=st.integers(0, 999),
+    features=st.lists(st.sampled_from(OWN_SCALE), min_size=1, max_size=3, unique_by=repr),
 )
 @settings(max_examples=8, deadline=None)
 def test_a_gap_of_the_longest_feature_keeps_training_prices_out_of_later_features(

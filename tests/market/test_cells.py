@@ -89,6 +89,32 @@ def test_a_torn_line_is_told_by_its_number_and_the_rest_is_read() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("after", "is_section"),
+    [
+        ("z,3.5\n", False),
+        ("x,3.5\n", True),  # told before
+        ("d,a\nz,3.5\n", True),  # below a header of its own
+        ("", True),  # a footer
+    ],
+)
+def test_a_line_of_words_ends_the_table_where_it_does_not_go_on(
+    after: str, is_section: bool
+) -> None:
+    sheet, findings = cut(f"d,a\nx,1.5\ny,2.5\nsome words\n{after}")
+    (problem,) = findings.problems
+    if is_section:
+        assert sheet.n_rows == 2 and problem.endswith("Say `format: {max_rows: 2}`.")
+    else:
+        assert sheet.n_rows == 3 and "line 4: a row must have 2 cells" in problem
+        assert problem.endswith("Complete or delete the line.")
+
+
+def test_a_long_table_goes_on_where_its_dates_come_again_for_another_asset() -> None:
+    sheet, _ = cut("d,s,a\nx,A,1.5\ny,A,2.5\nsome words\nx,B,3.5\n")
+    assert sheet.n_rows == 3
+
+
 def test_names_are_given_for_all_columns() -> None:
     with pytest.raises(DataError, match=r"must name each of the 3 columns of t\.csv; got 2 names"):
         cut("x,1.5,2.5\n", header=0, columns=("d", "a"))

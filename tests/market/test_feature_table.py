@@ -40,3 +40,14 @@ def test_what_is_no_number_and_dates_that_go_back_are_refused(tmp_path: Path) ->
     assert len(error.value.problems) == 2
     assert "the feature 'b' must be numbers in every row" in error.value.problems[0]
     assert "dates must increase" in error.value.problems[1]
+
+
+def test_a_folder_of_several_tables_is_not_read_in_part(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("date,f\n2020-01-01,1\n2020-01-02,2\n")
+    with pytest.raises(
+        DataError, match=r"one table of features; .* holds a\.csv, b\.csv\. Name on"
+    ):
+        read_features(tmp_path)
+    (tmp_path / "b.csv").unlink()
+    assert read_features(tmp_path).X.tolist() == [[1.0], [2.0]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from psann.errors import DataError
-from psann.market.findings import Findings, listed, paste
+from psann.errors import DataError, listed
+from psann.market.findings import Findings, paste
 
 
 def test_all_problems_are_raised_together_and_once() -> None:

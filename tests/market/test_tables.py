@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import re
 from collections.abc import Callable
@@ -848,3 +849,22 @@ def test_choices_that_cannot_be_meant_are_refused_with_the_nearest_name(tmp_path
         read_prices(path, asset="ticker")
     with pytest.raises(DataError, match=r"must be a path, a list of paths, or a frame"):
         read_prices(3)
+
+
+@pytest.mark.parametrize(
+    ("end", "n_rows", "told"),
+    [
+        ("2021-03-02", 4, "2021-03-02"),
+        ("2021-03", 6, "2021-03-31"),
+        ("2021-03-02T10:30", 3, "2021-03-02T10:30"),
+        (np.datetime64("2021-03-02T10:30", "ns"), 3, "2021-03-02T10:30"),
+        (datetime.date(2021, 3, 2), 4, "2021-03-02"),
+    ],
+)
+def test_the_last_date_to_keep_counts_to_its_end(end: object, n_rows: int, told: str) -> None:
+    hours = pd.date_range("2021-03-01 10:30", periods=6, freq="12h")
+    frame = pd.DataFrame({"A": np.arange(1.0, 7.0), "B": np.arange(2.0, 8.0)}, index=hours)
+    table = read_prices(frame, end=end)
+    assert (len(table.dates), table.options["end"]) == (n_rows, told)
+    again = read_prices(frame, end=table.options["end"])
+    assert len(again.dates) == n_rows

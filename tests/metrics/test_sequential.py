@@ -79,3 +79,5 @@ def test_steps_that_are_none_and_settings_out_of_range_are_refused() -> None:
         confidence_sequence([1.0], confidence=0.2)
     with pytest.raises(DataError, match="`tightest_at` at least 1"):
         confidence_sequence([1.0], tightest_at=0)
+    with pytest.raises(DataError, match=r"`tightest_at` at least 1; got 0\.95 and nan"):
+        confidence_sequence([0.1, 0.2], tightest_at=float("nan"))  # type: ignore[arg-type]

@@ -80,6 +80,11 @@ def _hooked(network: Network) -> Network:
     return network
 
 
+def _without_bias(network: Network) -> Network:
+    network.head.bias = None
+    return network
+
+
 OTHERS: dict[str, Callable[[], Network]] = {
     "residual": residual,
     "wave": wave,
@@ -87,6 +92,7 @@ OTHERS: dict[str, Callable[[], Network]] = {
     "a unit of another kind": lambda: _with_class(dense(), "activations.0.0", Twice),
     "a map of another kind": lambda: _with_class(dense(), "linears.0", Shifted),
     "a head of another kind": lambda: _with_class(dense(), "head", Shifted),
+    "a head without bias": lambda: _without_bias(dense()),
     "a hook": lambda: _hooked(dense()),
     "half precision": lambda: dense().bfloat16(),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -22,7 +23,8 @@ from psann.run.directory.paths import RunPaths
 from psann.run.reading.reading import read_runs
 from psann.run.verification import replay, torture
 from psann.run.verification.torture import Certificate
-from psann.scripts.hisso_runs import main
+from psann.scripts import hisso_log_run
+from psann.scripts.hisso_runs import build_parser, main
 from thinning import slow, thinned
 from trials import TROUBLE, finished, metrics_of, tree_of, trial
 
@@ -55,7 +57,7 @@ def test_findings_are_shown_without_drawing_and_exit_code_is_1(
     assert main(["verify", str(paths.root), "--replay", "1"]) == 1
     out = capsys.readouterr().out
     assert "error: \\x1b[31mred: is a symbolic link" in out
-    assert "1 errors, 0 notes" in out
+    assert "1 error, 0 notes" in out
     assert "replay" not in out
 
 
@@ -348,6 +350,16 @@ def test_bad_command_lines_exit_with_2(
         main(arguments)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_no_line_of_any_help_is_wider_than_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = build_parser()
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for each in (hisso_log_run.build_parser(), parser, *commands.choices.values()):
+        assert max(map(len, each.format_help().splitlines())) <= 80
 
 
 def test_help_loads_neither_torch_nor_pydantic() -> None:

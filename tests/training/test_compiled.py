@@ -204,7 +204,8 @@ def test_a_growing_network_has_a_program_for_every_depth(interpreted: list[Updat
 
 
 @pytest.mark.usefixtures("only_traced")
-def test_the_series_is_read_where_it_lies() -> None:
+def test_the_series_is_read_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psann.training.compiled._UPDATES_PER_CALL", 1)
     made, data = compiled(), rows()
     goal = objective(data)
     first, _ = launched(made, batches(1), objective=goal)
@@ -271,6 +272,7 @@ def test_what_will_be_silent_for_long_is_told_before_it_begins_and_once(
         return graph
 
     monkeypatch.setattr("torch._inductor.compile", compile_)
+    monkeypatch.setattr("psann.training.compiled._UPDATES_PER_CALL", 1)
     made = compiled()
     made.tell = lambda note: told.append(note.message)
     launched(made, batches(8))

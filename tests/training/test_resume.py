@@ -14,6 +14,7 @@ from psann.errors import TrainingInterrupted
 from psann.training.compiled import CompiledEngine
 from psann.training.observers import Observer
 from psann.training.state import SavedState, TrainState
+from thinning import slow
 
 CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "dense, warm start, noise": (
@@ -122,7 +123,8 @@ def assert_resumes_exactly(name: str, *, engine: str = "eager", step: int) -> No
     whole = fit(name, stop=never, engine=engine)
     assert whole.engine_ == engine
     expected = whole.to_bytes()
-    for moment in range(1, never.seen + 1, step):
+    first = 1 if step == 1 else 1 + [*CASES].index(name)
+    for moment in range(first, never.seen + 1, step):
         stop = StopAt(moment)
         with pytest.raises(TrainingInterrupted):
             fit(name, stop=stop, engine=engine)
@@ -137,8 +139,8 @@ def assert_resumes_exactly(name: str, *, engine: str = "eager", step: int) -> No
         assert resumed.fit_result_.episodes == whole.fit_result_.episodes
 
 
-# An epoch has four moments, so that every eleventh is each of the four in turn.
-@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+# An epoch has four moments: each kind of training begins at another, and goes on to the next.
+@pytest.mark.parametrize("step", [17, slow(1)])
 @pytest.mark.parametrize("name", CASES)
 def test_stopped_and_resumed_fit_equals_an_uninterrupted_one(name: str, step: int) -> None:
     assert_resumes_exactly(name, step=step)

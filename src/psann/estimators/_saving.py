@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -241,7 +241,12 @@ class EstimatorFileMixin(ParametrisedEstimator):
             TypeError,
             ValueError,
         ) as error:
-            raise FileFormatError(f"{who} does not describe a {cls.__name__}: {error}") from error
+            # Its digest is right, so that some psann has most likely written it.
+            raise FileFormatError(
+                f"{who} does not describe a {cls.__name__} that this psann knows: "
+                f"{_reason(error)}. Was it written by a newer one? provenance.json tells "
+                "the version."
+            ) from error
         if not is_ours:
             raise FileFormatError(f"{who} is not written as a {cls.__name__} would be saved.")
         estimator.network_.to(where)
@@ -299,3 +304,10 @@ class EstimatorFileMixin(ParametrisedEstimator):
             raise ValueError(f"tensors do not fit the network: {', '.join(different[:4])}")
         network.load_state_dict(given, assign=True)
         return network.requires_grad_()
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)

@@ -69,7 +69,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
     >>> import numpy as np
     >>> from psann import AssetwiseRegressor
     >>> X = np.random.default_rng(0).normal(size=(300, 5, 2))
-    >>> model = AssetwiseRegressor(hidden_layers=0, epochs=100, lr=2e-2, random_state=0)
+    >>> model = AssetwiseRegressor(hidden_layers=0, epochs=30, lr=5e-2, random_state=0)
     >>> model = model.fit(X, X[:, :, 0] - X[:, :, 1])
     >>> bool(np.allclose(model.predict(X[:, :3]), X[:, :3, 0] - X[:, :3, 1], atol=1e-2))
     True

@@ -105,7 +105,7 @@ class PSANNRegressor(StatefulMixin, BasePSANNRegressor):
     >>> import numpy as np
     >>> from psann import PSANNRegressor
     >>> X = np.linspace(-3, 3, 200)[:, None]
-    >>> model = PSANNRegressor(hidden_units=16, epochs=60, lr=1e-2, random_state=0)
+    >>> model = PSANNRegressor(hidden_units=16, epochs=20, lr=3e-2, random_state=0)
     >>> bool(model.fit(X, np.sin(2 * X[:, 0])).score(X, np.sin(2 * X[:, 0])) > 0.9)
     True
     """

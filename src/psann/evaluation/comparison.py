@@ -92,7 +92,7 @@ def growth_difference(
     Raises
     ------
     DataError
-        If the paths are not of one length of at least 2.
+        If the paths are not of one length of at least 2, or a setting is out of range.
 
     References
     ----------
@@ -111,6 +111,11 @@ def growth_difference(
         raise DataError(
             "`wealth` and `other` must be paths of the same rows, at least 2; got shapes "
             f"{paths[0].shape} and {paths[1].shape}."
+        )
+    if not (0 < periods_per_year < math.inf and 0 < confidence < 1):
+        raise DataError(
+            "`periods_per_year` must be positive and finite, and `confidence` between 0 and 1; got "
+            f"{periods_per_year!r} and {confidence!r}."
         )
     test = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(paths[0]) - 1)
     skill = test

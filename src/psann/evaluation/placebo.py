@@ -17,6 +17,7 @@ import numpy as np
 from psann._seed import stream_generator
 from psann._typing import Floats, Places
 from psann.accounting import relatives
+from psann.evaluation.comparison import SAME_GROWTH
 from psann.metrics.checks import float64_array
 
 BLOCK_ROWS = 20
@@ -83,7 +84,7 @@ def shuffled_prices(prices: Any, order: Places) -> Floats:
 
 
 def share_as_good(growth: float, placebos: Sequence[float]) -> float:
-    """Share of placebos that grew at least as much over 1/N as the policy did.
+    """Share of placebos that grew at least as much over 1/N as the policy did, but for rounding.
 
     Parameters
     ----------
@@ -105,4 +106,4 @@ def share_as_good(growth: float, placebos: Sequence[float]) -> float:
     """
     if not placebos or math.isnan(growth):
         return math.nan
-    return sum(placebo >= growth for placebo in placebos) / len(placebos)
+    return sum(placebo >= growth - SAME_GROWTH for placebo in placebos) / len(placebos)

@@ -336,6 +336,8 @@ class Reward:
     """It is told what cash earns and shorts cost."""
     takes_active: bool = False
     """It is told who can be held and traded, and what is held; its context must be prices then."""
+    is_own: bool = False
+    """It is the user's, and may be of no portfolio."""
     min_rows: int = 2
     """Rows without which it is not defined."""
 
@@ -416,6 +418,7 @@ def resolve_reward(
     return Reward(
         name=name,
         function=bound if name in REWARDS else of_the_user(bound, name=name),
+        is_own=name not in REWARDS,
         inputs=tuple(inputs),
         takes_context=takes_context(parameters, inputs),
         needs_targets=function is negative_mse,

@@ -391,7 +391,11 @@ def _tell_of_strays(strays: list[_Stray], sheet: Sheet, findings: Findings) -> S
     cure: dict[str, object] = {}
     if above:
         cure["skip_rows"] = above[-1].line
-    ends = [s.n_rows_before for s in below if s.n_cells == 1 or s.n_rows_before == n_rows]
+    ends = [
+        row
+        for row, n_cells in ((stray.n_rows_before, stray.n_cells) for stray in below)
+        if row == n_rows or (n_cells == 1 and _begins_anew(sheet, row))
+    ]
     torn = [s for s in below if not ends or s.n_rows_before < ends[0]]
     if ends and not torn:
         cure["max_rows"] = ends[0]
@@ -411,6 +415,16 @@ def _tell_of_strays(strays: list[_Stray], sheet: Sheet, findings: Findings) -> S
         cure="Complete or delete the line.",
     )
     return sheet.keep(range(ends[0])) if "max_rows" in cure else sheet
+
+
+def _begins_anew(sheet: Sheet, row: int) -> bool:
+    """Whether another section begins with a row: a header, or what was told before it."""
+    names = {*sheet.levels[-1]} - {""} if sheet.levels else set()
+    if any(column[row] in names for column in sheet.columns if isinstance(column, list)):
+        return True
+    # A date or, of a long table, a date and an asset.
+    told = [*zip(*(c for c in sheet.columns[:2] if isinstance(c, list)), strict=True)]
+    return not {*told[:row]}.isdisjoint(told[row:])
 
 
 def _without_empty_end(sheet: Sheet) -> Sheet:

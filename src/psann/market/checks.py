@@ -8,8 +8,9 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Bools, Dates, Floats
+from psann.errors import listed
 from psann.market.columns import plain
-from psann.market.findings import Findings, listed, paste
+from psann.market.findings import Findings, paste
 from psann.market.options import Format
 
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)

@@ -11,11 +11,11 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Bools, Dates, Floats
-from psann.errors import did_you_mean
+from psann.errors import did_you_mean, listed
 from psann.market import dates
 from psann.market.columns import Named, is_usual_date
 from psann.market.dates import DateReading
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet
 

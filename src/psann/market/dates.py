@@ -128,6 +128,24 @@ def read_numbers(values: Floats, unit: str) -> Dates:
     return of_known_years(dates)
 
 
+def instants_of(text: str) -> tuple[np.datetime64, np.datetime64]:
+    """First and last instant of a date as it is written: of a day all of it, of a month too.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> [str(each) for each in instants_of("2020-02")]
+    ['2020-02-01T00:00:00.000000', '2020-02-29T23:59:59.999999']
+    """
+    told: np.datetime64 = np.datetime64(text)  # in the unit that it is told in
+    first, unit = told.astype("M8[us]"), np.datetime_data(told.dtype)[0]
+    return first, (told + 1).astype("M8[us]") - 1 if unit in ("Y", "M", "D") else first
+
+
 def of_known_years(dates: Dates) -> Dates:
     """Return the dates with NaT for those that `datetime` does not know in every time zone."""
     years = dates.astype("datetime64[Y]").astype(np.int64) + 1970

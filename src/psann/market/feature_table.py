@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from psann._typing import Dates, Floats
-from psann.errors import DataError
+from psann.errors import DataError, listed
 from psann.market.cells import read_text
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.lines import digest_of, files_of, given_file, is_arrow, lines_of, stem_of
 from psann.market.options import Format
@@ -49,7 +49,12 @@ def read_features(source: object) -> FeatureTable:
         sheet = read_frame(source)
         sha256 = digest_of_sheet(sheet)
     else:
-        (file,) = files_of([given_file("data", str(source))])[:1]
+        file, *others = files_of([given_file("data", str(source))])
+        if others:
+            held = listed([each.name for each in (file, *others)], 4)
+            raise DataError(
+                f"data must be one table of features; {source} holds {held}. Name one of them."
+            )
         sheet, sha256 = _read_file(file), digest_of(file)
     names = sheet.levels[-1] if sheet.levels else [str(n) for n in range(len(sheet.columns))]
     dates = _dates(sheet.columns[0])

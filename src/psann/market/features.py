@@ -70,11 +70,13 @@ def compute(panel: Panel, features: object, *, train: slice) -> Features:
     Raises
     ------
     DataError
-        If a name or parameter is unknown, a field is missing, numbers are named twice, or a
+        If a name or parameter is unknown, a field is missing, a kind stands there twice, or a
         function of your own tells something else of a row once later rows have come.
     """
+    items = _items(features)
+    if twice := [item for place, item in enumerate(items) if item in items[:place]]:
+        raise DataError(f"features must not have {twice[0][0]} twice. Take one out.")
     blocks = _blocks(panel, features)
-    _refuse_twice(_items(features), [block for block, _ in blocks])
     rows = _rows_with_history(train, max(block.history for block, _ in blocks))
     scales = []
     for block, scale in blocks:
@@ -121,20 +123,6 @@ def compute_again(
 def is_trailing(features: object) -> bool:
     """Whether any kind is scaled by its own last rows."""
     return any(scale == "trailing" for _, _, scale in _items(features))
-
-
-def _refuse_twice(items: list[tuple[str, dict[str, Any], str]], blocks: list[Block]) -> None:
-    """Refuse what would be looked at twice: the same numbers by the same scale."""
-    seen: set[tuple[str, str]] = set()
-    for (name, parameters, scale), block in zip(items, blocks, strict=True):
-        # What parameters change, our names of numbers tell.
-        own = [f"{name} {parameters}"]
-        for told in own if name not in FEATURES else [part for part, _ in block.parts]:
-            if (told, scale) in seen:
-                raise DataError(
-                    f"features must not repeat themselves; {told} is named twice. Take one out."
-                )
-            seen.add((told, scale))
 
 
 def _rows_with_history(train: slice, history: int) -> slice:

@@ -68,16 +68,3 @@ def paste(options: Mapping[str, object]) -> str:
         dict(options), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9
     )
     return line.strip().removeprefix("{").removesuffix("}")
-
-
-def listed(names: list[str] | tuple[str, ...], most: int = 8) -> str:
-    """Join names for a sentence, the rest of many as a number.
-
-    Examples
-    --------
-    >>> listed(["A", "B", "C"], most=2)
-    'A, B and 1 more'
-    """
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from psann._typing import Dates, Floats, Places
-from psann.errors import did_you_mean
+from psann.errors import did_you_mean, listed
 from psann.market.columns import ADJUSTED, ASSET_NAMES, CLOSES, Named, is_field, plain
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.nameless import rows_of_names
 from psann.market.options import ReadOptions
 from psann.market.sheet import Sheet

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from psann._digest import sha256_of_file
 from psann._paths import given_path
-from psann.errors import DataError, counted
-from psann.market.findings import listed, paste
+from psann.errors import DataError, counted, listed
+from psann.market.findings import paste
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 ARROW_SUFFIXES = (".parquet", ".pq", ".feather", ".arrow")

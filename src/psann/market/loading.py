@@ -9,11 +9,10 @@ import numpy as np
 
 from psann._frames import BENCHMARK_NAME, SPLITS
 from psann._typing import Array
-from psann.errors import DataError, did_you_mean
+from psann.errors import DataError, did_you_mean, listed
 from psann.market.arrays import arrays_of
 from psann.market.benchmark import on_rows_of, split_off
 from psann.market.cutting import cut, describe_spans
-from psann.market.findings import listed
 from psann.market.membership import align
 from psann.market.recipe import KEY, write_recipe
 from psann.market.starter import describe

@@ -11,10 +11,11 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Bools, Floats, Places, is_number, is_whole
-from psann.errors import DataError, counted, did_you_mean
+from psann.errors import DataError, counted, did_you_mean, listed
 from psann.holdings import NOTHING
 from psann.market.columns import plain
-from psann.market.findings import Findings, listed
+from psann.market.dates import instants_of
+from psann.market.findings import Findings
 from psann.market.lines import files_of, given_file, lines_of
 from psann.market.panel import Panel, PriceTable
 
@@ -327,13 +328,11 @@ def _spans_of(
 
 
 def _span(first: object, last: object) -> tuple[np.datetime64, np.datetime64]:
-    """First and last instant of a membership: of a day or a month that is the last, its end."""
-    begin, end = (
-        np.datetime64(str(each)) if each else np.datetime64("NaT", "us") for each in (first, last)
-    )
+    """First and last instant of a membership."""
+    begin, end = instants_of(str(first or "NaT"))[0], instants_of(str(last or "NaT"))[1]
     if begin > end:
         raise ValueError(f"{begin} is after {end}")
-    return begin.astype("M8[us]"), (end + 1).astype("M8[us]") - 1
+    return begin, end
 
 
 def _without_strangers(panel: Panel) -> Panel:

@@ -15,10 +15,10 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Bools, Dates, Floats, Places
-from psann.errors import DataError, counted
+from psann.errors import DataError, counted, listed
 from psann.market.arrays import arrays_of
 from psann.market.features import CLIP, compute_again
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.frames import is_frame
 from psann.market.lines import is_arrow
 from psann.market.membership import align_as_known

@@ -14,6 +14,7 @@ import numpy as np
 from psann._frames import WITH_ROWS
 from psann._typing import is_whole
 from psann.errors import DataError, did_you_mean
+from psann.market.dates import instants_of
 
 Values = Literal["prices", "returns", "percent_returns", "log_returns", "relatives"]
 DateUnit = Literal["s", "ms", "us", "ns", "excel"]
@@ -124,6 +125,7 @@ class ReadOptions:
     """Columns that are no assets."""
     start: Moment | None
     end: Moment | None
+    """The last instant that counts, of a day its end."""
     format: Format
 
 
@@ -156,9 +158,9 @@ def check_options(
         problems += _problems_of_assets(assets)
     if arrays is not None:
         problems += _problems_of_arrays(arrays)
-    first, last = (_moment(n, v, problems) for n, v in (("start", start), ("end", end)))
-    if first is not None and last is not None and last <= first:
-        problems.append(f"end must come after start, {first}; got {last}. Exchange them.")
+    (first, _), (_, last) = (_instants(n, v, problems) for n, v in (("start", start), ("end", end)))
+    if first is not None and last is not None and last < first:
+        problems.append(f"end must come after start, {start}; got {end}. Exchange them.")
     format_options = _format(format, problems)
     if problems:
         raise DataError(problems)
@@ -198,19 +200,20 @@ def _problems_of_arrays(arrays: object) -> list[str]:
     ]
 
 
-def _moment(name: str, value: object, problems: list[str]) -> Moment | None:
+def _instants(name: str, value: object, problems: list[str]) -> tuple[Moment | None, Moment | None]:
+    """First and last instant of a date; None where there is none."""
     if value is None:
-        return None
+        return None, None
     try:
         if not isinstance(value, str | datetime.date | np.datetime64):
             raise ValueError
-        moment: Moment = np.datetime64(str(value), "us")
+        first, last = instants_of(str(value))
     except ValueError:
-        moment = np.datetime64("NaT", "us")
-    if np.isnat(moment):
+        first = last = np.datetime64("NaT", "us")
+    if np.isnat(first):
         problems.append(f"{name} must be a date such as 2012-05-18; got {value!r}.")
-        return None
-    return moment
+        return None, None
+    return first, last
 
 
 def _format(given: object, problems: list[str]) -> Format:

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from psann._inputs import show
 from psann._strict_json import parse_strict
 from psann._typing import Array
-from psann.errors import FileFormatError
+from psann.errors import FileFormatError, listed
 from psann.market.features import TRAILING_ROWS, Features, is_trailing
-from psann.market.findings import listed
 from psann.market.lines import given_file
 from psann.market.membership import VOLUME_ROWS, spans_in
 from psann.market.panel import Panel, PriceTable

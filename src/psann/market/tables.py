@@ -12,13 +12,13 @@ import numpy as np
 from psann._digest import sha256_of
 from psann._inputs import show
 from psann._typing import Dates, Floats
-from psann.errors import DataError, counted, did_you_mean
+from psann.errors import DataError, counted, did_you_mean, listed
 from psann.market.arrangement import arrange
 from psann.market.cells import read_text
 from psann.market.checks import ask_of_rates, note_oddities, to_prices
 from psann.market.columns import name_columns
 from psann.market.date_columns import Dated, read_dates
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.frames import digest_of_sheet, is_frame, read_arrow, read_frame
 from psann.market.layout import WIDE, Layout, ask_of_fields, find_layout
 from psann.market.lines import digest_of, files_of, given_file, is_arrow, lines_of, stem_of
@@ -267,9 +267,11 @@ def _complete(found: dict[str, object], options: ReadOptions) -> dict[str, objec
         block["assets"] = list(options.assets)
     if options.arrays:
         block["arrays"] = list(options.arrays)
-    for key in ("start", "end"):
-        if (moment := getattr(options, key)) is not None:
-            block[key] = show(moment)
+    if options.start is not None:
+        block["start"] = show(options.start)
+    if (end := options.end) is not None:
+        after = end + np.timedelta64(1)
+        block["end"] = show(end.astype("M8[D]") if after == after.astype("M8[D]") else end)
     return block | ({"format": format_} if format_ else {})
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from psann._typing import Floats
+from psann.errors import listed
 from psann.market.columns import Named
-from psann.market.findings import Findings, listed
+from psann.market.findings import Findings
 from psann.market.layout import Layout
 from psann.market.numerals import (
     USUAL_MISSING,

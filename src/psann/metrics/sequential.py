@@ -83,7 +83,7 @@ def confidence_sequence(
             f"`steps` must be a vector of finite numbers; got shape {values.shape}. Leave out what "
             "is not known."
         )
-    if not 0.5 <= confidence < 1.0 or tightest_at < 1:
+    if not (0.5 <= confidence < 1.0 and 1 <= tightest_at < math.inf):
         raise DataError(
             "`confidence` must be from 0.5 to below 1, and `tightest_at` at least 1; got "
             f"{confidence!r} and {tightest_at!r}."

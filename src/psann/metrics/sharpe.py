@@ -130,6 +130,7 @@ def luckiest(n_trials: int) -> float:
     """Highest of so many independent standard normal numbers, as expected; 0 for a single one."""
     if n_trials == 1:
         return 0.0
+    n_trials = min(n_trials, 2**52)  # of more, 1 - 1 / n is 1
     return (1 - _EULER_MASCHERONI) * _NORMAL.inv_cdf(
         1 - 1 / n_trials
     ) + _EULER_MASCHERONI * _NORMAL.inv_cdf(1 - 1 / (n_trials * math.e))

@@ -69,7 +69,7 @@ def host_pass(network: nn.Module) -> HostPass | None:
 
 
 def _is_plain(linear: nn.Module) -> TypeGuard[nn.Linear]:
-    return type(linear).forward is nn.Linear.forward
+    return type(linear).forward is nn.Linear.forward and linear.bias is not None
 
 
 def _folded(

@@ -21,7 +21,8 @@ def draw(table: Table, terminal: Terminal, *, width: int | None = None) -> None:
     """
     n_texts = len(table.columns) - table.n_numbers
     rows = ([_plain(cell) for cell in row] for row in table.rows)
-    terminal.table(table.columns, rows, n_texts=n_texts, spare=table.spare, width=width)
+    heads = table.short_columns or table.columns
+    terminal.table(heads, rows, n_texts=n_texts, spare=table.spare, width=width)
     terminal.lines(textwrap.wrap(table.note, width or _LINE))
 
 

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 exit codes:
-  0 finished   1 failed   2 bad command line or existing run   3 diverged   4 ruined
-  75 locked by a live process   130 interrupted   143 preempted (see --preempt-exit-code)
+  0 finished   1 failed   2 bad command line or existing run   3 diverged
+  4 ruined   75 locked by a live process   130 interrupted
+  143 preempted (see --preempt-exit-code)
 
-docs: docs/config.md has every key of a configuration, docs/artefacts.md every file of a run
+docs/config.md has every key of a configuration, docs/artefacts.md every file
+of a run.
 """
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -185,6 +186,8 @@ def run_phase(
     engine.begin(_work_of(phase, group[0]))
     for state in group:
         _judge_untrained(phase, engine, state)
+    if phase.is_episodic and phase.validate is None:
+        _ask_once(phase, engine, group[0])
     while active := [state for state in group if _goes_on(phase, state)]:
         records = _run_epoch(phase, engine, active, observers)
         for observer in observers:
@@ -250,6 +253,17 @@ def _judge_untrained(phase: Phase, engine: EagerEngine, state: TrainState) -> No
     value = _monitor_value(phase, None, validation)
     if value is not None and math.isfinite(value):
         state.best = Best(value=value, epoch=0, weights=weights, buffers=buffers)
+
+
+def _ask_once(phase: Phase, engine: EagerEngine, state: TrainState) -> None:
+    """Compute a reward without a gradient, as validation does.
+
+    One of the user's that tells two things of one is refused then, before it trains.
+    """
+    index = torch.from_numpy(phase.index_table(state.seed, 1)[0]).to(engine.device)
+    with torch.no_grad(), put_back(engine.at_risk, who="the network"):
+        forward = engine.forward(state.carry.weights, state.carry.buffers)
+        phase.objective.place_of_nonfinite(forward, index, None)
 
 
 def _draw(phase: Phase, engine: EagerEngine, group: Sequence[TrainState], epoch: int) -> Draws:

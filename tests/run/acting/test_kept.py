@@ -54,6 +54,21 @@ def test_what_speaks_against_a_run_is_said(acting_runs: ActingRuns, tmp_path: Pa
     assert any("the future is in X" in text for text in told)
 
 
+@pytest.mark.parametrize(("epochs", "who"), [([0], "Best epoch 0:"), ([0, 2], "in 1 of 2 seeds:")])
+def test_what_is_said_of_the_last_fold_is_of_its_own_training(
+    acting_runs: ActingRuns, tmp_path: Path, epochs: list[int], who: str
+) -> None:
+    run = tmp_path / "folds"
+    shutil.copytree(acting_runs("folds"), run)
+    metrics = json.loads((run / "metrics.json").read_text())
+    for is_kept in (True, False):
+        metrics["best_epoch"] = 1 if is_kept else 0
+        metrics["walk_forward"]["folds"][-1]["best_epochs"] = epochs if is_kept else [1]
+        (run / "metrics.json").write_text(json.dumps(metrics))
+        told = " ".join(load_policy(run, policy="last_fold").kept.warnings)
+        assert (who in told) == ("Best epoch 0" in told) == is_kept
+
+
 def test_a_run_without_its_manifest_is_refused(acting_runs: ActingRuns, tmp_path: Path) -> None:
     run = tmp_path / "torn"
     shutil.copytree(acting_runs("prices"), run)

@@ -231,6 +231,20 @@ def test_promises_are_those_of_the_record_and_of_the_validation_rows(
     assert [promise.of for promise in policy.promises(table.iloc[-70:])] == ["test rows"]
 
 
+def test_validation_rows_are_told_as_trained_on_only_of_a_policy_that_was(
+    acting_runs: ActingRuns, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = load_policy(acting_runs("prices"))
+    hisso = policy.config.hisso.model_copy(update={"refit": True})
+    policy.config = policy.config.model_copy(update={"hisso": hisso})
+    for best_epoch, told in (
+        (2, "validation rows, which it was refitted on"),
+        (0, "validation rows"),
+    ):
+        monkeypatch.setattr(policy.kept.members[0], "best_epoch_", best_epoch)
+        assert policy.promises(table)[0].of == told
+
+
 def test_of_several_seeds_their_mean_promises_and_of_folds_the_walk(
     acting_runs: ActingRuns,
 ) -> None:

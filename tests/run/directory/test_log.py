@@ -297,3 +297,31 @@ def test_a_process_that_is_forked_off_logs_without_an_error_and_into_no_file(
         events.close()
     assert paths.events.read_text().splitlines()[1:][0].endswith(",of the run")
     assert "helper" not in paths.events.read_text()
+
+
+def test_a_warning_of_a_logger_that_nobody_has_set_up_is_a_row(
+    monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    logger, standard = logging.getLogger("own_loader"), logging.lastResort
+    with Storage(path.parent) as storage:
+        events = EventLog(storage, path)
+        with listening(events.take):
+            logger.warning("reads %s", "db://me:pa55w0rd@host/prices")
+            logger.info("of no weight")
+            in_helper = in_child(lambda: 0 if logging.lastResort is standard else 1)
+            assert exit_code_of(in_helper) == 0
+        events.close()
+    (row,) = read_rows(path)
+    assert (row["event"], row["level"]) == ("log", "WARNING")
+    assert row["message"] == "reads db://***@host/prices"
+    assert logging.lastResort is standard
+
+
+def test_who_sets_up_logging_has_its_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, heard, taken = logging.Handler(), [], []
+    monkeypatch.setattr(own, "emit", heard.append)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [own])
+    with listening(taken.append):
+        logging.getLogger("own_loader").warning("to be seen")
+    assert (len(heard), taken) == (1, [])

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from psann._origin import versions
 from psann.errors import FileFormatError
-from psann.run.directory.provenance import save_start
+from psann.run.directory.provenance import save_start, told_of_release
 from psann.run.directory.storage import Storage
 
 
@@ -27,3 +28,23 @@ def test_damaged_file_is_refused_and_kept(content: str, tmp_path: Path) -> None:
     with Storage(tmp_path) as storage, pytest.raises(FileFormatError, match=r"provenance\.json"):
         save_start(storage, path, {})
     assert path.read_text(encoding="latin-1") == content
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"psann": "9.9.0"}, f" The run is of psann 9.9.0; this is {versions()['psann']}."),
+        (versions(), ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_a_run_of_another_release_is_said_to_be_one(
+    told: object, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "provenance.json"
+    assert told_of_release(path) == ""
+    with Storage(tmp_path) as storage:
+        save_start(storage, path, {"versions": told})
+        save_start(storage, path, {"versions": versions()})
+    assert told_of_release(path) == expected

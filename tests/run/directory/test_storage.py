@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from psann.errors import RunLockedError
+from psann.run.directory.lock import is_locked, read_holder
 from psann.run.directory.storage import Storage, SystemCalls
 from thinning import thinned
 
@@ -478,3 +479,35 @@ def test_storage_leaves_no_open_files(root: Path) -> None:
         with pytest.raises(FileNotFoundError):
             storage.remove(root / "a" / "b")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_lock_that_was_removed_is_made_anew_by_the_next_write(
+    root: Path, tmp_path: Path, is_moved: bool
+) -> None:
+    storage = Storage(root)
+    storage.lock(root / ".lock")
+    log = storage.append(root / "events.csv")
+    (root / ".lock").unlink()
+    if is_moved:
+        root = root.rename(tmp_path / "moved")
+    log.write(b"x\n")
+    assert is_locked(root / ".lock") and read_holder(root / ".lock")["pid"] == os.getpid()
+    log.close()
+    storage.close()
+    assert not is_locked(root / ".lock")
+
+
+def test_two_runs_do_not_share_a_directory_whose_lock_was_removed(root: Path) -> None:
+    first = Storage(root)
+    first.lock(root / ".lock")
+    first.put(root / "metrics.json", b"mine")
+    (root / ".lock").unlink()
+    with Storage(root) as second:
+        second.lock(root / ".lock")
+        second.put(root / "metrics.json", b"theirs")
+        with pytest.raises(OSError, match="lock was removed, and another process has this run"):
+            first.put(root / "metrics.json", b"mine again")
+        first.close()
+        assert (root / "metrics.json").read_bytes() == b"theirs"
+        assert is_locked(root / ".lock")

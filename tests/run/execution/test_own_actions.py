@@ -80,7 +80,7 @@ def test_folds_are_judged_by_the_reward_of_their_actions_as_one_sequence(
     expected = policies[0].evaluate_reward(**rows(data, "test"), actions=np.concatenate(actions))
     assert told["reward_mean"] == expected
     (sentence,) = [line for line in texts_of(run) if line.startswith("Walk-forward")]
-    assert sentence == f"Walk-forward, 2 folds: a reward of {expected:.4g} per row."
+    assert sentence == f"Walk-forward, 2 folds: a reward of {expected:.4g}."
 
 
 def test_folds_are_judged_by_a_reward_of_ones_own(run: RunPaths, tmp_path: Path) -> None:
@@ -114,6 +114,7 @@ def test_no_text_of_such_a_run_has_a_word_of_portfolios(
         shown = capsys.readouterr().out
         told[command[0]] = [line for line in shown.splitlines() if not _is_key(line)]
     assert all(len(lines) > 3 for lines in told.values())
+    assert not any("per row" in line for line in told["show"])  # it may be a sum, or anything
     found = [f"{who}: {line}" for who, lines in told.items() for line in lines if _tells(line)]
     assert found == []
 

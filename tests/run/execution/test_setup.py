@@ -16,6 +16,7 @@ from psann.estimators.dense import PSANNRegressor
 from psann.run.config.load import load_run_config
 from psann.run.config.targets import check_targets
 from psann.run.directory.resume_state import RunIdentity
+from psann.run.execution import setup
 from psann.run.execution.resume import run_identity
 from psann.run.execution.setup import read_data, training_rows
 from trials import finished, metrics_of, rows_of, trial, write_config
@@ -221,3 +222,24 @@ def test_a_run_that_was_once_resumed_elsewhere_stays_inexact_and_says_each_reaso
     metrics = metrics_of(finished(tmp_path, resume=True))
     assert (metrics["resumes"], metrics["resume_exact"]) == (4, False)
     assert metrics["resume_differences"] == ["threads was 1 and is 2", "threads was 2 and is 1"]
+
+
+@pytest.mark.parametrize(
+    ("hisso", "is_warned"),
+    [
+        ("reward: 'user_rewards:mean_first', primary_transform: tanh", True),
+        ("reward: 'user_rewards:mean_first', primary_transform: tanh, n_actions: 2", False),
+        ("reward: portfolio, primary_transform: tanh", False),
+        ("reward: 'user_rewards:mean_first', primary_transform: softmax", False),
+    ],
+)
+def test_actions_that_may_be_no_weights_are_said_to_be_judged_as_such(
+    tmp_path: Path, hisso: str, is_warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = [f"hisso={{window: 8, {hisso}}}"]
+    config = load_run_config(write_config(tmp_path), overrides=overrides)
+    said: list[str] = []
+    monkeypatch.setattr(setup, "log_event", lambda *args: said.append(args[3]))
+    read_data(config, check_targets(config))
+    told = "actions are judged as weights of assets, by prices_test; if they are none, give"
+    assert any(message.startswith(told) for message in said) is is_warned

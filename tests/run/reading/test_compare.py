@@ -76,7 +76,7 @@ def test_many_runs_are_rows(folder: Path, tmp_path: Path) -> None:
     stream = io.StringIO()
     show_comparison(runs, Terminal(stream))
     text = stream.getvalue()
-    assert "validation reward (per row, higher is better)" in text
+    assert "val reward" in text and "higher is better" not in text
     assert "differ in one key: training.epochs" in text
     assert next(line.split() for line in text.splitlines() if line.startswith("r3 ")) == ["r3", "3"]
 

@@ -71,6 +71,16 @@ def test_seeds_are_a_group_with_mean_and_spread(tmp_path: Path) -> None:
     assert beside.tables[0].columns[3:] == ("x", "y", "x and 1 more")
 
 
+def test_runs_of_several_seeds_are_not_called_seeds(tmp_path: Path) -> None:
+    each = [{"seed": 0}, {"seed": 1}, {"seed": 2}]
+    runs = [
+        read_run(made_run(tmp_path / name, seed=seed, run_id=name * 32, per_seed=each))
+        for name, seed in (("a", 1), ("b", 9))
+    ]
+    _, beside = comparison_sections(runs, names_of(runs))
+    assert "deviation over 2 runs of 3 seeds each (from 1, 9 on) of one" in beside.sentences[0]
+
+
 def test_a_seed_that_was_run_twice_is_no_second_draw(tmp_path: Path) -> None:
     runs = [
         read_run(made_run(tmp_path / name, seed=seed, run_id=name * 32, test_reward_mean=value))

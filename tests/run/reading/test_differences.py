@@ -145,6 +145,19 @@ def test_key_that_one_lacks_and_run_without_configuration_are_told(
     assert len(group_by_config([lacking, lacking])) == 2
 
 
+def test_a_section_that_one_run_leaves_out_is_told_by_its_keys_alone(
+    altered: Callable[..., RunView],
+) -> None:
+    with_it, without = altered(walk={"folds": 2, "gap": 0}), altered(walk=None)
+    found = config_differences((with_it, without))
+    assert [(each.key, each.values) for each in found] == [
+        ("walk.folds", (2, ABSENT)),
+        ("walk.gap", (0, ABSENT)),
+    ]
+    word, section = altered(walk="far"), altered(walk={"folds": 2})
+    assert [each.key for each in config_differences((word, section))] == ["walk", "walk.folds"]
+
+
 def test_what_is_not_known_of_a_run_does_not_differ(altered: Callable[..., RunView]) -> None:
     left, right = altered(), altered()
     RunPaths(right.path).provenance.unlink()

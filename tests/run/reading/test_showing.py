@@ -76,7 +76,7 @@ def test_run_of_several_seeds_shows_the_curve_of_one(tmp_path: Path) -> None:
     paths = finished(tmp_path, "training.epochs=2", "training.seeds=2")
     text = shown(paths.root)
     assert "val_reward_mean of seed 42 by epoch" in text
-    assert "mean of 2 seeds" in text
+    assert "of the best seed (mean of 2 seeds: val_reward " in text
 
 
 def test_long_error_is_cut_to_its_end(paths: RunPaths) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,8 @@ def test_seeds_stand_beside_each_other_with_mean_and_spread(tmp_path: Path) -> N
     table = seeds_table(run)
     assert table is not None
     assert [row[0] for row in table.rows] == ["42", "43", "mean", "standard deviation"]
+    assert table.columns[1:3] == ("best epoch", "validation reward (per row, higher is better)")
+    assert [row[1] for row in table.rows] == ["0", "1", "–", "–"]
     assert [row[2] for row in table.rows] == ["0.5", "1.5", "1", "0.7071"]
     result = result_table(run)
     assert result is not None
@@ -130,6 +133,16 @@ def test_seeds_stand_beside_each_other_with_mean_and_spread(tmp_path: Path) -> N
         "the seeds as one policy",
     ]
     assert result.rows[3][1] == "4.00"
+
+
+def test_seeds_on_targets_stand_beside_each_other_by_their_losses(tmp_path: Path) -> None:
+    names = ("reward_mean", "val_reward_mean", "test_reward_mean", "portfolio_metrics", "baselines")
+    none: dict[str, Any] = dict.fromkeys(names)
+    seeds = [{**none, "seed": k, "best_epoch": k, "val_loss": 0.5 + k} for k in range(2)]
+    table = seeds_table(read_run(made_run(tmp_path / "run", per_seed=seeds, **none, val_loss=1.0)))
+    assert table is not None
+    assert table.columns[1:] == ("best epoch", "validation loss (lower is better)")
+    assert [row[2] for row in table.rows] == ["0.5", "1.5", "1", "–"]
 
 
 def test_run_of_one_seed_has_no_table_of_seeds(run: RunView) -> None:

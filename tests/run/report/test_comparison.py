@@ -158,6 +158,8 @@ def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
     assert "the 4 of 7 that are best on validation rows" in wealth_of(made).caption
     bare = [made_run(tmp_path / f"b{i}", lr=i + 1.0, val_reward_mean=None) for i in range(7)]
     assert "Drawn are the 4 of 7 that are first." in wealth_of(report(*bare)).caption
+    apart = [made_run(tmp_path / f"c{i}", data_sha256=f"{i}" * 64, n_rows=20) for i in range(7)]
+    assert "Drawn are the 4 of 7 that are first." in wealth_of(report(*apart)).caption
 
 
 def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> None:

@@ -69,14 +69,21 @@ def test_falls_of_rows_without_dates_are_told_by_row_and_rising_wealth_has_none(
     assert falls_table(series(None, policy=[1.0, 1.1, 1.2])) is None
 
 
-def test_folds_have_their_span_and_returns() -> None:
-    found = folds_table(
-        series(YEARS, [1, 1, 2, 2, 2], policy=[1.0, 2.0, 2.0, 2.0, 3.0], uniform=[1.0] * 5)
-    )
-    assert found.rows == (
-        ("1: 2018-12-30 ... 2018-12-31", "+100.0%", "+0.0%", "+100.0%"),
+def test_folds_have_their_span_and_what_their_own_actions_earned() -> None:
+    # Fold 1 acts on two rows: +100 % to the second, +50 % to the third, where fold 2 begins.
+    found = series(YEARS, [1, 1, 2, 2, 2], policy=[1.0, 2.0, 3.0, 3.0, 4.5], uniform=[1.0] * 5)
+    assert folds_table(found).rows == (
+        ("1: 2018-12-30 ... 2018-12-31", "+200.0%", "+0.0%", "+200.0%"),
         ("2: 2019-01-02 ... 2020-07-01", "+50.0%", "+0.0%", "+50.0%"),
     )
+    for delay, returns in ((1, ["+200.0%", "+50.0%"]), (2, ["+350.0%", "+0.0%"])):
+        assert [row[1] for row in folds_table(found, delay=delay).rows] == returns
+    assert folds_table(found, delay=3).rows == folds_table(found, delay=2).rows
+
+
+def test_more_than_1_n_is_what_shows_in_the_table() -> None:
+    found = folds_table(series(YEARS, [1, 1, 2, 2, 2], policy=[1 + 1e-12] * 5, uniform=[1.0] * 5))
+    assert found.note.endswith("more than 1/N in 0 of 2.")
 
 
 def test_ruin_is_no_return_of_later_years() -> None:

@@ -162,6 +162,8 @@ def test_values_of_wrong_kinds_break_no_sentence(tmp_path: Path) -> None:
     }
     made = sections(made_run(tmp_path / "run", **foreign))
     assert "Not finite, and null in metrics.json: val_loss." in made["Problems"].warnings
+    many = sections(made_run(tmp_path / "many", nonfinite=["a", "b", "c", "d", "e"]))["Problems"]
+    assert "Not finite, and null in metrics.json: a, b, c and 2 more." in many.warnings
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,8 @@ def test_killed_run_is_said_to_be_dead_and_is_no_error(copy_of: Callable[[str], 
     [
         (
             True,
-            r"it was killed, or this is a copy that was made while it ran\. --resume goes on with",
+            r"it was killed, or code that it called ended it \(os\._exit\), or this is a copy that "
+            r"was made while it ran\. --resume goes on with",
         ),
         (False, r"nobody works here\. It (ran|was running) on [^-]*$"),
     ],

@@ -22,6 +22,7 @@ from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.provenance import told_of_release
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.sentences import kept_untrained
 
@@ -101,7 +102,7 @@ def find_policy(
             asset_names=None if evaluation is None else evaluation.assets,
             acts_from=_first_row(judged),
             psann_version=version("psann"),
-            warnings=tuple(_warnings(view)),
+            warnings=tuple(_warnings(view, policy)),
         ),
         config,
     )
@@ -150,7 +151,8 @@ def _config_of(paths: RunPaths) -> RunConfig:
     try:
         return load_run_config(paths.config_resolved)
     except ConfigError as error:
-        raise UsageError(f"RUN must have a configuration that psann can read: {error}") from error
+        told = f"{error}{told_of_release(paths.provenance)}"
+        raise UsageError(f"RUN must have a configuration that psann can read: {told}") from error
 
 
 def _digests(paths: RunPaths, names: Sequence[str]) -> list[str]:
@@ -197,14 +199,19 @@ def _first_row(judged: Evaluation | None) -> np.datetime64 | None:
     return first
 
 
-def _warnings(view: RunView) -> list[str]:
-    told = []
+def _warnings(view: RunView, policy: PolicyName) -> list[str]:
+    told, record = [], view.metrics
     if view.status not in OVER:
         told.append(
             f"the run is not at its end ({view.status}): these are the best weights so far."
         )
     if view.status == "ruined":
         told.append("the run is ruined: its policy lost everything on the rows it was judged on.")
-    told += kept_untrained(view.metrics)
-    told += [f"of the run's data: {doubt}" for doubt in view.metrics["doubts"] or []]
+    if policy == "last_fold":  # trained from the beginning, whatever the run did
+        fold: Any = (record["walk_forward"] or {})["folds"][-1]
+        epochs = [{"best_epoch": epoch} for epoch in fold["best_epochs"]]
+        own: Any = {"mode": "train", "per_seed": epochs if len(epochs) > 1 else None, **epochs[0]}
+        record = {**record, **own}
+    told += kept_untrained(record)
+    told += [f"of the run's data: {doubt}" for doubt in record["doubts"] or []]
     return told

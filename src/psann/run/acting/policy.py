@@ -19,7 +19,7 @@ from psann._imports import ImportPolicy
 from psann._inputs import show
 from psann._plain_files import read_plain
 from psann._typing import Array, Floats
-from psann.errors import DataError, UsageError
+from psann.errors import DataError, FileFormatError, UsageError
 from psann.estimators._program import PolicyProgram
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.judgement import Terms
@@ -37,6 +37,7 @@ from psann.run.config.model import RunConfig
 from psann.run.config.terms import terms_of
 from psann.run.directory.files import MAX_JSON_BYTES
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.provenance import told_of_release
 
 STALE_AFTER_ROWS = 5.0
 
@@ -270,7 +271,9 @@ class Policy:
         except DataError:
             return found  # the table begins later
         codes = None if rows.active is None else rows.active.astype(np.int8)
-        of = "validation rows" + (", which it was refitted on" if self.config.hisso.refit else "")
+        # Who kept epoch 0 was not trained anew.
+        is_refitted = self.config.hisso.refit and any(m.best_epoch_ for m in self.kept.members)
+        of = "validation rows" + (", which it was refitted on" if is_refitted else "")
         promise = promise_of_rows(
             self.predict_actions(rows.X, active=codes, prices=rows.quotes),
             rows.quotes,
@@ -465,7 +468,10 @@ def _recipe_of(paths: RunPaths, config: RunConfig) -> Recipe | None:
             f"{paths.root} has none: it is of an earlier psann, or was copied in part. Train it "
             "again (the same configuration gives the same weights)."
         ) from None
-    return read_recipe(data, who=paths.recipe.name)
+    try:
+        return read_recipe(data, who=paths.recipe.name)
+    except FileFormatError as error:
+        raise FileFormatError(f"{error}{told_of_release(paths.provenance)}") from None
 
 
 def date_of(text: str) -> np.datetime64:

@@ -22,6 +22,7 @@ from psann.run.acting.doubts import judged_doubts
 from psann.run.acting.journal import Journal
 from psann.run.acting.weights import Weights
 
+_CONFIDENCE = 0.95  # of an interval, over all times of looking together
 _HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 
 
@@ -145,7 +146,6 @@ def judge_journal(
     *,
     terms: Terms,
     promises: list[Promise],
-    confidence: float = 0.95,
 ) -> Verdict:
     """Judge what a journal has on the prices that came since.
 
@@ -158,8 +158,6 @@ def judge_journal(
     terms : Terms
         Cost, first holdings, delay; what differs from row to row, of all rows of `weights`.
     promises : list of Promise
-    confidence : float
-        Of the interval, over all times of looking together.
 
     Returns
     -------
@@ -207,7 +205,7 @@ def judge_journal(
     low = high = None
     mean = float(np.mean(steps)) if np.isfinite(steps).all() else -np.inf
     if np.isfinite(steps).all() and len(steps) >= FEWEST_STEPS:
-        found = confidence_sequence(steps, confidence=confidence)
+        found = confidence_sequence(steps, confidence=_CONFIDENCE)
         low, high = float(found.low[-1]) * annual, float(found.high[-1]) * annual
     return Verdict(
         first=first,
@@ -217,7 +215,7 @@ def judge_journal(
         growth=mean * annual,
         low=low,
         high=high,
-        confidence=confidence,
+        confidence=_CONFIDENCE,
         versus_uniform=_versus(low, high),
         promises=tuple((each, _kept(each, low, high, first)) for each in promises),
         doubts=tuple(judged_doubts(quotes, rows, weights.assets)),

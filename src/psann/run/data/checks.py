@@ -286,11 +286,14 @@ def _check_prices(arrays: Mapping[str, Array], needs: DataRequirements) -> Itera
             continue
         # Below float32's smallest normal number a price would become 0 in training.
         n_low, first = count_where(array, lambda rows: np.isfinite(rows) & (rows < _FLOAT32_TINY))
+        # A table is one of prices; arrays of that name may be of anything.
+        other = "" if needs.is_of_table else " If actions are no weights, give hisso.n_actions."
         if n_low:
             yield (
                 f"{label(key, needs)} must be more than 0 (at least {_FLOAT32_TINY:.2g}); got "
                 f"{n_low} of {array.size} values that are not, first at "
                 f"{place_text(first)}: {array[first]:g}. Give prices, not returns, without gaps."
+                f"{other}"
             )
 
 

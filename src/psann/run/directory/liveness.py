@@ -22,7 +22,7 @@ from psann.run.directory.paths import RunPaths
 CLOCKS_DIFFER_S = 10.0
 """A heartbeat that is this far in the future was written by another clock."""
 DEAD, STALE, UNKNOWN = "dead", "stale", "unknown"
-_KILLED = "it was killed, or this is a copy that was made while it ran"
+_COPY = "this is a copy that was made while it ran"
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,13 @@ def judge(
     pid, host, boot = _owner(paths.lock, starts)
     if host is not None and host == platform.node():
         if pid is not None and boot in (None, boot_id()) and not is_alive(pid, heartbeat_s):
-            return Liveness(DEAD, f"Its process {pid} is gone from this machine: {_KILLED}.")
+            gone = f"Its process {pid} is gone from this machine without a last word: it was killed"
+            return Liveness(
+                DEAD, f"{gone}, or code that it called ended it (os._exit), or {_COPY}."
+            )
         if heartbeat_s is not None and heartbeat_s < booted_at():
-            return Liveness(DEAD, f"This machine has been started anew since: {_KILLED}.")
+            anew = "This machine has been started anew since: it was killed"
+            return Liveness(DEAD, f"{anew}, or {_COPY}.")
     where = "an unknown machine" if host is None else host
     return _by_heartbeat(heartbeat_s, time.time() if now is None else now, where)
 

@@ -44,16 +44,29 @@ from psann.run.directory.storage import Storage
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
 Listener = Callable[[logging.LogRecord], None]
 _listeners: list[Listener] = []
+_LAST_RESORT = logging.lastResort
+
+
+def _leave() -> None:
+    _listeners.clear()
+    logging.lastResort = _LAST_RESORT
+
+
 # A process that user code forks off has no part in the run.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_listeners.clear)
+    os.register_at_fork(after_in_child=_leave)
 
 
 @contextmanager
 def listening(*listeners: Listener) -> Iterator[None]:
-    """Hand every record of a run, and what others log below `psann`, to listeners."""
+    """Hand every record of a run to listeners, what others log below `psann`, and warnings.
+
+    Those of loggers that nobody has set up would go to standard error as they are, with whatever
+    they tell. Who sets up logging in a program keeps what they asked for.
+    """
     logger, handler = logging.getLogger("psann"), Forwarder(*listeners)
-    level, propagate = logger.level, logger.propagate
+    level, propagate, last_resort = logger.level, logger.propagate, logging.lastResort
+    logging.lastResort = Forwarder(*listeners, level=logging.WARNING)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     logger.addHandler(handler)
@@ -62,6 +75,7 @@ def listening(*listeners: Listener) -> Iterator[None]:
         yield
     finally:
         del _listeners[-len(listeners) :]
+        logging.lastResort = last_resort
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
@@ -70,8 +84,8 @@ def listening(*listeners: Listener) -> Iterator[None]:
 class Forwarder(logging.Handler):
     """Hands the records of a logger on; it has nothing that `logging.shutdown` could close."""
 
-    def __init__(self, *listeners: Listener) -> None:
-        super().__init__(logging.DEBUG)
+    def __init__(self, *listeners: Listener, level: int = logging.DEBUG) -> None:
+        super().__init__(level)
         self._listeners, self._pid = listeners, os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from psann._origin import versions
 from psann.errors import FileFormatError
 from psann.run.directory.files import read_json
 from psann.run.directory.storage import Storage
@@ -51,3 +52,14 @@ def read_starts(path: Path) -> list[dict[str, object]]:
     ):
         raise ValueError("it must list the starts of a run")
     return starts
+
+
+def told_of_release(path: Path) -> str:
+    """Say which psann began a run, where it was another than this one and that is known."""
+    try:
+        known = read_starts(path)[0].get("versions")
+    except (OSError, ValueError, IndexError):
+        return ""
+    theirs = known.get("psann") if isinstance(known, Mapping) else None
+    ours = versions()["psann"]
+    return "" if theirs in (None, ours) else f" The run is of psann {theirs!s:.20}; this is {ours}."

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from psann._descriptor import Descriptor, open_high
 from psann._plain_files import NO_FOLLOW
+from psann.errors import RunLockedError
 from psann.run.directory.lock import (
     NO_LOCKS,
     held_file,
@@ -76,7 +77,7 @@ class Storage:
         self.root = root
         self._calls = calls or SystemCalls()
         self.weaker: list[str] = []
-        self._lock = Descriptor()
+        self._lock, self._lock_name = Descriptor(), Path()
         self._held, self._held_name = Descriptor(), Path()
         with _naming(root):
             self._folder = Descriptor(self._open_root())
@@ -262,27 +263,39 @@ class Storage:
                 if error.errno not in NO_LOCKS:
                     raise
                 self._lock_by_file(directory, path)
-            if not _is_at(path, fd):
+            if not self._lock_name.name and not _is_at(path, fd):
                 # Another starter has just set this directory aside and makes a new one.
                 raise locked_error(path)
             self._calls.ftruncate(fd, 0)
             _write_all(self._calls, fd, holder())
             until_held.pop_all()
-            self._lock = Descriptor(fd)
+            self._lock, self._lock_name = Descriptor(fd), Path(name)
 
     def show_life(self) -> None:
-        """Tell who waits for a lock that is a file; writing does it too.
+        """Tell who waits for a lock that is a file; look whether it is there; writing does it too.
+
+        A lock file that somebody has removed is made anew.
 
         Raises
         ------
         OSError
-            If another process took this one for dead: it must not go on.
+            If another process took this one for dead, or has the run since its lock file was
+            removed: it must not go on.
         """
         if self._held_name.name:
             with _naming(self.root / self._held_name):
                 if not _is_at(self._held_name, self._held.fd, self._folder.fd):
                     raise OSError(errno.EBUSY, "another process took this run for dead and has it")
                 os.utime(self._held.fd)
+        elif self._lock_name.name and not _is_at(self._lock_name, self._lock.fd, self._folder.fd):
+            removed = self._lock
+            with _naming(self.root / self._lock_name):
+                try:
+                    self.lock(self.root / self._lock_name)
+                except RunLockedError:
+                    told = "the lock was removed, and another process has this run by now"
+                    raise OSError(errno.EBUSY, told) from None
+                self._calls.close(removed.let_go())
 
     def _lock_by_file(self, directory: int, path: Path) -> None:
         """Claim the run directory by a file that only one process can make."""

@@ -89,6 +89,10 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     shapes = ", ".join(f"{key} {array.shape}" for key, array in splits.arrays.items())
     told = ". ".join(filter(None, [_extent(config, splits), splits.untested]))
     log_event(_logger, logging.INFO, "data", told)
+    may_be_none = reward is not None and reward.is_own and hisso.primary_transform == "tanh"
+    if may_be_none and config.prices_key in splits.arrays:
+        told = f"actions are judged as weights of assets, by {config.prices_key}; if they are none"
+        log_event(_logger, logging.WARNING, "data", f"{told}, give hisso.n_actions")
     log_event(_logger, logging.DEBUG, "data", f"sha256 {splits.sha256}: {shapes}")
     if mapped := [key for key, array in splits.arrays.items() if is_mapped(array)]:
         log_event(_logger, logging.INFO, "data", f"read as needed from disk: {', '.join(mapped)}")

@@ -24,6 +24,7 @@ from psann.run.reading.reading import RunView
 
 MOST_COLUMNS = 6
 """Runs that may stand beside each other; more stand below each other."""
+_MOST_NAMED = 6
 # Of many runs, one row each: what a reader ranks them by.
 _MAIN = (
     *("val_reward_mean", "test_reward_mean", "portfolio_metrics.annual_log_growth"),
@@ -96,23 +97,32 @@ def _copies(runs: Sequence[RunView], name_of: Name) -> Iterator[str]:
             by_identity.setdefault(identity, []).append(run)
     for same in by_identity.values():
         if len(same) > 1:
-            yield f"{listed([name_of(run) for run in same])} are copies of one run."
+            yield f"{_some([name_of(run) for run in same])} are copies of one run."
 
 
 def _group_sentences(several: Sequence[Group], name_of: Name) -> Iterator[str]:
     for group in several:
         seeds, members = ", ".join(map(str, group.seeds)), [name_of(run) for run in group.runs]
         is_repeated = len(group.runs) > len(group.seeds)
+        n_each = len(group.runs[0].metrics["per_seed"] or (None,))
+        over = f"{counted(len(group.seeds), 'seed')} ({seeds})"
+        if n_each > 1:
+            over = f"{len(group.seeds)} runs of {n_each} seeds each (from {seeds} on)"
         yield (
-            f"{group_name(group, name_of)}: mean ± standard deviation over "
-            f"{counted(len(group.seeds), 'seed')} ({seeds}) of one configuration: "
-            f"{listed(members)}{', of each seed the first' if is_repeated else ''}."
+            f"{group_name(group, name_of)}: mean ± standard deviation over {over} of one "
+            "configuration: "
+            f"{_some(members)}{', of each seed the first' if is_repeated else ''}."
         )
     if several:
         yield (
             "Seeds of a group have their rows in common: the luck of those is no part of a "
             "deviation over seeds."
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    n_more = len(names) - _MOST_NAMED
+    return listed(names if n_more < 2 else [*names[:_MOST_NAMED], f"{n_more} more"])
 
 
 def _unranked(runs: Sequence[RunView]) -> Iterator[str]:
@@ -138,7 +148,7 @@ def _side_by_side(
     cells = [[_cell(each, group, _best(each, columns)) for group in columns] for each in shown]
     if is_few:
         rows = [
-            (each.shown.label, each.shown.unit, each.better, *of_each)
+            (each.shown.label, each.unit(runs), each.better, *of_each)
             for each, of_each in zip(shown, cells, strict=True)
         ]
         return Table(
@@ -148,8 +158,12 @@ def _side_by_side(
             note="* best" * _has_best(rows),
         )
     of_runs = tuple(zip(names, statuses, *cells, strict=True))
+    heads = [each.shown.head or each.shown.label for each in shown]
+    least = [head for each, head in zip(shown, heads, strict=True) if each.key not in _MAIN[:4]]
     return Table(
-        columns=("run", "status", *(each.head for each in shown)),
+        columns=("run", "status", *(each.head(runs) for each in shown)),
+        short_columns=("run", "status", *heads),
+        spare=(*least, "test reward", "growth/year"),
         rows=of_runs,
         n_numbers=len(shown),
         note="* best" * _has_best(of_runs),

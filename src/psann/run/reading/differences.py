@@ -87,10 +87,13 @@ def config_differences(runs: Sequence[RunView]) -> tuple[Difference, ...]:
     settings = [_settings(run) for run in runs]
     known = [values for values in settings if values]
     keys = dict.fromkeys(key for values in known for key in values)
+    above = {key[:place] for key in keys for place, sign in enumerate(key) if sign == "."}
     return tuple(
         Difference(key, tuple(values.get(key, ABSENT) for values in settings))
         for key in keys
         if len({_text(values.get(key, ABSENT)) for values in known}) > 1
+        # The keys of a section that one run leaves out say so already.
+        and not (key in above and all(values.get(key) is None for values in known))
     )
 
 

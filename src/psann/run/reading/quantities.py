@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,10 +29,14 @@ class Quantity:
         """Which way is better, empty where neither is."""
         return self.shown.better
 
-    @property
-    def head(self) -> str:
+    def unit(self, runs: Iterable[RunView]) -> str:
+        """Its unit; empty for rewards of a user's own, whose functions alone know it."""
+        is_of_own = self.key.endswith("reward_mean") and any(map(_has_own_reward, runs))
+        return "" if is_of_own else self.shown.unit
+
+    def head(self, runs: Iterable[RunView]) -> str:
         """Label, unit and direction, for the head of a column."""
-        details = [self.shown.unit, self.better and f"{self.better} is better"]
+        details = [self.unit(runs), self.better and f"{self.better} is better"]
         joined = ", ".join(filter(None, details))
         return f"{self.shown.label} ({joined})" if joined else self.shown.label
 
@@ -46,6 +51,13 @@ class Quantity:
             return run.figure(self.key)
         growth, uniform = run.figure(f"{minuend}.{_GROWTH}"), run.figure(f"{_UNIFORM}.{_GROWTH}")
         return None if growth is None or uniform is None else growth - uniform
+
+
+def _has_own_reward(run: RunView) -> bool:
+    hisso = run.config.get("hisso")
+    told = hisso.get("reward") if isinstance(hisso, dict) else None
+    name = str(told.get("target") if isinstance(told, dict) else told)
+    return "." in name or ":" in name
 
 
 _PORTFOLIO = (

@@ -145,9 +145,11 @@ def _progress(metrics: Record) -> str:
         known = None not in epochs
         parts.append(metrics["phase"] + (f" epoch {epochs[0]} of {epochs[1]}" if known else ""))
     if metrics["best_epoch"] is not None:
-        value = metrics["monitor_value"]
-        of = "" if value is None else f" ({metrics['monitor']} {value:.4g})"
-        parts.append(f"best epoch {metrics['best_epoch']}{of}")
+        value, seeds = metrics["monitor_value"], metrics["per_seed"]
+        whose = "" if seeds is None else " of the best seed"
+        mean = "" if seeds is None else f"mean of {len(seeds)} seeds: "
+        of = "" if value is None else f" ({mean}{metrics['monitor']} {value:.4g})"
+        parts.append(f"best epoch {metrics['best_epoch']}{whose}{of}")
     if metrics["duration_seconds"] is not None:
         parts.append(clock_text(metrics["duration_seconds"]))
     return ", ".join(parts)

@@ -42,7 +42,7 @@ _SEED_QUANTITIES = tuple(
     map(
         quantity,
         (
-            *("best_epoch", "val_reward_mean", "test_reward_mean"),
+            *("best_epoch", "val_reward_mean", "test_reward_mean", "val_loss", "test_loss"),
             *("portfolio_metrics.annual_log_growth", "excess_growth"),
             *("portfolio_metrics.annual_sharpe", "portfolio_metrics.max_drawdown"),
         ),
@@ -155,15 +155,20 @@ def seeds_table(run: RunView) -> Table | None:
     seeds = seeds_of(run)
     if not seeds:
         return None
-    rows = []
-    for entry in seeds:
-        own = replace(run, metrics=cast(Record, {**run.metrics, **entry}))
-        cells = (each.write(each.of(own)) for each in _SEED_QUANTITIES)
-        rows.append((printable(entry.get("seed")), *cells))
-    rows.append(("mean", *(each.write(each.of(run)) for each in _SEED_QUANTITIES)))
-    spreads = (each.write(_spread(run, each)).lstrip("+") for each in _SEED_QUANTITIES)
+    of_seeds = [replace(run, metrics=cast(Record, {**run.metrics, **entry})) for entry in seeds]
+    known = [each for each in _SEED_QUANTITIES if any(each.of(own) is not None for own in of_seeds)]
+    if any(each.key.endswith("reward_mean") for each in known):
+        known = [each for each in known if not each.key.endswith("loss")]  # they are minus those
+    rows = [
+        (printable(entry.get("seed")), *(each.write(each.of(own)) for each in known))
+        for entry, own in zip(seeds, of_seeds, strict=True)
+    ]
+    # The best epoch of the run is that of its best seed.
+    means = [None if each.key == "best_epoch" else each.of(run) for each in known]
+    rows.append(("mean", *(each.write(mean) for each, mean in zip(known, means, strict=True))))
+    spreads = (each.write(_spread(run, each)).lstrip("+") for each in known)
     rows.append(("standard deviation", *spreads))
-    heads = [each.head for each in _SEED_QUANTITIES]
+    heads = [each.head([run]) for each in known]
     return Table(columns=("seed", *heads), rows=tuple(rows), n_numbers=len(heads))
 
 
@@ -175,7 +180,7 @@ def _spread(run: RunView, each: Quantity) -> float | None:
 def key_figures_table(run: RunView) -> Table | None:
     """Rewards, losses, portfolio figures and effort, as far as the run has them."""
     rows = [
-        (each.shown.label, each.shown.unit, each.write(value))
+        (each.shown.label, each.unit([run]), each.write(value))
         for each in QUANTITIES
         if (value := each.of(run)) is not None
     ]

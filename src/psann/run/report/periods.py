@@ -34,8 +34,8 @@ def years_table(series: Evaluation) -> Table | None:
     return _returns_table(series, labels, starts, head="month" if is_short else "year")
 
 
-def folds_table(series: Evaluation) -> Table:
-    """Returns by fold of a walk-forward."""
+def folds_table(series: Evaluation, *, delay: int = 0) -> Table:
+    """Returns by fold of a walk-forward: what its actions earned, executed so many rows later."""
     assert series.fold is not None
     x, _ = time_of(series)
     starts = np.append(0, np.flatnonzero(np.diff(series.fold)) + 1)
@@ -44,7 +44,9 @@ def folds_table(series: Evaluation) -> Table:
         f"{series.fold[first]}: {show(x[first])} ... {show(x[last])}"
         for first, last in zip(starts, ends, strict=True)
     ]
-    return _returns_table(series, labels, starts, head="fold")
+    # What a fold's last action earns shows on the next fold's first row.
+    earned = np.append(0, np.minimum(starts[1:] + 1 + delay, len(x)))
+    return _returns_table(series, labels, earned, head="fold")
 
 
 def _returns_table(series: Evaluation, labels: Sequence[str], starts: Array, *, head: str) -> Table:
@@ -61,7 +63,7 @@ def _returns_table(series: Evaluation, labels: Sequence[str], starts: Array, *, 
     ]
     note = f"The return of each {head}, net of costs."
     if "uniform" in shown:
-        n_better = int((columns[2] > 0).sum())
+        n_better = int((np.round(columns[2], 3) > 0).sum())  # as it is printed
         note += f" The policy returned more than 1/N in {n_better} of {len(labels)}."
     return Table(columns=(head, *heads), rows=tuple(rows), n_numbers=len(heads), note=note)
 

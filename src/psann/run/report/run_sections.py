@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from psann._model_keys import config_keys
-from psann.errors import counted
+from psann.errors import counted, listed
 from psann.presentation.content import (
     Section,
     Table,
@@ -53,7 +53,7 @@ _KINDS_OF_WORK = {
     "checkpoint_s": "checkpoints",
     "studies_s": "trainings beside it",
 }
-_MAX_WARNINGS, _MOST_OPEN = 50, 8
+_MAX_WARNINGS, _MAX_NAMED, _MOST_OPEN = 50, 3, 8
 _N_STEPS = "portfolio_metrics.n_steps"
 # Weights of more than this, long and short together, are borrowed: rounding is less.
 _ALL_OF_IT = 1.005
@@ -92,12 +92,12 @@ def _results(run: RunView, *, points: int) -> Iterator[Section]:
     if series is not None:
         yield Section(title="When", tables=_some(years_table(series), falls_table(series)))
     if (seeds := seeds_table(run)) is not None:
-        told = "Several seeds trained side by side; the figures above are their means."
+        told = "Several seeds trained side by side; the figures of the run are their means."
         yield Section(title="Seeds", sentences=(told,), tables=(seeds,))
     if folds is not None:
         yield Section(
             title="Walk-forward",
-            tables=_some(folds_table(folds)),
+            tables=_some(folds_table(folds, delay=run.metrics["delay"] or 0)),
             pictures=(folds_picture(run, folds, points=points),),
         )
     yield Section(title="Placebo", pictures=_some(placebo_picture(run)))
@@ -261,7 +261,8 @@ def problems_told(run: RunView) -> Iterator[str]:
     yield from map(printable, run.problems)
     nonfinite = run.metrics["nonfinite"]
     if isinstance(nonfinite, list) and nonfinite:
-        yield f"Not finite, and null in metrics.json: {printable(', '.join(map(str, nonfinite)))}."
+        named = listed([*map(printable, nonfinite)], _MAX_NAMED)
+        yield f"Not finite, and null in metrics.json: {named}."
     if run.metrics["resume_exact"] is False:
         yield f"A resume was not exact: {printable(run.metrics['resume_differences'])}."
     rows = [row for row in run.events if row["level"] in ("WARNING", "ERROR", "CRITICAL")]

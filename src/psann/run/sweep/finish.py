@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psann._imports import OF_THE_USER, ImportPolicy
-from psann.errors import UsageError, counted
+from psann.errors import UsageError, counted, listed
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.claim import finished_record
@@ -26,8 +26,6 @@ from psann.run.sweep.record import (
     run_name,
     write_record,
 )
-
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -153,19 +151,19 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
     problems = []
     if open_:
         problems.append(
-            f"--finish wants every trial to be over; {_named(open_)} {_is(open_)} not. The command "
+            f"--finish wants every trial to be over; {listed(open_)} {_is(open_)} not. The command "
             "without --finish goes on with them."
         )
     if missing:
         problems.append(
-            f"--finish wants every run at home; {_named(missing)} {_is(missing)} not in "
+            f"--finish wants every run at home; {listed(missing)} {_is(missing)} not in "
             f"{paths.runs}. Bring them by hisso-runs pack and unpack, or rsync; if they are lost, "
             f"remove {paths.journal.name}, and the command without --finish trains them again."
         )
     if unknown:
         problems.append(
             f"--finish wants what every trial sets; {paths.record} does not know "
-            f"{_named(unknown)}. The command without --finish, with the --storage of its workers, "
+            f"{listed(unknown)}. The command without --finish, with the --storage of its workers, "
             "writes it down."
         )
     if (n_data := n_data_sets(rows)) > 1:
@@ -176,11 +174,6 @@ def _settled_rows(sweep: Sweep, paths: SweepPaths, record: SweepRecord) -> list[
     if problems:
         raise UsageError(problems)
     return rows
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _is(names: list[str]) -> str:

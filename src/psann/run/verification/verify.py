@@ -24,7 +24,7 @@ from psann.run.directory.lock import check_lock
 from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.provenance import read_starts
+from psann.run.directory.provenance import read_starts, told_of_release
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles
 from psann.run.verification.log import check_best, check_log
@@ -364,7 +364,8 @@ class _Inspection:
             if all("holds a masked secret" in text for text in problem.problems):
                 self.note(name, "has masked secrets, so that it cannot be fed back as it is")
             else:
-                self.error(name, "cannot be fed back: " + "; ".join(problem.problems))
+                told = f"{'; '.join(problem.problems)}{told_of_release(self.paths.provenance)}"
+                self.error(name, f"cannot be fed back: {told.removesuffix('.')}")
             return None
         if resolved != _with_later_keys(data.decode(errors="replace"), resolved):
             self.error(name, "must resolve to itself; fed back it gives another")
