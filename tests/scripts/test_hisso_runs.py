@@ -57,7 +57,7 @@ def test_findings_are_shown_without_drawing_and_exit_code_is_1(
     assert main(["verify", str(paths.root), "--replay", "1"]) == 1
     out = capsys.readouterr().out
     assert "error: \\x1b[31mred: is a symbolic link" in out
-    assert "1 errors, 0 notes" in out
+    assert "1 error, 0 notes" in out
     assert "replay" not in out
 
 
