@@ -46,6 +46,7 @@ def first_estimators(
         **_told_of_run(targets.estimator_file),
         "best_epoch": estimator.best_epoch_,
         **_seen_by(targets.estimator_file, estimator, splits),
+        **_loss_before(config, estimator, splits),
     }
     if targets.seed_files:
         return [_loaded(file, config, targets, splits) for file in targets.seed_files], parent
@@ -204,6 +205,17 @@ def _seen_by(
     dates += [spans[split].get("last") for split in ("train", "val") if spans.get(split)]
     known = [date for date in dates if isinstance(date, str)]
     return {"seen_until": max(known)} if known else {}
+
+
+def _loss_before(
+    config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+) -> dict[str, object]:
+    """What the parent itself loses on validation targets, which has no part in the choice."""
+    rows = splits.split("val")
+    if config.mode != "fine_tune" or config.hisso.enabled or "y" not in rows:
+        return {}
+    loss = estimator.evaluate_loss(rows["X"], rows["y"], context=rows.get("context"))
+    return {"val_loss": loss}
 
 
 def _record_of(estimator_file: Path) -> Record | None:
