@@ -776,7 +776,7 @@ def done(call: Callable[..., object], tmp_path: Path) -> object:
     return call(tmp_path) if takes_path else call()
 
 
-@pytest.mark.parametrize("text", thinned(CURES, every=3))
+@pytest.mark.parametrize("text", thinned(CURES, every=4))
 def test_what_python_says_to_do_is_done_and_works(text: str, tmp_path: Path) -> None:
     wrong, *cures = CURES[text]
     told = said(wrong, tmp_path)

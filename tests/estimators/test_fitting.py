@@ -210,7 +210,7 @@ def test_without_warm_start_a_second_fit_begins_anew() -> None:
 
 
 def test_epoch_zero_of_a_warm_start_is_the_network_as_given() -> None:
-    model = fit_hisso(quick(warm_start=True, epochs=20, lr=2e-2))
+    model = fit_hisso(quick(warm_start=True, epochs=10, lr=4e-2))
     before = model.predict_actions(X)
     # What these rows teach is the opposite of what the validation rows reward.
     fit_hisso(model, **planted(rho=-1.0, seed=8))

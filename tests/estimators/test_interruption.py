@@ -92,7 +92,7 @@ def begun(kind: type[BasePSANNRegressor], way: str, before: str) -> Any:
 
 @pytest.mark.parametrize(
     ("kind", "way", "before", "accident"),
-    thinned(product(KINDS, ARGUMENTS, ["unfitted", "fitted", "warm"], ACCIDENTS), every=5),
+    thinned(product(KINDS, ARGUMENTS, ["unfitted", "fitted", "warm"], ACCIDENTS), every=7),
 )
 def test_a_fit_that_raises_leaves_the_estimator_exactly_as_it_was(
     kind: type[BasePSANNRegressor], way: str, before: str, accident: str

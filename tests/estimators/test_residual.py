@@ -32,7 +32,7 @@ def test_it_can_be_stateful() -> None:
 
 
 def test_it_learns_a_policy() -> None:
-    model = fit_hisso(quick(ResPSANNRegressor, epochs=15, lr=1e-2), {"updates_per_epoch": 8})
+    model = fit_hisso(quick(ResPSANNRegressor, epochs=8, lr=2e-2), {"updates_per_epoch": 8})
     assert model.best_epoch_ > 0
     uniform = fit_hisso(quick(ResPSANNRegressor, epochs=1, lr=1e-9)).best_value_
     assert model.best_value_ > uniform + 0.01

@@ -78,7 +78,7 @@ def test_saving_and_loading_between_two_calls_changes_no_bit(kind: str) -> None:
 
 
 def test_a_policy_of_a_stream_is_saved_and_loaded_between_two_windows() -> None:
-    there, back = (windows(quick(), reloads=reloads) for reloads in (False, True))
+    there, back = (windows(quick(), 8, reloads=reloads) for reloads in (False, True))
     assert back.to_bytes() == there.to_bytes()
     assert np.array_equal(back.predict_actions(X), there.predict_actions(X))
 

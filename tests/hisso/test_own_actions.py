@@ -51,7 +51,7 @@ def rows(n: int = 160, seed: int = 0) -> dict[str, Any]:
 
 
 def fitted(hisso: dict[str, Any] | None = None, data: Any = None, **params: Any) -> Any:
-    estimator = quick(**{"epochs": 60, "lr": 3e-2, "activation": "tanh", **params})
+    estimator = quick(**{"epochs": 25, "lr": 5e-2, "activation": "tanh", **params})
     return estimator.fit(
         **(data or rows()), validation_data=rows(60, seed=1), hisso=HISSO | (hisso or {})
     )
@@ -127,11 +127,11 @@ class Stop(Observer):
 def test_a_resumed_fit_and_a_saved_file_are_the_same_policy_to_the_last_bit(
     policy: Any, tmp_path: Any
 ) -> None:
-    stop = Stop(20)
+    stop = Stop(15)
     given = {**rows(), "validation_data": rows(60, seed=1), "hisso": HISSO}
-    estimator = quick(epochs=60, lr=3e-2, activation="tanh")
+    estimator = quick(epochs=25, lr=5e-2, activation="tanh")
     estimator.fit(**given, observers=[stop])
-    again = quick(epochs=60, lr=3e-2, activation="tanh").fit(**given, resume=stop.state)
+    again = quick(epochs=25, lr=5e-2, activation="tanh").fit(**given, resume=stop.state)
     X = rows(50, seed=2)["X"]
     np.testing.assert_array_equal(again.predict_actions(X), policy.predict_actions(X))
     policy.save(tmp_path / "policy.safetensors")

@@ -29,7 +29,7 @@ HISSO = {"window": 24, "batch_episodes": 8, "updates_per_epoch": 6, "transition_
 
 
 def model(**params: Any) -> Any:
-    return AssetwiseRegressor(**{"epochs": 8, "lr": 0.05, "random_state": 0, **params})
+    return AssetwiseRegressor(**{"epochs": 5, "lr": 0.08, "random_state": 0, **params})
 
 
 def fitted(hisso: dict[str, Any] | None = None, *, fit: Any = None, **params: Any) -> Any:
@@ -132,12 +132,14 @@ class _Stop(Observer):
 def test_training_goes_on_from_its_memory_to_the_last_bit() -> None:
     how = {"refit": True, "delay": 1}
     stop = _Stop()
-    whole = fitted(how, epochs=4, hidden_layers=1, hidden_units=4, fit={"observers": [stop]})
+    whole = fitted(
+        how, epochs=4, lr=0.05, hidden_layers=1, hidden_units=4, fit={"observers": [stop]}
+    )
     for phase, n_rows in (("hisso", 179), ("refit", 179 + N - 181)):
         memory = stop.states[phase].tensors[f"buffers.{MEMORY}"]
         assert memory.shape == (n_rows, M) and float((memory - 0.25).abs().max()) > 0.01
         go_on = {"resume": stop.states[phase]}
-        again = fitted(how, epochs=4, hidden_layers=1, hidden_units=4, fit=go_on)
+        again = fitted(how, epochs=4, lr=0.05, hidden_layers=1, hidden_units=4, fit=go_on)
         ours, theirs = (each.predict_actions(**LATE) for each in (whole, again))
         assert ours.tobytes() == theirs.tobytes()
 

@@ -42,7 +42,7 @@ def told_as_usual(*options: tuple[str, Any], cls: type = PSANNRegressor, **shape
 
 
 def test_a_planted_signal_is_learnt() -> None:
-    model = fit_hisso(quick(epochs=25, lr=2e-2), {"updates_per_epoch": 8})
+    model = fit_hisso(quick(epochs=12, lr=4e-2), {"updates_per_epoch": 8})
     test = planted(200, seed=2)
     foresight = np.log(np.max(test["prices"][1:] / test["prices"][:-1], axis=1)).mean()
     nothing = np.log(np.mean(test["prices"][1:] / test["prices"][:-1], axis=1)).mean()
@@ -207,7 +207,7 @@ def test_a_refit_learns_from_validation_rows() -> None:
     test = planted(100, seed=2)
     earned = []
     for refit in (False, True):
-        model = quick(epochs=20, lr=2e-2, monitor="reward")
+        model = quick(epochs=12, lr=4e-2, monitor="reward")
         fit_hisso(model, {"refit": refit}, validation_data=backwards)
         earned.append(model.evaluate_reward(-test["X"], test["prices"]))
     assert earned[0] < 0 < earned[1]
@@ -353,7 +353,7 @@ def test_seeds_have_each_their_own_temperature() -> None:
     hisso = {**HISSO, "temperature_scaling": True, "transition_penalty": 0.002}
     rows = planted(rho=0.5)
     fit = {"prices": rows["prices"], "validation_data": planted(60, rho=0.5, seed=1)}
-    together = fit_seeds(quick(epochs=6), range(5), rows["X"], hisso=hisso, **fit)
+    together = fit_seeds(quick(epochs=6), range(4), rows["X"], hisso=hisso, **fit)
     assert len({model.fit_result_.temperature for model in together}) > 1
     for model in together[::2]:
         alone = quick(epochs=6, random_state=model.random_state).fit(rows["X"], hisso=hisso, **fit)
@@ -476,7 +476,7 @@ def test_an_epoch_is_kept_if_its_gain_is_as_many_standard_errors_as_were_asked()
 
 def test_the_more_epochs_are_compared_the_more_is_asked_of_each() -> None:
     def message(epochs: int) -> str:
-        hisso = {"min_significance": "auto", "updates_per_epoch": 1}
+        hisso = {"min_significance": "auto", "updates_per_epoch": 1, "batch_episodes": 1}
         model = fit_hisso(quick(epochs=epochs, lr=1e-9), hisso)
         assert model.best_epoch_ == 0
         return model.fit_result_.decisions[-1].message

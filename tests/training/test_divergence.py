@@ -14,6 +14,7 @@ from psann.training.loop import run_phase
 from psann.training.precision import INITIAL_SCALE, MAX_OVERFLOWS_IN_A_ROW, Precision
 from psann.training.schedules import learning_rate
 from psann.training.supervised import row_table
+from thinning import slow
 from tiny_training import (
     N_ROWS,
     POISON,
@@ -160,7 +161,7 @@ def test_a_loss_that_is_not_finite_stops_float16_too() -> None:
         run(task, made)
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("size", [slow(1), 7, slow(1000)])
 def test_too_many_overflows_in_a_row_stop_training(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:

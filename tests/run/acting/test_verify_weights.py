@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
 from psann import load_policy
-from psann.run.acting.verify_weights import verify_weights
+from psann.run.acting.verify_weights import _other_weights, verify_weights
 from psann.run.acting.weights import weights_sha256
 from psann.run.acting.weights_file import read_weights, write_weights
 
@@ -104,3 +106,21 @@ def test_what_is_no_file_of_weights_is_told(acting_runs: ActingRuns, tmp_path: P
     (tmp_path / "w.csv").write_text("date,A\n")
     (error,) = _errors(acting_runs, tmp_path / "w.csv")
     assert "must be a file of weights" in error
+
+
+def test_rows_that_were_asked_for_by_an_earlier_date_are_computed_again(
+    acting_runs: ActingRuns, tmp_path: Path
+) -> None:
+    with np.load(acting_runs.folder / "arrays.npz") as arrays:
+        X = np.concatenate([arrays["X_val"], arrays["X_test"]])
+    policy, data = load_policy(acting_runs("npz")), tmp_path / "f.csv"
+    dates = pd.date_range("2022-01-01", periods=len(X), name="date")
+    pd.DataFrame(X, index=dates).add_prefix("f").to_csv(data)
+    object.__setattr__(policy.kept, "acts_from", np.datetime64("2022-02-01"))
+    assert policy.act(data).labels[0] == "2022-02-01"
+    weights = policy.act(data, since="2022-01-10")
+    assert weights.labels[0] == "2022-01-10"
+    file = read_weights(write_weights(weights, tmp_path / "w.csv"))
+    assert _other_weights(file, policy, data) == []
+    (error,) = _other_weights(replace(file, labels=("2020-01-01", *file.labels[1:])), policy, data)
+    assert error == "has the row 2020-01-01, which these data do not give"

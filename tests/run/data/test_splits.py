@@ -60,7 +60,7 @@ def test_a_split_holds_its_arrays_by_kind(market):
     splits = load(market | {"names": np.array(["a", "b", "c"])})
     assert set(splits.split("val")) == {"X", "y", "prices", "time"}
     assert np.array_equal(splits.split("val")["X"], market["X_val"])
-    assert set(splits.extras) == {"names"}
+    assert splits.arrays["names"].tolist() == ["a", "b", "c"]  # of no split
 
 
 def test_names_of_assets_may_come_as_a_list_or_as_pandas_gives_them(market):

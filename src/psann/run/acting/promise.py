@@ -22,6 +22,9 @@ from psann.run.acting.doubts import judged_doubts
 from psann.run.acting.journal import Journal
 from psann.run.acting.weights import Weights
 
+_CONFIDENCE = 0.95  # of an interval, over all times of looking together
+# UTC; no exchange closes a day earlier, New Zealand first, so no row of days is known before.
+_FIRST_CLOSE_H = 3
 _HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 
 
@@ -145,7 +148,6 @@ def judge_journal(
     *,
     terms: Terms,
     promises: list[Promise],
-    confidence: float = 0.95,
 ) -> Verdict:
     """Judge what a journal has on the prices that came since.
 
@@ -158,8 +160,6 @@ def judge_journal(
     terms : Terms
         Cost, first holdings, delay; what differs from row to row, of all rows of `weights`.
     promises : list of Promise
-    confidence : float
-        Of the interval, over all times of looking together.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def judge_journal(
     low = high = None
     mean = float(np.mean(steps)) if np.isfinite(steps).all() else -np.inf
     if np.isfinite(steps).all() and len(steps) >= FEWEST_STEPS:
-        found = confidence_sequence(steps, confidence=confidence)
+        found = confidence_sequence(steps, confidence=_CONFIDENCE)
         low, high = float(found.low[-1]) * annual, float(found.high[-1]) * annual
     return Verdict(
         first=first,
@@ -217,7 +217,7 @@ def judge_journal(
         growth=mean * annual,
         low=low,
         high=high,
-        confidence=confidence,
+        confidence=_CONFIDENCE,
         versus_uniform=_versus(low, high),
         promises=tuple((each, _kept(each, low, high, first)) for each in promises),
         doubts=tuple(judged_doubts(quotes, rows, weights.assets)),
@@ -258,8 +258,10 @@ def _judged(
 def _count_late(journal: Journal, labels: list[str]) -> int:
     """Rows of which the next one could have been known when they were written down."""
     following = dict(pairwise(labels))
+    are_days = all(len(label) == len("2001-12-31") for label in labels)
+    close = np.timedelta64(_FIRST_CLOSE_H if are_days else 0, "h")
     return sum(
-        bool(_moment(each.said_utc) >= np.datetime64(following[each.label], "us"))
+        bool(_moment(each.said_utc) >= np.datetime64(following[each.label], "us") + close)
         for each in journal.said
         if each.label in following
     )

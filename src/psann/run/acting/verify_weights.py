@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,9 +94,12 @@ def _beyond(file: WeightsFile, transform: str) -> list[str]:
 
 
 def _other_weights(file: WeightsFile, policy: Policy, data: object) -> list[str]:
+    told, first = file.provenance, file.labels[0]
+    given: Any = {"accept": told.accepted, "reading": told.reading, "held": told.held}
     try:
-        told = file.provenance
-        again = policy.act(data, accept=told.accepted, reading=told.reading, held=told.held)
+        again = policy.act(data, **given)
+        if again.rows.dtype.kind == "M" and first not in again.labels:
+            again = policy.act(data, since=first, **given)  # as it may have been written
     except (DataError, UsageError) as problem:
         return [f"cannot be computed again: {problem}"]
     if again.provenance.data_sha256 != file.provenance.data_sha256:

@@ -96,11 +96,6 @@ class DataSplits:
         keys = {kind: f"{kind}_{name}" for kind in (*KINDS, *inputs)}
         return {kind: self.arrays[key] for kind, key in keys.items() if key in self.arrays}
 
-    @property
-    def extras(self) -> dict[str, Array]:
-        """The arrays that belong to no split."""
-        return {key: array for key, array in self.arrays.items() if split_of(key) is None}
-
 
 def load_splits(
     data: DataSource,

@@ -45,11 +45,6 @@ class Checkpoints:
             if is_what(entry, paths.checkpoints / name)
         }
 
-    @property
-    def entries(self) -> dict[str, dict[str, Any]]:
-        """The manifest's entries by file name."""
-        return {name: dict(entry) for name, entry in self._entries.items()}
-
     def describe_best(self) -> dict[str, Any] | None:
         """Path from the run directory and manifest entry of the best estimator, if there is one."""
         return self._describe(self._paths.best)
