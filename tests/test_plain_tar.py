@@ -46,6 +46,26 @@ def test_who_says_where_a_member_goes_may_refuse_it(archive: Path, tmp_path: Pat
         extract(archive, refuse)
 
 
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"_FREE_BYTES": 0, "_MAX_EXPANSION": 1}, "it expands to more than [0-9]+ bytes"),
+        ({"_FREE_FILES": 1, "_MIN_BYTES": 10**9}, "it holds more than 1 files"),
+    ],
+)
+def test_an_archive_that_holds_more_than_its_size_allows_is_refused(
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, int],
+    message: str,
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setattr(f"psann._plain_tar.{name}", value)
+    with pytest.raises(ValueError, match=message):
+        extract(archive, below(tmp_path / "back"))
+
+
 def test_a_member_that_comes_twice_and_an_empty_archive_are_refused(tmp_path: Path) -> None:
     with new_archive(tmp_path / "twice") as made:
         add_bytes(made, "top/a", b"x")

@@ -57,7 +57,7 @@ def test_findings_are_shown_without_drawing_and_exit_code_is_1(
     assert main(["verify", str(paths.root), "--replay", "1"]) == 1
     out = capsys.readouterr().out
     assert "error: \\x1b[31mred: is a symbolic link" in out
-    assert "1 errors, 0 notes" in out
+    assert "1 error, 0 notes" in out
     assert "replay" not in out
 
 
@@ -341,6 +341,8 @@ def test_torture_prints_its_certificate(
         (["verify", "x", "--repla", "1"], "Did you mean '--replay'?"),
         (["torture", "x"], "--kills"),
         (["torture", "x", "--kills", "3", "--sed=3"], "Did you mean '--seed'?"),
+        (["repotr", "x"], "Did you mean 'report'?"),
+        (["export", "x", "--to", "cvs", "-o", "d"], "Did you mean 'csv'?"),
     ],
 )
 def test_bad_command_lines_exit_with_2(

@@ -41,9 +41,9 @@ class Table:
     quiet_rows: frozenset[int] = frozenset()
     """Rows of less interest, such as defaults."""
     spare: tuple[str, ...] = ()
+    """Columns that a narrow terminal may lack, the first to go first."""
     short_columns: tuple[str, ...] = ()
     """Names on a terminal, whose columns are as wide as their names; empty for the same."""
-    """Columns that a narrow terminal may lack, the first to go first."""
     note: str = ""
     """What the reader must know to read it."""
 

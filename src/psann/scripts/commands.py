@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from psann.errors import counted
+
 if TYPE_CHECKING:
     from psann.run.directory.findings import Finding
     from psann.run.verification.torture import Certificate
@@ -91,7 +93,8 @@ def verify(options: argparse.Namespace) -> int:
         tell(f"error: seal.json: {problem}")
         n_errors += 1
     status = "no readable status" if verdict.status is None else verdict.status
-    counts = f"{verdict.n_files} files, {n_errors} errors, {n_notes} notes"
+    found = ((verdict.n_files, "file"), (n_errors, "error"), (n_notes, "note"))
+    counts = ", ".join(counted(n, noun) for n, noun in found)
     tell(f"{options.run_dir}: {status}, {counts}")
     if n_errors:
         return EXIT_FINDINGS
@@ -121,7 +124,6 @@ def seal(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from psann.errors import counted
     from psann.run.verification.replay import replay
 
     repetition = replay(
@@ -153,7 +155,8 @@ def report(options: argparse.Namespace) -> int:
     if written is None:
         written = write_report(chosen_runs(options.paths), output, format=form)
     report, *pictures = written
-    beside = f" and {len(pictures)} pictures in {pictures[0].parent}" if pictures else ""
+    n_pictures = counted(len(pictures), "picture")
+    beside = f" and {n_pictures} in {pictures[0].parent}" if pictures else ""
     tell(f"{report}: {report.stat().st_size:,} bytes{beside}")
     return EXIT_CLEAN
 

@@ -350,3 +350,31 @@ def test_a_loss_that_only_the_parents_file_names_is_run_when_the_command_names_i
     finished(
         tmp_path, *own, "estimator.params.loss=user_rewards.quartic", **child | {"name": "own"}
     )
+
+
+@pytest.mark.usefixtures("own_prices")
+def test_a_child_knows_until_when_its_ancestors_have_seen_its_assets(tmp_path: Path) -> None:
+    def run(name: str, *settings: str, **how: Any) -> dict[str, Any]:
+        table = Path("prices.csv").absolute()
+        data = f"data={{prices: '{table}', split: {{val: 0.2, test: 0.2}}}}"
+        return metrics_of(
+            finished(tmp_path, "training.epochs=1", data, *settings, name=name, **how)
+        )
+
+    first = run("first")
+    seen = first["spans"]["val"]["last"]
+    root = tmp_path / "out"
+    earlier = f"data.end='{first['spans']['test']['first']}'"
+    child = run("child", earlier, mode="fine_tune", init_from=str(root / "first"))
+    assert child["parent"]["seen_until"] == seen > child["judged"]["first"]
+    grandchild = run("grandchild", mode="evaluate", init_from=str(root / "child"))
+    assert grandchild["parent"]["seen_until"] == seen < grandchild["judged"]["first"]
+
+
+def test_fine_tuning_on_targets_knows_what_the_parent_loses(tmp_path: Path) -> None:
+    targets = ("hisso.enabled=false", "training.epochs=1")
+    parent = finished(tmp_path, *targets, name="parent")
+    child = finished(tmp_path, *targets, name="child", mode="fine_tune", init_from=str(parent.root))
+    assert metrics_of(child)["parent"]["val_loss"] == metrics_of(parent)["val_loss"]
+    other = finished(tmp_path, name="other", mode="fine_tune", init_from=str(parent.root))
+    assert "val_loss" not in metrics_of(other)["parent"]

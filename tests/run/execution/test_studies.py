@@ -20,7 +20,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.execution.plan import describe_plan
 from psann.run.execution.studies import StudyObserver, StudyRoom
 from psann.run.verification.verify import verify_run
-from thinning import thinned
+from thinning import slow, thinned
 from trials import bit_differences, finished, metrics_of, rows_of, trial
 
 STUDIES = ("evaluation.walk_forward={folds: 2, gap: 1}", "evaluation.placebo=2")
@@ -218,12 +218,9 @@ def stop_at(
 @pytest.mark.parametrize(
     ("phase", "number", "epoch", "left"),
     [
-        pytest.param(
-            *("walk_forward", 1, 1, ["fold_001", "fold_002", "placebo_001", "placebo_002"]),
-            marks=pytest.mark.slow,
-        ),
-        ("walk_forward", 2, 4, ["fold_002", "placebo_001", "placebo_002"]),
-        pytest.param(*("placebo", 2, 2, ["placebo_002"]), marks=pytest.mark.slow),
+        slow(("walk_forward", 1, 1, ["fold_001", "fold_002", "placebo_001", "placebo_002"])),
+        slow(("walk_forward", 2, 4, ["fold_002", "placebo_001", "placebo_002"])),
+        ("placebo", 2, 2, ["placebo_002"]),
     ],
 )
 def test_a_run_that_goes_on_repeats_no_finished_study_and_ends_the_same(

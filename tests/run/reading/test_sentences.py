@@ -39,7 +39,7 @@ def test_of_several_seeds_the_interval_is_that_of_their_ensemble() -> None:
         portfolio_metrics={**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.75},
     )
     assert result_sentences(record.as_dict()) == [
-        "+0.200 per year over 1/N on the mean of 2 seeds, of which 1 differ from 1/N beyond "
+        "+0.200 per year over 1/N on the mean of 2 seeds, of which 1 differs from 1/N beyond "
         "chance.",
         "The seeds' ensemble: +0.300 per year over 1/N, 95 % interval +0.100 ... +0.500: "
         "better than 1/N beyond chance.",
@@ -344,3 +344,26 @@ def test_nobody_is_told_to_train_longer_by_training_rows(monitor: str, words: st
     record = finished(monitor=monitor, cautions=["best_is_the_last"])
     (told,) = result_sentences(record.as_dict())
     assert told.startswith("The best epoch is the last one") and words in told
+
+
+@pytest.mark.parametrize(
+    ("until", "is_told"), [("2021-02-19", True), ("2020-07-12", False), (None, False)]
+)
+def test_rows_that_the_parent_has_seen_prove_nothing(until: str | None, is_told: bool) -> None:
+    versus = {"growth": 0.3, "low": 0.1, "high": 0.5, "is_distinguishable": True, "n_steps": 99}
+    judged = {"split": "test", "n_rows": 99, "first": "2020-07-13", "last": "2020-11-30"}
+    parent = {"sha256": "a", "run_id": None, "n_trials": 5, "seen_until": until}
+    record = finished(versus_uniform=versus, judged=judged, parent=parent)
+    told = " ".join(result_sentences(record.as_dict()))
+    assert (
+        "The rows judged begin on 2020-07-13, and rows to 2021-02-19 trained" in told
+    ) is is_told
+    assert ("1/N on rows that its parent has seen, which proves nothing." in told) is is_told
+    assert ("better than 1/N beyond chance." in told) is not is_told
+
+
+@pytest.mark.parametrize(("before", "is_told"), [(0.25, True), (0.5, False), (None, False)])
+def test_fine_tuning_that_did_harm_is_told(before: float | None, is_told: bool) -> None:
+    record = finished(val_loss=0.5, parent={"sha256": "a", "val_loss": before})
+    told = "Fine-tuning made it worse: a validation loss of 0.5, where the parent has 0.25."
+    assert (told in result_sentences(record.as_dict())) is is_told

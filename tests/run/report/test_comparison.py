@@ -106,7 +106,9 @@ def test_seeds_of_one_configuration_are_one_line_their_mean_in_their_range(grid:
     assert len({line.look.colour for line in drawn.values()}) == 3
     (area,) = [m for m in wealth_of(grid).figure.panels[0].marks if isinstance(m, Area)]
     assert area.label == "range of a and 1 more"
+    assert "Of several seeds the line is their mean, in their range." in wealth_of(grid).caption
     (reward,) = section(grid, "Training").pictures
+    assert reward.caption.endswith("; of several seeds that of the first.")
     looks = {label: line.look.colour for label, line in lines_of(reward).items()}
     assert looks == {name: drawn[name].look.colour for name in ("a and 1 more", "c")}
 
@@ -158,6 +160,8 @@ def test_of_many_runs_each_has_a_row_of_what_differs(tmp_path: Path) -> None:
     assert "the 4 of 7 that are best on validation rows" in wealth_of(made).caption
     bare = [made_run(tmp_path / f"b{i}", lr=i + 1.0, val_reward_mean=None) for i in range(7)]
     assert "Drawn are the 4 of 7 that are first." in wealth_of(report(*bare)).caption
+    apart = [made_run(tmp_path / f"c{i}", data_sha256=f"{i}" * 64, n_rows=20) for i in range(7)]
+    assert "Drawn are the 4 of 7 that are first." in wealth_of(report(*apart)).caption
 
 
 def test_runs_without_results_are_compared_by_what_they_have(tmp_path: Path) -> None:

@@ -349,7 +349,11 @@ class Record(TypedDict):
     ]
     parent: Annotated[
         Mapping[str, object] | None,
-        Field("run id, sha256 and n_trials of the estimator that training began from"),
+        Field(
+            "run id, sha256 and n_trials of the estimator that training began from, and the last "
+            "date of the rows of the same assets that trained or chose it; its validation loss "
+            "where targets are trained on"
+        ),
     ]
     config_sha256: Annotated[str | None, Field("digest of the configuration")]
     data_sha256: Annotated[str | None, Field("digest of the data")]

@@ -16,6 +16,7 @@ from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, estimator_arguments
 from psann.run.data.splits import DataSplits
+from psann.run.directory.fields import Record
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 
@@ -40,10 +41,14 @@ def first_estimators(
     if targets.estimator_file is None:
         return _for_each_seed(targets.estimator_class(**arguments), config), None
     estimator = _loaded(targets.estimator_file, config, targets, splits)
+    record = _record_of(targets.estimator_file)
     parent = {
         "sha256": targets.estimator_file_sha256,
-        **_told_of_run(targets.estimator_file),
+        # Its identity and trials, None for an estimator file on its own.
+        **{name: None if record is None else record[name] for name in ("run_id", "n_trials")},
         "best_epoch": estimator.best_epoch_,
+        **({} if record is None else _seen_by(record, estimator, splits)),
+        **_loss_before(config, estimator, splits),
     }
     if targets.seed_files:
         return [_loaded(file, config, targets, splits) for file in targets.seed_files], parent
@@ -183,9 +188,32 @@ def _other_widths(
     ]
 
 
-def _told_of_run(estimator_file: Path) -> dict[str, object]:
-    """Identity and trials of the run that an estimator file lies in, None for one on its own."""
+def _seen_by(
+    record: Record, estimator: BasePSANNRegressor, splits: DataSplits
+) -> dict[str, object]:
+    """Last date of the rows that trained or chose the parent; empty where it had other assets."""
+    held, names = estimator.asset_names_, splits.arrays.get(ASSET_NAMES)
+    if held is None or names is None or not {*held} & {*names.tolist()}:
+        return {}
+    spans: Any = record["spans"] or {}
+    dates = [(record["parent"] or {}).get("seen_until")]
+    dates += [spans[split].get("last") for split in ("train", "val") if spans.get(split)]
+    known = [date for date in dates if isinstance(date, str)]
+    return {"seen_until": max(known)} if known else {}
+
+
+def _loss_before(
+    config: RunConfig, estimator: BasePSANNRegressor, splits: DataSplits
+) -> dict[str, object]:
+    """What the parent itself loses on validation targets, which has no part in the choice."""
+    rows = splits.split("val")
+    if config.mode != "fine_tune" or config.hisso.enabled or "y" not in rows:
+        return {}
+    loss = estimator.evaluate_loss(rows["X"], rows["y"], context=rows.get("context"))
+    return {"val_loss": loss}
+
+
+def _record_of(estimator_file: Path) -> Record | None:
+    """The record of the run that an estimator file lies in."""
     paths = RunPaths(estimator_file.parent.parent)
-    record, _ = read_metrics(paths.metrics)
-    is_of_a_run = paths.checkpoints == estimator_file.parent
-    return {name: record[name] if is_of_a_run else None for name in ("run_id", "n_trials")}
+    return read_metrics(paths.metrics)[0] if paths.checkpoints == estimator_file.parent else None

@@ -37,6 +37,8 @@ def result_sentences(record: Record) -> list[str]:
         *_ending(record),
         *_withheld(record),
         *kept_untrained(record),
+        *_seen(record),
+        *_worse(record),
         *_evidence(record),
         *_edge(record),
         *_universe(record),
@@ -161,7 +163,7 @@ def _trials(record: Record) -> str:
     """How many candidates were counted, and whose."""
     parent = record["parent"]
     counted_too = None if parent is None else parent.get("n_trials")
-    told = f"{record['n_trials']} candidates without skill"
+    told = f"{counted(record['n_trials'] or 0, 'candidate')} without skill"
     if parent is None:
         return told
     if isinstance(counted_too, int):
@@ -194,7 +196,7 @@ def _advantage(record: Record) -> Iterator[str]:
     n_apart = sum(_is_apart(entry) for entry in seeds)
     yield (
         f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which {n_apart} "
-        f"differ from 1/N{beyond}."
+        f"{'differs' if n_apart == 1 else 'differ'} from 1/N{beyond}."
     )
     ensemble = record["ensemble"] or {}
     yield from _difference("The seeds' ensemble: ", ensemble.get("versus_uniform"), beyond)
@@ -206,7 +208,29 @@ def _beyond(record: Record) -> str:
         return " on the very rows that it was trained on, which proves nothing"
     if (record["judged"] or {}).get("split") == "val":
         return " on the very rows that chose it, which proves little"
+    if [*_seen(record)]:
+        return " on rows that its parent has seen, which proves nothing"
     return _doubted(record)
+
+
+def _seen(record: Record) -> Iterator[str]:
+    """Whether the rows judged trained or chose the run that this one began from."""
+    until, first = (record["parent"] or {}).get("seen_until"), (record["judged"] or {}).get("first")
+    if isinstance(until, str) and isinstance(first, str) and first <= until:
+        yield (
+            f"The rows judged begin on {first}, and rows to {until} trained or chose the parent: "
+            "what is found on those proves nothing."
+        )
+
+
+def _worse(record: Record) -> Iterator[str]:
+    """Whether fine-tuning on targets, where the parent is no candidate, has done harm."""
+    before, after = (record["parent"] or {}).get("val_loss"), record["val_loss"]
+    if isinstance(before, float) and after is not None and after > before:
+        yield (
+            f"Fine-tuning made it worse: a validation loss of {after:.4g}, where the parent has "
+            f"{before:.4g}."
+        )
 
 
 def _doubted(record: Record) -> str:

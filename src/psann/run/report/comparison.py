@@ -28,6 +28,7 @@ from psann.run.reading.comparison import (
 )
 from psann.run.reading.differences import Group, group_by_config
 from psann.run.reading.quantities import quantity
+from psann.run.reading.ranking import may_rank
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import rows_judged
 from psann.run.reading.tables import result_table
@@ -81,10 +82,9 @@ def _brief(run: RunView, name_of: Name) -> Section:
 def _drawn_groups(runs: Sequence[RunView]) -> tuple[Sequence[Group], int]:
     """The groups that are drawn, of many the best by validation, and how many there are."""
     groups = group_by_config(runs)
-    most = MOST_LINES - 1
-    if len(groups) <= most:
-        return groups, len(groups)
-    quality = quantity("val_reward_mean")
+    most, quality = MOST_LINES - 1, quantity("val_reward_mean")
+    if len(groups) <= most or not may_rank(quality, runs):
+        return groups[:most], len(groups)
 
     def value(group: Group) -> float:
         mean = group.mean(quality)
@@ -124,9 +124,12 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     rows = judged.pop() if len(judged) == 1 else "Each on its own rows"
     caption = f"{rows}. What 1.00 becomes, net of each run's costs"
     caption += ", beside 1/N on the same rows and the first run's terms." if has_uniform else "."
+    if any(curve.among is not None for curve in curves):
+        caption += " Of several seeds the line is their mean, in their range."
     if len(groups) < n_groups:
         quality = quantity("val_reward_mean")
-        are_ranked = any(group.mean(quality) is not None for group in groups)
+        is_known = any(group.mean(quality) is not None for group in groups)
+        are_ranked = is_known and may_rank(quality, runs)
         which = "best on validation rows" if are_ranked else "first"
         caption += f" Drawn are the {len(drawn)} of {n_groups} that are {which}."
     return Picture(
@@ -152,6 +155,10 @@ def _monitor_pictures(runs: Sequence[RunView], name_of: Name, *, points: int) ->
     """One picture per quantity that chose the best epoch."""
     groups, _ = _drawn_groups(runs)
     firsts = {id(group.runs[0]): (place, group) for place, group in enumerate(groups)}
+    caption = "The quantity that chooses the best epoch"
+    caption += (
+        "; of several seeds that of the first." if any(len(g.runs) > 1 for g in groups) else "."
+    )
     for column, found in monitor_curves([group.runs[0] for group in groups]).items():
         curves = []
         for run, values in found:
@@ -165,5 +172,5 @@ def _monitor_pictures(runs: Sequence[RunView], name_of: Name, *, points: int) ->
                 name=column.replace("_", "-"),
                 title=f"{name.capitalize()} by epoch",
                 figure=epochs_figure([(name, curves)], best=None, points=points),
-                caption="The quantity that chooses the best epoch.",
+                caption=caption,
             )
