@@ -105,8 +105,7 @@ class ProfileObserver(Observer):
             self._recording = None
         if not self.shares:
             _logger.warning(
-                "--profile recorded nothing: training ended within its first two launches. "
-                "Raise training.epochs."
+                "--profile recorded nothing: training ended within its first two launches"
             )
 
     def timing(self, timing: Mapping[str, float]) -> dict[str, Any]:
@@ -140,7 +139,7 @@ class ProfileObserver(Observer):
         self._recording.enter_context(warnings.catch_warnings())
         # The profiler looks at gradients that nobody keeps, and torch warns of that; torch 2.10 of
         # cycles, too, of which there is one.
-        for of_torch in (r"The \.grad attribute of a Tensor", "Profiler clears events"):
+        for of_torch in (r"The \.grad attribute of a Tensor", "Warning: Profiler clears"):
             warnings.filterwarnings("ignore", message=of_torch)
         self._profile = self._recording.enter_context(
             profile(activities=activities, with_stack=True)
