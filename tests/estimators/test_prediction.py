@@ -140,6 +140,8 @@ def test_images_of_another_shape_are_refused() -> None:
         model.predict(X.reshape(60, 3, 2))
     with pytest.raises(ValueError, match=r"got \(6,\)"):
         model.predict(X.reshape(60, 6))
+    with pytest.raises(ValueError, match="0 sample"):
+        model.predict(X[:0].reshape(0, 2, 3))
 
 
 @pytest.mark.parametrize(

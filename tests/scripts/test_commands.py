@@ -78,12 +78,14 @@ def test_a_directory_without_runs_is_listed_as_such(
     assert capsys.readouterr().out == "no runs\n"
 
 
-def test_a_runthat_is_unknown_is_a_finding(
+def test_a_run_that_is_unknown_is_a_finding_and_told_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = argparse.Namespace(run=tmp_path, watch=False, every=2.0)
     assert commands.status(options) == commands.EXIT_FINDINGS
-    assert "unknown" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "unknown" in told
+    assert "metrics.json is missing: the run never began, or its copy is not complete.\n" in told
 
 
 def test_a_table_of_prices_is_told_drawn_and_given_a_configuration_that_runs(

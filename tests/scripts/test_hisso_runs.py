@@ -341,6 +341,8 @@ def test_torture_prints_its_certificate(
         (["verify", "x", "--repla", "1"], "Did you mean '--replay'?"),
         (["torture", "x"], "--kills"),
         (["torture", "x", "--kills", "3", "--sed=3"], "Did you mean '--seed'?"),
+        (["repotr", "x"], "Did you mean 'report'?"),
+        (["export", "x", "--to", "cvs", "-o", "d"], "Did you mean 'csv'?"),
     ],
 )
 def test_bad_command_lines_exit_with_2(

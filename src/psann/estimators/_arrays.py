@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -187,7 +188,7 @@ def flatten_rows(X: ArrayLike, data_format: DataFormat) -> Array:
         return array
     if data_format == "channels_last":
         array = np.moveaxis(array, -1, 1)
-    return array.reshape(len(array), -1)
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def checked_matrices(

@@ -42,7 +42,7 @@ of a run.
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Takes flags as they are written, and suggests the nearest one for a misspelt one."""
+    """Takes words as they are written, and suggests the nearest one for a misspelt one."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
@@ -55,6 +55,10 @@ class CommandParser(argparse.ArgumentParser):
             for word in rest.split():
                 if word.startswith("--"):
                     message += did_you_mean(word.partition("=")[0], flags)
+        _, found, rest = message.partition("invalid choice: '")
+        if found:
+            choices = (choice for action in self._actions for choice in action.choices or ())
+            message += did_you_mean(rest.partition("'")[0], choices)
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: {message}\n")
 

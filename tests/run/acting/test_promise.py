@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -171,13 +171,15 @@ def test_too_few_moves_say_nothing_and_none_at_all_are_refused(
         judge_journal(one, weights.last(), terms=policy.terms_on({}), promises=[])
 
 
+# 20:00 in New York is 1:00 UTC of the next day, whose close nobody knows before 3:00 UTC.
+@pytest.mark.parametrize(("hours", "n_more"), [(18, 0), (25, 0), (27, 1)])
 def test_rows_that_were_written_down_late_are_counted(
-    policy: Policy, table: pd.DataFrame, tmp_path: Path
+    policy: Policy, table: pd.DataFrame, tmp_path: Path, hours: int, n_more: int
 ) -> None:
     path = tmp_path / "j.jsonl"
     weights = policy.act(table)
-    third = datetime.fromisoformat(weights.labels[2]).replace(tzinfo=UTC, hour=18)
-    keep(path, policy.act(table.loc[: weights.labels[2]]), now=third)
+    third = datetime.fromisoformat(weights.labels[2]).replace(tzinfo=UTC)
+    keep(path, policy.act(table.loc[: weights.labels[2]]), now=third + timedelta(hours=hours))
     verdict = judge_journal(
         keep(path, weights, now=datetime(2030, 1, 1, tzinfo=UTC))[0],
         weights,
@@ -185,7 +187,7 @@ def test_rows_that_were_written_down_late_are_counted(
         promises=[],
     )
     # The first two were late on the third day, the third was not, the newest has none after it.
-    assert verdict.n_late == len(weights) - 1 - 1
+    assert verdict.n_late == len(weights) - 1 - 1 + n_more
 
 
 def test_rows_that_are_gone_from_the_data_are_refused(

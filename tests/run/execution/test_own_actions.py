@@ -105,7 +105,7 @@ def test_no_text_of_such_a_run_has_a_word_of_portfolios(
     told["plan"] = plan.splitlines()
     write_report([read_run(run.root)], tmp_path / "run.html")
     page = (tmp_path / "run.html").read_text()
-    assert "movement of actions per validation row" in page
+    assert "movement of actions per validation row" in page and "reward per row" not in page
     # The keys of the configuration, which the page folds away, are those of every run.
     page = re.sub(r"<style>.*?</style>|<th[^>]*>(hisso|evaluation)\..*?</tr>", "", page, flags=re.S)
     told["report"] = re.sub(r"<[^>]*>", "\n", page).splitlines()

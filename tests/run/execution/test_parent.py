@@ -369,3 +369,12 @@ def test_a_child_knows_until_when_its_ancestors_have_seen_its_assets(tmp_path: P
     assert child["parent"]["seen_until"] == seen > child["judged"]["first"]
     grandchild = run("grandchild", mode="evaluate", init_from=str(root / "child"))
     assert grandchild["parent"]["seen_until"] == seen < grandchild["judged"]["first"]
+
+
+def test_fine_tuning_on_targets_knows_what_the_parent_loses(tmp_path: Path) -> None:
+    targets = ("hisso.enabled=false", "training.epochs=1")
+    parent = finished(tmp_path, *targets, name="parent")
+    child = finished(tmp_path, *targets, name="child", mode="fine_tune", init_from=str(parent.root))
+    assert metrics_of(child)["parent"]["val_loss"] == metrics_of(parent)["val_loss"]
+    other = finished(tmp_path, name="other", mode="fine_tune", init_from=str(parent.root))
+    assert "val_loss" not in metrics_of(other)["parent"]

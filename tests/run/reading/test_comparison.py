@@ -118,3 +118,17 @@ def test_curves_are_gathered_by_what_chose_the_best_epoch(tmp_path: Path) -> Non
     assert column == "val_reward_mean"
     assert [run for run, _ in found] == runs
     assert all(len(values) == 40 for _, values in found)
+
+
+def test_a_choice_among_runs_has_the_candidates_of_all(tmp_path: Path) -> None:
+    runs = [
+        read_run(made_run(tmp_path / name, lr=lr, run_id=identity * 32, n_trials=61))
+        for name, lr, identity in (("a", 0.1, "1"), ("b", 0.2, "2"), ("copy", 0.2, "2"))
+    ]
+    (*_, told) = comparison_sections(runs, names_of(runs))[1].sentences
+    assert told == (
+        "Each run counts its own candidates alone; whoever chooses one of these runs has compared "
+        "up to 122."
+    )
+    (*_, other) = comparison_sections(runs[1:], names_of(runs))[1].sentences
+    assert "candidates" not in other

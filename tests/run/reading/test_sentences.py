@@ -360,3 +360,10 @@ def test_rows_that_the_parent_has_seen_prove_nothing(until: str | None, is_told:
     ) is is_told
     assert ("1/N on rows that its parent has seen, which proves nothing." in told) is is_told
     assert ("better than 1/N beyond chance." in told) is not is_told
+
+
+@pytest.mark.parametrize(("before", "is_told"), [(0.25, True), (0.5, False), (None, False)])
+def test_fine_tuning_that_did_harm_is_told(before: float | None, is_told: bool) -> None:
+    record = finished(val_loss=0.5, parent={"sha256": "a", "val_loss": before})
+    told = "Fine-tuning made it worse: a validation loss of 0.5, where the parent has 0.25."
+    assert (told in result_sentences(record.as_dict())) is is_told

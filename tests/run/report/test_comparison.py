@@ -106,7 +106,9 @@ def test_seeds_of_one_configuration_are_one_line_their_mean_in_their_range(grid:
     assert len({line.look.colour for line in drawn.values()}) == 3
     (area,) = [m for m in wealth_of(grid).figure.panels[0].marks if isinstance(m, Area)]
     assert area.label == "range of a and 1 more"
+    assert "Of several seeds the line is their mean, in their range." in wealth_of(grid).caption
     (reward,) = section(grid, "Training").pictures
+    assert reward.caption.endswith("; of several seeds that of the first.")
     looks = {label: line.look.colour for label, line in lines_of(reward).items()}
     assert looks == {name: drawn[name].look.colour for name in ("a and 1 more", "c")}
 

@@ -23,6 +23,8 @@ from psann.run.acting.journal import Journal
 from psann.run.acting.weights import Weights
 
 _CONFIDENCE = 0.95  # of an interval, over all times of looking together
+# UTC; no exchange closes a day earlier, New Zealand first, so no row of days is known before.
+_FIRST_CLOSE_H = 3
 _HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 
 
@@ -256,8 +258,10 @@ def _judged(
 def _count_late(journal: Journal, labels: list[str]) -> int:
     """Rows of which the next one could have been known when they were written down."""
     following = dict(pairwise(labels))
+    are_days = all(len(label) == len("2001-12-31") for label in labels)
+    close = np.timedelta64(_FIRST_CLOSE_H if are_days else 0, "h")
     return sum(
-        bool(_moment(each.said_utc) >= np.datetime64(following[each.label], "us"))
+        bool(_moment(each.said_utc) >= np.datetime64(following[each.label], "us") + close)
         for each in journal.said
         if each.label in following
     )

@@ -351,7 +351,8 @@ class Record(TypedDict):
         Mapping[str, object] | None,
         Field(
             "run id, sha256 and n_trials of the estimator that training began from, and the last "
-            "date of the rows of the same assets that trained or chose it"
+            "date of the rows of the same assets that trained or chose it; its validation loss "
+            "where targets are trained on"
         ),
     ]
     config_sha256: Annotated[str | None, Field("digest of the configuration")]

@@ -70,6 +70,7 @@ def comparison_sections(runs: Sequence[RunView], name_of: Name) -> tuple[Section
             *_copies(runs, name_of),
             *_group_sentences(several, name_of),
             *_unranked(runs),
+            *_candidates(runs),
         ),
         tables=(_side_by_side(runs, groups, several, name_of),),
     )
@@ -131,6 +132,17 @@ def _unranked(runs: Sequence[RunView]) -> Iterator[str]:
     if apart:
         what = listed([*dict.fromkeys(apart)])
         yield f"The runs differ in what judges them, {what}: figures of that are not ranked."
+
+
+def _candidates(runs: Sequence[RunView]) -> Iterator[str]:
+    """Say how many candidates a choice among runs has: a probability of each knows its own only."""
+    counts = {run.metrics["run_id"]: run.metrics["n_trials"] for run in runs}
+    known = [n for n in counts.values() if n is not None]
+    if len(known) > 1:
+        yield (
+            f"Each run counts its own candidates alone; whoever chooses one of these runs has "
+            f"compared up to {sum(known):,}."
+        )
 
 
 def _side_by_side(

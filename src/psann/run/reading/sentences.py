@@ -38,6 +38,7 @@ def result_sentences(record: Record) -> list[str]:
         *_withheld(record),
         *kept_untrained(record),
         *_seen(record),
+        *_worse(record),
         *_evidence(record),
         *_edge(record),
         *_universe(record),
@@ -219,6 +220,16 @@ def _seen(record: Record) -> Iterator[str]:
         yield (
             f"The rows judged begin on {first}, and rows to {until} trained or chose the parent: "
             "what is found on those proves nothing."
+        )
+
+
+def _worse(record: Record) -> Iterator[str]:
+    """Whether fine-tuning on targets, where the parent is no candidate, has done harm."""
+    before, after = (record["parent"] or {}).get("val_loss"), record["val_loss"]
+    if isinstance(before, float) and after is not None and after > before:
+        yield (
+            f"Fine-tuning made it worse: a validation loss of {after:.4g}, where the parent has "
+            f"{before:.4g}."
         )
 
 

@@ -126,7 +126,7 @@ def show_status(path: Path, terminal: Terminal, *, every_s: float | None = None)
     """
     if every_s is None:
         run = read_run(path)
-        terminal.lines(status_lines(run))
+        terminal.lines([*status_lines(run), *run.metrics_problems])
         return run
     shown: str | None = None
     for run, rows in watch_run(path, every_s=every_s):

@@ -124,6 +124,8 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     rows = judged.pop() if len(judged) == 1 else "Each on its own rows"
     caption = f"{rows}. What 1.00 becomes, net of each run's costs"
     caption += ", beside 1/N on the same rows and the first run's terms." if has_uniform else "."
+    if any(curve.among is not None for curve in curves):
+        caption += " Of several seeds the line is their mean, in their range."
     if len(groups) < n_groups:
         quality = quantity("val_reward_mean")
         is_known = any(group.mean(quality) is not None for group in groups)
@@ -153,6 +155,10 @@ def _monitor_pictures(runs: Sequence[RunView], name_of: Name, *, points: int) ->
     """One picture per quantity that chose the best epoch."""
     groups, _ = _drawn_groups(runs)
     firsts = {id(group.runs[0]): (place, group) for place, group in enumerate(groups)}
+    caption = "The quantity that chooses the best epoch"
+    caption += (
+        "; of several seeds that of the first." if any(len(g.runs) > 1 for g in groups) else "."
+    )
     for column, found in monitor_curves([group.runs[0] for group in groups]).items():
         curves = []
         for run, values in found:
@@ -166,5 +172,5 @@ def _monitor_pictures(runs: Sequence[RunView], name_of: Name, *, points: int) ->
                 name=column.replace("_", "-"),
                 title=f"{name.capitalize()} by epoch",
                 figure=epochs_figure([(name, curves)], best=None, points=points),
-                caption="The quantity that chooses the best epoch.",
+                caption=caption,
             )

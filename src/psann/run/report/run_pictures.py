@@ -25,6 +25,7 @@ from psann.presentation.content import Picture, printable
 from psann.presentation.figure import Figure, Look
 from psann.run.directory.evaluation import Evaluation
 from psann.run.directory.rows import Row
+from psann.run.reading.quantities import quantity
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import rows_judged
 from psann.run.reading.strategies import is_seed, strategy_name
@@ -237,7 +238,8 @@ def _phase_picture(
     of_reward = {"reward_mean": "training", "val_reward_mean": "validation"}
     of_loss = {"train_loss": "training", "val_loss": "validation"}
     # With a reward the loss is its mirror image.
-    panels = [("reward per row", _curves(tracks, of_reward))]
+    unit = quantity("val_reward_mean").unit([run])
+    panels = [(f"reward {unit}".rstrip(), _curves(tracks, of_reward))]
     if not panels[0][1]:
         panels = [("loss", _curves(tracks, of_loss))]
     course = _COURSE if _has_weights(run) else {**_COURSE, "turnover": _OF_ACTIONS}
