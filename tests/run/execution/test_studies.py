@@ -333,16 +333,17 @@ def test_a_refit_is_part_of_every_study_and_its_log(tmp_path: Path) -> None:
 def test_several_seeds_are_judged_by_the_mean_of_their_actions(
     tmp_path: Path, n_fits: list[str]
 ) -> None:
-    seeds = ("training.seeds=2", "training.epochs=2")
-    whole = finished(tmp_path, CONTINUOUS, *STUDIES, *seeds, name="whole")
+    asked_for = (CONTINUOUS, STUDIES[0], "evaluation.placebo=1")
+    asked_for += ("training.seeds=2", "training.epochs=2")
+    whole = finished(tmp_path, *asked_for, name="whole")
     assert verify_run(whole.root).findings == ()
     asked = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, phase="walk_forward", number=2, epoch=1, error=asked)
-        assert trial(tmp_path, CONTINUOUS, *STUDIES, *seeds).exit_code == 143
+        assert trial(tmp_path, *asked_for).exit_code == 143
     n_fits.clear()
-    paths = finished(tmp_path, CONTINUOUS, *STUDIES, *seeds, resume=True)
-    assert n_fits == ["fold_002", "placebo_001", "placebo_002"]
+    paths = finished(tmp_path, *asked_for, resume=True)
+    assert n_fits == ["fold_002", "placebo_001"]
     assert bit_differences(whole, paths) == []
     data, metrics = trials.continuous(), metrics_of(paths)
     assert metrics["placebo"]["growth"] == metrics["ensemble"]["versus_uniform"]["growth"]

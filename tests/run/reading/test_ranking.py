@@ -82,7 +82,7 @@ def test_only_what_was_judged_by_the_same_is_ranked(
 
 @pytest.mark.parametrize(
     ("changed", "apart"),
-    [("X_val", []), ("time_test", []), ("prices_val", ["data"]), ("prices_test", [])],
+    [("X_val", []), ("time_test", []), ("prices_val", ["validation rows"]), ("prices_test", [])],
 )
 def test_another_choice_of_features_judges_by_the_same_prices(
     tmp_path: Path, changed: str, apart: list[str]
@@ -101,7 +101,8 @@ def test_runs_on_other_data_stand_beside_each_other_without_a_best_one(tmp_path:
     ]
     _, beside = comparison_sections(runs, names_of(runs))
     assert beside.sentences == (
-        "The runs differ in what judges them, data: figures of that are not ranked.",
+        "The runs differ in what judges them, validation rows, test rows and training rows: "
+        "figures of that are not ranked.",
     )
     (table,) = beside.tables
     assert [row[0] for row in table.rows if any("*" in cell for cell in row)] == ["duration"]

@@ -289,7 +289,7 @@ def test_a_signal_that_comes_while_a_run_is_being_started_reaches_it(tmp_path: P
 def test_two_processes_one_killed_find_what_a_plain_loop_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep, paths = made_sweep(tmp_path, config=SHORT, trials=3)
+    sweep, paths = made_sweep(tmp_path, config=SHORT, trials=2)
     # Both have torch already; `test_array.py` and `test_slurm.py` start the command itself.
     monkeypatch.setattr(
         "psann.run.sweep.worker.preloading_context", lambda: multiprocessing.get_context("fork")
@@ -300,7 +300,7 @@ def test_two_processes_one_killed_find_what_a_plain_loop_finds(
     assert (one.wait(), other.wait()) == (-signal.SIGKILL, 0)
     # What the dead worker's run had begun, it committed when it saw that it was alone.
     worked(sweep, paths)
-    reference, loop = made_sweep(tmp_path / "loop", config=SHORT, trials=3)
+    reference, loop = made_sweep(tmp_path / "loop", config=SHORT, trials=2)
     looped(reference, loop)
     assert digest(paths) == summed_up(reference, loop)
     assert sound(paths)

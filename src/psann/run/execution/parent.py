@@ -41,11 +41,13 @@ def first_estimators(
     if targets.estimator_file is None:
         return _for_each_seed(targets.estimator_class(**arguments), config), None
     estimator = _loaded(targets.estimator_file, config, targets, splits)
+    record = _record_of(targets.estimator_file)
     parent = {
         "sha256": targets.estimator_file_sha256,
-        **_told_of_run(targets.estimator_file),
+        # Its identity and trials, None for an estimator file on its own.
+        **{name: None if record is None else record[name] for name in ("run_id", "n_trials")},
         "best_epoch": estimator.best_epoch_,
-        **_seen_by(targets.estimator_file, estimator, splits),
+        **({} if record is None else _seen_by(record, estimator, splits)),
         **_loss_before(config, estimator, splits),
     }
     if targets.seed_files:
@@ -186,19 +188,12 @@ def _other_widths(
     ]
 
 
-def _told_of_run(estimator_file: Path) -> dict[str, object]:
-    """Identity and trials of the run that an estimator file lies in, None for one on its own."""
-    record = _record_of(estimator_file)
-    return {name: None if record is None else record[name] for name in ("run_id", "n_trials")}
-
-
 def _seen_by(
-    estimator_file: Path, estimator: BasePSANNRegressor, splits: DataSplits
+    record: Record, estimator: BasePSANNRegressor, splits: DataSplits
 ) -> dict[str, object]:
     """Last date of the rows that trained or chose the parent; empty where it had other assets."""
-    record = _record_of(estimator_file)
     held, names = estimator.asset_names_, splits.arrays.get(ASSET_NAMES)
-    if record is None or held is None or names is None or not {*held} & {*names.tolist()}:
+    if held is None or names is None or not {*held} & {*names.tolist()}:
         return {}
     spans: Any = record["spans"] or {}
     dates = [(record["parent"] or {}).get("seen_until")]
@@ -219,5 +214,6 @@ def _loss_before(
 
 
 def _record_of(estimator_file: Path) -> Record | None:
+    """The record of the run that an estimator file lies in."""
     paths = RunPaths(estimator_file.parent.parent)
     return read_metrics(paths.metrics)[0] if paths.checkpoints == estimator_file.parent else None

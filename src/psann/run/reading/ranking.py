@@ -15,7 +15,7 @@ _SEEN = ("X", "context", "time")
 _OF_REWARDS = ("hisso.enabled", "hisso.reward", "hisso.reward_inputs")
 _OF_SPANS = ("evaluation.initial", "evaluation.cash_rate", "evaluation.borrow_rate")
 _OF_PORTFOLIOS = ("evaluation.portfolio_prices_key", "evaluation.periods_per_year")
-THE_DATA = "data"
+_ROWS = {"train": "training rows", "val": "validation rows", "test": "test rows"}
 
 
 def may_rank(each: Quantity, runs: Sequence[RunView]) -> bool:
@@ -36,14 +36,14 @@ def judged_apart(each: Quantity, runs: Sequence[RunView]) -> Iterator[str]:
     Yields
     ------
     str
-        `THE_DATA`, or the dotted key of a configuration.
+        Rows of the data, or the dotted key of a configuration.
     """
     field = FIELDS.get(each.key)
     if field is not None and Trait.OF_THE_START in field.traits:
         return  # times are times
     having = [run for run in runs if each.of(run) is not None]
     if len({_data(run, each) for run in having} - {None}) > 1:
-        yield THE_DATA
+        yield _ROWS[_split(each)]
     settings = [_settings(run, each) for run in having if run.config]
     for key in dict.fromkeys(key for values in settings for key in values):
         if len({json.dumps(values.get(key), sort_keys=True) for values in settings}) > 1:
