@@ -39,8 +39,8 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-# Blocks of a console and of configurations with `...` are no programs.
-suppress_warnings = ["misc.highlighting_failure"]
+highlight_language = "none"  # blocks of a console, which name no language, are no Python
+suppress_warnings = ["misc.highlighting_failure"]  # lines of cron are no language to Pygments
 
 
 def _missing(app: Any, what: str, name: str, obj: Any, options: Any, lines: Sequence[str]) -> None:

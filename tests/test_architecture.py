@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,18 @@ def test_every_source_file_has_a_test_file_that_mirrors_it() -> None:
         if not mirror.exists():
             missing.append(str(relative))
     assert missing == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/structure.md", "docs/extending.md"])
+def test_a_page_names_files_that_there_are(page: str) -> None:
+    root = SRC.parents[1]
+    there = [p.relative_to(root).as_posix() for p in (*MODULES, *(root / "tests").rglob("*.py"))]
+    named = set(re.findall(r"`([\w./*]+\.py)`", (root / page).read_text()))
+    assert (
+        named
+        and [name for name in named if not any(fnmatch(f"/{path}", f"*/{name}") for path in there)]
+        == []
+    )
 
 
 def test_a_plain_installation_brings_what_it_brought() -> None:

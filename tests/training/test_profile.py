@@ -120,8 +120,13 @@ def test_the_command_shows_the_table(profiled: tuple[RunPaths, str]) -> None:
     assert "Where the time went" in shown and "backward" in shown and "profile.json.gz" in shown
 
 
-def test_a_run_of_too_few_updates_says_that_nothing_was_traced(tmp_path: Path) -> None:
-    paths = finished(tmp_path, "training.epochs=1", profile=True)
+def test_a_run_of_too_few_updates_says_that_nothing_was_traced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--config", str(write_config(tmp_path)), "--output-dir", str(tmp_path), "--profile"]
+    assert main([*command, "--set", "training.epochs=1", "--run-name", "run"]) == 0
+    assert "Where the time went" not in capsys.readouterr().out
+    paths = RunPaths(tmp_path / "run")
     assert not paths.profile.exists()
     assert metrics_of(paths)["timing"]["profile"] == {}
     assert any("recorded nothing" in row["message"] for row in rows_of(paths))

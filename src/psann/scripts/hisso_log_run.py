@@ -283,7 +283,7 @@ def _report(outcome: Outcome, *, quiet: bool) -> int:
 
         show_result(read_run(paths.root), quiet=quiet)
         parts = (record["timing"] or {}).get("profile")
-        if isinstance(parts, dict) and not quiet:
+        if isinstance(parts, dict) and parts and not quiet:  # empty where nothing was traced
             from psann.training.profile import profile_table
 
             print(f"\n{profile_table(parts)}\n  trace: {paths.profile}")

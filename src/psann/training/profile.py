@@ -137,8 +137,10 @@ class ProfileObserver(Observer):
             activities.append(ProfilerActivity.CUDA)
         self._recording = ExitStack()
         self._recording.enter_context(warnings.catch_warnings())
-        # The profiler looks at gradients that nobody keeps, and torch warns of that.
-        warnings.filterwarnings("ignore", message=r"The \.grad attribute of a Tensor")
+        # The profiler looks at gradients that nobody keeps, and torch warns of that; torch 2.10 of
+        # cycles, too, of which there is one.
+        for of_torch in (r"The \.grad attribute of a Tensor", "Warning: Profiler clears"):
+            warnings.filterwarnings("ignore", message=of_torch)
         self._profile = self._recording.enter_context(
             profile(activities=activities, with_stack=True)
         )

@@ -23,7 +23,7 @@ from psann.run.acting.journal import Journal
 from psann.run.acting.weights import Weights
 
 _CONFIDENCE = 0.95  # of an interval, over all times of looking together
-# UTC; no exchange closes a day earlier, New Zealand first, so no row of days is known before.
+# UTC; no large exchange closes a day earlier, New Zealand first, so no row of days is known before.
 _FIRST_CLOSE_H = 3
 _HowKept = Literal["too early", "holds so far", "broken", "surpassed", "its own rows"]
 
