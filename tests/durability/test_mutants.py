@@ -59,6 +59,7 @@ def omitting(monkeypatch: pytest.MonkeyPatch, name: str, value: Any) -> None:
     monkeypatch.setattr(TrainState, "state_dict", state_dict)
 
 
+@pytest.mark.slow
 def test_without_fsync_a_power_loss_is_not_survived(
     tmp_path: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +89,7 @@ def test_without_cutting_the_log_back_a_kill_is_not_survived(
     assert_kills_are_missed(tmp_path, expected, from_the_end=74)  # right after a row
 
 
+@pytest.mark.slow
 def test_without_the_best_epoch_in_the_state_a_kill_is_not_survived(
     tmp_path: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,15 @@ def test_data_that_are_not_finite_are_refused_before_training(
     assert not outcome.paths.checkpoints.exists()
 
 
+@pytest.fixture(scope="module")
+def before_trouble(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run that ends right before the bad update; to be read only."""
+    TROUBLE.plan(0)
+    epochs = f"training.epochs={BAD_UPDATE - 1}"
+    folder = tmp_path_factory.mktemp("before")
+    return finished(folder, *TROUBLED, epochs, keep_checkpoints=True)
+
+
 @pytest.mark.parametrize(
     ("action", "place"),
     [
@@ -91,11 +100,8 @@ def test_data_that_are_not_finite_are_refused_before_training(
     ],
 )
 def test_a_reward_or_gradient_that_is_not_finite_stops_before_the_weights_move(
-    tmp_path: Path, action: Callable[[Tensor], Tensor], place: str
+    before_trouble: RunPaths, tmp_path: Path, action: Callable[[Tensor], Tensor], place: str
 ) -> None:
-    TROUBLE.plan(0)
-    before = f"training.epochs={BAD_UPDATE - 1}"
-    whole = finished(tmp_path, *TROUBLED, before, name="whole", keep_checkpoints=True)
     TROUBLE.plan(BAD_UPDATE, action)
     outcome = trial(tmp_path, *TROUBLED, "training.epochs=8")
     assert outcome.exit_code == 3
@@ -105,7 +111,7 @@ def test_a_reward_or_gradient_that_is_not_finite_stops_before_the_weights_move(
     told = f"Training diverged in phase hisso, epoch {BAD_UPDATE}, update 1: {place}."
     assert told in metrics["error"]
     assert told in rows_of(outcome.paths, "error")[0]["message"]
-    assert_kept(outcome.paths, whole)
+    assert_kept(outcome.paths, before_trouble)
 
 
 def test_a_forward_pass_that_overflows_stops_before_the_weights_move(tmp_path: Path) -> None:
@@ -133,11 +139,8 @@ def test_a_forward_pass_that_overflows_stops_before_the_weights_move(tmp_path: P
 
 @pytest.mark.parametrize("action", [nan_value, nan_gradient])
 def test_skipped_updates_leave_the_weights_and_stop_at_their_limit(
-    tmp_path: Path, action: Callable[[Tensor], Tensor]
+    before_trouble: RunPaths, tmp_path: Path, action: Callable[[Tensor], Tensor]
 ) -> None:
-    TROUBLE.plan(0)
-    before = f"training.epochs={BAD_UPDATE - 1}"
-    whole = finished(tmp_path, *TROUBLED, before, name="whole", keep_checkpoints=True)
     TROUBLE.plan(BAD_UPDATE, action)
     skip = ("training.on_nonfinite=skip", "training.max_skipped_updates=2")
     outcome = trial(tmp_path, *TROUBLED, *skip, "training.epochs=20")
@@ -149,9 +152,11 @@ def test_skipped_updates_leave_the_weights_and_stop_at_their_limit(
     assert f"{place}, more than the 2 that may be skipped" in metrics["error"]
     counted = [int(row["skipped_updates"]) for row in rows_of(outcome.paths, "epoch")]
     assert counted == [0] * (BAD_UPDATE - 1) + [1, 2]
-    (found,), (expected,) = (read_resume_point(each)[0].saved for each in (outcome.paths, whole))
+    (found,), (expected,) = (
+        read_resume_point(each)[0].saved for each in (outcome.paths, before_trouble)
+    )
     assert torch.equal(found.tensors["weights"], expected.tensors["weights"])
-    assert_same_estimator(outcome.paths.best, whole.best)
+    assert_same_estimator(outcome.paths.best, before_trouble.best)
 
 
 @pytest.mark.parametrize("action", [nan_value, nan_gradient])

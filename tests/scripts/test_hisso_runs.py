@@ -393,7 +393,7 @@ def test_output_that_cannot_be_written_whole_is_an_error_of_one_line(
     assert done.stderr == expected
 
 
-@pytest.mark.parametrize("is_unbuffered", [True, False])
+@pytest.mark.parametrize("is_unbuffered", thinned([False, True]))
 def test_output_beyond_the_limit_of_a_file_is_an_error_of_one_line(
     whole: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_unbuffered: bool
 ) -> None:
@@ -432,9 +432,11 @@ def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> Non
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(["report", "RUN", "-o", "OUT/page.html"], marks=pytest.mark.slow),
-        ["pack", "RUN", "-o", "OUT/run.tar.gz"],
-        *(["export", "RUN", "--to", "csv", "-o", "OUT/tables"], ["seal", "RUN"], ["ls", "RUN"]),
+        slow(["report", "RUN", "-o", "OUT/page.html"]),
+        slow(["pack", "RUN", "-o", "OUT/run.tar.gz"]),
+        ["export", "RUN", "--to", "csv", "-o", "OUT/tables"],
+        ["seal", "RUN"],
+        slow(["ls", "RUN"]),
     ],
     ids=lambda words: words[0],
 )

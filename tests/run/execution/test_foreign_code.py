@@ -8,6 +8,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,12 @@ def in_a_process(folder: Path, place: str, names: str) -> RunPaths:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunPaths]:
-    """By place, the run without meddling."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunPaths]:
+    """By place, the run without meddling, made once."""
     # What torch imports when determinism is switched: here, so that no child has to.
     importlib.import_module("torch._inductor.config")
     folder = tmp_path_factory.mktemp("undisturbed")
-    return {place: in_a_process(folder / place, place, "nothing") for place in PLACES}
+    return cache(lambda place: in_a_process(folder / place, place, "nothing"))
 
 
 def rows_but_for_told(paths: RunPaths) -> list[tuple[str, ...]]:
@@ -67,7 +68,8 @@ def rows_of_the_table() -> Iterator[Any]:
     for place in PLACES:
         for name in names:
             yield pytest.param(name, place, marks=pytest.mark.slow, id=f"{name}-{place}")
-        yield pytest.param("everything", place, id=f"everything-{place}")
+        marks = [pytest.mark.slow] if place == "loader" else []
+        yield pytest.param("everything", place, marks=marks, id=f"everything-{place}")
     n_groups = -(-len(names) // 6)
     for number, place in zip(range(n_groups), itertools.cycle(PLACES), strict=False):
         group = names[number::n_groups]
@@ -77,10 +79,10 @@ def rows_of_the_table() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("names", "place"), [*rows_of_the_table()])
 def test_a_run_is_the_same_to_the_bit_whatever_foreign_code_changes(
-    names: str, place: str, tmp_path: Path, undisturbed: dict[str, RunPaths]
+    names: str, place: str, tmp_path: Path, undisturbed: Callable[[str], RunPaths]
 ) -> None:
     paths = in_a_process(tmp_path, place, names)
-    plain = undisturbed[place]
+    plain = undisturbed(place)
     assert rows_but_for_told(paths)[1:] == rows_but_for_told(plain)[1:]
     assert bit_differences(plain, paths) == []
     assert verify_run(paths.root).findings == ()

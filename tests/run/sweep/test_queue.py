@@ -18,6 +18,7 @@ from psann.run.sweep.config import Sweep
 from psann.run.sweep.ledger import join
 from psann.run.sweep.queue import Queue, is_claimed_here, may_live_elsewhere, open_storage
 from psann.run.sweep.record import SweepPaths, TrialRow
+from thinning import thinned
 from without_locks.sitecustomize import refusing_all
 
 
@@ -32,7 +33,7 @@ def row(number: int, value: float | None) -> TrialRow:
     }  # type: ignore[typeddict-item]
 
 
-@pytest.mark.parametrize("has_locks", [True, False])
+@pytest.mark.parametrize("has_locks", thinned([False, True]))
 def test_processes_that_claim_at_once_share_the_trials_without_a_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
 ) -> None:

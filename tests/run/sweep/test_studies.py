@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,7 +55,8 @@ def began(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def stopped(folder: Path) -> RunPaths:
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     """A run that was stopped in its first fold."""
     on_epoch = StudyObserver.on_epoch
 
@@ -64,9 +66,15 @@ def stopped(folder: Path) -> RunPaths:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StudyObserver, "on_epoch", stopping)
-        outcome = trial(folder, *OPTIONS)
+        outcome = trial(tmp_path_factory.mktemp("begun"), *OPTIONS)
     assert outcome.exit_code == 143 and outcome.paths is not None
     return outcome.paths
+
+
+@pytest.fixture
+def stopped(begun: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy of it."""
+    return RunPaths(shutil.copytree(begun.root, tmp_path / "out" / "run"))
 
 
 def folder_of(paths: RunPaths) -> StudyFolder:
@@ -75,13 +83,17 @@ def folder_of(paths: RunPaths) -> StudyFolder:
 
 
 def test_a_run_takes_what_two_workers_left_and_is_the_run_that_trained_it(
-    tmp_path: Path, whole: RunPaths, began: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    stopped: RunPaths,
+    whole: RunPaths,
+    began: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Both have torch already; the chaos test starts the command itself.
     monkeypatch.setattr(
         "psann.run.sweep.studies.preloading_context", lambda: multiprocessing.get_context("fork")
     )
-    paths = stopped(tmp_path)
+    paths = stopped
     before, looks = tree_of(paths.root), list[list[str]]()
     done = work_on_studies(
         paths.root,
@@ -104,9 +116,13 @@ def test_a_run_takes_what_two_workers_left_and_is_the_run_that_trained_it(
 
 
 def test_what_a_killed_worker_was_at_is_trained_by_the_next(
-    tmp_path: Path, whole: RunPaths, monkeypatch: pytest.MonkeyPatch, began: list[str]
+    tmp_path: Path,
+    stopped: RunPaths,
+    whole: RunPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    began: list[str],
 ) -> None:
-    paths, on_epoch = stopped(tmp_path), StudyObserver.on_epoch
+    paths, on_epoch = stopped, StudyObserver.on_epoch
 
     def dying(observer: Any, record: Any, state: Any) -> None:
         if (observer._phase, record.epoch) == ("placebo", 2):
@@ -128,9 +144,9 @@ def test_what_a_killed_worker_was_at_is_trained_by_the_next(
 
 
 def test_a_damaged_study_is_trained_by_the_run_and_another_machine_s_is_told(
-    tmp_path: Path, whole: RunPaths, began: list[str]
+    tmp_path: Path, stopped: RunPaths, whole: RunPaths, began: list[str]
 ) -> None:
-    paths = stopped(tmp_path)
+    paths = stopped
     assert take_studies(paths, OF_TESTS)[0] == 0
     folder = folder_of(paths)
     damaged = folder.root / "fold_001" / "result.safetensors"
@@ -157,9 +173,9 @@ def test_a_damaged_study_is_trained_by_the_run_and_another_machine_s_is_told(
 
 
 def test_a_worker_that_is_stopped_or_fails_says_so_and_leaves_the_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stopped: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = stopped(tmp_path)
+    paths = stopped
     code, message = take_studies(paths, ImportPolicy(is_of_a_file=True))
     assert code == 1 and message is not None and "--allow-import" in message
     launch = StudyObserver.on_launch
@@ -177,12 +193,12 @@ def test_a_worker_that_is_stopped_or_fails_says_so_and_leaves_the_study(
 
 
 def test_a_signal_stops_every_worker_of_a_command_and_one_that_is_killed_is_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stopped: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "psann.run.sweep.studies.preloading_context", lambda: multiprocessing.get_context("fork")
     )
-    paths, on_epoch = stopped(tmp_path), StudyObserver.on_epoch
+    paths, on_epoch = stopped, StudyObserver.on_epoch
 
     def asking(number: int, of: Callable[[], int]) -> Any:
         def ask(observer: Any, record: Any, state: Any) -> None:
@@ -199,8 +215,8 @@ def test_a_signal_stops_every_worker_of_a_command_and_one_that_is_killed_is_told
     assert (done.exit_code, done.messages) == (1, ["a worker was ended (-9)"])
 
 
-def test_what_is_trained_at_the_moment_is_told_of_a_run(tmp_path: Path) -> None:
-    paths = stopped(tmp_path)
+def test_what_is_trained_at_the_moment_is_told_of_a_run(tmp_path: Path, stopped: RunPaths) -> None:
+    paths = stopped
     assert study_lines(paths.root) == ["0 done: none", "0 in training: none"]
     with folder_of(paths).claimed("fold_002"):
         assert study_lines(paths.root)[1] == "1 in training: fold_002"
