@@ -9,11 +9,13 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import math
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,6 +138,12 @@ def continuous(*, corrupt_test_from: int | None = None, **kwargs: Any) -> dict[s
 
 def raising() -> dict[str, Any]:
     raise RuntimeError("the database is down")
+
+
+def telling() -> dict[str, Any]:
+    warnings.warn("warned of db://me:pa55w0rd@host", stacklevel=1)
+    logging.getLogger("own_loader").error("logged of db://me:pa55w0rd@host")
+    return market()
 
 
 def exiting() -> dict[str, Any]:

@@ -25,7 +25,7 @@ from psann.run.directory.fields import FIELDS
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage, SystemCalls
-from psann.run.execution.context import RunRequest
+from psann.run.execution.context import Outcome, RunRequest
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.runner import check, execute
 from psann.training.history import EpochRecord
@@ -561,6 +561,21 @@ def test_a_check_shows_where_a_loader_broke(tmp_path: Path, loader: str) -> None
     outcome = check(request_of(tmp_path, f"data.loader=trials.{loader}"))
     assert outcome.exit_code == 1
     assert f"in {loader}" in str(outcome.message)
+
+
+@pytest.mark.filterwarnings("default:warned of")
+@pytest.mark.parametrize("does", [check, execute])
+def test_what_a_loader_warns_of_is_told_without_its_secrets(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    does: Callable[[RunRequest], Outcome],
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    assert does(request_of(tmp_path, "data.loader=trials.telling")).exit_code == 0
+    told = capsys.readouterr().err
+    assert "WARNING warned of db://***@host" in told and "ERROR logged of db://***@host" in told
+    assert "pa55w0rd" not in told
 
 
 def test_an_interrupted_check_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

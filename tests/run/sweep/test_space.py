@@ -40,6 +40,12 @@ def test_a_share_of_the_way_gives_the_value_computed_by_hand(
         ({"range": [1, 1]}, "then a higher one"),
         ({"int": [1, 2.5]}, "two whole numbers"),
         ({"range": ["1", 2]}, "two numbers"),
+        ({"range": [0, 10**400]}, r"two numbers as bounds, within \+-1e\+300"),
+        (
+            {"range": [-1.7e308, 1.7e308]},
+            r"within \+-1e\+300",
+        ),  # further apart than a number is large
+        ({"int": [1, 10**400]}, r"two whole numbers as bounds, within \+-9007199254740992"),
         ({"range": [True, 2]}, "two numbers"),
     ],
 )

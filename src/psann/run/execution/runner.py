@@ -181,7 +181,8 @@ def check(request: RunRequest) -> Outcome:
 
         plans.append(describe_plan(config, paths, resumes=resumes))
 
-    with _warnings_as_log(), request.imports.in_force():
+    warned = listening(ConsoleProgress(quiet=True).take)
+    with warned, _warnings_as_log(), request.imports.in_force():
         error = guarded(make_plan)
     if error is None:
         return Outcome(exit_code=EXIT_DONE, plan=plans[0])

@@ -86,9 +86,11 @@ def dimension(value: object) -> Dimension:
     ((form, bounds),) = value.items()
     if form not in ("log", "range", "int") or not isinstance(bounds, list) or len(bounds) != 2:
         raise ValueError(f"must be {FORMS}")
-    kinds = int if form == "int" else (int, float)
-    if not all(isinstance(each, kinds) and not isinstance(each, bool) for each in bounds):
-        raise ValueError(f"must have two {'whole ' if form == 'int' else ''}numbers as bounds")
+    kinds, most = (int, 2**53) if form == "int" else ((int, float), 1e300)
+    are_numbers = all(isinstance(each, kinds) and not isinstance(each, bool) for each in bounds)
+    if not are_numbers or max(map(abs, bounds)) > most:
+        whole = "whole " * (form == "int")
+        raise ValueError(f"must have two {whole}numbers as bounds, within +-{most}")
     low, high = bounds
     if not low < high or (form == "log" and low <= 0):
         raise ValueError(
