@@ -151,7 +151,7 @@ PUBLISHED = {".".join(path): cure for path, cure in CONFIG_KEYS.items()}
 PUBLISHED |= {f"estimator.params.{name}": cure for name, cure in PARAMETERS.items()}
 
 
-@pytest.mark.parametrize("key", PUBLISHED)
+@pytest.mark.parametrize("key", thinned(PUBLISHED, 6))
 def test_a_published_key_is_written_as_its_message_says(key: str, tmp_path: Path) -> None:
     file = write_config(tmp_path)
     with pytest.raises(ConfigError) as caught:
@@ -177,7 +177,7 @@ QUICK = (FEW, "hisso.window=6", "hisso.batch_episodes=4")
 QUICK += ("hisso.updates_per_epoch=2",)
 
 
-@pytest.mark.parametrize("text", FILES)
+@pytest.mark.parametrize("text", thinned(FILES, 3))
 def test_what_is_said_of_a_file_is_done_and_works(text: str, tmp_path: Path) -> None:
     file, (wrong, cured) = tmp_path / "run.yaml", FILES[text]
     rest = {key: CONFIG[key] for key in ("estimator", "data") if f"{key}:" not in wrong}

@@ -146,7 +146,7 @@ HOSTILE: dict[str, dict[str, Callable[[], bytes]]] = {
     [
         case
         for name in HOSTILE
-        for case in ((name, [*HOSTILE[name]][:2]), slow((name, [*HOSTILE[name]][2:])))
+        for case in ((name, [*HOSTILE[name]][:1]), slow((name, [*HOSTILE[name]][1:])))
     ],
 )
 def test_hostile_files_are_refused_within_2_s_of_cpu_and_200_mb(
