@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -49,6 +52,25 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Name of the device for a person: the card's, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def hardware_facts(
+    device: torch.device, *, threads: int | None = None, engine: str | None = None
+) -> dict[str, Any]:
+    """Facts of the machine; `threads` and `engine` are what training takes of those at hand."""
+    import resource  # not on Windows, where runs are only read
+
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "device": str(device),
+        "device_name": device_name(device),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "engine": engine,
+        "threads_available": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit,
+    }
 
 
 def choose_threads(*, n_products: int, rows_per_update: int, available: int) -> int:

@@ -10,6 +10,13 @@ from pathlib import Path
 # Windows, where runs are only read, has the third only, and no other system has that.
 NO_FOLLOW, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_KINDS = {
+    stat.S_IFDIR: "is a directory",
+    stat.S_IFIFO: "is a pipe",
+    stat.S_IFSOCK: "is a socket",
+    stat.S_IFCHR: "is a device",
+    stat.S_IFBLK: "is a device",
+}
 
 
 def open_plain(path: Path, *, max_bytes: int | None = None, follow: bool = False) -> BufferedReader:
@@ -51,3 +58,12 @@ def read_plain(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
     """Read a whole file; parameters and errors are those of `open_plain`."""
     with open_plain(path, max_bytes=max_bytes, follow=follow) as file:
         return file.read(os.fstat(file.fileno()).st_size)  # a log may grow meanwhile
+
+
+def what_is(path: Path) -> str:
+    """Say what stands where a file should be, without opening it: a pipe would block."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "is no file")
+    except OSError as error:
+        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return "does not exist" if is_absent else f"cannot be read: {error.strerror}"

@@ -6,7 +6,6 @@ This is the second phase of checking: it imports, so that it takes its time; no 
 from __future__ import annotations
 
 import inspect
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from psann._digest import sha256_of_file
 from psann._imports import check_is_there, import_object
 from psann._model_problems import in_order_of_the_file
+from psann._plain_files import what_is
 from psann._process import put_back
 from psann._published import CHECKPOINT_ANSWER
 from psann.errors import ConfigError, ImportTargetError, did_you_mean
@@ -207,7 +207,7 @@ class _Search:
         file = RunPaths(given).best if given.is_dir() else given
         if file.is_file():
             return file
-        what = f"{file} {_what_is(file)}"
+        what = f"{file} {what_is(file)}"
         if file != given and not file.exists():
             what = f"{given} holds no checkpoints/best.safetensors"
             if (published := file.with_suffix(".pt")).is_file():
@@ -237,7 +237,7 @@ class _Search:
             return
         file = Path(self.config.data.npz)
         if not file.is_file():
-            self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {_what_is(file)}")
+            self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {what_is(file)}")
         elif self.config.recorded.npz_sha256 is not None:
             self.digest(file, "npz")
 
@@ -334,24 +334,6 @@ _SOURCES = {
     "cash": "hisso.primary_transform",
     "carry": "evaluation.cash_rate and borrow_rate",
 }
-
-
-_KINDS = {
-    stat.S_IFDIR: "is a directory",
-    stat.S_IFIFO: "is a pipe",
-    stat.S_IFSOCK: "is a socket",
-    stat.S_IFCHR: "is a device",
-    stat.S_IFBLK: "is a device",
-}
-
-
-def _what_is(path: Path) -> str:
-    """Say what stands where a file should be, without opening it: a pipe would block."""
-    try:
-        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "is no file")
-    except OSError as error:
-        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return "does not exist" if is_absent else f"cannot be read: {error.strerror}"
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:

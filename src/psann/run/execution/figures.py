@@ -171,37 +171,26 @@ def portfolio_figures(
     if prices.shape[1] not in (1, actions.shape[1]):
         widths = f"{key} has {prices.shape[1]} columns, the policy {actions.shape[1]} actions"
         return figures, None, widths
-    terms = terms_of(config, arrays)
-    cash = transform_of(config.hisso).holds_cash
-    verdict = judge_policy(
+    verdict, own, series = judged_beside_baselines(
         actions,
         prices,
-        terms=terms,
-        cash=cash,
+        config,
+        splits,
+        rows=arrays,
+        earlier=_earlier(splits, split) if with_baselines else None,
         n_trials=n_trials,
-        active=active,
     )
-    matrix = np.broadcast_to(prices, actions.shape)
-    baselines = {}
-    if with_baselines:
-        baselines = judge_baselines(
-            matrix,
-            terms=terms,
-            active=active,
-            benchmark=arrays.get("benchmark"),
-            **_earlier(splits, split),
-        )
-        figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
-    figures |= policy_figures(verdict)
+    figures |= own
     for multiple, values in verdict.at_cost.items():
         figures[f"portfolio_metrics_cost_{multiple}"] = values
+    terms, cash = terms_of(config, arrays), transform_of(config.hisso).holds_cash
+    matrix = np.broadcast_to(prices, actions.shape)
     figures |= {
         "n_trials": n_trials,
         "judged": {"split": split, "n_rows": len(actions), **_told(splits, arrays), **shut},
         "ruined_at": verdict.judgement.ruined_at,
         "ends": growth_at_ends(actions, matrix, terms=terms, cash=cash, active=active),
     }
-    series = drawn_series(verdict, baselines, splits, actions=actions, rows=arrays)
     return figures, series, None
 
 
@@ -215,15 +204,33 @@ def _told(splits: DataSplits, arrays: Mapping[str, Array]) -> dict[str, str]:
     return told
 
 
-def drawn_series(
-    verdict: PolicyVerdict,
-    baselines: dict[str, Judgement],
+def judged_beside_baselines(
+    actions: Array,
+    prices: Array,
+    config: RunConfig,
     splits: DataSplits,
     *,
-    actions: Array,
     rows: Mapping[str, Array],
-) -> Series:
-    """Gather the arrays that a report draws of a policy and its baselines on the same rows."""
+    earlier: Mapping[str, list[Array]] | None,
+    n_trials: int | None = None,
+) -> tuple[PolicyVerdict, dict[str, object], Series]:
+    """Judge actions and their baselines on the same rows: verdict, figures, and what is drawn.
+
+    Parameters
+    ----------
+    earlier : mapping or None
+        What `judge_baselines` is given of the rows before; None judges the actions only.
+    """
+    terms, active = terms_of(config, rows), rows.get("active")
+    cash = transform_of(config.hisso).holds_cash
+    verdict = judge_policy(
+        actions, prices, terms=terms, cash=cash, n_trials=n_trials, active=active
+    )
+    figures, baselines = _policy_figures(verdict), dict[str, Judgement]()
+    if earlier is not None:
+        beside: Any = {"active": active, "benchmark": rows.get("benchmark"), **earlier}
+        baselines = judge_baselines(np.broadcast_to(prices, actions.shape), terms=terms, **beside)
+        figures["baselines"] = {name: judgement.figures for name, judgement in baselines.items()}
     own = {
         "policy": verdict.judgement,
         "policy_delay_1": verdict.delay_1,
@@ -232,16 +239,17 @@ def drawn_series(
     judgements = {name: each for name, each in own.items() if each is not None}
     names = splits.arrays.get(ASSET_NAMES)
     has_names = names is not None and len(names) == actions.shape[1]
-    return evaluation_series(
+    series = evaluation_series(
         judgements | baselines,
         actions=actions,
         time=rows.get("time"),
         assets=names if has_names else None,
-        active=rows.get("active"),
+        active=active,
     )
+    return verdict, figures, series
 
 
-def policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
+def _policy_figures(verdict: PolicyVerdict) -> dict[str, object]:
     """Turn a verdict into fields of `metrics.json`; None for what it has not."""
     found = {
         "": (verdict.judgement, verdict.versus_uniform),

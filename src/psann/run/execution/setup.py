@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from psann._device import device_name, resolve_device
+from psann._device import hardware_facts, resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import show
 from psann._labels import Named
@@ -249,23 +246,6 @@ def write_setup(
         spans=None if config.data.prices is None else describe_spans(splits.arrays),
     )
     context.record.flush(force=True)
-
-
-def hardware_facts(
-    device: torch.device, *, threads: int | None = None, engine: str | None = None
-) -> dict[str, Any]:
-    """Facts of the machine; `threads` and `engine` are what training takes of those at hand."""
-    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "device": str(device),
-        "device_name": device_name(device),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "engine": engine,
-        "threads_available": torch.get_num_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit,
-    }
 
 
 def training_rows(config: RunConfig, splits: DataSplits) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from psann._typing import Floats, Places
 from psann.errors import FileFormatError
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble, fit_together, seeded
-from psann.evaluation.judgement import excess_growth, judge_baselines, judge_policy
+from psann.evaluation.judgement import excess_growth
 from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
 from psann.evaluation.walk_forward import Fold
 from psann.hisso.constraints import transform_of
@@ -35,7 +35,7 @@ from psann.run.directory.log import log_event
 from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
 from psann.run.execution.estimator_rows import estimator_rows
-from psann.run.execution.figures import drawn_series, policy_figures
+from psann.run.execution.figures import judged_beside_baselines
 from psann.run.execution.resume import differences, read_resume_point, resume_bytes
 from psann.run.execution.setup import note_differences
 from psann.run.execution.study_checks import Arrays, folds_of, joined_rows
@@ -308,24 +308,18 @@ def _walk_forward(
     if not config.hisso.is_portfolio:
         given = estimator_rows(part, config) | {"evaluation": config.evaluation.options}
         return {"reward_mean": members[0].evaluate_reward(**given, actions=stitched), "folds": told}
-    terms = terms_of(config, part)
-    cash = transform_of(config.hisso).holds_cash
-    who: Any = {"active": part.get("active")}
-    verdict = judge_policy(stitched, part["prices"], terms=terms, cash=cash, **who)
-    matrix = np.broadcast_to(part["prices"], stitched.shape)
-    before: Any = {"earlier": [rows["prices"][:first]], "benchmark": part.get("benchmark")}
+    before = {"earlier": [rows["prices"][:first]]}
     if "active" in rows:
         before["earlier_active"] = [rows["active"][:first]]
-    baselines = judge_baselines(matrix, terms=terms, **before, **who)
-    series = drawn_series(verdict, baselines, splits, actions=stitched, rows=part)
+    _, figures, series = judged_beside_baselines(
+        stitched, part["prices"], config, splits, rows=part, earlier=before
+    )
     numbers = [np.full(len(each), fold.number) for fold, each in zip(folds, actions, strict=True)]
     series["fold"] = np.concatenate(numbers).astype(np.int64)
     context.storage.put(context.paths.walk_forward, npz_bytes(series))
-    figures = policy_figures(verdict)
     for name in ("deflated_sharpe", "deflated_skill"):  # of how many trials nobody knows
         del figures[name]
-    baseline_figures = {name: judgement.figures for name, judgement in baselines.items()}
-    return {**figures, "baselines": baseline_figures, "folds": told}
+    return {**figures, "folds": told}
 
 
 def _actions(members: Sequence[BasePSANNRegressor], rows: Arrays) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from psann._device import resolve_device
+from psann._device import hardware_facts, resolve_device
 from psann.errors import TrainingInterrupted
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import fit_together
@@ -24,7 +24,7 @@ from psann.run.execution.resume import (
     ResumePoint,
     resume_bytes,
 )
-from psann.run.execution.setup import hardware_facts, training_rows
+from psann.run.execution.setup import training_rows
 from psann.training.history import FitResult
 from psann.training.profile import ProfileObserver
 from psann.training.state import TrainState

@@ -58,38 +58,22 @@ def _has_own_reward(run: RunView) -> bool:
     return "." in name or ":" in name
 
 
-_PORTFOLIO = (
-    Quantity(
-        f"{_POLICY}.{_GROWTH}",
-        Shown("log growth", "per year", "higher", "+.4f", head="growth/year", rank=10),
+_PORTFOLIO = {
+    f"{_POLICY}.{_GROWTH}": Shown("log growth", "per year", "higher", "+.4f", "growth/year", 10),
+    "excess_growth": Shown("log growth over 1/N", "per year", "higher", "+.4f", "over 1/N", 11),
+    "excess_growth_delay_1": Shown(
+        "... traded one row later", "per year", "higher", "+.4f", rank=12
     ),
-    Quantity(
-        "excess_growth",
-        Shown("log growth over 1/N", "per year", "higher", "+.4f", head="over 1/N", rank=11),
-    ),
-    Quantity(
-        "excess_growth_delay_1",
-        Shown("... traded one row later", "per year", "higher", "+.4f", rank=12),
-    ),
-    Quantity(
-        f"{_POLICY}.annual_sharpe", Shown("Sharpe ratio", "per year", "higher", ".2f", rank=13)
-    ),
-    Quantity(
-        f"{_POLICY}.annual_volatility", Shown("volatility", "per year", "lower", ".2%", rank=14)
-    ),
-    Quantity(
-        f"{_POLICY}.max_drawdown", Shown("max drawdown", "of wealth", "higher", ".2%", rank=15)
-    ),
-    Quantity(
-        f"{_POLICY}.cum_return", Shown("return", "of initial wealth", "higher", ".2%", rank=16)
-    ),
-    Quantity(
-        f"{_POLICY}.turnover_traded", Shown("traded weight", "per row", "lower", ".4f", rank=17)
-    ),
-    Quantity(f"{_POLICY}.cost_paid", Shown("cost paid", "log growth", "lower", ".4f", rank=18)),
-)
-_OF_THE_RECORD = (Quantity(name, each.shown) for name, each in FIELDS.items() if each.shown)
-QUANTITIES = tuple(sorted([*_OF_THE_RECORD, *_PORTFOLIO], key=lambda each: each.shown.rank))
+    f"{_POLICY}.annual_sharpe": Shown("Sharpe ratio", "per year", "higher", ".2f", rank=13),
+    f"{_POLICY}.annual_volatility": Shown("volatility", "per year", "lower", ".2%", rank=14),
+    f"{_POLICY}.max_drawdown": Shown("max drawdown", "of wealth", "higher", ".2%", rank=15),
+    f"{_POLICY}.cum_return": Shown("return", "of initial wealth", "higher", ".2%", rank=16),
+    f"{_POLICY}.turnover_traded": Shown("traded weight", "per row", "lower", ".4f", rank=17),
+    f"{_POLICY}.cost_paid": Shown("cost paid", "log growth", "lower", ".4f", rank=18),
+}
+_OF_THE_RECORD = {name: each.shown for name, each in FIELDS.items() if each.shown}
+_SHOWN = sorted((_OF_THE_RECORD | _PORTFOLIO).items(), key=lambda each: each[1].rank)
+QUANTITIES = tuple(Quantity(key, shown) for key, shown in _SHOWN)
 """Every one, the most telling first."""
 DERIVED = tuple(each for each in QUANTITIES if each.key in _EXCESSES)
 """Those that are no figure of the record themselves."""

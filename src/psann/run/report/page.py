@@ -34,7 +34,11 @@ def write_report(
         If jinja2 is not installed.
     """
     output = Path(output)
-    _check(runs, output, format)
+    if not runs:
+        raise UsageError("A report needs at least one run.")
+    if format not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}; got {format!r}.")
+    check_output(output, *(run.path for run in runs))
     from psann.run.report.comparison import report_of
 
     return write_page(report_of(runs, points=points_of(len(runs))), output, format=format)
@@ -43,11 +47,3 @@ def write_report(
 def points_of(n_runs: int) -> int:
     """Most points per line in the pictures of a page about so many runs."""
     return max(_FEWEST_POINTS, _POINTS // n_runs)
-
-
-def _check(runs: Sequence[RunView], output: Path, format: str) -> None:
-    if not runs:
-        raise UsageError("A report needs at least one run.")
-    if format not in FORMATS:
-        raise UsageError(f"--format must be one of {', '.join(FORMATS)}; got {format!r}.")
-    check_output(output, *(run.path for run in runs))

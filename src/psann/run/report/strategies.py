@@ -53,7 +53,9 @@ def drawn_curves(series: Evaluation, x: Array, names: dict[str, str]) -> list[Cu
     """
     wanted = ("policy", "policy_delay_1", "uniform", best_rule(series), "benchmark")
     paths = dict(zip(series.names, series.net, strict=True))
-    seeds = np.array([net for name, net in paths.items() if _is_whole_seed(name)])
+    shifted = ("_delay_1", "_advance_1")
+    own = [net for name, net in paths.items() if is_seed(name) and not name.endswith(shifted)]
+    seeds = np.array(own)
     return [
         Curve(
             label=names.get(name, strategy_name(name)),
@@ -66,7 +68,3 @@ def drawn_curves(series: Evaluation, x: Array, names: dict[str, str]) -> list[Cu
         for name in wanted
         if name in paths
     ][:MOST_LINES]
-
-
-def _is_whole_seed(name: str) -> bool:
-    return is_seed(name) and not name.endswith(("_delay_1", "_advance_1"))
