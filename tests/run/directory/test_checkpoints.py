@@ -34,7 +34,7 @@ def read_manifest(paths: RunPaths) -> dict[str, Any]:
 
 
 def test_manifest_describes_every_file(storage: Storage, paths: RunPaths) -> None:
-    checkpoints = Checkpoints(storage, paths, keep_checkpoints=True)
+    checkpoints = Checkpoints(storage, paths)
     checkpoints.save("warm_start", b"warm", epoch=2, metric=None)
     checkpoints.save("best", b"best", epoch=0, metric=0.5)
     checkpoints.save("epoch", b"tenth", epoch=10, metric=math.nan)
@@ -59,7 +59,7 @@ def test_manifest_describes_every_file(storage: Storage, paths: RunPaths) -> Non
 
 
 def test_a_new_best_replaces_the_old_one(storage: Storage, paths: RunPaths) -> None:
-    checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+    checkpoints = Checkpoints(storage, paths)
     checkpoints.save("best", b"first", epoch=1, metric=0.1)
     checkpoints.save("best", b"second", epoch=2, metric=0.2)
     assert paths.best.read_bytes() == b"second"
@@ -73,20 +73,10 @@ def test_a_new_best_replaces_the_old_one(storage: Storage, paths: RunPaths) -> N
     }
 
 
-def test_epochs_are_only_written_when_checkpoints_are_kept(
-    storage: Storage, paths: RunPaths
-) -> None:
-    checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
-    checkpoints.save("epoch", b"tenth", epoch=10, metric=0.1)
-    checkpoints.save_kept_state(b"state", epoch=10)
-    assert list(paths.checkpoints.iterdir()) == []
-    assert checkpoints.describe_best() is None
-
-
 def test_manifest_of_an_earlier_start_is_continued(storage: Storage, paths: RunPaths) -> None:
-    first = Checkpoints(storage, paths, keep_checkpoints=False)
+    first = Checkpoints(storage, paths)
     first.save("warm_start", b"warm", epoch=2, metric=None)
-    second = Checkpoints(storage, paths, keep_checkpoints=False)
+    second = Checkpoints(storage, paths)
     second.save("best", b"best", epoch=3, metric=0.2)
     assert list(read_manifest(paths)) == ["best.safetensors", "warm_start.safetensors"]
 
@@ -96,11 +86,11 @@ def test_foreign_manifest_is_refused(content: bytes, storage: Storage, paths: Ru
     storage.make_directory(paths.checkpoints)
     paths.manifest.write_bytes(content)
     with pytest.raises(FileFormatError, match=r"manifest\.json"):
-        Checkpoints(storage, paths, keep_checkpoints=False)
+        Checkpoints(storage, paths)
 
 
 def test_resume_state_before_the_newest_is_kept(storage: Storage, paths: RunPaths) -> None:
-    checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+    checkpoints = Checkpoints(storage, paths)
     for epoch in (1, 2, 3):
         checkpoints.save_last(b"state %d" % epoch, epoch=epoch)
     assert (paths.last.read_bytes(), paths.previous.read_bytes()) == (b"state 3", b"state 2")
@@ -113,12 +103,12 @@ def test_resume_state_before_the_newest_is_kept(storage: Storage, paths: RunPath
 def test_damaged_resume_state_never_replaces_a_whole_one(
     storage: Storage, paths: RunPaths, is_new_start: bool
 ) -> None:
-    checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+    checkpoints = Checkpoints(storage, paths)
     for epoch in (1, 2):
         checkpoints.save_last(b"state %d" % epoch, epoch=epoch)
     paths.last.write_bytes(b"damaged")
     if is_new_start:
-        checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+        checkpoints = Checkpoints(storage, paths)
     checkpoints.save_last(b"state 3", epoch=3)
     assert (paths.last.read_bytes(), paths.previous.read_bytes()) == (b"state 3", b"state 1")
     assert read_manifest(paths)["previous.safetensors"]["epoch"] == 1
@@ -127,7 +117,7 @@ def test_damaged_resume_state_never_replaces_a_whole_one(
 def test_full_disk_keeps_the_old_best_and_its_manifest(paths: RunPaths) -> None:
     calls = SystemCalls()
     with Storage(paths.root, calls) as storage:
-        checkpoints = Checkpoints(storage, paths, keep_checkpoints=False)
+        checkpoints = Checkpoints(storage, paths)
         checkpoints.save("best", b"first", epoch=1, metric=0.1)
         manifest = paths.manifest.read_bytes()
 

@@ -50,7 +50,8 @@ class Scene:
         self.observer = RunObserver(
             {0: self.estimator},
             record=self.record,
-            checkpoints=Checkpoints(self.storage, self.paths, keep_checkpoints=keep),
+            checkpoints=Checkpoints(self.storage, self.paths),
+            keep_checkpoints=keep,
             resume_state=lambda group: resume_bytes(
                 ResumePoint(
                     saved=tuple(state.state_dict() for state in group),
@@ -179,6 +180,8 @@ def test_the_warm_start_has_a_file_of_its_own(scene: Scene) -> None:
     kept = {"best.safetensors", "warm_start.safetensors"}
     assert set(scene.manifest()["files"]) == {*kept, "last.safetensors", "previous.safetensors"}
     assert scene.manifest()["files"]["warm_start.safetensors"]["epoch"] == 2
+    files = [path.name for path in scene.paths.checkpoints.iterdir()]
+    assert not any(name.startswith(("epoch_", "state_")) for name in files)  # nobody asked
 
 
 @pytest.mark.parametrize(("epochs", "kept"), [(4, [1, 2, 3, 4]), (20, list(range(2, 21, 2)))])

@@ -299,6 +299,10 @@ class RunConfig(BaseModel):
         """Arrays that reward and costs are given by name, and which option does."""
         return named_arrays(self.hisso, self.evaluation) if self.hisso.enabled else {}
 
+    def who(self, *path: str) -> str:
+        """Return a key as messages begin with it: where it was written, and its dotted name."""
+        return f"{self.where(*path)}: {'.'.join(path)}"
+
     def where(self, *path: str) -> str:
         """Return where a key was written: file and line, or command-line option."""
         return self._origins.where(path)

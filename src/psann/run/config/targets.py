@@ -89,8 +89,7 @@ def check_modules(config: RunConfig) -> None:
         try:
             # A bare reward is a word of psann's own table, which needs torch.
             if isinstance(target, str) and ("." in target or ":" in target or path[0] != "hisso"):
-                who = f"{config.where(*path)}: {'.'.join(path)}"
-                check_is_there(target, who=who)
+                check_is_there(target, who=config.who(*path))
         except ImportTargetError as error:
             problems += error.problems
     if problems:
@@ -262,10 +261,9 @@ class _Search:
             return None
         from psann._numerics import FOREIGN
 
-        who = f"{self.config.where(*path)}: {'.'.join(path)}"
         try:
             with put_back(FOREIGN, who=f"importing {target}"):
-                return import_object(target, who=who)
+                return import_object(target, who=self.config.who(*path))
         except ImportTargetError as error:
             self.problems.extend(error.problems)
             return None
@@ -324,8 +322,7 @@ class _Search:
             self._refuse(path, f"must take {what}; its signature is {signature}")
 
     def _refuse(self, path: tuple[str, ...], message: str, hint: str = "") -> None:
-        where = self.config.where(*path)
-        self.problems.append(f"{where}: {'.'.join(path)} {message}.{hint}")
+        self.problems.append(f"{self.config.who(*path)} {message}.{hint}")
 
 
 _SOURCES = {

@@ -23,21 +23,15 @@ class Checkpoints:
     that is one step old; each file carries its own digest. Whoever goes on drops the entries that
     are wrong by then, and writes those files again.
 
-    Parameters
-    ----------
-    keep_checkpoints : bool
-        Keep every checkpoint; otherwise only those of best and warm start are kept.
-
     Raises
     ------
     FileFormatError
         If there is a manifest that is not one of this version.
     """
 
-    def __init__(self, storage: Storage, paths: RunPaths, *, keep_checkpoints: bool) -> None:
+    def __init__(self, storage: Storage, paths: RunPaths) -> None:
         self._storage = storage
         self._paths = paths
-        self.keep_checkpoints = keep_checkpoints
         storage.make_directory(paths.checkpoints)
         self._entries = {
             name: entry
@@ -73,17 +67,15 @@ class Checkpoints:
         Parameters
         ----------
         name : str
-            `best`, of the run; `best_seed`, of one of its seeds; `epoch`, after that (written only
-            if checkpoints are kept); `warm_start`, after the supervised epochs; or the name of a
-            training beside the main one, such as `fold_001`.
+            `best`, of the run; `best_seed`, of one of its seeds; `epoch`, after that; `warm_start`,
+            after the supervised epochs; or the name of a training beside the main one, such as
+            `fold_001`.
         epoch : int
             Epoch of its weights, 0 for the untrained candidate.
         seed : int, optional
             Its seed, where the run has several: all but the best of the run have a file of their
             own then.
         """
-        if name == "epoch" and not self.keep_checkpoints:
-            return
         paths = self._paths
         path = {"epoch": paths.epoch(epoch), "best_seed": paths.best}.get(name, paths.study(name))
         if seed is not None and name != "best":
@@ -92,12 +84,8 @@ class Checkpoints:
         self._save(path, data, epoch=epoch, metric=metric, **whose)
 
     def save_kept_state(self, data: bytes, *, epoch: int) -> None:
-        """Write the resume state after one epoch if checkpoints are kept, else nothing.
-
-        The parameters are `save_last`'s. `hisso-runs verify --replay` goes on from such states.
-        """
-        if self.keep_checkpoints:
-            self._save(self._paths.kept_state(epoch), data, epoch=epoch, metric=None)
+        """Write a resume state that stays: `hisso-runs verify --replay` goes on from such."""
+        self._save(self._paths.kept_state(epoch), data, epoch=epoch, metric=None)
 
     def save_last(self, data: bytes, *, epoch: int) -> None:
         """Write a resume state; the one before it, if it is whole, is kept as `previous`."""

@@ -66,9 +66,8 @@ def conformed(content: Mapping[str, object]) -> tuple[Record, list[str]]:
     ]:
         problems.append(f"metrics.json lacks {', '.join(missing)}.")
     wrong: list[str] = []
-    fields = {name: content.get(name) for name in FIELDS}
-    kinds = _hints(Record)
-    fields = {name: _conform(value, kinds[name], name, wrong) for name, value in fields.items()}
+    kinds = _hints(Record).items()
+    fields = {name: _conform(content.get(name), kind, name, wrong) for name, kind in kinds}
     if fields["status"] not in STATUSES and "status" not in wrong:
         wrong.append("status")
         fields["status"] = None

@@ -47,15 +47,9 @@ def parse_list(data: bytes) -> PackingList:
     return PackingList(files, tuple(left_out))
 
 
-def left_out_of(packing_list: Path) -> list[str]:
-    """Names of the files that an archive was made without.
-
-    Parameters
-    ----------
-    packing_list : Path
-        The `packed.json` of a run; none are left out of a run that has none.
-    """
+def left_out_of(paths: RunPaths) -> list[str]:
+    """Names of the files that the archive of a run was made without; none where it has no list."""
     try:
-        return list(parse_list(read_plain(packing_list, MAX_JSON_BYTES)).left_out)
+        return list(parse_list(read_plain(paths.packing_list, MAX_JSON_BYTES)).left_out)
     except (OSError, ValueError):
         return []

@@ -35,6 +35,8 @@ class RunObserver(Observer):
         What is being fitted, by seed; each turns a state of its own into the bytes of a file.
     resume_state : callable
         Turns the states of all seeds into the bytes of a resume state.
+    keep_checkpoints : bool
+        Keep estimators and resume states of some epochs, besides those of best and warm start.
     checkpoint_every_s : float
         Seconds between two commits, at least.
     is_hopeless : callable, optional
@@ -50,6 +52,7 @@ class RunObserver(Observer):
         resume_state: Callable[[Sequence[TrainState]], bytes],
         stop: StopRequest,
         checkpoint_every_s: float,
+        keep_checkpoints: bool = False,
         is_hopeless: Callable[[int, float], bool] | None = None,
     ) -> None:
         self._estimators = estimators
@@ -58,6 +61,7 @@ class RunObserver(Observer):
         self._resume_state = resume_state
         self._stop = stop
         self._checkpoint_every_s = checkpoint_every_s
+        self._keep_checkpoints = keep_checkpoints
         self._is_hopeless = is_hopeless
         self._committed_at_s = time.monotonic()
         self._group: Sequence[TrainState] = ()
@@ -93,7 +97,7 @@ class RunObserver(Observer):
             return
         figures = training_figures(self._group)
         self._record.update(**figures)
-        if state.phase not in ("warm_start", "refit") and self._checkpoints.keep_checkpoints:
+        if state.phase not in ("warm_start", "refit") and self._keep_checkpoints:
             every = max(1, record.epochs_total // _KEPT_EPOCHS)
             if record.epoch % every == 0:
                 self._keep_epoch(record.epoch)

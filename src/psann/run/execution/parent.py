@@ -69,7 +69,7 @@ def _loaded(
         estimator = targets.estimator_class.load(file, device=device)
     except (FileFormatError, OSError) as error:  # an OSError is of this file, not of the run's own
         raise ConfigError(
-            f"{config.where('init_from')}: init_from must be readable as estimator.target "
+            f"{config.who('init_from')} must be readable as estimator.target "
             f"{config.estimator.target}: {error}"
         ) from error
     _check_against_parent(config, estimator, splits)
@@ -85,7 +85,7 @@ def _check_against_parent(
     """Refuse every key that says something else than the file does, and data that do not fit."""
     params = estimator.get_params(deep=False)
     problems = [
-        f"{config.where('estimator', 'params', key)}: estimator.params.{key} is {value!r}, but the "
+        f"{config.who('estimator', 'params', key)} is {value!r}, but the "
         f"estimator in init_from has {params[key]!r}; remove the key or train from scratch."
         for key, value in config.estimator.params.items()
         if key not in _TRAINING_PARAMETERS and value != params[key]
@@ -99,7 +99,7 @@ def _check_against_parent(
             )
     elif config.hisso.enabled and config.hisso.primary_transform != parent.primary_transform:
         problems.append(
-            f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
+            f"{config.who('hisso', 'primary_transform')} is "
             f"{config.hisso.primary_transform!r}, but the policy in init_from has "
             f"{parent.primary_transform!r}; write that or train from scratch."
         )
@@ -114,21 +114,19 @@ def _check_against_parent(
         )
     elif config.hisso.enabled and config.hisso.delay != parent.delay:
         problems.append(
-            f"{config.where('hisso', 'delay')}: hisso.delay is {config.hisso.delay}, but the "
+            f"{config.who('hisso', 'delay')} is {config.hisso.delay}, but the "
             f"policy in init_from was trained to be executed {counted(parent.delay, 'row')} late; "
             "write that (one row later is shown beside it), or train from scratch."
         )
     problems += _problem_of_the_head(config, parent)
     if widths := _other_widths(estimator, splits, config.hisso):
-        problems.append(
-            f"{config.where('init_from')}: init_from does not fit the data: {'; '.join(widths)}."
-        )
+        problems.append(f"{config.who('init_from')} does not fit the data: {'; '.join(widths)}.")
     held, names = estimator.asset_names_, splits.arrays.get(ASSET_NAMES)
     if estimator.acts_on_any_assets:
         names = None
     if not problems and held is not None and names is not None and list(held) != names.tolist():
         problems.append(
-            f"{config.where('init_from')}: init_from holds {', '.join(held)}; asset_names are "
+            f"{config.who('init_from')} holds {', '.join(held)}; asset_names are "
             f"{', '.join(names)}. Give the same assets in the same order."
         )
     if problems:
@@ -143,14 +141,14 @@ def _problem_of_the_head(config: RunConfig, parent: HISSOOptions | None) -> list
         return []
     if parent is not None and was_hisso and TRANSFORMS[parent.primary_transform].extra_outputs:
         return [
-            f"{config.where('hisso', 'enabled')}: hisso.enabled is false, but the policy in "
+            f"{config.who('hisso', 'enabled')} is false, but the policy in "
             f"init_from has primary_transform {parent.primary_transform!r}, whose network has an "
             "output for cash that no target goes with. Write hisso: {enabled: true, "
             f"primary_transform: {parent.primary_transform}}}, or mode: train without init_from."
         ]
     if TRANSFORMS[hisso.primary_transform].extra_outputs:
         return [
-            f"{config.where('hisso', 'primary_transform')}: hisso.primary_transform is "
+            f"{config.who('hisso', 'primary_transform')} is "
             f"{hisso.primary_transform!r}, which needs an output for cash, but the estimator in "
             "init_from was trained on targets and has none. Write another transform, such as "
             "softmax, or mode: train without init_from."

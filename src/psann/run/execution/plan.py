@@ -7,9 +7,10 @@ from psann._frames import SPLITS
 from psann.errors import TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.hisso.episodes import default_updates_per_epoch
+from psann.hisso.options import WarmStartOptions
 from psann.hisso.rewards import reward_of
 from psann.hisso.significance import bound_of
-from psann.run.config.model import RunConfig
+from psann.run.config.model import RunConfig, TrainingConfig
 from psann.run.config.targets import check_targets
 from psann.run.data.splits import DataSplits
 from psann.run.directory.paths import RunPaths
@@ -133,15 +134,16 @@ def _judging_lines(config: RunConfig, splits: DataSplits) -> list[str]:
 def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     n_rows = len(splits.split("train")["X"])
     hisso, training = config.hisso, config.training
+
+    def on_targets(of: TrainingConfig | WarmStartOptions) -> str:
+        updates = counted(-(-n_rows // of.batch_size), "update")
+        return f"{counted(of.epochs, 'epoch')} of {updates}"
+
     if not hisso.enabled:
-        updates = -(-n_rows // training.batch_size)
-        epochs = counted(training.epochs, "epoch")
-        return [f"training    {epochs} of {counted(updates, 'update')} on targets"]
+        return [f"training    {on_targets(training)} on targets"]
     lines = []
     if (warm := hisso.warm_start) is not None:
-        updates = -(-n_rows // warm.batch_size)
-        epochs = counted(warm.epochs, "epoch")
-        lines.append(f"warm start  {epochs} of {counted(updates, 'update')} on {warm.y_key}")
+        lines.append(f"warm start  {on_targets(warm)} on {warm.y_key}")
     updates = hisso.updates_per_epoch or default_updates_per_epoch(
         n_rows - hisso.delay, window=hisso.window, batch_episodes=hisso.batch_episodes
     )

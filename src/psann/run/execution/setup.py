@@ -131,7 +131,7 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     key, cost = config.prices_key, config.judging_cost
     if key in splits.arrays and not isinstance(cost, str) and np.max(cost) >= 1:
         problems.append(
-            f"{config.where('evaluation', 'trans_cost')}: evaluation.trans_cost must be given: "
+            f"{config.who('evaluation', 'trans_cost')} must be given: "
             f"hisso.transition_penalty, which takes its place, is {cost} and no cost below 1."
         )
     prices = splits.arrays.get(key or "prices_train")
@@ -146,7 +146,7 @@ def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | Non
     warm_start = config.hisso.warm_start
     if reward.needs_targets and warm_start is not None and warm_start.y_key != "y_train":
         problems.append(
-            f"{config.where('hisso', 'supervised', 'y_key')}: hisso.supervised.y_key must be "
+            f"{config.who('hisso', 'supervised', 'y_key')} must be "
             f"'y_train' where the reward is {reward.name}, which has the same targets; got "
             f"{warm_start.y_key!r}."
         )
@@ -159,7 +159,7 @@ def _problems_of_training(
     """Why there is nothing to maximise, or the best epoch cannot be chosen as it is meant to be."""
     problems = []
     monitor = config.training.monitor
-    who = f"{config.where('training', 'monitor')}: training.monitor is {monitor!r}, but"
+    who = f"{config.who('training', 'monitor')} is {monitor!r}, but"
     has_validation = "X_val" in splits.arrays
     if monitor.startswith("val_") and not has_validation:
         problems.append(

@@ -80,9 +80,7 @@ class StudyRoom:
         self._context = context
         self._config = config
         self._class = targets.estimator_class
-        self._checkpoints = Checkpoints(
-            context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
-        )
+        self._checkpoints = Checkpoints(context.storage, context.paths)
         self._point, _ = read_resume_point(context.paths)
         self._folder = StudyFolder(context.paths, self._point.identity)
         self._epoch = (self._checkpoints.describe_last() or {"epoch": 0})["epoch"]

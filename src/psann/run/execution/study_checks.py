@@ -23,7 +23,7 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
     walk_forward, n_placebos = config.evaluation.walk_forward, config.evaluation.placebo
     if (walk_forward is None and not n_placebos) or config.mode == "evaluate":
         return []
-    who = _who(config, "placebo" if walk_forward is None else "walk_forward")
+    who = config.who("evaluation", "placebo" if walk_forward is None else "walk_forward")
     if config.mode == "fine_tune":
         return [
             f"{who} must not be given in mode fine_tune: the parent may have seen the rows that "
@@ -32,7 +32,7 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
     hisso = config.hisso
     is_rewarded = not hisso.is_portfolio and not n_placebos
     if not hisso.is_portfolio:
-        who = _who(config, "placebo")  # folds are judged by any reward
+        who = config.who("evaluation", "placebo")  # folds are judged by any reward
     has_weights = hisso.is_portfolio and hisso.primary_transform != "identity"
     if not hisso.enabled:
         return [f"{who} judges actions, of which there are none: hisso.enabled is false."]
@@ -45,15 +45,11 @@ def problems_of_studies(config: RunConfig, splits: DataSplits) -> list[str]:
     return [*problems, *(_problems_of_placebos(config, splits) if n_placebos else [])]
 
 
-def _who(config: RunConfig, key: str) -> str:
-    return f"{config.where('evaluation', key)}: evaluation.{key}"
-
-
 def _problems_of_folds(config: RunConfig, splits: DataSplits) -> list[str]:
-    warm_start = config.hisso.warm_start
+    warm_start, who = config.hisso.warm_start, config.who("evaluation", "walk_forward")
     if warm_start is not None and warm_start.y_key != "y_train":
         return [
-            f"{_who(config, 'walk_forward')} cuts folds out of all rows, for which there is no "
+            f"{who} cuts folds out of all rows, for which there is no "
             f"{warm_start.y_key!r}; hisso.supervised.y_key must be 'y_train'."
         ]
     try:
@@ -65,39 +61,36 @@ def _problems_of_folds(config: RunConfig, splits: DataSplits) -> list[str]:
 
 def _problems_of_delay(config: RunConfig, folds: Sequence[Fold]) -> Iterator[str]:
     """Where nothing can be executed late enough to earn anything."""
-    least = config.hisso.delay + 2
+    least, who = config.hisso.delay + 2, config.who("evaluation", "walk_forward")
     spans = {"validation": folds[0].validation}
     spans["refit_every"] = slice(folds[0].judged.start, folds[-1].judged.stop)
     for key, span in spans.items():
         if span is not None and span.stop - span.start < least:
             yield (
-                f"{_who(config, 'walk_forward')}.{key} must give at least {least} rows, "
+                f"{who}.{key} must give at least {least} rows, "
                 f"hisso.delay and a move; got {span.stop - span.start}."
             )
 
 
 def _problems_of_placebos(config: RunConfig, splits: DataSplits) -> list[str]:
-    problems = []
+    problems, who = [], config.who("evaluation", "placebo")
     if config.hisso.context_extractor is not None:
         problems.append(
-            f"{_who(config, 'placebo')} shuffles prices, but the reward is of what "
+            f"{who} shuffles prices, but the reward is of what "
             "hisso.context_extractor makes of X. Write placebo: 0."
         )
     if named := config.reward_inputs:
         sources = " and ".join(dict.fromkeys(named.values()))
         problems.append(
-            f"{_who(config, 'placebo')} shuffles moves, with which the arrays of {sources} would "
+            f"{who} shuffles moves, with which the arrays of {sources} would "
             "not go any more. Write placebo: 0."
         )
     if any(f"active_{split}" in splits.arrays for split in SPLITS):
         problems.append(
-            f"{_who(config, 'placebo')} shuffles moves, which halts and ends do not survive. Write "
-            "placebo: 0."
+            f"{who} shuffles moves, which halts and ends do not survive. Write placebo: 0."
         )
     if (key := config.evaluation.portfolio_prices_key) not in splits.arrays:
-        problems.append(
-            f"{_who(config, 'placebo')} must have prices to judge by; there is no {key}."
-        )
+        problems.append(f"{who} must have prices to judge by; there is no {key}.")
     return problems
 
 

@@ -44,16 +44,13 @@ def train(
     """Fit the estimators, one per seed, under the eyes of log, console and run directory."""
     record, events = context.record, context.events
     assert events is not None
-    checkpoints = Checkpoints(
-        context.storage, context.paths, keep_checkpoints=context.request.keep_checkpoints
-    )
-
     # With more epochs than then, what was trained with fewer is not done.
     done = point.done if point is not None and point.identity.epochs == identity.epochs else ()
     observer = RunObserver(
         dict(zip(config.seeds, estimators, strict=True)),
         record=record,
-        checkpoints=checkpoints,
+        checkpoints=Checkpoints(context.storage, context.paths),
+        keep_checkpoints=context.request.keep_checkpoints,
         resume_state=partial(_resume_state, identity=identity, events=events, done=done),
         stop=context.stop,
         checkpoint_every_s=config.training.checkpoint_every_s,
@@ -111,8 +108,7 @@ def _resume_state(
 def forget_training(context: RunContext) -> None:
     """Take the resume states off the record, once nothing is left to go on with."""
     if not context.request.keep_checkpoints:
-        checkpoints = Checkpoints(context.storage, context.paths, keep_checkpoints=False)
-        checkpoints.forget_resume_states()
+        Checkpoints(context.storage, context.paths).forget_resume_states()
         context.record.update(last=None)
 
 

@@ -69,7 +69,7 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
     if not names:
         raise UsageError(f"RUN must be a run directory; {root} holds no file.")
     kept = [name for name in names if not best_only or _is_essential(name)]
-    left_out = sorted({*left_out_of(RunPaths(root).packing_list), *names} - set(kept))
+    left_out = sorted({*left_out_of(RunPaths(root)), *names} - set(kept))
     listed: dict[str, Entry] = {}
     top = root.resolve().name
     with new_archive(output) as archive:

@@ -338,7 +338,7 @@ def _missing(path: Path, metrics: Record) -> list[str]:
     if not path.is_dir():
         return [f"{path} is no longer there: it was moved, or its file system is not mounted."]
     texts = []
-    left_out = left_out_of(RunPaths(path).packing_list)
+    left_out = left_out_of(RunPaths(path))
     for name, entry in (metrics["artefacts"] or {}).items():
         if name in left_out:
             continue

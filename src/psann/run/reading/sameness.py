@@ -76,9 +76,7 @@ def _json(value: object) -> str:
 
 def _of_files(left: RunView, right: RunView) -> Iterator[str]:
     ours, theirs = (results_of(RunPaths(run.path)) for run in (left, right))
-    left_out = {
-        name for run in (left, right) for name in left_out_of(RunPaths(run.path).packing_list)
-    }
+    left_out = {name for run in (left, right) for name in left_out_of(RunPaths(run.path))}
     for name in sorted(ours.keys() | theirs.keys()):
         both = name in ours and name in theirs
         if both and entry_of(ours[name]) != entry_of(theirs[name]):

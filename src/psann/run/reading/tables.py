@@ -14,6 +14,7 @@ from psann.run.reading.quantities import QUANTITIES, Quantity, quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.strategies import STRATEGIES, distinct, strategy_name
 
+_ON_OTHER_TERMS = ("advance_1", "delay_1", "cost_2", "cost_3")
 Columns = tuple[tuple[str, str, str], ...]
 # Column, key of portfolio_metrics, form. What a figure means stands in docs/artefacts.md.
 _RESULT_COLUMNS = (
@@ -129,10 +130,7 @@ def _result_fields(run: RunView) -> list[tuple[str, str]]:
         names["benchmark"] = f"{STRATEGIES['benchmark']} {benchmark}"
     fields = {
         "policy": "portfolio_metrics",
-        "policy_advance_1": "portfolio_metrics_advance_1",
-        "policy_delay_1": "portfolio_metrics_delay_1",
-        "policy_cost_2": "portfolio_metrics_cost_2",
-        "policy_cost_3": "portfolio_metrics_cost_3",
+        **{f"policy_{how}": f"portfolio_metrics_{how}" for how in _ON_OTHER_TERMS},
         "ensemble": "ensemble.portfolio_metrics",
         **{name: f"baselines.{name}" for name in distinct(run.metrics["baselines"])},
     }

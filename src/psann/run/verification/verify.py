@@ -15,7 +15,6 @@ from psann.run.config.model import RunConfig
 from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.fields import OVER, Record
-from psann.run.directory.files import Tell
 from psann.run.directory.findings import Verdict
 from psann.run.directory.liveness import DEAD, judge
 from psann.run.directory.lock import check_lock
@@ -225,15 +224,13 @@ class _Inspection:
             self.error(name, "must be of schema version 1 and list files")
             return
         for file, entry in entries.items():
-            self._check_entry(f"checkpoints/{file}", entry, tell)
+            file = f"checkpoints/{file}"
+            if isinstance(entry, dict) and isinstance(entry.get("sha256"), str):
+                self.files.hold(file, entry, by="the manifest", tell=tell)
+            else:
+                self.error(name, f"{file!r} must have a sha256")
         if is_over:
             self._check_manifest_of_the_end(metrics, entries, found)
-
-    def _check_entry(self, file: str, entry: object, tell: Tell) -> None:
-        if isinstance(entry, dict) and isinstance(entry.get("sha256"), str):
-            self.files.hold(file, entry, by="the manifest", tell=tell)
-        else:
-            self.error("checkpoints/manifest.json", f"{file!r} must have a sha256")
 
     def _check_manifest_of_the_end(
         self, metrics: Record, entries: Mapping[str, object], found: set[str]
