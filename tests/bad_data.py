@@ -14,7 +14,6 @@ from psann.run.data.splits import load_splits
 NEEDS = DataRequirements(
     window=8,
     needs_targets=False,
-    needs_prices=True,
     y_key=None,
     portfolio_prices_key="prices_test",
     mode="train",
@@ -278,16 +277,6 @@ BAD = {
         replaced(X_train=None, x_Train=np.ones((30, 4))),
         "Did you mean 'x_Train'?",
     ),
-    "no training prices": (
-        replaced(prices_train=None),
-        "prices_train (training) must be given with X_train: the prices are needed by the"
-        " reward. Add it",
-    ),
-    "misspelt validation prices": (
-        replaced(prices_val=None, price_val=np.ones((10, 2))),
-        "prices_val (validation) must be given with X_val: the prices are needed by the "
-        "reward. Add it, or leave the validation split out. Did you mean 'price_val'?",
-    ),
     "prices of a split that is not given": (
         replaced(X_test=None, y_test=None, time_test=None),
         "prices_test must come with X_test, which is not given. Add X_test or leave "
@@ -330,9 +319,22 @@ BAD = {
 }
 
 
+# What only the reward makes bad: one of the user's may judge something else.
+BAD_FOR_REWARDS = {
+    "no training prices": (
+        replaced(prices_train=None),
+        "hisso.reward must say what to maximise",
+    ),
+    "misspelt validation prices": (
+        replaced(prices_val=None, price_val=np.ones((10, 2))),
+        "prices_val (validation) must be given with X_val",
+    ),
+}
+
+
 def load(*, case):
     """One of the bad data sets."""
-    make, _ = BAD[case]
+    make, _ = (BAD | BAD_FOR_REWARDS)[case]
     return make()
 
 

@@ -19,7 +19,7 @@ import torch
 
 from psann._digest import sha256_of
 from psann._tensor_file import decode, encode
-from psann.run.directory.packing import list_name
+from psann.run.directory.packing import LIST_NAME
 
 Mutation = Callable[[bytes, random.Random], bytes]
 # Values that have broken readers of JSON, CSV and YAML elsewhere.
@@ -396,7 +396,7 @@ def _with_bent_member(tar: bytearray, draw: random.Random, *, signed: bool) -> b
         ] = b"x"
     else:
         files[name] += bytes(draw.randrange(600))
-    listed = f"{top}/{list_name()}"
+    listed = f"{top}/{LIST_NAME}"
     if signed and listed in files:
         entries = {
             name.removeprefix(f"{top}/"): {"bytes": len(data), "sha256": sha256_of(data)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from psann._strict_json import parse_strict
+from psann._strict_json import parse_strict, to_json
 
 
 def test_text_and_bytes_are_read_alike() -> None:
@@ -57,3 +59,8 @@ def test_nothing_but_blanks_may_follow_an_object(n_letters: int) -> None:
         for blanks in range(9):
             with pytest.raises(ValueError, match=r"Extra data|it must hold one object"):
                 parse_strict(whole + b" " * blanks + rest)
+
+
+def test_to_json_refuses_nan() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_json({"a": math.nan})

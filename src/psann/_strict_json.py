@@ -1,10 +1,15 @@
-"""JSON as a stranger may have written it: one object, each key once, every number finite."""
+"""Strict JSON, read as a stranger may have written it: each key once, every number finite."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
+
+from psann._text import mask_secrets
 
 # What is made costs far more than its text: a list of two bytes takes 56, a mapping of two 64.
 MAX_VALUES = 400_000
@@ -55,6 +60,37 @@ def parse_strict(data: bytes | str) -> dict[str, Any]:
     return content
 
 
+def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Turn values into what strict JSON can hold, with secrets masked.
+
+    Parameters
+    ----------
+    fields : mapping
+        Numbers, texts, flags, None, paths, and mappings and sequences of these.
+
+    Returns
+    -------
+    values : dict
+        The same with null for numbers that are not finite.
+    nonfinite : list of str
+        Dotted names of those numbers.
+
+    Raises
+    ------
+    TypeError
+        If a value is of another kind: a bug of the caller.
+    """
+    nonfinite: list[str] = []
+    values = {str(key): _plain(item, str(key), nonfinite) for key, item in fields.items()}
+    masked: dict[str, Any] = mask_secrets(values)
+    return masked, nonfinite
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Encode as JSON for a person to read; NaN is an error."""
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
 def _check_depth(content: dict[str, Any]) -> None:
     level: list[Any] = [content]
     for _ in range(MAX_DEPTH):
@@ -83,3 +119,26 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not finite")
     return number
+
+
+def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if type(value) is float and math.isfinite(value):  # most of a record, and quick to tell
+        return value
+    if isinstance(value, str | Path):
+        # A lone surrogate, as in a file name of odd bytes, is no legal JSON text.
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, int | Integral):
+        return int(value)
+    if isinstance(value, Real):
+        if math.isfinite(value):
+            return float(value)
+        nonfinite.append(name)
+        return None
+    if isinstance(value, dict | Mapping):
+        items = value.items()
+        return {str(key): _plain(item, f"{name}.{key}", nonfinite) for key, item in items}
+    if isinstance(value, Sequence):
+        return [_plain(item, f"{name}.{i}", nonfinite) for i, item in enumerate(value)]
+    raise TypeError(f"JSON cannot hold {name} = {value!r}")

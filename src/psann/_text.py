@@ -268,6 +268,20 @@ def utc_text(timestamp: float) -> str:
     return time_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds_of(text: str | None) -> float | None:
+    """Read a time of `utc_text`, in seconds since 1970; None of what is none.
+
+    Examples
+    --------
+    >>> seconds_of("1970-01-01T00:00:00.062Z"), seconds_of("yesterday")
+    (0.062, None)
+    """
+    try:
+        return None if text is None else datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def labelled(label: str, value: float | None) -> str:
     """Write a figure behind its name; nothing where there is none."""
     return "" if value is None else f"{label} {value:.4g}"

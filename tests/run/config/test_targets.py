@@ -70,7 +70,7 @@ def _problems(tmp_path: Path, *overrides: str, **options: Any) -> list[str]:
     return list(caught.value.problems)
 
 
-def test_what_is_named_is_found(tmp_path: Path) -> None:
+def test_what_is_named_is_found_and_taken(tmp_path: Path) -> None:
     targets = _check(
         tmp_path,
         "estimator.target=own_targets:Own",
@@ -80,8 +80,6 @@ def test_what_is_named_is_found(tmp_path: Path) -> None:
     own = sys.modules["own_targets"]
     assert targets.estimator_class is own.Own
     assert targets.loader is own.load
-    assert targets.reward is own.reward
-    assert targets.context_extractor is own.extract
     assert (targets.estimator_file, targets.estimator_file_sha256) == (None, None)
 
 
@@ -89,14 +87,13 @@ def test_what_is_not_named_is_none(tmp_path: Path) -> None:
     archive = tmp_path / "a.npz"
     archive.write_bytes(b"not read")
     targets = _check(tmp_path, f"data={{npz: {archive}}}")
-    assert (targets.loader, targets.reward, targets.context_extractor) == (None, None, None)
+    assert targets.loader is None
 
 
 @pytest.mark.parametrize("name", sorted(REWARDS))
 def test_every_reward_of_the_table_is_accepted(tmp_path: Path, name: str) -> None:
     inputs = "[benchmark]" if name == "excess" else "[]"
-    found = _check(tmp_path, f"hisso.reward={name}", f"hisso.reward_inputs={inputs}")
-    assert found.reward is REWARDS[name]
+    _check(tmp_path, f"hisso.reward={name}", f"hisso.reward_inputs={inputs}")  # else it raises
 
 
 def test_every_constructor_argument_has_its_value(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def needs(**changes):
 
 
 BAD_FOR_NEEDS = {
+    "misspelt validation targets": (
+        replaced(y_val=None, y_vall=np.ones(10)),
+        needs(needs_targets=True),
+        "y_val (validation) must be given with X_val: the targets are needed by the loss or "
+        "reward. Add it, or leave the validation split out. Did you mean 'y_vall'?",
+    ),
     "no validation targets": (
         replaced(y_val=None),
         needs(needs_targets=True),
@@ -69,7 +75,7 @@ BAD_FOR_NEEDS = {
     ),
     "warm-start targets of other width, without prices": (
         replaced(labels=np.ones((30, 3)), **{f"prices_{split}": None for split in ROWS}),
-        needs(y_key="labels", needs_prices=False),
+        needs(y_key="labels"),
         "one column per action, as many as y_train: 2; got 'labels', whose rows have shape (3,)",
     ),
     "features as warm-start targets": (
@@ -147,12 +153,11 @@ def test_every_problem_is_reported_at_once():
     data["prices_test"][0, 0] = -1.0
     data["time_val"] = data["time_val"] - 5
     data["X_test"] = np.full((12, 4), "a")
-    del data["prices_val"]
     with pytest.raises(DataError) as caught:
         loaded(data)
     # A broken X_test is not also reported as missing.
     starts = [problem.split()[0] for problem in caught.value.problems]
-    assert starts == ["X_test", "prices_val", "y_val", "X_train", "prices_test", "time_val"]
+    assert starts == ["X_test", "y_val", "X_train", "prices_test", "time_val"]
 
 
 def test_a_wrong_rank_does_not_hide_wrong_values():

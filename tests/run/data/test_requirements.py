@@ -10,7 +10,6 @@ from psann.run.data.requirements import DataRequirements, label, roles_of, split
 NEEDS = DataRequirements(
     window=8,
     needs_targets=False,
-    needs_prices=True,
     y_key="targets",
     portfolio_prices_key="closing",
     mode="train",

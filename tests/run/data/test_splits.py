@@ -16,7 +16,6 @@ from psann.run.data.splits import load_splits
 NEEDS = DataRequirements(
     window=8,
     needs_targets=True,
-    needs_prices=True,
     y_key="y_train",
     portfolio_prices_key="prices_test",
     mode="train",
@@ -149,7 +148,6 @@ def test_the_digest_does_not_depend_on_order_or_config(market):
     other_needs = DataRequirements(
         window=None,
         needs_targets=False,
-        needs_prices=False,
         y_key="labels",
         portfolio_prices_key=None,
         mode="train",
@@ -173,7 +171,6 @@ def test_the_digest_is_pinned_so_that_old_records_stay_comparable():
     needs = DataRequirements(
         window=8,
         needs_targets=False,
-        needs_prices=True,
         y_key=None,
         portfolio_prices_key=None,
         mode="train",

@@ -15,7 +15,7 @@ import pytest
 
 from psann._machine import boot_id
 from psann._text import utc_text
-from psann.run.directory.liveness import judge
+from psann.run.directory.liveness import Liveness, judge
 from psann.run.directory.lock import STALE_AFTER_S
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
@@ -50,9 +50,17 @@ def starts(pid: object, *, host: object = HERE, boot: object = "") -> list[dict[
     return [{"machine": {"host": host}, "process": {"pid": pid, "boot_id": boot}}]
 
 
+def judge_by(
+    paths: RunPaths, metrics: Any, starts: list[dict[str, Any]], *, now: float | None = None
+) -> Liveness:
+    """Judge a run that has these starts on record."""
+    paths.provenance.write_text(json.dumps({"schema_version": 1, "starts": starts}))
+    return judge(paths, metrics, now=now)
+
+
 def status_of(paths: RunPaths, starts: list[dict[str, Any]], *, status: str = "running") -> str:
     metrics = {"status": status, "heartbeat": utc_text(NOW)}
-    return judge(paths, metrics, starts, now=NOW + 1).status
+    return judge_by(paths, metrics, starts, now=NOW + 1).status
 
 
 def hold(paths: RunPaths, pid: int, host: str = HERE) -> None:
@@ -93,12 +101,12 @@ def test_number_of_a_dead_process_that_another_has_got_is_no_life(
     paths: RunPaths, other: int
 ) -> None:
     long_ago = {"status": "running", "heartbeat": utc_text(NOW - 60)}
-    assert judge(paths, long_ago, starts(other), now=NOW).status == "dead"
+    assert judge_by(paths, long_ago, starts(other), now=NOW).status == "dead"
 
 
 def test_run_before_this_boot_is_dead(paths: RunPaths, other: int) -> None:
     metrics = {"status": "running", "heartbeat": "2001-01-01T00:00:00.000Z"}
-    verdict = judge(paths, metrics, starts(other, boot="another"))
+    verdict = judge_by(paths, metrics, starts(other, boot="another"))
     assert verdict.status == "dead"
     assert "started anew" in verdict.reason
 
@@ -106,8 +114,8 @@ def test_run_before_this_boot_is_dead(paths: RunPaths, other: int) -> None:
 def test_copy_of_a_living_run_is_running_while_it_is_fresh_and_then_stale(paths: RunPaths) -> None:
     metrics = {"status": "running", "heartbeat": utc_text(NOW)}
     for place in (starts(7, host="node7"), starts(os.getpid()), starts(7, boot="another"), []):
-        assert judge(paths, metrics, place, now=NOW + STALE_AFTER_S).status == "running"
-        verdict = judge(paths, metrics, place, now=NOW + STALE_AFTER_S + 10)
+        assert judge_by(paths, metrics, place, now=NOW + STALE_AFTER_S).status == "running"
+        verdict = judge_by(paths, metrics, place, now=NOW + STALE_AFTER_S + 10)
         assert verdict.status == "stale"
         assert "5 min ago" in verdict.reason
 
@@ -117,7 +125,7 @@ def test_copy_of_a_living_run_is_running_while_it_is_fresh_and_then_stale(paths:
 )
 def test_age_is_told_in_words(paths: RunPaths, age_s: float, words: str) -> None:
     metrics = {"status": "running", "heartbeat": utc_text(NOW)}
-    assert f" {words} ago" in judge(paths, metrics, [], now=NOW + age_s).reason
+    assert f" {words} ago" in judge_by(paths, metrics, [], now=NOW + age_s).reason
 
 
 @pytest.mark.parametrize(
@@ -141,19 +149,19 @@ def test_facts_that_make_no_sense_prove_nothing(
 @pytest.mark.parametrize("heartbeat", [None, "yesterday", "9999-99-99"])
 def test_record_without_a_time_is_stale(paths: RunPaths, heartbeat: str | None) -> None:
     metrics = {"status": "running", "heartbeat": heartbeat}
-    assert judge(paths, metrics, []).status == "stale"
+    assert judge_by(paths, metrics, []).status == "stale"
 
 
 def test_record_without_a_status_is_unknown(paths: RunPaths) -> None:
-    assert judge(paths, {"status": None, "heartbeat": None}, []).status == "unknown"
+    assert judge_by(paths, {"status": None, "heartbeat": None}, []).status == "unknown"
 
 
 def test_a_heartbeat_from_the_future_proves_nothing_but_a_difference(
     paths: RunPaths,
 ) -> None:
     metrics: Any = {"status": "running", "heartbeat": utc_text(NOW + 600)}
-    verdict = judge(paths, metrics, starts(1, host="elsewhere"), now=NOW)
+    verdict = judge_by(paths, metrics, starts(1, host="elsewhere"), now=NOW)
     assert verdict.status == "stale"
     assert "elsewhere, whose clock was 10 min ahead of this one" in verdict.reason
     barely: Any = {"status": "running", "heartbeat": utc_text(NOW + 2)}
-    assert judge(paths, barely, starts(1, host="elsewhere"), now=NOW).status == "running"
+    assert judge_by(paths, barely, starts(1, host="elsewhere"), now=NOW).status == "running"

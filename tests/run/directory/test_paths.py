@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from psann.errors import UsageError
-from psann.run.directory.paths import RunPaths, check_output, check_run_name, default_run_name
+from psann.run.directory.paths import RunPaths, check_output, default_run_name, is_run_name
 
 GOOD_NAMES = [
     *("a", "A", "0", "first", "wave_small_2025_10_28", "a.b", "a..b", "a-b", "1.0", "v1.2-rc_3"),
@@ -41,7 +41,7 @@ def test_there_are_as_many_names_as_promised() -> None:
 
 def test_message_of_a_huge_name_stays_readable() -> None:
     with pytest.raises(UsageError) as caught:
-        check_run_name("/" * 10_000)
+        RunPaths.in_output("runs", "/" * 10_000)
     assert len(str(caught.value)) < 400
 
 
@@ -121,7 +121,7 @@ def test_contents_begin_with_metrics_and_leave_lock_and_archive(tmp_path: Path) 
 def test_default_name_is_safe_and_begins_with_the_config(config: str, stem: str) -> None:
     name = default_run_name(config, now=datetime(2025, 10, 28, 9, 5, 7, tzinfo=UTC))
     assert re.fullmatch(re.escape(stem) + r"-20251028T090507Z-[0-9a-f]{6}", name)
-    check_run_name(name)
+    assert is_run_name(name)
 
 
 def test_two_default_names_of_the_same_second_differ() -> None:

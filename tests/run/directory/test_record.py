@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from psann._strict_json import finite_json
 from psann.run.directory.fields import FIELDS, STATUSES
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import RunRecord, finite_json, to_json
+from psann.run.directory.record import RunRecord
 from psann.run.directory.storage import Storage
 
 
@@ -286,8 +287,3 @@ def test_file_is_whole_and_strict_at_every_instant(storage: Storage, paths: RunP
     reader.join()
     assert problems == []
     assert [path.name for path in paths.root.iterdir()] == ["metrics.json"]
-
-
-def test_to_json_refuses_nan() -> None:
-    with pytest.raises(ValueError, match="JSON compliant"):
-        to_json({"a": math.nan})

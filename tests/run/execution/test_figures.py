@@ -54,7 +54,6 @@ def splits_of(config: RunConfig, **kwargs: Any) -> DataSplits:
     requirements = DataRequirements(
         window=6,
         needs_targets=False,
-        needs_prices=False,
         y_key=None,
         portfolio_prices_key=config.evaluation.portfolio_prices_key,
         mode="train",

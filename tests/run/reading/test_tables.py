@@ -67,6 +67,7 @@ def test_baselines_that_do_what_one_over_n_does_are_left_out_and_that_is_said(
     [
         ("trans_cost: 0.001", "transition_penalty: 0.5", "net of 14.86 bp"),
         ("initial: cash", "transition_penalty: [0.1, 0.2]", "net of 14.86 bp on average"),
+        ("trans_cost: null", "transition_penalty: [0.1, 0.2]", "net of 14.86 bp on average"),
         ("trans_cost: spread", "window: 3", "net of 14.86 bp on average"),
     ],
 )

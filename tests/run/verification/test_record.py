@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from psann._strict_json import parse_strict
+from psann._strict_json import parse_strict, to_json
 from psann.run.directory.fields import FIELDS, LATER
-from psann.run.directory.record import RunRecord, to_json
+from psann.run.directory.record import RunRecord
 from psann.run.verification.record import problems_of_record
 
 

@@ -89,7 +89,6 @@ def _loaded(config: RunConfig) -> GivenRows:
     nothing = DataRequirements(
         window=None,
         needs_targets=False,
-        needs_prices=False,
         y_key=None,
         portfolio_prices_key=None,
         mode="evaluate",

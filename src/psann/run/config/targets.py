@@ -36,9 +36,6 @@ class ResolvedTargets:
     estimator_class: type[BasePSANNRegressor]
     loader: Callable[..., Any] | None
     """None when the data come from an archive."""
-    reward: Callable[..., Any] | None
-    """None when none is named; without the keyword arguments of the configuration."""
-    context_extractor: Callable[..., Any] | None
     estimator_file: Path | None
     """The file behind `init_from`: itself, or the best estimator of a run directory."""
     estimator_file_sha256: str | None
@@ -60,12 +57,12 @@ def check_targets(config: RunConfig) -> ResolvedTargets:
     targets = ResolvedTargets(
         estimator_class=search.estimator_class(),
         loader=search.loader(),
-        reward=search.reward(),
-        context_extractor=search.context_extractor(),
         estimator_file=(file := search.estimator_file()),
         estimator_file_sha256=search.digest(file, "init_from"),
         seed_files=search.seed_files(),
     )
+    search.check_reward()
+    search.check_context_extractor()
     search.check_archive()
     if search.problems:
         raise ConfigError(in_order_of_the_file(search.problems))
@@ -165,7 +162,7 @@ class _Search:
             self._check_keywords(found, ("data", "kwargs"), data.kwargs)
         return found
 
-    def reward(self) -> Any:
+    def check_reward(self) -> None:
         from psann.hisso.rewards import REWARDS, takes_context
 
         inputs = self.config.hisso.reward_inputs
@@ -175,7 +172,7 @@ class _Search:
         if isinstance(spec, dict):
             path, kwargs, spec = (*path, "target"), spec.get("kwargs", {}), spec["target"]
         if not isinstance(spec, str):
-            return None
+            return
         if "." not in spec and ":" not in spec and spec not in REWARDS:
             names = ", ".join(sorted(REWARDS))
             self._refuse(
@@ -183,10 +180,10 @@ class _Search:
                 f"must be one of {names}, or pkg.mod:function; got {spec!r}",
                 did_you_mean(spec, REWARDS),
             )
-            return None
+            return
         found = REWARDS.get(spec) or self._import(spec, path)
         if found is None:
-            return None
+            return
         has_context = takes_context(_parameters(found) or {}, inputs)
         taken, n_positional = (*_REWARD_SETTINGS, *inputs), 1 + has_context
         where = ("hisso", "reward", "kwargs")
@@ -195,15 +192,13 @@ class _Search:
             named = " and ".join(["transition_penalty", *inputs])
             what = f"actions{' and context' * has_context}, and the keyword {named}"
             self._check_call(found, path, n_positional=n_positional, keywords=keywords, what=what)
-        return found
 
-    def context_extractor(self) -> Any:
+    def check_context_extractor(self) -> None:
         path = ("hisso", "context_extractor")
         spec = self.config.hisso.context_extractor
         found = self._import(spec if isinstance(spec, str) else None, path)
         if found is not None:
             self._check_call(found, path, n_positional=1, keywords={}, what="the windows X")
-        return found
 
     def estimator_file(self) -> Path | None:
         if self.config.init_from is None:

@@ -6,7 +6,6 @@ of a data set at once. Rows and columns are counted from 0.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import finiteness_problems, place_text, show
 from psann._mapped import count_where
 from psann._typing import Array, Bools
+from psann.errors import did_you_mean, listed
 from psann.holdings import code_problems
 from psann.run.data.requirements import KINDS, NAMES, DataRequirements, label, roles_of, split_of
 
@@ -92,7 +92,6 @@ def _check_presence(given: frozenset[str], needs: DataRequirements) -> Iterator[
     )
     for kind, needed, why in (
         ("y", needs.needs_targets, "the targets are needed by the loss or reward"),
-        ("prices", needs.needs_prices, "the prices are needed by the reward"),
         ("context", bool(context), "the network reads a context in every split or in none"),
         ("active", bool(active), "it says who can be held in every split or in none"),
         *((name, name != "X", f"{who} names it") for name, who in needs.reward_inputs.items()),
@@ -140,14 +139,11 @@ def _check_named_keys(given: frozenset[str], needs: DataRequirements) -> Iterato
 
 
 def _listed(given: frozenset[str]) -> str:
-    names = sorted(given)
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "") if names else "no array"
+    return listed(sorted(given), 20) or "no array"
 
 
 def _nearest(key: str, given: frozenset[str]) -> str:
-    lower = {name.lower(): name for name in sorted(given) if split_of(name) is None}
-    near = difflib.get_close_matches(key.lower(), lower, n=1, cutoff=0.75)
-    return f" Did you mean {lower[near[0]]!r}?" if near else ""
+    return did_you_mean(key, [name for name in given if split_of(name) is None])
 
 
 def _check_ranks(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._inputs import show
 from psann._typing import Array
-from psann.errors import counted
+from psann.errors import counted, nearest
 from psann.holdings import ENDED
 from psann.plausibility.finding import label_of
 from psann.run.data.checks import first_place
@@ -30,8 +29,8 @@ def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[
 def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:
     for key in arrays:
         if needs.role(key) is None and key not in EXTRAS:
-            near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.75)
-            meant = f" Did you mean {near[0]}?" if near and near[0] not in arrays else ""
+            near = nearest(key, KEYS)
+            meant = f" Did you mean {near}?" if near and near not in arrays else ""
             yield f"{key} is kept as an extra; nothing in this run reads it.{meant}"
     if needs.portfolio_prices_key is not None and needs.portfolio_prices_key not in arrays:
         yield (

@@ -33,8 +33,6 @@ class DataRequirements:
     """Rows between the decision of an action and its execution (`hisso.delay`)."""
     needs_targets: bool
     """Training or its monitor reads `y` in every split that is given."""
-    needs_prices: bool
-    """Reward or monitor reads `prices` in every split that is given."""
     y_key: str | None
     """Targets of the warm start (`hisso.supervised.y_key`); None without a warm start."""
     portfolio_prices_key: str | None

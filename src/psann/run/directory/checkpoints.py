@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from psann._digest import is_what, sha256_of
+from psann._strict_json import finite_json, to_json
 from psann.errors import FileFormatError
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import finite_json, to_json
 from psann.run.directory.storage import Storage, is_temporary
 
 SCHEMA_VERSION = 1
@@ -88,7 +88,8 @@ class Checkpoints:
         path = {"epoch": paths.epoch(epoch), "best_seed": paths.best}.get(name, paths.study(name))
         if seed is not None and name != "best":
             path = paths.of_seed(path, seed)
-        self._save(path, data, epoch=epoch, metric=metric, seed=seed)
+        whose = {} if seed is None else {"seed": seed}
+        self._save(path, data, epoch=epoch, metric=metric, **whose)
 
     def save_kept_state(self, data: bytes, *, epoch: int) -> None:
         """Write the resume state after one epoch if checkpoints are kept, else nothing.
@@ -114,23 +115,9 @@ class Checkpoints:
             self._entries.pop(path.name, None)
         self._write_manifest()
 
-    def _save(
-        self,
-        path: Path,
-        data: bytes,
-        *,
-        epoch: int,
-        metric: float | None,
-        seed: int | None = None,
-    ) -> None:
+    def _save(self, path: Path, data: bytes, **facts: float | None) -> None:
         self._storage.put(path, data)
-        entry = {
-            "sha256": sha256_of(data),
-            "bytes": len(data),
-            "epoch": epoch,
-            "metric": metric,
-        }
-        self._entries[path.name] = entry if seed is None else {**entry, "seed": seed}
+        self._entries[path.name] = {"sha256": sha256_of(data), "bytes": len(data), **facts}
         self._write_manifest()
 
     def _write_manifest(self) -> None:

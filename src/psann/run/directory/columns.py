@@ -109,11 +109,6 @@ def sign_of(monitor: str | None) -> float:
     return 1.0 if (monitor or "").endswith("reward") else -1.0
 
 
-def columns_of_kind(kind: Kind) -> list[str]:
-    """The columns whose cells read so."""
-    return [column.name for column in _ROWS if column.kind == kind]
-
-
 def kind_of(name: str) -> Kind:
     """How the cells of a column read; those of a column that this version lacks are texts.
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from psann._machine import boot_id, booted_at, is_alive
+from psann._text import seconds_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.lock import STALE_AFTER_S, is_locked, read_holder
 from psann.run.directory.paths import RunPaths
+from psann.run.directory.provenance import read_starts
 
 CLOCKS_DIFFER_S = 10.0
 """A heartbeat that is this far in the future was written by another clock."""
@@ -38,7 +38,6 @@ class Liveness:
 def judge(
     paths: RunPaths,
     metrics: Record,
-    starts: Sequence[Mapping[str, Any]],
     *,
     now: float | None = None,
 ) -> Liveness:
@@ -48,8 +47,6 @@ def judge(
     ----------
     metrics : mapping
         The fields `status` and `heartbeat` of `metrics.json`, None where it has none.
-    starts : sequence of mapping
-        The starts in `provenance.json`; the last one names the process.
     now : float, optional
         Seconds since 1970; the clock's by default.
 
@@ -67,8 +64,8 @@ def judge(
         return Liveness("running", "A live process holds the lock.")
     if status != "running":
         return Liveness(status, "The run has ended.")
-    heartbeat_s = _timestamp(metrics["heartbeat"])
-    pid, host, boot = _owner(paths.lock, starts)
+    heartbeat_s = seconds_of(metrics["heartbeat"])
+    pid, host, boot = _owner(paths)
     if host is not None and host == platform.node():
         if pid is not None and boot in (None, boot_id()) and not is_alive(pid, heartbeat_s):
             gone = f"Its process {pid} is gone from this machine without a last word: it was killed"
@@ -109,11 +106,11 @@ def _is_locked(lock: Path) -> bool:
         return False
 
 
-def _owner(
-    lock: Path, starts: Sequence[Mapping[str, Any]]
-) -> tuple[int | None, str | None, str | None]:
+def _owner(paths: RunPaths) -> tuple[int | None, str | None, str | None]:
     """Process id, host, and boot of the newest start, as far as they were written."""
-    holder = read_holder(lock)
+    holder, starts = read_holder(paths.lock), list[dict[str, object]]()
+    with suppress(OSError, ValueError):  # told of where provenance is read
+        starts = read_starts(paths.provenance)
     last = starts[-1] if starts else {}
     process, machine = last.get("process"), last.get("machine")
     named = {
@@ -132,13 +129,6 @@ def _owner(
         host if isinstance(host, str) else None,
         boot if isinstance(boot, str) else None,
     )
-
-
-def _timestamp(text: str | None) -> float | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _age(seconds: float) -> str:

@@ -160,7 +160,10 @@ class CsvFormatter:
         values = {name: value for name, value in given.items() if value is not None}
         cells = {name: _cell(name, value) for name, value in values.items() if name not in _OWN}
         lost = [f"{name}={value}" for name, value in values.items() if _is_non_finite(value)]
-        message = self._message(record) + (f" [not finite: {', '.join(lost)}]" if lost else "")
+        message = message_of(record)
+        if record.exc_info:
+            message += "\n" + logging.Formatter().formatException(record.exc_info)
+        message += f" [not finite: {', '.join(lost)}]" if lost else ""
         cells |= {
             "schema": str(SCHEMA_VERSION),
             "seq": str(next(self._seq)),
@@ -172,12 +175,6 @@ class CsvFormatter:
         }
         row: str = self._writer.writerow([cells.get(name, "") for name in self._columns])
         return row
-
-    def _message(self, record: logging.LogRecord) -> str:
-        message = message_of(record)
-        if record.exc_info:
-            message += "\n" + logging.Formatter().formatException(record.exc_info)
-        return message
 
 
 class EventLog:

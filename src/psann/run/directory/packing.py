@@ -13,6 +13,7 @@ from psann.run.directory.files import MAX_JSON_BYTES
 from psann.run.directory.paths import RunPaths
 
 SCHEMA_VERSION = 1
+LIST_NAME = RunPaths(Path()).packing_list.name
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def parse_list(data: bytes) -> PackingList:
         or not isinstance(left_out, list)
         or not all(isinstance(name, str) for name in left_out)
     ):
-        raise ValueError(f"{list_name()} is not a list of files of version {SCHEMA_VERSION}")
+        raise ValueError(f"{LIST_NAME} is not a list of files of version {SCHEMA_VERSION}")
     return PackingList(files, tuple(left_out))
 
 
@@ -58,8 +59,3 @@ def left_out_of(packing_list: Path) -> list[str]:
         return list(parse_list(read_plain(packing_list, MAX_JSON_BYTES)).left_out)
     except (OSError, ValueError):
         return []
-
-
-def list_name() -> str:
-    """Name of the list, from the run directory."""
-    return RunPaths(Path()).packing_list.name

@@ -110,7 +110,11 @@ class RunPaths:
         UsageError
             If the name is not allowed, or a link or a file is in its place.
         """
-        check_run_name(run_name)
+        if not is_run_name(run_name):
+            raise UsageError(
+                "--run-name must be 1 to 100 ASCII letters, digits, '.', '_' or '-', the first one "
+                f"a letter or digit; got {run_name[:120]!r}."
+            )
         root = Path(output_dir).absolute() / run_name
         try:
             mode = root.lstat().st_mode  # once: another starter may set the directory aside
@@ -211,26 +215,6 @@ def _fixed_names() -> frozenset[str]:
 def is_run_name(name: str) -> bool:
     """Whether a run may be called so: 1 to 100 of ``A-Za-z0-9._-``, a letter or digit first."""
     return _RUN_NAME.fullmatch(name) is not None
-
-
-def check_run_name(run_name: str) -> None:
-    """Refuse a run name that could leave the output directory or confuse a shell.
-
-    Parameters
-    ----------
-    run_name : str
-        A letter or digit, then at most 99 letters, digits, dots, underscores, hyphens.
-
-    Raises
-    ------
-    UsageError
-        If the name is anything else.
-    """
-    if not is_run_name(run_name):
-        raise UsageError(
-            "--run-name must be 1 to 100 ASCII letters, digits, '.', '_' or '-', the first one a "
-            f"letter or digit; got {run_name[:120]!r}."
-        )
 
 
 def check_output(output: Path, *roots: Path, option: str = "-o") -> None:

@@ -7,13 +7,13 @@ import json
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from psann._digest import sha256_of
-from psann._text import mask_secrets, utc_text
+from psann._strict_json import finite_json, to_json
+from psann._text import utc_text
 from psann.run.directory.fields import FIELDS, SCHEMA_VERSION, STATUSES, Record
 from psann.run.directory.storage import Storage
 
@@ -179,37 +179,6 @@ class RunRecord:
         return cast(Record, {**self._fields, **living, "nonfinite": nonfinite})
 
 
-def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Turn values into what strict JSON can hold, with secrets masked.
-
-    Parameters
-    ----------
-    fields : mapping
-        Numbers, texts, flags, None, paths, and mappings and sequences of these.
-
-    Returns
-    -------
-    values : dict
-        The same with null for numbers that are not finite.
-    nonfinite : list of str
-        Dotted names of those numbers.
-
-    Raises
-    ------
-    TypeError
-        If a value is of another kind: a bug of the caller.
-    """
-    nonfinite: list[str] = []
-    values = {str(key): _plain(item, str(key), nonfinite) for key, item in fields.items()}
-    masked: dict[str, Any] = mask_secrets(values)
-    return masked, nonfinite
-
-
-def to_json(content: Mapping[str, Any]) -> bytes:
-    """Encode as JSON for a person to read; NaN is an error."""
-    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
 def seal_of(metrics: Mapping[str, object], *, key: bytes | None = None) -> dict[str, Any]:
     """The content of `seal.json`: a digest of a record, or an HMAC; the order of keys is nothing.
 
@@ -222,26 +191,3 @@ def seal_of(metrics: Mapping[str, object], *, key: bytes | None = None) -> dict[
     digest = sha256_of(text) if key is None else hmac.digest(key, text, "sha256").hex()
     kind = "sha256" if key is None else "hmac-sha256"
     return {"schema_version": SCHEMA_VERSION, "kind": kind, "digest": digest}
-
-
-def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if type(value) is float and math.isfinite(value):  # most of a record, and quick to tell
-        return value
-    if isinstance(value, str | Path):
-        # A lone surrogate, as in a file name of odd bytes, is no legal JSON text.
-        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, int | Integral):
-        return int(value)
-    if isinstance(value, Real):
-        if math.isfinite(value):
-            return float(value)
-        nonfinite.append(name)
-        return None
-    if isinstance(value, dict | Mapping):
-        items = value.items()
-        return {str(key): _plain(item, f"{name}.{key}", nonfinite) for key, item in items}
-    if isinstance(value, Sequence):
-        return [_plain(item, f"{name}.{i}", nonfinite) for i, item in enumerate(value)]
-    raise TypeError(f"JSON cannot hold {name} = {value!r}")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 from psann._descriptor import Descriptor, open_high
 from psann._plain_files import NO_FOLLOW
@@ -85,12 +84,7 @@ class Storage:
     def __enter__(self) -> Storage:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -216,11 +210,7 @@ class Storage:
         target = self.root.with_name(f"{self.root.name[:_NAME_LENGTH]}.replaced-{stamp}")
         with _naming(self.root):
             self._calls.rename(self.root, target)
-            parent = self._calls.open(target.parent, _ANY_DIRECTORY)
-            try:
-                self._sync(parent)
-            finally:
-                self._calls.close(parent)
+            self._sync_names_in(target.parent)
         return target
 
     def clean(self) -> list[Path]:
@@ -371,7 +361,10 @@ class Storage:
         # Two starters may race to here; the lock settles which of them has the run.
         with suppress(FileExistsError):
             self._calls.mkdir(path)
-        fd = self._calls.open(path.parent, _ANY_DIRECTORY)
+        self._sync_names_in(path.parent)
+
+    def _sync_names_in(self, path: Path) -> None:
+        fd = self._calls.open(path, _ANY_DIRECTORY)
         try:
             self._sync(fd)
         finally:

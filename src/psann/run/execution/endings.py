@@ -12,7 +12,9 @@ from psann.errors import (
     DivergedError,
     PsannError,
     RuinedError,
+    RunLockedError,
     TrainingInterrupted,
+    UsageError,
     memory_story,
 )
 from psann.run.directory.log import log_event
@@ -22,7 +24,9 @@ from psann.run.execution.context import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_LOCKED,
     EXIT_RUINED,
+    EXIT_USAGE,
     Outcome,
     RunContext,
     RunRequest,
@@ -113,7 +117,15 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
     log_event(_logger, level, event, story_of(error), phase=phase)
 
 
-def no_way_in(error: OSError, root: Path, *, verb: str) -> str:
+def refused(error: Exception, root: Path, *, verb: str) -> Outcome:
+    """How a command ends that may not begin: the name is taken, or the directory out of reach."""
+    codes = {RunLockedError: EXIT_LOCKED, UsageError: EXIT_USAGE}
+    code = next((codes[kind] for kind in codes if isinstance(error, kind)), EXIT_FAILED)
+    message = _no_way_in(error, root, verb=verb) if isinstance(error, OSError) else str(error)
+    return Outcome(exit_code=code, message=message)
+
+
+def _no_way_in(error: OSError, root: Path, *, verb: str) -> str:
     """Why a run directory can be neither made nor taken, and whose it is."""
     if not isinstance(error, PermissionError) or not os.path.isdir(root):
         return f"The run directory cannot be {verb}: {error}."

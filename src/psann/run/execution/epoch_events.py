@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.log import log_event
 from psann.training.history import Decision, EpochRecord
+from psann.training.observers import Observer
 from psann.training.state import TrainState
 
 _EPOCH_COLUMNS = tuple(name for name in COLUMNS if name in EpochRecord.__dataclass_fields__)
 
 
-class EpochEvents:
+class EpochEvents(Observer):
     """The observer that logs what training reports: one row per epoch and per decision.
 
     Epochs are logged at DEBUG, below the console, which shows them as progress.
@@ -53,9 +54,6 @@ class EpochEvents:
         # In the order in which they would have been logged.
         for _, _, record, each in sorted(missing, key=lambda row: row[:2]):
             self.on_epoch(record, each)
-
-    def on_launch(self, state: TrainState) -> None:
-        """Log nothing: a launch is no event."""
 
     def on_epoch(self, record: EpochRecord, state: TrainState) -> None:
         """Log one epoch."""

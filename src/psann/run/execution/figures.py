@@ -297,11 +297,7 @@ def training_figures(group: Sequence[TrainState]) -> dict[str, object]:
     if len(group) == 1:
         return figures if winner is None else figures | _best_figures(winner)
     entries = [
-        {
-            "seed": state.seed,
-            "epoch": epochs_of_last_phase(state.history),
-            **_best_figures(state),
-        }
+        {"seed": state.seed, "epoch": len(last_phase(state.history)), **_best_figures(state)}
         for state in group
     ]
     figures |= figures_over_seeds(entries)
@@ -311,44 +307,25 @@ def training_figures(group: Sequence[TrainState]) -> dict[str, object]:
 def _best_figures(state: TrainState) -> dict[str, object]:
     best = state.best
     if best is None:
-        return best_figures([], epoch=None, value=None, temperature=None)
-    return best_figures(
-        state.history, epoch=best.epoch, value=best.value, temperature=best.temperature
-    )
+        return best_figures([], None, None, None)
+    return best_figures(state.history, best.epoch, best.value, best.temperature)
+
+
+def best_figures_of(result: FitResult) -> dict[str, object]:
+    """What the record has of the best epoch once a fit is over."""
+    return best_figures(result.history, result.best_epoch, result.best_value, result.temperature)
 
 
 def best_figures(
     history: Sequence[EpochRecord],
-    *,
     epoch: int | None,
     value: float | None,
     temperature: float | None,
 ) -> dict[str, object]:
-    """What the record has of the best epoch; epoch 0 was not trained and has no row.
-
-    Parameters
-    ----------
-    epoch : int or None
-        That whose weights are kept; None before there is one.
-    """
+    """Figures of the epoch whose weights are kept, None before there is one; 0 has no row."""
     kept = history[epoch - 1] if epoch else None
     figures = {name: None if kept is None else getattr(kept, name) for name in EPOCH_FIGURES}
     return {"best_epoch": epoch, "monitor_value": value, "temperature": temperature, **figures}
-
-
-def epochs_of_last_phase(history: Sequence[EpochRecord]) -> int:
-    """Epochs of the last phase that had any: of a refit where there was one."""
-    return len(last_phase(history))
-
-
-def best_figures_of(result: FitResult) -> dict[str, object]:
-    """The same once a fit is over."""
-    return best_figures(
-        result.history,
-        epoch=result.best_epoch,
-        value=result.best_value,
-        temperature=result.temperature,
-    )
 
 
 def figures_over_seeds(entries: Sequence[Mapping[str, object]]) -> dict[str, object]:

@@ -23,14 +23,13 @@ from psann.run.execution.figures import (
     Series,
     best_figures_of,
     count_trials,
-    epochs_of_last_phase,
     figures_over_seeds,
     kept_figures,
     loses_training_rows,
     portfolio_figures,
     split_figures,
 )
-from psann.training.history import FitResult
+from psann.training.history import FitResult, last_phase
 
 _logger = logging.getLogger(__name__)
 
@@ -201,7 +200,7 @@ def _own(verdict: _Verdict) -> dict[str, object]:
 
 def _training_figures(result: FitResult) -> dict[str, object]:
     return {
-        "epoch": epochs_of_last_phase(result.history),
+        "epoch": len(last_phase(result.history)),
         "stopped_early": result.stopped_early,
         **best_figures_of(result),
     }

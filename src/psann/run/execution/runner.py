@@ -10,7 +10,7 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from psann._allocator import keep_freed_memory
 from psann._lean_imports import import_scikit_learn, lasting_imports
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
+from psann._strict_json import to_json
 from psann.errors import (
     ConfigError,
     FileFormatError,
@@ -38,7 +39,7 @@ from psann.run.directory.lock import check_lock
 from psann.run.directory.log import EventLog, listening, log_event
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths, default_run_name
-from psann.run.directory.record import RunRecord, seal_of, to_json
+from psann.run.directory.record import RunRecord, seal_of
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import (
     check_before_overwriting,
@@ -51,8 +52,6 @@ from psann.run.execution.claim import (
 from psann.run.execution.context import (
     EXIT_DONE,
     EXIT_FAILED,
-    EXIT_LOCKED,
-    EXIT_USAGE,
     Outcome,
     RunContext,
     RunRequest,
@@ -61,8 +60,8 @@ from psann.run.execution.endings import (
     exit_code_of,
     how_to_go_on,
     is_a_message,
-    no_way_in,
     record_ending,
+    refused,
     story_of,
     unwritable,
 )
@@ -86,7 +85,6 @@ def execute(request: RunRequest) -> Outcome:
     if run_name is None:
         run_name = default_run_name(request.config)
     record.update(run_name=run_name, run_id=uuid.uuid4().hex, resumes=0)
-    root = request.output_dir / run_name
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
@@ -97,14 +95,8 @@ def execute(request: RunRequest) -> Outcome:
         if request.overwrite and not is_free(paths):
             check_before_overwriting(request, paths)
         storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
-    except RunLockedError as error:
-        return Outcome(exit_code=EXIT_LOCKED, message=str(error))
-    except UsageError as error:
-        return Outcome(exit_code=EXIT_USAGE, message=str(error))
-    except ConfigError as error:
-        return Outcome(exit_code=EXIT_FAILED, message=str(error))
-    except OSError as error:
-        return Outcome(exit_code=EXIT_FAILED, message=no_way_in(error, root, verb="made"))
+    except (RunLockedError, UsageError, ConfigError, OSError) as error:
+        return refused(error, request.output_dir / run_name, verb="made")
     try:
         with (
             storage,
@@ -153,7 +145,6 @@ def check(request: RunRequest) -> Outcome:
         Exit code 0 with a plan, or that of a run that would be refused, with a message.
     """
     run_name = request.run_name or default_run_name(request.config)
-    root = request.output_dir / run_name
     try:
         paths = RunPaths.in_output(request.output_dir, run_name)
         if request.resume and (done := finished_record(paths)) is not None:
@@ -162,11 +153,8 @@ def check(request: RunRequest) -> Outcome:
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)
-    except (RunLockedError, UsageError) as refusal:
-        is_locked = isinstance(refusal, RunLockedError)
-        return Outcome(exit_code=EXIT_LOCKED if is_locked else EXIT_USAGE, message=str(refusal))
-    except OSError as trouble:
-        return Outcome(exit_code=EXIT_FAILED, message=no_way_in(trouble, root, verb="read"))
+    except (RunLockedError, UsageError, OSError) as refusal:
+        return refused(refusal, request.output_dir / run_name, verb="read")
     resumes = request.resume and has_resume_state(paths)
     plans = []
 
@@ -263,20 +251,13 @@ def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> 
     """Send the log of psann, and Python's warnings, to the console and to `events.csv`."""
 
     def show(record: logging.LogRecord) -> None:
-        if _is_news(record):
+        # The command itself tells the ending, once.
+        if record.__dict__.get("event", {}).get("event") not in ("error", "signal"):
             console.take(record)
 
-    with ExitStack() as until_done:
-        events = EventLog(storage, paths.events)
-        until_done.callback(events.close)
-        until_done.enter_context(listening(show, events.take))
-        until_done.enter_context(_warnings_as_log())
+    log = closing(EventLog(storage, paths.events))
+    with log as events, listening(show, events.take), _warnings_as_log():
         yield events
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether the console shows a record: the command itself tells the ending, once."""
-    return record.__dict__.get("event", {}).get("event") not in ("error", "signal")
 
 
 @contextmanager

@@ -69,7 +69,6 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             window=hisso.window if hisso.enabled else None,
             delay=hisso.delay if hisso.enabled else 0,
             needs_targets=reward is None or reward.needs_targets,
-            needs_prices=False,  # a reward may judge what an extractor returns, or X itself
             y_key=None if warm_start is None else warm_start.y_key,
             portfolio_prices_key=config.prices_key,
             periods_per_year=config.evaluation.periods_per_year if config.prices_key else None,
@@ -231,19 +230,20 @@ def write_setup(
     for told in context.storage.weaker:
         log_event(_logger, logging.WARNING, "log", told)
     save_start(context.storage, context.paths.provenance, {**start, **facts})
-    is_hisso = config.hisso.enabled
     _, judged = split_of(config.evaluation.portfolio_prices_key or "") or ("prices", "test")
     train, rows = (splits.split(split, config.reward_inputs) for split in ("train", judged))
+    hisso = config.hisso
+    if hisso.enabled:
+        context.record.update(
+            delay=hisso.delay,
+            transition_penalty=mean_cost(hisso.transition_penalty, train),
+            min_improvement=hisso.min_improvement,
+            min_significance=bound_of(hisso.min_significance, n_epochs=config.training.epochs),
+            trans_cost=mean_cost(config.judging_cost, rows),
+        )
     context.record.update(
         device=hardware["device"],
         hardware=hardware,
-        delay=config.hisso.delay if is_hisso else None,
-        transition_penalty=mean_cost(config.hisso.transition_penalty, train) if is_hisso else None,
-        min_improvement=config.hisso.min_improvement if is_hisso else None,
-        min_significance=bound_of(config.hisso.min_significance, n_epochs=config.training.epochs)
-        if is_hisso
-        else None,
-        trans_cost=mean_cost(config.judging_cost, rows) if is_hisso else None,
         data_sha256=splits.sha256,
         doubts=[*splits.doubts, *find_jumps(config, splits)],
         spans=None if config.data.prices is None else describe_spans(splits.arrays),

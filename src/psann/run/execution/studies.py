@@ -40,7 +40,7 @@ from psann.run.execution.resume import differences, read_resume_point, resume_by
 from psann.run.execution.setup import note_differences
 from psann.run.execution.study_checks import Arrays, folds_of, joined_rows
 from psann.run.execution.study_folder import SharedResult, StudyFolder, StudyResult
-from psann.training.history import Decision, EpochRecord
+from psann.training.history import EpochRecord
 from psann.training.observers import Observer
 from psann.training.state import TrainState
 
@@ -176,7 +176,10 @@ class StudyRoom:
 
 
 class StudyObserver(Observer):
-    """Logs the epochs of a study, and calls again and again what shows life or may stop it."""
+    """Logs the epochs of a study, and calls again and again what shows life or may stop it.
+
+    Decisions are not told: the main training has made the same.
+    """
 
     def __init__(
         self, signs: Sequence[Callable[[], None]], study: Study, *, is_silent: bool = False
@@ -185,10 +188,6 @@ class StudyObserver(Observer):
         self._phase = study.phase
         self._events = EpochEvents(_logger, fold=study.number)
         self._is_silent = is_silent
-
-    def on_decision(self, decision: Decision) -> None:
-        """Say nothing: the main training has made the same choices."""
-        return None
 
     def on_launch(self, state: TrainState) -> None:
         """Show life, and stop here if that was asked for."""

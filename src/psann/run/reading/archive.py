@@ -22,10 +22,10 @@ from psann._plain_tar import DAMAGE, add_bytes, add_file, extract, new_archive
 from psann.errors import FileFormatError, UsageError
 from psann.run.directory.files import MAX_JSON_BYTES, entries_below, limit_of
 from psann.run.directory.packing import (
+    LIST_NAME,
     SCHEMA_VERSION,
     PackingList,
     left_out_of,
-    list_name,
     parse_list,
 )
 from psann.run.directory.paths import RunPaths, is_run_name
@@ -79,7 +79,7 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
                 listed[name] = entry
         content = {"schema_version": SCHEMA_VERSION, "files": listed, "left_out": left_out}
         data = json.dumps(content, indent=2).encode() + b"\n"
-        add_bytes(archive, f"{top}/{list_name()}", data)
+        add_bytes(archive, f"{top}/{LIST_NAME}", data)
     n_bytes = sum(entry["bytes"] for entry in listed.values())
     return Packed(
         path=output,
@@ -173,7 +173,7 @@ def _files_of(root: Path) -> tuple[list[str], list[str]]:
             names.append(name)
         elif not is_temporary(name.rpartition("/")[2]) and root / name != paths.lock:
             skipped.append(name)
-    return sorted(name for name in names if name != list_name()), sorted(skipped)
+    return sorted(name for name in names if name != LIST_NAME), sorted(skipped)
 
 
 def _is_essential(name: str) -> bool:
@@ -207,7 +207,7 @@ def _extract(path: Path, scratch: Path) -> tuple[str, dict[str, Entry]]:
 
 def _check_extracted(root: Path, found: dict[str, Entry]) -> PackingList:
     """The list of an unpacked run, held against every file."""
-    if found.pop(list_name(), None) is None:
+    if found.pop(LIST_NAME, None) is None:
         raise ValueError("its list of files is missing: it was cut, or pack did not write it")
     packed = parse_list(read_plain(RunPaths(root).packing_list, MAX_JSON_BYTES))
     for name in sorted(found.keys() | packed.files.keys()):

@@ -19,8 +19,9 @@ _WIDTH = 80
 def show_result(run: RunView, *, stream: TextIO | None = None, quiet: bool = False) -> None:
     """Print what a run achieved: table, verdict, figures, and where its files lie."""
     terminal, record = Terminal(stream), run.metrics
-    result = ", ".join([f"{record['run_name']}: {record['status']}", *_result(record)])
-    effort = ", ".join(_effort(record))
+    status = f"{record['run_name']}: {record['status']}"
+    result = ", ".join(filter(None, [status, *_result(record)]))
+    effort = ", ".join(filter(None, _effort(record)))
     if quiet:
         terminal.line(", ".join(filter(None, [result, effort, str(run.path)])))
         return
@@ -42,22 +43,20 @@ def _result(record: Record) -> list[str]:
     if trained is None and chosen is None and record["test_reward_mean"] is None:
         trained, chosen, tested = (record["train_loss"], record["val_loss"], record["test_loss"])
         what = "loss"
-    parts = [
+    return [
         labelled(f"training {what}", trained),
         labelled(f"validation {what}", chosen),
         labelled(f"test {what}", tested),
         "" if record["best_epoch"] is None else f"best epoch {record['best_epoch']}",
         "" if record["per_seed"] is None else f"{len(record['per_seed'])} seeds",
     ]
-    return [part for part in parts if part]
 
 
 def _effort(record: Record) -> list[str]:
     rate = record["throughput_eps_per_sec"]
     duration_s = record["duration_seconds"]
-    parts = [
+    return [
         f"{record['episodes']:,} episodes" if record["episodes"] else "",
         "" if rate is None else f"{rate:,.0f} episodes/s",
         "" if duration_s is None else clock_text(duration_s),
     ]
-    return [part for part in parts if part]

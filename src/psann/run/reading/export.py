@@ -10,16 +10,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from psann._text import clean, csv_text, mask_secrets
+from psann._text import clean, csv_text, mask_secrets, seconds_of
 from psann._whole_file import naming, whole_file, write_whole
 from psann.errors import UsageError, unavailable
-from psann.run.directory.columns import COLUMNS, columns_of_kind, kind_of
+from psann.run.directory.columns import COLUMNS, kind_of
 from psann.run.directory.fields import OVER
-from psann.run.directory.rows import Row
 from psann.run.reading.quantities import QUANTITIES
 from psann.run.reading.reading import RunView, flat, flat_metrics
 
@@ -87,16 +85,17 @@ def _to_parquet(runs: Sequence[tuple[str, RunView]], output: str) -> list[str]:
 
     files = _new_files(Path(output), ("runs.parquet", "epochs.parquet"))
     kinds = {
-        **dict.fromkeys(columns_of_kind("number"), pyarrow.float64()),
-        **dict.fromkeys(columns_of_kind("whole"), pyarrow.int64()),
-        **dict.fromkeys(columns_of_kind("text"), pyarrow.string()),
-        **dict.fromkeys(columns_of_kind("flag"), pyarrow.bool_()),
+        "number": pyarrow.float64(),
+        "whole": pyarrow.int64(),
+        "text": pyarrow.string(),
+        "flag": pyarrow.bool_(),
     }
     for file, (names, rows) in zip(files, _tables(runs), strict=True):
         is_epochs = file == files[1]
         arrays = [
             pyarrow.array(
-                _column([row.get(name) for row in rows]), kinds.get(name) if is_epochs else None
+                _column([row.get(name) for row in rows]),
+                kinds[kind_of(name)] if is_epochs else None,
             )
             for name in names
         ]
@@ -171,11 +170,11 @@ def _single(value: float) -> float:
 
 def _results(run: RunView) -> Iterator[_Point]:
     """The numbers of the best epoch, as points of their own."""
-    time_s, epoch = _time_s(run.metrics["updated_utc"]), int(run.figure("best_epoch") or 0)
+    time_s, epoch = seconds_of(run.metrics["updated_utc"]), int(run.figure("best_epoch") or 0)
     for quantity in QUANTITIES:
         value = quantity.of(run)
         if value is not None:
-            yield _Point(f"best/{quantity.key}", value, epoch, time_s)
+            yield _Point(f"best/{quantity.key}", value, epoch, time_s or 0.0)
 
 
 # --- MLflow --------------------------------------------------------------------------------------
@@ -265,8 +264,8 @@ def _log_to_mlflow(client: Any, experiment: str, name: str, run: RunView) -> Non
         client.set_terminated(identifier, status, end_time=_milliseconds(metrics["updated_utc"]))
 
 
-def _milliseconds(time_utc: Any) -> int:
-    return int(_time_s(time_utc) * 1000)
+def _milliseconds(time_utc: str | None) -> int:
+    return int((seconds_of(time_utc) or 0.0) * 1000)
 
 
 # --- epochs --------------------------------------------------------------------------------------
@@ -282,22 +281,10 @@ def _points(run: RunView) -> Iterator[_Point]:
         parts = [_safe_name(str(row["phase"]))]
         parts += [f"seed_{row['seed']}"] if len(seeds) > 1 else []
         parts += [f"fold_{row['fold']}"] if len(folds) > 1 else []
-        yield from _points_of_row(row, "/".join(parts))
-
-
-def _points_of_row(row: Row, prefix: str) -> Iterator[_Point]:
-    time_s, epoch = _time_s(row["time_utc"]), row["epoch"]
-    assert isinstance(epoch, int)
-    for name in VALUE_COLUMNS:
-        if isinstance(value := row[name], int | float):
-            yield _Point(f"{prefix}/{name}", float(value), epoch, time_s)
-
-
-def _time_s(text: Any) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
+        time_s, epoch = seconds_of(cast(str | None, row["time_utc"])) or 0.0, int(row["epoch"])
+        for name in VALUE_COLUMNS:
+            if isinstance(value := row[name], int | float):
+                yield _Point("/".join([*parts, name]), float(value), epoch, time_s)
 
 
 def _safe_name(name: str) -> str:

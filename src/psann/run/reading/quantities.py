@@ -54,9 +54,7 @@ class Quantity:
 
 
 def _has_own_reward(run: RunView) -> bool:
-    hisso = run.config.get("hisso")
-    told = hisso.get("reward") if isinstance(hisso, dict) else None
-    name = str(told.get("target") if isinstance(told, dict) else told)
+    name = str(run.setting("hisso.reward.target") or run.setting("hisso.reward"))
     return "." in name or ":" in name
 
 

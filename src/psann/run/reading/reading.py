@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -80,10 +79,11 @@ class RunView:
 
     def value(self, key: str) -> object:
         """Look anything in `metrics.json` up by its dotted key; None where there is nothing."""
-        value: object = self.metrics
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return value
+        return _look_up(self.metrics, key)
+
+    def setting(self, key: str) -> Any:
+        """Look anything in the configuration up likewise."""
+        return _look_up(self.config, key)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -201,6 +201,12 @@ class Runs:
         return pd.DataFrame(rows, columns=["run", *COLUMNS] if not rows else None)
 
 
+def _look_up(values: object, key: str) -> object:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
 def _finite(value: Any) -> Any:
     # As text where it is not: JSON holds no such number, and the value was told of as a problem.
     if isinstance(value, dict):
@@ -227,11 +233,7 @@ def read_run(path: Path | str) -> RunView:
     if not path.is_dir():
         raise UsageError(f"RUN must be a run directory; {path} is none.")
     metrics, problems = read_metrics(RunPaths(path).metrics)
-    starts: list[dict[str, Any]] = []
-    if metrics["status"] == "running":
-        with suppress(OSError, ValueError):  # whoever reads `starts` learns of it
-            starts = read_starts(RunPaths(path).provenance)
-    liveness = judge(RunPaths(path), metrics, starts)
+    liveness = judge(RunPaths(path), metrics)
     return RunView(
         path=path,
         metrics=metrics,

@@ -42,7 +42,8 @@ def show_run(run: RunView, terminal: Terminal) -> None:
     if (result := result_table(run)) is not None:
         terminal.lines(["", rows_judged(run.metrics)])
         _show_tables([result], terminal)
-    _show_curve(run, terminal)
+    if curve := _curve_lines(run, run.epochs, terminal):
+        terminal.lines(["", *curve])
     origin = origin_tables(run)[-1:]
     _show_tables([config_table(run), *origin], terminal)
     _show_block("problems", run.problems, terminal)
@@ -155,13 +156,6 @@ def _progress(metrics: Record) -> str:
     return ", ".join(parts)
 
 
-def _show_curve(run: RunView, terminal: Terminal) -> None:
-    lines = _curve_lines(run, run.epochs, terminal)
-    if lines:
-        terminal.line()
-        terminal.lines(lines)
-
-
 def _curve_lines(run: RunView, rows: Sequence[Row], terminal: Terminal) -> list[str]:
     column = MONITOR_COLUMNS.get(str(run.metrics["monitor"]), "train_loss")
     values = monitor_values(rows, column)
@@ -179,8 +173,7 @@ def _curve_lines(run: RunView, rows: Sequence[Row], terminal: Terminal) -> list[
 def _show_block(title: str, lines: Sequence[str], terminal: Terminal) -> None:
     if not any(lines):
         return
-    terminal.line()
-    terminal.line(title)
+    terminal.lines(["", title])
     if len(lines) > _LAST_LINES:
         terminal.line(f"  ({len(lines) - _LAST_LINES} lines before)")
     terminal.lines(f"  {line}" for line in lines[-_LAST_LINES:])

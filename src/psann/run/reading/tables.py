@@ -94,9 +94,8 @@ def result_table(run: RunView, *, is_page: bool = False) -> Table | None:
 def net_of(run: RunView) -> str:
     """What the figures are net of: basis points, of costs by asset or by row those on average."""
     cost = run.figure("trans_cost")
-    sections = [run.config.get("evaluation"), run.config.get("hisso")]
-    judged, trained = (each if isinstance(each, dict) else {} for each in sections)
-    told = judged.get("trans_cost", trained.get("transition_penalty"))
+    told = run.setting("evaluation.trans_cost")
+    told = run.setting("hisso.transition_penalty") if told is None else told
     average = " on average" if isinstance(told, list | str) else ""
     return "" if cost is None else f"net of {1e4 * cost:.4g} bp{average}"
 

@@ -79,22 +79,21 @@ def _brief(run: RunView, name_of: Name) -> Section:
     )
 
 
-def _drawn_groups(runs: Sequence[RunView]) -> tuple[Sequence[Group], int]:
-    """The groups that are drawn, of many the best by validation, and how many there are."""
+def _drawn_groups(runs: Sequence[RunView]) -> tuple[Sequence[Group], str]:
+    """The groups that are drawn, of many the best by validation; of how many, and which."""
     groups = group_by_config(runs)
     most, quality = MOST_LINES - 1, quantity("val_reward_mean")
-    if len(groups) <= most or not may_rank(quality, runs):
-        return groups[:most], len(groups)
-
-    def value(group: Group) -> float:
-        mean = group.mean(quality)
-        return -np.inf if mean is None else mean
-
-    return sorted(groups, key=value, reverse=True)[:most], len(groups)
+    if len(groups) <= most:
+        return groups, ""
+    means = [-np.inf if (mean := group.mean(quality)) is None else mean for group in groups]
+    if max(means) == -np.inf or not may_rank(quality, runs):
+        return groups[:most], f" of {len(groups)} that are first"
+    best = sorted(range(len(groups)), key=means.__getitem__, reverse=True)[:most]
+    return [groups[k] for k in best], f" of {len(groups)} that are best on validation rows"
 
 
 def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> Picture | None:
-    groups, n_groups = _drawn_groups(runs)
+    groups, of_many = _drawn_groups(runs)
     drawn = [
         (group, place, found)
         for place, group in enumerate(groups)
@@ -126,12 +125,8 @@ def _wealth_picture(runs: Sequence[RunView], name_of: Name, *, points: int) -> P
     caption += ", beside 1/N on the same rows and the first run's terms." if has_uniform else "."
     if any(curve.among is not None for curve in curves):
         caption += " Of several seeds the line is their mean, in their range."
-    if len(groups) < n_groups:
-        quality = quantity("val_reward_mean")
-        is_known = any(group.mean(quality) is not None for group in groups)
-        are_ranked = is_known and may_rank(quality, runs)
-        which = "best on validation rows" if are_ranked else "first"
-        caption += f" Drawn are the {len(drawn)} of {n_groups} that are {which}."
+    if of_many:
+        caption += f" Drawn are the {len(drawn)}{of_many}."
     return Picture(
         name="wealth",
         title="Wealth of the policies",

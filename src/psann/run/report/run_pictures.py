@@ -260,9 +260,8 @@ def _phase_picture(
 
 def _has_weights(run: RunView) -> bool:
     """Whether the actions of a run may be weights of a portfolio, as far as its files tell."""
-    told = run.config.get("hisso")
-    hisso = told if isinstance(told, dict) else {}
-    return hisso.get("n_actions") is None and hisso.get("primary_transform") not in OF_NO_PORTFOLIO
+    is_free = run.setting("hisso.primary_transform") in OF_NO_PORTFOLIO
+    return run.setting("hisso.n_actions") is None and not is_free
 
 
 def _curves(tracks: Tracks, columns: dict[str, str]) -> list[Curve]:

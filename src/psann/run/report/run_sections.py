@@ -190,7 +190,7 @@ def _held(run: RunView) -> Iterator[str]:
         yield f"The policy wants the same weights on every row{how}."
     most = float(np.abs(weights).sum(axis=1, dtype=np.float64).max())
     if most > _ALL_OF_IT:
-        rate = (run.config.get("evaluation") or {}).get("borrow_rate")
+        rate = run.setting("evaluation.borrow_rate")
         paid = f" costs {printable(rate)} per year" if rate else " is had for nothing here"
         yield (
             f"It wants up to {most:.0%} of the wealth, long and short together; what is borrowed"
@@ -221,8 +221,7 @@ def _timing_table(run: RunView) -> Table | None:
 
 def _what_it_was(run: RunView) -> str:
     metrics = run.metrics
-    estimator = run.config.get("estimator")
-    target = estimator.get("target") if isinstance(estimator, dict) else None
+    target = run.setting("estimator.target")
     subject = "A run" if target is None else f"A run of {printable(target)}"
     n_seeds = f"{len(seeds_of(run))} seeds from " if seeds_of(run) else ""
     details = [
@@ -239,14 +238,13 @@ def _what_it_was(run: RunView) -> str:
 
 
 def _terms(run: RunView) -> Iterator[str]:
-    evaluation = run.config.get("evaluation")
-    if run.figure(_N_STEPS) is None or not isinstance(evaluation, dict):
+    if run.figure(_N_STEPS) is None or run.setting("evaluation") is None:
         return
     terms = {
-        "prices": evaluation.get("portfolio_prices_key"),
+        "prices": run.setting("evaluation.portfolio_prices_key"),
         "cost per unit traded": run.figure("trans_cost"),
-        "first holdings": evaluation.get("initial"),
-        "rows per year": evaluation.get("periods_per_year"),
+        "first holdings": run.setting("evaluation.initial"),
+        "rows per year": run.setting("evaluation.periods_per_year"),
     }
     known = {name: value for name, value in terms.items() if value is not None}
     written = (
@@ -278,12 +276,9 @@ def _error(run: RunView) -> tuple[str, ...]:
 
 
 def _config_notes(run: RunView) -> Iterator[str]:
-    recorded = run.config.get("recorded")
-    if not isinstance(recorded, dict):
-        return
-    if recorded.get("seed_from") is not None:
-        yield f"The seed is from the {printable(recorded['seed_from'])}."
-    notes = recorded.get("notes")
+    if (source := run.setting("recorded.seed_from")) is not None:
+        yield f"The seed is from the {printable(source)}."
+    notes = run.setting("recorded.notes")
     yield from map(printable, notes if isinstance(notes, list) else [])
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+from psann._strict_json import finite_json, to_json
 from psann.errors import FileFormatError, RunLockedError
 from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import finite_json, to_json
 from psann.run.directory.storage import Storage
 
 SCHEMA_VERSION = 1

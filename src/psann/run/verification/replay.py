@@ -9,10 +9,10 @@ from pathlib import Path
 
 from psann._imports import ImportPolicy
 from psann._plain_files import read_plain
+from psann._strict_json import to_json
 from psann.errors import UsageError
 from psann.run.directory.files import MAX_FILE_BYTES
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import to_json
 from psann.run.directory.rows import cells_of, split_log
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import finished_record

@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 
 from psann._plain_files import read_plain
+from psann._strict_json import to_json
 from psann.errors import UsageError
 from psann.run.directory.fields import OVER
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import seal_of, to_json
+from psann.run.directory.record import seal_of
 from psann.run.directory.storage import Storage
 from psann.run.verification.verify import verify_run
 

@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from psann._strict_json import to_json
 from psann._text import utc_text
 from psann.errors import ConfigError, UsageError
+from psann.run.directory.findings import Verdict
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.record import to_json
 from psann.run.directory.rows import Row
 from psann.run.directory.storage import Storage
 from psann.run.reading.growing_log import GrowingLog
@@ -68,6 +69,13 @@ class Certificate:
     def is_clean(self) -> bool:
         """Whether all kills landed and nothing was wrong."""
         return self.kills_landed == self.kills_asked and not (self.findings or self.differences)
+
+    def verify(self, paths: RunPaths, place: str) -> Verdict:
+        """Verify a run, and take over what that finds."""
+        verdict = verify_run(paths.root)
+        self.artefacts_checked += verdict.n_files
+        self.findings += [f"{place}: {finding}" for finding in verdict.errors]
+        return verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,64 +135,54 @@ def _describe(whole: RunPaths, timeline: _Timeline, certificate: Certificate) ->
     certificate.run["epoch_rows"] = len(timeline.epochs_s)
     training_s = timeline.end_s - timeline.epochs_s[0]
     certificate.checkpoint_every_s = max(1e-3, round(training_s / _COMMITS_PER_RUN, 3))
-    verdict = verify_run(whole.root)
-    certificate.artefacts_checked += verdict.n_files
-    certificate.findings += [f"whole: {finding}" for finding in verdict.errors]
+    certificate.verify(whole, "whole")
 
 
+@dataclass
 class _Torture:
     """Rounds of one tortured run each, until enough kills have landed."""
 
-    def __init__(
-        self,
-        config: Path,
-        whole: RunPaths,
-        timeline: _Timeline,
-        certificate: Certificate,
-        *,
-        tell: Tell,
-    ) -> None:
-        self._config = config
-        self._whole = whole
-        self._timeline = timeline
-        self._certificate = certificate
-        self._tell = tell
-        self._generator = random.Random(certificate.seed)
+    config: Path
+    whole: RunPaths
+    timeline: _Timeline
+    certificate: Certificate
+    tell: Tell
+
+    def __post_init__(self) -> None:
+        self._generator = random.Random(self.certificate.seed)
         self._began_s = time.monotonic()
 
     def go_on(self) -> None:
         """Do rounds until enough kills have landed, or three in a row see none land."""
-        certificate, n_fruitless = self._certificate, 0
+        certificate, n_fruitless = self.certificate, 0
         while certificate.kills_landed < certificate.kills_asked and n_fruitless < 3:
             n_before = certificate.kills_landed
             name = f"tortured-{certificate.runs_compared + 1}"
-            self._round(RunPaths(self._whole.root.with_name(name)))
+            self._round(RunPaths(self.whole.root.with_name(name)))
             n_fruitless = n_fruitless + 1 if certificate.kills_landed == n_before else 0
 
     def _round(self, paths: RunPaths) -> None:
-        certificate = self._certificate
+        certificate = self.certificate
         is_finished = False
         while not is_finished:
             may_kill = certificate.kills_landed < certificate.kills_asked
             stamp = _stamp(paths.provenance)
-            with _start(self._config, paths, certificate.checkpoint_every_s) as process:
+            with _start(self.config, paths, certificate.checkpoint_every_s) as process:
                 rows = _epoch_rows(process, paths, stamp)
                 is_finished = not (may_kill and self._kill(process, rows))
                 process.wait()
                 if is_finished:
                     _check_ending(process)
             self._verify(paths, is_finished=is_finished)
-        found = bit_differences(read_run(self._whole.root), read_run(paths.root))
+        found = bit_differences(read_run(self.whole.root), read_run(paths.root))
         certificate.differences += [f"{paths.root.name}: {text}" for text in found]
         certificate.runs_compared += 1
         certificate.resumes += read_run(paths.root).metrics["resumes"] or 0
-        self._tell(
-            f"{paths.root.name} is finished; differences from the run in peace: {len(found)}"
-        )
+        self.tell(f"{paths.root.name} is finished; differences from the run in peace: {len(found)}")
 
     def _kill(self, process: subprocess.Popen[bytes], rows: Iterator[int]) -> bool:
         """Kill at a random instant; False if the process ended before."""
-        n_rows, after_s = self._timeline.instant(self._generator)
+        n_rows, after_s = self.timeline.instant(self._generator)
         deadline_s = None
         for n_done in rows:
             if n_done >= n_rows and deadline_s is None:
@@ -194,15 +192,13 @@ class _Torture:
                 break
         if process.wait() != -signal.SIGKILL:
             return False
-        self._certificate.kills_landed += 1
+        self.certificate.kills_landed += 1
         return True
 
     def _verify(self, paths: RunPaths, *, is_finished: bool) -> None:
-        certificate = self._certificate
-        verdict = verify_run(paths.root)
-        certificate.artefacts_checked += verdict.n_files
+        certificate = self.certificate
         place = paths.root.name if is_finished else f"kill {certificate.kills_landed}"
-        certificate.findings += [f"{place}: {finding}" for finding in verdict.errors]
+        verdict = certificate.verify(paths, place)
         if is_finished:
             return
         n_rows = _count_epochs(read_run(paths.root).events)
@@ -210,7 +206,7 @@ class _Torture:
         certificate.kills.append(kill)
         landed, asked = certificate.kills_landed, certificate.kills_asked
         seconds = time.monotonic() - self._began_s
-        self._tell(
+        self.tell(
             f"kill {landed} of {asked}: after {n_rows} epoch rows, {verdict.n_files} files, "
             f"{len(verdict.errors)} errors; {60 * landed / seconds:.0f} kills a minute, about "
             f"{seconds / landed * (asked - landed):.0f} s left"

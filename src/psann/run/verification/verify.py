@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from psann._digest import is_entry, sha256_of
 from psann._model_keys import later_keys
@@ -24,7 +22,7 @@ from psann.run.directory.lock import check_lock
 from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.provenance import read_starts, told_of_release
+from psann.run.directory.provenance import told_of_release
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles
 from psann.run.verification.log import check_best, check_log
@@ -67,6 +65,7 @@ class _Inspection:
         self.error, self.note = self.files.error, self.files.note
         self.log_lengths: dict[str, int] = {}
         """Length of the log by the resume state that vouches for it."""
+        self.states = {self.files.name(path) for path in paths.resume_states}
 
     def verdict(self) -> Verdict:
         metrics = self._metrics()
@@ -123,10 +122,7 @@ class _Inspection:
         if is_alive:
             self.note("metrics.json", f"status {metrics['status']}, and a live process works here")
         elif metrics["status"] == "running":
-            starts: list[dict[str, Any]] = []
-            with suppress(OSError, ValueError):  # told of where provenance is checked
-                starts = read_starts(self.paths.provenance)
-            told = judge(self.paths, metrics, starts)
+            told = judge(self.paths, metrics)
             cure = " --resume goes on with it" if told.status == DEAD else ""
             self.note("metrics.json", f"status running, but nobody works here. {told.reason}{cure}")
 
@@ -152,9 +148,8 @@ class _Inspection:
 
     def _is_torn_copy(self, listed: Mapping[str, object]) -> bool:
         """Whether this is a copy that was made while the run ended: the record is the last file."""
-        states = {self.files.name(path) for path in self.paths.resume_states}
         # The end removes the states that the record does not list: one that is here is older.
-        if not (states & self.files.sizes.keys()) - listed.keys():
+        if not (self.states & self.files.sizes.keys()) - listed.keys():
             return False
         n_findings = len(self.files.findings)
         for name, entry in listed.items():
@@ -200,12 +195,11 @@ class _Inspection:
         return has_grown or is_cut_back
 
     def _check_unlisted(self, name: str, *, is_over: bool) -> None:
-        states = {self.files.name(path) for path in self.paths.resume_states}
         if name in _UNLISTED or name.startswith("attempts/"):
             return
         if is_temporary(name.rpartition("/")[2]):
             self.note(name, "is a temporary file of a killed process; --resume removes it")
-        elif is_over and name in states:
+        elif is_over and name in self.states:
             self.note(name, "is left over: the run ended, and was killed before it could remove it")
         elif not self.paths.is_of_a_run(name):
             self.note(name, "is not ours: psann has not written it, and nothing vouches for it")
@@ -245,8 +239,7 @@ class _Inspection:
         self, metrics: Record, entries: Mapping[str, object], found: set[str]
     ) -> None:
         """Every checkpoint is listed, and the best one as the record has it."""
-        leftover = {self.files.name(path) for path in self.paths.resume_states}
-        for file in sorted(found - leftover - {f"checkpoints/{file}" for file in entries}):
+        for file in sorted(found - self.states - {f"checkpoints/{file}" for file in entries}):
             self.error(file, "is not in the manifest")
         entry = entries.get(self.paths.best.name)
         listed = entry if isinstance(entry, dict) else {}
@@ -263,13 +256,12 @@ class _Inspection:
         from psann._tensor_file import decode_arrays
         from psann.run.directory.resume_state import read_state
 
-        states = {self.files.name(path) for path in self.paths.resume_states}
         for name in names:
             data = self.files.read(name)
             if data is None:
                 continue
             try:
-                if name in states:
+                if name in self.states:
                     self.log_lengths[name] = read_state(data, who="it").log_bytes
                 else:
                     decode_arrays(data, who="it")
@@ -291,10 +283,7 @@ class _Inspection:
                 note(f"is shorter than {state} says, as in a copy; --resume writes the rest again")
             elif not log.endswith(b"\n", 0, n_bytes):
                 error(f"must have whole rows up to byte {n_bytes}, as {state} says")
-        error, note = (
-            partial(self.error, "metrics.json"),
-            partial(self.note, "metrics.json"),
-        )
+        error, note = (partial(tell, "metrics.json") for tell in (self.error, self.note))
         check_best(rows, metrics, error=error, note=note, is_over=is_over)
 
     def _check_settings(self, metrics: Record, config: RunConfig | None) -> None:
@@ -325,31 +314,21 @@ class _Inspection:
         self, metrics: Record, config: RunConfig | None, *, is_over: bool
     ) -> None:
         """The series of a finished run give the figures that its record says."""
-        studies = metrics["walk_forward"] or {}
         if metrics["judged"] is None:
             config = None  # of an earlier release, whose statistics were others
-        for path, figures in ((self.paths.evaluation, metrics), (self.paths.walk_forward, studies)):
-            self._check_series(path, figures, config, is_over=is_over)
+        series: dict[Path, Mapping[str, object]] = {self.paths.evaluation: metrics}
+        series[self.paths.walk_forward] = metrics["walk_forward"] or {}
+        for path, figures in series.items():
+            name = self.files.name(path)
+            if name in self.files.sizes:
+                # Only here: most directories are refused before NumPy is needed.
+                from psann.run.verification.series import problems_of_evaluation
 
-    def _check_series(
-        self,
-        path: Path,
-        figures: Mapping[str, object],
-        config: RunConfig | None,
-        *,
-        is_over: bool,
-    ) -> None:
-        name = self.files.name(path)
-        has_figures = figures.get("portfolio_metrics") is not None
-        if name not in self.files.sizes:
-            if is_over and has_figures:
+                found = problems_of_evaluation(path, figures, is_over=is_over, config=config)
+                for problem in found:
+                    self.error(name, problem)
+            elif is_over and figures.get("portfolio_metrics") is not None:
                 self.error(name, "is missing; metrics.json has portfolio figures")
-            return
-        # Only here: most directories are refused before NumPy is needed.
-        from psann.run.verification.series import problems_of_evaluation
-
-        for problem in problems_of_evaluation(path, figures, is_over=is_over, config=config):
-            self.error(name, problem)
 
     def _check_config(self) -> RunConfig | None:
         """The resolved configuration says everything: feeding it back gives it again."""
