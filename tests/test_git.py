@@ -14,7 +14,8 @@ GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
 
 
 def git(*command: str) -> str:
-    done = subprocess.run([*GIT, *command], capture_output=True, text=True, check=True)
+    done = subprocess.run([*GIT, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 

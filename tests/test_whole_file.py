@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,20 @@ def test_a_file_has_the_rights_that_the_user_gives_new_files_and_any_name(tmp_pa
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_a_pipe_is_written_to_and_stays_one_under_any_name(tmp_path: Path, name: str) -> None:
+    pipe, path = tmp_path / "pipe", tmp_path / name
+    os.mkfifo(pipe)
+    if path != pipe:
+        path.symlink_to(pipe)  # as /dev/stdout is
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        write_whole(path, b"told")
+        assert read.result(timeout=60) == b"told"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert set(tmp_path.iterdir()) == {pipe, path}
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_half(

@@ -16,9 +16,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : Path
-        The file; its folder is made, what was there is replaced.
+        The file; its folder is made, what was there is replaced. A pipe or device, such as
+        ``/dev/stdout``, is written to: in its place, which is taken from it by whoever may,
+        ``/dev/null`` would be a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        with naming(path), path.open("wb") as file:
+            yield file
+        return
     # Not after the file: its name may be as long as names can be.
     temporary = path.with_name(f".psann-{os.urandom(8).hex()}.tmp")
     try:
