@@ -39,6 +39,7 @@ FLOORS: list[list[str]] = [
         "_strict_json",
         "_allocator",
         "_plain_files",
+        "_file_lock",
         "_digest",
         "_whole_file",
         "_plain_tar",

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
+from psann._file_lock import take_lock
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.journal import append, keep, read_journal
 from psann.run.acting.policy import Policy
-from psann.run.directory.lock import take_lock
 
 NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from psann._digest import sha256_of
+from psann._file_lock import take_lock
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 from psann._typing import Floats
@@ -25,7 +26,6 @@ from psann._whole_file import naming
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.weights import Weights
 from psann.run.directory.files import MAX_LOG_BYTES
-from psann.run.directory.lock import take_lock
 
 _SAME = 1e-6  # between what was said and what would be said now
 _OF_HEAD = ("run_id", "run_name", "policy", "policy_sha256", "delay", "cash")

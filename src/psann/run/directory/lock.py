@@ -10,10 +10,10 @@ import errno
 import json
 import os
 import platform
-import struct
 import time
 from pathlib import Path
 
+from psann._file_lock import is_taken
 from psann._machine import boot_id, is_alive
 from psann._plain_files import open_plain, read_plain
 from psann._strict_json import parse_strict
@@ -22,29 +22,7 @@ from psann.errors import RunLockedError
 STALE_AFTER_S = 300.0
 """A heartbeat from another machine that is older tells nothing of now; alive, it beats every 2 s,
 but not while data are loaded or within one long update."""
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""What a file system without locks answers."""
 _MAX_BYTES = 4096
-_BSD_LOCK = "qqihhq"  # start, length, process, kind, whence, system
-
-
-def take_lock(fd: int) -> None:
-    """Lock an open file for this process, at once or not at all.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process has it.
-    OSError
-        If the file system has no locks; the number is one of `NO_LOCKS`.
-    """
-    import fcntl  # not on Windows, where runs are only read
-
-    if hasattr(fcntl, "F_OFD_SETLK"):
-        # Of the open file, as flock's; unlike those it can be looked at without taking it.
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
-    else:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_locked(path: Path) -> bool:
@@ -58,32 +36,12 @@ def is_locked(path: Path) -> bool:
     if (held := held_file(path)).exists() and not is_left_over(held):
         return True
     try:
-        import fcntl
-
-        file = open_plain(path)
-    except (ImportError, FileNotFoundError):
+        with open_plain(path) as file:
+            return is_taken(file.fileno())
+    except FileNotFoundError:
         return False
     except ValueError as problem:
         raise OSError(errno.EINVAL, str(problem), str(path)) from None
-    fd = file.fileno()
-    try:
-        if hasattr(fcntl, "F_OFD_GETLK"):
-            found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_RDLCK))
-            return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
-        # macOS and the BSDs, which have none of those, tell of flock's here, as Linux does not.
-        asked = struct.pack(_BSD_LOCK, 0, 0, 0, fcntl.F_RDLCK, os.SEEK_SET, 0)
-        found = fcntl.fcntl(fd, fcntl.F_GETLK, asked)
-        return bool(struct.unpack(_BSD_LOCK, found)[3] != fcntl.F_UNLCK)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-    finally:
-        file.close()
-    return False
-
-
-def _whole_file(kind: int) -> bytes:
-    return struct.pack("hhqqi0q", kind, os.SEEK_SET, 0, 0, 0)
 
 
 def check_lock(path: Path) -> None:

@@ -15,15 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from psann._descriptor import Descriptor, open_high
+from psann._file_lock import NO_LOCKS, take_lock
 from psann._plain_files import NO_FOLLOW
 from psann.errors import RunLockedError
 from psann.run.directory.lock import (
-    NO_LOCKS,
     held_file,
     holder,
     is_left_over,
     locked_error,
-    take_lock,
 )
 
 _ANY_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)  # not on Windows, which only reads

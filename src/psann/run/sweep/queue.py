@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from psann._file_lock import NO_LOCKS
 from psann._machine import boot_id, is_alive
 from psann.errors import PsannError, UsageError, unavailable
 from psann.run.directory.columns import sign_of
-from psann.run.directory.lock import NO_LOCKS, STALE_AFTER_S
+from psann.run.directory.lock import STALE_AFTER_S
 from psann.run.sweep.config import Sweep
 from psann.run.sweep.record import PRUNED, TrialRow
 from psann.run.sweep.space import Choices, Dimension
