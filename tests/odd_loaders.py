@@ -67,6 +67,10 @@ CHANGES: dict[str, Callable[[Data], Any]] = {
         **data,
         **{f"active_{s}": np.ones_like(data[f"prices_{s}"]) for s in ("train", "val", "test")},
     },
+    "a late asset": lambda data: {
+        **CHANGES["halted"](data),
+        "active_train": (np.arange(len(data["prices_train"]))[:, None] >= [0, 20]) * 1.0,
+    },
 }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import odd_loaders
 import trials
 from made_tables import prices, write
 from psann._npz import npz_bytes, read_npz
 from psann.errors import TrainingInterrupted
 from psann.estimators.dense import PSANNRegressor
-from psann.evaluation.judgement import Terms, excess_growth, judge_policy
+from psann.evaluation.judgement import Terms, excess_growth, judge_baselines, judge_policy
 from psann.evaluation.placebo import shuffled_order, shuffled_prices
 from psann.run.config.load import load_run_config
 from psann.run.directory.paths import RunPaths
@@ -85,6 +86,24 @@ def test_the_folds_are_judged_as_one_sequence(whole: RunPaths) -> None:
     assert series["fold"].tolist() == [1] * 8 + [2] * 7
     assert series["time"].tolist() == list(range(60, 75))
     np.testing.assert_allclose(series["allocations"], np.concatenate(parts), atol=1e-7)
+
+
+def test_folds_stand_beside_rules_that_know_who_was_there_before(tmp_path: Path) -> None:
+    odd = ("data.loader=odd_loaders.odd", "data.kwargs={change: a late asset}")
+    paths = finished(tmp_path, *odd, "evaluation.walk_forward={folds: 2}", "training.epochs=1")
+    told, data = metrics_of(paths)["walk_forward"], odd_loaders.odd("a late asset")
+    first = told["folds"][0]["judged"][0]
+    prices, active = joined(data, "prices"), joined(data, "active")
+    judged = judge_baselines(
+        prices[first:],
+        terms=TERMS,
+        earlier=[prices[:first]],
+        active=active[first:],
+        earlier_active=[active[:first]],
+    )
+    assert list(told["baselines"]) == list(judged)
+    for name, judgement in judged.items():
+        assert told["baselines"][name] == pytest.approx(judgement.figures, abs=1e-12), name
 
 
 @pytest.mark.parametrize(
