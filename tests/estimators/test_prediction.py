@@ -297,9 +297,12 @@ def test_predictions_follow_the_network_through_every_way_of_learning(tmp_path: 
     assert np.array_equal(model.predict(X), seen[-1])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("activation", ["psann", "tanh"])
-def test_a_row_is_predicted_alike_alone_among_few_and_among_many(activation: str) -> None:
-    model = quick(activation=activation, hidden_units=64).fit(X, Y)
+def test_a_row_is_predicted_alike_alone_among_few_and_among_many(
+    activation: str, threads: int
+) -> None:
+    model = quick(activation=activation, hidden_units=64, threads=threads).fit(X, Y)
     many = np.random.default_rng(3).normal(size=(3000, X.shape[1]))  # too many for one pass
     expected = model.predict(many)
     np.testing.assert_allclose(model.predict(many[:400]), expected[:400], rtol=0, atol=1e-14)

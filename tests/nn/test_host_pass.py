@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from draws import normal
+from psann.nn.host_pass import _half_sine
 from psann.nn.network import Network
 from psann.nn.settled import in_double
 from psann.nn.sine import SineParam
@@ -46,6 +47,12 @@ def test_outputs_are_those_of_torch_in_double_up_to_rounding(units: str, n_rows:
         expected = copy.deepcopy(network).double()(rows).numpy()
     np.testing.assert_allclose(on_host(rows.numpy()), expected, rtol=0, atol=3e-13)
     assert torch.equal(rows, given)
+
+
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e3, 1e15])
+def test_the_sine_by_a_tangent_is_the_sine(size: float) -> None:
+    z = size * np.linspace(-1.0, 1.0, 5001)
+    np.testing.assert_allclose(2 * _half_sine(z.copy()), np.sin(2 * z), rtol=0, atol=3e-16)
 
 
 @pytest.mark.parametrize("has_avx512", [False, True])

@@ -39,7 +39,7 @@ from psann.nn.network import Network
 from psann.nn.passes import row_passes
 from psann.nn.settled import in_double
 
-# Of a layer: what a core's cache holds. More go by torch, on as many threads as there are.
+# Of a layer: what a core's cache holds.
 _NUMBERS_AT_ONCE = 2**17
 
 
@@ -141,11 +141,16 @@ class PredictionMixin(CheckedRows):
                 "predict_actions with prices."
             )
         rows = self._prepared(X, context=context)
-        on_host = in_double(self.network_).on_host
-        if on_host is None or len(rows.X) * self.network_.width > _NUMBERS_AT_ONCE:
+        on_host, n_rows = in_double(self.network_).on_host, len(rows.X)
+        at_once = max(1, _NUMBERS_AT_ONCE // self.network_.width)
+        if on_host is None or (n_rows > at_once and self.threads_ > 1):  # NumPy takes one
             outputs = self._outputs(rows).numpy()
         else:
-            outputs = self._finite(on_host(rows.X.astype(np.float64)))
+            parts = [
+                on_host(rows.X[first : first + at_once].astype(np.float64))
+                for first in range(0, n_rows, at_once)
+            ]
+            outputs = self._finite(parts[0] if len(parts) == 1 else np.concatenate(parts))
         return self._in_target_units(rows.X, outputs)
 
     def _in_target_units(self, X: Array, outputs: Floats) -> Floats:
