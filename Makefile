@@ -59,6 +59,7 @@ docs: install
 bench: install
 	$(BIN)/python benchmarks/cpu.py
 	$(BIN)/python benchmarks/floors.py
+	$(BIN)/python benchmarks/by_hand.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/startup.py
@@ -71,6 +72,7 @@ bench: install
 bench-updates: install
 	$(BIN)/python benchmarks/cpu.py --only updates
 	$(BIN)/python benchmarks/floors.py
+	$(BIN)/python benchmarks/by_hand.py
 	$(BIN)/python benchmarks/plots.py
 
 lint: install
