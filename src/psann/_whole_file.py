@@ -17,8 +17,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     ----------
     path : Path
         The file; its folder is made, what was there is replaced. A pipe or device, such as
-        ``/dev/stdout``, is written to: in its place, which is taken from it by whoever may,
-        ``/dev/null`` would be a file.
+        ``/dev/stdout``, is written to instead: root could put a file in the place of
+        ``/dev/null``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not (path.is_file() or path.is_dir()):

@@ -82,9 +82,8 @@ def test_of_many_files_beside_an_absent_one_those_of_its_name_come_first(tmp_pat
         (tmp_path / name).touch()
     with pytest.raises(DataError) as caught:
         files_of([tmp_path / "prices.csv"])
-    assert "Beside it are prices.csv.gz, prices_old.csv, 0.csv, 1.csv, 2.csv, 6 more files" in (
-        str(caught.value).replace(" and ", ", ")
-    )
+    told = "Beside it are prices.csv.gz, prices_old.csv, 0.csv, 1.csv, 2.csv and 6 more."
+    assert told in str(caught.value)
 
 
 def test_names_and_digests(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from psann.hisso.rewards import Reward, penalty_of
 from psann.holdings import held_weights, is_limited, of_members
 from psann.nn.network import Network
 from psann.nn.passes import row_passes
-from psann.nn.settled import in_double
+from psann.nn.settled import InDouble, in_double
 
 # Of a layer: what a core's cache holds.
 _NUMBERS_AT_ONCE = 2**17
@@ -72,26 +72,41 @@ class PredictionMixin(CheckedRows):
     """Whether what is held of each asset can be one more feature of it (``hisso.held_weights``)."""
     evaluation_options_: EvaluationOptions
 
-    def _outputs(self, rows: PreparedSplit) -> Tensor:
-        """Network outputs ``(N, n_out)`` in float64: a row's result depends on no other row."""
+    def _outputs(self, rows: PreparedSplit, *, keeps_bits: bool = True) -> Floats:
+        """Network outputs ``(N, n_out)`` in float64: a row's result depends on no other row.
+
+        All that a run records is of torch, and keeps its bits; what need not goes by NumPy where
+        that is sooner.
+        """
+        double, width = in_double(self.network_), self.network_.width
+        at_once = max(1, _NUMBERS_AT_ONCE // width)
+        is_for_one = self.threads_ == 1 or len(rows.X) <= at_once  # NumPy takes one thread
+        if not keeps_bits and double.on_host is not None and is_for_one:
+            firsts = range(0, len(rows.X), at_once)
+            found = [double.on_host(rows.X[k : k + at_once].astype(np.float64)) for k in firsts]
+            outputs = found[0] if len(found) == 1 else np.concatenate(found)
+        else:
+            outputs = self._by_torch(rows, double, row_bytes=8 * width)
+        self._check_finite(outputs)
+        return outputs
+
+    def _by_torch(self, rows: PreparedSplit, double: InDouble, *, row_bytes: int) -> Floats:
         inputs = [rows.X] if rows.context is None else [rows.X, rows.context]
-        double, row_bytes = in_double(self.network_), 8 * self.network_.width
         network, device = double.module, double.device
         with thread_count(self.threads_), torch.no_grad():
             parts = [
                 network(*(torch.from_numpy(a[part].astype(np.float64)).to(device) for a in inputs))
                 for part in row_passes(len(rows.X), row_bytes=row_bytes, device=device)
             ]
-            outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu()
-        self._finite(outputs.numpy())
-        return outputs
+            outputs: Floats = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy()
+            return outputs
 
     def _decisions(self, rows: PreparedSplit, held: Tensor | None = None) -> Tensor:
         """Actions ``(N, M)`` of rows, by what is held before the first where the policy sees it."""
         options = self._fitted_hisso()
         transform = transform_of(options)
         if not options.held_weights:
-            return transform.function(self._outputs(rows), _codes(rows))
+            return transform.function(torch.from_numpy(self._outputs(rows)), _codes(rows))
         prices = prices_seen(rows.prices, shape=(len(rows.X), self._n_outputs_of(rows.X)))
         double, X = in_double(self.network_), torch.from_numpy(rows.X).double()
         network, device = double.module, double.device
@@ -99,15 +114,15 @@ class PredictionMixin(CheckedRows):
 
             def outputs_of(x: Tensor) -> Tensor:
                 outputs: Tensor = network(x.to(device)).cpu()
-                self._finite(outputs.numpy())
+                self._check_finite(outputs.numpy())
                 return outputs
 
             return decided_in_turn(outputs_of, X, prices, transform, held=held)
 
-    def _finite(self, outputs: Floats) -> Floats:
-        """Outputs as they are, if all are finite: no transform makes a weight of NaN."""
+    def _check_finite(self, outputs: Floats) -> None:
+        """Refuse outputs that are not: no transform makes a weight of NaN."""
         if np.isfinite(outputs).all():
-            return outputs
+            return
         is_bad = ~np.isfinite(outputs).all(axis=1)
         raise ValueError(
             f"the network's outputs are not finite for {int(is_bad.sum())} of {len(outputs)} "
@@ -141,17 +156,7 @@ class PredictionMixin(CheckedRows):
                 "predict_actions with prices."
             )
         rows = self._prepared(X, context=context)
-        on_host, n_rows = in_double(self.network_).on_host, len(rows.X)
-        at_once = max(1, _NUMBERS_AT_ONCE // self.network_.width)
-        if on_host is None or (n_rows > at_once and self.threads_ > 1):  # NumPy takes one
-            outputs = self._outputs(rows).numpy()
-        else:
-            parts = [
-                on_host(rows.X[first : first + at_once].astype(np.float64))
-                for first in range(0, n_rows, at_once)
-            ]
-            outputs = self._finite(parts[0] if len(parts) == 1 else np.concatenate(parts))
-        return self._in_target_units(rows.X, outputs)
+        return self._in_target_units(rows.X, self._outputs(rows, keeps_bits=False))
 
     def _in_target_units(self, X: Array, outputs: Floats) -> Floats:
         values = outputs[:, : self._n_outputs_of(X)]
@@ -261,7 +266,7 @@ class PredictionMixin(CheckedRows):
         """
         rows = self._prepared(X, y=y, context=context, requires_y=True)
         if outputs is None:
-            judged = self._outputs(rows)[:, : self._n_outputs_of(rows.X)]
+            judged = torch.from_numpy(self._outputs(rows))[:, : self._n_outputs_of(rows.X)]
         else:
             judged = self._given(outputs, rows, X=X, who="outputs")
             if self.target_scaler_ is not None:

@@ -77,7 +77,8 @@ class StatefulMixin(PredictionMixin):
                 # Rounded at every row, so that it does not matter where a call begins.
                 states = {k: s.float() for k, s in take_staged_states(network).items()}
                 tensors |= {name: state.double() for name, state in states.items()}
-        values = self._finite(torch.cat(outputs).numpy())
+        values: Floats = torch.cat(outputs).numpy()
+        self._check_finite(values)
         self.network_.load_state_dict(states, strict=False)
         return self._in_target_units(scaled, values)
 

@@ -10,11 +10,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import Tensor
 
 from psann._labels import labels_of
 from psann._published import answers_published
-from psann._typing import Array
+from psann._typing import Array, Floats
 from psann.estimators._arrays import converted_split, flatten_rows
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._fit_utils import PreparedInputs, PreparedSplit
@@ -195,9 +194,9 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             _check_members(network, split)
         return network
 
-    def _outputs(self, rows: PreparedSplit) -> Tensor:
+    def _outputs(self, rows: PreparedSplit, *, keeps_bits: bool = True) -> Floats:
         _check_members(self.network_, rows)
-        return super()._outputs(rows)
+        return super()._outputs(rows, keeps_bits=keeps_bits)
 
     def _has_other_assets(self, X: Any) -> bool:
         if self.input_shape_ is None:

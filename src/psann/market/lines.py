@@ -12,7 +12,7 @@ from pathlib import Path
 
 from psann._digest import sha256_of_file
 from psann._paths import given_path
-from psann.errors import DataError, counted, listed
+from psann.errors import DataError, listed
 from psann.market.findings import paste
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -164,9 +164,7 @@ def _near(path: Path) -> str:
         return f" There is no folder {path.parent} either."
     alike = [p.name for p in path.parent.iterdir() if _ending(p) == _ending(path)]
     others = sorted(alike, key=lambda name: (not name.startswith(path.name.split(".")[0]), name))
-    n_more = len(others) - _MOST_NAMED
-    more = [counted(n_more, "more file")] if n_more > 0 else []
-    return f" Beside it are {listed([*others[:_MOST_NAMED], *more])}." if others else ""
+    return f" Beside it are {listed(others, _MOST_NAMED)}." if others else ""
 
 
 def _ending(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A forward pass over a few rows in NumPy, sooner than torch's: what stays is folded beforehand."""
+"""A forward pass in NumPy, sooner than torch's on one thread: what stays is folded beforehand."""
 
 from __future__ import annotations
 

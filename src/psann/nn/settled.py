@@ -30,7 +30,7 @@ class InDouble:
     module: nn.Module
     device: torch.device
     on_host: HostPass | None
-    """The same up to rounding for a few rows in memory; None where only the module knows."""
+    """The same up to rounding, sooner on one thread; None where only the module knows."""
 
 
 def in_double(network: nn.Module) -> InDouble:

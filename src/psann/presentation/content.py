@@ -187,12 +187,12 @@ def setting(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
-def listed(words: Sequence[str]) -> str:
+def conjoined(words: Sequence[str]) -> str:
     """Join words as a sentence does.
 
     Examples
     --------
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    >>> conjoined(["a"]), conjoined(["a", "b"]), conjoined(["a", "b", "c"])
     ('a', 'a and b', 'a, b and c')
     """
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

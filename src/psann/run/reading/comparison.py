@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from psann.errors import counted
-from psann.presentation.content import NOTHING, Section, Table, listed, printable, setting
+from psann.presentation.content import NOTHING, Section, Table, conjoined, printable, setting
 from psann.run.directory.columns import MONITOR_COLUMNS
 from psann.run.directory.rows import monitor_values
 from psann.run.reading.differences import (
@@ -123,14 +123,14 @@ def _group_sentences(several: Sequence[Group], name_of: Name) -> Iterator[str]:
 
 def _some(names: Sequence[str]) -> str:
     n_more = len(names) - _MOST_NAMED
-    return listed(names if n_more < 2 else [*names[:_MOST_NAMED], f"{n_more} more"])
+    return conjoined(names if n_more < 2 else [*names[:_MOST_NAMED], f"{n_more} more"])
 
 
 def _unranked(runs: Sequence[RunView]) -> Iterator[str]:
     """Say why figures that have a better and a worse are not ranked."""
     apart = [name for each in QUANTITIES if each.better for name in judged_apart(each, runs)]
     if apart:
-        what = listed([*dict.fromkeys(apart)])
+        what = conjoined([*dict.fromkeys(apart)])
         yield f"The runs differ in what judges them, {what}: figures of that are not ranked."
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psann.presentation.content import listed
+from psann.presentation.content import conjoined
 from psann.run.reading.quantities import Quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.sameness import bit_differences
@@ -136,7 +136,7 @@ def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[
     """
     found = config_differences(runs)
     unread = [name_of(run) for run in runs if not run.config]
-    sentences = [f"No configuration of {listed(unread)} can be read."] if unread else []
+    sentences = [f"No configuration of {conjoined(unread)} can be read."] if unread else []
     what = "two runs" if len(runs) == 2 else f"{len(runs)} runs"
     if len(found) == 1:
         sentences.append(f"The {what} differ in one key: {found[0].key}.")

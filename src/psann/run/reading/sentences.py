@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from psann.errors import counted
-from psann.presentation.content import listed
+from psann.presentation.content import conjoined
 from psann.run.directory.fields import Record
 from psann.run.directory.groups import Judged, SeedFigures, Versus
 from psann.run.reading.strategies import distinct, strategy_name
@@ -296,7 +296,7 @@ def _edge(record: Record) -> Iterator[str]:
         and _beats(growth, policy)
     ]
     if better:
-        yield f"Better on the same rows, by log growth per year: {listed(better)}."
+        yield f"Better on the same rows, by log growth per year: {conjoined(better)}."
 
 
 def _universe(record: Record) -> Iterator[str]:
