@@ -14,7 +14,6 @@ from psann._inputs import show
 from psann._typing import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
-from psann.evaluation.costs import MULTIPLES
 from psann.evaluation.judgement import (
     Judgement,
     PolicyVerdict,
@@ -31,18 +30,10 @@ from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.columns import sign_of
-from psann.run.directory.fields import EPOCH_FIGURES, has_mean
+from psann.run.directory.fields import EPOCH_FIGURES, OF_PORTFOLIO, has_mean
 from psann.run.execution.estimator_rows import estimator_rows
 from psann.training.history import EpochRecord, FitResult, last_phase
 from psann.training.state import TrainState
-
-PORTFOLIO_FIELDS = (
-    *("portfolio_metrics", "portfolio_metrics_delay_1", "portfolio_metrics_advance_1"),
-    *("versus_uniform", "versus_uniform_delay_1", "versus_uniform_advance_1", "baselines"),
-    *("deflated_sharpe", "deflated_skill", "n_trials"),
-    *("judged", "ruined_at", "ends"),
-    *(f"portfolio_metrics_cost_{multiple}" for multiple in MULTIPLES),
-)
 
 Series = dict[str, Array]
 Fitted = BasePSANNRegressor | Ensemble
@@ -147,13 +138,14 @@ def portfolio_figures(
     Returns
     -------
     figures : dict
-        The fields `PORTFOLIO_FIELDS` of `metrics.json`; each None if there are none.
+        The fields `OF_PORTFOLIO` of `metrics.json`, with `n_trials` and `judged`; each None if
+        there are none.
     series : dict or None
         The arrays of `evaluation.npz`; None if there are no figures.
     why_not : str or None
         Why there are none though there are prices.
     """
-    figures: dict[str, object] = dict.fromkeys(PORTFOLIO_FIELDS)
+    figures: dict[str, object] = dict.fromkeys((*OF_PORTFOLIO, "n_trials", "judged"))
     key = config.prices_key
     _, split = split_of(key or "") or ("prices", "test")
     shut = {"test_withheld": True} if config.evaluation.withhold_test else {}
