@@ -334,9 +334,7 @@ class Record(TypedDict):
     ]
     spread: Annotated[
         Spread | None,
-        Field(
-            "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
-        ),
+        Field("standard deviation (ddof=1) over the seeds of each figure; null for a single one"),
     ]
     ensemble: Annotated[
         SeedFigures | None,
@@ -386,9 +384,7 @@ _ROWS = {
 FIELDS: dict[str, Field] = {name: row[1] for name, row in _ROWS.items()}
 """Every field in the order of the file."""
 _KINDS = {name: _kinds(row[0]) for name, row in _ROWS.items()}
-FIELDS_OF_THE_START = frozenset(
-    name for name, each in FIELDS.items() if OF_THE_START in each.traits
-)
+FIELDS_OF_THE_START = frozenset(k for k, each in FIELDS.items() if OF_THE_START in each.traits)
 EPOCH_FIGURES = tuple(name for name, each in FIELDS.items() if OF_THE_EPOCH in each.traits)
 """What the record has of the best epoch."""
 LOGGED_FIGURES = tuple(name for name in EPOCH_FIGURES if JUDGED not in FIELDS[name].traits)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from psann._frames import ASSET_NAMES, BENCHMARK_NAME, SPLITS
-from psann._inputs import show
+from psann._inputs import are_dates, show
 from psann._typing import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
@@ -25,6 +25,7 @@ from psann.evaluation.judgement import (
 from psann.hisso.constraints import transform_of
 from psann.hisso.rewards import reward_of
 from psann.hisso.temperature import TEMPERATURES
+from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
@@ -97,7 +98,8 @@ def loses_training_rows(
 ) -> bool:
     """Whether a policy that may borrow or sell short loses everything over the training rows."""
     arrays = splits.split("train", config.reward_inputs)
-    can_lose = config.hisso.primary_transform in ("tanh", "long_short")
+    transform = TRANSFORMS[config.hisso.primary_transform]
+    can_lose = transform.holds_cash and not transform.is_long_only
     if not (config.hisso.enabled and can_lose and _can_be_rewarded(arrays, splits, config)):
         return False
     return estimator.evaluate_reward(**estimator_rows(arrays, config)) == -math.inf
@@ -189,7 +191,7 @@ def portfolio_figures(
 def _told(splits: DataSplits, arrays: Mapping[str, Array]) -> dict[str, str]:
     """First and last date of rows and the name of their benchmark, where they have such."""
     time, told = arrays.get("time"), {}
-    if time is not None and time.dtype.kind == "M":
+    if are_dates(time):
         told = {"first": show(time[0]), "last": show(time[-1])}
     if "benchmark" in arrays and (name := splits.arrays.get(BENCHMARK_NAME)) is not None:
         told["benchmark"] = str(name.flat[0])
