@@ -203,13 +203,13 @@ def action_width(prepared: PreparedInputs, hisso: HISSOOptions | None) -> int:
             "hisso.n_actions must say how many actions there are: there is no y, and no context "
             f"of the reward {reward.name}, whose columns would tell."
         )
-    return int(_judged(train, source, reward, hisso).shape[1])
+    return int(judged_against(train, source, reward, hisso).shape[1])
 
 
-def _judged(
+def judged_against(
     split: PreparedSplit, source: RewardSource, reward: Reward, hisso: HISSOOptions
 ) -> Floats:
-    """What the reward judges the actions of a split against."""
+    """What the reward judges the actions of a split against, ``(N, M)`` or ``(N, 1)``."""
     arrays = {"X": split.X_raw, "y": split.y, "prices": split.prices}
     return reward_context(arrays, source, reward=reward, hisso=hisso)
 
@@ -281,7 +281,7 @@ def maybe_run_hisso(
         _check_that_none_is_needed(hisso)
 
     def series(split: PreparedSplit) -> Series:
-        judged = _judged(split, source, reward, hisso)
+        judged = judged_against(split, source, reward, hisso)
         check_context_width(judged, n_actions, reward=reward, hisso=hisso)
         return _series(split, judged, engine.device, n_actions if hisso.held_weights else 0)
 

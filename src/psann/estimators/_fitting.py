@@ -245,7 +245,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             target_scaler=self.target_scaler_ if continues else self.target_scaler,
             fitted=continues,
             teaches=is_pass,
-            n_scaled=self._n_scaled,
+            n_scaled=self.n_scaled,
             is_portfolio=options is None or options.is_portfolio,
         )
 

@@ -17,7 +17,7 @@ from psann._typing import Array, Floats
 from psann.accounting import executed_late
 from psann.estimators._arrays import converted_split
 from psann.estimators._checked_rows import CheckedRows
-from psann.estimators._fit_utils import PreparedSplit
+from psann.estimators._fit_utils import PreparedSplit, judged_against
 from psann.estimators._options import read_options
 from psann.estimators._scaling import transformed
 from psann.halts import Halts
@@ -30,7 +30,6 @@ from psann.hisso.reward_context import (
     check_context_width,
     input_problems,
     resolve_reward_for,
-    reward_context,
     reward_source,
 )
 from psann.hisso.rewards import Reward, penalty_of
@@ -223,11 +222,6 @@ class PredictionMixin(CheckedRows):
         """Rows ``(N, F)`` in the order in which scaler and network see their columns."""
         columns: Floats = self._checked_split({"X": X}, reset=False, requires_y=False)["X"]
         return columns
-
-    @property
-    def n_scaled(self) -> int:
-        """Columns that the scaler of X knows: every so many are scaled alike."""
-        return self._n_scaled
 
     def _fitted_hisso(self) -> HISSOOptions:
         check_is_fitted(self, "network_")
@@ -435,7 +429,6 @@ class PredictionMixin(CheckedRows):
         if problems := input_problems(rows.reward_inputs, reward=reward, **told):
             raise ValueError("\n".join(problems))
         source = reward_source(reward, options, has_prices=has_prices)
-        arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
-        judged = reward_context(arrays, source, reward=reward, hisso=options)
+        judged = judged_against(rows, source, reward, options)
         check_context_width(judged, n_actions, reward=reward, hisso=options)
         return reward, torch.from_numpy(judged)
