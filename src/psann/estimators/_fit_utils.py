@@ -28,7 +28,6 @@ from psann.estimators._scaling import (
     writable_float32,
 )
 from psann.hisso.constraints import capacity_problem
-from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems, named_arrays
 from psann.hisso.reward_context import (
@@ -46,7 +45,7 @@ from psann.hisso.trainer import train_hisso
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
-from psann.training.observers import Observer
+from psann.training.observers import Observer, tell_all
 from psann.training.options import TrainingOptions
 from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import Rows
@@ -274,8 +273,7 @@ def maybe_run_hisso(
     decisions = []
     if validation is not None and _lacks(validation, source):
         decisions.append(_no_validation(source))
-        for observer in observers:
-            observer.on_decision(decisions[-1])
+        tell_all(observers, *decisions)
         validation = None
     if validation is None:
         _check_that_none_is_needed(hisso)
@@ -469,11 +467,8 @@ def planned_work(
             n_seeds=n_seeds,
         )
     n_rows = max(n_rows - hisso.delay, 1)  # too few are refused later
-    updates = hisso.updates_per_epoch or default_updates_per_epoch(
-        n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
-    )
     return PlannedWork(
-        n_updates=epochs * updates,
+        n_updates=epochs * hisso.updates_on(n_rows),
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,

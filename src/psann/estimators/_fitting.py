@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +41,7 @@ from psann.nn.state import initial_states
 from psann.training.engine import EagerEngine, StateReset
 from psann.training.engine_choice import EngineChoice, choose_engine
 from psann.training.history import Decision, FitResult
-from psann.training.observers import Observer
+from psann.training.observers import Observer, tell_all
 from psann.training.optimizer import Optimizer
 from psann.training.options import TrainingOptions, build_engine
 from psann.training.precision import resolve_precision
@@ -110,8 +109,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             training, resume = self._next_pass(training, networks[0])
         decisions.append(choice.decision(self.threads_, is_asked=bool(self.threads)))
         decisions += self._idle_decisions(options, prepared, judging, is_pass=is_pass)
-        for decision, observer in itertools.product(decisions, observers):
-            observer.on_decision(decision)
+        tell_all(observers, *decisions)
         self.hisso_options_, self.evaluation_options_ = options, judging
         members = (self, *twins)
         for twin in twins:

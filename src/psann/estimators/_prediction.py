@@ -24,7 +24,7 @@ from psann.halts import Halts
 from psann.hisso.constraints import transform_of
 from psann.hisso.inference import as_one_episode, carry_in, judge_actions
 from psann.hisso.objective import beside_actions
-from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, judging_cost
 from psann.hisso.own_weights import decided_in_turn, prices_seen, weights_before
 from psann.hisso.reward_context import (
     check_context_width,
@@ -331,7 +331,7 @@ class PredictionMixin(CheckedRows):
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs)
-        cost = options.transition_penalty if judging.trans_cost is None else judging.trans_cost
+        cost = judging_cost(options, judging)
         reward, judged = self._judged(rows, judging, has_prices=prices is not None)
         weights = (
             self._decisions(rows)
