@@ -82,7 +82,7 @@ class DataSplits:
     """What nobody can tell of these data, in one sentence; None where everything was looked at."""
 
     def split(self, name: str, inputs: Collection[str] = ()) -> dict[str, Array]:
-        """Return the arrays of a split by kind (`X y prices context time`), absent kinds left out.
+        """Return the arrays of a split by kind (`KINDS`), absent kinds left out.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class DataSplits:
         -------
         dict of str to ndarray
             Empty when the split is not given; else `X (n, F...)`, `y (n,)` or `(n, M)`,
-            `prices (n, M)`, `context (n, C)`, `time (n,)`.
+            `prices (n, M)`, `context (n, C)`, `time (n,)`, `active (n, M)`, `benchmark (n, 1)`.
         """
         keys = {kind: f"{kind}_{name}" for kind in (*KINDS, *inputs)}
         return {kind: self.arrays[key] for kind, key in keys.items() if key in self.arrays}

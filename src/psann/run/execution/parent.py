@@ -13,6 +13,7 @@ from psann._plain_files import read_plain
 from psann._strict_yaml import MAX_BYTES, read_config_file
 from psann.errors import ConfigError, FileFormatError, counted
 from psann.estimators._base import BasePSANNRegressor
+from psann.estimators._parameters import TRAINING_PARAMETERS
 from psann.estimators.seeds import seeded
 from psann.hisso.options import HISSOOptions
 from psann.hisso.transforms import TRANSFORMS
@@ -22,11 +23,6 @@ from psann.run.data.splits import DataSplits
 from psann.run.directory.fields import Record
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
-
-# What may change between a parent and its fine-tuned child; everything else is architecture.
-_TRAINING_PARAMETERS = frozenset(
-    ["optimizer", "weight_decay", "clip_norm", "loss", "input_noise", "shuffle", "state_reset"]
-)
 
 
 def first_estimators(
@@ -91,7 +87,7 @@ def _check_against_parent(
         f"{config.who('estimator', 'params', key)} is {value!r}, but the "
         f"estimator in init_from has {params[key]!r}; remove the key or train from scratch."
         for key, value in config.estimator.params.items()
-        if key not in _TRAINING_PARAMETERS and value != params[key]
+        if key not in TRAINING_PARAMETERS and value != params[key]
     ]
     parent = estimator.hisso_options_
     if parent is None or not parent.enabled:

@@ -12,7 +12,7 @@ import numpy as np
 
 from psann._device import hardware_facts, resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
-from psann._inputs import show
+from psann._inputs import are_dates, show
 from psann._labels import Named
 from psann._mapped import is_mapped
 from psann._typing import Array
@@ -121,8 +121,7 @@ def _extent(config: RunConfig, splits: DataSplits) -> str:
 
 def _dates(time: Array | None) -> str:
     """From when to when, where rows have dates."""
-    is_dated = time is not None and time.dtype.kind == "M"
-    return f" ({show(time[0])} ... {show(time[-1])})" if time is not None and is_dated else ""
+    return f" ({show(time[0])} ... {show(time[-1])})" if are_dates(time) else ""
 
 
 def _problems_of_use(config: RunConfig, splits: DataSplits, reward: Reward | None) -> list[str]:
