@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from psann._machine import boot_id, booted_at, is_alive
+import pytest
+
+from psann._machine import boot_id, booted_at, is_alive, is_of_this_boot, this_process
 
 
 def test_a_process_is_alive_until_it_ends_though_nobody_waits_for_it() -> None:
@@ -33,3 +35,12 @@ def test_a_process_did_not_live_before_it_began() -> None:
 def test_a_boot_has_one_identity_and_a_time_in_the_past() -> None:
     assert boot_id() == boot_id()
     assert 0 <= booted_at() < time.time()
+
+
+@pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"boot_id": "another"}])
+def test_a_process_is_of_this_boot_if_machine_and_boot_are_the_same(
+    other: dict[str, object],
+) -> None:
+    here = this_process()
+    assert here["pid"] == os.getpid() and is_of_this_boot(here)
+    assert not is_of_this_boot({**here, **other}) and not is_of_this_boot({})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -92,6 +92,11 @@ def times(value: object, who: str) -> Array:
     if array.dtype.kind == "M":
         return array.astype("datetime64[us]")
     return numbers(array, who)
+
+
+def are_dates(time: Array | None) -> TypeGuard[Array]:
+    """Whether rows have dates, neither numbers nor nothing."""
+    return time is not None and time.dtype.kind == "M"
 
 
 def array_of(value: object, who: str) -> Array:

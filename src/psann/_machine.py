@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -13,6 +15,23 @@ def boot_id() -> str | None:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
+
+
+def this_process() -> dict[str, object]:
+    """What tells this process from every other, on any machine."""
+    return {"pid": os.getpid(), "host": platform.node(), "boot_id": boot_id()}
+
+
+def is_of_this_boot(who: Mapping[str, object]) -> bool:
+    """Whether a process was one of this machine since it was started: its death shows here then.
+
+    Parameters
+    ----------
+    who : mapping
+        As from `this_process`, maybe of another machine; another boot may be one of that name.
+    """
+    here = this_process()
+    return all(who.get(name) == here[name] for name in ("host", "boot_id"))
 
 
 def booted_at() -> float:

@@ -282,6 +282,17 @@ def seconds_of(text: str | None) -> float | None:
         return None
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of so many letters at most.
+
+    Examples
+    --------
+    >>> shortened("buy and hold", 12), shortened("buy and hold", 8)
+    ('buy and hold', 'buy and…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def labelled(label: str, value: float | None) -> str:
     """Write a figure behind its name; nothing where there is none."""
     return "" if value is None else f"{label} {value:.4g}"

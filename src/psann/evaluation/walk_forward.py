@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from psann._inputs import are_dates
 from psann._typing import Dates
 from psann.errors import DataError, counted
 from psann.evaluation.options import Period, WalkForwardOptions
@@ -128,7 +129,7 @@ def _lengths(options: WalkForwardOptions, n_judged: int, dates: Dates | None) ->
 def _lengths_of_periods(
     every: Period, n_folds: int | None, n_judged: int, dates: Dates | None
 ) -> list[int]:
-    if dates is None or dates.dtype.kind != "M":
+    if not are_dates(dates):
         raise DataError(
             "evaluation.walk_forward.every must have the date of every row, as data.prices and the "
             "arrays time_train, time_val and time_test give it; got none. Add them, or say folds "

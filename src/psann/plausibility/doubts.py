@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
-from psann._inputs import show
+from psann._inputs import are_dates, show
 from psann._mapped import is_mapped
 from psann._typing import Array
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
@@ -79,7 +79,7 @@ def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
         found = price_findings(path, labels=labels)
         for finding in few_of_each(f for f in found if active is None or f.name in _OF_MOVES):
             message = finding.message
-            if finding.row is not None and time is not None and time.dtype.kind == "M":
+            if finding.row is not None and are_dates(time):
                 message += f" Row {finding.row} is {show(time[finding.row])}."
             told.setdefault(message, []).append(key)
     yield from (f"{', '.join(keys)}: {message}" for message, keys in told.items())

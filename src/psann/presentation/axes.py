@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from psann._text import shortened
 from psann._typing import Array, Floats
 
 _MOST_TICKS = 6
@@ -211,13 +212,9 @@ def percent_text(value: float) -> str:
 def names_axis(names: Sequence[str], *, most: int, longest: int) -> Axis:
     """An axis of names from the top down, each one unit high; of many, some are written."""
     every = -(-len(names) // most)
-    shown = ((place, _cut(name, longest)) for place, name in enumerate(names))
+    shown = ((place, shortened(name, longest)) for place, name in enumerate(names))
     ticks = tuple((place + 0.5, name) for place, name in shown if place % every == 0)
     return Axis(low=float(len(names)), high=0.0, ticks=ticks)
-
-
-def _cut(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def _ends(values: Floats) -> tuple[float, float]:

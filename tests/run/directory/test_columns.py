@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import psann
 from psann.run.directory.columns import (
     COLUMNS,
     DETERMINISTIC_COLUMNS,
+    EVENTS,
     LATER_COLUMNS,
     MEANINGS,
     MONITOR_COLUMNS,
@@ -22,6 +27,14 @@ def test_columns_are_those_of_version_one_and_later_ones() -> None:
         "entropy grad_norm lr amp_scale skipped_updates shuffle state_reset data_s step_s val_s "
         "checkpoint_s episodes_per_s is_best message"
     )
+
+
+def test_every_event_is_written_by_something_and_told_in_the_docs() -> None:
+    calls = r'log_event\(\s*[\w.]+,\s*[\w.]+,\s*"(\w+)"|level, event = [\w.]+, "(\w+)"'
+    sources = [path.read_text() for path in Path(psann.__file__).parent.rglob("*.py")]
+    written = {"".join(names) for source in sources for names in re.findall(calls, source)}
+    assert written == set(EVENTS)
+    assert MEANINGS["event"].endswith(", ".join(EVENTS))
 
 
 def test_each_column_is_of_a_kind_and_has_a_meaning() -> None:

@@ -19,23 +19,21 @@ def test_torn_last_row_is_left_out(tmp_path: Path) -> None:
 
 def test_cells_are_read_as_the_kinds_of_their_columns() -> None:
     header = "seq,time_utc,event,epoch,val_loss,is_best,shuffle,message,mood"
-    line = '7,2026-01-02T03:04:05.000Z,epoch,3,0.1,true,false,"a, ""b""",good'
+    line = '7,2026-01-02T03:04:05.000Z,epoch,1,0.1,true,false,"a, ""b""",good'
     (row,), (problem,) = parse_log(f"{header}\r\n{line}\r\n".encode())
     assert list(row) == [*COLUMNS, "mood"]
     assert {name: value for name, value in row.items() if value is not None} == {
-        **{"seq": 7, "time_utc": "2026-01-02T03:04:05.000Z", "event": "epoch", "epoch": 3},
+        **{"seq": 7, "time_utc": "2026-01-02T03:04:05.000Z", "event": "epoch", "epoch": 1},
         **{"val_loss": 0.1, "is_best": True, "shuffle": False, "message": 'a, "b"'},
         "mood": "good",
     }
-    assert problem == "events.csv has the columns of another version: those in common are read."
+    assert problem == "has the columns of another version: those in common are read"
 
 
 def test_file_that_is_no_log_is_told_and_gives_no_rows() -> None:
     rows, problems = parse_log(b"a,b\r\n1,2\r\n")
     assert rows == []
-    assert problems == [
-        "events.csv cannot be read: its first line is not the header of a run's log."
-    ]
+    assert problems == ["must begin with the header of a run's log; its first line is another"]
 
 
 def test_rows_that_cannot_be_read_are_counted() -> None:
@@ -43,7 +41,10 @@ def test_rows_that_cannot_be_read_are_counted() -> None:
     text = f'{header}\r\n1,1\r\n"\r\n{"," * (len(COLUMNS) - 1)}\r\n'
     rows, problems = parse_log(text.encode())
     assert len(rows) == 1
-    assert problems == ["events.csv: 2 rows cannot be read, the first in line 2."]
+    assert problems == [
+        "has 2 rows that cannot be read, of which the first is told: "
+        f"line 2 must have {len(COLUMNS)} cells; it has 2"
+    ]
 
 
 def test_main_phase_of_the_first_seed_and_fold_is_the_curve() -> None:

@@ -15,7 +15,7 @@ import trials
 from psann import PSANNRegressor
 from psann.errors import TrainingInterrupted
 from psann.metrics import portfolio_metrics
-from psann.run.directory.fields import OF_TEST_ROWS
+from psann.run.directory.fields import OF_PORTFOLIO, OF_TEST_ROWS
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.observer import RunObserver
 from psann.run.verification.verify import verify_run
@@ -239,7 +239,7 @@ def test_a_run_that_withholds_the_test_rows_has_no_figure_of_them_and_the_same_w
     )
     told, kept = metrics_of(open_), metrics_of(shut)
     for owner in (kept, *(kept["per_seed"] or ()), kept["ensemble"] or {}):
-        assert not [name for name in OF_TEST_ROWS if owner.get(name) is not None]
+        assert not [name for name in (*OF_TEST_ROWS, *OF_PORTFOLIO) if owner.get(name) is not None]
     assert kept["judged"] == {"split": "test", "test_withheld": True}
     assert not shut.evaluation.exists() and open_.evaluation.exists()
     assert shut.best.read_bytes() == open_.best.read_bytes()

@@ -144,8 +144,9 @@ def test_rows_of_lost_work_are_cut_and_kept(tmp_path: Path, interrupted: RunPath
         (lambda log: log[:900] + log[940:], "is damaged: line"),
         (lambda log: log[:-9] + b'"' + log[-8:], "is damaged: line"),
         (lambda log: log[:-9] + b"\xff" + log[-8:], "is damaged: line"),
+        (lambda log: log.replace(b",epoch,hisso,", b",epoch,hisso,x", 1), "a whole number as seed"),
     ],
-    ids=["header", "cells", "quotes", "bytes"],
+    ids=["header", "cells", "quotes", "bytes", "number"],
 )
 def test_a_log_that_is_damaged_is_named_and_moved_away_it_is_written_again(
     tmp_path: Path,

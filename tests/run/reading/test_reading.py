@@ -150,7 +150,7 @@ def test_log_of_another_version_gives_the_columns_in_common(paths: RunPaths) -> 
     assert run.epochs[0]["val_loss"] is None
     text = " ".join(run.problems)
     assert "columns of another version" in text
-    assert "1 row cannot be read, the first in line 3" in text
+    assert "1 row that cannot be read: line 3 must have a whole number as epoch; it has 'x'" in text
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "events.csv", "config_resolved.yaml"])

@@ -222,7 +222,7 @@ def test_a_claim_of_a_live_process_and_one_of_another_machine_are_left_alone(
     join(sweep, paths)
     queue = Queue(sweep, open_storage(paths.journal))
     queue.claim()  # this process lives
-    monkeypatch.setattr("psann.run.sweep.queue.platform.node", lambda: "elsewhere")
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
     queue.claim()
     monkeypatch.undo()
     record = worked(sweep, paths).record

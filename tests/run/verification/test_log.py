@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from psann.run.directory.columns import COLUMNS
-from psann.run.directory.rows import Cells
+from psann.run.directory.rows import Row
 from psann.run.verification.log import check_best, check_log
 
 HEADER = ",".join(COLUMNS).encode() + b"\r\n"
@@ -22,7 +22,7 @@ def line(seq: int, *, epoch: int | None = None, **cells: object) -> bytes:
     return ",".join(str(known.get(name, "")) for name in COLUMNS).encode() + b"\r\n"
 
 
-def problems_of(data: bytes, *, is_over: bool = True) -> tuple[list[str], list[str], list[Cells]]:
+def problems_of(data: bytes, *, is_over: bool = True) -> tuple[list[str], list[str], list[Row]]:
     errors: list[str] = []
     notes: list[str] = []
     rows = check_log(data, error=errors.append, note=notes.append, is_over=is_over)
@@ -33,31 +33,33 @@ def test_whole_log_is_read_to_its_end() -> None:
     data = HEADER + line(1) + line(2, epoch=1) + line(4, epoch=2) + line(9, message='"a,""b"')
     errors, notes, rows = problems_of(data)
     assert (errors, notes) == ([], [])
-    assert [row["seq"] for row in rows] == ["1", "2", "4", "9"]
+    assert [row["seq"] for row in rows] == [1, 2, 4, 9]
     assert rows[-1]["message"] == 'a,"b'
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "must begin with the header"),
-        (HEADER.replace(b"seed", b"sead"), "must begin with the header"),
-        (HEADER + line(1)[:-2] + b"\n", "line 2 must end in CRLF"),
+        (b"", "holds no row yet"),
+        (HEADER.replace(b"seed", b"sead"), "has the columns of another version"),
+        (HEADER.replace(b"event", b"evemt"), "must begin with the header"),
+        (HEADER + line(1)[:-2] + b"\n", "must end every line in CRLF"),
         (
             HEADER + line(1)[:-2] + b",\r\n",
             f"line 2 must have {len(COLUMNS)} cells; it has {len(COLUMNS) + 1}",
         ),
-        (HEADER + line(1) + line(1), "line 3: seq 1 must be above 1"),
-        (HEADER + line(1, schema=2), "schema '2'"),
+        (HEADER + line(1) + line(1), "must number its rows upwards; row 1 is followed by row 1"),
+        (HEADER + line(1, schema=2), "schema 2"),
         (HEADER + line(1, event="party"), "event 'party'"),
-        (HEADER + line(1).replace(b"x", b"\xff"), "line 2 is no row"),
+        (HEADER + line(1).replace(b"x", b"\xff"), "line 2 is no row: it is not in UTF-8"),
         (HEADER + line(1, message='"x'), "line 2 is no row"),
         (HEADER + line(1, message="x" * 200_000), "line 2 is no row"),
-        (HEADER + line(1).replace(b"1,1", b"1,one", 1), "no number"),
-        (HEADER + line(1, epoch=1, train_loss="big"), "no number"),
-        (HEADER + line(1, epoch=2), "must go on with epoch 1; it has epoch 2"),
-        (HEADER + line(1, epoch=1) + line(2, epoch=1), "epoch 2; it has epoch 1"),
-        (HEADER + line(1, epoch=1) + line(2, epoch=3), "epoch 2; it has epoch 3"),
+        (HEADER + line(1).replace(b"1,1", b"1,one", 1), "a whole number as seq; it has 'one'"),
+        (HEADER + line(1, epoch=1, train_loss="big"), "a number as train_loss; it has 'big'"),
+        (HEADER + line(1, epoch=1, is_best="tru"), "true or false as is_best; it has 'tru'"),
+        (HEADER + line(1, epoch=2), "must go on with epoch 1 of phase hisso; row 1 has epoch 2"),
+        (HEADER + line(1, epoch=1) + line(2, epoch=1), "epoch 2 of phase hisso; row 2 has epoch 1"),
+        (HEADER + line(1, epoch=1) + line(2, epoch=3), "epoch 2 of phase hisso; row 2 has epoch 3"),
     ],
 )
 def test_each_flaw_of_a_log_is_told(data: bytes, message: str) -> None:
@@ -83,7 +85,7 @@ def test_torn_last_row_is_an_error_only_at_the_end_of_a_run() -> None:
 LOSSES = [3.0, 1.0, None, 1.0, math.inf, 2.0]
 
 
-def epochs(column: str, values: list[float | None]) -> list[Cells]:
+def epochs(column: str, values: list[float | None]) -> list[Row]:
     data = HEADER + b"".join(
         line(i, epoch=i, **{column: "" if value is None else repr(value)})
         for i, value in enumerate(values, start=1)
@@ -91,7 +93,7 @@ def epochs(column: str, values: list[float | None]) -> list[Cells]:
     return problems_of(data)[2]
 
 
-def verdict_on(rows: list[Cells], *, is_over: bool = True, **fields: Any) -> list[str]:
+def verdict_on(rows: list[Row], *, is_over: bool = True, **fields: Any) -> list[str]:
     metrics = {
         **{"mode": "train", "monitor": "val_loss", "best_epoch": 2, "monitor_value": 1.0},
         **{"epoch": 6, "train_loss": None, "reward_mean": None, "reward_std": None},
@@ -154,7 +156,7 @@ def of_two_seeds(**fields: Any) -> list[str]:
     """Two seeds: the first is best at epoch 2 of 3, the second at epoch 1 of 2."""
     rows = [
         *epochs("val_loss", [3.0, 1.0, 2.0]),
-        *({**row, "seed": "2"} for row in epochs("val_loss", [4.0, 5.0])),
+        *({**row, "seed": 2} for row in epochs("val_loss", [4.0, 5.0])),
     ]
     nothing = dict.fromkeys(("train_loss", "reward_mean", "reward_std"))
     entries = [

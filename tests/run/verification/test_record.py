@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from psann._strict_json import parse_strict, to_json
-from psann.run.directory.fields import FIELDS, LATER
+from psann.run.directory.fields import FIELDS, LATER, OF_PORTFOLIO, OF_TEST_ROWS
 from psann.run.directory.record import RunRecord
-from psann.run.verification.record import problems_of_record
+from psann.run.verification.record import problems_of_record, problems_of_withheld
 
 
 def record(**fields: Any) -> dict[str, Any]:
@@ -70,3 +70,11 @@ def test_a_field_that_earlier_releases_lack_may_be_missing_and_no_other() -> Non
     for name, field in FIELDS.items():
         lacking = {key: value for key, value in record().items() if key != name}
         assert (problems_of_record(lacking) == []) is (LATER in field.traits), name
+
+
+def test_every_figure_of_withheld_rows_is_told_also_at_other_costs_and_times() -> None:
+    given = record(**dict.fromkeys((*OF_TEST_ROWS, *OF_PORTFOLIO), 0.5))
+    told = "".join(problems_of_withheld(given, judges_test=True))
+    assert "portfolio_metrics_cost_3 must be null" in told and "_advance_1 must be null" in told
+    assert told.count("must be null") == len((*OF_TEST_ROWS, *OF_PORTFOLIO))
+    assert len(problems_of_withheld(given, judges_test=False)) == len(OF_TEST_ROWS)

@@ -22,6 +22,7 @@ from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage
 from psann.run.execution.observer import RunObserver
 from psann.run.execution.resume import read_resume_point
+from psann.run.reading.reading import read_run
 from psann.run.verification.verify import verify_run
 from thinning import thinned
 from trials import TROUBLE, TROUBLED, finished, metrics_of, tree_of, trial
@@ -324,7 +325,7 @@ RESEALED: dict[str, tuple[Damage, str]] = {
         lambda p: p.events.write_bytes(
             b"".join(x for x in p.events.read_bytes().splitlines(True) if b"epoch 2 of 4" not in x)
         ),
-        "must go on with epoch 2; it has epoch 3",
+        "must go on with epoch 2 of phase ",
     ),
     "a torn row": (lambda p: grow(p.events, b"1,99"), "the last row is torn"),
     "a missing log": (lambda p: p.events.unlink(), "events.csv: is missing"),
@@ -359,7 +360,7 @@ def test_damage_that_the_digests_were_made_to_fit_is_found(
     [
         (lambda p: _flip(p.last), "last.safetensors: it "),
         (lambda p: shutil.copy(p.best, p.last), "last.safetensors: it is no resume state"),
-        (lambda p: change(p.events, b"decision,", b"decision\n"), "must end in CRLF"),
+        (lambda p: change(p.events, b"decision,", b"decision\n"), "2 rows that cannot be read"),
     ],
 )
 def test_damage_to_a_killed_run_is_found(
@@ -368,6 +369,28 @@ def test_damage_to_a_killed_run_is_found(
     paths = copy_of("killed")
     damage(paths)
     assert message in "\n".join(map(str, verify_run(paths.root).errors))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (b",epoch,hisso,", b",ep", "1 row that cannot be read: line "),
+        (b",true,epoch 1", b",tr,epoch 1", "must have true or false as is_best; it has 'tr'"),
+        (b",epoch,hisso,", b",\xff,hisso,", "it is not in UTF-8"),
+        (b",config,", b",config,,", "cells; it has "),
+        (b"epoch 2 of 4\r\n", b"epoch 2 of 4\r", "1 row that cannot be read: line "),
+        (b",epoch,hisso,", b",log,hisso,", "must go on with epoch 1 of phase hisso; row "),
+    ],
+)
+def test_show_and_verify_say_the_same_of_a_log_torn_in_its_middle(
+    copy_of: Callable[[str], RunPaths], old: bytes, new: bytes, told: str
+) -> None:
+    paths = copy_of("killed")
+    change(paths.events, old, new)
+    (shown,) = read_run(paths.root).problems
+    assert told in shown
+    judged = [str(error) for error in verify_run(paths.root).errors]
+    assert f"error: events.csv: {shown.removeprefix('events.csv ')}" in judged
 
 
 def test_masked_secrets_are_no_error(tmp_path: Path) -> None:

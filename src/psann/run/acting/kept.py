@@ -12,6 +12,7 @@ import numpy as np
 
 from psann._digest import is_what, sha256_of
 from psann._imports import import_object
+from psann._inputs import are_dates
 from psann.errors import ConfigError, FileFormatError, UsageError
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.acting.weights import PolicyName
@@ -192,7 +193,7 @@ def _walked(paths: RunPaths) -> Evaluation:
 
 def _first_row(judged: Evaluation | None) -> np.datetime64 | None:
     """First date of the rows judged; of folds, of the last one."""
-    if judged is None or judged.time is None or judged.time.dtype.kind != "M":
+    if judged is None or not are_dates(judged.time):
         return None
     rows = judged.time if judged.fold is None else judged.time[judged.fold == judged.fold[-1]]
     first: np.datetime64 = rows[0]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _SAME = 1e-6
 _SLACK = 1e-9  # of the bounds of a transform, after rounding
-_LONG_ONLY, _FULL = ("softmax", "softmax_cash"), ("softmax",)
 
 
 def verify_weights(
@@ -82,13 +81,15 @@ def verify_weights(
 
 
 def _beyond(file: WeightsFile, transform: str) -> list[str]:
-    values, problems = file.values, []
+    from psann.hisso.transforms import TRANSFORMS
+
+    of_policy, values, problems = TRANSFORMS[transform], file.values, []
     if not np.isfinite(values).all():
         return ["has weights that are not finite"]
     total = values.sum(axis=1)
-    if transform in _LONG_ONLY and (values < -_SLACK).any():
+    if of_policy.is_long_only and (values < -_SLACK).any():
         problems.append(f"has weights below 0, which {transform} never gives")
-    if transform in _FULL and (total > 1 + _SLACK).any():
+    if of_policy.is_long_only and not of_policy.holds_cash and (total > 1 + _SLACK).any():
         problems.append(f"has rows of more than 1, which {transform} never gives")
     return problems
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from psann._frames import ASSET_NAMES, SPLITS
-from psann._inputs import show
+from psann._inputs import are_dates, show
 from psann._typing import Array
 from psann.errors import counted, nearest
 from psann.holdings import ENDED
@@ -75,8 +75,7 @@ def find_leaps(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator
             named = names is not None and len(names) == prices.shape[1]
             who = label_of(column, list(map(str, names)) if named and names is not None else None)
             time = arrays.get(f"time_{split}")
-            is_dated = time is not None and time.dtype.kind == "M"
-            when = f", {show(time[row + 1])}" if is_dated and time is not None else ""
+            when = f", {show(time[row + 1])}" if are_dates(time) else ""
             yield (
                 f"{label(key, needs)} has {counted(int(jumps.sum()), 'move')} by more than a "
                 f"factor of 10, first from row {row} to {row + 1}{when}, asset {who}: "

@@ -334,9 +334,7 @@ class Record(TypedDict):
     ]
     spread: Annotated[
         Spread | None,
-        Field(
-            "standard deviation (ddof=1) over the seeds of each figure; null for a single one",
-        ),
+        Field("standard deviation (ddof=1) over the seeds of each figure; null for a single one"),
     ]
     ensemble: Annotated[
         SeedFigures | None,
@@ -386,19 +384,31 @@ _ROWS = {
 FIELDS: dict[str, Field] = {name: row[1] for name, row in _ROWS.items()}
 """Every field in the order of the file."""
 _KINDS = {name: _kinds(row[0]) for name, row in _ROWS.items()}
-FIELDS_OF_THE_START = frozenset(
-    name for name, each in FIELDS.items() if OF_THE_START in each.traits
-)
+FIELDS_OF_THE_START = frozenset(k for k, each in FIELDS.items() if OF_THE_START in each.traits)
 EPOCH_FIGURES = tuple(name for name, each in FIELDS.items() if OF_THE_EPOCH in each.traits)
 """What the record has of the best epoch."""
 LOGGED_FIGURES = tuple(name for name in EPOCH_FIGURES if JUDGED not in FIELDS[name].traits)
 """Of those, what stays as the row of that epoch has it."""
-OF_TEST_ROWS = (
-    *("test_loss", "test_reward_mean", "portfolio_metrics", "portfolio_metrics_delay_1"),
-    *("baselines", "versus_uniform", "versus_uniform_delay_1", "deflated_sharpe"),
-    *("deflated_skill", "ruined_at", "ends", "walk_forward", "placebo"),
+OF_PORTFOLIO = (
+    *("portfolio_metrics", "portfolio_metrics_delay_1", "portfolio_metrics_advance_1"),
+    *("versus_uniform", "versus_uniform_delay_1", "versus_uniform_advance_1", "baselines"),
+    *("deflated_sharpe", "deflated_skill", "ruined_at", "ends"),
+    *("portfolio_metrics_cost_2", "portfolio_metrics_cost_3"),
 )
-"""What is null where test rows are withheld; figures of a portfolio only if it is of them."""
+"""What is judged on the evaluation prices."""
+OF_TEST_ROWS = ("test_loss", "test_reward_mean", "walk_forward", "placebo")
+"""What is null where test rows are withheld; so is what is `OF_PORTFOLIO`, if that is of them."""
+
+
+def got_to_its_end(record: Record) -> bool:
+    """Whether a run did all that it was to do, and no error came after."""
+    return record["status"] in OVER and record["error"] is None
+
+
+def trials_before(record: Record) -> int | None:
+    """Candidates that the run it began from had compared; None where that is not known."""
+    n_trials = (record["parent"] or {}).get("n_trials")
+    return n_trials if isinstance(n_trials, int) else None
 
 
 def has_mean(name: str) -> bool:

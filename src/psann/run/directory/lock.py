@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import platform
 import time
 from pathlib import Path
 
 from psann._file_lock import is_taken
-from psann._machine import boot_id, is_alive
+from psann._machine import is_alive, is_of_this_boot, this_process
 from psann._plain_files import open_plain, read_plain
 from psann._strict_json import parse_strict
 from psann.errors import RunLockedError
@@ -70,16 +68,14 @@ def held_file(lock: Path) -> Path:
 
 def holder() -> bytes:
     """What the holder writes of itself."""
-    who = {"pid": os.getpid(), "host": platform.node(), "boot_id": boot_id()}
-    return json.dumps(who).encode() + b"\n"
+    return json.dumps(this_process()).encode() + b"\n"
 
 
 def is_left_over(held: Path) -> bool:
     """Whether who made the file that stands for a lock is gone: by its process, else by its age."""
     who = read_holder(held)
     pid = who.get("pid")
-    is_ours = (who.get("host"), who.get("boot_id")) == (platform.node(), boot_id())
-    if is_ours and type(pid) is int and pid > 0:  # another boot may be another machine of that name
+    if is_of_this_boot(who) and type(pid) is int and pid > 0:
         return not is_alive(pid)
     try:
         return time.time() - held.stat().st_mtime > STALE_AFTER_S

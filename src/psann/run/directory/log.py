@@ -38,7 +38,7 @@ from psann.run.directory.columns import (
     kind_of,
 )
 from psann.run.directory.files import MAX_FILE_BYTES
-from psann.run.directory.rows import cells_of, split_log
+from psann.run.directory.rows import cells_of, split_log, values_of
 from psann.run.directory.storage import Storage
 
 _OWN = frozenset({"schema", "seq", "time_utc", "elapsed_s", "level", "event", "message"})
@@ -261,7 +261,7 @@ class EventLog:
         n_rows = 0
         for n_rows, line in enumerate(lines, start=1):
             try:
-                cells_of(line, columns)
+                values_of(cells_of(line, columns))
             except ValueError as problem:
                 raise self._damaged(f"is damaged: line {n_rows + 1} {problem}") from None
         self._columns = columns

@@ -1,23 +1,29 @@
 """The rows of `events.csv`, read: its only parser.
 
-Whoever reads a log takes lines from `split_log` and cells from `cells_of`; what is made of a row
-that cannot be read is the caller's to say.
+Whoever wants what a log says takes `parse_log`, which tells in the same words, whoever asks, what
+is wrong with it; whoever copies or goes on with a log takes lines from `split_log`.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from psann.errors import counted
-from psann.run.directory.columns import COLUMNS, columns_of, kind_of
+from psann.run.directory.columns import COLUMNS, columns_of, header_of, kind_of
 
 # Far beyond any log of ours, and what is made of more would take seconds and gigabytes.
 _MAX_BAD_ROWS = 1000
 _MAX_COLUMNS = 256
 _MAX_ROW_BYTES = 2**20
 _MAX_DIGITS = 32  # no number of 64 bits needs more
+
+_READERS: dict[str, tuple[str, Callable[[str], int | float | bool]]] = {
+    "flag": ("true or false", {"true": True, "false": False}.__getitem__),
+    "whole": ("a whole number", int),
+    "number": ("a number", float),
+}
 
 Cells = dict[str, str]
 Row = dict[str, str | int | float | bool | None]
@@ -71,11 +77,13 @@ def cells_of(line: bytes | str, columns: Sequence[str] = COLUMNS) -> Cells:
     """
     if len(line) > _MAX_ROW_BYTES:
         raise ValueError(f"is longer than {_MAX_ROW_BYTES:,} bytes")
-    text = line.decode() if isinstance(line, bytes) else line
     try:
+        text = line.decode() if isinstance(line, bytes) else line
         (cells,) = csv.reader([text.removesuffix("\n").removesuffix("\r")], strict=True)
+    except UnicodeDecodeError:
+        raise ValueError("is no row: it is not in UTF-8") from None
     except csv.Error as problem:
-        raise ValueError(f"is no row: {problem}") from None
+        raise ValueError(f"is no row: {str(problem).partition(' - ')[0]}") from None
     if len(cells) != len(columns):
         raise ValueError(f"must have {len(columns)} cells; it has {len(cells)}")
     return dict(zip(columns, cells, strict=True))
@@ -87,21 +95,20 @@ def values_of(cells: Mapping[str, str]) -> Row:
     Raises
     ------
     ValueError
-        If a cell holds no number where one must be.
+        If a cell holds no number, or no flag, where one must be.
     """
     # Most cells are empty.
     return {name: _value(name, cell) if cell else None for name, cell in cells.items()}
 
 
 def _value(name: str, cell: str) -> str | int | float | bool:
-    kind = kind_of(name)
-    if kind == "flag":
-        return cell == "true"
-    if kind == "text":
+    if (kind := kind_of(name)) == "text":
         return cell
-    if len(cell) > _MAX_DIGITS:
-        raise ValueError(f"{cell[:_MAX_DIGITS]}... has too many digits")
-    return int(cell) if kind == "whole" else float(cell)
+    what, read = _READERS[kind]
+    try:
+        return read(cell if len(cell) <= _MAX_DIGITS else "")
+    except (ValueError, KeyError):
+        raise ValueError(f"must have {what} as {name}; it has {cell[:_MAX_DIGITS]!r}") from None
 
 
 def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
@@ -117,40 +124,53 @@ def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
     rows : list of dict
         Every column of this version (None where the file lacks it), then unknown ones as text.
     problems : list of str
-        One sentence for all rows that cannot be read, one for a foreign header.
-
-    Raises
-    ------
-    ValueError
-        If more than 1000 rows cannot be read.
+        One phrase for a foreign header, one for all rows that cannot be read, one for the first
+        that does not go on from the row before. Beyond 1000 rows that are none nothing is read.
     """
-    lines = io.BytesIO(data)  # one at a time: a list of them would be larger than the file
-    first = lines.readline(_MAX_ROW_BYTES)
-    if not first.endswith(b"\n") and len(first) < _MAX_ROW_BYTES:
+    header, lines, _ = split_log(data)
+    if header is None and (header_of(COLUMNS) + b"\r").startswith(data):
         return [], []
-    first = first.rstrip(b"\r\n")
-    header = first.decode("utf-8", "replace").split(",", _MAX_COLUMNS)
-    is_ours = {"event", "epoch"} <= set(header) and len(set(header)) == len(header)
-    if len(header) > _MAX_COLUMNS or not is_ours:
-        return [], ["events.csv cannot be read: its first line is not the header of a run's log."]
+    header = header or b""
+    columns = header.decode("utf-8", "replace").split(",", _MAX_COLUMNS)
+    is_ours = {"event", "epoch"} <= set(columns) and len(set(columns)) == len(columns)
+    if len(columns) > _MAX_COLUMNS or not is_ours:
+        return [], ["must begin with the header of a run's log; its first line is another"]
     problems = []
-    if columns_of(first) is None:
-        problems.append("events.csv has the columns of another version: those in common are read.")
-    rows, bad = [], []
+    if columns_of(header) is None:
+        problems.append("has the columns of another version: those in common are read")
+    rows: list[Row] = []
+    bad: list[str] = []
     for number, line in enumerate(lines, start=2):
-        if not line.endswith(b"\n"):
-            break
         try:
-            read = values_of(cells_of(line.decode("utf-8", "replace"), header))
-            rows.append({**dict.fromkeys(COLUMNS), **read})
-        except ValueError:
-            bad.append(number)
+            rows.append({**dict.fromkeys(COLUMNS), **values_of(cells_of(line, columns))})
+        except ValueError as problem:
+            bad.append(f"line {number} {problem}")
             if len(bad) > _MAX_BAD_ROWS:
-                raise ValueError(f"more than {_MAX_BAD_ROWS:,} rows are none") from None
+                break
     if bad:
-        n_bad = counted(len(bad), "row")
-        problems.append(f"events.csv: {n_bad} cannot be read, the first in line {bad[0]}.")
-    return rows, problems
+        first = "" if len(bad) == 1 else ", of which the first is told"
+        problems.append(f"has {counted(len(bad), 'row')} that cannot be read{first}: {bad[0]}")
+    # Of rows that cannot be read others will lack something.
+    return rows, problems if bad else [*problems, *_breaks(rows)]
+
+
+def _breaks(rows: Sequence[Row]) -> Iterator[str]:
+    """Tell of the first row that does not go on from the rows before: some are lost, or twice."""
+    last, done = 0, Counter[object]()
+    for row in rows:
+        if isinstance(seq := row["seq"], int):
+            if seq <= last:
+                yield f"must number its rows upwards; row {last} is followed by row {seq}"
+                return
+            last = seq
+        if row["event"] == "epoch":
+            done[phase := (row["phase"], row["seed"], row["fold"])] += 1
+            if row["epoch"] != done[phase]:
+                yield (
+                    f"must go on with epoch {done[phase]} of phase {row['phase']}; row {seq} has "
+                    f"epoch {row['epoch']}"
+                )
+                return
 
 
 def monitor_values(epochs: Sequence[Row], column: str) -> list[float | None]:

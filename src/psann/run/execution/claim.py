@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psann.errors import UsageError
 from psann.run.directory.digests import is_vouched_for
-from psann.run.directory.fields import OVER, Record
+from psann.run.directory.fields import Record, got_to_its_end
 from psann.run.directory.lock import check_lock
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
@@ -96,7 +96,7 @@ def check_before_overwriting(request: RunRequest, paths: RunPaths) -> None:
 def finished_record(paths: RunPaths) -> Record | None:
     """The `metrics.json` of a run that got to its end, None for any other directory."""
     record, _ = read_metrics(paths.metrics)
-    if record["status"] not in OVER or record["error"] is not None:
+    if not got_to_its_end(record):
         return None
     # A copy made while the run ended may have the end of the record and the middle of the rest.
     if has_resume_state(paths) and not is_vouched_for(paths, record["artefacts"] or {}):

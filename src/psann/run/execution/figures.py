@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from psann._frames import ASSET_NAMES, BENCHMARK_NAME, SPLITS
-from psann._inputs import show
+from psann._inputs import are_dates, show
 from psann._typing import Array
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators.seeds import Ensemble
-from psann.evaluation.costs import MULTIPLES
 from psann.evaluation.judgement import (
     Judgement,
     PolicyVerdict,
@@ -26,23 +25,16 @@ from psann.evaluation.judgement import (
 from psann.hisso.constraints import transform_of
 from psann.hisso.rewards import reward_of
 from psann.hisso.temperature import TEMPERATURES
+from psann.hisso.transforms import TRANSFORMS
 from psann.run.config.model import RunConfig
 from psann.run.config.terms import terms_of
 from psann.run.data.requirements import split_of
 from psann.run.data.splits import DataSplits
 from psann.run.directory.columns import sign_of
-from psann.run.directory.fields import EPOCH_FIGURES, has_mean
+from psann.run.directory.fields import EPOCH_FIGURES, OF_PORTFOLIO, has_mean
 from psann.run.execution.estimator_rows import estimator_rows
 from psann.training.history import EpochRecord, FitResult, last_phase
 from psann.training.state import TrainState
-
-PORTFOLIO_FIELDS = (
-    *("portfolio_metrics", "portfolio_metrics_delay_1", "portfolio_metrics_advance_1"),
-    *("versus_uniform", "versus_uniform_delay_1", "versus_uniform_advance_1", "baselines"),
-    *("deflated_sharpe", "deflated_skill", "n_trials"),
-    *("judged", "ruined_at", "ends"),
-    *(f"portfolio_metrics_cost_{multiple}" for multiple in MULTIPLES),
-)
 
 Series = dict[str, Array]
 Fitted = BasePSANNRegressor | Ensemble
@@ -106,7 +98,8 @@ def loses_training_rows(
 ) -> bool:
     """Whether a policy that may borrow or sell short loses everything over the training rows."""
     arrays = splits.split("train", config.reward_inputs)
-    can_lose = config.hisso.primary_transform in ("tanh", "long_short")
+    transform = TRANSFORMS[config.hisso.primary_transform]
+    can_lose = transform.holds_cash and not transform.is_long_only
     if not (config.hisso.enabled and can_lose and _can_be_rewarded(arrays, splits, config)):
         return False
     return estimator.evaluate_reward(**estimator_rows(arrays, config)) == -math.inf
@@ -147,13 +140,14 @@ def portfolio_figures(
     Returns
     -------
     figures : dict
-        The fields `PORTFOLIO_FIELDS` of `metrics.json`; each None if there are none.
+        The fields `OF_PORTFOLIO` of `metrics.json`, with `n_trials` and `judged`; each None if
+        there are none.
     series : dict or None
         The arrays of `evaluation.npz`; None if there are no figures.
     why_not : str or None
         Why there are none though there are prices.
     """
-    figures: dict[str, object] = dict.fromkeys(PORTFOLIO_FIELDS)
+    figures: dict[str, object] = dict.fromkeys((*OF_PORTFOLIO, "n_trials", "judged"))
     key = config.prices_key
     _, split = split_of(key or "") or ("prices", "test")
     shut = {"test_withheld": True} if config.evaluation.withhold_test else {}
@@ -197,7 +191,7 @@ def portfolio_figures(
 def _told(splits: DataSplits, arrays: Mapping[str, Array]) -> dict[str, str]:
     """First and last date of rows and the name of their benchmark, where they have such."""
     time, told = arrays.get("time"), {}
-    if time is not None and time.dtype.kind == "M":
+    if are_dates(time):
         told = {"first": show(time[0]), "last": show(time[-1])}
     if "benchmark" in arrays and (name := splits.arrays.get(BENCHMARK_NAME)) is not None:
         told["benchmark"] = str(name.flat[0])

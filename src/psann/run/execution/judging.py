@@ -15,7 +15,7 @@ from psann.estimators.seeds import Ensemble
 from psann.hisso.temperature import is_at_the_edge
 from psann.run.config.model import RunConfig
 from psann.run.data.splits import DataSplits
-from psann.run.directory.fields import Record
+from psann.run.directory.fields import Record, trials_before
 from psann.run.directory.log import log_event
 from psann.run.execution.context import RunContext
 from psann.run.execution.figures import (
@@ -60,9 +60,7 @@ def judge(
     a report draws goes to `evaluation.npz`. `results` are by seed, None without training.
     """
     # Of all seeds together, each of which competes with the others; and of those before them.
-    before = (context.record.as_dict()["parent"] or {}).get("n_trials")
-    n_trials = before if isinstance(before, int) else None
-    n_trials = config.evaluation.n_trials or n_trials
+    n_trials = config.evaluation.n_trials or trials_before(context.record.as_dict())
     if config.evaluation.withhold_test:
         told = "test rows are withheld: runs like this are compared on validation rows"
         log_event(_logger, logging.INFO, "decision", told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from psann.run.directory.fields import FIELDS, OF_TEST_ROWS, Trait
+from psann.run.directory.fields import FIELDS, OF_PORTFOLIO, OF_TEST_ROWS, Trait
 from psann.run.reading.quantities import DERIVED, Quantity
 from psann.run.reading.reading import RunView, flat
 from psann.run.reading.sentences import is_withheld
@@ -24,7 +24,8 @@ def may_rank(each: Quantity, runs: Sequence[RunView]) -> bool:
     Beside runs that withhold their test rows nobody is the best by test figures, and nobody is the
     best among runs that were judged by other data, rewards, losses or costs.
     """
-    is_of_test = each in DERIVED or each.key.partition(".")[0] in OF_TEST_ROWS
+    name = each.key.partition(".")[0]
+    is_of_test = each in DERIVED or name in (*OF_TEST_ROWS, *OF_PORTFOLIO)
     if is_of_test and any(is_withheld(run.metrics) for run in runs):
         return False
     return bool(each.better) and not any(judged_apart(each, runs))

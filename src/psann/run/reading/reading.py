@@ -111,7 +111,8 @@ class RunView:
 
         def read() -> tuple[Row, ...]:
             rows, problems = parse_log(read_plain(path, MAX_LOG_BYTES))
-            self._found.setdefault(path.name, []).extend(problems)
+            told = (f"{path.name} {problem}." for problem in problems)
+            self._found.setdefault(path.name, []).extend(told)
             return tuple(rows)
 
         return self._careful(path, read, ())

@@ -11,7 +11,7 @@ from typing import Any
 
 from psann.errors import counted
 from psann.presentation.content import conjoined
-from psann.run.directory.fields import Record
+from psann.run.directory.fields import Record, trials_before
 from psann.run.directory.groups import Judged, SeedFigures, Versus
 from psann.run.reading.strategies import distinct, strategy_name
 
@@ -161,13 +161,11 @@ def _evidence(record: Record) -> Iterator[str]:
 
 def _trials(record: Record) -> str:
     """How many candidates were counted, and whose."""
-    parent = record["parent"]
-    counted_too = None if parent is None else parent.get("n_trials")
     told = f"{counted(record['n_trials'] or 0, 'candidate')} without skill"
-    if parent is None:
+    if record["parent"] is None:
         return told
-    if isinstance(counted_too, int):
-        return f"{told} ({counted_too} of them the parent's)"
+    if (before := trials_before(record)) is not None:
+        return f"{told} ({before} of them the parent's)"
     return f"{told} (not counting those of the parent, which are not known)"
 
 

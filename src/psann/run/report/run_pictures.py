@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from psann._inputs import show
+from psann._inputs import are_dates, show
+from psann._text import shortened
 from psann._typing import Array, Floats
 from psann.errors import counted
 from psann.hisso.options import OF_NO_PORTFOLIO
@@ -45,8 +46,7 @@ Tracks = dict[tuple[object, object], list[Row]]
 
 def short(label: str) -> str:
     """A name that fits a legend."""
-    text = printable(label)
-    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+    return shortened(printable(label), _LONGEST_LABEL)
 
 
 def judged_series(run: RunView) -> Evaluation | None:
@@ -77,7 +77,7 @@ def time_of(series: Evaluation) -> tuple[Array, str]:
         For the axis.
     """
     time = series.time
-    if time is not None and time.dtype.kind == "M" and not np.isnat(time).any():
+    if are_dates(time) and not np.isnat(time).any():
         return time, "date"
     if time is not None and time.dtype.kind in "fiu" and bool(np.isfinite(time).all()):
         return time, "time in the data's own unit"

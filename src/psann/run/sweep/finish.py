@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from psann._imports import OF_THE_USER, ImportPolicy
 from psann.errors import UsageError, counted, listed
+from psann.run.directory.fields import Record, trials_before
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.claim import finished_record
@@ -180,14 +181,16 @@ def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
+def _metrics(paths: SweepPaths, row: TrialRow) -> Record:
+    return read_metrics(RunPaths(paths.runs / row["run"]).metrics)[0]
+
+
 def _monitor(paths: SweepPaths, row: TrialRow) -> str | None:
     if row["value"] is None:
         return None
-    return read_metrics(RunPaths(paths.runs / row["run"]).metrics)[0]["monitor"]
+    return _metrics(paths, row)["monitor"]
 
 
 def _of_the_parent(paths: SweepPaths, row: TrialRow) -> int:
     """Candidates of the run that all trials fine-tune, counted once."""
-    metrics, _ = read_metrics(RunPaths(paths.runs / row["run"]).metrics)
-    n_trials = (metrics["parent"] or {}).get("n_trials")
-    return n_trials if isinstance(n_trials, int) else 0
+    return trials_before(_metrics(paths, row)) or 0

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from psann._text import shortened
 from psann._typing import is_number
 from psann.presentation.axes import Axis, log_axis, number_axis
 from psann.presentation.content import Picture, printable, setting
@@ -86,8 +87,7 @@ def _side_by_side(rows: Sequence[TrialRow], keys: Sequence[str], label: str) -> 
 
 
 def _brief(name: str) -> str:
-    last = name.rpartition(".")[2]
-    return last if len(last) <= _LONGEST_TICK else f"{last[: _LONGEST_TICK - 1]}…"
+    return shortened(name.rpartition(".")[2], _LONGEST_TICK)
 
 
 def _dots(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import time
 import warnings
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from psann._file_lock import NO_LOCKS
-from psann._machine import boot_id, is_alive
+from psann._machine import is_alive, is_of_this_boot, this_process
 from psann.errors import PsannError, UsageError, unavailable
 from psann.run.directory.columns import sign_of
 from psann.run.directory.lock import STALE_AFTER_S
@@ -219,8 +218,7 @@ def _suggestion(trial: optuna.Trial, key: str, each: Dimension) -> object:
 def is_claimed_here(trial: FrozenTrial) -> bool:
     """Whether a live process of this machine has just taken a trial, whose run is to begin."""
     owner, age_s = _owner_and_age(trial)
-    is_ours = (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id())
-    return is_ours and abs(age_s) < YOUNG_S and is_alive(owner["pid"])
+    return is_of_this_boot(owner) and abs(age_s) < YOUNG_S and is_alive(owner["pid"])
 
 
 def may_live_elsewhere(trial: FrozenTrial) -> bool:
@@ -229,9 +227,9 @@ def may_live_elsewhere(trial: FrozenTrial) -> bool:
     On another machine, or with another folder on this one.
     """
     owner, age_s = _owner_and_age(trial)
-    is_ours = (owner.get("host"), owner.get("boot_id")) == (platform.node(), boot_id())
+    is_known = is_alive(owner["pid"]) if is_of_this_boot(owner) else bool(owner)
     # Clocks may differ by minutes; a claim from further in the future proves nothing.
-    return abs(age_s) <= STALE_AFTER_S and (is_alive(owner["pid"]) if is_ours else bool(owner))
+    return abs(age_s) <= STALE_AFTER_S and is_known
 
 
 def _owner_and_age(trial: FrozenTrial) -> tuple[dict[str, Any], float]:
@@ -240,8 +238,7 @@ def _owner_and_age(trial: FrozenTrial) -> tuple[dict[str, Any], float]:
 
 
 def _owner() -> dict[str, Any]:
-    who = {"host": platform.node(), "pid": os.getpid(), "boot_id": boot_id()}
-    return {_OWNER: who, _CLAIMED: time.time()}
+    return {_OWNER: this_process(), _CLAIMED: time.time()}
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Any, TypedDict, cast
 from psann._strict_json import finite_json, to_json
 from psann.errors import FileFormatError, RunLockedError
 from psann.run.directory.columns import sign_of
-from psann.run.directory.fields import OVER, Record
+from psann.run.directory.fields import Record, got_to_its_end, trials_before
 from psann.run.directory.files import read_json
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.paths import RunPaths
@@ -217,9 +217,8 @@ def value_of(metrics: Record) -> float | None:
 
     What a pruned trial had by then is no value of its own: it was stopped as worse than others.
     """
-    is_over = metrics["status"] in OVER and metrics["error"] is None
-    is_over = is_over and metrics["status"] != PRUNED
-    return metrics["monitor_value"] if is_over else None
+    is_whole = got_to_its_end(metrics) and metrics["status"] != PRUNED
+    return metrics["monitor_value"] if is_whole else None
 
 
 def is_settled(metrics: Record) -> bool:
@@ -235,8 +234,7 @@ def is_settled(metrics: Record) -> bool:
 def candidates_of(metrics: Record) -> int:
     """Candidates that a run compared, also one that failed or was stopped on its way."""
     if metrics["n_trials"] is not None:
-        before = (metrics["parent"] or {}).get("n_trials")
-        return metrics["n_trials"] - (before if isinstance(before, int) else 0)
+        return metrics["n_trials"] - (trials_before(metrics) or 0)
     seeds = metrics["per_seed"] or [{"epoch": metrics["epoch"]}]
     return sum((entry.get("epoch") or 0) + 1 for entry in seeds) if metrics["status"] else 0
 

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from psann.run.directory.columns import (
-    COLUMNS,
     EVENTS,
     MONITOR_COLUMNS,
     SCHEMA_VERSION,
-    columns_of,
-    header_of,
     sign_of,
 )
 from psann.run.directory.fields import LOGGED_FIGURES, Record
 from psann.run.directory.groups import SeedFigures
-from psann.run.directory.rows import Cells, cells_of, split_log
+from psann.run.directory.rows import Row, parse_log, split_log
 
 Tell = Callable[[str], None]
 
 
-def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Cells]:
+def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Row]:
     """Check a log by itself.
 
     Parameters
@@ -35,59 +32,24 @@ def check_log(data: bytes, *, error: Tell, note: Tell, is_over: bool) -> list[Ce
     Returns
     -------
     list of dict
-        The rows by column, up to the first that cannot be read.
+        The rows that can be read, as `parse_log` gives them.
     """
-    header, lines, n_torn = split_log(data)
-    if header is None and (header_of(COLUMNS) + b"\r").startswith(data) and not is_over:
-        note("holds no row yet; the process was stopped as it began")
-        return []
-    columns = None if header is None else columns_of(header)
-    if columns is None:
-        error(f"must begin with the header of version {SCHEMA_VERSION}; its first line is another")
-        return []
-    if n_torn:
-        tell = error if is_over else note
+    rows, problems = parse_log(data)
+    for problem in problems:
+        error(problem)
+    tell = error if is_over else note
+    if not problems and b"\n" not in data:
+        tell("holds no row yet; the process was stopped as it began")
+    elif n_torn := split_log(data)[2]:
         tell(f"the last row is torn after {n_torn} bytes")
-    rows: list[Cells] = []
-    for number, line in enumerate(lines, start=2):
-        row = _row(line, columns)
-        if isinstance(row, str):
-            error(f"line {number} {row}")
+    if data.count(b"\n") > data.count(b"\r\n"):
+        error("must end every line in CRLF")
+    for row in rows:
+        if row["schema"] != SCHEMA_VERSION or row["event"] not in EVENTS:
+            what = f"schema {row['schema']}, event {row['event']!r}"
+            error(f"has a row {row['seq']} of {what}, which this psann lacks")
             break
-        if rows and int(row["seq"]) <= int(rows[-1]["seq"]):
-            error(f"line {number}: seq {row['seq']} must be above {rows[-1]['seq']}")
-            break
-        rows.append(row)
-    _check_epochs(rows, error)
     return rows
-
-
-def _row(line: bytes, columns: Sequence[str]) -> Cells | str:
-    """One row, or what is wrong with it."""
-    if not line.endswith(b"\r"):
-        return "must end in CRLF"
-    try:
-        row = cells_of(line, columns)
-    except UnicodeDecodeError as problem:
-        return f"is no row: {problem}"
-    except ValueError as problem:
-        return str(problem)
-    if row["schema"] != str(SCHEMA_VERSION) or row["event"] not in EVENTS:
-        return f"is of schema {row['schema']!r}, event {row['event']!r}, which this psann lacks"
-    try:
-        int(row["seq"])
-        if row["event"] == "epoch":
-            int(row["epoch"])
-            _ = [
-                _number(row.get(name, "")) for name in (*MONITOR_COLUMNS.values(), *LOGGED_FIGURES)
-            ]
-    except ValueError as problem:
-        return f"holds no number where one must be: {problem}"
-    return row
-
-
-def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
 
 
 def _figure(figures: Mapping[str, object], name: str) -> float | None:
@@ -95,26 +57,7 @@ def _figure(figures: Mapping[str, object], name: str) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
-def _check_epochs(rows: list[Cells], error: Tell) -> None:
-    """Each phase counts its epochs from 1, one row each."""
-    done: dict[tuple[str, ...], int] = {}
-    for row in rows:
-        if row["event"] != "epoch":
-            continue
-        phase = (row["phase"], row["seed"], row["fold"])
-        expected = done.get(phase, 0) + 1
-        if int(row["epoch"]) != expected:
-            error(
-                f"row {row['seq']}: phase {row['phase']} must go on with epoch {expected}; it has "
-                f"epoch {row['epoch']}"
-            )
-            return
-        done[phase] = expected
-
-
-def check_best(
-    rows: list[Cells], metrics: Record, *, error: Tell, note: Tell, is_over: bool
-) -> None:
+def check_best(rows: list[Row], metrics: Record, *, error: Tell, note: Tell, is_over: bool) -> None:
     """Check the best epoch of `metrics.json`, and of each of several seeds, against the epoch rows.
 
     Parameters
@@ -132,7 +75,7 @@ def check_best(
         _check_best(rows, metrics, error=error, note=note, is_over=is_over)
         return
     for entry in entries:
-        seed = str(entry["seed"])
+        seed = entry["seed"]
         _check_best(
             [row for row in rows if row["seed"] == seed],
             cast(Record, {**metrics, **entry}),
@@ -143,7 +86,7 @@ def check_best(
     _check_means(entries, metrics, error)
 
 
-def _about(seed: str, tell: Tell) -> Tell:
+def _about(seed: int, tell: Tell) -> Tell:
     return lambda text: tell(f"seed {seed}: {text}")
 
 
@@ -169,7 +112,7 @@ def _check_means(entries: list[SeedFigures], metrics: Record, error: Tell) -> No
 
 
 def _check_best(
-    rows: list[Cells], metrics: Record, *, error: Tell, note: Tell, is_over: bool
+    rows: list[Row], metrics: Record, *, error: Tell, note: Tell, is_over: bool
 ) -> None:
     column = MONITOR_COLUMNS.get(metrics["monitor"] or "")
     best_epoch, n_epochs = metrics["best_epoch"], metrics["epoch"]
@@ -178,7 +121,7 @@ def _check_best(
             error("monitor, best_epoch and epoch must be known at the end of training")
         return
     # Rows with a fold are of folds and placebos, which are trainings of their own.
-    of_run = [row for row in rows if row["event"] == "epoch" and not row["fold"]]
+    of_run = [row for row in rows if row["event"] == "epoch" and row["fold"] is None]
     epochs, refit = (
         [row for row in of_run if (row["phase"] == "refit") is is_refit]
         for is_refit in (False, True)
@@ -197,7 +140,7 @@ def _check_best(
         tell(f"best_epoch must be one of the {n_epochs} epochs or 0; got {best_epoch}")
         return
     sign = sign_of(metrics["monitor"])
-    values = [_number(row[column]) for row in epochs[:n_epochs]]
+    values = [_figure(row, column) for row in epochs[:n_epochs]]
     scores = [
         -math.inf if v is None or not math.isfinite(v) else sign * v  # NaN never wins
         for v in values
@@ -213,7 +156,7 @@ def _check_best(
             f"the log it must be {first_best} with {values[first_best - 1]}"
         )
     for name in LOGGED_FIGURES:
-        logged, told = _number(epochs[best_epoch - 1].get(name, "")), _figure(metrics, name)
+        logged, told = (_figure(of, name) for of in (epochs[best_epoch - 1], metrics))
         if logged != told:
             error(f"{name} is {told}; the log has {logged} for epoch {best_epoch}")
 

@@ -9,6 +9,7 @@ from psann.run.directory.fields import (
     FIELDS,
     LATER,
     NEVER_NULL,
+    OF_PORTFOLIO,
     OF_TEST_ROWS,
     SCHEMA_VERSION,
     STATUSES,
@@ -68,7 +69,7 @@ def problems_of_withheld(metrics: Mapping[str, Any], *, judges_test: bool) -> li
     judges_test : bool
         Whether the portfolio figures would be of the test rows.
     """
-    names = OF_TEST_ROWS if judges_test else OF_TEST_ROWS[:2]
+    names = (*OF_TEST_ROWS, *OF_PORTFOLIO) if judges_test else OF_TEST_ROWS
     owners = {"": metrics, "ensemble.": metrics["ensemble"] or {}}
     owners |= {f"per_seed.{k}.": each for k, each in enumerate(metrics["per_seed"] or ())}
     return [

@@ -14,7 +14,7 @@ from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.data.requirements import split_of
 from psann.run.directory.checkpoints import entries_of
-from psann.run.directory.fields import OVER, Record
+from psann.run.directory.fields import Record, got_to_its_end
 from psann.run.directory.findings import Verdict
 from psann.run.directory.liveness import DEAD, judge
 from psann.run.directory.lock import check_lock
@@ -70,7 +70,7 @@ class _Inspection:
         metrics = self._metrics()
         if metrics is not None:
             self._check_packing()
-            is_over = metrics["status"] in OVER and metrics["error"] is None
+            is_over = got_to_its_end(metrics)
             if is_over and self._is_torn_copy(metrics["artefacts"] or {}):
                 is_over, metrics = False, {**metrics, "artefacts": None}
             self._check_liveness(metrics)
