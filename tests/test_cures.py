@@ -195,6 +195,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: grown(warm_start=False),
         lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
     ),
+    "to which the weights belong; got {}. Fit again, or set it back": (
+        lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),
+        lambda tmp_path: saved(taught().set_params(w0=3.0).fit(X, Y), tmp_path),
+        lambda tmp_path: saved(taught().set_params(w0=3.0).set_params(w0=1.0), tmp_path),
+    ),
     "takes no context; leave it out, or use WaveResNetRegressor": (
         lambda: taught(how={"context": C}),
         taught,

@@ -231,6 +231,21 @@ def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> No
     assert order_problems({"X": labels_of(X.to_numpy())}) == []
 
 
+def test_what_has_dates_says_the_order_of_rows_that_have_none_where_there_are_episodes() -> None:
+    model, plain, backwards = fitted(), X.to_numpy(), PRICES[::-1]
+    with pytest.raises(DataError, match=r"^prices must be in the order of time; row 1"):
+        quick().fit(plain, prices=backwards, hisso=HISSO)
+    with pytest.raises(DataError, match=r"^validation prices must be in the order of time; row 1"):
+        later = {"X": plain, "prices": backwards}
+        quick().fit(plain, prices=PRICES.to_numpy(), validation_data=later, hisso=HISSO)
+    for asked in (model.evaluate_reward, model.evaluate_episodes):
+        with pytest.raises(DataError, match=r"^X must be in the order of time; row 1"):
+            asked(X[::-1], backwards)
+        with pytest.raises(DataError, match=r"^prices must be in the order of time; row 1"):
+            asked(plain, backwards)
+    assert len(model.predict_actions(X[::-1])) == N  # each row by itself
+
+
 def test_names_of_assets_survive_saving(tmp_path: Any) -> None:
     model = fitted()
     model.save(tmp_path / "model")

@@ -97,6 +97,25 @@ def test_a_loaded_estimator_can_be_trained_on() -> None:
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
 
 
+@pytest.mark.parametrize("changed", [{"w0": 3.0}, {"hidden_units": 9}, {"lr": -1.0}])
+def test_what_was_set_since_the_fit_is_no_part_of_a_file(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
+    """The weights are of the parameters of the fit: with others they predict something else."""
+    fitted = supervised()
+    for model in (fitted, PSANNRegressor.from_bytes(fitted.to_bytes())):
+        then = {name: getattr(model, name) for name in changed}
+        with pytest.raises(FileFormatError, match=next(iter(changed))):
+            model.set_params(**changed).save(tmp_path / "a")
+        model.set_params(**then).save(tmp_path / "a")
+        np.testing.assert_array_equal(
+            PSANNRegressor.load(tmp_path / "a").predict(X), model.predict(X)
+        )
+    fitted.set_params(hidden_units=9).fit(X, Y).set_params(lr=0.5).save(tmp_path / "a")
+    again = PSANNRegressor.load(tmp_path / "a")
+    assert (again.hidden_units, again.lr) == (9, 0.5)
+
+
 def test_an_observer_can_save_the_best_weights_so_far() -> None:
     recorder = Recorder()
     recorder.estimator = quick(warm_start=True)

@@ -63,6 +63,16 @@ def test_the_score_over_targets_is_the_determination() -> None:
     assert wave.score(X, y, context=X[:, :1]) == r2_score(y, wave.predict(X, context=X[:, :1]))
 
 
+def test_targets_and_weights_are_scored_on_the_rows_that_their_dates_say() -> None:
+    days = pd.date_range("2020-01-01", periods=N)
+    rows = pd.DataFrame(X, index=days, columns=["a", "b", "c"])
+    y, weights = pd.Series(X[:, 0], index=days), pd.Series(np.arange(N), index=days)
+    model = quick().fit(rows, y)
+    assert model.score(rows, y[::-1], weights[::-1]) == model.score(rows, y, weights)
+    with pytest.raises(ValueError, match="y must have the rows of X"):
+        model.score(rows, y.shift(1, freq="D"))
+
+
 def test_a_reward_on_targets_is_scored_with_them() -> None:
     model = quick().fit(X, PRICES, hisso={**HISSO, "reward": "negative_mse"})
     assert model.score(X, PRICES) == model.evaluate_reward(X, y=PRICES)

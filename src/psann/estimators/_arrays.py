@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,7 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
-from psann._labels import Labels, in_order_of, labels_of, plain_name, same_rows
+from psann._labels import (
+    Labels,
+    in_order_of,
+    labels_of,
+    order_problems,
+    plain_name,
+    same_rows,
+)
 from psann._mapped import count_where
 from psann._table_columns import without_dates
 from psann._typing import AnyFloats, Array
@@ -126,6 +134,23 @@ def converted_split(
     if labels[X].columns is not None:
         aligned[X] = without_dates(given[X])
     return {key: aligned.get(f"{prefix}{key}") for key in split}, assets
+
+
+def check_order(splits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise `DataError` unless rows that have dates follow each other, as those of episodes must.
+
+    Parameters
+    ----------
+    splits : mapping of str to mapping
+        What `converted_split` is given, by prefix, earlier rows first: of each what is dated first
+        says the order of all.
+    """
+    dated: dict[str, Labels] = {}
+    for prefix, split in splits.items():
+        each = ((f"{prefix}{key}", labels_of(value)) for key, value in split.items())
+        dated |= dict(itertools.islice(((who, told) for who, told in each if told.are_dates), 1))
+    if problems := order_problems(dated):
+        raise DataError(problems)
 
 
 def _each_as_numbers(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from psann._typing import Array
-from psann.estimators._arrays import converted_split, flatten_rows, named_inputs
+from psann.estimators._arrays import check_order, converted_split, flatten_rows, named_inputs
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler, prepared_split
 from psann.estimators._parameters import ParametrisedEstimator
 from psann.hisso.options import HISSOOptions
@@ -104,8 +104,9 @@ class CheckedRows(ParametrisedEstimator):
         active: ArrayLike | None = None,
         reward_inputs: Mapping[str, ArrayLike] | None = None,
         requires_y: bool = False,
+        is_in_time: bool = False,
     ) -> PreparedSplit:
-        """Rows like those of `fit`, checked and scaled."""
+        """Rows like those of `fit`, checked and scaled; in time, each must come after the last."""
         if not hasattr(self, "network_"):
             check_is_fitted(self, "network_")
         given = {"X": X, "y": y, "prices": prices, "context": context, "active": active}
@@ -113,11 +114,12 @@ class CheckedRows(ParametrisedEstimator):
         has_more = requires_y or reward_inputs is not None or self.n_context_
         if is_alone and not has_more and self._needs_no_validation(X):
             return prepared_split(self._ordered({"X": X}), self.scaler_, None, self.n_scaled)
+        given |= named_inputs(reward_inputs)
+        if is_in_time:
+            check_order({"": given})
         is_portfolio = self.hisso_options_ is None or self.hisso_options_.is_portfolio
         prepared = prepare_inputs_and_scaler(
-            self._checked_split(
-                given | named_inputs(reward_inputs), reset=False, requires_y=requires_y
-            ),
+            self._checked_split(given, reset=False, requires_y=requires_y),
             None,
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,

@@ -15,11 +15,10 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
 
 from psann._device import choose_threads, resolve_device, thread_count
-from psann._labels import labels_of, order_problems
 from psann._numerics import pinned_numbers
 from psann._seed import stream_generator
 from psann.errors import DataError
-from psann.estimators._arrays import validation_mapping
+from psann.estimators._arrays import check_order, validation_mapping
 from psann.estimators._fit_utils import (
     PreparedInputs,
     action_width,
@@ -229,7 +228,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         """Both splits, checked and scaled; one that goes on keeps its scalers, or teaches them."""
         requires_y = options is None or not options.enabled
         if not requires_y:
-            _check_order(train, validation)
+            check_order({"": train, "validation ": validation or {}})
             _check_weights(train, validation)
         train = self._checked_split(train, reset=not continues, requires_y=requires_y)
         if validation is not None:
@@ -357,6 +356,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         network.set_epoch(self.schedule_epoch_)
         self.network_ = network
         self.fit_result_ = result
+        self._note_parameters()
 
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         """Fitted attributes that describe the best weights so far, or those of this moment."""
@@ -372,13 +372,6 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             "monitor_": state.monitor,
             "schedule_epoch_": self._epoch_offset + before + epoch,
         }
-
-
-def _check_order(train: Mapping[str, Any], validation: Mapping[str, Any] | None) -> None:
-    """Raise `DataError` unless rows that have dates follow each other, as in episodes."""
-    named = {"X": train["X"]} | ({} if validation is None else {"validation X": validation["X"]})
-    if problems := order_problems({name: labels_of(X) for name, X in named.items()}):
-        raise DataError(problems)
 
 
 def _check_weights(train: Mapping[str, Any], validation: Mapping[str, Any] | None) -> None:

@@ -42,6 +42,14 @@ UNITS = Interval(Integral, 1, 65_536, closed="both")
 ITERATIONS = Interval(Integral, 1, 10_000_000, closed="both")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 REAL = Interval(Real, None, None, closed="neither")
+# What may change for a fitted network, since it says how to train; everything else is architecture.
+TRAINING_PARAMETERS = frozenset(
+    [
+        *("epochs", "batch_size", "lr", "lr_schedule", "optimizer", "weight_decay", "clip_norm"),
+        *("loss", "patience", "monitor", "input_noise", "shuffle", "state_reset", "on_nonfinite"),
+        *("max_skipped_updates", "engine", "threads", "device", "warm_start", "random_state"),
+    ]
+)
 
 
 class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]

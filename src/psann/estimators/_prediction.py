@@ -199,7 +199,8 @@ class PredictionMixin(CheckedRows):
             If the estimator was not fitted by HISSO, or needs prices.
         """
         own = self._fitted_hisso().held_weights
-        rows = self._prepared(X, context=context, active=active, prices=prices if own else None)
+        seen = prices if own else None
+        rows = self._prepared(X, context=context, active=active, prices=seen, is_in_time=own)
         if held is not None and not own:
             raise ValueError(
                 "held has no effect: this policy does not see what it holds. Leave it out, or fit "
@@ -330,7 +331,7 @@ class PredictionMixin(CheckedRows):
         if evaluation is not None:
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
-        rows = self._prepared(X, **given, reward_inputs=reward_inputs)
+        rows = self._prepared(X, **given, reward_inputs=reward_inputs, is_in_time=True)
         cost = judging_cost(options, judging)
         reward, judged = self._judged(rows, judging, has_prices=prices is not None)
         weights = (
@@ -379,7 +380,7 @@ class PredictionMixin(CheckedRows):
         """
         options = self._fitted_hisso()
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
-        rows = self._prepared(X, **given, reward_inputs=reward_inputs)
+        rows = self._prepared(X, **given, reward_inputs=reward_inputs, is_in_time=True)
         terms = self.evaluation_options_.model_copy(update={"trans_cost": None})
         reward, judged = self._judged(rows, terms, has_prices=prices is not None)
         if len(rows.X) < options.window + options.delay:

@@ -21,6 +21,7 @@ from psann._tensor_file import MAX_FILE_BYTES
 from psann._whole_file import write_whole
 from psann.errors import FileFormatError
 from psann.estimators._checked_rows import CheckedRows
+from psann.estimators._parameters import TRAINING_PARAMETERS
 from psann.estimators._persistence import (
     EstimatorDocument,
     document_bytes,
@@ -96,6 +97,8 @@ class EstimatorFileMixin(CheckedRows):
     network_: Network
     _stream: Stream | None = None
     """Where partial fits stand; None unless the last fit was one."""
+    _parameters_of_fit: dict[str, Any] | None = None
+    """As a file holds them; None where none could."""
 
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")
@@ -118,8 +121,10 @@ class EstimatorFileMixin(CheckedRows):
             If there is nothing to store.
         """
         fitted = {name: vars(self).get(name) for name in _PLAIN_FITTED}
+        params = self._plain_parameters()
         if state is None:
             check_is_fitted(self, "network_")
+            self._check_parameters_of_fit(params)
             tensors = self.network_.state_dict()
         else:
             tensors = state.tensors(best=best)
@@ -140,17 +145,43 @@ class EstimatorFileMixin(CheckedRows):
             stored |= arrays
         for key in ("hisso_options_", "evaluation_options_"):
             fitted[key] = getattr(self, key)
-        params = self.get_params(deep=False)
-        if isinstance(params["random_state"], np.random.RandomState):
-            params["random_state"] = self.seed_
         return document_bytes(
             EstimatorDocument(
                 class_name=type(self).__name__,
-                params={k: plain_value(v, who=k) for k, v in params.items()},
+                params=params,
                 fitted={k: plain_value(v, who=k) for k, v in fitted.items()},
                 tensors=stored,
             )
         )
+
+    def _plain_parameters(self) -> dict[str, Any]:
+        """The constructor's parameters as a file holds them."""
+        params = self.get_params(deep=False)
+        if isinstance(params["random_state"], np.random.RandomState):
+            params["random_state"] = self.seed_
+        return {name: plain_value(value, who=name) for name, value in params.items()}
+
+    def _note_parameters(self) -> None:
+        """Note with which parameters the network was made, unless no file could hold them."""
+        try:
+            self._parameters_of_fit = self._plain_parameters()
+        except FileFormatError:
+            self._parameters_of_fit = None
+
+    def _check_parameters_of_fit(self, params: Mapping[str, Any]) -> None:
+        """Raise `FileFormatError` if a file would not give back what was fitted."""
+        then = self._parameters_of_fit
+        if then is None or params == then:
+            return
+        problems = self.parameter_problems(imports=False)
+        problems += [
+            f"{name} must be saved as it was in fit, {then[name]!r}, to which the weights belong; "
+            f"got {value!r}. Fit again, or set it back."
+            for name, value in params.items()
+            if name not in TRAINING_PARAMETERS and value != then[name]
+        ]
+        if problems:
+            raise FileFormatError("\n".join(problems))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the estimator to one safetensors file, replacing it only when it is whole.
@@ -164,7 +195,8 @@ class EstimatorFileMixin(CheckedRows):
         Raises
         ------
         FileFormatError
-            If a parameter or scaler cannot be stored as plain values.
+            If a parameter or scaler cannot be stored as plain values, or one that is no matter of
+            training was set since the fit.
         """
         write_whole(Path(path), self.to_bytes())
 
@@ -224,6 +256,7 @@ class EstimatorFileMixin(CheckedRows):
             params = named_in_file(document.params, allow=allow)
             estimator = cls(**{k: parameter_value(v) for k, v in params.items()})
             estimator._restore(document, allow=allow)
+            estimator._note_parameters()
             is_ours = estimator.to_bytes() == data
         except (
             ArithmeticError,

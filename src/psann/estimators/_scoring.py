@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from psann.estimators._arrays import converted_split
 from psann.estimators._prediction import PredictionMixin
 from psann.hisso.options import HISSOOptions
 from psann.hisso.rewards import reward_of
@@ -72,7 +73,9 @@ class ScoringMixin(PredictionMixin):
             from sklearn.metrics import r2_score
 
             outputs = self.predict(X, context=context)
-            return float(r2_score(y, outputs, sample_weight=sample_weight))
+            given = {"X": X, "y": y, "sample_weight": sample_weight}
+            rows, _ = converted_split(given, prefix="", assets=self.asset_names_)
+            return float(r2_score(rows["y"], outputs, sample_weight=rows["sample_weight"]))
         if sample_weight is not None:
             raise ValueError(
                 "score of a policy is the reward of one episode and takes no sample_weight. Leave "
