@@ -23,7 +23,7 @@ from psann.training.loop import (
     resolve_monitor,
     run_phase,
 )
-from psann.training.observers import Observer, tell_all
+from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.state import SavedState, SeedStart, TrainState
 
@@ -228,7 +228,8 @@ def fit_supervised(
         monitor=monitor,
         validate=None if validation is None else validate,
     )
-    tell_all(observers, decision)
+    for observer in observers:
+        observer.on_decision(decision)
     group = group_at_start(phase, engine, starts, saved)
     stopped = run_phase(phase, engine, group, observers)
     return [
