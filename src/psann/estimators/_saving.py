@@ -128,10 +128,8 @@ class EstimatorFileMixin(ParametrisedEstimator):
             If there is nothing to store.
         """
         fitted = {name: vars(self).get(name) for name in _PLAIN_FITTED}
-        params = self._plain_parameters()
         if state is None:
             check_is_fitted(self, "network_")
-            self._check_parameters_of_fit(params)
             tensors = self.network_.state_dict()
         else:
             tensors = state.tensors(best=best)
@@ -152,6 +150,9 @@ class EstimatorFileMixin(ParametrisedEstimator):
             stored |= arrays
         for key in ("hisso_options_", "evaluation_options_"):
             fitted[key] = getattr(self, key)
+        params = self._plain_parameters()
+        if state is None:
+            self._check_parameters_of_fit(params)
         return document_bytes(
             EstimatorDocument(
                 class_name=type(self).__name__,
