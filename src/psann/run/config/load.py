@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from psann._digest import sha256_of
+from psann._lean_imports import unasked_packages
 from psann._model_keys import later_keys
 from psann._model_problems import in_order_of_the_file, readable_problems
 from psann._paths import given_path
@@ -99,7 +100,8 @@ def checked(
             tree.set(section, {}, origin=tree.where(section))
     try:
         # As JSON, so that strict means what it says: text is no number and 1 is not true.
-        config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
+        with unasked_packages():
+            config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
     except ValidationError as error:
         problems = readable_problems(error, model=RunConfig, tree=tree)
         raise ConfigError(in_order_of_the_file([*tree.problems, *problems])) from None

@@ -21,7 +21,13 @@ from pydantic import (
 from psann._model_keys import UNTOLD
 from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
-from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions, named_arrays
+from psann.hisso.options import (
+    EvaluationOptions,
+    HISSOOptions,
+    WarmStartOptions,
+    judging_cost,
+    named_arrays,
+)
 from psann.market.block import PricesBlock
 from psann.training.schedules import LRScheduleOptions, ScheduleName
 
@@ -299,8 +305,7 @@ class RunConfig(BaseModel):
     @property
     def judging_cost(self) -> float | list[float] | str:
         """Cost per unit traded in validation and test figures, or the array that has it."""
-        cost = self.evaluation.trans_cost
-        return self.hisso.transition_penalty if cost is None else cost
+        return judging_cost(self.hisso, self.evaluation)
 
     @property
     def reward_inputs(self) -> dict[str, str]:

@@ -3,9 +3,9 @@
 A row gives name, type and null, and its `Field` says what it means and how a reader sees it. From
 the rows follow the first record, the checks of `verify`, the listing, the means over seeds, the
 tables of `compare` and the report, and the table in `docs/artefacts.md`.
-"""
 
-from __future__ import annotations
+Annotations are values here: as texts, each would be compiled when a command starts.
+"""
 
 import enum
 import types

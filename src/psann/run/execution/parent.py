@@ -161,7 +161,7 @@ def _other_widths(
     """Where the data are of another width than those that the estimator was trained on."""
     found = (splits.split(name) for name in SPLITS)
     arrays = next(split for split in found if "X" in split)
-    row = estimator.input_shape_ or (estimator.n_features_in_,)
+    row = estimator.row_shape
     context = arrays.get("context")
     if estimator.acts_on_any_assets and len(row) == 2 and arrays["X"].ndim == 3:
         n_features = arrays["X"].shape[2]
