@@ -255,7 +255,12 @@ BAD: dict[str, tuple[str, str, str]] = {
     "digest of no archive": (
         "seed: 7",
         f"recorded: {{npz_sha256: {'a' * 64}}}",
-        "recorded: npz_sha256 has no effect on a loader: remove it.",
+        "recorded: npz_sha256 has no effect without a file in data.npz: remove it.",
+    ),
+    "digest of no table": (
+        "seed: 7",
+        f"recorded: {{universe_sha256: {'a' * 64}}}",
+        "recorded: universe_sha256 has no effect without a file in data.universe: remove it.",
     ),
     "digest of no parent": (
         "seed: 7",

@@ -1,4 +1,4 @@
-"""scikit-learn without what it does not use here."""
+"""Libraries without what is not used of them here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from psann import _lean_imports
-from psann._lean_imports import import_scikit_learn, lasting_imports
+from psann._lean_imports import import_scikit_learn, lasting_imports, unasked_packages
 
 
 def test_no_garbage_is_looked_for_while_a_process_imports_what_it_keeps(
@@ -17,12 +17,10 @@ def test_no_garbage_is_looked_for_while_a_process_imports_what_it_keeps(
 ) -> None:
     frozen_while_on = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen_while_on.append(gc.isenabled()))
-    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
-    with lasting_imports():  # of a process that has torch already
+    with lasting_imports("gc"):  # which is there already
         assert gc.isenabled()
     assert frozen_while_on == []
-    monkeypatch.delitem(sys.modules, "torch")
-    with pytest.raises(ImportError), lasting_imports():
+    with pytest.raises(ImportError), lasting_imports("not_imported"):
         assert not gc.isenabled()
         raise ImportError("a broken installation")
     assert gc.isenabled()
@@ -67,3 +65,17 @@ def test_what_somebody_has_imported_already_stays(
     import_scikit_learn()
     assert without == ["sklearn.base"]
     assert sys.modules["pandas"] is mine
+
+
+def test_packages_are_looked_through_when_somebody_asks_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "importlib.metadata", raising=False)
+    with unasked_packages():
+        from importlib.metadata import entry_points
+    assert "importlib.metadata" not in sys.modules
+    assert {each.name for each in entry_points(group="console_scripts")} >= {"hisso-log-run"}
+    assert entry_points is not sys.modules["importlib.metadata"].entry_points
+    with unasked_packages():  # of a process that has it already
+        from importlib.metadata import entry_points as asked
+    assert asked is sys.modules["importlib.metadata"].entry_points

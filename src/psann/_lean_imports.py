@@ -1,23 +1,29 @@
-"""torch and scikit-learn in less time: without what a run does not use, or searches for garbage."""
+"""Libraries in less time: without what a run does not use, or searches for garbage."""
 
 from __future__ import annotations
 
 import gc
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 
 @contextmanager
-def lasting_imports() -> Iterator[None]:
+def lasting_imports(module: str) -> Iterator[None]:
     """Keep the collector of garbage off what a process imports at its start and has to its end.
 
-    It would go through some 200,000 objects again and again, which takes a sixth of the time.
+    It would go through some 200,000 objects of torch again and again, which takes a sixth of the
+    time, and once more through everything when the process ends.
+
+    Parameters
+    ----------
+    module : str
+        What the block imports; where that is there already, nothing is kept.
     """
-    if "torch" in sys.modules or not gc.isenabled():
+    if module in sys.modules or not gc.isenabled():
         yield
         return
     gc.disable()
@@ -38,13 +44,32 @@ def import_scikit_learn() -> None:
     if "sklearn" in sys.modules:
         return
     # None is Python's own mark of what cannot be imported.
-    stand_ins: dict[str, Any] = {"scipy.stats": _StandIn("scipy.stats"), "pandas": None}
-    stand_ins = {name: each for name, each in stand_ins.items() if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
+    with _standing_in({"scipy.stats": _StandIn("scipy.stats"), "pandas": None}):
         importlib.import_module("sklearn.base")
+
+
+@contextmanager
+def unasked_packages() -> Iterator[None]:
+    """Let pydantic build its first schema without a look at what is installed.
+
+    For plug-ins, which the commands switch off, it imports `importlib.metadata`, and that e-mail,
+    sockets and compressed files: 60 modules. Where they are not switched off, they are found.
+    """
+    packages = _StandIn("importlib.metadata")
+    vars(packages)["entry_points"] = lambda **asked: packages.whole().entry_points(**asked)
+    with _standing_in({"importlib.metadata": packages}):
+        yield
+
+
+@contextmanager
+def _standing_in(stand_ins: Mapping[str, Any]) -> Iterator[None]:
+    """Have something in place of modules that nobody has imported, until the end of a block."""
+    new = {name: each for name, each in stand_ins.items() if name not in sys.modules}
+    sys.modules.update(new)
+    try:
+        yield
     finally:
-        for name, each in stand_ins.items():
+        for name, each in new.items():
             if sys.modules.get(name, each) is each:
                 sys.modules.pop(name, None)
 
@@ -55,6 +80,10 @@ class _StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what the import system asks of every module
             raise AttributeError(name)
+        return getattr(self.whole(), name)
+
+    def whole(self) -> Any:
+        """The module itself."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
+        return importlib.import_module(self.__name__)

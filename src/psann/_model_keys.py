@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
@@ -29,6 +29,8 @@ LATER, UNTOLD = Later(is_told=True), Later(is_told=False)
 
 class GrowingModel(BaseModel):
     """A model whose files keep their bytes as it grows: they lack an `UNTOLD` default."""
+
+    model_config = ConfigDict(defer_build=True)
 
     @model_serializer(mode="wrap")
     def _without_the_untold(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psann.hisso.episodes import default_updates_per_epoch, episode_table
+from psann.hisso.episodes import episode_table
+from psann.hisso.options import HISSOOptions
 
 
 def starts(*spans: int, window: int = 8, seed: int = 0, epoch: int = 1, u: int = 3) -> np.ndarray:
@@ -21,7 +22,9 @@ def starts(*spans: int, window: int = 8, seed: int = 0, epoch: int = 1, u: int =
 def test_default_updates_cover_the_rows_once_and_no_more(
     n_rows: int, window: int, batch_episodes: int
 ) -> None:
-    updates = default_updates_per_epoch(n_rows, window=window, batch_episodes=batch_episodes)
+    told = {"window": window, "batch_episodes": batch_episodes}
+    updates = HISSOOptions(**told).updates_on(n_rows)
+    assert HISSOOptions(**told, updates_per_epoch=7).updates_on(n_rows) == 7
     rows = window * batch_episodes
     assert updates >= 1
     assert updates * rows >= n_rows

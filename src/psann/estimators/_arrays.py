@@ -73,6 +73,14 @@ def named_inputs(reward_inputs: Any) -> dict[str, Any]:
     return {f"{_INPUT}{name}": value for name, value in reward_inputs.items()}
 
 
+def as_split(
+    X: Any, y: Any, sample_weight: Any, reward_inputs: Any, **beside: Any
+) -> dict[str, Any]:
+    """The arguments of `fit` that are rows as one split; `beside` are prices and the like."""
+    own = {"X": X, "y": y, "sample_weight": sample_weight}
+    return {**own, **beside, **named_inputs(reward_inputs)}
+
+
 def inputs_of(split: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays of a split that `named_inputs` named, by the names that the reward knows."""
     marked = {key: value for key, value in split.items() if key.startswith(_INPUT)}

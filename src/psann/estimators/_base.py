@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Tags
 
 from psann._published import answers_published
-from psann.estimators._arrays import named_inputs
+from psann.estimators._arrays import as_split
 from psann.estimators._fitting import FittedRegressor
 from psann.estimators._interruption import OnInterrupt, transaction
 from psann.estimators._stream import inherited
@@ -121,14 +121,11 @@ class BasePSANNRegressor(FittedRegressor):
         as if it were there twice: exactly so, up to rounding, where all rows are one batch, and
         else in the mean over the orders of rows. Scalers whose `fit` takes `sample_weight` get it.
         """
+        beside = {"prices": prices, "context": context, "active": active}
         with transaction(self):
             self._fit_group(
                 (),
-                {
-                    **{"X": X, "y": y, "sample_weight": sample_weight},
-                    **{"prices": prices, "context": context, "active": active},
-                    **named_inputs(reward_inputs),
-                },
+                as_split(X, y, sample_weight, reward_inputs, **beside),
                 validation_data=validation_data,
                 hisso=hisso,
                 evaluation=evaluation,
@@ -181,14 +178,11 @@ class BasePSANNRegressor(FittedRegressor):
         the shape of the network. A call that raises leaves the estimator as it was.
         """
         has_network = hasattr(self, "network_")
+        beside = {"prices": prices, "context": context, "active": active}
         with transaction(self):
             self._fit_group(
                 (),
-                {
-                    **{"X": X, "y": y, "sample_weight": sample_weight},
-                    **{"prices": prices, "context": context, "active": active},
-                    **named_inputs(reward_inputs),
-                },
+                as_split(X, y, sample_weight, reward_inputs, **beside),
                 validation_data=None,
                 hisso=inherited(self.hisso_options_) if hisso is None and has_network else hisso,
                 evaluation=(

@@ -49,8 +49,8 @@ class CheckedRows(ParametrisedEstimator):
             X = flatten_rows(X, self.data_format)
         if not reset and shape != self.input_shape_:
             raise ValueError(
-                f"rows of X must have the shape {self.input_shape_ or (self.n_features_in_,)} of "
-                f"those in fit; got {shape or tuple(np.shape(X)[1:])}."
+                f"rows of X must have the shape {self.row_shape} of those in fit; got "
+                f"{shape or tuple(np.shape(X)[1:])}."
             )
         has_y = requires_y or y is not None
         if self._needs_no_validation(X, reset=reset) and (not has_y or _are_targets(y, X)):
@@ -113,7 +113,7 @@ class CheckedRows(ParametrisedEstimator):
         is_alone = y is None and prices is None and context is None and active is None
         has_more = requires_y or reward_inputs is not None or self.n_context_
         if is_alone and not has_more and self._needs_no_validation(X):
-            return prepared_split(self._ordered({"X": X}), self.scaler_, None, self._n_scaled)
+            return prepared_split(self._ordered({"X": X}), self.scaler_, None, self.n_scaled)
         given |= named_inputs(reward_inputs)
         if is_in_time:
             check_order({"": given})
@@ -124,7 +124,7 @@ class CheckedRows(ParametrisedEstimator):
             scaler=self.scaler_,
             target_scaler=self.target_scaler_,
             fitted=True,
-            n_scaled=self._n_scaled,
+            n_scaled=self.n_scaled,
             is_portfolio=is_portfolio,
         )
         rows = prepared.train
@@ -143,8 +143,13 @@ class CheckedRows(ParametrisedEstimator):
         return rows
 
     @property
-    def _n_scaled(self) -> int:
-        """Columns that the scaler of X knows."""
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of a row of X in fit."""
+        return self.input_shape_ or (self.n_features_in_,)
+
+    @property
+    def n_scaled(self) -> int:
+        """Columns that the scaler of X knows: every so many are scaled alike."""
         return self.n_features_in_
 
     def _n_outputs_of(self, X: Array) -> int:

@@ -28,7 +28,6 @@ from psann.estimators._scaling import (
     writable_float32,
 )
 from psann.hisso.constraints import capacity_problem
-from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.objective import Series
 from psann.hisso.options import EvaluationOptions, HISSOOptions, cost_problems, named_arrays
 from psann.hisso.reward_context import (
@@ -46,7 +45,7 @@ from psann.hisso.trainer import train_hisso
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
-from psann.training.observers import Observer
+from psann.training.observers import Observer, tell_all
 from psann.training.options import TrainingOptions
 from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.supervised import Rows
@@ -203,13 +202,13 @@ def action_width(prepared: PreparedInputs, hisso: HISSOOptions | None) -> int:
             "hisso.n_actions must say how many actions there are: there is no y, and no context "
             f"of the reward {reward.name}, whose columns would tell."
         )
-    return int(_judged(train, source, reward, hisso).shape[1])
+    return int(judged_against(train, source, reward, hisso).shape[1])
 
 
-def _judged(
+def judged_against(
     split: PreparedSplit, source: RewardSource, reward: Reward, hisso: HISSOOptions
 ) -> Floats:
-    """What the reward judges the actions of a split against."""
+    """What the reward judges the actions of a split against, ``(N, M)`` or ``(N, 1)``."""
     arrays = {"X": split.X_raw, "y": split.y, "prices": split.prices}
     return reward_context(arrays, source, reward=reward, hisso=hisso)
 
@@ -274,14 +273,13 @@ def maybe_run_hisso(
     decisions = []
     if validation is not None and _lacks(validation, source):
         decisions.append(_no_validation(source))
-        for observer in observers:
-            observer.on_decision(decisions[-1])
+        tell_all(observers, *decisions)
         validation = None
     if validation is None:
         _check_that_none_is_needed(hisso)
 
     def series(split: PreparedSplit) -> Series:
-        judged = _judged(split, source, reward, hisso)
+        judged = judged_against(split, source, reward, hisso)
         check_context_width(judged, n_actions, reward=reward, hisso=hisso)
         return _series(split, judged, engine.device, n_actions if hisso.held_weights else 0)
 
@@ -469,11 +467,8 @@ def planned_work(
             n_seeds=n_seeds,
         )
     n_rows = max(n_rows - hisso.delay, 1)  # too few are refused later
-    updates = hisso.updates_per_epoch or default_updates_per_epoch(
-        n_rows, window=hisso.window, batch_episodes=hisso.batch_episodes
-    )
     return PlannedWork(
-        n_updates=epochs * updates,
+        n_updates=epochs * hisso.updates_on(n_rows),
         # A row that lies in several windows is computed once where that is less work.
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,

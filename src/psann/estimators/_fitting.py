@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +40,7 @@ from psann.nn.state import initial_states
 from psann.training.engine import EagerEngine, StateReset
 from psann.training.engine_choice import EngineChoice, choose_engine
 from psann.training.history import Decision, FitResult
-from psann.training.observers import Observer
+from psann.training.observers import Observer, tell_all
 from psann.training.optimizer import Optimizer
 from psann.training.options import TrainingOptions, build_engine
 from psann.training.precision import resolve_precision
@@ -109,8 +108,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             training, resume = self._next_pass(training, networks[0])
         decisions.append(choice.decision(self.threads_, is_asked=bool(self.threads)))
         decisions += self._idle_decisions(options, prepared, judging, is_pass=is_pass)
-        for decision, observer in itertools.product(decisions, observers):
-            observer.on_decision(decision)
+        tell_all(observers, *decisions)
         self.hisso_options_, self.evaluation_options_ = options, judging
         members = (self, *twins)
         for twin in twins:
@@ -244,7 +242,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
             target_scaler=self.target_scaler_ if continues else self.target_scaler,
             fitted=continues,
             teaches=is_pass,
-            n_scaled=self._n_scaled,
+            n_scaled=self.n_scaled,
             is_portfolio=options is None or options.is_portfolio,
         )
 

@@ -6,7 +6,7 @@ import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -64,12 +64,12 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
         "batch_size": [ITERATIONS],
         "lr": [POSITIVE],
         "lr_schedule": [str, dict, LRScheduleOptions, None],
-        "optimizer": [StrOptions({"adam", "adamw", "sgd"})],
+        "optimizer": [StrOptions({*get_args(OptimizerName)})],
         "weight_decay": [NOT_NEGATIVE],
         "clip_norm": [POSITIVE, None],
         "loss": [str, callable],
         "patience": [COUNT, None],
-        "monitor": [StrOptions({"auto", "val_reward", "val_loss", "reward", "train_loss"})],
+        "monitor": [StrOptions({"auto", *get_args(MonitorName)})],
         "input_noise": [NOT_NEGATIVE],
         "shuffle": ["boolean"],
         "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
@@ -79,7 +79,7 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
             None,
         ],
         "preserve_shape": ["boolean"],
-        "data_format": [StrOptions({"channels_first", "channels_last"})],
+        "data_format": [StrOptions({*get_args(DataFormat)})],
         "on_nonfinite": [StrOptions({"stop", "skip"})],
         "max_skipped_updates": [COUNT],
         "engine": [StrOptions({"auto", *ENGINES})],

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from psann._tensor_file import decode, encode
 from psann.errors import FileFormatError
+from psann.estimators._scaling import scaler_class
 
 _SCALER_KEY = "scikit-learn scaler"
 _KEYS = {"class", "fitted", "params"}
@@ -124,18 +125,12 @@ def _scaler(name: str, params: Mapping[str, Any]) -> Any:
         raise FileFormatError(f"the scaler {name!r} must be one of {', '.join(_SCALERS)}.")
     # JSON has no tuples, and feature_range and quantile_range must be one.
     tuples = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
-    return _scaler_class(name)(**tuples)
+    return scaler_class(name)(**tuples)
 
 
 def _is_scaler(value: Any) -> bool:
     name = type(value).__name__
-    return name in _SCALERS and type(value) is _scaler_class(name)
-
-
-def _scaler_class(name: str) -> Any:
-    import sklearn.preprocessing  # where there is one, as its import takes most of a second
-
-    return getattr(sklearn.preprocessing, name)
+    return name in _SCALERS and type(value) is scaler_class(name)
 
 
 def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:

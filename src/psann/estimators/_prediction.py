@@ -18,20 +18,19 @@ from psann._typing import Array, Floats
 from psann.accounting import executed_late
 from psann.estimators._arrays import converted_split
 from psann.estimators._checked_rows import CheckedRows
-from psann.estimators._fit_utils import PreparedSplit
+from psann.estimators._fit_utils import PreparedSplit, judged_against
 from psann.estimators._options import read_options
 from psann.estimators._scaling import transformed
 from psann.halts import Halts
 from psann.hisso.constraints import transform_of
 from psann.hisso.inference import as_one_episode, carry_in, judge_actions
 from psann.hisso.objective import beside_actions
-from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, judging_cost
 from psann.hisso.own_weights import decided_in_turn, prices_seen, weights_before
 from psann.hisso.reward_context import (
     check_context_width,
     input_problems,
     resolve_reward_for,
-    reward_context,
     reward_source,
 )
 from psann.hisso.rewards import Reward, penalty_of
@@ -229,11 +228,6 @@ class PredictionMixin(CheckedRows):
         columns: Floats = self._checked_split({"X": X}, reset=False, requires_y=False)["X"]
         return columns
 
-    @property
-    def n_scaled(self) -> int:
-        """Columns that the scaler of X knows: every so many are scaled alike."""
-        return self._n_scaled
-
     def _fitted_hisso(self) -> HISSOOptions:
         check_is_fitted(self, "network_")
         options: HISSOOptions | None = self.hisso_options_
@@ -342,7 +336,7 @@ class PredictionMixin(CheckedRows):
             judging = read_options(EvaluationOptions, evaluation, who="evaluation")
         given: Any = {"y": y, "prices": prices, "context": context, "active": active}
         rows = self._prepared(X, **given, reward_inputs=reward_inputs, is_in_time=True)
-        cost = options.transition_penalty if judging.trans_cost is None else judging.trans_cost
+        cost = judging_cost(options, judging)
         reward, judged = self._judged(rows, judging, has_prices=prices is not None)
         weights = (
             self._decisions(rows)
@@ -440,7 +434,6 @@ class PredictionMixin(CheckedRows):
         if problems := input_problems(rows.reward_inputs, reward=reward, **told):
             raise ValueError("\n".join(problems))
         source = reward_source(reward, options, has_prices=has_prices)
-        arrays = {"X": rows.X_raw, "y": rows.y, "prices": rows.prices}
-        judged = reward_context(arrays, source, reward=reward, hisso=options)
+        judged = judged_against(rows, source, reward, options)
         check_context_width(judged, n_actions, reward=reward, hisso=options)
         return reward, torch.from_numpy(judged)

@@ -66,7 +66,7 @@ class _Member(nn.Module):
         self.network = without_memory(copy.deepcopy(estimator.network_)).cpu().double().eval()
         n_features = estimator.n_features_in_
         columns = np.arange(n_features, dtype=np.float64)
-        rows = columns.reshape(1, *(estimator.input_shape_ or (n_features,)))
+        rows = columns.reshape(1, *estimator.row_shape)
         self.register_buffer("order", torch.from_numpy(estimator.columns_of(rows)[0]).long())
         n_folds = n_features // estimator.n_scaled
         for name, values in _affine(estimator.scaler_, estimator.n_scaled).items():

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -21,7 +20,8 @@ from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES
 from psann._whole_file import write_whole
 from psann.errors import FileFormatError
-from psann.estimators._parameters import TRAINING_PARAMETERS, ParametrisedEstimator
+from psann.estimators._checked_rows import CheckedRows
+from psann.estimators._parameters import TRAINING_PARAMETERS
 from psann.estimators._persistence import (
     EstimatorDocument,
     document_bytes,
@@ -87,18 +87,11 @@ _OWN_WAY = (
 _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
 
-class EstimatorFileMixin(ParametrisedEstimator):
+class EstimatorFileMixin(CheckedRows):
     """`save` and `load`, and the bytes of a file for those who write it themselves."""
 
-    asset_names_: tuple[str, ...] | None
     device_: str
     evaluation_options_: EvaluationOptions
-    hisso_options_: HISSOOptions | None
-    input_shape_: tuple[int, ...] | None
-    feature_names_in_: NDArray[np.object_]
-    n_features_in_: int
-    n_outputs_: int
-    n_context_: int
     seed_: int
     schedule_epoch_: int
     network_: Network
@@ -310,7 +303,7 @@ class EstimatorFileMixin(ParametrisedEstimator):
             self._stream = Stream.from_file(fitted.stream, document.tensors, network=self.network_)
             if fitted.stream.epoch > self.schedule_epoch_:
                 raise ValueError("more passes of its stream than epochs")
-        widths = {"scaler": self._n_scaled, "target_scaler": self.n_outputs_}
+        widths = {"scaler": self.n_scaled, "target_scaler": self.n_outputs_}
         for key, width in widths.items():
             plain = getattr(fitted, key)
             scaler = restored_scaler(plain, document.tensors, prefix=key, n_columns=width)

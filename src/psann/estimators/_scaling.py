@@ -26,7 +26,7 @@ def fitted_scaler(scaler: Any, array: AnyFloats | None, weight: AnyFloats | None
     """
     if scaler is None or array is None:
         return None
-    transformer = _new(scaler) if isinstance(scaler, str) else clone(scaler)
+    transformer = scaler_class(SCALERS[scaler])() if isinstance(scaler, str) else clone(scaler)
     if len(row_blocks(array)) == 1 or not hasattr(transformer, "partial_fit"):
         return transformer.fit(array, **_weight_for(transformer, weight, slice(None)))
     # Also where all rows are in memory, so that it makes no difference where they are.
@@ -48,10 +48,11 @@ def _weight_for(scaler: Any, weight: AnyFloats | None, block: slice) -> dict[str
     return {"sample_weight": weight[block]} if knows and weight is not None else {}
 
 
-def _new(name: str) -> Any:
+def scaler_class(name: str) -> Any:
+    """A class of sklearn.preprocessing, imported only here: that takes most of a second."""
     import sklearn.preprocessing
 
-    return getattr(sklearn.preprocessing, SCALERS[name])()
+    return getattr(sklearn.preprocessing, name)
 
 
 def scale_rows(X: AnyFloats, scaler: Any) -> NDArray[np.float32]:

@@ -128,12 +128,12 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
     takes_held_weights = True
 
     @property
-    def _n_scaled(self) -> int:
+    def n_scaled(self) -> int:
         """Features of an asset, K."""
         return self.n_features_in_ // self.n_outputs_
 
     def _n_outputs_of(self, X: Array) -> int:
-        return int(X.shape[1]) // self._n_scaled
+        return int(X.shape[1]) // self.n_scaled
 
     def _checked_split(
         self, split: Mapping[str, Any], *, reset: bool, requires_y: bool, prefix: str = ""
@@ -155,7 +155,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         if self.layout != "feature_major" or self.input_shape_ is not None:
             return split
         X = split["X"]
-        by_feature = X.reshape(len(X), self._n_scaled, self.n_outputs_)
+        by_feature = X.reshape(len(X), self.n_scaled, self.n_outputs_)
         return {**split, "X": by_feature.swapaxes(1, 2).reshape(len(X), -1)}
 
     def _known_assets(self, split: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -202,7 +202,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         if self.input_shape_ is None:
             return False
         shape = np.asarray(X).shape[1:]
-        return shape[1:] == (self._n_scaled,) and shape[0] != self.n_outputs_
+        return shape[1:] == (self.n_scaled,) and shape[0] != self.n_outputs_
 
     def _count_assets(self, split: Mapping[str, Any]) -> int:
         """Assets of the training rows, M."""

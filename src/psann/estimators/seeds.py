@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from psann._typing import Floats
-from psann.estimators._arrays import named_inputs
+from psann.estimators._arrays import as_split
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._interruption import OnInterrupt
 from psann.hisso.options import EvaluationOptions, HISSOOptions
@@ -186,13 +186,10 @@ on_interrupt
     resume : sequence of SavedState
         One per seed, in their order: where an interrupted fit of the same left off.
     """
+    beside = {"prices": prices, "context": context, "active": active}
     members[0]._fit_group(
         members[1:],
-        {
-            **{"X": X, "y": y, "sample_weight": sample_weight},
-            **{"prices": prices, "context": context, "active": active},
-            **named_inputs(reward_inputs),
-        },
+        as_split(X, y, sample_weight, reward_inputs, **beside),
         validation_data=validation_data,
         hisso=hisso,
         evaluation=evaluation,

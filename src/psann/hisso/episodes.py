@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,11 +9,6 @@ from numpy.typing import NDArray
 
 from psann._seed import stream_generator
 from psann.training.loop import IndexTable
-
-
-def default_updates_per_epoch(n_rows: int, *, window: int, batch_episodes: int) -> int:
-    """Updates whose episodes cover the rows once: ``ceil(N / (T B))``, at least 1."""
-    return max(1, math.ceil(n_rows / (window * batch_episodes)))
 
 
 def episode_table(

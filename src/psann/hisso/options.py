@@ -61,6 +61,12 @@ def costs_of(hisso: HISSOOptions, evaluation: EvaluationOptions) -> dict[str, An
     }
 
 
+def judging_cost(hisso: HISSOOptions, evaluation: EvaluationOptions) -> float | list[float] | str:
+    """Cost per unit traded in validation and test figures, or the array that has it."""
+    cost = evaluation.trans_cost
+    return hisso.transition_penalty if cost is None else cost
+
+
 def named_arrays(hisso: HISSOOptions, evaluation: EvaluationOptions) -> dict[str, str]:
     """Arrays of the data that options name, beside X, y, prices and the like, and which does."""
     named = dict.fromkeys(hisso.reward_inputs, "hisso.reward_inputs")
@@ -307,6 +313,10 @@ class HISSOOptions(GrowingModel):
             name = self.primary_transform
             return f"primary_transform {name} gives numbers that are none. Write another transform"
         return ""
+
+    def updates_on(self, n_rows: int) -> int:
+        """Updates per epoch: as told, else as cover so many rows, ``max(1, ceil(N / (T B)))``."""
+        return self.updates_per_epoch or max(1, -(-n_rows // (self.window * self.batch_episodes)))
 
     @property
     def warm_start(self) -> WarmStartOptions | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from psann.hisso.constraints import transform_of
-from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.inference import as_one_episode, carry_in, judge_actions, span_actions
 from psann.hisso.objective import Series
-from psann.hisso.options import EvaluationOptions, HISSOOptions
+from psann.hisso.options import EvaluationOptions, HISSOOptions, judging_cost
 from psann.hisso.rewards import Penalty, Reward, penalty_of
 from psann.hisso.significance import net_log_growth
 from psann.hisso.transforms import Transform
@@ -43,8 +42,7 @@ class HISSOTask:
     def deployed_cost(self) -> Penalty:
         """Cost per unit traded at which validation judges a policy."""
         assert self.validation is not None
-        cost = self.evaluation.trans_cost
-        told = self.hisso.transition_penalty if cost is None else cost
+        told = judging_cost(self.hisso, self.evaluation)
         return penalty_of(told, self.validation.inputs, like=self.validation.reward_context)
 
     def carry(self, rows: Series) -> Carry | None:
@@ -54,10 +52,7 @@ class HISSOTask:
     @property
     def updates_per_epoch(self) -> int:
         """U, as given or as covers the rows once."""
-        given = self.hisso.updates_per_epoch
-        return given or default_updates_per_epoch(
-            len(self.train.X), window=self.hisso.window, batch_episodes=self.hisso.batch_episodes
-        )
+        return self.hisso.updates_on(len(self.train.X))
 
     def validate(self, forward: Forward) -> Validation:
         """The whole validation span as a single episode."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,7 +28,7 @@ from psann.training.loop import (
     resolve_monitor,
     run_phase,
 )
-from psann.training.observers import Observer
+from psann.training.observers import Observer, tell_all
 from psann.training.schedules import LRScheduleOptions
 from psann.training.state import Best, SavedState, SeedStart, TrainState
 from psann.training.supervised import row_phase
@@ -86,8 +85,7 @@ def train_hisso(
         # The network has grown with these epochs; starting its warm-ups again would undo them.
         engine.epoch_offset += task.hisso.warm_start.epochs
     decisions.append(_episode_decision(engine, task))
-    for observer in observers:
-        observer.on_decision(decisions[-1])
+    tell_all(observers, decisions[-1])
     group: list[TrainState] = []
     if not (saved and saved[0].phase == "refit"):
         phase = _episode_phase(engine, task, starts, monitor)
@@ -116,8 +114,7 @@ def _newest_window(
     decision = Decision(
         phase="hisso", message=f"one update, on the episode of the newest {window} rows"
     )
-    for observer in observers:
-        observer.on_decision(decision)
+    tell_all(observers, decision)
     group = group_at_start(phase, engine, starts, saved)
     run_phase(phase, engine, group, observers)
     return [(state, state.result(stopped_early=False, decisions=[decision])) for state in group]
@@ -154,8 +151,7 @@ def _result(
         own.append(_refit_decision(state))
     if state.best is not None and state.best.temperature is not None:
         own.append(_temperature_decision(state.seed, state.best.temperature))
-    for observer, decision in itertools.product(observers, own):
-        observer.on_decision(decision)
+    tell_all(observers, *own)
     n_epochs = sum(record.phase == "hisso" for record in state.history)
     result = state.result(
         stopped_early=n_epochs < task.training.epochs, decisions=[*decisions, *own]
@@ -219,8 +215,7 @@ def _warm_start(
         patience=None,
     )
     phase, decision = row_phase("warm_start", task.warm_start_rows, own, engine)
-    for observer in observers:
-        observer.on_decision(decision)
+    tell_all(observers, decision)
     usual = training.optimizer.weight_decay
     own_decay = usual if options.weight_decay is None else options.weight_decay
     group = group_at_start(phase, engine, starts, saved)

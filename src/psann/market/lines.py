@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from psann._digest import sha256_of_file
+from psann._digest import sha256_of, sha256_of_file
 from psann._paths import given_path
 from psann.errors import DataError, listed
 from psann.market.findings import paste
@@ -91,10 +91,13 @@ def stem_of(path: Path) -> str:
     return bare.stem
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return sha256_of_file(file)
+def digest_of(*paths: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; of several files, of their digests."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(sha256_of_file(file))
+    return digests[0] if len(digests) == 1 else sha256_of("".join(digests).encode())
 
 
 def lines_of(path: Path, encoding: str | None) -> Iterator[str]:

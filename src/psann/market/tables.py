@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from psann._digest import sha256_of
 from psann._inputs import show
 from psann._typing import Dates, Floats
 from psann.errors import DataError, counted, did_you_mean, listed
@@ -163,10 +162,7 @@ def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple
             continue
         if part is not None:
             parts.append(part)
-    digests = [digest_of(file) for file in files]
-    if len(digests) == 1:
-        return parts, digests[0]
-    return parts, sha256_of("".join(digests).encode())
+    return parts, digest_of(*files)
 
 
 def _read_file(file: Path, name: str, options: ReadOptions, findings: Findings) -> Sheet:

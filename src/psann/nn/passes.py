@@ -1,4 +1,4 @@
-"""Forward passes over whole spans: so many rows at a time, and in double precision."""
+"""How a network is run: so many rows at a time, and with other tensors than its own."""
 
 from __future__ import annotations
 

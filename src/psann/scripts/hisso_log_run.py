@@ -20,6 +20,7 @@ try:
     from pathlib import Path
     from typing import TYPE_CHECKING, Any, NoReturn
 
+    from psann._lean_imports import lasting_imports
     from psann._paths import given_path
     from psann._process import PREEMPT_SIGNALS, fill_standard_descriptors
     from psann.errors import did_you_mean, memory_story
@@ -230,9 +231,10 @@ def _main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.profile:  # torch's tracer would tell standard error when it starts and stops
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from psann._imports import ImportPolicy
-    from psann.run.execution.context import RunRequest
-    from psann.run.execution.runner import check, execute
+    with lasting_imports("pydantic"):
+        from psann._imports import ImportPolicy
+        from psann.run.execution.context import RunRequest
+        from psann.run.execution.runner import check, execute
 
     request = RunRequest(
         config=options.config,

@@ -6,6 +6,7 @@ import sys
 
 try:
     import argparse
+    import os
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -312,7 +313,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     options = build_parser().parse_args(argv)
-    # After the command line is known to be right: the commands bring pydantic.
+    # As in the other command. After the command line is known to be right: what follows brings
+    # pydantic.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     from psann.errors import PsannError, UsageError, memory_story
 
     try:

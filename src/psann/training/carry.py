@@ -99,21 +99,21 @@ def choose(condition: Tensor, new: Carry, old: Carry) -> Carry:
     )
 
 
+def _mapped(change: Callable[..., Tensor], *carries: Carry) -> Carry:
+    """The carry of what is made of the tensors of some, each with its likes."""
+    return Carry(
+        weights=change(*(c.weights for c in carries)),
+        optimizer=OptimizerState(*map(change, *(c.optimizer for c in carries))),
+        buffers={k: change(*(c.buffers[k] for c in carries)) for k in carries[0].buffers},
+        scale=change(*(c.scale for c in carries)),
+        good_streak=change(*(c.good_streak for c in carries)),
+        is_frozen=change(*(c.is_frozen for c in carries)),
+    )
+
+
 def stacked(carries: Sequence[Carry]) -> Carry:
     """One carry of all seeds, each tensor ``(S, ...)``."""
-
-    def stack(*tensors: Tensor) -> Tensor:
-        return torch.stack(tensors)
-
-    first = carries[0]
-    return Carry(
-        weights=stack(*(c.weights for c in carries)),
-        optimizer=OptimizerState(*map(stack, *(c.optimizer for c in carries))),
-        buffers={name: stack(*(c.buffers[name] for c in carries)) for name in first.buffers},
-        scale=stack(*(c.scale for c in carries)),
-        good_streak=stack(*(c.good_streak for c in carries)),
-        is_frozen=stack(*(c.is_frozen for c in carries)),
-    )
+    return _mapped(lambda *tensors: torch.stack(tensors), *carries)
 
 
 def unstacked(group: Carry) -> list[Carry]:
@@ -142,14 +142,7 @@ def unstacked(group: Carry) -> list[Carry]:
 
 def copied(carry: Carry) -> Carry:
     """The same in memory of its own: a seed that has stopped must not keep that of the others."""
-    return Carry(
-        weights=carry.weights.clone(),
-        optimizer=OptimizerState(*(tensor.clone() for tensor in carry.optimizer)),
-        buffers={name: tensor.clone() for name, tensor in carry.buffers.items()},
-        scale=carry.scale.clone(),
-        good_streak=carry.good_streak.clone(),
-        is_frozen=carry.is_frozen.clone(),
-    )
+    return _mapped(Tensor.clone, carry)
 
 
 class Group(NamedTuple):

@@ -24,10 +24,11 @@ from psann._text import (
     mask_secrets,
     message_of,
 )
-from psann.training.history import Decision, EpochRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from psann.training.history import Decision, EpochRecord
 
 LINE_INTERVAL_S = 10.0
 LINES_PER_PHASE = 10

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,8 +23,8 @@ from psann.training.carry import copied
 from psann.training.divergence import count_refused, phase_name
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine, Forward, Objective, PhaseWork
-from psann.training.history import Decision, EpochRecord
-from psann.training.observers import Observer
+from psann.training.history import EpochRecord
+from psann.training.observers import Observer, tell_all
 from psann.training.schedules import LRScheduleOptions, learning_rate
 from psann.training.state import Best, SavedState, SeedStart, Tally, TrainState
 from psann.training.statistics import LaunchStatistics
@@ -182,7 +183,7 @@ def run_phase(
     """
     for observer, state in itertools.product(observers, group):
         observer.on_phase_start(state)
-    engine.tell = _to_all(observers)
+    engine.tell = partial(tell_all, observers)
     engine.begin(_work_of(phase, group[0]))
     for state in group:
         _judge_untrained(phase, engine, state)
@@ -211,14 +212,6 @@ def _work_of(phase: Phase, state: TrainState) -> PhaseWork:
         rows_per_update=len(table[0]) * phase.rows_per_index,
         goes_row_by_row=phase.goes_row_by_row,
     )
-
-
-def _to_all(observers: Sequence[Observer]) -> Callable[[Decision], None]:
-    def tell(decision: Decision) -> None:
-        for observer in observers:
-            observer.on_decision(decision)
-
-    return tell
 
 
 def _goes_on(phase: Phase, state: TrainState) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from psann.training.history import Decision, EpochRecord
@@ -41,3 +42,10 @@ class Observer(Protocol):
     def on_phase_end(self, phase: str, state: TrainState) -> None:
         """A phase has ended, for all seeds."""
         return None
+
+
+def tell_all(observers: Iterable[Observer], *decisions: Decision) -> None:
+    """Tell every observer of each decision."""
+    for decision in decisions:
+        for observer in observers:
+            observer.on_decision(decision)

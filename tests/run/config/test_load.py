@@ -236,6 +236,22 @@ def test_digests_are_written_and_read_back_and_fall_with_their_file(tmp_path: Pa
     assert (other.recorded.npz_sha256, other.recorded.init_from_sha256) == (None, "b" * 64)
 
 
+def test_digests_of_tables_are_told_of_tables_only_and_fall_with_them(tmp_path: Path) -> None:
+    assert "prices_sha256" not in dump_resolved(loaded(tmp_path, MINIMAL))
+    config = loaded(tmp_path, MINIMAL.replace("{npz: a.npz}", "{prices: a.csv, universe: u.csv}"))
+    text = dump_resolved(config, prices_sha256="a" * 64, universe_sha256="b" * 64)
+    again = loaded(tmp_path, text)
+    assert dump_resolved(again) == text
+    for override, left in {
+        "data.prices=b.csv": (None, "b" * 64),
+        "data.universe=null": ("a" * 64, None),
+        "data.rows=0.4": ("a" * 64, "b" * 64),
+        "data={npz: b.npz}": (None, None),
+    }.items():
+        recorded = loaded(tmp_path, text, overrides=[override]).recorded
+        assert (recorded.prices_sha256, recorded.universe_sha256) == left
+
+
 def test_secrets_are_masked_when_written_and_refused_when_read(tmp_path: Path) -> None:
     text = MINIMAL.replace("{npz: a.npz}", "{loader: a.b, kwargs: {password: hunter2, n: 3}}")
     written = dump_resolved(loaded(tmp_path, text))

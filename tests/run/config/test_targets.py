@@ -15,6 +15,7 @@ import pytest
 from psann._imports import ImportPolicy
 from psann.errors import ConfigError
 from psann.hisso.rewards import REWARDS
+from psann.market.lines import digest_of
 from psann.run.config.load import dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, check_targets, estimator_arguments
@@ -271,3 +272,25 @@ def test_files_that_changed_since_they_were_recorded_are_refused(tmp_path: Path)
     said = "\n".join(caught.value.problems)
     assert f"recorded.npz_sha256 does not fit: {archive} has changed since" in said
     assert f"recorded.init_from_sha256 does not fit: {weights} has changed since" in said
+
+
+def test_tables_that_changed_since_they_were_recorded_are_refused(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.csv", "b.csv", "u.csv")]
+    for file in files:
+        file.write_text(file.name)
+    config = _config(tmp_path, f"data={{prices: [{files[0]}, {files[1]}], universe: {files[2]}}}")
+    digests = {"prices_sha256": digest_of(*files[:2]), "universe_sha256": digest_of(files[2])}
+    resolved = tmp_path / "resolved.yaml"
+    resolved.write_text(dump_resolved(config, **digests))
+    check_targets(load_run_config(resolved))
+    files[1].write_text("restated")
+    with pytest.raises(ConfigError) as caught:
+        check_targets(load_run_config(resolved))
+    (told,) = caught.value.problems
+    assert "prices_sha256 does not fit: one of the 2 files of data.prices has changed since" in told
+    files[2].write_text("other members")
+    with pytest.raises(ConfigError, match=f"universe_sha256 does not fit: {files[2]} has changed"):
+        check_targets(load_run_config(resolved))
+    files[0].unlink()  # of which reading the table tells
+    with pytest.raises(ConfigError, match=r"^\S+ line \d+: recorded.universe_sha256[^\n]*$"):
+        check_targets(load_run_config(resolved))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from psann import datasets
+from psann._digest import sha256_of
 from psann._mapped import is_mapped
 from psann.errors import DataError
 from psann.run.data.requirements import DataRequirements
@@ -45,8 +46,8 @@ def test_archive_and_loader_give_the_same_splits(tmp_path, market, save):
     assert all(np.array_equal(one.arrays[key], market[key]) for key in market)
     assert one.sha256 == other.sha256
     assert one.key_sha256 == other.key_sha256
-    assert len(one.npz_sha256) == 64
-    assert other.npz_sha256 is None
+    assert one.files_sha256 == {"npz": sha256_of((tmp_path / "a.npz").read_bytes())}
+    assert other.files_sha256 == {}
 
 
 def test_the_loader_gets_its_keyword_arguments():
@@ -283,7 +284,7 @@ def test_mapped_splits_are_equal_to_those_in_memory_down_to_the_digests(tmp_path
     np.savez(tmp_path / "a.npz", **market)
     mapped, read = (load_mapped(tmp_path / "a.npz", mmap) for mmap in (True, False))
     assert is_mapped(mapped.arrays["X_train"]) and not is_mapped(read.arrays["X_train"])
-    assert mapped.key_sha256 == read.key_sha256 and mapped.npz_sha256 == read.npz_sha256
+    assert mapped.key_sha256 == read.key_sha256 and mapped.files_sha256 == read.files_sha256
     assert mapped.warnings == read.warnings
 
 

@@ -15,7 +15,7 @@ import trials
 from psann._imports import ImportPolicy
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
-from trials import finished, metrics_of, rows_of, tree_of, trial, write_config
+from trials import bit_differences, finished, metrics_of, rows_of, tree_of, trial, write_config
 
 SCALED = "estimator.params.scaler=standard"
 
@@ -369,6 +369,30 @@ def test_a_child_knows_until_when_its_ancestors_have_seen_its_assets(tmp_path: P
     assert child["parent"]["seen_until"] == seen > child["judged"]["first"]
     grandchild = run("grandchild", mode="evaluate", init_from=str(root / "child"))
     assert grandchild["parent"]["seen_until"] == seen < grandchild["judged"]["first"]
+
+
+@pytest.mark.usefixtures("own_prices")
+def test_a_table_that_was_restated_is_refused_of_a_resolved_configuration_and_told_of_a_parent(
+    tmp_path: Path,
+) -> None:
+    table = Path("prices.csv").absolute()
+    given = ("training.epochs=1", f"data={{prices: '{table}', split: {{val: 0.2, test: 0.2}}}}")
+    first = finished(tmp_path, *given, name="first")
+    child = {"mode": "evaluate", "init_from": str(first.root)}
+
+    def told(paths: RunPaths) -> list[str]:
+        messages = [row["message"] for row in rows_of(paths, "data")]
+        return [message for message in messages if "has changed since" in message]
+
+    again = {"config": first.config_resolved, "name": "again"}
+    assert bit_differences(first, finished(tmp_path, **again)) == []
+    assert told(finished(tmp_path, *given, name="same", **child)) == []
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:-1]))
+    refused = trial(tmp_path, config=first.config_resolved, name="other")
+    assert f"recorded.prices_sha256 does not fit: {table} has changed" in str(refused.message)
+    (what,) = told(finished(tmp_path, *given, name="child", **child))
+    assert what == "data.prices has changed since the run in init_from read it"
 
 
 def test_fine_tuning_on_targets_knows_what_the_parent_loses(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def name_of(run: RunView) -> str:
 
 
 def told(*runs: RunView) -> str:
-    return " ".join(verdict(runs, name_of))
+    return " ".join(verdict(runs, config_differences(runs), circumstances(runs), name_of))
 
 
 def test_runs_that_differ_in_one_key_differ_in_that_key(runs: dict[str, RunView]) -> None:
@@ -127,6 +127,23 @@ def test_recorded_facts_and_paths_of_the_same_file_are_no_difference(
     (difference,) = config_differences((ours, with_file("/home/me/x.npz", "cd")))
     assert difference.key == "data.npz"
     assert len(config_differences((ours, with_file("/scratch/x.npz", None)))) == 1
+    assert config_differences((ours, with_file("/home/me/x.npz", None))) == ()
+
+
+def test_a_table_is_the_same_under_any_path_for_runs_that_recorded_its_digest(
+    altered: Callable[..., RunView],
+) -> None:
+    def with_table(path: str, **digest: str) -> RunView:
+        return altered(data={"prices": path}, recorded=digest)
+
+    ours = with_table("/home/me/x.csv", prices_sha256="ab")
+    copy = with_table("/scratch/x.csv", prices_sha256="ab")
+    assert config_differences((ours, copy)) == ()
+    assert len(group_by_config((ours, copy))) == 1
+    (difference,) = config_differences((ours, with_table("/home/me/x.csv", prices_sha256="cd")))
+    assert difference.key == "data.prices"
+    earlier = with_table("/home/me/x.csv")  # by a release that recorded none
+    assert config_differences((ours, earlier)) == ()
 
 
 def test_key_that_one_lacks_and_run_without_configuration_are_told(

@@ -26,6 +26,7 @@ from psann.evaluation.judgement import Terms
 from psann.hisso.reward_context import row_cost_problems
 from psann.hisso.rewards import reward_of
 from psann.hisso.transforms import TRANSFORMS
+from psann.market.dates import instants_of
 from psann.market.newer_rows import newer_rows
 from psann.market.recipe import Recipe, read_recipe
 from psann.run.acting.doubts import newest_doubts
@@ -144,10 +145,9 @@ class Policy:
         ndarray of shape (n_samples, M)
         """
         first = self.kept.members[0]
-        shape = first.input_shape_ or (first.n_features_in_,)
         is_simple = self._program is not None and context is None and held is None
         is_simple = is_simple and (active is None or np.shape(active)[:1] == np.shape(X)[:1])
-        if is_simple and _is_plain(X, shape) and _is_plain(active, (first.n_outputs_,)):
+        if is_simple and _is_plain(X, first.row_shape) and _is_plain(active, (first.n_outputs_,)):
             # The same arithmetic in a quarter of the time.
             tensors = [None if a is None else torch.from_numpy(a) for a in (X, active)]
             with torch.inference_mode():
@@ -483,7 +483,7 @@ def date_of(text: str) -> np.datetime64:
         If it is none.
     """
     try:
-        found: np.datetime64 = np.datetime64(text, "us")
+        found, _ = instants_of(text)
     except ValueError:
         found = np.datetime64("NaT", "us")
     if np.isnat(found):

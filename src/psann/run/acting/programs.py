@@ -140,8 +140,7 @@ def _example(policy: Policy, n_rows: int) -> dict[str, Tensor]:
     """Inputs of a policy with made numbers, by name."""
     first = policy.kept.members[0]
     draws = np.random.default_rng(0)
-    shape = first.input_shape_ or (first.n_features_in_,)
-    inputs = {"X": torch.from_numpy(draws.standard_normal((n_rows, *shape)))}
+    inputs = {"X": torch.from_numpy(draws.standard_normal((n_rows, *first.row_shape)))}
     if first.n_context_:
         inputs["context"] = torch.from_numpy(draws.standard_normal((n_rows, first.n_context_)))
     if policy.recipe is not None and policy.recipe.with_members:

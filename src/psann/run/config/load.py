@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from psann._digest import sha256_of
+from psann._lean_imports import unasked_packages
 from psann._model_keys import later_keys
 from psann._model_problems import in_order_of_the_file, readable_problems
 from psann._paths import given_path
@@ -36,7 +37,7 @@ _DEFAULT_REWARD = (
     "square of the actions)"
 )
 _DIGESTS: dict[Path, Path] = {
-    ("data", "npz"): ("recorded", "npz_sha256"),
+    **{("data", name): ("recorded", f"{name}_sha256") for name in ("npz", *FILE_KEYS)},
     ("init_from",): ("recorded", "init_from_sha256"),
 }
 
@@ -99,7 +100,8 @@ def checked(
             tree.set(section, {}, origin=tree.where(section))
     try:
         # As JSON, so that strict means what it says: text is no number and 1 is not true.
-        config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
+        with unasked_packages():
+            config = RunConfig.model_validate_json(json.dumps(tree.values), strict=True)
     except ValidationError as error:
         problems = readable_problems(error, model=RunConfig, tree=tree)
         raise ConfigError(in_order_of_the_file([*tree.problems, *problems])) from None
@@ -142,7 +144,7 @@ def _override_value(tree: ConfigTree, path: Path, value: Any, *, origin: str) ->
 
 
 def _make_paths_absolute(tree: ConfigTree, folder: str) -> None:
-    for path in _DIGESTS:
+    for path in (("data", "npz"), ("init_from",)):
         value = tree.get(path)
         if isinstance(value, str):
             try:
@@ -193,19 +195,16 @@ def _refuse_masked(tree: ConfigTree) -> None:
             tree.refuse(path, f"holds a masked secret (***); give it by --set {name}=VALUE")
 
 
-def dump_resolved(
-    config: RunConfig, *, npz_sha256: str | None = None, init_from_sha256: str | None = None
-) -> str:
+def dump_resolved(config: RunConfig, **digests: str | None) -> str:
     """Write a configuration with all its defaults, so that feeding it back gives it again.
 
     Parameters
     ----------
-    npz_sha256, init_from_sha256 : str, optional
-        Digests of the files that it names; None keeps the recorded ones.
+    **digests : str or None
+        Of the files that it names, by the keys of `recorded`; None keeps the recorded ones.
     """
     values = config.model_dump(mode="json")
-    values["recorded"]["npz_sha256"] = npz_sha256 or config.recorded.npz_sha256
-    values["recorded"]["init_from_sha256"] = init_from_sha256 or config.recorded.init_from_sha256
+    values["recorded"] |= {name: digest for name, digest in digests.items() if digest is not None}
     _leave_out(values, untold_only=True)
     masked: dict[str, Any] = mask_secrets(values)
     return to_yaml(masked)

@@ -21,7 +21,13 @@ from pydantic import (
 from psann._model_keys import UNTOLD
 from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
-from psann.hisso.options import EvaluationOptions, HISSOOptions, WarmStartOptions, named_arrays
+from psann.hisso.options import (
+    EvaluationOptions,
+    HISSOOptions,
+    WarmStartOptions,
+    judging_cost,
+    named_arrays,
+)
 from psann.market.block import PricesBlock
 from psann.training.schedules import LRScheduleOptions, ScheduleName
 
@@ -161,6 +167,10 @@ class RecordedFacts(BaseModel):
     """Where the seed came from."""
     npz_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Digest of `data.npz`; another content is refused."""
+    prices_sha256: Annotated[str | None, UNTOLD] = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of the table in `data.prices`; another content is refused."""
+    universe_sha256: Annotated[str | None, UNTOLD] = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of the file in `data.universe`; another content is refused."""
     init_from_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Digest of the estimator file behind `init_from`; another content is refused."""
     notes: list[str] = Field(default=[])
@@ -262,9 +272,13 @@ class RunConfig(BaseModel):
         cls, recorded: RecordedFacts, info: ValidationInfo
     ) -> RecordedFacts:
         data = info.data.get("data")
-        idle = []
-        if recorded.npz_sha256 is not None and data is not None and data.npz is None:
-            idle.append("npz_sha256 has no effect on a loader")
+        idle = [
+            f"{name}_sha256 has no effect without a file in data.{name}"
+            for name in ("npz", "prices", "universe")
+            if getattr(recorded, f"{name}_sha256") is not None
+            and data is not None
+            and not isinstance(getattr(data, name), str | list)
+        ]
         if recorded.init_from_sha256 is not None and info.data.get("init_from", "") is None:
             idle.append("init_from_sha256 has no effect without init_from")
         if idle:
@@ -291,8 +305,7 @@ class RunConfig(BaseModel):
     @property
     def judging_cost(self) -> float | list[float] | str:
         """Cost per unit traded in validation and test figures, or the array that has it."""
-        cost = self.evaluation.trans_cost
-        return self.hisso.transition_penalty if cost is None else cost
+        return judging_cost(self.hisso, self.evaluation)
 
     @property
     def reward_inputs(self) -> dict[str, str]:

@@ -6,18 +6,19 @@ This is the second phase of checking: it imports, so that it takes its time; no 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psann._digest import sha256_of_file
 from psann._imports import check_is_there, import_object
 from psann._model_problems import in_order_of_the_file
 from psann._plain_files import what_is
 from psann._process import put_back
 from psann._published import CHECKPOINT_ANSWER
-from psann.errors import ConfigError, ImportTargetError, did_you_mean
+from psann.errors import ConfigError, DataError, ImportTargetError, did_you_mean
+from psann.market.block import FILE_KEYS
 from psann.run.config.canonical import TRAINING_PARAMETERS
 from psann.run.config.model import RunConfig
 from psann.run.directory.paths import RunPaths
@@ -58,12 +59,13 @@ def check_targets(config: RunConfig) -> ResolvedTargets:
         estimator_class=search.estimator_class(),
         loader=search.loader(),
         estimator_file=(file := search.estimator_file()),
-        estimator_file_sha256=search.digest(file, "init_from"),
+        estimator_file_sha256=search.digest([file] if file else [], "init_from"),
         seed_files=search.seed_files(),
     )
     search.check_reward()
     search.check_context_extractor()
     search.check_archive()
+    search.check_tables()
     if search.problems:
         raise ConfigError(in_order_of_the_file(search.problems))
     return targets
@@ -238,20 +240,31 @@ class _Search:
         if not file.is_file():
             self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {what_is(file)}")
         elif self.config.recorded.npz_sha256 is not None:
-            self.digest(file, "npz")
+            self.digest([file], "npz")
 
-    def digest(self, file: Path | None, name: str) -> str | None:
-        """Return a file's digest, refusing one that differs from the recorded one."""
-        if file is None:
+    def check_tables(self) -> None:
+        """Compare tables with what was recorded of them; those that are none reading tells of."""
+        from psann.market.lines import files_of
+
+        for name in FILE_KEYS:
+            given = getattr(self.config.data, name)
+            if getattr(self.config.recorded, f"{name}_sha256") is not None:
+                with suppress(DataError):
+                    paths = map(Path, given if isinstance(given, list) else [given])
+                    self.digest(files_of([*paths]), name)
+
+    def digest(self, files: Sequence[Path], name: str) -> str | None:
+        """Return the digest of files, refusing one that differs from the recorded one."""
+        from psann.market.lines import digest_of
+
+        if not files:
             return None
-        with file.open("rb") as stream:
-            digest = sha256_of_file(stream)
-        recorded = self.config.recorded
-        expected = recorded.npz_sha256 if name == "npz" else recorded.init_from_sha256
-        if expected not in (None, digest):
+        digest = digest_of(*files)
+        if getattr(self.config.recorded, f"{name}_sha256") not in (None, digest):
+            what = files[0] if len(files) == 1 else f"one of the {len(files)} files of data.{name}"
             self._refuse(
                 ("recorded", f"{name}_sha256"),
-                f"does not fit: {file} has changed since this configuration was written; "
+                f"does not fit: {what} has changed since this configuration was written; "
                 "restore the file, or remove this key if the change is meant",
             )
         return digest

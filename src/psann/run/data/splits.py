@@ -19,7 +19,9 @@ from psann._npz import NpzContent, read_npz
 from psann._process import put_back
 from psann._typing import Array
 from psann.errors import DataError
+from psann.market.lines import digest_of, files_of
 from psann.market.recipe import KEY as RECIPE
+from psann.market.recipe import read_recipe
 from psann.plausibility.doubts import find_doubts, find_untested
 from psann.run.data.checks import find_problems
 from psann.run.data.oddities import find_leaps, find_oddities
@@ -65,8 +67,9 @@ class DataSplits:
     """SHA-256 of each array: key, dtype, shape and bytes."""
     sha256: str
     """SHA-256 over all keys."""
-    npz_sha256: str | None
-    """SHA-256 of the archive's bytes; None when a loader made the arrays."""
+    files_sha256: Mapping[str, str]
+    """SHA-256 of what the files of the source hold, by the key of `data` that names them; nothing
+    when a loader made the arrays."""
     warnings: tuple[str, ...]
     """What is allowed but odd, one sentence each."""
     doubts: tuple[str, ...] = ()
@@ -125,15 +128,17 @@ def load_splits(
     """
     if load_function is None:
         content = _read(data)
-        broken, npz_sha256 = dict(content.broken), content.sha256
+        broken, files_sha256 = dict(content.broken), {"npz": content.sha256}
         raw: Mapping[str, object] = content.arrays
     else:
-        broken, npz_sha256 = {}, None
+        broken, files_sha256 = {}, {}
         raw, told = frames_as_arrays(
             _call(load_function, data), lambda key: split_of(key) or requirements.input_of(key)
         )
         broken.update({f"frames {number}": problem for number, problem in enumerate(told)})
     notes, recipe = _notes_of(raw), _recipe_of(raw, data)
+    if recipe is not None:
+        files_sha256 = _tables_sha256(recipe, data)
     told_of = {NOTES: notes, RECIPE: recipe}
     numeric: dict[str, Array] = {}
     for key, value in raw.items():
@@ -153,7 +158,7 @@ def load_splits(
         arrays=MappingProxyType(arrays),
         key_sha256=MappingProxyType(key_sha256),
         sha256=sha256_of("".join(key_sha256.values()).encode()),
-        npz_sha256=npz_sha256,
+        files_sha256=MappingProxyType(files_sha256),
         warnings=tuple(find_oddities(arrays, requirements)),
         doubts=tuple(_doubts(arrays, requirements)),
         notes=notes,
@@ -219,6 +224,14 @@ def _recipe_of(raw: Mapping[str, object], data: DataSource) -> str | None:
     """What reading a table of prices told; of another source an array of that name is an extra."""
     is_table = data.npz is None and data.loader is None
     return str(raw[RECIPE]) if is_table and RECIPE in raw else None
+
+
+def _tables_sha256(recipe: str, data: DataSource) -> dict[str, str]:
+    """Digests of the table, as reading it told, and of the file that says who may be held."""
+    digests = {"prices": read_recipe(recipe, who=RECIPE).source_sha256}
+    if isinstance(universe := data.arguments.get("universe"), str):
+        digests["universe"] = digest_of(*files_of([Path(universe)]))
+    return digests
 
 
 def _as_array(key: str, value: object, *, is_used: bool) -> Array:

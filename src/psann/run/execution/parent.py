@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from psann._device import resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
+from psann._plain_files import read_plain
+from psann._strict_yaml import MAX_BYTES, read_config_file
 from psann.errors import ConfigError, FileFormatError, counted
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import TRAINING_PARAMETERS
@@ -158,7 +161,7 @@ def _other_widths(
     """Where the data are of another width than those that the estimator was trained on."""
     found = (splits.split(name) for name in SPLITS)
     arrays = next(split for split in found if "X" in split)
-    row = estimator.input_shape_ or (estimator.n_features_in_,)
+    row = estimator.row_shape
     context = arrays.get("context")
     if estimator.acts_on_any_assets and len(row) == 2 and arrays["X"].ndim == 3:
         n_features = arrays["X"].shape[2]
@@ -207,7 +210,29 @@ def _loss_before(
     return {"val_loss": loss}
 
 
+def changed_files(config: RunConfig, targets: ResolvedTargets, splits: DataSplits) -> Iterator[str]:
+    """Say which files of the data hold something else than the run of the parent read there."""
+    if targets.estimator_file is None or (paths := _run_of(targets.estimator_file)) is None:
+        return
+    try:
+        then = read_config_file(
+            paths.config_resolved, data=read_plain(paths.config_resolved, MAX_BYTES)
+        )
+    except (ConfigError, OSError, ValueError):
+        return
+    for name, digest in splits.files_sha256.items():
+        is_same_place = then.get(("data", name)) == getattr(config.data, name)
+        known = then.get(("recorded", f"{name}_sha256"))
+        if is_same_place and isinstance(known, str) and known != digest:
+            yield f"data.{name} has changed since the run in init_from read it"
+
+
 def _record_of(estimator_file: Path) -> Record | None:
     """The record of the run that an estimator file lies in."""
+    paths = _run_of(estimator_file)
+    return None if paths is None else read_metrics(paths.metrics)[0]
+
+
+def _run_of(estimator_file: Path) -> RunPaths | None:
     paths = RunPaths(estimator_file.parent.parent)
-    return read_metrics(paths.metrics)[0] if paths.checkpoints == estimator_file.parent else None
+    return paths if paths.checkpoints == estimator_file.parent else None

@@ -6,7 +6,6 @@ from psann._device import device_name, resolve_device
 from psann._frames import SPLITS
 from psann.errors import TrainingInterrupted, counted
 from psann.estimators._base import BasePSANNRegressor
-from psann.hisso.episodes import default_updates_per_epoch
 from psann.hisso.options import WarmStartOptions
 from psann.hisso.rewards import reward_of
 from psann.hisso.significance import bound_of
@@ -144,9 +143,7 @@ def _training_lines(config: RunConfig, splits: DataSplits) -> list[str]:
     lines = []
     if (warm := hisso.warm_start) is not None:
         lines.append(f"warm start  {on_targets(warm)} on {warm.y_key}")
-    updates = hisso.updates_per_epoch or default_updates_per_epoch(
-        n_rows - hisso.delay, window=hisso.window, batch_episodes=hisso.batch_episodes
-    )
+    updates = hisso.updates_on(n_rows - hisso.delay)
     episodes = training.epochs * updates * hisso.batch_episodes
     lines.append(
         f"training    {counted(training.epochs, 'epoch')} of {counted(updates, 'update')} of "

@@ -14,7 +14,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from psann._allocator import keep_freed_memory
 from psann._lean_imports import import_scikit_learn, lasting_imports
 from psann._process import LENT, put_back
 from psann._signals import stop_requests
@@ -79,7 +78,6 @@ def execute(request: RunRequest) -> Outcome:
         Exit code: 0 finished, 1 failed, 2 bad name or existing directory, 3 diverged, 4 ruined, 75
         locked by a live process, 130 interrupted, 143 (or as asked) preempted.
     """
-    keep_freed_memory()
     record = RunRecord()
     run_name = request.run_name
     if run_name is None:
@@ -326,7 +324,10 @@ def run(context: RunContext) -> None:
 
 def _load_libraries() -> None:
     """Import what a valid configuration is worth the seconds of."""
-    with lasting_imports():
+    from psann._allocator import keep_freed_memory
+
+    keep_freed_memory()
+    with lasting_imports("torch"):
         import torch  # noqa: F401 (first, as its threads are to be the process's)
 
         import_scikit_learn()

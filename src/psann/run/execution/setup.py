@@ -33,6 +33,7 @@ from psann.run.directory.record import RunRecord
 from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
 from psann.run.execution.estimator_rows import estimator_rows
+from psann.run.execution.parent import changed_files
 from psann.run.execution.resume import (
     ResumePoint,
     check_resumable,
@@ -78,7 +79,8 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
     problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
     if problems:
         raise DataError(problems)
-    for warning in (*splits.warnings, *splits.doubts, *find_jumps(config, splits)):
+    changes = changed_files(config, targets, splits)
+    for warning in (*changes, *splits.warnings, *splits.doubts, *find_jumps(config, splits)):
         log_event(_logger, logging.WARNING, "data", warning)
     for note in splits.notes:
         log_event(_logger, logging.INFO, "data", note)
@@ -212,7 +214,7 @@ def write_setup(
     hardware = hardware_facts(resolve_device(config.device))
     resolved = dump_resolved(
         config,
-        npz_sha256=splits.npz_sha256,
+        **{f"{name}_sha256": digest for name, digest in splits.files_sha256.items()},
         init_from_sha256=targets.estimator_file_sha256,
     )
     context.storage.put(context.paths.config_resolved, resolved.encode())

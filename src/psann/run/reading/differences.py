@@ -17,7 +17,10 @@ ABSENT = "(not there)"
 """Value of a configuration key that a run does not have."""
 _SEED = "seed"
 # A file is what it holds: its path is another on another machine.
-_FILES = {"data.npz": "recorded.npz_sha256", "init_from": "recorded.init_from_sha256"}
+_FILES = {
+    **{f"data.{name}": f"recorded.{name}_sha256" for name in ("npz", "prices", "universe")},
+    "init_from": "recorded.init_from_sha256",
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def config_differences(runs: Sequence[RunView]) -> tuple[Difference, ...]:
         In the order of the keys. What `recorded` tells is no setting; a data file is the same
         under any path while its digest is.
     """
-    settings = [_settings(run) for run in runs]
+    settings = _settings(runs)
     known = [values for values in settings if values]
     keys = dict.fromkeys(key for values in known for key in values)
     above = {key[:place] for key in keys for place, sign in enumerate(key) if sign == "."}
@@ -119,22 +122,33 @@ def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
         In the order of their first runs.
     """
     groups: dict[str, list[RunView]] = {}
-    for number, run in enumerate(runs):
-        settings = {key: value for key, value in _settings(run).items() if key != _SEED}
+    for number, (run, of_run) in enumerate(zip(runs, _settings(runs), strict=True)):
+        settings = {key: value for key, value in of_run.items() if key != _SEED}
         key = _text([settings, run.metrics["data_sha256"]]) if settings else str(number)
         groups.setdefault(key, []).append(run)
     return tuple(Group(tuple(members)) for members in groups.values())
 
 
-def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[str]:
+def verdict(
+    runs: Sequence[RunView],
+    found: Sequence[Difference],
+    around: Sequence[Difference],
+    name_of: Callable[[RunView], str],
+) -> list[str]:
     """Say in sentences in what runs differ.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        Two or more.
+    found, around : sequence of Difference
+        What `config_differences` and `circumstances` say of them.
 
     Returns
     -------
     list of str
         First what differs in the configurations, then what else, then whether the results do.
     """
-    found = config_differences(runs)
     unread = [name_of(run) for run in runs if not run.config]
     sentences = [f"No configuration of {conjoined(unread)} can be read."] if unread else []
     what = "two runs" if len(runs) == 2 else f"{len(runs)} runs"
@@ -144,7 +158,6 @@ def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[
         sentences.append(f"The {what} differ in {len(found)} keys.")
     elif len(unread) < len(runs) - 1:
         sentences.append("The configurations are the same.")
-    around = circumstances(runs)
     if around:
         keys = ", ".join(each.key for each in around)
         sentences.append(
@@ -163,14 +176,19 @@ def _sameness(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> str
     return "The runs are identical: same results to the last bit, times aside."
 
 
-def _settings(run: RunView) -> dict[str, object]:
-    """Configuration by dotted key, without what a run only recorded."""
-    values = flat(run.config)
+def _settings(runs: Sequence[RunView]) -> list[dict[str, object]]:
+    """Each configuration by dotted key, without what a run only recorded."""
+    found = [flat(run.config) for run in runs]
     for key, digest in _FILES.items():
-        if values.get(key) is not None and values.get(digest) is not None:
-            values[key] = f"file with sha256 {values[digest]}"
+        named = [values for values in found if values.get(key) is not None]
+        if all(values.get(digest) is not None for values in named):  # else of an earlier release
+            for values in named:
+                values[key] = f"file with sha256 {values[digest]}"
     # A mapping without keys sets nothing.
-    return {k: v for k, v in values.items() if not k.startswith("recorded.") and v != {}}
+    return [
+        {key: v for key, v in values.items() if not key.startswith("recorded.") and v != {}}
+        for values in found
+    ]
 
 
 def _facts(run: RunView) -> dict[str, object]:
@@ -182,6 +200,7 @@ def _facts(run: RunView) -> dict[str, object]:
         **{f"version of {name}": version for name, version in versions.items()},
         "device": hardware.get("device_name"),
         "threads": hardware.get("threads"),
+        "engine": hardware.get("engine"),
     }
 
 
