@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -194,6 +195,12 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: streamed().set_params(hidden_units=5).partial_fit(X, Y),
         lambda: grown(warm_start=False),
         lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
+    ),
+    "Give {}.reindex(prices.columns).to_list()": (
+        lambda: policy({"transition_penalty": pd.Series([0.0, 0.1], index=["B", "A"])}),
+        lambda: policy(
+            {"transition_penalty": pd.Series([0.0, 0.1], ["B", "A"]).reindex(["A", "B"]).to_list()}
+        ),
     ),
     "`earlier` must be a list of the prices of each span before; got {}. Give [": (
         lambda: judge_baselines(PRICES, terms=Terms(), earlier=PRICES),
