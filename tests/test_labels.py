@@ -18,7 +18,7 @@ from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Terms, growth_at_ends, judge, judge_baselines, judge_policy
-from psann.metrics import portfolio_metrics
+from psann.metrics import confidence_sequence, max_drawdown, portfolio_metrics
 
 N = 24
 DAYS = pd.date_range("2020-01-01", periods=N)
@@ -220,6 +220,10 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
     wealth = pd.Series(np.linspace(1, 2, N), index=DAYS)[::-1]
     with pytest.raises(DataError, match=r"`wealth` must be in the order of time"):
         growth_difference(wealth, wealth, periods_per_year=252)
+    with pytest.raises(DataError, match=r"^`wealth` must be in the order of time; row 1"):
+        max_drawdown(wealth)
+    with pytest.raises(DataError, match=r"^`steps` must be in the order of time; row 1"):
+        confidence_sequence(wealth)
 
 
 def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> None:
