@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,6 +75,24 @@ def claim_directory(
                 storage.remove(path)
         until_claimed.pop_all()
     return storage, note
+
+
+def check_may_write(paths: RunPaths, *, overwrite: bool) -> None:
+    """Refuse a directory that this user may not make, take or set aside; nothing is tried.
+
+    Raises
+    ------
+    PermissionError
+        Of the folder in question; whether there is room, only writing tells.
+    """
+    folders = [paths.root.parent] if overwrite or not os.path.lexists(paths.root) else []
+    if os.path.lexists(paths.root):
+        folders.append(paths.root)
+    for folder in folders:
+        while not os.path.lexists(folder):  # those that are missing are made
+            folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "this user may not write there", str(folder))
 
 
 def existing_run(paths: RunPaths) -> UsageError:
