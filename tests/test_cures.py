@@ -41,7 +41,7 @@ from psann._conditions import parse_condition
 from psann._npz import read_npz
 from psann.datasets import make_toy_hisso
 from psann.errors import DataError
-from psann.evaluation.judgement import Terms, judge_policy
+from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
 from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.constraints import capped_softmax
 from psann.metrics import (
@@ -194,6 +194,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: streamed().set_params(hidden_units=5).partial_fit(X, Y),
         lambda: grown(warm_start=False),
         lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
+    ),
+    "`earlier` must be a list of the prices of each span before; got {}. Give [": (
+        lambda: judge_baselines(PRICES, terms=Terms(), earlier=PRICES),
+        lambda: judge_baselines(PRICES, terms=Terms(), earlier=[PRICES]),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),

@@ -24,6 +24,7 @@ DAYS = pd.date_range("2020-01-01", periods=N)
 draws = np.random.default_rng(0)
 X = pd.DataFrame(draws.standard_normal((N, 2)), index=DAYS, columns=["slow", "fast"])
 PRICES = pd.DataFrame(np.exp(0.1 * draws.standard_normal((N, 2))), index=DAYS, columns=["A", "B"])
+BEFORE, LATER = (PRICES.shift(rows, freq="D") for rows in (-N, N))
 HISSO = {"window": 4, "batch_episodes": 4}
 
 
@@ -89,10 +90,11 @@ WEIGHTS = PRICES.div(PRICES.sum(axis=1), axis=0)
 def told_of_membership(active: Any) -> dict[str, Any]:
     """What every door says of prices, actions and who can be held."""
     judged = judge_policy(WEIGHTS, PRICES, terms=Terms(), active=active)
-    others = judge_baselines(PRICES, terms=Terms(), earlier=[PRICES], active=active)
+    others = judge_baselines(PRICES, terms=Terms(), earlier=[BEFORE], active=active)
     alone = {"active": active}
     rules = {name: rule(PRICES, **alone) for name, rule in BASELINES.items()}
-    before = {"earlier": [PRICES], "earlier_active": [active], "window": 20, "every": 4}
+    earlier = active.shift(-N, freq="D") if isinstance(active, pd.DataFrame) else active
+    before = {"earlier": [BEFORE], "earlier_active": [earlier], "window": 20, "every": 4}
     rules |= {name: rule(PRICES, **alone, **before) for name, rule in COVARIANCE_RULES.items()}
     past = {"fitted_on": PRICES, **alone}
     model = quick().fit(X, prices=PRICES, active=active, hisso=HISSO)
@@ -171,7 +173,7 @@ def test_other_columns_are_refused_with_both_sides_and_a_cure_that_works() -> No
     for call in (
         lambda: portfolio_metrics(PRICES * 0 + 0.5, other),
         lambda: best_asset(PRICES, fitted_on=other),
-        lambda: judge_baselines(PRICES, terms=Terms(), earlier=[other]),
+        lambda: judge_baselines(LATER, terms=Terms(), earlier=[other]),
     ):
         with pytest.raises(DataError, match=r"must have the columns of `.*`: A, B; got A, C"):
             call()
@@ -208,7 +210,7 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
         lambda weights, prices: judge_policy(weights, prices, terms=Terms()),
         *(partial(lambda rule, _, prices: rule(prices), rule) for rule in BASELINES.values()),
         lambda _, past: best_asset(PRICES, fitted_on=past),
-        lambda _, past: judge_baselines(PRICES, terms=Terms(), earlier=[past]),
+        lambda _, past: judge_baselines(LATER, terms=Terms(), earlier=[past]),
     ]
     for door in doors:
         with pytest.raises(DataError, match=r"must be in the order of time; row 1, 2020-01-23, co"):
@@ -244,6 +246,45 @@ def test_what_has_dates_says_the_order_of_rows_that_have_none_where_there_are_ep
         with pytest.raises(DataError, match=r"^prices must be in the order of time; row 1"):
             asked(plain, backwards)
     assert len(model.predict_actions(X[::-1])) == N  # each row by itself
+
+
+COST = pd.Series([0.01, 0.0], index=["A", "B"])
+RATE = pd.Series(np.linspace(0.0, 4.0, N), index=DAYS)
+
+
+def test_costs_rates_and_benchmarks_are_taken_by_name_and_date() -> None:
+    weights, plain = WEIGHTS * 0.5, {"trans_cost": [0.01, 0.0], "cash_rate": RATE.to_numpy()}
+    wanted = portfolio_metrics(weights, PRICES, cash=True, **plain)
+    rows = pd.DataFrame([COST] * N, index=DAYS)
+    for cost in (COST, COST[::-1], rows[["B", "A"]][::-1]):
+        mixed = {"trans_cost": cost, "cash_rate": RATE[::-1]}
+        assert portfolio_metrics(weights, PRICES, cash=True, **mixed) == wanted
+        assert judge(weights, PRICES, cash=True, terms=Terms(**mixed)).figures == wanted
+        late = [Terms(**each, delay=1) for each in (mixed, plain)]
+        found = [judge_baselines(PRICES, terms=terms)["eg"].figures for terms in late]
+        assert found[0] == found[1]
+    for bad in ({"trans_cost": COST.rename({"B": "C"})}, {"cash_rate": RATE.shift(1, freq="D")}):
+        with pytest.raises(DataError, match=f"`{next(iter(bad))}` must have the (columns|rows)"):
+            portfolio_metrics(weights, PRICES, cash=True, **bad)
+    benchmark = PRICES["A"].rename("index")
+    ours, mixed = (
+        judge_baselines(PRICES, terms=Terms(), benchmark=each)["benchmark"].figures
+        for each in (benchmark, benchmark.to_frame()[::-1])
+    )
+    assert ours == mixed
+    with pytest.raises(DataError, match=r"`benchmark` must have the rows of `prices`"):
+        judge_baselines(PRICES, terms=Terms(), benchmark=benchmark.shift(1, freq="D"))
+
+
+@pytest.mark.parametrize("span", [PRICES, LATER])
+def test_earlier_spans_that_are_not_earlier_are_refused(span: Any) -> None:
+    for rule in (partial(judge_baselines, terms=Terms()), COVARIANCE_RULES["risk_parity"]):
+        with pytest.raises(DataError, match=r"^`prices` must begin after `earlier\[0\]` ends"):
+            rule(PRICES, earlier=[span])
+        with pytest.raises(DataError, match=r"^`earlier` must be a list .*; got DataFrame\."):
+            rule(PRICES, earlier=BEFORE)
+    with pytest.raises(DataError, match=r"^`earlier` must have prices \(rows, 2\) of each span"):
+        judge_baselines(PRICES, terms=Terms(), earlier=list(BEFORE.to_numpy()))
 
 
 def test_names_of_assets_survive_saving(tmp_path: Any) -> None:

@@ -12,7 +12,7 @@ Letters: ``x_t = p_{t+1} / p_t`` relatives, ``b_t`` weights of row ``t``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -484,6 +484,27 @@ def earlier_span(prices: Floats, span: Floats, name: str = "fitted_on") -> Float
     if problems := order_problems({f"`{name}`": labels_of(span)}):
         raise DataError(problems)
     return in_order_of_prices(prices, past, labels_of(span).columns, f"`{name}`")
+
+
+def check_spans(prices: Floats, earlier: Sequence[Floats]) -> None:
+    """Raise `DataError` unless earlier spans are a list, of which each ends before the next begins.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        The last span.
+    earlier : sequence of ndarray of shape (T', M)
+        Those before, the first one first.
+    """
+    if not isinstance(earlier, list | tuple):
+        raise DataError(
+            f"`earlier` must be a list of the prices of each span before; got "
+            f"{type(earlier).__name__}. Give [prices_train, prices_val]."
+        )
+    spans = {f"`earlier[{place}]`": span for place, span in enumerate(earlier)}
+    known = {name: labels_of(span) for name, span in (spans | {"`prices`": prices}).items()}
+    if problems := order_problems(known):
+        raise DataError(problems)
 
 
 def in_order_of_prices(

@@ -95,6 +95,10 @@ def test_intraday_stamps_keep_their_time_of_day() -> None:
     panel = align(type(table)(**{**vars(table), "dates": hours}))
     time = splits(panel, val=0.2, test=0.2)["time_val"]
     assert (np.diff(time) == np.timedelta64(1, "h")).all()
+    # Warnings are errors: none of an offset that NumPy does not know.
+    zoned = splits(panel, val="2021-03-01T20:00-05:00", test="2021-03-02T20:00+00:00")
+    assert str(zoned["time_val"][0]) == "2021-03-02T01:00:00.000000"
+    assert str(zoned["time_test"][0]) == "2021-03-02T20:00:00.000000"
 
 
 @pytest.mark.parametrize(

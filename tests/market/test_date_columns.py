@@ -68,7 +68,13 @@ def test_offsets_that_are_no_midnights_make_stamps_of_utc(tmp_path: Path) -> Non
     path = table(tmp_path, ["date"], [f"2021-03-0{n + 1} 16:00:00-05:00" for n in range(6)])
     read = read_prices(path)
     assert str(read.dates[0]) == "2021-03-01T21:00:00.000000"
-    assert "dates: the stamps carry their offset and are UTC here." in read.notes
+    assert (
+        "dates: the stamps carry their offset and are UTC here, as are dates in options, unless "
+        "with an offset such as -05:00."
+    ) in read.notes
+    start = "2021-03-03T16:00-05:00"
+    assert str(read_prices(path, start=start).dates[0]) == "2021-03-03T21:00:00.000000"
+    assert str(read_prices(path, start="2021-03-03T21:01").dates[0])[:10] == "2021-03-04"
 
 
 def test_midnights_of_a_zone_written_in_utc_become_its_days(tmp_path: Path) -> None:

@@ -121,10 +121,8 @@ class EstimatorFileMixin(CheckedRows):
             If there is nothing to store.
         """
         fitted = {name: vars(self).get(name) for name in _PLAIN_FITTED}
-        params = self._plain_parameters()
         if state is None:
             check_is_fitted(self, "network_")
-            self._check_parameters_of_fit(params)
             tensors = self.network_.state_dict()
         else:
             tensors = state.tensors(best=best)
@@ -145,6 +143,9 @@ class EstimatorFileMixin(CheckedRows):
             stored |= arrays
         for key in ("hisso_options_", "evaluation_options_"):
             fitted[key] = getattr(self, key)
+        params = self._plain_parameters()
+        if state is None:
+            self._check_parameters_of_fit(params)
         return document_bytes(
             EstimatorDocument(
                 class_name=type(self).__name__,

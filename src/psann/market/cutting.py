@@ -23,6 +23,7 @@ from psann._inputs import show
 from psann._typing import Array, Floats, is_whole
 from psann.errors import DataError
 from psann.holdings import MEMBER, codes_of
+from psann.market.dates import instants_of
 from psann.market.features import Features, compute
 from psann.market.findings import Findings
 from psann.market.panel import Panel
@@ -158,7 +159,7 @@ def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int,
     rows = []
     for name, value in (("val", val), ("test", test)):
         try:
-            moment: np.datetime64 = np.datetime64(str(value), "us")
+            moment, _ = instants_of(str(value))
         except ValueError:
             moment = np.datetime64("NaT", "us")
         if np.isnat(moment) or isinstance(value, bool | int | float):

@@ -30,6 +30,7 @@ _DIGITS_OF_MS = 13
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 # As the World Bank writes them as names.
 _YEAR = re.compile(r"(?:18|19|20)\d\d(?: \[YR\d{4}\])?")
+_UTC = "UTC here, as are dates in options, unless with an offset such as -05:00."
 # As spreadsheets write months, and days without a year much alike.
 _MONTHS = "%b-%y"
 
@@ -325,7 +326,7 @@ def _in_zone(sheet: Sheet, reading: DateReading, options: ReadOptions, findings:
             findings.say("dates: these are days, on which format.tz has no effect.")
         return values
     if reading.is_zoned:
-        findings.say("dates: the stamps carry their offset and are UTC here.")
+        findings.say(f"dates: the stamps carry their offset and are {_UTC}")
         return values
     if zone is None:
         findings.say("dates: the time zone of the stamps is unknown; say it with format.tz.")
@@ -342,7 +343,7 @@ def _in_zone(sheet: Sheet, reading: DateReading, options: ReadOptions, findings:
     )
     values = values.copy()
     values[good] = converted
-    findings.say(f"dates: the stamps of {zone} are UTC here.")
+    findings.say(f"dates: the stamps of {zone} are {_UTC}")
     return values
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import utc
 from psann._typing import Dates, Floats
 
 _UTC = datetime.UTC
@@ -131,6 +132,8 @@ def read_numbers(values: Floats, unit: str) -> Dates:
 def instants_of(text: str) -> tuple[np.datetime64, np.datetime64]:
     """First and last instant of a date as it is written: of a day all of it, of a month too.
 
+    One with an offset, such as -05:00, is brought to UTC.
+
     Raises
     ------
     ValueError
@@ -141,6 +144,9 @@ def instants_of(text: str) -> tuple[np.datetime64, np.datetime64]:
     >>> [str(each) for each in instants_of("2020-02")]
     ['2020-02-01T00:00:00.000000', '2020-02-29T23:59:59.999999']
     """
+    with suppress(ValueError, OverflowError):
+        moment = datetime.datetime.fromisoformat(text.strip())
+        text = text if moment.tzinfo is None else utc(moment).isoformat()
     told: np.datetime64 = np.datetime64(text)  # in the unit that it is told in
     first, unit = told.astype("M8[us]"), np.datetime_data(told.dtype)[0]
     return first, (told + 1).astype("M8[us]") - 1 if unit in ("Y", "M", "D") else first

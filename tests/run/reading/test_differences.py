@@ -63,7 +63,7 @@ def name_of(run: RunView) -> str:
 
 
 def told(*runs: RunView) -> str:
-    return " ".join(verdict(runs, name_of))
+    return " ".join(verdict(runs, config_differences(runs), circumstances(runs), name_of))
 
 
 def test_runs_that_differ_in_one_key_differ_in_that_key(runs: dict[str, RunView]) -> None:

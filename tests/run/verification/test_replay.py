@@ -53,17 +53,19 @@ def test_what_the_configuration_of_a_run_names_is_not_run_unless_it_is_named_aga
 
 def test_run_that_was_not_trained_so_is_exposed_by_replay(copy: RunPaths) -> None:
     change_log(copy, "grad_norm", "0.125")
-    change_record(copy, episodes=1, hardware={**metrics_of(copy)["hardware"], "threads": 99})
+    other = {"threads": 99, "engine": "captured"}
+    change_record(copy, episodes=1, hardware={**metrics_of(copy)["hardware"], **other})
     found = again(copy.root, last_epochs=1).differences
     assert any("grad_norm 0.125 /" in text for text in found)
     assert any(text.startswith("metrics.json: episodes 1 /") for text in found)
     assert any("the run had threads 99" in text for text in found[:2])
+    assert "(the run had engine 'captured', the repetition 'eager')" in found[:2]
 
 
 def test_other_data_explain_what_differs_before_it_is_told(copy: RunPaths) -> None:
     change_record(copy, data_sha256="0" * 64)
     text, *_ = again(copy.root, last_epochs=1).differences
-    assert text.startswith(f"(the run had data with sha256 '{'0' * 64}', the repetition '")
+    assert text.startswith(f"(the run had data (sha256) '{'0' * 64}', the repetition '")
 
 
 def test_replay_that_cannot_be_done_says_why(copy: RunPaths) -> None:

@@ -26,6 +26,7 @@ from psann.evaluation.judgement import Terms
 from psann.hisso.reward_context import row_cost_problems
 from psann.hisso.rewards import reward_of
 from psann.hisso.transforms import TRANSFORMS
+from psann.market.dates import instants_of
 from psann.market.newer_rows import newer_rows
 from psann.market.recipe import Recipe, read_recipe
 from psann.run.acting.doubts import newest_doubts
@@ -482,7 +483,7 @@ def date_of(text: str) -> np.datetime64:
         If it is none.
     """
     try:
-        found: np.datetime64 = np.datetime64(text, "us")
+        found, _ = instants_of(text)
     except ValueError:
         found = np.datetime64("NaT", "us")
     if np.isnat(found):

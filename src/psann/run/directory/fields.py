@@ -112,7 +112,8 @@ class Record(TypedDict):
     best_epoch: Annotated[
         int | None,
         Field(
-            "epoch of the weights in best; 0 is the untrained candidate",
+            "epoch of the weights in best; 0 is the untrained candidate; null in mode evaluate, "
+            "where parent has it",
             shown=Shown(label="best epoch", form=",.0f", head="best epoch", rank=50),
         ),
     ]
@@ -179,7 +180,8 @@ class Record(TypedDict):
     episodes: Annotated[
         int | None,
         Field(
-            "episodes sampled in the whole run", shown=Shown(label="episodes", form=",.0f", rank=52)
+            "episodes sampled in the whole run; null in mode evaluate, which samples none",
+            shown=Shown(label="episodes", form=",.0f", rank=52),
         ),
     ]
     delay: Annotated[
@@ -348,9 +350,9 @@ class Record(TypedDict):
     parent: Annotated[
         Mapping[str, object] | None,
         Field(
-            "run id, sha256 and n_trials of the estimator that training began from, and the last "
-            "date of the rows of the same assets that trained or chose it; its validation loss "
-            "where targets are trained on"
+            "run id, sha256, n_trials and best epoch of the estimator that the run began from, the "
+            "last date of the rows of the same assets that trained or chose it, and its validation "
+            "loss where targets are trained on"
         ),
     ]
     config_sha256: Annotated[str | None, Field("digest of the configuration")]

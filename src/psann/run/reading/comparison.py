@@ -61,7 +61,7 @@ def comparison_sections(runs: Sequence[RunView], name_of: Name) -> tuple[Section
     several = [group for group in groups if len(group.seeds) > 1]
     differing = Section(
         title="What differs",
-        sentences=tuple(map(printable, verdict(runs, name_of))),
+        sentences=tuple(map(printable, verdict(runs, *found, name_of))),
         tables=tuple(_difference_table(each, runs, name_of) for each in found if each),
     )
     beside = Section(

@@ -129,15 +129,26 @@ def group_by_config(runs: Sequence[RunView]) -> tuple[Group, ...]:
     return tuple(Group(tuple(members)) for members in groups.values())
 
 
-def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[str]:
+def verdict(
+    runs: Sequence[RunView],
+    found: Sequence[Difference],
+    around: Sequence[Difference],
+    name_of: Callable[[RunView], str],
+) -> list[str]:
     """Say in sentences in what runs differ.
+
+    Parameters
+    ----------
+    runs : sequence of RunView
+        Two or more.
+    found, around : sequence of Difference
+        What `config_differences` and `circumstances` say of them.
 
     Returns
     -------
     list of str
         First what differs in the configurations, then what else, then whether the results do.
     """
-    found = config_differences(runs)
     unread = [name_of(run) for run in runs if not run.config]
     sentences = [f"No configuration of {conjoined(unread)} can be read."] if unread else []
     what = "two runs" if len(runs) == 2 else f"{len(runs)} runs"
@@ -147,7 +158,6 @@ def verdict(runs: Sequence[RunView], name_of: Callable[[RunView], str]) -> list[
         sentences.append(f"The {what} differ in {len(found)} keys.")
     elif len(unread) < len(runs) - 1:
         sentences.append("The configurations are the same.")
-    around = circumstances(runs)
     if around:
         keys = ", ".join(each.key for each in around)
         sentences.append(
@@ -190,6 +200,7 @@ def _facts(run: RunView) -> dict[str, object]:
         **{f"version of {name}": version for name, version in versions.items()},
         "device": hardware.get("device_name"),
         "threads": hardware.get("threads"),
+        "engine": hardware.get("engine"),
     }
 
 

@@ -19,7 +19,8 @@ from psann.run.execution.claim import finished_record
 from psann.run.execution.context import EXIT_DONE, EXIT_RUINED, RunRequest
 from psann.run.execution.resume import resume_bytes, resume_point
 from psann.run.execution.runner import execute
-from psann.run.reading.reading import RunView, read_run
+from psann.run.reading.differences import circumstances
+from psann.run.reading.reading import read_run
 from psann.run.reading.sameness import bit_differences, results_of
 
 
@@ -88,7 +89,12 @@ def replay(root: Path, *, last_epochs: int, allow_import: Sequence[str] = ()) ->
             return Repetition(begun_from=begun_from, differences=[], failure=failure)
         ours, theirs = read_run(root), read_run(outcome.paths.root)
         if found := bit_differences(ours, theirs):
-            found = [*_changes_around(ours, theirs), *found]
+            around = circumstances((ours, theirs))
+            told = ((each.key, *each.values) for each in around)
+            found = [
+                *(f"(the run had {key} {a!r}, the repetition {b!r})" for key, a, b in told),
+                *found,
+            ]
     return Repetition(begun_from=begun_from, differences=found)
 
 
@@ -132,21 +138,3 @@ def _log_until(paths: RunPaths, *, phase: str, epoch: int) -> bytes:
         if (row["event"], row["phase"], row["epoch"]) == ("epoch", phase, str(epoch)):
             break
     return b"\n".join([*kept, b""])
-
-
-def _changes_around(left: RunView, right: RunView) -> list[str]:
-    """What may explain a difference: other data, another version, processor, number of threads."""
-    ours, theirs = _surroundings(left), _surroundings(right)
-    return [
-        f"(the run had {name} {value!r}, the repetition {theirs.get(name)!r})"
-        for name, value in ours.items()
-        if value != theirs.get(name)
-    ]
-
-
-def _surroundings(run: RunView) -> dict[str, object]:
-    hardware = run.metrics["hardware"] or {}
-    names = ("device", "device_name", "threads", "threads_available", "engine")
-    versions = run.starts[-1]["versions"] if run.starts else {}
-    data = {"data with sha256": run.metrics["data_sha256"]}
-    return {**data, **versions, **{name: hardware.get(name) for name in names}}
