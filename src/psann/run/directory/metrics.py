@@ -40,10 +40,8 @@ def read_metrics(path: Path) -> tuple[Record, list[str]]:
         return conformed(read_json(path))
     except FileNotFoundError:
         problem = "metrics.json is missing: the run never began, or its copy is not complete."
-    except OSError as error:
+    except (OSError, ValueError) as error:
         problem = f"metrics.json cannot be read: {reason_of(error)}."
-    except ValueError as error:
-        problem = f"metrics.json cannot be read: {error}."
     return conformed({"schema_version": SCHEMA_VERSION})[0], [problem]
 
 

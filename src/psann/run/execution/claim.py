@@ -78,21 +78,13 @@ def claim_directory(
 
 
 def check_may_write(paths: RunPaths, *, overwrite: bool) -> None:
-    """Refuse a directory that this user may not make, take or set aside; nothing is tried.
-
-    Raises
-    ------
-    PermissionError
-        Of the folder in question; whether there is room, only writing tells.
-    """
-    folders = [paths.root.parent] if overwrite or not os.path.lexists(paths.root) else []
-    if os.path.lexists(paths.root):
-        folders.append(paths.root)
-    for folder in folders:
-        while not os.path.lexists(folder):  # those that are missing are made
-            folder = folder.parent
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "this user may not write there", str(folder))
+    """Raise `PermissionError` where this user may not make, take or set aside the directory."""
+    is_there = os.path.lexists(paths.root)
+    wanted = [paths.root] * is_there + [paths.root.parent] * (overwrite or not is_there)
+    for folder in wanted:
+        nearest = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "this user may not write there", str(nearest))
 
 
 def existing_run(paths: RunPaths) -> UsageError:

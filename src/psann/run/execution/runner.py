@@ -138,10 +138,7 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
 def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
     """Find out what a run would do, or what stands in its way; write nothing.
 
-    Parameters
-    ----------
-    is_placed : bool
-        Whether the user has said where the run directory goes, so that it must be possible there.
+    `is_placed` says whether the user has named the place, so that it must be possible there.
 
     Returns
     -------

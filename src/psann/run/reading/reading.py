@@ -150,10 +150,8 @@ class RunView:
             return read()
         except FileNotFoundError:
             return default  # `_missing` tells of those that the run vouches for
-        except OSError as error:
-            problem = f"{path.name} cannot be read: {reason_of(error)}."
-        except (PsannError, ValueError, KeyError, TypeError) as error:
-            problem = f"{path.name} cannot be read: {str(error).rstrip('.')}."
+        except (OSError, PsannError, ValueError, KeyError, TypeError) as error:
+            problem = f"{path.name} cannot be read: {reason_of(error).rstrip('.')}."
         self._found.setdefault(path.name, []).append(problem)
         return default
 
