@@ -254,7 +254,7 @@ def read_runs(path: Path | str) -> Runs:
     Returns
     -------
     Runs
-        The runs; `.runs` and `.epochs` are tables of pandas.
+        The runs; `Runs.runs` and `Runs.epochs` are tables of pandas.
 
     Raises
     ------
