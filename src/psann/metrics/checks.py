@@ -79,9 +79,10 @@ def matrix_problems(values: Floats, name: str) -> list[str]:
 
 
 def observations(values: Any, name: str) -> Floats:
-    """Rows of one or several finite numbers, ``(n,)`` or ``(n, k)``, or a `DataError`."""
+    """Rows of one or several finite numbers in time, ``(n,)`` or ``(n, k)``, or a `DataError`."""
     series = float64_array(values, name)
-    problems = (
+    problems = order_problems({f"`{name}`": labels_of(values)})
+    problems += (
         finiteness_problems(series, f"`{name}`")
         if series.ndim in (1, 2) and len(series) > 0
         else [f"`{name}` must have shape (n,) or (n, k) with n of at least 1; got {series.shape}."]
@@ -93,7 +94,7 @@ def observations(values: Any, name: str) -> Floats:
 
 def series_of(values: Any, name: str) -> Floats:
     """Finite numbers in time, ``(n,)``, or a `DataError`."""
-    series = float64_array(values, name)
-    if series.ndim != 1:
-        raise DataError(f"`{name}` must have shape (n,); got {series.shape}.")
-    return observations(series, name)
+    shape = float64_array(values, name).shape
+    if len(shape) != 1:
+        raise DataError(f"`{name}` must have shape (n,); got {shape}.")
+    return observations(values, name)

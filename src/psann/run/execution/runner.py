@@ -42,6 +42,7 @@ from psann.run.directory.record import RunRecord, seal_of
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import (
     check_before_overwriting,
+    check_may_write,
     claim_directory,
     existing_run,
     finished_record,
@@ -88,7 +89,7 @@ def execute(request: RunRequest) -> Outcome:
             check_before_overwriting(request, paths)
         storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
     except (RunLockedError, UsageError, ConfigError, OSError) as error:
-        return refused(error, request.output_dir / run_name, verb="made")
+        return refused(error, request.output_dir / run_name)
     try:
         with (
             storage,
@@ -128,8 +129,10 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
         return unwritable(error, context.request, paths)
 
 
-def check(request: RunRequest) -> Outcome:
+def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
     """Find out what a run would do, or what stands in its way; write nothing.
+
+    `is_placed` says whether the user has named the place, so that it must be possible there.
 
     Returns
     -------
@@ -145,8 +148,10 @@ def check(request: RunRequest) -> Outcome:
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)
+        if is_placed:
+            check_may_write(paths, overwrite=request.overwrite)
     except (RunLockedError, UsageError, OSError) as refusal:
-        return refused(refusal, request.output_dir / run_name, verb="read")
+        return refused(refusal, request.output_dir / run_name)
     resumes = request.resume and has_resume_state(paths)
     plans = []
 
