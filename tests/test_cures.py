@@ -592,6 +592,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
 _DOUBTS = "plausibility/test_doubts.py::test_what_a_doubt_says_to_do_ends_it"
 _DATA = "run/data/test_checks.py::test_what_a_message_says_to_do_makes_data_of_what_it_told_of"
 _NUMBERS = "test_inputs.py::test_what_is_no_number_is_refused_with_a_cure_that_works"
+_SPANS = (
+    "test_inputs.py::"
+    "test_spans_of_time_sparse_tables_and_numbers_without_end_are_refused_with_a_cure"
+)
 _MISSING = "test_inputs.py::test_missing_values_are_called_missing_at_every_door"
 _DATES = "test_inputs.py::test_texts_that_are_no_iso_dates_are_refused_with_a_cure_that_works"
 _PLANS = "test_table_columns.py::test_a_plan_without_values_is_refused_with_a_cure_that_works"
@@ -606,6 +610,8 @@ ELSEWHERE: dict[str, str] = {
     ),
     "Drop those rows or fill them with what was known at the time": _MISSING,
     "Convert it with .astype(float)": _NUMBERS,
+    "Use days: t / numpy.timedelta64(1,": _SPANS,
+    "Make it dense with .toarray()": _SPANS,
     "take the real part, .real, and the imaginary one": _NUMBERS,
     'Use days: numpy.asarray(t, dtype="datetime64[D]").astype(float)': _NUMBERS,
     "Leave it out, or say it in numbers": _NUMBERS,
