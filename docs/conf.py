@@ -39,6 +39,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+default_role = "py:obj"  # names in docstrings are code, and links where they are documented
 highlight_language = "none"  # blocks of a console, which name no language, are no Python
 suppress_warnings = ["misc.highlighting_failure"]  # lines of cron are no language to Pygments
 

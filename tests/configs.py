@@ -250,7 +250,11 @@ BAD: dict[str, tuple[str, str, str]] = {
         "window: 7",
         "line 47: window is no known key. Did you mean 'hisso.window'?",
     ),
-    "unheard-of key": ("seed: 7", "zebra: 7", "run.yaml line 47: zebra is no known key."),
+    "unheard-of key": (
+        "seed: 7",
+        "zebra: 7",
+        "run.yaml line 47: zebra is no known key. Known here: mode, estimator, hisso",
+    ),
     "recorded digest": ("seed: 7", "recorded: {npz_sha256: abc}", "recorded.npz_sha256 must be"),
     "digest of no archive": (
         "seed: 7",

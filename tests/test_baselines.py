@@ -246,9 +246,15 @@ def test_bad_settings_are_refused_by_name() -> None:
     for rule in (olmar, pamr):
         with pytest.raises(DataError, match="`threshold` must be a finite number; got -inf"):
             rule(market(), threshold=-np.inf)
-    for rate in (np.nan, 1e6):
-        with pytest.raises(DataError, match="`learning_rate` must leave finite weights; got"):
-            eg(market(), learning_rate=rate)
+    with pytest.raises(DataError, match="`learning_rate` must leave finite weights; got"):
+        eg(market(), learning_rate=1e6)
+    for bad in (np.nan, "fast", None):
+        with pytest.raises(
+            DataError, match=f"`learning_rate` must be a finite number; got {bad!r}"
+        ):
+            eg(market(), learning_rate=bad)
+        with pytest.raises(DataError, match=f"`threshold` must be a finite number; got {bad!r}"):
+            pamr(market(), threshold=bad)
 
 
 # ---------------------------------------------------------------- where assets come, halt and end

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -41,7 +42,8 @@ from psann._conditions import parse_condition
 from psann._npz import read_npz
 from psann.datasets import make_toy_hisso
 from psann.errors import DataError
-from psann.evaluation.judgement import Terms, judge_policy
+from psann.evaluation.comparison import growth_difference
+from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
 from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.constraints import capped_softmax
 from psann.metrics import (
@@ -196,6 +198,22 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: streamed().set_params(hidden_units=5).partial_fit(X, Y),
         lambda: grown(warm_start=False),
         lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
+    ),
+    "Give {}.reindex(prices.columns).to_list()": (
+        lambda: policy({"transition_penalty": pd.Series([0.0, 0.1], index=["B", "A"])}),
+        lambda: policy(
+            {"transition_penalty": pd.Series([0.0, 0.1], ["B", "A"]).reindex(["A", "B"]).to_list()}
+        ),
+    ),
+    "Pass wealth paths, for example equity_curve(...), not returns": (
+        lambda: growth_difference([0.1, -0.1], [0.0, 0.1], periods_per_year=252),
+        lambda: growth_difference(
+            equity_curve(WEIGHTS, PRICES), equity_curve(WEIGHTS, PRICES), periods_per_year=252
+        ),
+    ),
+    "`earlier` must be a list of the prices of each span before; got {}. Give [": (
+        lambda: judge_baselines(PRICES, terms=Terms(), earlier=PRICES),
+        lambda: judge_baselines(PRICES, terms=Terms(), earlier=[PRICES]),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),

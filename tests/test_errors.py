@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import errno
+import os
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psann.errors import ConfigError, TrainingInterrupted, did_you_mean, nearest, unavailable
+from psann.errors import (
+    ConfigError,
+    TrainingInterrupted,
+    did_you_mean,
+    file_and_reason,
+    nearest,
+    reason_of,
+    unavailable,
+)
+from source_tree import SRC, trees
 
 WORDS = ["window", "reward", "lr", "lr_min", "batch_size", "batch_episodes"]
 
@@ -24,6 +37,39 @@ def test_an_interruption_knows_what_it_owes() -> None:
     error = TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
     assert (error.reason, error.status, error.exit_code) == ("SIGTERM", "preempted", 143)
     assert str(error) == "Training was stopped by SIGTERM."
+
+
+def test_what_the_system_says_is_told_in_words_with_the_file_where_none_is_named() -> None:
+    try:
+        os.open("x" * 300, os.O_RDONLY)
+    except OSError as caught:
+        error = caught
+    assert reason_of(error) == os.strerror(errno.ENAMETOOLONG)
+    assert file_and_reason(error) == f"{'x' * 300}: {reason_of(error)}"
+    for own in (OSError("it is closed"), ConfigError("one")):  # of no file, or not the system's
+        assert file_and_reason(own) == reason_of(own) == str(own)
+
+
+def _told_raw(tree: ast.Module) -> Iterator[int]:
+    """Lines where an error that may be the system's is put into a text as it is."""
+    for handler in ast.walk(tree):
+        if not isinstance(handler, ast.ExceptHandler) or handler.type is None:
+            continue
+        kinds = ast.unparse(handler.type)
+        if "OSError" in kinds and "pyarrow" not in kinds:  # which has words of its own
+            for each in ast.walk(handler):
+                is_text = ast.unparse(each) == f"str({handler.name})"
+                if isinstance(each, ast.FormattedValue):
+                    is_text = ast.unparse(each.value) == handler.name
+                if is_text:
+                    yield each.lineno
+
+
+def test_no_message_has_the_number_of_an_error_of_the_system() -> None:
+    examples = "try: f()\nexcept OSError as e: g(f'no: {e}')\nexcept (A, OSError) as b: g(str(b))"
+    assert list(_told_raw(ast.parse(examples))) == [2, 3]
+    found = {str(path.relative_to(SRC)): [*_told_raw(tree)] for path, tree in trees().items()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize(

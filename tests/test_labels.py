@@ -9,21 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 
-from psann import PSANNRegressor
+from psann import PSANNRegressor, WaveResNetRegressor
 from psann._labels import Named, labels_of, order_problems
 from psann.baselines import BASELINES, bcrp, best_asset
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Terms, growth_at_ends, judge, judge_baselines, judge_policy
-from psann.metrics import portfolio_metrics
+from psann.metrics import confidence_sequence, max_drawdown, portfolio_metrics
 
 N = 24
 DAYS = pd.date_range("2020-01-01", periods=N)
 draws = np.random.default_rng(0)
 X = pd.DataFrame(draws.standard_normal((N, 2)), index=DAYS, columns=["slow", "fast"])
 PRICES = pd.DataFrame(np.exp(0.1 * draws.standard_normal((N, 2))), index=DAYS, columns=["A", "B"])
+BEFORE, LATER = (PRICES.shift(rows, freq="D") for rows in (-N, N))
 HISSO = {"window": 4, "batch_episodes": 4}
 
 
@@ -89,10 +91,11 @@ WEIGHTS = PRICES.div(PRICES.sum(axis=1), axis=0)
 def told_of_membership(active: Any) -> dict[str, Any]:
     """What every door says of prices, actions and who can be held."""
     judged = judge_policy(WEIGHTS, PRICES, terms=Terms(), active=active)
-    others = judge_baselines(PRICES, terms=Terms(), earlier=[PRICES], active=active)
+    others = judge_baselines(PRICES, terms=Terms(), earlier=[BEFORE], active=active)
     alone = {"active": active}
     rules = {name: rule(PRICES, **alone) for name, rule in BASELINES.items()}
-    before = {"earlier": [PRICES], "earlier_active": [active], "window": 20, "every": 4}
+    earlier = active.shift(-N, freq="D") if isinstance(active, pd.DataFrame) else active
+    before = {"earlier": [BEFORE], "earlier_active": [earlier], "window": 20, "every": 4}
     rules |= {name: rule(PRICES, **alone, **before) for name, rule in COVARIANCE_RULES.items()}
     past = {"fitted_on": PRICES, **alone}
     model = quick().fit(X, prices=PRICES, active=active, hisso=HISSO)
@@ -171,7 +174,7 @@ def test_other_columns_are_refused_with_both_sides_and_a_cure_that_works() -> No
     for call in (
         lambda: portfolio_metrics(PRICES * 0 + 0.5, other),
         lambda: best_asset(PRICES, fitted_on=other),
-        lambda: judge_baselines(PRICES, terms=Terms(), earlier=[other]),
+        lambda: judge_baselines(LATER, terms=Terms(), earlier=[other]),
     ):
         with pytest.raises(DataError, match=r"must have the columns of `.*`: A, B; got A, C"):
             call()
@@ -208,7 +211,7 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
         lambda weights, prices: judge_policy(weights, prices, terms=Terms()),
         *(partial(lambda rule, _, prices: rule(prices), rule) for rule in BASELINES.values()),
         lambda _, past: best_asset(PRICES, fitted_on=past),
-        lambda _, past: judge_baselines(PRICES, terms=Terms(), earlier=[past]),
+        lambda _, past: judge_baselines(LATER, terms=Terms(), earlier=[past]),
     ]
     for door in doors:
         with pytest.raises(DataError, match=r"must be in the order of time; row 1, 2020-01-23, co"):
@@ -217,6 +220,10 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
     wealth = pd.Series(np.linspace(1, 2, N), index=DAYS)[::-1]
     with pytest.raises(DataError, match=r"`wealth` must be in the order of time"):
         growth_difference(wealth, wealth, periods_per_year=252)
+    with pytest.raises(DataError, match=r"^`wealth` must be in the order of time; row 1"):
+        max_drawdown(wealth)
+    with pytest.raises(DataError, match=r"^`steps` must be in the order of time; row 1"):
+        confidence_sequence(wealth)
 
 
 def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> None:
@@ -244,6 +251,78 @@ def test_what_has_dates_says_the_order_of_rows_that_have_none_where_there_are_ep
         with pytest.raises(DataError, match=r"^prices must be in the order of time; row 1"):
             asked(plain, backwards)
     assert len(model.predict_actions(X[::-1])) == N  # each row by itself
+
+
+COST = pd.Series([0.01, 0.0], index=["A", "B"])
+RATE = pd.Series(np.linspace(0.0, 4.0, N), index=DAYS)
+
+
+def test_costs_rates_and_benchmarks_are_taken_by_name_and_date() -> None:
+    weights, plain = WEIGHTS * 0.5, {"trans_cost": [0.01, 0.0], "cash_rate": RATE.to_numpy()}
+    wanted = portfolio_metrics(weights, PRICES, cash=True, **plain)
+    rows = pd.DataFrame([COST] * N, index=DAYS)
+    for cost in (COST, COST[::-1], rows[["B", "A"]][::-1]):
+        mixed = {"trans_cost": cost, "cash_rate": RATE[::-1]}
+        assert portfolio_metrics(weights, PRICES, cash=True, **mixed) == wanted
+        assert judge(weights, PRICES, cash=True, terms=Terms(**mixed)).figures == wanted
+        late = [Terms(**each, delay=1) for each in (mixed, plain)]
+        found = [judge_baselines(PRICES, terms=terms)["eg"].figures for terms in late]
+        assert found[0] == found[1]
+    for bad in ({"trans_cost": COST.rename({"B": "C"})}, {"cash_rate": RATE.shift(1, freq="D")}):
+        with pytest.raises(DataError, match=f"`{next(iter(bad))}` must have the (columns|rows)"):
+            portfolio_metrics(weights, PRICES, cash=True, **bad)
+    benchmark = PRICES["A"].rename("index")
+    ours, mixed = (
+        judge_baselines(PRICES, terms=Terms(), benchmark=each)["benchmark"].figures
+        for each in (benchmark, benchmark.to_frame()[::-1])
+    )
+    assert ours == mixed
+    with pytest.raises(DataError, match=r"`benchmark` must have the rows of `prices`"):
+        judge_baselines(PRICES, terms=Terms(), benchmark=benchmark.shift(1, freq="D"))
+
+
+def test_what_a_reward_is_given_of_each_asset_is_put_in_their_order() -> None:
+    spread = pd.DataFrame([[0.0, 0.1]] * N, index=DAYS, columns=["A", "B"])
+    hisso = {**HISSO, "transition_penalty": "spread"}
+    model = quick().fit(X, prices=PRICES, reward_inputs={"spread": spread}, hisso=hisso)
+    mixed, swapped = spread[["B", "A"]][::-1], spread.to_numpy()[:, ::-1]
+    told, same, other = (
+        model.evaluate_reward(X, PRICES, reward_inputs={"spread": each})
+        for each in (spread, mixed, swapped)
+    )
+    assert told == same != other
+    for key in ("hisso", "evaluation"):
+        name = "trans_cost" if key == "evaluation" else "transition_penalty"
+        given = {"hisso": HISSO, key: {**(HISSO if key == "hisso" else {}), name: COST[::-1]}}
+        with pytest.raises(ValueError, match=f"^{key}.{name} must .* the order of the assets; got"):
+            quick().fit(X, prices=PRICES, **given)
+
+
+def test_a_context_is_put_in_the_order_of_that_in_fit(tmp_path: Any) -> None:
+    context = pd.DataFrame(draws.standard_normal((N, 2)), index=DAYS, columns=["u", "v"])
+    mixed, y = context[["v", "u"]], X.to_numpy()
+    model = WaveResNetRegressor(hidden_units=3, epochs=2, random_state=0)
+    later = {"X": X[12:], "y": y[12:], "context": mixed[12:]}
+    model.fit(X[:12], y[:12], context=context[:12], validation_data=later)
+    plain = {**later, "context": context[12:].to_numpy()}
+    again = clone(model).fit(X[:12], y[:12], context=context[:12], validation_data=plain)
+    assert again.best_value_ == model.best_value_
+    model.save(tmp_path / "model")
+    for each in (model, WaveResNetRegressor.load(tmp_path / "model")):
+        assert_array_equal(each.predict(X, context=mixed), model.predict(X, context=context))
+        with pytest.raises(DataError, match=r"^context must have the columns of fit: u, v; got u"):
+            each.predict(X, context=context.rename(columns={"v": "w"}))
+
+
+@pytest.mark.parametrize("span", [PRICES, LATER])
+def test_earlier_spans_that_are_not_earlier_are_refused(span: Any) -> None:
+    for rule in (partial(judge_baselines, terms=Terms()), COVARIANCE_RULES["risk_parity"]):
+        with pytest.raises(DataError, match=r"^`prices` must begin after `earlier\[0\]` ends"):
+            rule(PRICES, earlier=[span])
+        with pytest.raises(DataError, match=r"^`earlier` must be a list .*; got DataFrame\."):
+            rule(PRICES, earlier=BEFORE)
+    with pytest.raises(DataError, match=r"^`earlier` must have prices \(rows, 2\) of each span"):
+        judge_baselines(PRICES, terms=Terms(), earlier=list(BEFORE.to_numpy()))
 
 
 def test_names_of_assets_survive_saving(tmp_path: Any) -> None:

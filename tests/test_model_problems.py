@@ -81,7 +81,15 @@ def test_unknown_keys_are_guessed_here_first_and_then_elsewhere() -> None:
     assert _problems({"size": 1, "count": 1}) == [
         "f count: count is no known key. Did you mean 'inner.count'?"
     ]
-    assert _problems({"size": 1, "zebra": 1}) == ["f zebra: zebra is no known key."]
+
+
+def test_of_a_key_like_no_other_all_that_are_known_there_are_told_once() -> None:
+    given = {"size": 1, "zebra": 1, "yak": 1, "other": {"ox": 1}}
+    assert _problems(given) == [
+        "f other: other.ox is no known key. Known here: count, name.",
+        "f zebra: zebra is no known key. Known here: size, inner, other, odd.",
+        "f yak: yak is no known key.",
+    ]
 
 
 def test_a_missing_key_that_is_misspelt_is_told_once() -> None:

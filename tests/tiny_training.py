@@ -22,7 +22,7 @@ from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
 from psann.training.carry import Carry
 from psann.training.draws import Draws
-from psann.training.engine import EagerEngine, Objective
+from psann.training.engine import EagerEngine
 from psann.training.history import EpochRecord
 from psann.training.loop import Phase, group_at_start, run_phase
 from psann.training.observers import Observer
@@ -33,6 +33,7 @@ from psann.training.schedules import LRScheduleOptions
 from psann.training.state import SavedState, SeedStart, TrainState
 from psann.training.statistics import LaunchStatistics
 from psann.training.supervised import RowObjective, Rows, row_table
+from psann.training.work import Objective
 
 N_ROWS, N_IN, N_OUT = 24, 4, 2
 # A target beyond this makes `poisoned` give a gradient that is not finite.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from psann._model_keys import ConfigKey, config_keys, keys_below
+from psann._model_keys import ConfigKey, config_keys, keys_below, known_here
 from psann._tree import MISSING, ConfigTree, Path
 from psann.errors import did_you_mean, listed, nearest
 
@@ -47,14 +47,11 @@ def readable_problems(
     guesses = {
         path: _guess(path, keys) if k < _MAX_GUESSES else None for k, path in enumerate(unknown)
     }
+    hints = _hints(guesses, keys)
     problems = []
     for path, finding in found.items():
-        if path in guesses:
-            guess = guesses[path]
-            hint = f" Did you mean {'.'.join(_shortest(path, guess))!r}?" if guess else ""
-            if ":" in path[-1]:
-                hint = " YAML wants a space after the colon."
-            verdict = f" is no known key.{hint}"
+        if path in hints:
+            verdict = f" is no known key.{hints[path]}"
         elif finding["type"] == "missing" and path in guesses.values():
             continue
         else:
@@ -96,6 +93,21 @@ def _guess(path: Path, keys: Keys) -> Path | None:
     if here:
         return (*path[:-1], here)
     return next((other for other in keys if other[-1] == path[-1]), None)
+
+
+def _hints(guesses: Mapping[Path, Path | None], keys: Keys) -> dict[Path, str]:
+    """What to write in place of each unknown key; what a section knows is listed once."""
+    hints, told = {}, set()
+    for path, guess in guesses.items():
+        section = path[:-1]
+        if ":" in path[-1]:
+            hints[path] = " YAML wants a space after the colon."
+        elif guess:
+            hints[path] = f" Did you mean {'.'.join(_shortest(path, guess))!r}?"
+        else:
+            hints[path] = "" if section in told else known_here(keys, section)
+            told.add(section)
+    return hints
 
 
 def _shortest(path: Path, guess: Path) -> Path:

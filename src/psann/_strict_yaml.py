@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 
 from psann._tree import ConfigTree, Origins, Path
-from psann.errors import ConfigError
+from psann.errors import ConfigError, reason_of
 
 MAX_BYTES = 2**20
 MAX_NODES = 10_000
@@ -125,8 +125,7 @@ def _read(path: str) -> bytes:
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; it must be a YAML or JSON file.") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{path} cannot be read: {reason}.") from None
+        raise ConfigError(f"{path} cannot be read: {reason_of(error)}.") from None
 
 
 def _text_of(path: str, data: bytes) -> str:

@@ -12,14 +12,14 @@ Letters: ``x_t = p_{t+1} / p_t`` relatives, ``b_t`` weights of row ``t``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import in_order_of, labels_of, order_problems, same_rows
-from psann._typing import Array, Bools, Floats, is_whole
+from psann._typing import Array, Bools, Floats, is_number, is_whole
 from psann.accounting import relatives
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER, code_problems
@@ -164,6 +164,7 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
         return shares
 
     prices, active = with_codes(prices, active)
+    _check_finite(learning_rate=learning_rate)
     with np.errstate(over="ignore", invalid="ignore"):
         weights = _follow(relatives(prices), step, active)
     if not np.isfinite(weights).all():
@@ -200,7 +201,7 @@ def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None)
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
     prices, active = with_codes(prices, active)
-    _check_threshold(threshold)
+    _check_finite(threshold=threshold)
     return _follow(relatives(prices), step, active)
 
 
@@ -239,7 +240,7 @@ def olmar(
     https://arxiv.org/abs/1206.4626
     """
     prices, active = with_codes(prices, active)
-    _check_threshold(threshold)
+    _check_finite(threshold=threshold)
     if not is_whole(window, 2):
         raise DataError(f"`window` must be 2 rows or more; got {window!r}. A mean needs two.")
     predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
@@ -351,9 +352,10 @@ def _follow_members(
     return weights
 
 
-def _check_threshold(threshold: float) -> None:
-    if not np.isfinite(threshold):
-        raise DataError(f"`threshold` must be a finite number; got {threshold!r}.")
+def _check_finite(**setting: float) -> None:
+    for name, value in setting.items():
+        if not (is_number(value) and np.isfinite(value)):
+            raise DataError(f"`{name}` must be a finite number; got {value!r}.")
 
 
 def _move(weights: Floats, growth: Floats, distance: float) -> Floats:
@@ -484,6 +486,27 @@ def earlier_span(prices: Floats, span: Floats, name: str = "fitted_on") -> Float
     if problems := order_problems({f"`{name}`": labels_of(span)}):
         raise DataError(problems)
     return in_order_of_prices(prices, past, labels_of(span).columns, f"`{name}`")
+
+
+def check_spans(prices: Floats, earlier: Sequence[Floats]) -> None:
+    """Raise `DataError` unless earlier spans are a list, of which each ends before the next begins.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        The last span.
+    earlier : sequence of ndarray of shape (T', M)
+        Those before, the first one first.
+    """
+    if not isinstance(earlier, list | tuple):
+        raise DataError(
+            f"`earlier` must be a list of the prices of each span before; got "
+            f"{type(earlier).__name__}. Give [prices_train, prices_val]."
+        )
+    spans = {f"`earlier[{place}]`": span for place, span in enumerate(earlier)}
+    known = {name: labels_of(span) for name, span in (spans | {"`prices`": prices}).items()}
+    if problems := order_problems(known):
+        raise DataError(problems)
 
 
 def in_order_of_prices(

@@ -9,15 +9,16 @@ Letters: ``S`` covariance ``(M, M)`` of simple returns, ``w`` weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from psann._inputs import numbers
-from psann._labels import labels_of
+from psann._labels import labels_of, same_rows
 from psann._typing import Array, Bools, Floats, is_whole
 from psann.accounting import relatives
-from psann.baselines import earlier_span, held_from, in_order_of_prices, with_codes
+from psann.baselines import check_spans, earlier_span, held_from, in_order_of_prices, with_codes
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER
 
@@ -276,10 +277,12 @@ def _rebalanced(
             f"`window` must be at least {_LEAST_MOVES} moves and `every` at least 1 row, in whole "
             f"numbers; got {window!r} and {every!r}."
         )
+    check_spans(labelled, earlier)
     spans = [earlier_span(labelled, span, "earlier") for span in earlier]
     moves = np.concatenate([relatives(span) for span in (*spans, prices)]) - 1
     codes = np.full(prices.shape, MEMBER) if told is None else told
-    before = [_in_order(labelled, each) for each in earlier_active if told is not None]
+    pairs = zip_longest(earlier_active, earlier[: len(earlier_active)])
+    before = [_in_order(labelled, *pair) for pair in pairs if told is not None]
     if before and [each.shape for each in before] != [each.shape for each in spans]:
         raise DataError(
             "`earlier_active` must have a table for each of `earlier`, of its shape: "
@@ -297,10 +300,12 @@ def _rebalanced(
     return weights
 
 
-def _in_order(prices: Floats, active: Any) -> Array:
-    """Codes of an earlier span with the assets in the order of these."""
-    codes = numbers(active, "`earlier_active`")
-    return in_order_of_prices(prices, codes, labels_of(active).columns, "`earlier_active`")
+def _in_order(prices: Floats, active: Any, span: Any) -> Array:
+    """Codes of an earlier span with its rows, and the assets, in the order of prices."""
+    codes, own = numbers(active, "`earlier_active`"), labels_of(active)
+    known = {"`earlier`": labels_of(span), "`earlier_active`": own}
+    codes = same_rows(dict.fromkeys(known, codes), known)["`earlier_active`"]
+    return in_order_of_prices(prices, codes, own.columns, "`earlier_active`")
 
 
 def _known(spans: Sequence[Floats], codes: Array, earlier: Sequence[Array]) -> Bools:

@@ -119,6 +119,32 @@ def memory_story(error: BaseException) -> str | None:
     return f"Memory does not suffice{said and f': {said}'}"
 
 
+def reason_of(error: BaseException) -> str:
+    """What went wrong with a file that the message names: of the system's errors its words alone.
+
+    Examples
+    --------
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "runs/a"))
+    'No such file or directory'
+    >>> reason_of(ValueError("it was cut"))
+    'it was cut'
+    """
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error)
+
+
+def file_and_reason(error: BaseException) -> str:
+    """What went wrong, and of the system's errors with which file, where no message names it.
+
+    Examples
+    --------
+    >>> file_and_reason(FileNotFoundError(2, "No such file or directory", "runs/a"))
+    'runs/a: No such file or directory'
+    """
+    file = error.filename if isinstance(error, OSError) else None
+    return reason_of(error) if file is None else f"{file}: {reason_of(error)}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a sentence that names the known word nearest to a misspelt one.
 

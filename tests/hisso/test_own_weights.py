@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from psann import AssetwiseRegressor, PSANNRegressor
-from psann.errors import UsageError
+from psann.errors import DataError, UsageError
 from psann.estimators.seeds import Ensemble, fit_seeds
 from psann.hisso.options import HISSOOptions
 from psann.hisso.own_weights import decided_in_turn, first_memory, remembered
@@ -56,6 +57,14 @@ def test_each_row_is_decided_by_what_prices_left_of_the_one_before(seeing: Any) 
             held = grown / grown.sum()
     found = seeing.predict_actions(X[:30], prices=PRICES[:30], held=[0.7, 0.1, 0.1, 0.0])
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    named = pd.DataFrame(PRICES[:30], columns=list("DCBA"))
+    held = pd.Series([0.0, 0.1, 0.1, 0.7], index=list("ABCD"))
+    np.testing.assert_array_equal(seeing.predict_actions(X[:30], prices=named, held=held), found)
+    with pytest.raises(DataError, match="held must have the columns of prices: D, C, B, A"):
+        seeing.predict_actions(X[:30], prices=named, held=held.rename({"D": "E"}))
+    backwards = named.set_axis(pd.date_range("2020-01-01", periods=30))[::-1]
+    with pytest.raises(DataError, match=r"^prices must be in the order of time"):
+        seeing.predict_actions(X[:30], prices=backwards)
 
 
 def test_it_learns_to_trade_less_and_to_earn_more_of_it(seeing: Any) -> None:

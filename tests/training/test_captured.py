@@ -13,9 +13,9 @@ from psann._seed import update_keys
 from psann.training.captured import CapturedEngine
 from psann.training.carry import Carry
 from psann.training.compiled import Program
-from psann.training.engine import PhaseWork
 from psann.training.precision import Precision
 from psann.training.supervised import RowObjective, Rows
+from psann.training.work import PhaseWork
 from tiny_training import (
     POISON,
     batches,

@@ -27,10 +27,11 @@ from psann.nn.units import UnitOptions
 from psann.nn.wave_resnet import WaveOptions, WaveResNet
 from psann.training.carry import Carry
 from psann.training.compiled import CompiledEngine, Program, UpdateCall, compile_s
-from psann.training.engine import EagerEngine, PhaseWork
+from psann.training.engine import EagerEngine
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import Precision
 from psann.training.statistics import LaunchStatistics
+from psann.training.work import PhaseWork
 from tiny_training import (
     batches,
     dense,

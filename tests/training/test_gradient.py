@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.autograd import Variable
 
-from psann.training.gradient import _backward, gradients
+from psann.training.gradient import gradients
 
 
 def test_each_leaf_has_its_gradient_and_nothing_is_left_of_the_one_before() -> None:
@@ -18,21 +17,6 @@ def test_each_leaf_has_its_gradient_and_nothing_is_left_of_the_one_before() -> N
         assert [g.tolist() for g in found] == [[[3.0, 3.0]], [0.0, 0.0], 3.0]
     # Losses of a group are summed.
     assert [g.tolist() for g in gradients((a * b)[0], [a])] == [[[3.0, 3.0]]]
-
-
-def test_without_torchs_engine_gradients_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    leaf = torch.tensor([1.0, 2.0], requires_grad=True)
-    expected = gradients(leaf.exp().sum(), [leaf])[0]
-    _backward.cache_clear()
-    with monkeypatch.context() as patch:
-        patch.delattr(Variable, "_execution_engine")
-        chosen = _backward()
-    _backward.cache_clear()
-    assert chosen is torch.Tensor.backward
-    leaf.grad = None
-    chosen(leaf.exp().sum())
-    assert leaf.grad is not None and torch.equal(leaf.grad, expected)
-    assert _backward() is not torch.Tensor.backward
 
 
 @pytest.mark.parametrize("requires_grad", [False, True])

@@ -17,10 +17,11 @@ from psann._seed import update_keys
 from psann.errors import DivergedError, TrainingInterrupted
 from psann.nn.state import StateOptions
 from psann.training.carry import Carry, Group
-from psann.training.engine import EagerEngine, Forward
+from psann.training.engine import EagerEngine
 from psann.training.loop import Validation, group_at_start, resolve_monitor, run_phase
 from psann.training.schedules import LRScheduleOptions
 from psann.training.supervised import RowObjective, row_table, rows_loss
+from psann.training.work import Forward
 from tiny_training import (
     N_ROWS,
     Diary,
@@ -62,6 +63,7 @@ class Episodes:
     """Rows as episodes of one step: the value of each is a reward."""
 
     rows: RowObjective
+    is_ours = False
 
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None

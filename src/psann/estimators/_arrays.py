@@ -130,6 +130,12 @@ def converted_split(
             aligned[name] = in_order_of(assets, aligned[name], columns, who=name, whose=whose)
         else:
             assets, whose = columns, name
+    for name, each in labels.items():
+        is_of_assets = {*(each.columns or ())} == {*(assets or ())}
+        if name.startswith(f"{prefix}{_INPUT}") and aligned[name].ndim == 2 and is_of_assets:
+            aligned[name] = in_order_of(
+                assets or (), aligned[name], each.columns, who=name, whose=whose
+            )
     X = f"{prefix}X"
     if labels[X].columns is not None:
         aligned[X] = without_dates(given[X])

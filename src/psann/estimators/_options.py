@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from psann._model_keys import ConfigKey, config_keys, keys_below
+from psann._labels import labels_of
+from psann._model_keys import ConfigKey, config_keys, keys_below, known_here
 from psann._published import hisso_key_answer
 from psann._tree import Path
 from psann.errors import did_you_mean
@@ -34,6 +35,15 @@ def read_options(model: type[Options], given: Options | Mapping[str, Any], *, wh
     ValueError
         With every key that is unknown or has a value it cannot have.
     """
+    mapping = given if isinstance(given, Mapping) else {}
+    if named := [key for key in mapping if labels_of(mapping[key]).rows is not None]:
+        raise ValueError(
+            "\n".join(
+                f"{who}.{key} must be a number or a list in the order of the assets; got "
+                f"{type(mapping[key]).__name__}. Give {key}.reindex(prices.columns).to_list()."
+                for key in named
+            )
+        )
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -95,7 +105,8 @@ def _sentence(
         *section, key = path
         if who == "hisso" and not section and (cure := hisso_key_answer(key)) is not None:
             return f"{name} is a key of psann 0.12; {cure}."
-        return f"{name} is no known key.{did_you_mean(key, keys_below(keys, path[:-1]))}"
+        near = did_you_mean(key, keys_below(keys, path[:-1]))
+        return f"{name} is no known key.{near or known_here(keys, path[:-1])}"
     own = next((finding for finding in findings if finding["type"] == "value_error"), None)
     if own is not None:
         return f"{name}: {own['ctx']['error']}."

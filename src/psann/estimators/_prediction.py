@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from psann._device import thread_count
+from psann._labels import labels_of
 from psann._numerics import pinned_numbers
 from psann._typing import Array, Floats
 from psann.accounting import executed_late
@@ -206,7 +207,10 @@ class PredictionMixin(CheckedRows):
                 "held has no effect: this policy does not see what it holds. Leave it out, or fit "
                 "with hisso.held_weights."
             )
-        before = None if held is None else weights_before(held, self._n_outputs_of(rows.X))
+        before = None
+        if held is not None:
+            names = self._known_assets({"X": X, "prices": prices}) or labels_of(prices).columns
+            before = weights_before(held, self._n_outputs_of(rows.X), names)
         return self._decisions(rows, before).numpy()
 
     def action_function(self) -> Callable[[Tensor, Tensor | None], Tensor]:

@@ -46,6 +46,8 @@ class _Fitted(BaseModel):
 
     asset_names_: list[str] | None = None
     """Absent where nothing named them."""
+    context_names: list[str] | None = None
+    """Absent where nothing named them."""
     best_epoch_: int = Field(ge=0)
     best_value_: float | None
     evaluation_options_: dict[str, Any]
@@ -70,6 +72,9 @@ class _Fitted(BaseModel):
         names, shape = self.feature_names_in_, self.input_shape_
         if self.asset_names_ is not None and len(self.asset_names_) != self.n_outputs_:
             raise ValueError(f"{len(self.asset_names_)} names for {self.n_outputs_} assets")
+        of_context = self.context_names
+        if of_context is not None and len(of_context) != self.n_context_:
+            raise ValueError(f"{len(of_context)} names for {self.n_context_} columns of context")
         if names is not None and len(names) != self.n_features_in_:
             raise ValueError(f"{len(names)} names for {self.n_features_in_} features")
         if shape is not None and (len(shape) < 2 or math.prod(shape) != self.n_features_in_):
@@ -81,8 +86,8 @@ class _Fitted(BaseModel):
 
 # Fitted values that a file carries as they are; the others are described in their own way.
 _OWN_WAY = (
-    *("asset_names_", "evaluation_options_", "feature_names_in_", "hisso_options_"),
-    *("scaler", "stream", "target_scaler"),
+    *("asset_names_", "context_names", "evaluation_options_", "feature_names_in_"),
+    *("hisso_options_", "scaler", "stream", "target_scaler"),
 )
 _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
@@ -121,10 +126,8 @@ class EstimatorFileMixin(CheckedRows):
             If there is nothing to store.
         """
         fitted = {name: vars(self).get(name) for name in _PLAIN_FITTED}
-        params = self._plain_parameters()
         if state is None:
             check_is_fitted(self, "network_")
-            self._check_parameters_of_fit(params)
             tensors = self.network_.state_dict()
         else:
             tensors = state.tensors(best=best)
@@ -134,8 +137,9 @@ class EstimatorFileMixin(CheckedRows):
             if hasattr(self, "feature_names_in_")
             else None
         )
-        if self.asset_names_ is not None:
-            fitted["asset_names_"] = list(self.asset_names_)
+        for key, names in self._optional_names().items():
+            if names is not None:
+                fitted[key] = list(names)
         stored = {f"network.{name}": tensor for name, tensor in tensors.items()}
         if self._stream is not None and state is None:
             fitted["stream"] = self._stream.counters
@@ -145,6 +149,9 @@ class EstimatorFileMixin(CheckedRows):
             stored |= arrays
         for key in ("hisso_options_", "evaluation_options_"):
             fitted[key] = getattr(self, key)
+        params = self._plain_parameters()
+        if state is None:
+            self._check_parameters_of_fit(params)
         return document_bytes(
             EstimatorDocument(
                 class_name=type(self).__name__,
@@ -153,6 +160,9 @@ class EstimatorFileMixin(CheckedRows):
                 tensors=stored,
             )
         )
+
+    def _optional_names(self) -> dict[str, tuple[str, ...] | None]:
+        return {"asset_names_": self.asset_names_, "context_names": self._context_names}
 
     def _plain_parameters(self) -> dict[str, Any]:
         """The constructor's parameters as a file holds them."""
@@ -290,6 +300,8 @@ class EstimatorFileMixin(CheckedRows):
             self.input_shape_ = tuple(fitted.input_shape_)
         names = fitted.asset_names_
         self.asset_names_ = None if names is None else tuple(names)
+        of_context = fitted.context_names
+        self._context_names = None if of_context is None else tuple(of_context)
         if fitted.feature_names_in_ is not None:
             self.feature_names_in_ = np.array(fitted.feature_names_in_, dtype=object)
         hisso = named_in_file(fitted.hisso_options_, allow=allow)

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from psann._inputs import times
-from psann._labels import in_order_of, labels_of, order_problems
+from psann._labels import in_order_of, labels_of, same_rows
 from psann._typing import Array, Floats, is_whole
 from psann.accounting import Initial, executed_late, relatives, simplest
-from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, uniform
+from psann.baselines import BASELINES, bcrp, best_asset, buy_and_hold, check_spans, uniform
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import GrowthDifference, growth_difference
@@ -124,7 +124,8 @@ def judge(
     DataError
         As `psann.metrics.portfolio_metrics`; there must be two rows more than the delay.
     """
-    return _judged(*_of_each_asset(actions, prices, active), terms=terms, cash=cash)
+    actions, prices, active, terms = _of_each_asset(actions, prices, active, terms=terms)
+    return _judged(actions, prices, active, terms=terms, cash=cash)
 
 
 def _judged(
@@ -163,24 +164,33 @@ def _judged(
     )
 
 
+def _together(terms: Terms, **given: Any) -> tuple[dict[str, Floats], Terms]:
+    """Arrays, without those that are None, and terms of the same rows and assets."""
+    there = {name: array for name, array in given.items() if array is not None}
+    rates = {name: getattr(terms, name) for name in ("trans_cost", "cash_rate", "borrow_rate")}
+    there |= {name: rate for name, rate in rates.items() if np.ndim(rate)}
+    found = dict(zip(there, together(**there), strict=True))
+    plain: Any = {name: found.pop(name) for name in rates if name in found}
+    return found, replace(terms, **plain)
+
+
 def _of_each_asset(
-    actions: Any, prices: Any, active: Any = None
-) -> tuple[Floats, Floats, Floats | None]:
+    actions: Any, prices: Any, active: Any = None, *, terms: Terms
+) -> tuple[Floats, Floats, Floats | None, Terms]:
     """Matrices of the same rows and assets; a single price stands for every asset."""
-    given = {"actions": actions, "prices": prices}
-    weights, quotes, *told = together(**given, **({} if active is None else {"active": active}))
+    found, terms = _together(terms, actions=actions, prices=prices, active=active)
+    weights, quotes, codes = found["actions"], found["prices"], found.get("active")
     if quotes.shape not in (weights.shape, (len(weights), 1)):
         raise DataError(
             f"`actions` and `prices` must have the same shape; got {weights.shape} and "
             f"{quotes.shape}. Give one price per asset for every row of the actions, or one for "
             "all assets."
         )
-    codes = told[0] if told else None
     if codes is not None and (
         problems := code_problems(codes, who="`active`", shape=weights.shape)
     ):
         raise DataError(problems)
-    return weights, np.broadcast_to(quotes, weights.shape), codes
+    return weights, np.broadcast_to(quotes, weights.shape), codes, terms
 
 
 def judge_baselines(
@@ -219,8 +229,9 @@ def judge_baselines(
         ``eg``, ``pamr``, ``olmar``, and ``bcrp_hindsight``, fitted on the very rows that it is
         judged on: an upper mark that nobody could reach; last ``benchmark`` where there is one.
     """
-    matrix, columns = float64_array(prices, "prices"), labels_of(prices).columns
-    codes = None if active is None else together(prices=prices, active=active)[1]
+    check_spans(prices, earlier)
+    found, terms = _together(terms, prices=prices, active=active)
+    matrix, codes, columns = found["prices"], found.get("active"), labels_of(prices).columns
     fitted: dict[str, Rule] = {}
     spans = [_as_wide_as(matrix, span, columns) for span in earlier]
     if spans:
@@ -243,7 +254,7 @@ def judge_baselines(
             for name, rule in rules.items()
         }
     if benchmark is not None:
-        alone = float64_array(benchmark, "benchmark")
+        alone = _on_rows_of(prices, benchmark)
         if alone.shape not in ((len(matrix),), (len(matrix), 1)):
             raise DataError(
                 f"`benchmark` must have a price on each of the {len(matrix)} rows; got shape "
@@ -262,10 +273,19 @@ def _bought_once(prices: Floats, *, active: Array | None, delay: int) -> Floats:
     return np.concatenate([held, np.repeat(held[-1:], delay, axis=0)])
 
 
+def _on_rows_of(prices: Any, benchmark: Any) -> Floats:
+    given = {"`prices`": prices, "`benchmark`": benchmark}
+    arrays = {name: float64_array(each, name.strip("`")) for name, each in given.items()}
+    return same_rows(arrays, {name: labels_of(each) for name, each in given.items()})["`benchmark`"]
+
+
 def _as_wide_as(matrix: Floats, span: Any, columns: Sequence[str] | None) -> Floats:
     values, own = float64_array(span, "earlier"), labels_of(span)
-    if problems := order_problems({"`earlier`": own}):
-        raise DataError(problems)
+    if values.ndim != 2 or values.shape[1] not in (1, matrix.shape[1]):
+        raise DataError(
+            f"`earlier` must have prices (rows, {matrix.shape[1]}) of each span before; got shape "
+            f"{values.shape}."
+        )
     if columns is not None and values.shape[1] > 1:
         values = in_order_of(columns, values, own.columns, who="`earlier`", whose="`prices`")
     return np.broadcast_to(values, (len(values), matrix.shape[1]))
@@ -340,7 +360,7 @@ def judge_policy(
     >>> round(verdict.versus_uniform.growth, 4)
     0.1283
     """
-    actions, prices, active = _of_each_asset(actions, prices, active)
+    actions, prices, active, terms = _of_each_asset(actions, prices, active, terms=terms)
 
     def at(delay: int) -> tuple[Judgement, GrowthDifference]:
         then = replace(terms, delay=delay)
@@ -394,7 +414,7 @@ def growth_at_ends(
     dict or None
         By move (`0`, `-1`), of `policy` and `uniform`; None where no price ends on these rows.
     """
-    actions, prices, codes = _of_each_asset(actions, prices, active)
+    actions, prices, codes, terms = _of_each_asset(actions, prices, active, terms=terms)
     if codes is None or not (codes[1:] == ENDED).any():
         return None
     found = {}
@@ -426,7 +446,7 @@ def excess_growth(actions: Any, prices: Any, *, terms: Terms, cash: bool = False
     float
         NaN if the policy lost everything.
     """
-    actions, prices, _ = _of_each_asset(actions, prices)
+    actions, prices, _, terms = _of_each_asset(actions, prices, terms=terms)
     judgement = judge(actions, prices, terms=terms, cash=cash)
     other = judge(uniform(prices), prices, terms=terms)
     return judgement.figures["annual_log_growth"] - other.figures["annual_log_growth"]

@@ -23,8 +23,8 @@ from psann.hisso.own_weights import decided_in_turn
 from psann.hisso.rewards import Penalty, Reward
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
-from psann.training.engine import Forward
 from psann.training.loop import Validation
+from psann.training.work import Forward
 
 
 def carry_in(

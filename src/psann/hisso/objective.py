@@ -17,7 +17,7 @@ from psann.hisso.own_weights import beside, first_memory, remembered
 from psann.hisso.rewards import Penalty, Reward, on_rows
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
-from psann.training.engine import Forward
+from psann.training.work import Forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,11 @@ class EpisodeObjective:
     input_noise: float
     shares_rows: bool
     """Whether rows may be computed once and used in every window they lie in."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the reward is none of the user's."""
+        return not self.reward.is_own
 
     @functools.cached_property
     def _steps(self) -> Tensor:

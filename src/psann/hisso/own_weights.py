@@ -14,13 +14,15 @@ problem" (2017), section 5.3 (portfolio-vector memory), https://arxiv.org/abs/17
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from psann._inputs import numbers
+from psann._labels import in_order_of, labels_of
 from psann._typing import Floats
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry
@@ -89,20 +91,33 @@ def prices_seen(prices: Floats | None, *, shape: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.ones(shape) if prices is None else prices)
 
 
-def weights_before(held: ArrayLike, n_assets: int) -> Tensor:
+def weights_before(held: ArrayLike, n_assets: int, names: Sequence[str] | None) -> Tensor:
     """Weights ``(M,)`` that a user says are held before the first row.
+
+    Parameters
+    ----------
+    held : array-like of shape (M,)
+        A series whose index has the names of the assets is put in their order.
+    n_assets : int
+        M.
+    names : sequence of str or None
+        Of the assets, where something tells them.
 
     Raises
     ------
     ValueError
         If they are not one finite number for each asset.
     """
-    weights = np.asarray(held, dtype=np.float64)
+    weights = np.array(numbers(held, "held"), dtype=np.float64, order="C")
     if weights.shape != (n_assets,) or not np.isfinite(weights).all():
         raise ValueError(
             f"held must be the finite weight of each of the {n_assets} assets before the first "
             f"row; got shape {weights.shape}."
         )
+    own = labels_of(held).rows
+    if names is not None and own is not None:
+        told = [str(name) for name in own.tolist()]
+        weights = in_order_of(names, weights[None], told, who="held", whose="prices")[0]
     return torch.from_numpy(weights)
 
 

@@ -12,10 +12,10 @@ from psann.hisso.rewards import Penalty, Reward, penalty_of
 from psann.hisso.significance import net_log_growth
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry
-from psann.training.engine import Forward
 from psann.training.loop import Validation
 from psann.training.options import TrainingOptions
 from psann.training.supervised import Rows
+from psann.training.work import Forward
 
 
 @dataclass(frozen=True, kw_only=True)

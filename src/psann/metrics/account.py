@@ -14,7 +14,7 @@ from psann._typing import Floats
 from psann.accounting import CostModel, Initial, NetGrowth, carry_of, net_growth, simplest
 from psann.errors import DataError
 from psann.holdings import Carry, code_problems, is_limited, of_members
-from psann.metrics.checks import float64_array, matrix_problems, number_problems, together
+from psann.metrics.checks import matrix_problems, number_problems, together
 
 _INITIALS, _COST_MODELS = get_args(Initial), get_args(CostModel)
 # Softmax in float32 over a thousand assets stays well inside.
@@ -48,18 +48,23 @@ def account_of(  # noqa: PLR0913
     max_turnover: float | None = None,
 ) -> Account:
     """Check everything at once, warn, and do the accounts; as `portfolio_metrics`."""
-    carry, of_cash = _carry_of_rows(
-        allocations,
-        periods_per_year,
-        rates={"trans_cost": trans_cost, "cash_rate": cash_rate, "borrow_rate": borrow_rate},
-        max_turnover=max_turnover,
-    )
+    terms: dict[str, Any] = {
+        "trans_cost": trans_cost,
+        "cash_rate": cash_rate,
+        "borrow_rate": borrow_rate,
+    }
     given = {"allocations": allocations, "prices": prices}
-    targets, quotes, *told = together(**given, **({} if active is None else {"active": active}))
-    codes = told[0] if told else None
-    rates = float64_array(trans_cost, "trans_cost") if np.ndim(trans_cost) else float(trans_cost)  # type: ignore[arg-type]
+    given |= {} if active is None else {"active": active}
+    given |= {who: rate for who, rate in terms.items() if np.ndim(rate)}
+    arrays = dict(zip(given, together(**given), strict=True))
+    targets, quotes, codes = arrays["allocations"], arrays["prices"], arrays.get("active")
+    terms |= {who: arrays[who] for who in terms if who in arrays}
+    carry, of_cash = _carry_of_rows(
+        targets, periods_per_year, rates=terms, max_turnover=max_turnover
+    )
+    rates = terms["trans_cost"] if np.ndim(trans_cost) else float(terms["trans_cost"])
     problems = _array_problems(targets, quotes, codes, rates)
-    problems += _setting_problems(rates, periods_per_year, initial=initial, cost=cost)
+    problems += setting_problems(rates, periods_per_year, initial=initial, cost=cost)
     if carry is not None and carry.max_turnover is not None:
         problems += _turnover_problems(carry.max_turnover, cost)
     if problems:
@@ -110,13 +115,13 @@ def _array_problems(
     return problems
 
 
-def _rate_of_rows(rate: Any, who: str, allocations: Any) -> float | Floats:
+def rate_of_rows(rate: Any, who: str, targets: Floats) -> float | Floats:
     """A rate as a number, or as one for each row of the allocations."""
     if not np.ndim(rate) and math.isfinite(rate):
         return float(rate)
-    if not np.ndim(allocations):
+    if not targets.ndim:
         return 0.0  # they are refused by whoever reads them
-    rates, n_rows = float64_array(rate, who), len(allocations)
+    rates, n_rows = np.asarray(rate), len(targets)
     is_finite = bool(np.isfinite(rates).all())
     if rates.shape != (n_rows,) or not is_finite:
         got = f"shape {rates.shape}" if is_finite else "some that are not finite"
@@ -128,7 +133,7 @@ def _rate_of_rows(rate: Any, who: str, allocations: Any) -> float | Floats:
 
 
 def _carry_of_rows(
-    allocations: Any, periods_per_year: float, *, rates: dict[str, Any], max_turnover: float | None
+    targets: Floats, periods_per_year: float, *, rates: dict[str, Any], max_turnover: float | None
 ) -> tuple[Carry | None, float | Floats]:
     """What holdings earn and cost, and may trade, from row to row; what cash earns per year."""
     settings = {who: rate for who, rate in rates.items() if not np.ndim(rate)}
@@ -137,7 +142,7 @@ def _carry_of_rows(
     if problems := number_problems(periods_per_year=periods_per_year, **settings):
         raise DataError(problems)
     of_cash, of_shorts = (
-        _rate_of_rows(rates[who], who, allocations) for who in ("cash_rate", "borrow_rate")
+        rate_of_rows(rates[who], who, targets) for who in ("cash_rate", "borrow_rate")
     )
     carry = carry_of(
         of_cash, of_shorts, periods_per_year=periods_per_year, max_turnover=max_turnover
@@ -165,9 +170,14 @@ def _worst_of(rates: float | Floats) -> Any:
     return table[~((table >= 0) & (table < 1))][0]
 
 
-def _setting_problems(
-    trans_cost: float | Floats, periods_per_year: float, *, initial: str, cost: str
+def setting_problems(
+    trans_cost: float | Floats,
+    periods_per_year: float,
+    *,
+    initial: str = "invested",
+    cost: str = "drift",
 ) -> list[str]:
+    """Say which settings of an account are out of range."""
     problems = []
     if not np.all((np.asarray(trans_cost) >= 0) & (np.asarray(trans_cost) < 1)):
         problems.append(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from psann._inputs import finiteness_problems, numbers
-from psann._labels import in_order_of, labels_of, order_problems, same_rows
+from psann._labels import Labels, in_order_of, labels_of, order_problems, same_rows
 from psann._typing import Floats
 from psann.errors import DataError
 
@@ -20,6 +20,8 @@ def float64_array(values: Any, name: str) -> Floats:
 def together(**given: Any) -> list[Floats]:
     """Arrays of the same rows and assets, in the order of the first that names them.
 
+    A vector `trans_cost` has a number for each asset, by its index where that has names.
+
     Raises
     ------
     DataError
@@ -29,19 +31,32 @@ def together(**given: Any) -> list[Floats]:
     if all(isinstance(value, np.ndarray) for value in given.values()):
         return list(arrays.values())  # nothing to go by but their order
     labels = {f"`{name}`": labels_of(value) for name, value in given.items()}
-    aligned = same_rows(arrays, labels)
+    costs, cost_of = arrays.get("`trans_cost`"), labels.pop("`trans_cost`", Labels())
+    of_assets = costs is not None and costs.ndim == 1
+    aligned = same_rows(arrays, labels if of_assets else labels | {"`trans_cost`": cost_of})
     # The others have been put into the order of the first.
     dated = next((name for name, each in labels.items() if each.are_dates), None)
     if dated is not None and (problems := order_problems({dated: labels[dated]})):
         raise DataError(problems)
-    named = [name for name in aligned if labels[name].columns and aligned[name].ndim == 2]
-    for name in named[1:]:
-        if aligned[name].shape[1] == 1 < aligned[named[0]].shape[1]:
+    columns = {name: labels[name].columns for name in labels if aligned[name].ndim == 2}
+    if costs is not None:
+        columns["`trans_cost`"] = _names_of(cost_of, costs)
+    named = {name: each for name, each in columns.items() if each is not None}
+    for name, own in list(named.items())[1:]:
+        whose = next(iter(named))
+        if aligned[name].shape[-1] == 1 < aligned[whose].shape[-1]:
             continue  # one column for all assets has a name of its own
-        columns, own = labels[named[0]].columns, labels[name].columns
-        assert columns is not None
-        aligned[name] = in_order_of(columns, aligned[name], own, who=name, whose=named[0])
+        array = np.atleast_2d(aligned[name])
+        ordered = in_order_of(named[whose], array, own, who=name, whose=whose)
+        aligned[name] = ordered.reshape(aligned[name].shape)
     return list(aligned.values())
+
+
+def _names_of(labels: Labels, costs: Floats) -> tuple[str, ...] | None:
+    """Of which assets costs are: of a vector, what its index says."""
+    if costs.ndim == 2 or labels.rows is None:
+        return labels.columns if costs.ndim == 2 else None
+    return tuple(str(name) for name in labels.rows.tolist())
 
 
 def number_problems(**settings: Any) -> list[str]:
@@ -64,9 +79,10 @@ def matrix_problems(values: Floats, name: str) -> list[str]:
 
 
 def observations(values: Any, name: str) -> Floats:
-    """Rows of one or several finite numbers, ``(n,)`` or ``(n, k)``, or a `DataError`."""
+    """Rows of one or several finite numbers in time, ``(n,)`` or ``(n, k)``, or a `DataError`."""
     series = float64_array(values, name)
-    problems = (
+    problems = order_problems({f"`{name}`": labels_of(values)})
+    problems += (
         finiteness_problems(series, f"`{name}`")
         if series.ndim in (1, 2) and len(series) > 0
         else [f"`{name}` must have shape (n,) or (n, k) with n of at least 1; got {series.shape}."]
@@ -78,7 +94,7 @@ def observations(values: Any, name: str) -> Floats:
 
 def series_of(values: Any, name: str) -> Floats:
     """Finite numbers in time, ``(n,)``, or a `DataError`."""
-    series = float64_array(values, name)
-    if series.ndim != 1:
-        raise DataError(f"`{name}` must have shape (n,); got {series.shape}.")
-    return observations(series, name)
+    shape = float64_array(values, name).shape
+    if len(shape) != 1:
+        raise DataError(f"`{name}` must have shape (n,); got {shape}.")
+    return observations(values, name)

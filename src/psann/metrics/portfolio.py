@@ -13,11 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from psann._inputs import finiteness_problems
 from psann._typing import Floats
 from psann.accounting import CostModel, Initial, NetGrowth, weight_changes
 from psann.errors import DataError
-from psann.metrics.account import Account, account_of
-from psann.metrics.checks import float64_array, matrix_problems, series_of
+from psann.metrics.account import Account, account_of, rate_of_rows, setting_problems
+from psann.metrics.checks import (
+    float64_array,
+    matrix_problems,
+    number_problems,
+    series_of,
+    together,
+)
 from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
@@ -268,12 +275,12 @@ def wealth_figures(
     Parameters
     ----------
     net, gross : array-like of shape (T,)
-        Wealth after and before costs, positive, from 1 on; T is at least 2.
+        Wealth after and before costs, positive, from any first value on; T is at least 2.
     periods_per_year : float
         Rows per year.
     trans_cost : float
         Cost per unit traded; without one, nothing tells what was traded.
-    cash_rate : float or ndarray of shape (T,)
+    cash_rate : float or array-like of shape (T,)
         What cash earns per year.
 
     Returns
@@ -281,17 +288,26 @@ def wealth_figures(
     dict of str to float
         By the names of `portfolio_metrics`, in the cost model ``drift``.
 
+    Raises
+    ------
+    DataError
+        If the paths are no such ones, or a setting is out of range.
+
     Examples
     --------
     >>> figures = wealth_figures([1, 1.1, 1.21], [1, 1.1, 1.21], periods_per_year=2, trans_cost=0.0)
     >>> round(figures["annual_return"], 6), figures["n_steps"]
     (0.21, 2.0)
     """
-    wealth, earned = series_of(net, "net"), series_of(gross, "gross")
+    settings: dict[str, Any] = {"periods_per_year": periods_per_year, "trans_cost": trans_cost}
+    settings |= {} if np.ndim(cash_rate) else {"cash_rate": cash_rate}
+    if problems := number_problems(**settings) or setting_problems(trans_cost, periods_per_year):
+        raise DataError(problems)
+    wealth, earned, cash = _paths(net, gross, cash_rate)
     kept, grown = wealth[1:] / wealth[:-1], earned[1:] / earned[:-1]
     values = (
         _growth_figures(wealth, kept, periods_per_year)
-        | _return_figures(kept - 1, periods_per_year, cash_rate)
+        | _return_figures(kept - 1, periods_per_year, cash)
         | _gross_figures(grown, periods_per_year)
     )
     values["cost_paid"] = (np.log(grown) - np.log(kept)).sum()
@@ -301,6 +317,26 @@ def wealth_figures(
         values["annual_return"], abs(values["max_drawdown"]), ROUNDING * len(kept)
     )
     return {name: _finite(value) for name, value in values.items()}
+
+
+def _paths(net: Any, gross: Any, cash_rate: Any) -> tuple[Floats, Floats, float | Floats]:
+    """Wealth paths from 1 on, and what cash earned beside them."""
+    given = {"net": net, "gross": gross} | ({"cash_rate": cash_rate} if np.ndim(cash_rate) else {})
+    wealth, earned, *rates = together(**given)
+    problems = []
+    if wealth.shape != earned.shape or wealth.ndim != 1 or len(wealth) < 2:
+        problems.append(
+            "`net` and `gross` must be paths of the same rows, at least 2; got shapes "
+            f"{wealth.shape} and {earned.shape}."
+        )
+    for name, path in (("net", wealth), ("gross", earned)):
+        problems += finiteness_problems(path, f"`{name}`")
+        if (path <= 0).any():
+            problems.append(f"`{name}` must be above 0; got {path.min():g} as the lowest.")
+    if problems:
+        raise DataError(problems)
+    cash = rate_of_rows(rates[0] if rates else cash_rate, "cash_rate", wealth)
+    return wealth / wealth[0], earned / earned[0], cash
 
 
 def equity_curve(

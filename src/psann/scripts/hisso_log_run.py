@@ -256,7 +256,9 @@ def _main(arguments: Sequence[str]) -> int:
         quiet=options.quiet,
         argv=(parser.prog, *arguments),
     )
-    return _report(check(request) if options.check else execute(request), quiet=options.quiet)
+    is_placed = options.output_dir is not None
+    outcome = check(request, is_placed=is_placed) if options.check else execute(request)
+    return _report(outcome, quiet=options.quiet)
 
 
 def _check_current_directory(parser: argparse.ArgumentParser) -> None:

@@ -316,7 +316,7 @@ def _main(argv: Sequence[str] | None) -> int:
     # As in the other command. After the command line is known to be right: what follows brings
     # pydantic.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
-    from psann.errors import PsannError, UsageError, memory_story
+    from psann.errors import PsannError, UsageError, file_and_reason, memory_story
 
     try:
         return written_whole("hisso-runs", lambda: options.do(options))
@@ -324,7 +324,7 @@ def _main(argv: Sequence[str] | None) -> int:
         commands.tell(f"hisso-runs: {error}", file=sys.stderr)
         return commands.EXIT_USAGE
     except (PsannError, OSError) as error:
-        commands.tell(f"hisso-runs: {error}", file=sys.stderr)
+        commands.tell(f"hisso-runs: {file_and_reason(error)}", file=sys.stderr)
     except MemoryError as error:
         commands.tell(f"hisso-runs: {memory_story(error)}.", file=sys.stderr)
     return commands.EXIT_FINDINGS

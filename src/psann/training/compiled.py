@@ -24,10 +24,11 @@ from psann.errors import counted
 from psann.nn.network import Network
 from psann.training.carry import Carry, Lift
 from psann.training.draws import Draws
-from psann.training.engine import EagerEngine, Objective, PhaseWork, work_s
+from psann.training.engine import EagerEngine
 from psann.training.history import Decision
 from psann.training.optimizer import OptimizerState
 from psann.training.statistics import Report
+from psann.training.work import Objective, PhaseWork, work_s
 
 # Small updates are compiled several at a time: calling a program costs as much as two of them.
 _UPDATES_PER_CALL, _SMALL_UPDATE_S = 4, 1e-4
@@ -68,21 +69,16 @@ class CompiledEngine(EagerEngine):
     name = "compiled"
 
     def __init__(self, network: Network, *, least_updates: int = 0, **options: Any) -> None:
-        self._factors: dict[str, Tensor] = {}
         super().__init__(network, **options)
         self.least_updates = least_updates
         self._programs: dict[Hashable, Program] = {}
         self.lr = torch.zeros((), device=self.device)
-        # What the network multiplies by in this epoch, where a program can read it.
-        self._factors = {
-            name: torch.zeros((), dtype=torch.float64, device=self.device)
-            for name in self.network.epoch_factors
-        }
-        self.set_epoch(0)
         self._is_refused = True
 
     def begin(self, work: PhaseWork) -> None:
         """Prepare for a phase: programs of another objective are forgotten."""
+        super().begin(work)
+        self._apart = False
         self.work = work
         self._programs.clear()
         self._is_refused = work.planned_updates < self.least_updates
@@ -96,12 +92,6 @@ class CompiledEngine(EagerEngine):
     def runs_as(self) -> str:
         """Engine that the latest updates ran on."""
         return "eager" if self._is_refused else self.name
-
-    def set_epoch(self, epoch: int) -> None:
-        """Bring the network's warm-ups and the decay mask to an epoch, in place."""
-        super().set_epoch(epoch)
-        for name, factor in self._factors.items():
-            factor.fill_(getattr(self.network, name))
 
     def group_slots(self, n_seeds: int) -> int:
         """Seeds that a program is made for: two sizes per octave, so that few are compiled."""
@@ -229,16 +219,6 @@ class CompiledEngine(EagerEngine):
         if self.device.type == "cpu":
             options |= {"cpp_wrapper": True, "cpp.threads": torch.get_num_threads()}
         return options
-
-    @contextlib.contextmanager
-    def _traceable(self) -> Iterator[None]:
-        """Let the network read its epoch's factors from tensors, not from numbers in the trace."""
-        numbers = {name: getattr(self.network, name) for name in self._factors}
-        vars(self.network).update(self._factors)
-        try:
-            yield
-        finally:
-            vars(self.network).update(numbers)
 
     def _note(self, message: str) -> None:
         self.notes.append(Decision(phase=self.work.phase, message=message))

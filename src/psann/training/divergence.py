@@ -8,10 +8,11 @@ from torch import Tensor
 
 from psann.errors import DivergedError
 from psann.training.draws import Draws
-from psann.training.engine import EagerEngine, Objective
+from psann.training.engine import EagerEngine
 from psann.training.precision import MAX_OVERFLOWS_IN_A_ROW
 from psann.training.state import TrainState
 from psann.training.statistics import LaunchStatistics
+from psann.training.work import Objective
 
 
 def count_refused(

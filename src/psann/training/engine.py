@@ -9,10 +9,9 @@ read back to the host before the launch is over, unless the host is where everyt
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from psann._numerics import FOREIGN
 from psann.nn.network import Network
 from psann.nn.passes import row_passes
 from psann.nn.state import initial_states, take_staged_states
-from psann.training.at_host import Moved, launch_at_host
+from psann.training.at_host import AtHost, Moved
 from psann.training.carry import (
     MEMORY,
     Carry,
@@ -43,48 +42,19 @@ from psann.training.history import Decision
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
 from psann.training.statistics import LaunchStatistics, Report, read_reports
+from psann.training.work import Forward, Objective, PhaseWork, work_s
 
 StateReset = Literal["batch", "epoch", "none"]
-# (inputs, context, dropout key) -> outputs
-Forward = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 
 # A launch should end within about 0.1 s, so that a signal is answered soon: assumed cost of an
 # update is this overhead plus its multiply-adds, of which a core does several at once. What a
 # launch costs by itself is a tenth of an update of 400 rows of 500 inputs, and shared by more.
 _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
-_MULTIPLY_ADDS_PER_S = 2e9  # of a slow core, one after the other
 # Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
-
-
-class Objective(Protocol):
-    """What a phase minimises, for one batch of indices into its series."""
-
-    def __call__(
-        self, forward: Forward, index: Tensor, key: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Loss ``()`` and one value per index ``(B,)``, from start rows or rows ``(B,)``."""
-
-    def place_of_nonfinite(self, forward: Forward, index: Tensor, key: Tensor | None) -> str:
-        """Where the first number that is not finite comes from."""
-
-
-class PhaseWork(NamedTuple):
-    """What an engine knows of a phase before it begins."""
-
-    phase: str
-    planned_updates: int
-    index_size: int
-    """Entries B of an update's index, apart from a smaller last one of an epoch."""
-    rows_per_update: int
-    goes_row_by_row: bool = False
-    """Whether the rows of an episode follow each other, which takes more than their arithmetic."""
-
-
-def work_s(n_products: int, rows_per_update: int) -> float:
-    """Assumed seconds of an update's arithmetic, an upper bound from the shapes alone."""
-    return 3 * n_products * rows_per_update / _MULTIPLY_ADDS_PER_S
+# An update is recorded at the cost of some forty; of more numbers its arithmetic takes most of it.
+_RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 200_000
 
 
 def _is_ours(network: Network) -> bool:
@@ -140,6 +110,12 @@ class EagerEngine:
         self.initial_states = initial_states(network)
         self.decayed = torch.zeros(self.n_parameters, device=device)
         self._apart = False
+        self._at_host = AtHost(network, self._moved)
+        # What the network multiplies by in this epoch, where a program can read it.
+        self._factors = {
+            name: torch.zeros((), dtype=torch.float64, device=device)
+            for name in network.epoch_factors
+        }
         self.notes: list[Decision] = []
         self.tell: Callable[[Decision], object] = lambda decision: None
         """Takes what the user should know at once: notes, and what will be silent for long."""
@@ -150,6 +126,8 @@ class EagerEngine:
         numbers = work.rows_per_update * self.network.width
         reuses_weights = self.network.n_products > 2 * self.n_parameters
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
+        is_small, lasts = numbers <= _MOST_NUMBERS_RECORDED, work.planned_updates >= _RECORD_FROM
+        self._at_host.begin(records=is_small and lasts and not self.at_risk)
 
     @property
     def runs_as(self) -> str:
@@ -169,6 +147,18 @@ class EagerEngine:
         decayed = torch.from_numpy(np.repeat(is_decayed, self.layout.sizes))
         # In place: a program may read it where it lies.
         self.decayed.copy_(decayed)
+        for name, factor in self._factors.items():
+            factor.fill_(getattr(self.network, name))
+
+    @contextlib.contextmanager
+    def _traceable(self) -> Iterator[None]:
+        """Let the network read its epoch's factors from tensors, not from numbers in the trace."""
+        numbers = {name: getattr(self.network, name) for name in self._factors}
+        vars(self.network).update(self._factors)
+        try:
+            yield
+        finally:
+            vars(self.network).update(numbers)
 
     @contextlib.contextmanager
     def weight_decay_of(self, weight_decay: float) -> Iterator[None]:
@@ -360,20 +350,15 @@ class EagerEngine:
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
-
-            def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
-                outputs: Tensor = self.network(x, context, key)
-                return outputs
-
-            return launch_at_host(
+            return self._at_host.launch(
                 carry,
-                functools.partial(objective, call),
-                functools.partial(self._moved, lr=lr),
-                factors=functools.partial(self.optimizer.factors, lr=lr),
-                network=self.network,
-                stacks=stacks,
-                keys=keys,
+                objective,
+                stacks,
+                keys,
+                optimizer=self.optimizer,
+                lr=lr,
                 stops=self.stop_on_nonfinite,
+                traceable=self._traceable(),
             )
         reports = []
         for k, index in enumerate(index for stack in stacks for index in stack.unbind()):

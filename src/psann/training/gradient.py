@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd import Variable
 
 
 def gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
@@ -26,11 +23,9 @@ def gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     ValueError
         If the loss depends on none of them.
     """
-    for leaf in leaves:
-        leaf.grad = None
+    found: Sequence[Tensor | None] = [None] * len(leaves)
     if loss.requires_grad:
-        _go_back(loss.sum() if loss.dim() else loss)
-    found = [leaf.grad for leaf in leaves]
+        found = _go_back(loss.sum() if loss.dim() else loss, leaves)
     if all(gradient is None for gradient in found):
         raise ValueError(
             "the loss does not depend on the network's outputs, so there is nothing to "
@@ -43,9 +38,9 @@ def gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def _go_back(loss: Tensor) -> None:
+def _go_back(loss: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor | None]:
     try:
-        _backward()(loss)
+        return torch.autograd.grad(loss, leaves, allow_unused=True)
     except RuntimeError as error:
         if "modified by an inplace operation" not in str(error):
             raise
@@ -53,22 +48,3 @@ def _go_back(loss: Tensor) -> None:
             "the loss must leave what its gradient needs as it is; a reward, loss or network has "
             "changed it in place. Write x = x + 1 there instead of x += 1 or x[...] = 1."
         ) from error
-
-
-@functools.cache
-def _backward() -> Callable[[Tensor], object]:
-    """`Tensor.backward`, without the Python around torch's engine where it can be spared.
-
-    That is a fifteenth of an update of a small network.
-    """
-
-    def at_once(loss: Tensor) -> None:
-        whole: dict[str, Any] = {"allow_unreachable": True, "accumulate_grad": True}
-        engine: Any = Variable._execution_engine
-        engine.run_backward((loss,), (torch.ones_like(loss),), False, False, (), **whole)
-
-    try:
-        at_once(torch.zeros((), requires_grad=True))
-    except (AttributeError, TypeError):  # it is torch's own, and may change
-        return torch.Tensor.backward
-    return at_once

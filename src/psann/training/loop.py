@@ -22,12 +22,13 @@ from psann.errors import DivergedError, RuinedError
 from psann.training.carry import copied
 from psann.training.divergence import count_refused, phase_name
 from psann.training.draws import Draws
-from psann.training.engine import EagerEngine, Forward, Objective, PhaseWork
+from psann.training.engine import EagerEngine
 from psann.training.history import EpochRecord
 from psann.training.observers import Observer, tell_all
 from psann.training.schedules import LRScheduleOptions, learning_rate
 from psann.training.state import Best, SavedState, SeedStart, Tally, TrainState
 from psann.training.statistics import LaunchStatistics
+from psann.training.work import Forward, Objective, PhaseWork
 
 MonitorName = Literal["val_reward", "val_loss", "reward", "train_loss"]
 

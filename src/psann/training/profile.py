@@ -38,6 +38,7 @@ _PARTS = {
     ("hisso/objective.py", "_rows"): "data",
     ("hisso/objective.py", "_context"): "data",
     ("hisso/objective.py", "_outputs"): "data",
+    ("training/at_host.py", "call"): "forward",
     ("training/engine.py", "call"): "forward",
     ("hisso/objective.py", "__call__"): "reward",
     ("training/supervised.py", "__call__"): "reward",

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psann._seed import hashed_normal, stream_generator
-from psann.losses import Loss
-from psann.training.engine import EagerEngine, Forward
+from psann.losses import LOSSES, Loss
+from psann.training.engine import EagerEngine
 from psann.training.history import Decision, FitResult
 from psann.training.loop import (
     IndexTable,
@@ -26,6 +26,7 @@ from psann.training.loop import (
 from psann.training.observers import Observer
 from psann.training.options import TrainingOptions
 from psann.training.state import SavedState, SeedStart, TrainState
+from psann.training.work import Forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,11 @@ class RowObjective:
     rows: Rows
     loss: Loss
     input_noise: float = 0.0
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the loss is none of the user's."""
+        return self.loss in LOSSES.values()
 
     def __call__(
         self, forward: Forward, index: Tensor, key: Tensor | None

@@ -349,7 +349,39 @@ def test_an_output_directory_that_cannot_be_made_is_said_in_a_sentence(tmp_path:
     config = write_config(tmp_path)
     outcome = execute(RunRequest(config=config, output_dir=tmp_path / "file", run_name="run"))
     assert outcome.exit_code == 1
-    assert str(outcome.message).startswith("The run directory cannot be made: ")
+    lock = tmp_path / "file" / "run" / ".lock"
+    assert outcome.message == f"The run directory cannot be made: {lock}: Not a directory."
+
+
+@pytest.mark.parametrize(
+    ("existing", "closed", "options"),
+    [
+        ("", "", {}),  # nothing is there yet: it would be made in here
+        ("out/run", "out/run", {}),
+        ("out/run", "out/run", {"resume": True}),
+        ("out/run", "out", {"overwrite": True}),  # the old run would be renamed in there
+    ],
+)
+def test_a_check_tells_of_a_directory_that_a_run_may_not_write(
+    existing: str,
+    closed: str,
+    options: dict[str, bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / existing).mkdir(parents=True, exist_ok=True)
+    config = write_config(tmp_path)
+    request = RunRequest(config=config, output_dir=tmp_path / "out", run_name="run", **options)
+    assert check(request).exit_code == 0
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) != str(tmp_path / closed))
+    before = tree_of(tmp_path)
+    refused = check(request)
+    assert refused.exit_code == 1
+    assert "this user may not write there" in str(refused.message)
+    assert str(tmp_path / closed) in str(refused.message)
+    assert tree_of(tmp_path) == before
+    # Who names no place asks about the configuration.
+    assert check(request, is_placed=False).exit_code == 0
 
 
 def test_a_run_directory_of_another_user_is_said_to_be_theirs(
@@ -364,6 +396,7 @@ def test_a_run_directory_of_another_user_is_said_to_be_theirs(
         monkeypatch.setattr(Path, "owner", call)
         with monkeypatch.context() as denied:
             denied.setattr(SystemCalls, "open", staticmethod(refuse))
+            denied.setattr(os, "access", lambda *_: False)
             told = str(trial(tmp_path).message)
         assert f"The run directory {paths.root} is {owner}" in told
         assert "Permission denied" in told

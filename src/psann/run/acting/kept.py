@@ -13,7 +13,7 @@ import numpy as np
 from psann._digest import is_what, sha256_of
 from psann._imports import import_object
 from psann._inputs import are_dates
-from psann.errors import ConfigError, FileFormatError, UsageError
+from psann.errors import ConfigError, FileFormatError, UsageError, reason_of
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.acting.weights import PolicyName
 from psann.run.config.load import load_run_config
@@ -187,7 +187,8 @@ def _walked(paths: RunPaths) -> Evaluation:
         return read_evaluation(paths.walk_forward)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"RUN must have a readable {paths.walk_forward.name}; {error}. Copy the run again."
+            f"RUN must have a readable {paths.walk_forward.name}; {reason_of(error)}. "
+            "Copy the run again."
         ) from error
 
 

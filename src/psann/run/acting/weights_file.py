@@ -21,7 +21,7 @@ from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
 from psann._typing import Floats
 from psann._whole_file import write_whole
-from psann.errors import FileFormatError, PsannError, UsageError, unavailable
+from psann.errors import FileFormatError, PsannError, UsageError, reason_of, unavailable
 from psann.run.acting.weights import Provenance, Weights, weights_sha256
 from psann.run.directory.files import MAX_LOG_BYTES
 from psann.run.directory.paths import check_output
@@ -142,7 +142,8 @@ def read_weights(path: Path) -> WeightsFile:
         provenance = Provenance.model_validate_json(told)
         numbers = np.array(values, dtype=np.float64).reshape(len(labels), len(assets))
     except (ValidationError, KeyError, TypeError, ValueError, OSError, csv.Error) as error:
-        reason = "its provenance is another" if isinstance(error, ValidationError) else str(error)
+        is_of_another = isinstance(error, ValidationError)
+        reason = "its provenance is another" if is_of_another else reason_of(error)
         raise FileFormatError(
             f"{path} must be a file of weights as hisso-runs act writes it; {reason}. Write it "
             "again."

@@ -101,10 +101,7 @@ class DataSplits:
 
 
 def load_splits(
-    data: DataSource,
-    *,
-    load_function: Callable[..., object] | None,
-    requirements: DataRequirements,
+    data: DataSource, *, load_function: Callable[..., object] | None, requirements: DataRequirements
 ) -> DataSplits:
     """Read the arrays of a run and check them.
 

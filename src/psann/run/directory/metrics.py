@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from psann.errors import reason_of
 from psann.run.directory.fields import FIELDS, LATER, SCHEMA_VERSION, STATUSES, Record
 from psann.run.directory.files import read_json
 from psann.run.directory.groups import SeedFigures
@@ -39,10 +40,8 @@ def read_metrics(path: Path) -> tuple[Record, list[str]]:
         return conformed(read_json(path))
     except FileNotFoundError:
         problem = "metrics.json is missing: the run never began, or its copy is not complete."
-    except OSError as error:
-        problem = f"metrics.json cannot be read: {error.strerror or error}."
-    except ValueError as error:
-        problem = f"metrics.json cannot be read: {error}."
+    except (OSError, ValueError) as error:
+        problem = f"metrics.json cannot be read: {reason_of(error)}."
     return conformed({"schema_version": SCHEMA_VERSION})[0], [problem]
 
 

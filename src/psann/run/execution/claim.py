@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,6 +75,16 @@ def claim_directory(
                 storage.remove(path)
         until_claimed.pop_all()
     return storage, note
+
+
+def check_may_write(paths: RunPaths, *, overwrite: bool) -> None:
+    """Raise `PermissionError` where this user may not make, take or set aside the directory."""
+    is_there = os.path.lexists(paths.root)
+    wanted = [paths.root] * is_there + [paths.root.parent] * (overwrite or not is_there)
+    for folder in wanted:
+        nearest = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "this user may not write there", str(nearest))
 
 
 def existing_run(paths: RunPaths) -> UsageError:

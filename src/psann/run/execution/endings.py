@@ -15,7 +15,9 @@ from psann.errors import (
     RunLockedError,
     TrainingInterrupted,
     UsageError,
+    file_and_reason,
     memory_story,
+    reason_of,
 )
 from psann.run.directory.log import log_event
 from psann.run.directory.paths import RunPaths
@@ -117,31 +119,35 @@ def record_ending(context: RunContext, error: BaseException | None) -> None:
     log_event(_logger, level, event, story_of(error), phase=phase)
 
 
-def refused(error: Exception, root: Path, *, verb: str) -> Outcome:
+def refused(error: Exception, root: Path) -> Outcome:
     """How a command ends that may not begin: the name is taken, or the directory out of reach."""
     codes = {RunLockedError: EXIT_LOCKED, UsageError: EXIT_USAGE}
     code = next((codes[kind] for kind in codes if isinstance(error, kind)), EXIT_FAILED)
-    message = _no_way_in(error, root, verb=verb) if isinstance(error, OSError) else str(error)
+    message = _no_way_in(error, root) if isinstance(error, OSError) else str(error)
     return Outcome(exit_code=code, message=message)
 
 
-def _no_way_in(error: OSError, root: Path, *, verb: str) -> str:
+def _no_way_in(error: OSError, root: Path) -> str:
     """Why a run directory can be neither made nor taken, and whose it is."""
-    if not isinstance(error, PermissionError) or not os.path.isdir(root):
-        return f"The run directory cannot be {verb}: {error}."
+    is_closed = os.path.isdir(root) and not os.access(root, os.W_OK | os.X_OK)
+    if not (isinstance(error, PermissionError) and is_closed):
+        return f"The run directory cannot be made: {file_and_reason(error)}."
     try:
         owner = root.owner()
     except (KeyError, NotImplementedError, OSError):  # a user without a name, or no users
         owner = f"user {root.stat().st_uid}"
     return (
-        f"The run directory {root} is {owner}'s, and this user has no right to it: {error}. "
-        "Choose another --run-name or --output-dir."
+        f"The run directory {root} is {owner}'s, and this user has no right to it: "
+        f"{reason_of(error)}. Choose another --run-name or --output-dir."
     )
 
 
 def unwritable(error: OSError, request: RunRequest, paths: RunPaths) -> Outcome:
     """How a run ends whose directory takes no more."""
-    message = f"The run directory cannot be written: {error}. What it held is intact. Once it can, "
+    message = (
+        f"The run directory cannot be written: {file_and_reason(error)}. What it held is intact. "
+        "Once it can, "
+    )
     if not paths.root.is_dir():
         message = (
             f"The run directory {paths.root} is gone: it was moved or removed while the run went "

@@ -11,7 +11,7 @@ from psann._device import resolve_device
 from psann._frames import ASSET_NAMES, SPLITS
 from psann._plain_files import read_plain
 from psann._strict_yaml import MAX_BYTES, read_config_file
-from psann.errors import ConfigError, FileFormatError, counted
+from psann.errors import ConfigError, FileFormatError, counted, file_and_reason
 from psann.estimators._base import BasePSANNRegressor
 from psann.estimators._parameters import TRAINING_PARAMETERS
 from psann.estimators.seeds import seeded
@@ -69,7 +69,7 @@ def _loaded(
     except (FileFormatError, OSError) as error:  # an OSError is of this file, not of the run's own
         raise ConfigError(
             f"{config.who('init_from')} must be readable as estimator.target "
-            f"{config.estimator.target}: {error}"
+            f"{config.estimator.target}: {file_and_reason(error)}"
         ) from error
     _check_against_parent(config, estimator, splits)
     estimator.set_params(**estimator_arguments(config), warm_start=True)

@@ -42,19 +42,14 @@ from psann.run.directory.record import RunRecord, seal_of
 from psann.run.directory.storage import Storage
 from psann.run.execution.claim import (
     check_before_overwriting,
+    check_may_write,
     claim_directory,
     existing_run,
     finished_record,
     has_resume_state,
     is_free,
 )
-from psann.run.execution.context import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    Outcome,
-    RunContext,
-    RunRequest,
-)
+from psann.run.execution.context import EXIT_DONE, EXIT_FAILED, Outcome, RunContext, RunRequest
 from psann.run.execution.endings import (
     exit_code_of,
     how_to_go_on,
@@ -94,7 +89,7 @@ def execute(request: RunRequest) -> Outcome:
             check_before_overwriting(request, paths)
         storage, note = claim_directory(paths, overwrite=request.overwrite, resume=request.resume)
     except (RunLockedError, UsageError, ConfigError, OSError) as error:
-        return refused(error, request.output_dir / run_name, verb="made")
+        return refused(error, request.output_dir / run_name)
     try:
         with (
             storage,
@@ -134,8 +129,10 @@ def _in_directory(context: RunContext, note: str | None) -> Outcome:
         return unwritable(error, context.request, paths)
 
 
-def check(request: RunRequest) -> Outcome:
+def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
     """Find out what a run would do, or what stands in its way; write nothing.
+
+    `is_placed` says whether the user has named the place, so that it must be possible there.
 
     Returns
     -------
@@ -151,8 +148,10 @@ def check(request: RunRequest) -> Outcome:
         check_lock(paths.lock)
         if not (request.overwrite or request.resume or is_free(paths)):
             raise existing_run(paths)
+        if is_placed:
+            check_may_write(paths, overwrite=request.overwrite)
     except (RunLockedError, UsageError, OSError) as refusal:
-        return refused(refusal, request.output_dir / run_name, verb="read")
+        return refused(refusal, request.output_dir / run_name)
     resumes = request.resume and has_resume_state(paths)
     plans = []
 
@@ -293,11 +292,7 @@ def run(context: RunContext) -> None:
     record = context.record
     record.update(phase="setup")
     config = context.request.load_config()
-    record.update(
-        mode=config.mode,
-        seed=config.seed,
-        config_sha256=config_sha256(config),
-    )
+    record.update(mode=config.mode, seed=config.seed, config_sha256=config_sha256(config))
     what = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
     log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)
     for note in config.recorded.notes:

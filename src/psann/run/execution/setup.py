@@ -34,12 +34,7 @@ from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
 from psann.run.execution.estimator_rows import estimator_rows
 from psann.run.execution.parent import changed_files
-from psann.run.execution.resume import (
-    ResumePoint,
-    check_resumable,
-    differences,
-    read_resume_point,
-)
+from psann.run.execution.resume import ResumePoint, check_resumable, differences, read_resume_point
 from psann.run.execution.study_checks import find_jumps, problems_of_studies
 
 _logger = logging.getLogger(__name__)

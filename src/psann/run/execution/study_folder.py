@@ -19,7 +19,7 @@ import torch
 
 from psann._plain_files import read_plain
 from psann._tensor_file import MAX_FILE_BYTES, decode, encode
-from psann.errors import FileFormatError, RunLockedError
+from psann.errors import FileFormatError, RunLockedError, reason_of
 from psann.run.config.changes import problems_of_change
 from psann.run.directory.columns import COLUMNS, EVENTS
 from psann.run.directory.log import log_event
@@ -87,7 +87,7 @@ class StudyFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise FileFormatError(f"{path} cannot be read: {error}.") from None
+            raise FileFormatError(f"{path} cannot be read: {reason_of(error)}.") from None
         found = _decoded(data, who=str(path))
         return found if _is_same(found.identity, self.identity) else None
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from psann._plain_files import read_plain
 from psann._strict_yaml import MAX_BYTES, read_config_file
-from psann.errors import PsannError, UsageError
+from psann.errors import PsannError, UsageError, reason_of
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import Record
@@ -150,10 +150,8 @@ class RunView:
             return read()
         except FileNotFoundError:
             return default  # `_missing` tells of those that the run vouches for
-        except OSError as error:
-            problem = f"{path.name} cannot be read: {error.strerror or error}."
-        except (PsannError, ValueError, KeyError, TypeError) as error:
-            problem = f"{path.name} cannot be read: {str(error).rstrip('.')}."
+        except (OSError, PsannError, ValueError, KeyError, TypeError) as error:
+            problem = f"{path.name} cannot be read: {reason_of(error).rstrip('.')}."
         self._found.setdefault(path.name, []).append(problem)
         return default
 
@@ -256,7 +254,7 @@ def read_runs(path: Path | str) -> Runs:
     Returns
     -------
     Runs
-        The runs; `.runs` and `.epochs` are tables of pandas.
+        The runs; `Runs.runs` and `Runs.epochs` are tables of pandas.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from psann._strict_json import finite_json, to_json
-from psann.errors import FileFormatError, RunLockedError
+from psann.errors import FileFormatError, RunLockedError, reason_of
 from psann.run.directory.columns import sign_of
 from psann.run.directory.fields import Record, got_to_its_end, trials_before
 from psann.run.directory.files import read_json
@@ -167,7 +167,7 @@ def read_record(paths: SweepPaths) -> SweepRecord | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise FileFormatError(f"{paths.record} cannot be read: {error}.") from None
+        raise FileFormatError(f"{paths.record} cannot be read: {reason_of(error)}.") from None
     except ValueError as error:
         raise FileFormatError(f"{paths.record} cannot be read: {error}. {_MADE_ANEW}") from None
     hints = SweepRecord.__annotations__

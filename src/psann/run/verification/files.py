@@ -14,6 +14,7 @@ from typing import TypeVar
 from psann._digest import departure, entry_of
 from psann._plain_files import read_plain
 from psann._strict_json import parse_strict
+from psann.errors import reason_of
 from psann.run.directory.files import Tell, entries_below, limit_of
 from psann.run.directory.findings import Finding
 from psann.run.directory.paths import RunPaths
@@ -64,7 +65,7 @@ class RunFiles:
         except FileNotFoundError:
             return None  # a live process has just replaced it
         except (OSError, ValueError, MemoryError) as problem:
-            self.error(name, f"cannot be read: {problem}")
+            self.error(name, f"cannot be read: {reason_of(problem)}")
             return None
 
     def json(self, name: str) -> dict[str, object] | None:

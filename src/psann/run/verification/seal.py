@@ -12,7 +12,7 @@ from pathlib import Path
 
 from psann._plain_files import read_plain
 from psann._strict_json import to_json
-from psann.errors import UsageError
+from psann.errors import UsageError, file_and_reason, reason_of
 from psann.run.directory.fields import OVER
 from psann.run.directory.files import read_json
 from psann.run.directory.paths import RunPaths
@@ -69,7 +69,9 @@ def read_key(path: Path | None) -> bytes | None:
     try:
         key = read_plain(path, _MAX_KEY_BYTES).rstrip(b"\r\n")
     except (OSError, ValueError) as error:
-        raise UsageError(f"--key must be a file that holds a key; {path}: {error}.") from None
+        raise UsageError(
+            f"--key must be a file that holds a key; {path}: {reason_of(error)}."
+        ) from None
     if len(key) < 16:
         raise UsageError(
             f"--key must hold at least 16 bytes; {path} holds {len(key)}. Make one with "
@@ -92,7 +94,7 @@ def problem_of_seal(root: Path, *, key: bytes | None = None) -> str | None:
     try:
         content, metrics = read_json(paths.seal), read_json(paths.metrics)
     except (OSError, ValueError) as error:
-        return f"the seal cannot be held against the record: {error}"
+        return f"the seal cannot be held against the record: {file_and_reason(error)}"
     found = seal_of(metrics, key=key)
     told = {name: str(content.get(name))[:64] for name in found}
     if (told["schema_version"], told["kind"]) != (str(found["schema_version"]), found["kind"]):

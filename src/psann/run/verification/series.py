@@ -12,7 +12,7 @@ import numpy as np
 
 from psann._typing import Floats
 from psann.accounting import executed_late, weight_changes
-from psann.errors import DataError
+from psann.errors import DataError, reason_of
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.costs import figures_at_multiples
 from psann.evaluation.limits import limit_problems
@@ -51,7 +51,7 @@ def problems_of_evaluation(
     try:
         series = read_evaluation(path)
     except (OSError, ValueError) as error:
-        return [str(error)]
+        return [reason_of(error)]
     if not is_over:
         return []
     with np.errstate(all="ignore"):  # a stranger's may grow beyond all numbers

@@ -1,0 +1,194 @@
+"""A function of tensors as the operations of torch that it took, to be gone through again.
+
+Of an update of a small network most is not arithmetic but Python, the bookkeeping of autograd, and
+asking for memory. A recording has each operation with its arguments at hand, in memory that it
+keeps: what it gives is what the function would give, to the last bit, for the operations are the
+same.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Operation(NamedTuple):
+    """An operation of torch's library with what it took and gave."""
+
+    overload: Any  # torch._ops.OpOverload
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    outputs: Any  # tensors, or a number
+
+    def detached(self) -> Operation:
+        """The same memory, without what autograd knows of it."""
+        return Operation(self.overload, *map(_detached, self[1:]))
+
+    @property
+    def writes(self) -> list[Tensor]:
+        """Tensors that it changes in place."""
+        taken = self.overload._schema.arguments
+        given = {
+            **{e.name: v for e, v in zip(taken, self.arguments, strict=False)},
+            **self.keywords,
+        }
+        changed = [e.name for e in taken if e.alias_info is not None and e.alias_info.is_write]
+        return list(_tensors([given.get(name) for name in changed]))
+
+    @property
+    def reads(self) -> list[Tensor]:
+        """Tensors among its arguments."""
+        return list(_tensors([*self.arguments, *self.keywords.values()]))
+
+
+class Recording:
+    """What a function does with the tensors that it reads, each time anew.
+
+    Parameters
+    ----------
+    function : callable
+        Takes nothing and gives tensors. It does the same whatever the tensors hold that it reads:
+        it looks at none of their numbers, and draws none.
+
+    Raises
+    ------
+    ValueError
+        If the function does otherwise.
+    """
+
+    def __init__(self, function: Callable[[], Sequence[Tensor]]) -> None:
+        recorder = _Recorder()
+        with recorder:
+            outputs = function()
+        self.outputs = [output.detach() for output in outputs]
+        """Where each run leaves what the function gives."""
+        with torch.inference_mode():
+            again = [each.detached() for each in recorder.operations]
+            self._operations = [_replayed(each) for each in _to_be_run(again)]
+
+    def run(self) -> None:
+        """Go through the operations, whose outputs come to lie where they lay before."""
+        with torch.inference_mode():
+            for operation in self._operations:
+                operation()
+
+
+class _Recorder(TorchDispatchMode):
+    """Writes down every operation below autograd, those of a backward pass among them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[Operation] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to skip it would import it, which takes a second
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        outputs = func(*args, **(kwargs or {}))
+        self.operations.append(Operation(func, args, kwargs or {}, outputs))
+        return outputs
+
+
+def _to_be_run(operations: Sequence[Operation]) -> Iterator[Operation]:
+    """Those that have to be gone through again: no views, and nothing that is always the same."""
+    written = {_memory(tensor) for each in operations for tensor in each.writes}
+    made: set[int] = set()
+    settled: set[int] = set()  # memory that holds the same after every run
+    for each in operations:
+        if torch.Tag.nondeterministic_seeded in each.overload.tags:
+            raise ValueError(f"{each.overload} draws")
+        name = each.overload._schema.name
+        of_shape = name.startswith("aten::new_") or name.endswith("_like")
+        read = set() if of_shape else {_memory(tensor) for tensor in each.reads}
+        given = {_memory(tensor) for tensor in _tensors(each.outputs)}
+        if each.writes:
+            if not {_memory(tensor) for tensor in each.writes} <= made:
+                raise ValueError(f"{each.overload} changes what lies outside of the function")
+            yield each
+        elif not given:
+            raise ValueError(f"{each.overload} reads a number")
+        elif given <= read:
+            continue  # a view
+        else:
+            made |= given
+            if read <= settled and not given & written:
+                settled |= given
+            elif "empty" not in name:
+                yield each
+
+
+def _replayed(operation: Operation) -> Callable[[], object]:
+    """The operation again, into the memory of its outputs, after having run once."""
+    overload, arguments, keywords, outputs = operation
+    if operation.writes:
+        run = functools.partial(overload, *arguments, **keywords)
+        run()
+        return run
+    places = outputs if isinstance(outputs, list | tuple) else [outputs]
+    name = overload._schema.name.partition("::")[2].partition(".")[0]
+    for function, names in _with_places(overload, name, len(places)):
+        run = functools.partial(
+            function, *arguments, **keywords, **dict(zip(names, places, strict=True))
+        )
+        try:
+            run()
+        except (RuntimeError, TypeError):  # none of this form
+            continue
+        return run
+
+    def anew() -> None:
+        found = overload(*arguments, **keywords)
+        for place, each in zip(_tensors(outputs), _tensors(found), strict=True):
+            place.copy_(each)
+
+    anew()
+    return anew
+
+
+def _with_places(
+    overload: Any, name: str, n: int
+) -> Iterator[tuple[Callable[..., Any], list[str]]]:
+    """Forms of an operation that take the memory of their outputs, the quickest first."""
+    if n == 1 and hasattr(torch, name):
+        yield getattr(torch, name), ["out"]
+    packet = getattr(getattr(torch.ops, overload.namespace), name)
+    taken = [(each.name, str(each.type)) for each in overload._schema.arguments]
+    for form in packet.overloads():
+        other = getattr(packet, form)
+        places = [each.name for each in other._schema.arguments if each.is_out]
+        others = [(e.name, str(e.type)) for e in other._schema.arguments if not e.is_out]
+        if len(places) == n and others == taken:
+            yield other, places
+
+
+def _memory(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        yield from itertools.chain.from_iterable(map(_tensors, value))
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        place = torch.empty(0, dtype=value.dtype)
+        return place.set_(
+            value.untyped_storage(), value.storage_offset(), value.shape, value.stride()
+        )
+    if isinstance(value, list | tuple):
+        return type(value)(map(_detached, value))
+    if isinstance(value, Mapping):
+        return {key: _detached(each) for key, each in value.items()}
+    return value

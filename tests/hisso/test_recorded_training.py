@@ -1,0 +1,134 @@
+"""Training by recorded updates is training: the same story to the last bit, whatever is set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planted import HISSO, planted, quick, story_of
+from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann.hisso.rewards import REWARDS
+from psann.training.at_host import HostUpdate
+from thinning import thinned
+
+# All but one take nothing beyond moves, and judge weights or, in the end, y.
+_REWARDS = sorted(set(REWARDS) - {"excess", "finance", "negative_mse"})
+_OPTIONS: list[dict[str, Any]] = [
+    *({"reward": reward} for reward in _REWARDS),
+    {"reward": {"target": "cvar", "kwargs": {"level": 0.5}}},
+    *({"primary_transform": name} for name in ("long_short", "softmax", "softmax_cash", "tanh")),
+    {"reward": "negative_mse", "primary_transform": "identity"},
+    {"reward": "negative_mse", "primary_transform": "sigmoid"},
+    {"reward": "negative_mse", "primary_transform": "bounded", "low": -1.0, "high": 1.0},
+    {"reward": "excess", "reward_inputs": ["benchmark"]},
+    {"transition_penalty": 0.01},
+    {"transition_penalty": [0.01, 0.0, 0.001]},
+    {"input_noise": 0.1},
+    {"delay": 1},
+    {"max_weight": 0.51},
+    {"primary_transform": "long_short", "gross_limit": 0.1, "net_limit": 0.0},
+    {"max_turnover": 0.01},
+    {"batch_episodes": 20},  # windows share the rows of one pass
+    {"supervised": {"epochs": 2, "lr": 0.003, "weight_decay": 0.1, "batch_size": 31}},
+    {"refit": True},
+    {"temperature_scaling": True},
+]
+_ESTIMATORS: list[tuple[type, dict[str, Any]]] = [
+    (PSANNRegressor, {"lr_schedule": "cosine"}),
+    (PSANNRegressor, {"optimizer": "sgd", "clip_norm": 1e-3}),
+    (PSANNRegressor, {"optimizer": "adamw", "weight_decay": 0.1}),
+    (PSANNRegressor, {"activation": "tanh", "hidden_layers": 2}),
+    (PSANNRegressor, {"activation_params": {"bounds": {"damping": [0.01, 1.0]}}}),
+    (PSANNRegressor, {"activation_params": {"learnable": ["frequency"], "damping_mode": "relu"}}),
+    (ResPSANNRegressor, {}),
+    (WaveResNetRegressor, {"w0_warmup_epochs": 2, "dropout": 0.2}),
+    (WaveResNetRegressor, {"progressive_depth_initial": 1, "progressive_depth_interval": 1}),
+    (WaveResNetRegressor, {"norm": "rms"}),
+    (WaveResNetRegressor, {"norm": "weight"}),
+]
+
+
+def by_both(
+    monkeypatch: pytest.MonkeyPatch, estimator: Any, **fit: Any
+) -> tuple[str, str, list[bool]]:
+    """Stories of a fit afresh and recorded, and whether each update was recorded."""
+    told: list[bool] = []
+    record = HostUpdate.record
+
+    def spied(self: HostUpdate, *given: Any, **named: Any) -> bool:
+        told.append(record(self, *given, **named))
+        return told[-1]
+
+    afresh = story_of(estimator, **fit)
+    with monkeypatch.context() as patch:
+        patch.setattr(HostUpdate, "record", spied)
+        patch.setattr("psann.training.engine._RECORD_FROM", 1)
+        return afresh, story_of(estimator, **fit), told
+
+
+def arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """What `fit` is given for some options of HISSO on the planted series."""
+    train, later = planted(), planted(60, seed=1)
+    for data in (train, later):
+        if "supervised" in options or options.get("reward") == "negative_mse":
+            data["y"] = data["X"]
+        if options.get("reward") == "negative_mse":
+            data.pop("prices")
+        if "reward_inputs" in options:
+            data["reward_inputs"] = {"benchmark": data["prices"][:, :1]}
+    return {**train, "validation_data": later, "hisso": {**HISSO, **options}}
+
+
+@pytest.mark.parametrize("options", thinned(_OPTIONS, every=3), ids=str)
+def test_every_option_of_hisso_trains_as_it_does_afresh(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    afresh, recorded, told = by_both(monkeypatch, quick(), **arguments(options))
+    assert "Error" not in afresh.partition("[")[0]
+    assert recorded == afresh
+    assert told and all(told)
+
+
+@pytest.mark.parametrize(("cls", "params"), thinned(_ESTIMATORS, every=3), ids=str)
+def test_every_network_and_optimiser_trains_as_it_does_afresh(
+    cls: type, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    afresh, recorded, told = by_both(monkeypatch, quick(cls, **params), **arguments({}))
+    assert recorded == afresh
+    assert told and all(told)
+
+
+def test_assets_that_come_halt_and_end_are_held_as_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = arguments({"transition_penalty": 0.01})
+    for data in (fit, fit["validation_data"]):
+        active = np.ones(data["prices"].shape, dtype=np.int8)
+        active[:20, 0] = 0
+        active[40:44, 1] = -1
+        active[50, 2], active[51:, 2] = -2, 0
+        data["active"] = active
+    afresh, recorded, told = by_both(monkeypatch, quick(), **fit)
+    assert "Error" not in afresh.partition("[")[0]
+    assert recorded == afresh
+    assert told == [True]
+
+
+def test_what_cash_and_shorts_cost_on_each_row_is_paid_as_afresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates: dict[str, Any] = {"cash_rate": 0.5, "borrow_rate": 0.5}
+    fit = {**arguments({"primary_transform": "long_short"}), "evaluation": rates}
+    afresh, recorded, told = by_both(monkeypatch, quick(), **fit)
+    assert recorded == afresh
+    assert told == [True]
+
+
+@pytest.mark.parametrize("rows", [64, 90])
+def test_targets_are_learnt_as_afresh(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = planted(rows)["X"]
+    fit = {"X": X, "y": np.sin(X), "sample_weight": np.linspace(0.5, 1.5, rows)}
+    estimator = quick(batch_size=64, epochs=8)  # one update in an epoch, or a smaller second
+    afresh, recorded, told = by_both(monkeypatch, estimator, **fit)
+    assert recorded == afresh
+    assert told == [True]

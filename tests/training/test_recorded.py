@@ -1,0 +1,108 @@
+"""A recording does what its function does, with whatever lies in the tensors that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from psann.training.recorded import Recording
+
+Function = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+
+def gradient(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    leaf = x.detach().requires_grad_()
+    loss = torch.softmax(leaf @ y, -1).var(-1).sum() + leaf[:, 1:].abs().mean()
+    return [loss, *torch.autograd.grad(loss, [leaf])]
+
+
+def in_place(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    summed = torch.zeros(3)
+    summed += x[0]
+    summed.mul_(2.0)
+    return [summed.clone(), summed + 1.0]
+
+
+def of_several_outputs(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    return [*x.sort(dim=-1), *y.cummax(dim=0), *torch.var_mean(x, dim=0)]
+
+
+def of_parts(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    left, right = x.split([1, 2], dim=1)
+    return [torch.cat([right, left * 2.0], dim=1), torch.stack(y.unbind())]
+
+
+def of_another_kind(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    double = x.double()
+    return [double.exp(), (x > 0).to(x.dtype), torch.where(x > y.T, x, 0.0), x.argmax(dim=-1)]
+
+
+def of_its_rows(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    rows = x[0].abs().long().clamp(0, 1)
+    return [x[rows], x.index_select(0, rows), torch.ones(2, 3) * x + torch.arange(3.0)]
+
+
+def given_as_they_are(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+    return [x, y.T, torch.ones(2), torch.zeros_like(x)]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        gradient,
+        in_place,
+        of_several_outputs,
+        of_parts,
+        of_another_kind,
+        of_its_rows,
+        given_as_they_are,
+    ],
+)
+def test_what_is_recorded_is_done_again_to_the_last_bit(function: Function) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.zeros(2, 3), torch.zeros(3, 2)
+    recording = Recording(lambda: function(x, y))
+    for _ in range(3):
+        for place in (x, y):
+            place.copy_(3.0 * torch.randn(place.shape, generator=generator))
+        recording.run()
+        expected = function(x, y)
+        for found, each in zip(recording.outputs, expected, strict=True):
+            assert found.dtype == each.dtype and torch.equal(found, each)
+
+
+def test_what_does_not_depend_on_anything_is_done_only_once() -> None:
+    x = torch.ones(3)
+
+    def function() -> list[Tensor]:
+        return [x * (torch.arange(3.0).exp() + torch.zeros_like(x)).view(3)]
+
+    assert len(Recording(function)._operations) == 1
+
+
+def test_a_function_that_looks_at_a_number_is_not_recorded() -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="reads a number"):
+        Recording(lambda: [x * (2.0 if x.sum() > 1.0 else 1.0)])
+
+
+def test_a_function_that_draws_is_not_recorded() -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="draws"):
+        Recording(lambda: [x * torch.rand(3)])
+
+
+def test_a_function_that_changes_what_it_reads_is_not_recorded() -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="changes what lies outside"):
+        Recording(lambda: [x.add_(1.0)])
+
+
+def test_a_recording_keeps_no_graph_of_gradients() -> None:
+    x = torch.ones(2, 3)
+    recording = Recording(lambda: gradient(x, torch.ones(3, 2)))
+    assert all(output.grad_fn is None for output in recording.outputs)
+    assert not any(output.requires_grad for output in recording.outputs)
