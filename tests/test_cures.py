@@ -55,6 +55,8 @@ from psann.metrics import (
 )
 from psann.nn.network import Network, NetworkShape
 from psann.run.reading.archive import pack, unpack
+from psann.run.reading.reading import read_run
+from psann.run.report.page import write_report
 from psann.run.verification.seal import read_key, seal
 from thinning import thinned
 from trials import finished
@@ -582,6 +584,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: _sealed(tmp_path, "short"),
         lambda tmp_path: _sealed(tmp_path, secrets.token_hex(32)),
     ),
+    "whose pictures lie beside it; got {}. Name a file, or give --format html": (
+        lambda tmp_path: _page(tmp_path, "device", format="markdown"),
+        lambda tmp_path: _page(tmp_path, "page.md", format="markdown"),
+        lambda tmp_path: _page(tmp_path, "device", format="html"),
+    ),
     "at least 8 and 4; got {}. Raise steps": (
         lambda: make_toy_hisso(steps=12),
         lambda: make_toy_hisso(steps=13),
@@ -785,6 +792,12 @@ def _packed(folder: Path, *, cut: int = 0) -> Path:
     pack(_run(folder, "run"), archive)
     archive.write_bytes(archive.read_bytes()[: -cut or None])
     return archive
+
+
+def _page(folder: Path, name: str, *, format: str) -> None:
+    if not (device := folder / "device").exists():
+        device.symlink_to("/dev/null")
+    write_report([read_run(_run(folder, "run"))], folder / name, format=format)
 
 
 def _sealed(folder: Path, key: str) -> None:

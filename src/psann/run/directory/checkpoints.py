@@ -54,13 +54,7 @@ class Checkpoints:
         return {"path": relative, **self._entries[path.name]}
 
     def save(
-        self,
-        name: str,
-        data: bytes,
-        *,
-        epoch: int,
-        metric: float | None,
-        seed: int | None = None,
+        self, name: str, data: bytes, *, epoch: int, metric: float | None, seed: int | None = None
     ) -> None:
         """Write an estimator: the best one, replaced as training goes on, or one that stays.
 
