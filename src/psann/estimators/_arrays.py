@@ -115,6 +115,8 @@ def converted_split(
     DataError
         If something is no array of numbers, or of other rows or assets than the rest.
     """
+    if split["X"] is None:
+        raise DataError(f"{prefix}X must be an array of numbers; got None.")
     given = {f"{prefix}{key}": value for key, value in split.items() if value is not None}
     labels = {name: labels_of(value) for name, value in given.items()}
     arrays, problems = _each_as_numbers(given)

@@ -63,6 +63,11 @@ def splits(
     DataError
         If a border cannot be meant, a split has fewer than 2 rows, or features are wrong.
     """
+    if not isinstance(panel, Panel):
+        raise DataError(
+            f"splits must be given a Panel; got {type(panel).__name__}. Align it first: "
+            "splits(align(read_prices(prices)), val=..., test=...)."
+        )
     return cut(panel, val=val, test=test, features=features, gap=gap)[0]
 
 

@@ -69,6 +69,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             reward_inputs=config.reward_inputs,
             is_of_table=config.data.prices is not None,
             is_portfolio=hisso.is_portfolio or not hisso.enabled,
+            earns_moves=hisso.is_portfolio if hisso.enabled else config.data.prices is not None,
         ),
     )
     problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
@@ -108,7 +109,7 @@ def _extent(config: RunConfig, splits: DataSplits) -> str:
         parts += [f"rewarded by {', '.join(config.reward_inputs)}"] if config.reward_inputs else []
         return "; ".join(parts)
     for kind, noun in (("prices", "asset"), ("y", "target")):
-        if kind in first:
+        if kind in first and (kind == "y" or config.hisso.enabled):
             parts.append(counted(math.prod(first[kind].shape[1:]), noun))
             break
     return "; ".join(parts)
