@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from configs import merged
@@ -20,6 +22,7 @@ from psann.run.acting.policy import Policy
 from psann.scripts.hisso_log_run import main
 
 ASSETS = ["AAA", "BBB", "CCC"]
+NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 # Of each of the 320 rows of prices: costs, and what cash earns.
 SPREAD, RATE = np.linspace(0.0, 0.004, 320).round(6), np.linspace(0.01, 0.05, 320).round(6)
 _BASE: dict[str, Any] = {
@@ -118,6 +121,10 @@ class ActingRuns:
     def policy(self, kind: str) -> Policy:
         """Return the policy of a run, read once."""
         return load_policy(self(kind))
+
+    def table(self) -> pd.DataFrame:
+        """Return the prices of most runs as a frame."""
+        return pd.read_csv(self.prices, index_col=0, parse_dates=True)
 
     def allocations(self, kind: str) -> np.ndarray:
         """Return what the run itself judged on the test rows."""
