@@ -93,9 +93,10 @@ def test_what_a_launch_gave_stays_when_the_next_has_run(recorded: list[bool]) ->
     made, goal = engine(), objective()
     made.begin(WORK)
     ended = []
-    for _ in range(2):
+    for seed in range(2):
         carries = [initial_carry(made), initial_carry(made)]
-        group = launched_together(made, carries, goal, indices=[batches(3), batches(3, seed=1)])
+        indices = [batches(3, seed=seed), batches(3, seed=seed + 2)]
+        group = launched_together(made, carries, goal, indices=indices)
         ended.append([(carry.weights, carry.weights.clone()) for carry, _ in group])
     for left, copy in [pair for group in ended for pair in group]:
         assert torch.equal(left, copy)
