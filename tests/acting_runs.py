@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from configs import merged
 from made_panels import holey
 from made_tables import prices, wide
 from psann import load_policy
@@ -106,7 +107,7 @@ class ActingRuns:
         run = self.folder / kind
         if not run.exists():
             config = self.folder / f"{kind}.yaml"
-            config.write_text(yaml.safe_dump(_merged(_BASE, KINDS[kind])))
+            config.write_text(yaml.safe_dump(merged(_BASE, KINDS[kind])))
             arguments = ["--config", str(config), "--output-dir", str(self.folder)]
             # What it says belongs to no test's output: whichever asks first makes the run.
             with redirect_stdout(io.StringIO()):
@@ -122,11 +123,3 @@ class ActingRuns:
         """Return what the run itself judged on the test rows."""
         with np.load(self(kind) / "evaluation.npz") as arrays:
             return arrays["allocations"].astype(np.float64)
-
-
-def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in own.items():
-        is_nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if is_nested else value
-    return merged

@@ -55,6 +55,8 @@ from psann.metrics import (
 )
 from psann.nn.network import Network, NetworkShape
 from psann.run.reading.archive import pack, unpack
+from psann.run.reading.reading import read_run
+from psann.run.report.page import write_report
 from psann.run.verification.seal import read_key, seal
 from thinning import thinned
 from trials import finished
@@ -582,6 +584,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: _sealed(tmp_path, "short"),
         lambda tmp_path: _sealed(tmp_path, secrets.token_hex(32)),
     ),
+    "whose pictures lie beside it; got {}. Name a file, or give --format html": (
+        lambda tmp_path: _page(tmp_path, "device", format="markdown"),
+        lambda tmp_path: _page(tmp_path, "page.md", format="markdown"),
+        lambda tmp_path: _page(tmp_path, "device", format="html"),
+    ),
     "at least 8 and 4; got {}. Raise steps": (
         lambda: make_toy_hisso(steps=12),
         lambda: make_toy_hisso(steps=13),
@@ -592,6 +599,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
 _DOUBTS = "plausibility/test_doubts.py::test_what_a_doubt_says_to_do_ends_it"
 _DATA = "run/data/test_checks.py::test_what_a_message_says_to_do_makes_data_of_what_it_told_of"
 _NUMBERS = "test_inputs.py::test_what_is_no_number_is_refused_with_a_cure_that_works"
+_SPANS = (
+    "test_inputs.py::"
+    "test_spans_of_time_sparse_tables_and_numbers_without_end_are_refused_with_a_cure"
+)
 _MISSING = "test_inputs.py::test_missing_values_are_called_missing_at_every_door"
 _DATES = "test_inputs.py::test_texts_that_are_no_iso_dates_are_refused_with_a_cure_that_works"
 _PLANS = "test_table_columns.py::test_a_plan_without_values_is_refused_with_a_cure_that_works"
@@ -606,6 +617,8 @@ ELSEWHERE: dict[str, str] = {
     ),
     "Drop those rows or fill them with what was known at the time": _MISSING,
     "Convert it with .astype(float)": _NUMBERS,
+    "Use days: t / numpy.timedelta64(1,": _SPANS,
+    "Make it dense with .toarray()": _SPANS,
     "take the real part, .real, and the imaginary one": _NUMBERS,
     'Use days: numpy.asarray(t, dtype="datetime64[D]").astype(float)': _NUMBERS,
     "Leave it out, or say it in numbers": _NUMBERS,
@@ -779,6 +792,12 @@ def _packed(folder: Path, *, cut: int = 0) -> Path:
     pack(_run(folder, "run"), archive)
     archive.write_bytes(archive.read_bytes()[: -cut or None])
     return archive
+
+
+def _page(folder: Path, name: str, *, format: str) -> None:
+    if not (device := folder / "device").exists():
+        device.symlink_to("/dev/null")
+    write_report([read_run(_run(folder, "run"))], folder / name, format=format)
 
 
 def _sealed(folder: Path, key: str) -> None:

@@ -35,12 +35,7 @@ class Liveness:
     reason: str
 
 
-def judge(
-    paths: RunPaths,
-    metrics: Record,
-    *,
-    now: float | None = None,
-) -> Liveness:
+def judge(paths: RunPaths, metrics: Record, *, now: float | None = None) -> Liveness:
     """Find the true status of a run.
 
     Parameters
