@@ -11,14 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
-from psann._labels import (
-    Labels,
-    in_order_of,
-    labels_of,
-    order_problems,
-    plain_name,
-    same_rows,
-)
+from psann._labels import Labels, in_order_of, labels_of, order_problems, plain_name, same_rows
 from psann._mapped import count_where
 from psann._table_columns import without_dates
 from psann._typing import AnyFloats, Array

@@ -275,10 +275,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         return network
 
     def _training_options(
-        self,
-        options: HISSOOptions | None,
-        network: Network,
-        prepared: PreparedInputs,
+        self, options: HISSOOptions | None, network: Network, prepared: PreparedInputs
     ) -> tuple[TrainingOptions, list[Decision]]:
         """Resolved options of the loops, and what was decided on the way."""
         device = resolve_device(self.device)

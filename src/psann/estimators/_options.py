@@ -50,9 +50,7 @@ def read_options(model: type[Options], given: Options | Mapping[str, Any], *, wh
         raise ValueError("\n".join(_sentences(error, given, model=model, who=who))) from None
 
 
-def read_schedule(
-    given: str | Mapping[str, Any] | LRScheduleOptions | None,
-) -> LRScheduleOptions:
+def read_schedule(given: str | Mapping[str, Any] | LRScheduleOptions | None) -> LRScheduleOptions:
     """The learning-rate schedule of an estimator's `lr_schedule`; a name takes its defaults.
 
     Raises
@@ -93,12 +91,7 @@ def _place_in(given: Any, location: Sequence[int | str]) -> tuple[Path, Any]:
 
 
 def _sentence(
-    findings: Sequence[Any],
-    path: Path,
-    keys: dict[Path, ConfigKey],
-    *,
-    who: str,
-    value: Any,
+    findings: Sequence[Any], path: Path, keys: dict[Path, ConfigKey], *, who: str, value: Any
 ) -> str:
     first, name = findings[0], ".".join((who, *path))
     if first["type"] == "extra_forbidden":

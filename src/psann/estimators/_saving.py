@@ -210,11 +210,7 @@ class EstimatorFileMixin(CheckedRows):
 
     @classmethod
     def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        device: str | None = None,
-        allow: Sequence[str] = (),
+        cls, path: str | os.PathLike[str], *, device: str | None = None, allow: Sequence[str] = ()
     ) -> Self:
         """Read a fitted estimator.
 

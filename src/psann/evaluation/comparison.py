@@ -69,11 +69,7 @@ class GrowthDifference:
 
 
 def growth_difference(
-    wealth: Any,
-    other: Any,
-    *,
-    periods_per_year: float,
-    confidence: float = 0.95,
+    wealth: Any, other: Any, *, periods_per_year: float, confidence: float = 0.95
 ) -> GrowthDifference:
     """Compare two wealth paths of the same rows, step by step.
 

@@ -89,12 +89,7 @@ class Judgement:
 
 
 def judge(
-    actions: Any,
-    prices: Any,
-    *,
-    terms: Terms,
-    cash: bool = False,
-    active: Any = None,
+    actions: Any, prices: Any, *, terms: Terms, cash: bool = False, active: Any = None
 ) -> Judgement:
     """Judge target weights on prices.
 

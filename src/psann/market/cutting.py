@@ -19,6 +19,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from psann._frames import SPLITS
 from psann._inputs import show
 from psann._typing import Array, Floats, is_whole
 from psann.errors import DataError
@@ -29,8 +30,6 @@ from psann.market.findings import Findings
 from psann.market.panel import Panel
 
 Data = dict[str, Array]
-
-NAMES = ("train", "val", "test")
 
 
 def splits(
@@ -142,7 +141,7 @@ def describe_spans(data: Mapping[str, Array]) -> dict[str, dict[str, int | str]]
         With `time_*`, dates, and `active_*`, as `splits` returns it.
     """
     spans_of: dict[str, dict[str, int | str]] = {}
-    for name in NAMES:
+    for name in SPLITS:
         if f"time_{name}" in data:
             dates = data[f"time_{name}"]
             first, last = (show(date) for date in dates[[0, -1]])

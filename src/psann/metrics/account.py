@@ -186,10 +186,7 @@ def setting_problems(
         )
     if not 0 < periods_per_year < math.inf:
         problems.append(f"`periods_per_year` must be positive and finite; got {periods_per_year}.")
-    for name, value, choices in (
-        ("initial", initial, _INITIALS),
-        ("cost", cost, _COST_MODELS),
-    ):
+    for name, value, choices in (("initial", initial, _INITIALS), ("cost", cost, _COST_MODELS)):
         if value not in choices:
             problems.append(f"`{name}` must be one of {', '.join(choices)}; got {value!r}.")
     return problems

@@ -39,8 +39,10 @@ from psann.training.carry import (
 from psann.training.draws import Draws
 from psann.training.gradient import gradients
 from psann.training.history import Decision
+from psann.training.launch import launch
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
+from psann.training.recorded import Recordings
 from psann.training.statistics import LaunchStatistics, Report, read_reports
 from psann.training.work import Forward, Objective, PhaseWork, work_s
 
@@ -111,6 +113,8 @@ class EagerEngine:
         self.decayed = torch.zeros(self.n_parameters, device=device)
         self._apart = False
         self._at_host = AtHost(network, self._moved)
+        self._recordings = Recordings(self._traceable)
+        self._numbers = 0
         # What the network multiplies by in this epoch, where a program can read it.
         self._factors = {
             name: torch.zeros((), dtype=torch.float64, device=device)
@@ -123,11 +127,11 @@ class EagerEngine:
 
     def begin(self, work: PhaseWork) -> None:
         """Prepare for a phase; what the user should know goes to `notes`."""
-        numbers = work.rows_per_update * self.network.width
+        numbers = self._numbers = work.rows_per_update * self.network.width
         reuses_weights = self.network.n_products > 2 * self.n_parameters
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
-        is_small, lasts = numbers <= _MOST_NUMBERS_RECORDED, work.planned_updates >= _RECORD_FROM
-        self._at_host.begin(records=is_small and lasts and not self.at_risk)
+        lasts = work.planned_updates >= _RECORD_FROM and self.device.type == "cpu"
+        self._recordings.begin(goes_on=lasts and not self.at_risk)
 
     @property
     def runs_as(self) -> str:
@@ -349,6 +353,9 @@ class EagerEngine:
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
+        n_slots = 1 if carry.weights.ndim == 1 else len(carry.weights)
+        is_small = n_slots * self._numbers <= _MOST_NUMBERS_RECORDED
+        recordings = self._recordings if objective.is_ours and is_small else Recordings()
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._at_host.launch(
                 carry,
@@ -358,14 +365,17 @@ class EagerEngine:
                 optimizer=self.optimizer,
                 lr=lr,
                 stops=self.stop_on_nonfinite,
-                traceable=self._traceable(),
+                recordings=recordings,
             )
-        reports = []
-        for k, index in enumerate(index for stack in stacks for index in stack.unbind()):
-            key = None if keys is None else keys[k]
-            carry, report = self.update(carry, objective, index, key, lr=lr, lift=lift)
-            reports.append(report)
-        return carry, reports
+
+        def update(
+            carry: Carry, index: Tensor, key: Tensor | None, lr: float | Tensor
+        ) -> tuple[Carry, Report]:
+            return self.update(carry, objective, index, key, lr=lr, lift=lift)
+
+        # What is recorded keeps the objective, and so its number.
+        kind = id(objective), self.optimizer, self.network.stage, lift
+        return launch(update, carry, stacks, keys, lr=lr, kind=kind, recordings=recordings)
 
     @property
     def _is_at_host(self) -> bool:
