@@ -21,9 +21,11 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
+    PolynomialFeatures,
     PowerTransformer,
     RobustScaler,
     StandardScaler,
@@ -214,6 +216,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "`earlier` must be a list of the prices of each span before; got {}. Give [": (
         lambda: judge_baselines(PRICES, terms=Terms(), earlier=PRICES),
         lambda: judge_baselines(PRICES, terms=Terms(), earlier=[PRICES]),
+    ),
+    "Put what changes their number before the estimator, in a Pipeline": (
+        lambda: taught(scaler=PolynomialFeatures(2)),
+        lambda: make_pipeline(PolynomialFeatures(2), model()).fit(X, Y),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),

@@ -384,6 +384,10 @@ def test_cash_earns_its_rate_shorts_pay_theirs_and_sharpe_is_of_what_is_beyond_c
     metrics = portfolio_metrics(actions, prices, cash=True, **rates)
     first, second = 0.55 + 0.5 * 1.01, 0.2 - 0.48 + 1.2 * 1.01 - 0.4 * 0.02
     assert metrics["final_wealth"] == pytest.approx(first * second, rel=1e-14)
+    curve = equity_curve(actions, prices, cash=True, **rates)
+    assert curve.tolist() == pytest.approx([1.0, first, first * second], rel=1e-14)
+    limited = equity_curve(actions, prices, cash=True, initial="cash", max_turnover=0.1)
+    assert limited[1] == pytest.approx(1 + 0.1 * 0.1, rel=1e-14)
     excess = np.array([first, second]) - 1.01
     assert metrics["sharpe"] == pytest.approx(excess.mean() / excess.std(ddof=1), rel=1e-12)
     assert metrics["annual_volatility"] == pytest.approx(excess.std(ddof=1) * 12**0.5)

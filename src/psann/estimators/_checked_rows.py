@@ -55,7 +55,7 @@ class CheckedRows(ParametrisedEstimator):
         rank, shape = np.ndim(X), None
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
-            X = flatten_rows(X, self.data_format)
+            X = flatten_rows(X, self._as_fitted("data_format"))
         if not reset and shape != self.input_shape_:
             raise ValueError(
                 f"rows of X must have the shape {self.row_shape} of those in fit; got "

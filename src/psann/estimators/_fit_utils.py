@@ -21,6 +21,7 @@ from psann._typing import AnyFloats, Array, Floats
 from psann.accounting import executed_late
 from psann.estimators._arrays import checked_matrices, inputs_of
 from psann.estimators._scaling import (
+    check_inverse,
     fitted_scaler,
     scale_rows,
     taught_scaler,
@@ -136,6 +137,8 @@ def prepare_inputs_and_scaler(
         learn = taught_scaler if fitted else fitted_scaler
         scaler = learn(scaler, X, folds)
         target_scaler = learn(target_scaler, train.get("y"), weight)
+        if target_scaler is not None and "y" in train:
+            check_inverse(train["y"], target_scaler)
     return PreparedInputs(
         train=prepared_split(train, scaler, target_scaler, n_scaled),
         validation=(

@@ -87,6 +87,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
+        self._parameters_of_fit = None
         who = f"{type(self).__name__}{'.partial_fit' if is_pass else ''}"
         options = hisso_options(hisso, who, self.takes_held_weights and not is_pass)
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")

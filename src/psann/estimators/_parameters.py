@@ -127,6 +127,13 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
     warm_start: bool
     random_state: Any
 
+    _parameters_of_fit: dict[str, Any] | None = None
+    """As a file holds them; None while a fit is under way, and where no file could."""
+
+    def _as_fitted(self, name: str) -> Any:
+        """A parameter as the fitted network knows it, whatever was set since."""
+        return (self._parameters_of_fit or {}).get(name, getattr(self, name))
+
     @classmethod
     @functools.cache  # scikit-learn asks for the signature at every get_params
     def _get_param_names(cls) -> list[str]:

@@ -102,8 +102,6 @@ class EstimatorFileMixin(CheckedRows):
     network_: Network
     _stream: Stream | None = None
     """Where partial fits stand; None unless the last fit was one."""
-    _parameters_of_fit: dict[str, Any] | None = None
-    """As a file holds them; None where none could."""
 
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")

@@ -339,7 +339,7 @@ def _paths(net: Any, gross: Any, cash_rate: Any) -> tuple[Floats, Floats, float 
     return wealth / wealth[0], earned / earned[0], cash
 
 
-def equity_curve(
+def equity_curve(  # noqa: PLR0913 (those of `portfolio_metrics`)
     allocations: Any,
     prices: Any,
     *,
@@ -348,6 +348,10 @@ def equity_curve(
     cost: CostModel = "drift",
     cash: bool = False,
     active: Any = None,
+    periods_per_year: float = 252,
+    cash_rate: float | Floats = 0.0,
+    borrow_rate: float | Floats = 0.0,
+    max_turnover: float | None = None,
 ) -> Floats:
     """Wealth at each row, net of costs, starting from 1.
 
@@ -355,6 +359,8 @@ def equity_curve(
     ----------
     allocations, prices, trans_cost, initial, cost, cash, active
         As in `portfolio_metrics`, with the same errors and warnings.
+    periods_per_year, cash_rate, borrow_rate, max_turnover
+        As there; a year is for the rates alone.
 
     Returns
     -------
@@ -374,6 +380,10 @@ def equity_curve(
         cost=cost,
         cash=cash,
         active=active,
+        periods_per_year=periods_per_year,
+        cash_rate=cash_rate,
+        borrow_rate=borrow_rate,
+        max_turnover=max_turnover,
     )
     return account.growth.wealth
 
