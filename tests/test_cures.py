@@ -47,6 +47,7 @@ from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
 from psann.evaluation.options import WalkForwardOptions
+from psann.evaluation.placebo import shuffled_order, shuffled_prices
 from psann.hisso.constraints import capped_softmax
 from psann.metrics import (
     confidence_sequence,
@@ -220,6 +221,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "Put what changes their number before the estimator, in a Pipeline": (
         lambda: taught(scaler=PolynomialFeatures(2)),
         lambda: make_pipeline(PolynomialFeatures(2), model()).fit(X, Y),
+    ),
+    "Give shuffled_order({}, seed=..., number=...)": (
+        lambda: shuffled_prices(PRICES, shuffled_order(N - 1, seed=0, number=1)),
+        lambda: shuffled_prices(PRICES, shuffled_order(N, seed=0, number=1)),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),

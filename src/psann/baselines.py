@@ -28,6 +28,8 @@ Codes = Array
 
 # Few enough for Newton's method to cost nothing, more than optimal portfolios hold.
 _MOST_THAT_JOIN = 64
+# Beyond it is no number.
+_LARGEST_EXPONENT = 700.0
 
 
 def uniform(prices: Floats, *, active: Codes | None = None) -> Floats:
@@ -159,7 +161,10 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
     """
 
     def step(weights: Floats, growth: Floats) -> Floats:
-        scaled = weights * np.exp(learning_rate * growth / (weights @ growth))
+        exponents = learning_rate * growth / (weights @ growth)
+        if exponents.max() > _LARGEST_EXPONENT:  # what all share has no effect
+            exponents = exponents - exponents.max()
+        scaled = weights * np.exp(exponents)
         shares: Floats = scaled / scaled.sum()
         return shares
 
