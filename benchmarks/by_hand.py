@@ -1,4 +1,4 @@
-"""A recorded update of a small network beside the same operations by hand, with nothing around them.
+"""A recorded update of a small network beside the same operations by hand, and nothing else.
 
 Run from the repository root, on one thread::
 
