@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import user_rewards
 from planted import HISSO, planted, quick, story_of
 from psann import (
     AssetwiseRegressor,
@@ -159,3 +160,23 @@ def test_targets_are_learnt_as_afresh(rows: int, monkeypatch: pytest.MonkeyPatch
     afresh, again, told = by_both(monkeypatch, estimator, **fit)
     assert again == afresh
     assert told == [True]
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "is_ours"),
+    [
+        ({}, {}, True),
+        ({"loss": user_rewards.quartic}, {}, True),  # it plays no part in episodes
+        ({}, {"reward": "user_rewards:scaled"}, False),
+        ({}, None, True),
+        ({"loss": user_rewards.quartic}, None, False),
+    ],
+)
+def test_compiling_pays_later_where_updates_are_recorded(
+    params: dict[str, Any], options: dict[str, Any] | None, is_ours: bool
+) -> None:
+    fit = {"X": planted()["X"], "y": planted()["X"]} if options is None else arguments(options)
+    model = quick(**params).fit(**fit)
+    (told,) = [d.message for d in model.fit_result_.decisions if "compiled pays from" in d.message]
+    least = int(told.partition("pays from ")[2].partition(" on")[0].replace(",", ""))
+    assert (least > 50_000) == is_ours

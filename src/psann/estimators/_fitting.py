@@ -144,11 +144,11 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
     ) -> EngineChoice:
         """The engine for the work that is ahead; one that was interrupted stays with its own."""
         epochs = 1 if is_pass else self.epochs
-        how: Any = {"epochs": epochs, "batch_size": self.batch_size, "n_seeds": n_seeds}
+        how: Any = {"epochs": epochs, "batch_size": self.batch_size, "loss": self._loss()}
         return choose_engine(
             self.engine,
             network,
-            planned_work(prepared, options, **how),
+            planned_work(prepared, options, **how, n_seeds=n_seeds),
             device=torch.device(self.device_),
             resumed=resume[0].engine if resume else None,
         )

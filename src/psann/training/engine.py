@@ -65,6 +65,11 @@ def _is_ours(network: Network) -> bool:
     return roots <= {"psann", "torch"}
 
 
+def can_record(network: Network, rows: int) -> bool:
+    """Whether updates of so many rows, those of all seeds, are small enough and none of others'."""
+    return rows * network.width <= _MOST_NUMBERS_RECORDED and _is_ours(network)
+
+
 class EagerEngine:
     """Runs updates one after the other, operation by operation: the reference for all others.
 
@@ -114,7 +119,7 @@ class EagerEngine:
         self._apart = False
         self._at_host = AtHost(network, self._moved)
         self._recordings = Recordings(self._traceable)
-        self._numbers = 0
+        self._rows = 0
         # What the network multiplies by in this epoch, where a program can read it.
         self._factors = {
             name: torch.zeros((), dtype=torch.float64, device=device)
@@ -127,11 +132,12 @@ class EagerEngine:
 
     def begin(self, work: PhaseWork) -> None:
         """Prepare for a phase; what the user should know goes to `notes`."""
-        numbers = self._numbers = work.rows_per_update * self.network.width
+        self._rows = work.rows_per_update
+        numbers = self._rows * self.network.width
         reuses_weights = self.network.n_products > 2 * self.n_parameters
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
         lasts = work.planned_updates >= _RECORD_FROM and self.device.type == "cpu"
-        self._recordings.begin(goes_on=lasts and not self.at_risk)
+        self._recordings.begin(goes_on=lasts)
 
     @property
     def runs_as(self) -> str:
@@ -354,8 +360,8 @@ class EagerEngine:
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
         n_slots = 1 if carry.weights.ndim == 1 else len(carry.weights)
-        is_small = n_slots * self._numbers <= _MOST_NUMBERS_RECORDED
-        recordings = self._recordings if objective.is_ours and is_small else Recordings()
+        can = objective.is_ours and can_record(self.network, n_slots * self._rows)
+        recordings = self._recordings if can else Recordings()
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._at_host.launch(
                 carry,
