@@ -1,14 +1,14 @@
-"""An eager update of a small network beside the same operations by hand, with nothing around them.
+"""A recorded update of a small network beside the same operations by hand, and nothing else.
 
 Run from the repository root, on one thread::
 
     python benchmarks/by_hand.py
 
 Case S of `cases.py`: gather, forward pass, reward, torch's engine, clip, Adam, and the three
-numbers that are read, written out for this one network and reward. It is what is left of an update
-where no Python looks anything up; with torch's fused Adam, and without the straight line that the
-logarithm goes on by below a hundredth, whose bits are others, it is the least that torch takes. All
-take turns with the launches of an eager fit in one process; CPU seconds, medians.
+numbers that are read, written out for this one network and reward; the same with torch's fused
+Adam, and without the straight line that the logarithm goes on by below a hundredth, whose bits are
+others. That is the least that torch takes as long as autograd goes along; a recording does without.
+All take turns with the launches of an eager fit in one process; CPU seconds, medians.
 """
 
 from __future__ import annotations

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
+from configs import merged
 from made_panels import holey
 from made_tables import prices, wide
 from psann import load_policy
@@ -19,6 +22,7 @@ from psann.run.acting.policy import Policy
 from psann.scripts.hisso_log_run import main
 
 ASSETS = ["AAA", "BBB", "CCC"]
+NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 # Of each of the 320 rows of prices: costs, and what cash earns.
 SPREAD, RATE = np.linspace(0.0, 0.004, 320).round(6), np.linspace(0.01, 0.05, 320).round(6)
 _BASE: dict[str, Any] = {
@@ -106,7 +110,7 @@ class ActingRuns:
         run = self.folder / kind
         if not run.exists():
             config = self.folder / f"{kind}.yaml"
-            config.write_text(yaml.safe_dump(_merged(_BASE, KINDS[kind])))
+            config.write_text(yaml.safe_dump(merged(_BASE, KINDS[kind])))
             arguments = ["--config", str(config), "--output-dir", str(self.folder)]
             # What it says belongs to no test's output: whichever asks first makes the run.
             with redirect_stdout(io.StringIO()):
@@ -118,15 +122,11 @@ class ActingRuns:
         """Return the policy of a run, read once."""
         return load_policy(self(kind))
 
+    def table(self) -> pd.DataFrame:
+        """Return the prices of most runs as a frame."""
+        return pd.read_csv(self.prices, index_col=0, parse_dates=True)
+
     def allocations(self, kind: str) -> np.ndarray:
         """Return what the run itself judged on the test rows."""
         with np.load(self(kind) / "evaluation.npz") as arrays:
             return arrays["allocations"].astype(np.float64)
-
-
-def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in own.items():
-        is_nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if is_nested else value
-    return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,12 @@ BAD: dict[str, tuple[str, str, str]] = {
         "estimator.params.random_state is 5, but seed is 7 (run.yaml line 47); keep one of them.",
     ),
 }
+
+
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Put one configuration over another, as deep as both go."""
+    content = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
+        content[key] = merged(content[key], value) if both else value
+    return content

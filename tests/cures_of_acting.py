@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from acting_runs import ActingRuns
+from acting_runs import NOW, ActingRuns
 from psann import load_policy
 from psann.errors import DataError
 from psann.metrics import confidence_sequence
@@ -32,8 +31,6 @@ from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import read_weights, write_weights
 from psann.run.reading.archive import pack, unpack
 from psann.run.sweep.reading import winner_of
-
-NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
 @cache
@@ -55,7 +52,7 @@ def weights(kind: str = "prices") -> Weights:
 
 
 def table() -> pd.DataFrame:
-    return pd.read_csv(runs().prices, index_col=0, parse_dates=True)
+    return runs().table()
 
 
 def first_day(n_rows: int) -> str:

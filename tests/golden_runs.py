@@ -27,6 +27,7 @@ import numpy as np
 import torch
 import yaml
 
+from configs import merged
 from psann.scripts.hisso_log_run import main
 
 BEFORE, NOW = (Path(__file__).parent / "golden" / f"{name}.tar.gz" for name in ("before", "now"))
@@ -85,12 +86,12 @@ _LONG = {"training": {"epochs": 400, "checkpoint_every_s": 0.05}}
 def make(runs: Path, *names: str) -> None:
     """Run some kinds, or all, into `runs/<name>`, as the command does."""
     for name in names or NAMES:
-        _execute(runs, name, _merged(_BASE, _KINDS[name]))
+        _execute(runs, name, merged(_BASE, _KINDS[name]))
 
 
 def go_on(run: Path) -> None:
     """Resume the stopped run, or a copy of it, to its end."""
-    _execute(run.parent, run.name, _merged(_BASE, _LONG), "--resume")
+    _execute(run.parent, run.name, merged(_BASE, _LONG), "--resume")
 
 
 def arithmetic() -> str:
@@ -147,14 +148,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         nested = isinstance(inner, Mapping) and inner
         found |= _flat(inner, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return found
-
-
-def _merged(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in other.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def _execute(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from configs import merged
 from forked import Forked
 from made_runs import made_run
 from psann._yaml_text import to_yaml
@@ -34,7 +35,7 @@ TESTS = Path(__file__).parent
 
 def write_sweep(folder: Path, *, config: Mapping[str, Any] | None = None, **changes: Any) -> Path:
     """Write a sweep and the configuration of its runs; None leaves a key out."""
-    write_config(folder, _merged(CONFIG, config or {}))
+    write_config(folder, merged(CONFIG, config or {}))
     file = folder / "sweep.yaml"
     values = {key: value for key, value in {**SWEEP, **changes}.items() if value is not None}
     file.write_text(to_yaml(values))
@@ -121,11 +122,3 @@ def made_sweep_folder(
     found = read_sweep(root)
     assert found is not None
     return found
-
-
-def _merged(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in other.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged

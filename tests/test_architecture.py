@@ -34,6 +34,7 @@ FLOORS: list[list[str]] = [
         "_table_columns",
         "_inputs",
         "_labels",
+        "_rates",
         "_frames",
         "_text",
         "_strict_json",
@@ -85,7 +86,7 @@ ROOM_FLOOR = {room: floor for floor, row in enumerate(ROOMS) for room in row}
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common", "shared"}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 60
 # Of `run/` with docstrings, without the rooms that came later; and of `Any` in 1000 lines of it.
-LATER_ROOMS, MOST_LINES_OF_RUN, MOST_ANY = {"acting", "sweep"}, 14_000, 15
+LATER_ROOMS, MOST_LINES_OF_RUN, MOST_ANY = {"acting", "sweep"}, 13_980, 15
 # Who may read a file format of a run: its one reader. A format is told by the call that opens it.
 READERS = {
     "csv.reader": {

@@ -237,6 +237,14 @@ def test_prices_that_are_none_are_refused(name: str, prices: np.ndarray, message
         ALL[name](prices)
 
 
+def test_a_price_that_leaps_beyond_all_measure_is_followed() -> None:
+    prices = np.ones((400, 2))
+    prices[1:, 0] = 1e-3 ** np.arange(1, 400).clip(max=90)  # until hardly anything is in it
+    prices[-1, 0] = prices[-2, 0] * 1e12
+    weights = eg(prices, learning_rate=1.0)
+    assert weights[-2, 0] < 1e-30 and weights[-1].tolist() == [1.0, 0.0]
+
+
 def test_bad_settings_are_refused_by_name() -> None:
     with pytest.raises(DataError, match=r"`fitted_on` must have a column for each of the 5"):
         bcrp(market(), fitted_on=market(assets=4))
@@ -246,9 +254,15 @@ def test_bad_settings_are_refused_by_name() -> None:
     for rule in (olmar, pamr):
         with pytest.raises(DataError, match="`threshold` must be a finite number; got -inf"):
             rule(market(), threshold=-np.inf)
-    for rate in (np.nan, 1e6):
-        with pytest.raises(DataError, match="`learning_rate` must leave finite weights; got"):
-            eg(market(), learning_rate=rate)
+    with pytest.raises(DataError, match="`learning_rate` must leave finite weights; got"):
+        eg(market(), learning_rate=1e308)
+    for bad in (np.nan, "fast", None):
+        with pytest.raises(
+            DataError, match=f"`learning_rate` must be a finite number; got {bad!r}"
+        ):
+            eg(market(), learning_rate=bad)
+        with pytest.raises(DataError, match=f"`threshold` must be a finite number; got {bad!r}"):
+            pamr(market(), threshold=bad)
 
 
 # ---------------------------------------------------------------- where assets come, halt and end

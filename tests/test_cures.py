@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
+    PolynomialFeatures,
     PowerTransformer,
     RobustScaler,
     StandardScaler,
@@ -41,8 +44,10 @@ from psann._conditions import parse_condition
 from psann._npz import read_npz
 from psann.datasets import make_toy_hisso
 from psann.errors import DataError
+from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Terms, judge_baselines, judge_policy
 from psann.evaluation.options import WalkForwardOptions
+from psann.evaluation.placebo import shuffled_order, shuffled_prices
 from psann.hisso.constraints import capped_softmax
 from psann.metrics import (
     confidence_sequence,
@@ -53,6 +58,8 @@ from psann.metrics import (
 )
 from psann.nn.network import Network, NetworkShape
 from psann.run.reading.archive import pack, unpack
+from psann.run.reading.reading import read_run
+from psann.run.report.page import write_report
 from psann.run.verification.seal import read_key, seal
 from thinning import thinned
 from trials import finished
@@ -195,9 +202,29 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: grown(warm_start=False),
         lambda: clone(streamed()).set_params(hidden_units=5).partial_fit(X, Y),
     ),
+    "Give {}.reindex(prices.columns).to_list()": (
+        lambda: policy({"transition_penalty": pd.Series([0.0, 0.1], index=["B", "A"])}),
+        lambda: policy(
+            {"transition_penalty": pd.Series([0.0, 0.1], ["B", "A"]).reindex(["A", "B"]).to_list()}
+        ),
+    ),
+    "Pass wealth paths, for example equity_curve(...), not returns": (
+        lambda: growth_difference([0.1, -0.1], [0.0, 0.1], periods_per_year=252),
+        lambda: growth_difference(
+            equity_curve(WEIGHTS, PRICES), equity_curve(WEIGHTS, PRICES), periods_per_year=252
+        ),
+    ),
     "`earlier` must be a list of the prices of each span before; got {}. Give [": (
         lambda: judge_baselines(PRICES, terms=Terms(), earlier=PRICES),
         lambda: judge_baselines(PRICES, terms=Terms(), earlier=[PRICES]),
+    ),
+    "Put what changes their number before the estimator, in a Pipeline": (
+        lambda: taught(scaler=PolynomialFeatures(2)),
+        lambda: make_pipeline(PolynomialFeatures(2), model()).fit(X, Y),
+    ),
+    "Give shuffled_order({}, seed=..., number=...)": (
+        lambda: shuffled_prices(PRICES, shuffled_order(N - 1, seed=0, number=1)),
+        lambda: shuffled_prices(PRICES, shuffled_order(N, seed=0, number=1)),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),
@@ -568,6 +595,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: _sealed(tmp_path, "short"),
         lambda tmp_path: _sealed(tmp_path, secrets.token_hex(32)),
     ),
+    "whose pictures lie beside it; got {}. Name a file, or give --format html": (
+        lambda tmp_path: _page(tmp_path, "device", format="markdown"),
+        lambda tmp_path: _page(tmp_path, "page.md", format="markdown"),
+        lambda tmp_path: _page(tmp_path, "device", format="html"),
+    ),
     "at least 8 and 4; got {}. Raise steps": (
         lambda: make_toy_hisso(steps=12),
         lambda: make_toy_hisso(steps=13),
@@ -578,6 +610,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
 _DOUBTS = "plausibility/test_doubts.py::test_what_a_doubt_says_to_do_ends_it"
 _DATA = "run/data/test_checks.py::test_what_a_message_says_to_do_makes_data_of_what_it_told_of"
 _NUMBERS = "test_inputs.py::test_what_is_no_number_is_refused_with_a_cure_that_works"
+_SPANS = (
+    "test_inputs.py::"
+    "test_spans_of_time_sparse_tables_and_numbers_without_end_are_refused_with_a_cure"
+)
 _MISSING = "test_inputs.py::test_missing_values_are_called_missing_at_every_door"
 _DATES = "test_inputs.py::test_texts_that_are_no_iso_dates_are_refused_with_a_cure_that_works"
 _PLANS = "test_table_columns.py::test_a_plan_without_values_is_refused_with_a_cure_that_works"
@@ -592,6 +628,8 @@ ELSEWHERE: dict[str, str] = {
     ),
     "Drop those rows or fill them with what was known at the time": _MISSING,
     "Convert it with .astype(float)": _NUMBERS,
+    "Use days: t / numpy.timedelta64(1,": _SPANS,
+    "Make it dense with .toarray()": _SPANS,
     "take the real part, .real, and the imaginary one": _NUMBERS,
     'Use days: numpy.asarray(t, dtype="datetime64[D]").astype(float)': _NUMBERS,
     "Leave it out, or say it in numbers": _NUMBERS,
@@ -602,6 +640,13 @@ ELSEWHERE: dict[str, str] = {
     "Write ISO dates such as 2020-04-03": _DATES,
     "Give both the same names, or plain arrays that are in one order": _NAMES,
     "Sort it, {}, and drop what is there twice": _TIMES,
+    "Pass periods_per_year={}": (
+        "test_rates.py::"
+        "test_figures_per_year_that_dates_deny_are_warned_of_with_the_cure_that_works"
+    ),
+    "Make dates of both indexes, by pandas.to_datetime": (
+        "test_labels.py::test_texts_that_are_no_dates_and_missing_dates_are_refused_beside_dates"
+    ),
     "Cut them so that they follow each other in time": _DATA,
     "it will drown them. Give a scaler, or its logarithm": _DOUBTS,
     "Feature {} never changes. Leave it out": _DOUBTS,
@@ -765,6 +810,12 @@ def _packed(folder: Path, *, cut: int = 0) -> Path:
     pack(_run(folder, "run"), archive)
     archive.write_bytes(archive.read_bytes()[: -cut or None])
     return archive
+
+
+def _page(folder: Path, name: str, *, format: str) -> None:
+    if not (device := folder / "device").exists():
+        device.symlink_to("/dev/null")
+    write_report([read_run(_run(folder, "run"))], folder / name, format=format)
 
 
 def _sealed(folder: Path, key: str) -> None:

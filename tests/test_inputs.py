@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array
 
 from psann import PSANNRegressor
 from psann._inputs import finiteness_problems, is_missing, numbers, times
@@ -178,6 +179,29 @@ def test_what_is_no_number_is_refused_with_a_cure_that_works() -> None:
     assert numbers(np.array([1j]).real, "X").tolist() == [0.0]
     with pytest.raises(DataError, match="Make all its rows equally long"):
         numbers([[1], [1, 2]], "X")
+
+
+def test_spans_of_time_sparse_tables_and_numbers_without_end_are_refused_with_a_cure() -> None:
+    spans = np.array([1, 36], dtype="timedelta64[h]")
+    with pytest.raises(DataError, match=r'^y must hold .* Use days: t / numpy.timedelta64\(1, "D'):
+        numbers(spans, "y")
+    assert numbers(spans / np.timedelta64(1, "D"), "y").tolist() == [1 / 24, 1.5]
+    sparse = csr_array(np.eye(2))
+    with pytest.raises(DataError, match=r"^y must be an array; got csr_array, which is sparse"):
+        numbers(sparse, "y")
+    assert numbers(sparse.toarray(), "y").tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    for odd in (["a", "b"], [1j, 2j], spans, np.array([(1,), (2,)], dtype=[("a", int)])):
+        with pytest.raises(DataError, match=r"^y must hold numbers; got dtype"):
+            numbers(np.ma.array(odd, mask=[True, False]), "y")
+    for never in ([10**400], [[10**400, 1.0]]):
+        with pytest.raises(DataError, match=r"^y must fit into float64; a whole number in it is"):
+            numbers(never, "y")
+    model, rows = PSANNRegressor(hidden_units=2, epochs=1), np.eye(3)
+    for call in (lambda: model.fit(None, [1.0]), lambda: model.fit(rows, [1, 2, 3]).predict(None)):
+        with pytest.raises(DataError, match=r"^X must be an array of numbers; got None"):
+            call()
+    with pytest.raises(DataError, match=r"^validation X must be an array of numbers; got None"):
+        model.fit(rows, [1, 2, 3], validation_data=(None, [1.0]))
 
 
 def test_texts_that_are_no_iso_dates_are_refused_with_a_cure_that_works() -> None:

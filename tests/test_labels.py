@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 
-from psann import PSANNRegressor
+from psann import PSANNRegressor, WaveResNetRegressor
 from psann._labels import Named, labels_of, order_problems
 from psann.baselines import BASELINES, bcrp, best_asset
 from psann.covariance import COVARIANCE_RULES
 from psann.errors import DataError
 from psann.evaluation.comparison import growth_difference
 from psann.evaluation.judgement import Terms, growth_at_ends, judge, judge_baselines, judge_policy
-from psann.metrics import portfolio_metrics
+from psann.metrics import confidence_sequence, max_drawdown, portfolio_metrics
 
 N = 24
 DAYS = pd.date_range("2020-01-01", periods=N)
@@ -219,6 +220,22 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
     wealth = pd.Series(np.linspace(1, 2, N), index=DAYS)[::-1]
     with pytest.raises(DataError, match=r"`wealth` must be in the order of time"):
         growth_difference(wealth, wealth, periods_per_year=252)
+    with pytest.raises(DataError, match=r"^`wealth` must be in the order of time; row 1"):
+        max_drawdown(wealth)
+    with pytest.raises(DataError, match=r"^`steps` must be in the order of time; row 1"):
+        confidence_sequence(wealth)
+
+
+def test_texts_that_are_no_dates_and_missing_dates_are_refused_beside_dates() -> None:
+    american = PRICES.set_axis(DAYS.strftime("%m/%d/%Y"))
+    with pytest.raises(
+        DataError, match=r"^prices .*; got 24 from 01/01/2020 to .* Make dates of b"
+    ):
+        quick().fit(X, prices=american, hisso=HISSO)
+    quick().fit(X, prices=american.set_axis(pd.to_datetime(american.index)), hisso=HISSO)
+    holed = DAYS.where(np.arange(N) != 3)
+    with pytest.raises(DataError, match=r"^X must be in .*; row 3, NaT, comes after 2020-01-03"):
+        quick().fit(X.set_axis(holed), prices=PRICES.set_axis(holed), hisso=HISSO)
 
 
 def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> None:
@@ -274,6 +291,39 @@ def test_costs_rates_and_benchmarks_are_taken_by_name_and_date() -> None:
     assert ours == mixed
     with pytest.raises(DataError, match=r"`benchmark` must have the rows of `prices`"):
         judge_baselines(PRICES, terms=Terms(), benchmark=benchmark.shift(1, freq="D"))
+
+
+def test_what_a_reward_is_given_of_each_asset_is_put_in_their_order() -> None:
+    spread = pd.DataFrame([[0.0, 0.1]] * N, index=DAYS, columns=["A", "B"])
+    hisso = {**HISSO, "transition_penalty": "spread"}
+    model = quick().fit(X, prices=PRICES, reward_inputs={"spread": spread}, hisso=hisso)
+    mixed, swapped = spread[["B", "A"]][::-1], spread.to_numpy()[:, ::-1]
+    told, same, other = (
+        model.evaluate_reward(X, PRICES, reward_inputs={"spread": each})
+        for each in (spread, mixed, swapped)
+    )
+    assert told == same != other
+    for key in ("hisso", "evaluation"):
+        name = "trans_cost" if key == "evaluation" else "transition_penalty"
+        given = {"hisso": HISSO, key: {**(HISSO if key == "hisso" else {}), name: COST[::-1]}}
+        with pytest.raises(ValueError, match=f"^{key}.{name} must .* the order of the assets; got"):
+            quick().fit(X, prices=PRICES, **given)
+
+
+def test_a_context_is_put_in_the_order_of_that_in_fit(tmp_path: Any) -> None:
+    context = pd.DataFrame(draws.standard_normal((N, 2)), index=DAYS, columns=["u", "v"])
+    mixed, y = context[["v", "u"]], X.to_numpy()
+    model = WaveResNetRegressor(hidden_units=3, epochs=2, random_state=0)
+    later = {"X": X[12:], "y": y[12:], "context": mixed[12:]}
+    model.fit(X[:12], y[:12], context=context[:12], validation_data=later)
+    plain = {**later, "context": context[12:].to_numpy()}
+    again = clone(model).fit(X[:12], y[:12], context=context[:12], validation_data=plain)
+    assert again.best_value_ == model.best_value_
+    model.save(tmp_path / "model")
+    for each in (model, WaveResNetRegressor.load(tmp_path / "model")):
+        assert_array_equal(each.predict(X, context=mixed), model.predict(X, context=context))
+        with pytest.raises(DataError, match=r"^context must have the columns of fit: u, v; got u"):
+            each.predict(X, context=context.rename(columns={"v": "w"}))
 
 
 @pytest.mark.parametrize("span", [PRICES, LATER])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,6 +43,24 @@ def test_a_pipe_is_written_to_and_stays_one_under_any_name(tmp_path: Path, name:
         assert read.result(timeout=60) == b"told"
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert set(tmp_path.iterdir()) == {pipe, path}
+
+
+def test_standard_output_goes_on_where_it_is_and_its_name_stays(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("/dev/stdout")  # never that itself: root could lose it
+    code = (
+        "import os, sys, pathlib; from psann._whole_file import write_whole;"
+        "os.write(1, b'before ');"
+        f"write_whole(pathlib.Path({str(link)!r}), b'told ');"
+        "os.write(1, b'after')"
+    )
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert output.read_bytes() == b"before told after"
+    assert link.is_symlink()
+    piped = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert piped.stdout == b"before told after"
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_half(

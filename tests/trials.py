@@ -26,16 +26,14 @@ import yaml
 from torch import Tensor
 
 from psann.accounting import growth_and_traded_weight
-from psann.errors import TrainingInterrupted
 from psann.run.directory.paths import RunPaths
 from psann.run.execution.context import Outcome, RunRequest
-from psann.run.execution.observer import RunObserver
 from psann.run.execution.runner import execute
 from psann.run.reading import sameness
 from psann.run.reading.reading import read_run
 
 if TYPE_CHECKING:
-    import pytest
+    pass
 
 CONFIG: dict[str, Any] = {
     "estimator": {
@@ -306,24 +304,6 @@ def finished(folder: Path, *overrides: str, name: str = "run", **request: Any) -
     assert outcome.exit_code == 0, outcome.message
     assert outcome.paths is not None
     return outcome.paths
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
-    """Make a run stop by itself after so many launches and epochs."""
-    seen = 0
-
-    def stopping(method: Any) -> Any:
-        def call(observer: RunObserver, *args: Any) -> None:
-            nonlocal seen
-            method(observer, *args)
-            seen += 1
-            if seen == moment:
-                raise TrainingInterrupted("SIGTERM", status="preempted", exit_code=143)
-
-        return call
-
-    for name in ("on_launch", "on_epoch"):
-        monkeypatch.setattr(RunObserver, name, stopping(getattr(RunObserver, name)))
 
 
 def metrics_of(paths: RunPaths) -> dict[str, Any]:

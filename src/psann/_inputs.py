@@ -57,7 +57,9 @@ def _cure(array: Array) -> str:
     """What makes numbers of an array that holds none."""
     if array.dtype.kind == "c":
         return "Complex data not supported: take the real part, .real, and the imaginary one."
-    if array.dtype.kind in "mM":
+    if array.dtype.kind == "m":
+        return 'Use days: t / numpy.timedelta64(1, "D").'
+    if array.dtype.kind == "M":
         return 'Use days: numpy.asarray(t, dtype="datetime64[D]").astype(float).'
     try:
         array.astype(np.float64)
@@ -102,9 +104,15 @@ def are_dates(time: Array | None) -> TypeGuard[Array]:
 def array_of(value: object, who: str) -> Array:
     """Numbers, dates or texts as they are, in NumPy's own form; missing ones are NaN or NaT."""
     if isinstance(value, np.ma.MaskedArray):
-        return _unmasked(value)
+        array = _unmasked(value)
+        return _from_cells(array, value, who) if array.dtype.hasobject else array
     if value is None:
         raise DataError(f"{who} must be an array of numbers; got None. Give one, or leave it out.")
+    if hasattr(value, "toarray"):
+        raise DataError(
+            f"{who} must be an array; got {type(value).__name__}, which is sparse. Make it dense "
+            "with .toarray()."
+        )
     given: Any = value
     if not isinstance(given, np.ndarray) and hasattr(given, "detach"):
         given = _from_tensor(given)
@@ -121,10 +129,14 @@ def array_of(value: object, who: str) -> Array:
 
 
 def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> Array:
-    if not np.ma.is_masked(value):
+    if value.dtype.kind == "V" or not np.ma.is_masked(value):
         return np.asarray(value.data)
     if value.dtype.kind == "M":
         return np.asarray(np.ma.filled(value, np.datetime64("NaT")))
+    if value.dtype.kind not in "biuf":
+        cells = np.array(value.data, dtype=object)
+        cells[value.mask] = None
+        return cells
     single = value.dtype == np.float32
     return np.asarray(np.ma.filled(value.astype(np.float32 if single else np.float64), np.nan))
 
@@ -184,7 +196,12 @@ def _from_cells(array: Array, value: object, who: str) -> Array:
             f"{who} must hold numbers; got dtype object ({type(value).__name__}), in which "
             f"{odd!r} is {type(odd).__name__}. Leave it out, or say it in numbers."
         )
-    plain = [np.nan if is_missing(cell) else float(cell) for cell in cells]
+    try:
+        plain = [np.nan if is_missing(cell) else float(cell) for cell in cells]
+    except OverflowError:
+        raise DataError(
+            f"{who} must fit into float64; a whole number in it is too large."
+        ) from None
     return np.array(plain, dtype=np.float64).reshape(array.shape)
 
 

@@ -73,10 +73,7 @@ def count_where(array: Array, condition: Callable[[Array], Bools]) -> tuple[int,
 def memory_bytes() -> int:
     """Memory of this machine, or of the container if that is less."""
     total: int = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit in (
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ):
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             total = min(total, int(Path(limit).read_text()))
         except (OSError, ValueError):  # no such file, or "max"

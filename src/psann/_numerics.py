@@ -77,10 +77,7 @@ _PINNED_TORCH = (
 )
 _PINNED = (
     *_PINNED_TORCH,
-    (
-        Setting("scikit-learn's configuration", _sklearn, _set_sklearn),
-        _SKLEARN,
-    ),
+    (Setting("scikit-learn's configuration", _sklearn, _set_sklearn), _SKLEARN),
     (Setting("NumPy's error handling", np.geterr, lambda values: np.seterr(**values)), _NUMPY),
 )
 _VALUES: list[object] = [value for _, value in _PINNED]

@@ -66,8 +66,7 @@ NAMES: dict[str, str] = {
         f"do without: {_NO_EXPANDER}",
     ),
     **dict.fromkeys(
-        ("PreprocessorConfig", "ModulePreprocessorConfig", "PreprocessorTrainingConfig"),
-        _PIPELINE,
+        ("PreprocessorConfig", "ModulePreprocessorConfig", "PreprocessorTrainingConfig"), _PIPELINE
     ),
     "SineParam": "import it from psann.nn",
     "WaveResNet": "import it from psann.nn",

@@ -16,13 +16,14 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : Path
-        The file; its folder is made, what was there is replaced. A pipe or device, such as
-        ``/dev/stdout``, is written to instead: root could put a file in the place of
-        ``/dev/null``.
+        The file; its folder is made, what was there is replaced. A stream is written to instead:
+        root could put a file in the place of ``/dev/null`` or ``/dev/stdout``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        with naming(path), path.open("wb") as file:
+    if is_stream(path):
+        fd = _descriptor_of(path)
+        # What is open already goes on where it is: opened anew, a file would begin again.
+        with naming(path), open(path if fd is None else os.dup(fd), "wb") as file:
             yield file
         return
     # Not after the file: its name may be as long as names can be.
@@ -35,6 +36,23 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is a pipe or device, or a name of something open, as ``/dev/stdout`` is."""
+    if not path.exists():
+        return False
+    return _descriptor_of(path) is not None or not (path.is_file() or path.is_dir())
+
+
+def _descriptor_of(path: Path) -> int | None:
+    while True:
+        folder = os.path.realpath(path.parent)
+        if path.name.isdigit() and folder in ("/dev/fd", f"/proc/{os.getpid()}/fd"):
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
 
 
 def write_whole(path: Path, data: bytes) -> Path:

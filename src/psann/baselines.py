@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import in_order_of, labels_of, order_problems, same_rows
-from psann._typing import Array, Bools, Floats, is_whole
+from psann._typing import Array, Bools, Floats, is_number, is_whole
 from psann.accounting import relatives
 from psann.errors import DataError
 from psann.holdings import HALTED, MEMBER, code_problems
@@ -28,6 +28,8 @@ Codes = Array
 
 # Few enough for Newton's method to cost nothing, more than optimal portfolios hold.
 _MOST_THAT_JOIN = 64
+# Beyond it is no number.
+_LARGEST_EXPONENT = 700.0
 
 
 def uniform(prices: Floats, *, active: Codes | None = None) -> Floats:
@@ -159,11 +161,15 @@ def eg(prices: Floats, *, learning_rate: float = 0.05, active: Codes | None = No
     """
 
     def step(weights: Floats, growth: Floats) -> Floats:
-        scaled = weights * np.exp(learning_rate * growth / (weights @ growth))
+        exponents = learning_rate * growth / (weights @ growth)
+        if exponents.max() > _LARGEST_EXPONENT:  # what all share has no effect
+            exponents = exponents - exponents.max()
+        scaled = weights * np.exp(exponents)
         shares: Floats = scaled / scaled.sum()
         return shares
 
     prices, active = with_codes(prices, active)
+    _check_finite(learning_rate=learning_rate)
     with np.errstate(over="ignore", invalid="ignore"):
         weights = _follow(relatives(prices), step, active)
     if not np.isfinite(weights).all():
@@ -200,7 +206,7 @@ def pamr(prices: Floats, *, threshold: float = 0.5, active: Codes | None = None)
         return _move(weights, growth, -max(0.0, float(weights @ growth) - threshold))
 
     prices, active = with_codes(prices, active)
-    _check_threshold(threshold)
+    _check_finite(threshold=threshold)
     return _follow(relatives(prices), step, active)
 
 
@@ -239,7 +245,7 @@ def olmar(
     https://arxiv.org/abs/1206.4626
     """
     prices, active = with_codes(prices, active)
-    _check_threshold(threshold)
+    _check_finite(threshold=threshold)
     if not is_whole(window, 2):
         raise DataError(f"`window` must be 2 rows or more; got {window!r}. A mean needs two.")
     predicted = relatives(prices)  # (T - 1, M): row t is decided with predicted[t - 1]
@@ -351,9 +357,10 @@ def _follow_members(
     return weights
 
 
-def _check_threshold(threshold: float) -> None:
-    if not np.isfinite(threshold):
-        raise DataError(f"`threshold` must be a finite number; got {threshold!r}.")
+def _check_finite(**setting: float) -> None:
+    for name, value in setting.items():
+        if not (is_number(value) and np.isfinite(value)):
+            raise DataError(f"`{name}` must be a finite number; got {value!r}.")
 
 
 def _move(weights: Floats, growth: Floats, distance: float) -> Floats:

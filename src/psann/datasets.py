@@ -495,11 +495,7 @@ def _borders(
 
 
 def _market(
-    prices: Floats,
-    time: Array,
-    train_fraction: float,
-    val_fraction: float,
-    features: Moves,
+    prices: Floats, time: Array, train_fraction: float, val_fraction: float, features: Moves
 ) -> Data:
     """Make the data set of a price series, with the features that `load_sp500_20` describes."""
     if features not in get_args(Moves):

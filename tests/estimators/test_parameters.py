@@ -259,6 +259,8 @@ def test_a_parameter_of_the_wrong_kind_is_refused_by_name(name: str) -> None:
         ({"loss": "user_rewards:whole"}, "a loss must give real numbers, .* got torch.int64"),
         ({"loss": "user_rewards:shifting"}, "shifting must leave .* has changed targets in place"),
         ({"hidden_layers": 10**9}, r"in the range \[1, 256\]"),
+        ({"weight_decay": 10**400}, r"in the range \[0.0, inf\)"),
+        ({"w0": 10**400}, r"in the range \(0.0, inf\)"),
         ({"monitor": "val_loss"}, "monitor 'val_loss' cannot be computed here"),
         ({"monitor": "reward"}, "monitor 'reward' cannot be computed here"),
     ],

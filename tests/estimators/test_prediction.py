@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from planted import fit_hisso, planted, quick
-from psann import PSANNRegressor, WaveResNetRegressor
+from psann import AssetwiseRegressor, PSANNRegressor, WaveResNetRegressor
 from psann.accounting import net_growth
 
 ROWS = planted(120)
@@ -73,6 +73,17 @@ def test_weights_are_finite_and_in_range_or_there_are_none(transform: str) -> No
         model.network_.head.bias.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"outputs are not finite for \d+ of \d+ rows, the first"):
         model.predict_actions(X)
+
+
+def test_what_is_set_after_fit_counts_from_the_next_fit_on() -> None:
+    images, rows = X[:24].reshape(12, 2, 3), X[:24]
+    dense = quick().fit(images, rows[:12, 0])
+    told = dense.predict(images)
+    assert (dense.set_params(data_format="channels_last").predict(images) == told).all()
+    assert (dense.fit(images, rows[:12, 0]).predict(images) != told).any()
+    assets = quick(AssetwiseRegressor, layout="asset_major").fit(rows, rows[:, :1].repeat(3, 1))
+    told = assets.predict(rows)
+    assert (assets.set_params(layout="feature_major").predict(rows) == told).all()
 
 
 def test_rows_without_the_names_of_fit_are_told_of() -> None:

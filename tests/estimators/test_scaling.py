@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import FunctionTransformer, PowerTransformer
+from sklearn.preprocessing import FunctionTransformer, PowerTransformer, QuantileTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from psann import PSANNRegressor
@@ -94,5 +94,17 @@ def test_what_a_scaler_makes_is_checked_where_it_is_made_and_the_scaler_is_named
 
 def test_a_scaler_that_drops_rows_is_named() -> None:
     dropping = FunctionTransformer(lambda rows: rows[1:])
-    with pytest.raises(ValueError, match=r"scaler: FunctionTransformer.* must give 20 rows"):
+    with pytest.raises(
+        ValueError, match=r"scaler: FunctionTransformer.* as it is given, \(20, 2\); got \(19"
+    ):
         PSANNRegressor(epochs=1, scaler=dropping).fit(np.ones((20, 2)), np.arange(20.0))
+
+
+def test_a_scaler_of_targets_that_takes_nothing_back_is_warned_of() -> None:
+    model = PSANNRegressor(epochs=1, target_scaler=FunctionTransformer(np.exp))
+    with pytest.warns(UserWarning, match=r"inverse_transform does not undo transform on y \(it is"):
+        model.fit(X, np.linspace(0, 1, 20))
+    given = FunctionTransformer(np.exp, inverse_func=np.log)
+    model.set_params(target_scaler=given).fit(X, np.linspace(0, 1, 20))
+    for given in (PowerTransformer(), QuantileTransformer(n_quantiles=5), "minmax"):
+        model.set_params(target_scaler=given).fit(X, np.linspace(0, 1, 20))

@@ -289,7 +289,7 @@ def test_states_of_other_seeds_are_refused() -> None:
 # --- mistakes
 
 
-@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [1.5], ["a"], [None]])
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [1.5], ["a"], [None], 3])
 def test_seeds_that_are_none_are_refused(seeds: Any) -> None:
     with pytest.raises(ValueError, match="seeds must be one or more whole numbers"):
         fit_seeds(PSANNRegressor(), seeds, np.zeros((4, 1)))

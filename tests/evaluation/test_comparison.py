@@ -108,3 +108,15 @@ def test_paths_of_other_lengths_are_refused() -> None:
 def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(DataError, match="`periods_per_year` must be positive and finite, and `con"):
         growth_difference([1, 1.1], [1, 1.2], **{"periods_per_year": 12, **setting})
+    name = next(iter(setting))
+    with pytest.raises(DataError, match=f"`{name}` must be a number; got '12'"):
+        growth_difference([1, 1.1], [1, 1.2], **{"periods_per_year": 12, name: "12"})
+
+
+def test_returns_are_no_wealth_and_half_a_trial_is_none() -> None:
+    with pytest.raises(DataError, match=r"not be negative; got -0.1 as the lowest. Pass wealth"):
+        growth_difference([0.1, -0.1], [1, 1.2], periods_per_year=12)
+    found = growth_difference([1, 1.1, 1.3], [1, 1.2, 1.2], periods_per_year=12)
+    for trials in (0, 1.5, "2"):
+        with pytest.raises(DataError, match=r"`n_trials` must be a whole number of at least 1"):
+            found.deflated_sharpe(trials)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from noise import garch
+from psann.errors import DataError
 from psann.evaluation.placebo import share_as_good, shuffled_order, shuffled_prices
 
 
@@ -77,6 +78,15 @@ def test_blocks_of_moves_stay_together_and_leave_their_place(n_rows: int, length
     assert stayed / (20 * n) < max(0.05, 2 / n)
 
 
+def test_what_is_no_order_of_the_moves_of_prices_is_refused() -> None:
+    prices = np.ones((5, 2))
+    for order in (np.arange(3), np.arange(1, 5), np.zeros(4, int)):
+        with pytest.raises(DataError, match="`order` must have each of the 4 moves of `prices`"):
+            shuffled_prices(prices, order)
+    with pytest.raises(DataError, match="`prices` must be above 0"):
+        shuffled_prices(0 * prices, np.arange(4))
+
+
 def test_one_row_has_no_move_to_shuffle() -> None:
     assert shuffled_order(1, seed=0, number=1).tolist() == []
 
@@ -92,5 +102,6 @@ def test_equal_growth_is_as_good_and_ruin_is_not(
 
 
 def test_without_placebos_or_growth_there_is_no_share() -> None:
+    assert share_as_good(0.1, np.array([0.2, 0.05])) == 0.5
     assert math.isnan(share_as_good(0.1, []))
     assert math.isnan(share_as_good(math.nan, [0.1]))

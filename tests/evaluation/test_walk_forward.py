@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +64,18 @@ def test_folds_of_the_calendar_need_dates_and_earlier_periods() -> None:
     days = np.arange("2020-12-01", "2021-03-11", dtype="datetime64[D]")
     with pytest.raises(DataError, match="must be less than the 2 years of the rows"):
         plan_folds(by_year, 100, n_judged=10, dates=days)
+
+
+def test_dates_of_a_frame_make_folds_and_those_of_other_rows_none() -> None:
+    by_year = WalkForwardOptions(every="year", folds=2)
+    days = pd.date_range("2018-01-01", periods=900)
+    found, plain = (
+        plan_folds(by_year, 900, n_judged=0, dates=each) for each in (days, days.to_numpy())
+    )
+    assert found == plain
+    for wrong in (days[:-1], days[::-1]):
+        with pytest.raises(DataError, match="`dates` must have the date of each of the 900 rows"):
+            plan_folds(by_year, 900, n_judged=0, dates=wrong)
 
 
 def test_folds_are_divided_in_one_way() -> None:

@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import user_rewards
 from planted import HISSO, planted, quick, story_of
-from psann import PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
+from psann import (
+    AssetwiseRegressor,
+    PSANNRegressor,
+    ResPSANNRegressor,
+    WaveResNetRegressor,
+    fit_seeds,
+)
 from psann.hisso.rewards import REWARDS
-from psann.training.at_host import HostUpdate
+from psann.training.recorded import recorded
 from thinning import thinned
 
 # All but one take nothing beyond moves, and judge weights or, in the end, y.
@@ -47,6 +54,8 @@ _ESTIMATORS: list[tuple[type, dict[str, Any]]] = [
     (WaveResNetRegressor, {"progressive_depth_initial": 1, "progressive_depth_interval": 1}),
     (WaveResNetRegressor, {"norm": "rms"}),
     (WaveResNetRegressor, {"norm": "weight"}),
+    (PSANNRegressor, {"stateful": True}),
+    (PSANNRegressor, {"stateful": True, "state_reset": "epoch"}),
 ]
 
 
@@ -55,15 +64,16 @@ def by_both(
 ) -> tuple[str, str, list[bool]]:
     """Stories of a fit afresh and recorded, and whether each update was recorded."""
     told: list[bool] = []
-    record = HostUpdate.record
 
-    def spied(self: HostUpdate, *given: Any, **named: Any) -> bool:
-        told.append(record(self, *given, **named))
-        return told[-1]
+    def spied(*given: Any, **named: Any) -> Any:
+        found = recorded(*given, **named)
+        told.append(found is not None)
+        return found
 
     afresh = story_of(estimator, **fit)
     with monkeypatch.context() as patch:
-        patch.setattr(HostUpdate, "record", spied)
+        for place in ("at_host", "launch"):
+            patch.setattr(f"psann.training.{place}.recorded", spied)
         patch.setattr("psann.training.engine._RECORD_FROM", 1)
         return afresh, story_of(estimator, **fit), told
 
@@ -85,9 +95,9 @@ def arguments(options: dict[str, Any]) -> dict[str, Any]:
 def test_every_option_of_hisso_trains_as_it_does_afresh(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    afresh, recorded, told = by_both(monkeypatch, quick(), **arguments(options))
+    afresh, again, told = by_both(monkeypatch, quick(), **arguments(options))
     assert "Error" not in afresh.partition("[")[0]
-    assert recorded == afresh
+    assert again == afresh
     assert told and all(told)
 
 
@@ -95,9 +105,27 @@ def test_every_option_of_hisso_trains_as_it_does_afresh(
 def test_every_network_and_optimiser_trains_as_it_does_afresh(
     cls: type, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    afresh, recorded, told = by_both(monkeypatch, quick(cls, **params), **arguments({}))
-    assert recorded == afresh
+    afresh, again, told = by_both(monkeypatch, quick(cls, **params), **arguments({}))
+    assert again == afresh
     assert told and all(told)
+
+
+def test_what_is_held_is_remembered_as_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = arguments({"held_weights": True, "transition_penalty": 0.001})
+    for data in (fit, fit["validation_data"]):
+        data["X"] = data["X"][:, :, None]
+    afresh, again, told = by_both(monkeypatch, quick(AssetwiseRegressor), **fit)
+    assert "Error" not in afresh.partition("[")[0]
+    assert again == afresh
+    assert told == [True]
+
+
+def test_seeds_learn_together_as_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, ended = arguments({"input_noise": 0.1}), []
+    for record_from in (10**9, 1):
+        monkeypatch.setattr("psann.training.engine._RECORD_FROM", record_from)
+        ended.append([model.to_bytes() for model in fit_seeds(quick(), range(3), **fit)])
+    assert ended[0] == ended[1]
 
 
 def test_assets_that_come_halt_and_end_are_held_as_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,9 +136,9 @@ def test_assets_that_come_halt_and_end_are_held_as_afresh(monkeypatch: pytest.Mo
         active[40:44, 1] = -1
         active[50, 2], active[51:, 2] = -2, 0
         data["active"] = active
-    afresh, recorded, told = by_both(monkeypatch, quick(), **fit)
+    afresh, again, told = by_both(monkeypatch, quick(), **fit)
     assert "Error" not in afresh.partition("[")[0]
-    assert recorded == afresh
+    assert again == afresh
     assert told == [True]
 
 
@@ -119,8 +147,8 @@ def test_what_cash_and_shorts_cost_on_each_row_is_paid_as_afresh(
 ) -> None:
     rates: dict[str, Any] = {"cash_rate": 0.5, "borrow_rate": 0.5}
     fit = {**arguments({"primary_transform": "long_short"}), "evaluation": rates}
-    afresh, recorded, told = by_both(monkeypatch, quick(), **fit)
-    assert recorded == afresh
+    afresh, again, told = by_both(monkeypatch, quick(), **fit)
+    assert again == afresh
     assert told == [True]
 
 
@@ -129,6 +157,26 @@ def test_targets_are_learnt_as_afresh(rows: int, monkeypatch: pytest.MonkeyPatch
     X = planted(rows)["X"]
     fit = {"X": X, "y": np.sin(X), "sample_weight": np.linspace(0.5, 1.5, rows)}
     estimator = quick(batch_size=64, epochs=8)  # one update in an epoch, or a smaller second
-    afresh, recorded, told = by_both(monkeypatch, estimator, **fit)
-    assert recorded == afresh
+    afresh, again, told = by_both(monkeypatch, estimator, **fit)
+    assert again == afresh
     assert told == [True]
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "is_ours"),
+    [
+        ({}, {}, True),
+        ({"loss": user_rewards.quartic}, {}, True),  # it plays no part in episodes
+        ({}, {"reward": "user_rewards:scaled"}, False),
+        ({}, None, True),
+        ({"loss": user_rewards.quartic}, None, False),
+    ],
+)
+def test_compiling_pays_later_where_updates_are_recorded(
+    params: dict[str, Any], options: dict[str, Any] | None, is_ours: bool
+) -> None:
+    fit = {"X": planted()["X"], "y": planted()["X"]} if options is None else arguments(options)
+    model = quick(**params).fit(**fit)
+    (told,) = [d.message for d in model.fit_result_.decisions if "compiled pays from" in d.message]
+    least = int(told.partition("pays from ")[2].partition(" on")[0].replace(",", ""))
+    assert (least > 50_000) == is_ours

@@ -12,7 +12,7 @@ import torch
 import user_rewards
 from psann.accounting import growth_and_traded_weight, net_growth, weight_changes
 from psann.errors import ImportTargetError
-from psann.hisso.rewards import REWARDS, Reward, negative_mse, resolve_reward
+from psann.hisso.rewards import REWARDS, Reward, is_ours, negative_mse, resolve_reward
 from psann.metrics import portfolio_metrics
 from thinning import parted, thinned
 
@@ -247,6 +247,7 @@ def test_a_misspelt_reward_gets_a_suggestion() -> None:
 
 def test_no_name_at_all_is_portfolio() -> None:
     assert resolve_reward(None).name == "portfolio"
+    assert is_ours(None) and is_ours("cvar") and is_ours({"target": "cvar"})
 
 
 @pytest.mark.parametrize(
@@ -259,6 +260,7 @@ def test_no_name_at_all_is_portfolio() -> None:
     ],
 )
 def test_a_users_reward_comes_by_path_or_as_a_function(spec: Any) -> None:
+    assert resolve_reward(spec).is_own and not is_ours(spec)
     actions, prices = random_case()
     rewards = resolve_reward(spec)(
         actions, prices, transition_penalty=0.0, initial="cash", cash=False

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from made_panels import holey, panel_of, table_of, walks
 from psann import datasets
+from psann._frames import SPLITS
 from psann.errors import DataError
 from psann.holdings import ENDED, HALTED, MEMBER
 from psann.market import align, splits
-from psann.market.cutting import NAMES
 
 PRICES = walks(200, 3)
 PANEL = align(table_of(PRICES))
@@ -33,7 +33,7 @@ def test_dates_are_the_first_of_validation_and_test() -> None:
     data = splits(PANEL, val=PANEL.dates[100].astype(object).date(), test="2021-10-01")
     assert data["time_val"][0] == PANEL.dates[100]
     assert data["time_test"][0] == np.datetime64("2021-10-01")
-    assert sum(len(data[f"X_{name}"]) for name in NAMES) == 200 - 20
+    assert sum(len(data[f"X_{name}"]) for name in SPLITS) == 200 - 20
 
 
 @given(val=st.integers(30, 90), test=st.integers(95, 115), gap=st.integers(0, 4))
@@ -42,14 +42,14 @@ def test_splits_share_no_row_and_no_move_crosses_a_border(val: int, test: int, g
     panel = align(table_of(walks(120, 2)))
     dates = [str(panel.dates[row])[:10] for row in (val, test)]
     data = splits(panel, val=dates[0], test=dates[1], gap=gap)
-    assert [len(data[f"y_{name}"]) for name in NAMES] == [
+    assert [len(data[f"y_{name}"]) for name in SPLITS] == [
         val - gap - 20,
         test - gap - val,
         120 - test,
     ]
-    time = np.concatenate([data[f"time_{name}"] for name in NAMES])
+    time = np.concatenate([data[f"time_{name}"] for name in SPLITS])
     assert (time[1:] > time[:-1]).all()
-    for name in NAMES:
+    for name in SPLITS:
         prices, y = data[f"prices_{name}"], data[f"y_{name}"]
         np.testing.assert_allclose(y[:-1], prices[1:] / prices[:-1] - 1, rtol=0, atol=1e-15)
         assert (y[-1] == 0).all()
@@ -80,7 +80,7 @@ def test_holes_come_with_who_may_be_held_and_what_became_of_it() -> None:
     prices[50:53, 2] = np.nan
     prices[80:, 2] = np.nan
     data = splits(panel_of(prices), val=0.2, test=0.2)
-    active = np.concatenate([data[f"active_{name}"] for name in NAMES])
+    active = np.concatenate([data[f"active_{name}"] for name in SPLITS])
     np.testing.assert_array_equal(active == MEMBER, np.isfinite(prices[20:]))
     assert np.argwhere(active == HALTED).tolist() == [[30, 2], [31, 2], [32, 2]]
     assert np.argwhere(active == ENDED).tolist() == [[60, 2]]

@@ -29,6 +29,12 @@ def test_prices_are_drawn_over_their_first_on_a_log_scale() -> None:
     assert len({(line.look.colour, line.look.dashes) for line in lines}) == 3
 
 
+def test_a_notebook_shows_the_picture_and_a_session_what_it_is_of() -> None:
+    picture = draw(table_of(HOLEY))
+    assert repr(picture) == "<Prices of 3 assets, 2021-03-01 to 2021-05-21>"
+    assert picture._repr_svg_().encode() == to_svg(picture, label=picture.label)
+
+
 def test_a_bar_is_drawn_for_each_run_of_rows_with_a_price() -> None:
     figure = draw(table_of(HOLEY))
     (bars,) = figure.panels[1].marks

@@ -5,10 +5,33 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from made_tables import prices, wide
-from psann.market import read_prices
+from psann.errors import DataError
+from psann.market import PriceTable, align, read_prices, splits
+
+
+def test_a_session_shows_what_a_table_is_of_and_its_notes(tmp_path: Path) -> None:
+    table = read_prices(wide(tmp_path / "t.csv", prices(700, 2)))
+    of = "of 700 rows, 2021-03-01 to 2023-11-03, 2 assets: A0, A1>"
+    for shown in (table, align(table)):
+        first, *notes = repr(shown).splitlines()
+        assert first == f"<{type(shown).__name__} {of}"
+        assert notes == [f"- {note}" for note in shown.notes]
+    nothing = PriceTable(**{**vars(table), "dates": table.dates[:0], "prices": table.prices[:0]})
+    assert repr(nothing).startswith("<PriceTable of 0 rows, 2 assets: A0, A1>")
+
+
+def test_a_step_that_was_left_out_is_told(tmp_path: Path) -> None:
+    frame = pd.read_csv(wide(tmp_path / "t.csv", prices(40, 2)))
+    with pytest.raises(DataError, match=r"^align must be given a PriceTable; got DataFrame\. Read"):
+        align(frame)  # type: ignore[arg-type]
+    for early in (frame, read_prices(frame)):
+        with pytest.raises(DataError, match=r"^splits must be given a Panel; got .*\. Align it"):
+            splits(early, val=0.2, test=0.2)  # type: ignore[arg-type]
+    splits(align(read_prices(frame)), val=0.2, test=0.2, features=[{"moves": {"rows": [1]}}])
 
 
 def test_a_table_of_prices_cannot_be_changed(tmp_path: Path) -> None:

@@ -78,6 +78,11 @@ def test_bad_settings_of_the_bootstrap_are_refused_together() -> None:
     with pytest.raises(DataError) as caught:
         stationary_bootstrap_ci([1.0], seed=-1, mean_block=0.5, n_resamples=0, confidence=95)
     assert len(caught.value.problems) == 4
+    for name in ("seed", "mean_block", "n_resamples", "confidence"):
+        with pytest.raises(DataError, match=f"`{name}` must be a (whole )?number"):
+            stationary_bootstrap_ci([1.0], **{"seed": 0, name: "1"})
+    with pytest.raises(DataError, match="`statistic` must give a number of every resample; got"):
+        stationary_bootstrap_ci([1.0, 2.0], lambda sample: sample, seed=0)
     with pytest.raises(DataError, match="`series` must have shape"):
         stationary_bootstrap_ci([], seed=0)
 
@@ -117,6 +122,7 @@ def test_the_block_length_of_dependent_rows_equals_arch(
 
 def test_independent_constant_and_short_series_have_blocks_of_one_row() -> None:
     assert optimal_block_length(autoregression(0.0, 300)) == 1.0  # arch: 0.4456
+    assert optimal_block_length([0.1] * 333) == 1.0  # whose mean is not 0.1 in floats
     assert optimal_block_length(np.full(100, 0.3)) == 1.0
     assert optimal_block_length([1.0, 2.0]) == 1.0
 

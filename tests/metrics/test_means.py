@@ -83,12 +83,17 @@ def test_numbers_without_spread_leave_no_doubt_unless_they_are_nothing() -> None
     assert mean_test([0.0] * 50).p_value == 1.0
     assert mean_test([0.5] * 64).p_value < 1e-12
     assert mean_test([-0.5] * 64).p_value > 1 - 1e-12
+    same = mean_test([0.1] * 333)  # whose mean is not 0.1 in floats
+    assert (same.mean, same.standard_error, same.probability_above(0.1)) == (0.1, 0.0, 0.0)
 
 
 def test_a_single_number_has_a_mean_and_no_interval() -> None:
     test = mean_test([0.25])
     assert (test.mean, test.degrees) == (0.25, 0)
     assert all(map(math.isnan, (test.standard_error, *test.interval())))
+    for confidence in (95, 0, "0.9"):
+        with pytest.raises(DataError, match=f"must lie between 0 and 1; got {confidence!r}"):
+            test.interval(confidence)  # type: ignore[arg-type]
 
 
 def test_what_is_no_series_is_refused() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from psann.metrics import (
     portfolio_metrics,
     sharpe_test,
     turnover,
+    wealth_figures,
 )
 
 REFERENCE = json.loads(
@@ -329,6 +332,37 @@ def test_a_wealth_path_that_is_none_is_refused(wealth: list) -> None:
         max_drawdown(wealth)
 
 
+def test_figures_of_wealth_are_the_same_in_any_money() -> None:
+    net, gross = np.array([1.0, 1.1, 1.05, 1.3]), np.array([1.0, 1.12, 1.1, 1.4])
+    terms = {"periods_per_year": 12, "trans_cost": 0.001, "cash_rate": [0.1, 0.2, 0.3, 0.4]}
+    np.testing.assert_equal(
+        wealth_figures(64 * net, 64 * gross, **terms), wealth_figures(net, gross, **terms)
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"net": [1.0, 1.1]},
+            "must be paths of the same rows, at least 2; got shapes (2,) and (3,",
+        ),
+        ({"net": [1.0, 0.0, 1.0]}, "`net` must be above 0; got 0 as the lowest"),
+        ({"gross": [1.0, math.nan, 1.0]}, "`gross` must be finite; got 1 missing"),
+        ({"periods_per_year": 0}, "`periods_per_year` must be positive and finite; got 0"),
+        ({"periods_per_year": "12"}, "`periods_per_year` must be a number; got '12'"),
+        ({"trans_cost": -1}, "`trans_cost` must be at least 0 and below 1; got -1"),
+        ({"cash_rate": "x"}, "`cash_rate` must be a number; got 'x'"),
+        ({"cash_rate": [0.1]}, "one for each of the 3 rows; got shape (1,)"),
+    ],
+)
+def test_wealth_without_figures_is_refused(wrong: dict[str, Any], said: str) -> None:
+    path = [1.0, 1.1, 1.2]
+    given = {"net": path, "gross": path, "periods_per_year": 12, "trans_cost": 0.0, **wrong}
+    with pytest.raises(DataError, match=re.escape(said)):
+        wealth_figures(**given)
+
+
 def test_turnover_of_what_is_no_table_of_targets_is_refused() -> None:
     with pytest.raises(DataError, match="`allocations` must have shape"):
         turnover([1.0, 2.0])
@@ -350,6 +384,10 @@ def test_cash_earns_its_rate_shorts_pay_theirs_and_sharpe_is_of_what_is_beyond_c
     metrics = portfolio_metrics(actions, prices, cash=True, **rates)
     first, second = 0.55 + 0.5 * 1.01, 0.2 - 0.48 + 1.2 * 1.01 - 0.4 * 0.02
     assert metrics["final_wealth"] == pytest.approx(first * second, rel=1e-14)
+    curve = equity_curve(actions, prices, cash=True, **rates)
+    assert curve.tolist() == pytest.approx([1.0, first, first * second], rel=1e-14)
+    limited = equity_curve(actions, prices, cash=True, initial="cash", max_turnover=0.1)
+    assert limited[1] == pytest.approx(1 + 0.1 * 0.1, rel=1e-14)
     excess = np.array([first, second]) - 1.01
     assert metrics["sharpe"] == pytest.approx(excess.mean() / excess.std(ddof=1), rel=1e-12)
     assert metrics["annual_volatility"] == pytest.approx(excess.std(ddof=1) * 12**0.5)

@@ -66,6 +66,12 @@ def test_the_interval_is_narrowest_where_it_was_asked_to_be() -> None:
         assert min(widths, key=widths.__getitem__) == step
 
 
+def test_the_interval_is_as_wide_wherever_the_steps_lie() -> None:
+    steps = np.random.default_rng(0).normal(size=300)
+    near, far = (confidence_sequence(steps + shift) for shift in (0.0, 1e7))
+    np.testing.assert_allclose(far.high - far.low, near.high - near.low, rtol=1e-6)
+
+
 def test_before_there_are_enough_steps_nothing_is_said() -> None:
     found = confidence_sequence(np.arange(30.0))
     assert np.isnan(found.low[: FEWEST_STEPS - 1]).all()
@@ -77,6 +83,8 @@ def test_steps_that_are_none_and_settings_out_of_range_are_refused() -> None:
         confidence_sequence([1.0, math.nan])
     with pytest.raises(DataError, match="`confidence` must be from"):
         confidence_sequence([1.0], confidence=0.2)
+    with pytest.raises(DataError, match="`tightest_at` must be a number; got None"):
+        confidence_sequence([1.0], tightest_at=None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="`tightest_at` at least 1"):
         confidence_sequence([1.0], tightest_at=0)
     with pytest.raises(DataError, match=r"`tightest_at` at least 1; got 0\.95 and nan"):

@@ -54,8 +54,13 @@ def test_short_series_have_no_sharpe_ratio() -> None:
 
 
 def test_bad_settings_of_the_deflated_ratio_are_refused() -> None:
-    with pytest.raises(DataError, match=r"`n_trials` must be at least 1; got 0[^\0]*variance"):
-        deflated_sharpe_ratio([0.1, 0.2], n_trials=0, trial_variance=-1.0)
+    for trials in (0, 2.5, "3", None, True):
+        with pytest.raises(
+            DataError, match=r"`n_trials` must be a whole number of .*[^\0]*variance"
+        ):
+            deflated_sharpe_ratio([0.1, 0.2], n_trials=trials, trial_variance=-1.0)
+    with pytest.raises(DataError, match=r"`trial_variance` must be a number; got 'x'"):
+        deflated_sharpe_ratio([0.1, 0.2], n_trials=2, trial_variance="x")
     with pytest.raises(DataError, match=r"`returns` must have shape \(n,\)"):
         deflated_sharpe_ratio([[0.1, 0.2]], n_trials=2)
 

@@ -421,6 +421,16 @@ def test_a_file_that_cannot_be_written_is_not_taken_for_the_output(
     assert (done.returncode, done.stderr) == (1, told)
 
 
+def test_a_report_to_standard_output_is_all_that_is_written_there(
+    whole: RunPaths, tmp_path: Path
+) -> None:
+    link = tmp_path / "stdout"
+    link.symlink_to("/dev/stdout")
+    done = hisso_runs(["report", str(whole.root), "-o", str(link)], stdout=subprocess.PIPE)
+    assert done.stdout.startswith("<!DOCTYPE html>") and done.stdout.endswith("</html>\n")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_reader_that_closes_the_pipe_has_what_it_wants(whole: RunPaths) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from psann.training.engine_choice import (
     compiler_problem,
     updates_that_pay,
 )
+from psann.training.work import work_s
 from tiny_training import dense
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -50,6 +52,18 @@ def test_the_more_an_update_computes_the_earlier_compiling_pays() -> None:
     small, large = updates_that_pay(dense(), MANY), updates_that_pay(dense(), work(1, 10**6))
     assert large < small
     assert updates_that_pay(dense(), work(1, 10**4, n_seeds=100)) == large
+
+
+def test_of_what_is_recorded_more_updates_are_needed_for_compiling_to_pay() -> None:
+    cost_s = 25.0 + 0.3 * len(list(dense().parameters()))
+    assert updates_that_pay(dense(), MANY) == pytest.approx(cost_s / 0.25e-3, rel=0.01)
+    of_the_user = replace(MANY, is_ours=False)
+    assert updates_that_pay(dense(), of_the_user) == pytest.approx(cost_s / 1e-3, rel=0.01)
+    # Of 8 units 25,000 rows are 200,000 numbers, the most that are recorded.
+    at_most, beyond = (updates_that_pay(dense(), work(1, 25_000 + k)) for k in (0, 1))
+    arithmetic_s = work_s(dense().n_products, 25_000)
+    assert at_most == pytest.approx(cost_s / (0.25e-3 + 0.05 * arithmetic_s), rel=0.01)
+    assert beyond == pytest.approx(cost_s / (1e-3 + 0.02 * arithmetic_s), rel=0.01)
 
 
 def test_every_depth_of_a_growing_network_is_compiled_and_paid_for() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from psann.training.recorded import Recording
+from psann.training.recorded import Recorded, Recording, Recordings, recorded
 
 Function = Callable[[Tensor, Tensor], Sequence[Tensor]]
 
@@ -106,3 +107,52 @@ def test_a_recording_keeps_no_graph_of_gradients() -> None:
     recording = Recording(lambda: gradient(x, torch.ones(3, 2)))
     assert all(output.grad_fn is None for output in recording.outputs)
     assert not any(output.requires_grad for output in recording.outputs)
+
+
+def doubled(x: Tensor) -> list[Tensor]:
+    return [2.0 * x]
+
+
+def test_what_is_recorded_of_a_kind_is_used_until_the_next_phase() -> None:
+    made: list[Recorded | None] = []
+
+    def record(within: Any) -> Recorded | None:
+        made.append(recorded(doubled, [torch.ones(2)], [torch.zeros(2)], within=within))
+        return made[-1]
+
+    recordings = Recordings()
+    assert recordings.get("kind", record) is None  # before any phase
+    recordings.begin(goes_on=True)
+    found = recordings.get("kind", record)
+    assert found is not None and found is made[0] and recordings.get("kind", record) is found
+    assert found(torch.tensor([3.0, 4.0]))[0].tolist() == [6.0, 8.0]
+    assert recordings.get("another", record) is made[1]
+    recordings.begin(goes_on=True)
+    assert recordings.get("kind", record) is made[2]
+
+
+def test_after_one_that_fails_nothing_more_is_recorded() -> None:
+    recordings = Recordings()
+    recordings.begin(goes_on=True)
+    kept = recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)]))
+    assert recordings.get("another", lambda within: None) is None
+    assert recordings.get("a third", lambda within: recorded(doubled, [torch.ones(2)])) is None
+    assert kept is not None and recordings.get("kind", lambda within: None) is kept
+
+
+def test_a_recording_that_has_something_of_one_example_is_refused() -> None:
+    number = torch.ones(2)
+
+    def baked(x: Tensor) -> list[Tensor]:
+        return [x + torch.from_numpy(x.numpy().copy())]  # NumPy's part is not recorded
+
+    assert recorded(baked, [number]) is not None
+    assert recorded(baked, [number], [2 * number]) is None
+
+
+def test_a_profiler_sees_updates_afresh() -> None:
+    recordings = Recordings()
+    recordings.begin(goes_on=True)
+    with torch.profiler.profile():
+        assert recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)])) is None
+    assert recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)])) is not None

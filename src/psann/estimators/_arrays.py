@@ -11,14 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
-from psann._labels import (
-    Labels,
-    in_order_of,
-    labels_of,
-    order_problems,
-    plain_name,
-    same_rows,
-)
+from psann._labels import Labels, in_order_of, labels_of, order_problems, plain_name, same_rows
 from psann._mapped import count_where
 from psann._table_columns import without_dates
 from psann._typing import AnyFloats, Array
@@ -115,6 +108,8 @@ def converted_split(
     DataError
         If something is no array of numbers, or of other rows or assets than the rest.
     """
+    if split["X"] is None:
+        raise DataError(f"{prefix}X must be an array of numbers; got None.")
     given = {f"{prefix}{key}": value for key, value in split.items() if value is not None}
     labels = {name: labels_of(value) for name, value in given.items()}
     arrays, problems = _each_as_numbers(given)
@@ -130,6 +125,12 @@ def converted_split(
             aligned[name] = in_order_of(assets, aligned[name], columns, who=name, whose=whose)
         else:
             assets, whose = columns, name
+    for name, each in labels.items():
+        is_of_assets = {*(each.columns or ())} == {*(assets or ())}
+        if name.startswith(f"{prefix}{_INPUT}") and aligned[name].ndim == 2 and is_of_assets:
+            aligned[name] = in_order_of(
+                assets or (), aligned[name], each.columns, who=name, whose=whose
+            )
     X = f"{prefix}X"
     if labels[X].columns is not None:
         aligned[X] = without_dates(given[X])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from psann._labels import in_order_of, labels_of
 from psann._typing import Array
 from psann.estimators._arrays import check_order, converted_split, flatten_rows, named_inputs
 from psann.estimators._fit_utils import PreparedSplit, prepare_inputs_and_scaler, prepared_split
@@ -30,6 +31,8 @@ class CheckedRows(ParametrisedEstimator):
     n_outputs_: int
     n_context_: int
     asset_names_: tuple[str, ...] | None
+    _context_names: tuple[str, ...] | None = None
+    """Of the columns of the context in `fit`, where a frame told them."""
     scaler_: Any
     target_scaler_: Any
     hisso_options_: HISSOOptions | None
@@ -39,14 +42,20 @@ class CheckedRows(ParametrisedEstimator):
     ) -> dict[str, Any]:
         """Validated X and y of a split in scikit-learn's manner, with the rest beside them."""
         known = None if reset else self._known_assets(split)
+        of_context = labels_of(split.get("context")).columns
         split, names = converted_split(split, prefix=prefix, assets=known)
         if reset:
-            self.asset_names_ = names
+            self.asset_names_, self._context_names = names, of_context
+        elif of_context is not None and self._context_names is not None:
+            told: Any = {"who": f"{prefix}context", "whose": "fit"}
+            split["context"] = in_order_of(
+                self._context_names, split["context"], of_context, **told
+            )
         X, y = split["X"], split.get("y")
         rank, shape = np.ndim(X), None
         if rank > 2:
             shape = tuple(np.shape(X)[1:])
-            X = flatten_rows(X, self.data_format)
+            X = flatten_rows(X, self._as_fitted("data_format"))
         if not reset and shape != self.input_shape_:
             raise ValueError(
                 f"rows of X must have the shape {self.row_shape} of those in fit; got "

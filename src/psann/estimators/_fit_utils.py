@@ -21,6 +21,7 @@ from psann._typing import AnyFloats, Array, Floats
 from psann.accounting import executed_late
 from psann.estimators._arrays import checked_matrices, inputs_of
 from psann.estimators._scaling import (
+    check_inverse,
     fitted_scaler,
     scale_rows,
     taught_scaler,
@@ -39,9 +40,10 @@ from psann.hisso.reward_context import (
     reward_context,
     reward_source,
 )
-from psann.hisso.rewards import Reward
+from psann.hisso.rewards import Reward, is_ours
 from psann.hisso.task import HISSOTask
 from psann.hisso.trainer import train_hisso
+from psann.losses import LOSSES, Loss
 from psann.training.engine import EagerEngine
 from psann.training.engine_choice import PlannedWork
 from psann.training.history import Decision, FitResult
@@ -136,6 +138,8 @@ def prepare_inputs_and_scaler(
         learn = taught_scaler if fitted else fitted_scaler
         scaler = learn(scaler, X, folds)
         target_scaler = learn(target_scaler, train.get("y"), weight)
+        if target_scaler is not None and "y" in train:
+            check_inverse(train["y"], target_scaler)
     return PreparedInputs(
         train=prepared_split(train, scaler, target_scaler, n_scaled),
         validation=(
@@ -456,6 +460,7 @@ def planned_work(
     *,
     epochs: int,
     batch_size: int,
+    loss: Loss,
     n_seeds: int,
 ) -> PlannedWork:
     """Updates of the main phase, should no epoch be spared, and their size."""
@@ -465,6 +470,7 @@ def planned_work(
             n_updates=epochs * -(-n_rows // batch_size),
             rows_per_update=min(batch_size, n_rows),
             n_seeds=n_seeds,
+            is_ours=loss in LOSSES.values(),
         )
     n_rows = max(n_rows - hisso.delay, 1)  # too few are refused later
     return PlannedWork(
@@ -473,4 +479,5 @@ def planned_work(
         rows_per_update=min(hisso.window * hisso.batch_episodes, n_rows),
         n_seeds=n_seeds,
         goes_row_by_row=hisso.max_turnover is not None,
+        is_ours=is_ours(hisso.reward),
     )

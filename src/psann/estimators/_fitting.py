@@ -87,6 +87,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         """
         if problems := self.parameter_problems():
             raise ValueError("\n".join(problems))
+        self._parameters_of_fit = None
         who = f"{type(self).__name__}{'.partial_fit' if is_pass else ''}"
         options = hisso_options(hisso, who, self.takes_held_weights and not is_pass)
         judging = read_options(EvaluationOptions, evaluation or {}, who="evaluation")
@@ -143,11 +144,11 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
     ) -> EngineChoice:
         """The engine for the work that is ahead; one that was interrupted stays with its own."""
         epochs = 1 if is_pass else self.epochs
-        how: Any = {"epochs": epochs, "batch_size": self.batch_size, "n_seeds": n_seeds}
+        how: Any = {"epochs": epochs, "batch_size": self.batch_size, "loss": self._loss()}
         return choose_engine(
             self.engine,
             network,
-            planned_work(prepared, options, **how),
+            planned_work(prepared, options, **how, n_seeds=n_seeds),
             device=torch.device(self.device_),
             resumed=resume[0].engine if resume else None,
         )
@@ -274,10 +275,7 @@ class FittedRegressor(ScoringMixin, RegressorMixin, EstimatorFileMixin):  # type
         return network
 
     def _training_options(
-        self,
-        options: HISSOOptions | None,
-        network: Network,
-        prepared: PreparedInputs,
+        self, options: HISSOOptions | None, network: Network, prepared: PreparedInputs
     ) -> tuple[TrainingOptions, list[Decision]]:
         """Resolved options of the loops, and what was decided on the way."""
         device = resolve_device(self.device)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from psann._labels import labels_of
 from psann._model_keys import ConfigKey, config_keys, keys_below, known_here
 from psann._published import hisso_key_answer
 from psann._tree import Path
@@ -34,15 +35,22 @@ def read_options(model: type[Options], given: Options | Mapping[str, Any], *, wh
     ValueError
         With every key that is unknown or has a value it cannot have.
     """
+    mapping = given if isinstance(given, Mapping) else {}
+    if named := [key for key in mapping if labels_of(mapping[key]).rows is not None]:
+        raise ValueError(
+            "\n".join(
+                f"{who}.{key} must be a number or a list in the order of the assets; got "
+                f"{type(mapping[key]).__name__}. Give {key}.reindex(prices.columns).to_list()."
+                for key in named
+            )
+        )
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise ValueError("\n".join(_sentences(error, given, model=model, who=who))) from None
 
 
-def read_schedule(
-    given: str | Mapping[str, Any] | LRScheduleOptions | None,
-) -> LRScheduleOptions:
+def read_schedule(given: str | Mapping[str, Any] | LRScheduleOptions | None) -> LRScheduleOptions:
     """The learning-rate schedule of an estimator's `lr_schedule`; a name takes its defaults.
 
     Raises
@@ -83,12 +91,7 @@ def _place_in(given: Any, location: Sequence[int | str]) -> tuple[Path, Any]:
 
 
 def _sentence(
-    findings: Sequence[Any],
-    path: Path,
-    keys: dict[Path, ConfigKey],
-    *,
-    who: str,
-    value: Any,
+    findings: Sequence[Any], path: Path, keys: dict[Path, ConfigKey], *, who: str, value: Any
 ) -> str:
     first, name = findings[0], ".".join((who, *path))
     if first["type"] == "extra_forbidden":

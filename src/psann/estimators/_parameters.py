@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -32,8 +33,17 @@ from psann.training.loop import MonitorName
 from psann.training.optimizer import OptimizerName
 from psann.training.schedules import LRScheduleOptions
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+
+class FloatInterval(Interval):  # type: ignore[misc]
+    """Real numbers that a float can hold: integers of Python know no bound."""
+
+    def __contains__(self, value: Any) -> bool:
+        """Whether it lies in the interval and is no integer beyond all floats."""
+        return super().__contains__(value) and not abs(value) > sys.float_info.max
+
+
+POSITIVE = FloatInterval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = FloatInterval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 # Far beyond what can be trained, so that a slip of the keyboard or a hostile file is refused
 # before it takes memory.
@@ -41,7 +51,7 @@ LAYERS = Interval(Integral, 1, 256, closed="both")
 UNITS = Interval(Integral, 1, 65_536, closed="both")
 ITERATIONS = Interval(Integral, 1, 10_000_000, closed="both")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
-REAL = Interval(Real, None, None, closed="neither")
+REAL = FloatInterval(Real, None, None, closed="neither")
 # What may change for a fitted network, since it says how to train; everything else is architecture.
 TRAINING_PARAMETERS = frozenset(
     [
@@ -116,6 +126,13 @@ class ParametrisedEstimator(BaseEstimator):  # type: ignore[misc]
     device: str
     warm_start: bool
     random_state: Any
+
+    _parameters_of_fit: dict[str, Any] | None = None
+    """As a file holds them; None while a fit is under way, and where no file could."""
+
+    def _as_fitted(self, name: str) -> Any:
+        """A parameter as the fitted network knows it, whatever was set since."""
+        return (self._parameters_of_fit or {}).get(name, getattr(self, name))
 
     @classmethod
     @functools.cache  # scikit-learn asks for the signature at every get_params

@@ -162,11 +162,7 @@ def scaler_state(scaler: Any, *, prefix: str) -> tuple[dict[str, Any] | None, di
 
 
 def restored_scaler(
-    plain: Mapping[str, Any] | None,
-    tensors: Mapping[str, Tensor],
-    *,
-    prefix: str,
-    n_columns: int,
+    plain: Mapping[str, Any] | None, tensors: Mapping[str, Tensor], *, prefix: str, n_columns: int
 ) -> Any:
     """The scaler that `scaler_state` described, for so many columns.
 

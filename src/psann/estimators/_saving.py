@@ -46,6 +46,8 @@ class _Fitted(BaseModel):
 
     asset_names_: list[str] | None = None
     """Absent where nothing named them."""
+    context_names: list[str] | None = None
+    """Absent where nothing named them."""
     best_epoch_: int = Field(ge=0)
     best_value_: float | None
     evaluation_options_: dict[str, Any]
@@ -70,6 +72,9 @@ class _Fitted(BaseModel):
         names, shape = self.feature_names_in_, self.input_shape_
         if self.asset_names_ is not None and len(self.asset_names_) != self.n_outputs_:
             raise ValueError(f"{len(self.asset_names_)} names for {self.n_outputs_} assets")
+        of_context = self.context_names
+        if of_context is not None and len(of_context) != self.n_context_:
+            raise ValueError(f"{len(of_context)} names for {self.n_context_} columns of context")
         if names is not None and len(names) != self.n_features_in_:
             raise ValueError(f"{len(names)} names for {self.n_features_in_} features")
         if shape is not None and (len(shape) < 2 or math.prod(shape) != self.n_features_in_):
@@ -81,8 +86,8 @@ class _Fitted(BaseModel):
 
 # Fitted values that a file carries as they are; the others are described in their own way.
 _OWN_WAY = (
-    *("asset_names_", "evaluation_options_", "feature_names_in_", "hisso_options_"),
-    *("scaler", "stream", "target_scaler"),
+    *("asset_names_", "context_names", "evaluation_options_", "feature_names_in_"),
+    *("hisso_options_", "scaler", "stream", "target_scaler"),
 )
 _PLAIN_FITTED = tuple(name for name in _Fitted.model_fields if name not in _OWN_WAY)
 
@@ -97,8 +102,6 @@ class EstimatorFileMixin(CheckedRows):
     network_: Network
     _stream: Stream | None = None
     """Where partial fits stand; None unless the last fit was one."""
-    _parameters_of_fit: dict[str, Any] | None = None
-    """As a file holds them; None where none could."""
 
     def _fitted_by(self, state: TrainState, *, best: bool) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} must say what a state has fitted.")
@@ -132,8 +135,9 @@ class EstimatorFileMixin(CheckedRows):
             if hasattr(self, "feature_names_in_")
             else None
         )
-        if self.asset_names_ is not None:
-            fitted["asset_names_"] = list(self.asset_names_)
+        for key, names in self._optional_names().items():
+            if names is not None:
+                fitted[key] = list(names)
         stored = {f"network.{name}": tensor for name, tensor in tensors.items()}
         if self._stream is not None and state is None:
             fitted["stream"] = self._stream.counters
@@ -154,6 +158,9 @@ class EstimatorFileMixin(CheckedRows):
                 tensors=stored,
             )
         )
+
+    def _optional_names(self) -> dict[str, tuple[str, ...] | None]:
+        return {"asset_names_": self.asset_names_, "context_names": self._context_names}
 
     def _plain_parameters(self) -> dict[str, Any]:
         """The constructor's parameters as a file holds them."""
@@ -203,11 +210,7 @@ class EstimatorFileMixin(CheckedRows):
 
     @classmethod
     def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        device: str | None = None,
-        allow: Sequence[str] = (),
+        cls, path: str | os.PathLike[str], *, device: str | None = None, allow: Sequence[str] = ()
     ) -> Self:
         """Read a fitted estimator.
 
@@ -291,6 +294,8 @@ class EstimatorFileMixin(CheckedRows):
             self.input_shape_ = tuple(fitted.input_shape_)
         names = fitted.asset_names_
         self.asset_names_ = None if names is None else tuple(names)
+        of_context = fitted.context_names
+        self._context_names = None if of_context is None else tuple(of_context)
         if fitted.feature_names_in_ is not None:
             self.feature_names_in_ = np.array(fitted.feature_names_in_, dtype=object)
         hisso = named_in_file(fitted.hisso_options_, allow=allow)

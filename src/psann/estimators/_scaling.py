@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from psann.errors import DataError
 
 SCALERS = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
 """Names, and the classes of sklearn.preprocessing, whose import only those who scale pay."""
+
+
+_LIKE = 1e-3
+"""Of the range of targets: how near they must come back."""
 
 
 def fitted_scaler(scaler: Any, array: AnyFloats | None, weight: AnyFloats | None = None) -> Any:
@@ -85,13 +90,16 @@ def transformed(array: AnyFloats, scaler: Any, *, who: str, inverse: bool = Fals
     Raises
     ------
     DataError
-        If it gives NaN, infinity, or a number beyond float32, or another number of rows.
+        If it gives NaN, infinity, or a number beyond float32, or others rows or columns.
     """
     step = "inverse_transform" if inverse else "transform"
     result = numbers(getattr(scaler, step)(array), f"{who} {type(scaler).__name__}")
     called = f"{who}: {type(scaler).__name__}.{step}"
-    if result.ndim != 2 or len(result) != len(array):
-        raise DataError(f"{called} must give {len(array)} rows; got shape {result.shape}.")
+    if result.shape != array.shape:
+        raise DataError(
+            f"{called} must give as many rows and columns as it is given, {array.shape}; got "
+            f"{result.shape}. Put what changes their number before the estimator, in a Pipeline."
+        )
     n_bad, first = count_where(result, lambda rows: ~(np.abs(rows) <= np.finfo(np.float32).max))
     if n_bad:
         given = array[first] if result.shape == array.shape else array[first[0]]
@@ -102,6 +110,21 @@ def transformed(array: AnyFloats, scaler: Any, *, who: str, inverse: bool = Fals
             "another scaler."
         )
     return result
+
+
+def check_inverse(y: AnyFloats, scaler: Any) -> None:
+    """Warn if a fitted scaler of targets does not take back what it does to them."""
+    back = transformed(
+        transformed(y, scaler, who="target_scaler"), scaler, who="target_scaler", inverse=True
+    )
+    apart = np.abs(back - y).max(axis=0)
+    if (apart > _LIKE * (np.ptp(y, axis=0) + np.abs(y).max(axis=0))).any():
+        warnings.warn(
+            f"target_scaler: {type(scaler).__name__}.inverse_transform does not undo transform on "
+            f"y (it is {apart.max():g} apart): what is predicted will not be in the units of y.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def writable_float32(array: AnyFloats) -> NDArray[np.float32]:

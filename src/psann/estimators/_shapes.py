@@ -8,12 +8,7 @@ from psann.nn.network import NetworkShape
 
 
 def network_shape(
-    n_in: int,
-    n_actions: int,
-    hisso: HISSOOptions | None,
-    *,
-    n_context: int = 0,
-    n_rows: int = 0,
+    n_in: int, n_actions: int, hisso: HISSOOptions | None, *, n_context: int = 0, n_rows: int = 0
 ) -> NetworkShape:
     """The network for so many actions: outputs for these, and what the transform needs besides."""
     has_targets = hisso is None or not hisso.enabled

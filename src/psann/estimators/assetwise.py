@@ -143,7 +143,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
             # The network is the same for every asset, so it does for any number of them.
             split, _ = converted_split(split, prefix=prefix, assets=None)
             checks: Any = {"dtype": [np.float64, np.float32]}
-            X = check_array(flatten_rows(split["X"], self.data_format), **checks)
+            X = check_array(flatten_rows(split["X"], self._as_fitted("data_format")), **checks)
             y = split.get("y")
             return {**split, "X": X, "y": y if y is None else check_array(y, ensure_2d=False)}
         checked = super()._checked_split(split, reset=reset, requires_y=requires_y, prefix=prefix)
@@ -152,7 +152,7 @@ max_skipped_updates, engine, threads, device, warm_start, random_state
         return self._ordered(checked)
 
     def _ordered(self, split: dict[str, Any]) -> dict[str, Any]:
-        if self.layout != "feature_major" or self.input_shape_ is not None:
+        if self._as_fitted("layout") != "feature_major" or self.input_shape_ is not None:
             return split
         X = split["X"]
         by_feature = X.reshape(len(X), self.n_scaled, self.n_outputs_)

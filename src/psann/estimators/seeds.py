@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral
 from typing import Any, TypeVar
@@ -139,12 +139,12 @@ def _mean(arrays: Sequence[Floats]) -> Floats:
 
 def seeded(estimator: Estimator, seeds: Sequence[int]) -> list[Estimator]:
     """Clones of an estimator, one per seed, for `fit_together`; see `fit_seeds`."""
-    seeds = list(seeds)
+    given, seeds = seeds, list(seeds) if isinstance(seeds, Iterable) else []
     is_whole = all(isinstance(seed, Integral) for seed in seeds)
     if not seeds or not is_whole or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(
             "seeds must be one or more whole numbers of at least 0, each different from the "
-            f"others; got {seeds!r}."
+            f"others, such as range(3); got {given!r}."
         )
     continues = estimator.warm_start and hasattr(estimator, "network_")
     members: list[Estimator] = [clone(estimator) for _ in seeds]

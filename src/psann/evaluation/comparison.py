@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from psann.errors import DataError
-from psann.metrics.checks import together
+from psann.metrics.checks import number_problems, together, warn_of_rate
 from psann.metrics.means import MeanTest, mean_test
-from psann.metrics.sharpe import luckiest, sharpe_test
+from psann.metrics.sharpe import luckiest, sharpe_test, trials_problems
 
 SAME_GROWTH = 1e-6
 """Growth per year that arithmetic in float32 may put between two policies that are the same."""
@@ -51,7 +51,14 @@ class GrowthDifference:
 
         Bailey & Lopez de Prado 2014, "The deflated Sharpe ratio",
         https://doi.org/10.3905/jpm.2014.40.5.094
+
+        Raises
+        ------
+        DataError
+            If it is no whole number of at least 1.
         """
+        if problems := trials_problems(n_trials):
+            raise DataError(problems)
         test = MeanTest(
             mean=self.annual_sharpe,
             standard_error=self.annual_sharpe_se,
@@ -62,11 +69,7 @@ class GrowthDifference:
 
 
 def growth_difference(
-    wealth: Any,
-    other: Any,
-    *,
-    periods_per_year: float,
-    confidence: float = 0.95,
+    wealth: Any, other: Any, *, periods_per_year: float, confidence: float = 0.95
 ) -> GrowthDifference:
     """Compare two wealth paths of the same rows, step by step.
 
@@ -106,17 +109,27 @@ def growth_difference(
     >>> round(difference.growth, 4), difference.is_distinguishable
     (0.1194, True)
     """
+    settings = {"periods_per_year": periods_per_year, "confidence": confidence}
+    if problems := number_problems(**settings):
+        raise DataError(problems)
     paths = together(wealth=wealth, other=other)
     if paths[0].shape != paths[1].shape or paths[0].ndim != 1 or len(paths[0]) < 2:
         raise DataError(
             "`wealth` and `other` must be paths of the same rows, at least 2; got shapes "
             f"{paths[0].shape} and {paths[1].shape}."
         )
+    if any((path < 0).any() for path in paths):
+        raise DataError(
+            "`wealth` and `other` must not be negative; got "
+            f"{min(path.min() for path in paths):g} as the lowest. Pass wealth paths, for example "
+            "equity_curve(...), not returns."
+        )
     if not (0 < periods_per_year < math.inf and 0 < confidence < 1):
         raise DataError(
             "`periods_per_year` must be positive and finite, and `confidence` between 0 and 1; got "
             f"{periods_per_year!r} and {confidence!r}."
         )
+    warn_of_rate(periods_per_year, wealth, other)
     test = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(paths[0]) - 1)
     skill = test
     if all((path > 0).all() and np.isfinite(path).all() for path in paths):

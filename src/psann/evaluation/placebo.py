@@ -17,8 +17,9 @@ import numpy as np
 from psann._seed import stream_generator
 from psann._typing import Floats, Places
 from psann.accounting import relatives
+from psann.baselines import checked_prices
+from psann.errors import DataError
 from psann.evaluation.comparison import SAME_GROWTH
-from psann.metrics.checks import float64_array
 
 BLOCK_ROWS = 20
 """Rows of a block: as long as volatility clusters, a month of days."""
@@ -76,8 +77,18 @@ def shuffled_prices(prices: Any, order: Places) -> Floats:
     -------
     ndarray of shape (T, M)
         With the same first row and, but for rounding, the same last row.
+
+    Raises
+    ------
+    DataError
+        If prices are none, or the order is no permutation of their moves.
     """
-    values = float64_array(prices, "prices")
+    values = checked_prices(prices, "prices")
+    if not np.array_equal(np.sort(order), np.arange(len(values) - 1)):
+        raise DataError(
+            f"`order` must have each of the {len(values) - 1} moves of `prices` once; got shape "
+            f"{np.shape(order)}. Give shuffled_order({len(values)}, seed=..., number=...)."
+        )
     steps = np.log(relatives(values))[order]
     paths: Floats = values[:1] * np.exp(np.concatenate([0 * steps[:1], np.cumsum(steps, axis=0)]))
     return paths
@@ -104,6 +115,6 @@ def share_as_good(growth: float, placebos: Sequence[float]) -> float:
     >>> share_as_good(0.1, [0.2, 0.05, 0.1, -0.3])
     0.5
     """
-    if not placebos or math.isnan(growth):
+    if not len(placebos) or math.isnan(growth):
         return math.nan
     return sum(placebo >= growth - SAME_GROWTH for placebo in placebos) / len(placebos)

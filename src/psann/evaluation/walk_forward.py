@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psann._inputs import are_dates
+from psann._inputs import are_dates, times
 from psann._typing import Dates
 from psann.errors import DataError, counted
 from psann.evaluation.options import Period, WalkForwardOptions
@@ -70,7 +70,7 @@ def plan_folds(
     Raises
     ------
     DataError
-        If the rows do not suffice.
+        If the rows do not suffice, or dates are not those of the rows.
 
     Examples
     --------
@@ -85,6 +85,8 @@ def plan_folds(
     >>> [fold.judged for fold in plan_folds(by_year, 60, n_judged=0, dates=months)]
     [slice(36, 48, None), slice(48, 60, None)]
     """
+    if options.every is not None and dates is not None:
+        dates = _dates_of_rows(dates, n_rows)
     wanted = options.validation or n_validation
     n_before = wanted + options.gap * (2 if wanted else 1)
     lengths = _lengths(options, n_judged, dates)
@@ -114,6 +116,16 @@ def plan_folds(
         _fold(number, slice(int(end) - length, int(end)), options, wanted)
         for number, (end, length) in enumerate(zip(ends, lengths, strict=True), start=1)
     ]
+
+
+def _dates_of_rows(dates: Dates, n_rows: int) -> Dates:
+    found = times(dates, "`dates`")
+    if found.shape != (n_rows,) or not (found[1:] >= found[:-1]).all():
+        raise DataError(
+            f"`dates` must have the date of each of the {n_rows} rows, in order of time; got shape "
+            f"{found.shape}."
+        )
+    return found
 
 
 def _lengths(options: WalkForwardOptions, n_judged: int, dates: Dates | None) -> list[int]:

@@ -431,6 +431,12 @@ def resolve_reward(
     )
 
 
+def is_ours(spec: Any) -> bool:
+    """Whether `resolve_reward` would give one of `REWARDS`."""
+    target = spec["target"] if isinstance(spec, Mapping) else spec
+    return target is None or (isinstance(target, str) and target in REWARDS)
+
+
 def _named_function(target: Any) -> tuple[str, RewardFunction]:
     if target is None:
         target = "portfolio"

@@ -19,6 +19,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from psann._frames import SPLITS
 from psann._inputs import show
 from psann._typing import Array, Floats, is_whole
 from psann.errors import DataError
@@ -29,8 +30,6 @@ from psann.market.findings import Findings
 from psann.market.panel import Panel
 
 Data = dict[str, Array]
-
-NAMES = ("train", "val", "test")
 
 
 def splits(
@@ -64,6 +63,11 @@ def splits(
     DataError
         If a border cannot be meant, a split has fewer than 2 rows, or features are wrong.
     """
+    if not isinstance(panel, Panel):
+        raise DataError(
+            f"splits must be given a Panel; got {type(panel).__name__}. Align it first: "
+            "splits(align(read_prices(prices)), val=..., test=...)."
+        )
     return cut(panel, val=val, test=test, features=features, gap=gap)[0]
 
 
@@ -137,7 +141,7 @@ def describe_spans(data: Mapping[str, Array]) -> dict[str, dict[str, int | str]]
         With `time_*`, dates, and `active_*`, as `splits` returns it.
     """
     spans_of: dict[str, dict[str, int | str]] = {}
-    for name in NAMES:
+    for name in SPLITS:
         if f"time_{name}" in data:
             dates = data[f"time_{name}"]
             first, last = (show(date) for date in dates[[0, -1]])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from psann._inputs import show
 from psann._typing import Dates, Floats
+from psann.errors import counted
 from psann.market.panel import PriceTable
 from psann.presentation.axes import log_axis, numbers_of, time_axis
 from psann.presentation.charts import LOOKS, bars_panel
 from psann.presentation.content import printable
+from psann.presentation.drawing import to_svg
 from psann.presentation.figure import Area, Figure, Line, Look, Mark, Panel
 from psann.presentation.series import thin
 
@@ -19,7 +23,21 @@ _MOST_LINES = 40  # more are drawn as a spread
 _THIN = 0.9
 
 
-def draw(table: PriceTable) -> Figure:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TablePicture(Figure):
+    """The picture of a table, which a notebook shows."""
+
+    label: str
+    """What it is of."""
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+    def _repr_svg_(self) -> str:
+        return to_svg(self, label=self.label).decode()
+
+
+def draw(table: PriceTable) -> TablePicture:
     """Draw a table.
 
     Parameters
@@ -28,10 +46,10 @@ def draw(table: PriceTable) -> Figure:
 
     Returns
     -------
-    Figure
-        Above, each asset's price over its first one, of up to five by name; of more than 40 the
-        median and where the middle 50 % and 90 % lie. Below, a bar for each asset over the rows
-        with a price. `psann.presentation.drawing.to_svg` makes a file of it.
+    TablePicture
+        A notebook shows it; `psann.presentation.drawing.to_svg` makes a file of it. Above, each
+        asset's price over its first one, of up to five by name; of more than 40 the median and
+        where the middle 50 % and 90 % lie. Below, a bar for each asset over the rows with a price.
     """
     has_price = np.isfinite(table.prices)
     first = np.take_along_axis(table.prices, has_price.argmax(axis=0)[None], axis=0)
@@ -44,7 +62,11 @@ def draw(table: PriceTable) -> Figure:
         height_px=260,
     )
     below = bars_panel([(has_price, "blue", "has a price")], names, x=table.dates)
-    return Figure(panels=[above, below], x=time_axis(table.dates), x_title="date")
+    first_row, last_row = (show(date) for date in table.dates[[0, -1]])
+    label = f"Prices of {counted(len(names), 'asset')}, {first_row} to {last_row}"
+    return TablePicture(
+        panels=[above, below], x=time_axis(table.dates), x_title="date", label=label
+    )
 
 
 def _lines(x: Dates, growth: Floats, names: Sequence[str]) -> list[Mark]:

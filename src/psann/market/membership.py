@@ -64,6 +64,11 @@ def align(
     Shumway (1997), The Delisting Bias in CRSP Data, Journal of Finance 52.
     Shumway and Warther (1999), The Delisting Bias in CRSP's Nasdaq Data, Journal of Finance 54.
     """
+    if not isinstance(table, PriceTable):
+        raise DataError(
+            f"align must be given a PriceTable; got {type(table).__name__}. Read it first: "
+            "align(read_prices(prices))."
+        )
     findings = Findings()
     after = _moves_after(table.assets, ended, findings)
     return _without_strangers(_aligned(table, rows, universe, after, findings))

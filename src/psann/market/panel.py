@@ -9,7 +9,19 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from psann._inputs import show
 from psann._typing import Bools, Dates, Floats
+from psann.errors import counted, listed
+
+
+def _in_short(table: PriceTable | Panel) -> str:
+    """What a table is of and its notes, as a session shows it."""
+    n_rows, kind = len(table.dates), type(table).__name__
+    span = f", {show(table.dates[0])} to {show(table.dates[-1])}" if n_rows else ""
+    of = f"{counted(n_rows, 'row')}{span}, {counted(len(table.assets), 'asset')}"
+    return "\n".join(
+        [f"<{kind} of {of}: {listed(table.assets)}>", *(f"- {note}" for note in table.notes)]
+    )
 
 
 def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -18,7 +30,7 @@ def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return view
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PriceTable:
     """Prices as a file or frame tells them, in order of time; read-only."""
 
@@ -46,8 +58,11 @@ class PriceTable:
         object.__setattr__(self, "fields", MappingProxyType(fields))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
+    def __repr__(self) -> str:
+        return _in_short(self)
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Panel:
     """Rows on which a policy acts, and who may be held on each; read-only.
 
@@ -82,6 +97,9 @@ class Panel:
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         fields = {name: _frozen(values) for name, values in self.fields.items()}
         object.__setattr__(self, "fields", MappingProxyType(fields))
+
+    def __repr__(self) -> str:
+        return _in_short(self)
 
     @property
     def has_holes(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from psann._frames import SPLITS
 from psann._inputs import show
 from psann._strict_json import parse_strict
 from psann._typing import Array
@@ -49,7 +50,7 @@ class Recipe(BaseModel):
     """Least of each column on the training rows."""
     highest: list[float]
     """Greatest of each column on the training rows."""
-    spans: dict[Literal["train", "val", "test"], tuple[str, str]]
+    spans: dict[str, tuple[str, str]]
     """First and last date of each split."""
     spacing_s: float = Field(gt=0)
     """Median of the seconds between two rows."""
@@ -67,7 +68,7 @@ class Recipe(BaseModel):
         widths = {len(self.names), len(self.lowest), len(self.highest)}
         if len(widths) != 1 or len(self.level) != len(self.assets):
             raise ValueError("names, lowest and highest, or assets and level, differ in length")
-        if {*self.spans} != {"train", "val", "test"}:
+        if {*self.spans} != {*SPLITS}:
             raise ValueError("spans must tell of train, val and test")
         for date in (date for span in self.spans.values() for date in span):
             np.datetime64(date, "us")
@@ -122,7 +123,7 @@ def write_recipe(
         with_members=panel.has_holes,
         lowest=train.min(axis=0).ravel().tolist(),
         highest=train.max(axis=0).ravel().tolist(),
-        spans={name: _span(data[f"time_{name}"]) for name in ("train", "val", "test")},
+        spans={name: _span(data[f"time_{name}"]) for name in SPLITS},
         spacing_s=float(np.median(seconds)),
         widest_s=float(seconds.max()),
         mean_s=float(seconds.mean()),

@@ -64,7 +64,7 @@ def account_of(  # noqa: PLR0913
     )
     rates = terms["trans_cost"] if np.ndim(trans_cost) else float(terms["trans_cost"])
     problems = _array_problems(targets, quotes, codes, rates)
-    problems += _setting_problems(rates, periods_per_year, initial=initial, cost=cost)
+    problems += setting_problems(rates, periods_per_year, initial=initial, cost=cost)
     if carry is not None and carry.max_turnover is not None:
         problems += _turnover_problems(carry.max_turnover, cost)
     if problems:
@@ -115,7 +115,7 @@ def _array_problems(
     return problems
 
 
-def _rate_of_rows(rate: Any, who: str, targets: Floats) -> float | Floats:
+def rate_of_rows(rate: Any, who: str, targets: Floats) -> float | Floats:
     """A rate as a number, or as one for each row of the allocations."""
     if not np.ndim(rate) and math.isfinite(rate):
         return float(rate)
@@ -142,7 +142,7 @@ def _carry_of_rows(
     if problems := number_problems(periods_per_year=periods_per_year, **settings):
         raise DataError(problems)
     of_cash, of_shorts = (
-        _rate_of_rows(rates[who], who, targets) for who in ("cash_rate", "borrow_rate")
+        rate_of_rows(rates[who], who, targets) for who in ("cash_rate", "borrow_rate")
     )
     carry = carry_of(
         of_cash, of_shorts, periods_per_year=periods_per_year, max_turnover=max_turnover
@@ -170,9 +170,14 @@ def _worst_of(rates: float | Floats) -> Any:
     return table[~((table >= 0) & (table < 1))][0]
 
 
-def _setting_problems(
-    trans_cost: float | Floats, periods_per_year: float, *, initial: str, cost: str
+def setting_problems(
+    trans_cost: float | Floats,
+    periods_per_year: float,
+    *,
+    initial: str = "invested",
+    cost: str = "drift",
 ) -> list[str]:
+    """Say which settings of an account are out of range."""
     problems = []
     if not np.all((np.asarray(trans_cost) >= 0) & (np.asarray(trans_cost) < 1)):
         problems.append(
@@ -181,10 +186,7 @@ def _setting_problems(
         )
     if not 0 < periods_per_year < math.inf:
         problems.append(f"`periods_per_year` must be positive and finite; got {periods_per_year}.")
-    for name, value, choices in (
-        ("initial", initial, _INITIALS),
-        ("cost", cost, _COST_MODELS),
-    ):
+    for name, value, choices in (("initial", initial, _INITIALS), ("cost", cost, _COST_MODELS)):
         if value not in choices:
             problems.append(f"`{name}` must be one of {', '.join(choices)}; got {value!r}.")
     return problems

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from psann._typing import Floats, Places
+from psann._typing import Floats, Places, is_whole
 from psann.errors import DataError
-from psann.metrics.checks import observations, series_of
+from psann.metrics.checks import number_problems, observations, series_of
 
 
 def stationary_bootstrap_ci(
@@ -59,23 +59,27 @@ def stationary_bootstrap_ci(
     True
     """
     values = observations(series, "series")
-    problems = []
-    if not 1 <= mean_block < math.inf:
+    problems = number_problems(mean_block=mean_block, confidence=confidence)
+    are_numbers = not problems
+    if are_numbers and not 1 <= mean_block < math.inf:
         problems.append(f"`mean_block` must be at least 1 row; got {mean_block}.")
-    if n_resamples < 1:
-        problems.append(f"`n_resamples` must be at least 1; got {n_resamples}.")
-    if not 0 < confidence < 1:
+    if not is_whole(n_resamples, 1):
+        problems.append(f"`n_resamples` must be a whole number of at least 1; got {n_resamples!r}.")
+    if are_numbers and not 0 < confidence < 1:
         problems.append(f"`confidence` must lie between 0 and 1; got {confidence}.")
-    if seed < 0:
-        problems.append(f"`seed` must be at least 0; got {seed}.")
+    if not is_whole(seed) or seed >= 2**128:
+        problems.append(f"`seed` must be a whole number from 0 to below 2^128; got {seed!r}.")
     if problems:
         raise DataError(problems)
     draws = np.random.Generator(np.random.Philox(key=seed))
     estimates = [
         statistic(values[_block_rows(draws, len(values), mean_block)]) for _ in range(n_resamples)
     ]
+    if number_problems(statistic=estimates[0]):
+        raise DataError(f"`statistic` must give a number of every resample; got {estimates[0]!r}.")
     outside = (1 - confidence) / 2
-    low, high = np.quantile(estimates, [outside, 1 - outside])
+    with np.errstate(invalid="ignore"):  # between infinities of either sign is none
+        low, high = np.quantile(estimates, [outside, 1 - outside])
     return float(low), float(high)
 
 
@@ -119,7 +123,7 @@ def optimal_block_length(series: Any) -> float:
     values = series_of(series, "series")
     n = len(values)
     centred = values - values.mean()
-    if n < 8 or not centred.any():
+    if n < 8 or not np.ptp(values):
         return 1.0
     covariances = _autocovariances(centred, min(n - 1, math.ceil(math.sqrt(n)) + _n_checked(n)))
     lags = np.arange(1, 1 + _last_lag(covariances, n))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import Labels, in_order_of, labels_of, order_problems, same_rows
+from psann._rates import other_rate
 from psann._typing import Floats
 from psann.errors import DataError
 
@@ -59,6 +61,21 @@ def _names_of(labels: Labels, costs: Floats) -> tuple[str, ...] | None:
     return tuple(str(name) for name in labels.rows.tolist())
 
 
+def warn_of_rate(periods_per_year: float, *given: object) -> None:
+    """Warn where the dates of rows say that there are more or fewer a year than figures take."""
+    rows = next((labels.rows for labels in map(labels_of, given) if labels.are_dates), None)
+    if rows is None or number_problems(rate=periods_per_year) or periods_per_year <= 0:
+        return  # refused by whoever makes the figures
+    rate = other_rate(rows, periods_per_year)
+    if rate is not None:
+        warnings.warn(
+            f"By their dates about {rate:g} rows are a year, while figures per year are made as if "
+            f"{periods_per_year:g} were. Pass periods_per_year={rate:g}.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def number_problems(**settings: Any) -> list[str]:
     """Say which settings are no single number."""
     return [
@@ -79,9 +96,10 @@ def matrix_problems(values: Floats, name: str) -> list[str]:
 
 
 def observations(values: Any, name: str) -> Floats:
-    """Rows of one or several finite numbers, ``(n,)`` or ``(n, k)``, or a `DataError`."""
+    """Rows of one or several finite numbers in time, ``(n,)`` or ``(n, k)``, or a `DataError`."""
     series = float64_array(values, name)
-    problems = (
+    problems = order_problems({f"`{name}`": labels_of(values)})
+    problems += (
         finiteness_problems(series, f"`{name}`")
         if series.ndim in (1, 2) and len(series) > 0
         else [f"`{name}` must have shape (n,) or (n, k) with n of at least 1; got {series.shape}."]
@@ -93,7 +111,7 @@ def observations(values: Any, name: str) -> Floats:
 
 def series_of(values: Any, name: str) -> Floats:
     """Finite numbers in time, ``(n,)``, or a `DataError`."""
-    series = float64_array(values, name)
-    if series.ndim != 1:
-        raise DataError(f"`{name}` must have shape (n,); got {series.shape}.")
-    return observations(series, name)
+    shape = float64_array(values, name).shape
+    if len(shape) != 1:
+        raise DataError(f"`{name}` must have shape (n,); got {shape}.")
+    return observations(values, name)

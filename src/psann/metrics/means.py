@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from psann.metrics.checks import series_of
+from psann.errors import DataError
+from psann.metrics.checks import number_problems, series_of
 
 MIN_STEPS = 12
 """Numbers below which nothing is claimed: their error would be known from a single cosine."""
@@ -56,6 +57,8 @@ class MeanTest:
         """Interval of the mean with so much probability mass; NaN for a single number."""
         from scipy.special import stdtrit
 
+        if number_problems(confidence=confidence) or not 0 < confidence < 1:
+            raise DataError(f"`confidence` must lie between 0 and 1; got {confidence!r}.")
         if not self.degrees:
             return math.nan, math.nan
         half = float(stdtrit(self.degrees, (1 + confidence) / 2)) * self.standard_error
@@ -100,6 +103,8 @@ def mean_test(series: Any) -> MeanTest:
     values = series_of(series, "series")
     n = len(values)
     degrees = min(max(1, math.floor(0.4 * n ** (2 / 3))), n - 1)
-    cosines = dct(values, norm="ortho")[1 : degrees + 1]
+    cosines, mean = dct(values, norm="ortho")[1 : degrees + 1], float(values.mean())
+    if not np.ptp(values):  # what is left of it is rounding
+        cosines, mean = np.zeros(degrees), float(values[0])
     error = math.sqrt(float((cosines**2).mean()) / n) if degrees else math.nan
-    return MeanTest(mean=float(values.mean()), standard_error=error, degrees=degrees, n_steps=n)
+    return MeanTest(mean=mean, standard_error=error, degrees=degrees, n_steps=n)

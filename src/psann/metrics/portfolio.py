@@ -13,11 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from psann._inputs import finiteness_problems
 from psann._typing import Floats
 from psann.accounting import CostModel, Initial, NetGrowth, weight_changes
 from psann.errors import DataError
-from psann.metrics.account import Account, account_of
-from psann.metrics.checks import float64_array, matrix_problems, series_of
+from psann.metrics.account import Account, account_of, rate_of_rows, setting_problems
+from psann.metrics.checks import (
+    float64_array,
+    matrix_problems,
+    number_problems,
+    series_of,
+    together,
+    warn_of_rate,
+)
 from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
@@ -126,7 +134,8 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     Warns
     -----
     UserWarning
-        Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands.
+        Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands. Rows
+        whose dates deny `periods_per_year`.
     RuntimeWarning
         The wealth was lost; the figures then end with that row.
 
@@ -161,6 +170,7 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         borrow_rate=borrow_rate,
         max_turnover=max_turnover,
     )
+    warn_of_rate(periods_per_year, allocations, prices)
     return figures_of(account)
 
 
@@ -268,12 +278,12 @@ def wealth_figures(
     Parameters
     ----------
     net, gross : array-like of shape (T,)
-        Wealth after and before costs, positive, from 1 on; T is at least 2.
+        Wealth after and before costs, positive, from any first value on; T is at least 2.
     periods_per_year : float
         Rows per year.
     trans_cost : float
         Cost per unit traded; without one, nothing tells what was traded.
-    cash_rate : float or ndarray of shape (T,)
+    cash_rate : float or array-like of shape (T,)
         What cash earns per year.
 
     Returns
@@ -281,17 +291,26 @@ def wealth_figures(
     dict of str to float
         By the names of `portfolio_metrics`, in the cost model ``drift``.
 
+    Raises
+    ------
+    DataError
+        If the paths are no such ones, or a setting is out of range.
+
     Examples
     --------
     >>> figures = wealth_figures([1, 1.1, 1.21], [1, 1.1, 1.21], periods_per_year=2, trans_cost=0.0)
     >>> round(figures["annual_return"], 6), figures["n_steps"]
     (0.21, 2.0)
     """
-    wealth, earned = series_of(net, "net"), series_of(gross, "gross")
+    settings: dict[str, Any] = {"periods_per_year": periods_per_year, "trans_cost": trans_cost}
+    settings |= {} if np.ndim(cash_rate) else {"cash_rate": cash_rate}
+    if problems := number_problems(**settings) or setting_problems(trans_cost, periods_per_year):
+        raise DataError(problems)
+    wealth, earned, cash = _paths(net, gross, cash_rate)
     kept, grown = wealth[1:] / wealth[:-1], earned[1:] / earned[:-1]
     values = (
         _growth_figures(wealth, kept, periods_per_year)
-        | _return_figures(kept - 1, periods_per_year, cash_rate)
+        | _return_figures(kept - 1, periods_per_year, cash)
         | _gross_figures(grown, periods_per_year)
     )
     values["cost_paid"] = (np.log(grown) - np.log(kept)).sum()
@@ -303,7 +322,27 @@ def wealth_figures(
     return {name: _finite(value) for name, value in values.items()}
 
 
-def equity_curve(
+def _paths(net: Any, gross: Any, cash_rate: Any) -> tuple[Floats, Floats, float | Floats]:
+    """Wealth paths from 1 on, and what cash earned beside them."""
+    given = {"net": net, "gross": gross} | ({"cash_rate": cash_rate} if np.ndim(cash_rate) else {})
+    wealth, earned, *rates = together(**given)
+    problems = []
+    if wealth.shape != earned.shape or wealth.ndim != 1 or len(wealth) < 2:
+        problems.append(
+            "`net` and `gross` must be paths of the same rows, at least 2; got shapes "
+            f"{wealth.shape} and {earned.shape}."
+        )
+    for name, path in (("net", wealth), ("gross", earned)):
+        problems += finiteness_problems(path, f"`{name}`")
+        if (path <= 0).any():
+            problems.append(f"`{name}` must be above 0; got {path.min():g} as the lowest.")
+    if problems:
+        raise DataError(problems)
+    cash = rate_of_rows(rates[0] if rates else cash_rate, "cash_rate", wealth)
+    return wealth / wealth[0], earned / earned[0], cash
+
+
+def equity_curve(  # noqa: PLR0913 (those of `portfolio_metrics`)
     allocations: Any,
     prices: Any,
     *,
@@ -312,6 +351,10 @@ def equity_curve(
     cost: CostModel = "drift",
     cash: bool = False,
     active: Any = None,
+    periods_per_year: float = 252,
+    cash_rate: float | Floats = 0.0,
+    borrow_rate: float | Floats = 0.0,
+    max_turnover: float | None = None,
 ) -> Floats:
     """Wealth at each row, net of costs, starting from 1.
 
@@ -319,6 +362,8 @@ def equity_curve(
     ----------
     allocations, prices, trans_cost, initial, cost, cash, active
         As in `portfolio_metrics`, with the same errors and warnings.
+    periods_per_year, cash_rate, borrow_rate, max_turnover
+        As there; a year is for the rates alone.
 
     Returns
     -------
@@ -338,6 +383,10 @@ def equity_curve(
         cost=cost,
         cash=cash,
         active=active,
+        periods_per_year=periods_per_year,
+        cash_rate=cash_rate,
+        borrow_rate=borrow_rate,
+        max_turnover=max_turnover,
     )
     return account.growth.wealth
 

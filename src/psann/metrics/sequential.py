@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from psann._labels import labels_of, order_problems
 from psann._typing import Floats
 from psann.errors import DataError
-from psann.metrics.checks import float64_array
+from psann.metrics.checks import float64_array, number_problems
 
 FEWEST_STEPS = 20
 """Steps before which nothing is said: the deviation is not known well enough."""
@@ -78,11 +79,15 @@ def confidence_sequence(
     (True, True)
     """
     values = float64_array(steps, "steps")
+    if problems := order_problems({"`steps`": labels_of(steps)}):
+        raise DataError(problems)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise DataError(
             f"`steps` must be a vector of finite numbers; got shape {values.shape}. Leave out what "
             "is not known."
         )
+    if problems := number_problems(confidence=confidence, tightest_at=tightest_at):
+        raise DataError(problems)
     if not (0.5 <= confidence < 1.0 and 1 <= tightest_at < math.inf):
         raise DataError(
             "`confidence` must be from 0.5 to below 1, and `tightest_at` at least 1; got "
@@ -91,7 +96,10 @@ def confidence_sequence(
     alpha = 1.0 - confidence
     t = np.arange(1, len(values) + 1, dtype=np.float64)
     mean = np.cumsum(values) / t
-    variance = np.maximum(np.cumsum(np.square(values)) / t - np.square(mean), 0.0)
+    # Of numbers far from 0 the squares would leave no digits of what differs.
+    around = values - values[:1]
+    variance = np.cumsum(np.square(around)) / t - np.square(np.cumsum(around) / t)
+    variance = np.maximum(variance, 0.0)
     log_term = -2.0 * math.log(alpha)
     rho2 = (log_term + math.log(log_term) + 1.0) / tightest_at
     width = np.sqrt(

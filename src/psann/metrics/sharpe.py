@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from psann._typing import Floats
+from psann._typing import Floats, is_whole
 from psann.errors import DataError
-from psann.metrics.checks import series_of
+from psann.metrics.checks import number_problems, series_of
 from psann.metrics.means import MeanTest, mean_test
 
 # Spread that arithmetic alone puts on growth factors near 1: a series that varies less is constant.
@@ -112,11 +112,12 @@ def deflated_sharpe_ratio(
     https://doi.org/10.3905/jpm.2014.40.5.094
     """
     values = series_of(returns, "returns")
-    problems = []
-    if n_trials < 1:
-        problems.append(f"`n_trials` must be at least 1; got {n_trials}. Count the chosen one.")
-    if trial_variance is not None and not 0 <= trial_variance < math.inf:
-        problems.append(f"`trial_variance` must be finite and at least 0; got {trial_variance}.")
+    problems = trials_problems(n_trials)
+    if trial_variance is not None:
+        given = number_problems(trial_variance=trial_variance)
+        if not given and not 0 <= trial_variance < math.inf:
+            given = [f"`trial_variance` must be finite and at least 0; got {trial_variance}."]
+        problems += given
     if problems:
         raise DataError(problems)
     sharpe, standard_error = sharpe_ratio(values), sharpe_standard_error(values)
@@ -124,6 +125,15 @@ def deflated_sharpe_ratio(
         trial_variance = standard_error**2
     benchmark = math.sqrt(trial_variance) * luckiest(n_trials)
     return sharpe_probability(sharpe, standard_error, benchmark=benchmark)
+
+
+def trials_problems(n_trials: int) -> list[str]:
+    """Say why this is no number of trials."""
+    if is_whole(n_trials, 1):
+        return []
+    return [
+        f"`n_trials` must be a whole number of at least 1; got {n_trials!r}. Count the chosen one."
+    ]
 
 
 def luckiest(n_trials: int) -> float:

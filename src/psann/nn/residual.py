@@ -81,13 +81,7 @@ class ResidualNetwork(Network):
         bound = weight_bound(n_in, w0=w0, kind=units.kind, is_first=True)
         self.stem = initialised_linear(n_in, hidden_units, bound=bound, rng=rng)
         self.blocks = nn.ModuleList(
-            ResidualBlock(
-                hidden_units,
-                w0=w0,
-                alpha=residual_alpha_init,
-                units=units,
-                rng=rng,
-            )
+            ResidualBlock(hidden_units, w0=w0, alpha=residual_alpha_init, units=units, rng=rng)
             for _ in range(hidden_layers)
         )
         self.norm = nn.RMSNorm(hidden_units)

@@ -14,6 +14,7 @@ from psann._frames import ASSET_NAMES, FEATURE_NAMES, SPLITS
 from psann._inputs import are_dates, show
 from psann._mapped import is_mapped
 from psann._typing import Array
+from psann.holdings import MEMBER
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.finding import few_of_each
 from psann.plausibility.prices import price_findings
@@ -87,7 +88,7 @@ def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
 
 def _while_listed(prices: Array, active: Array) -> Array:
     """Prices that stand still wherever their asset is not a member on both rows of a move."""
-    is_member = np.asarray(active) == 1
+    is_member = np.asarray(active) == MEMBER
     logs = np.log(prices.astype(np.float64))
     logs[1:] = np.where(is_member[:-1] & is_member[1:], np.diff(logs, axis=0), 0.0)
     path: Array = np.exp(logs.cumsum(axis=0))

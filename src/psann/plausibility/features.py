@@ -66,11 +66,7 @@ def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Fin
 
 
 def next_move_findings(
-    X: Any,
-    prices: Any,
-    *,
-    labels: Sequence[str] | None = None,
-    assets: Sequence[str] | None = None,
+    X: Any, prices: Any, *, labels: Sequence[str] | None = None, assets: Sequence[str] | None = None
 ) -> list[Finding]:
     """Say which features know moves that have yet to come.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psann._text import mask_secrets
-from psann._whole_file import write_whole
-from psann.errors import PsannError, unavailable
+from psann._whole_file import is_stream, write_whole
+from psann.errors import PsannError, UsageError, unavailable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,7 +31,14 @@ def write_page(report: Report, output: Path, *, format: str) -> list[Path]:
     ------
     PsannError
         If jinja2 is not installed.
+    UsageError
+        If markdown, whose pictures lie beside it, is to go where nothing lies.
     """
+    if format != "html" and is_stream(output):
+        raise UsageError(
+            f"-o must be a file for a report in markdown, whose pictures lie beside it; got "
+            f"{output}. Name a file, or give --format html."
+        )
     if format == "html":
         return [write_whole(output, render_html(report).encode())]
     folder = output.with_name(f"{output.stem}-figures")

@@ -46,9 +46,7 @@ def add_act(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.add_argument("--last", action="store_true", help="write the newest row only")
     parser.add_argument(
-        "--since",
-        metavar="DATE",
-        help="rows from this date on (default: those after validation)",
+        "--since", metavar="DATE", help="rows from this date on (default: those after validation)"
     )
     parser.add_argument(
         "--policy",

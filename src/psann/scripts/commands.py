@@ -144,6 +144,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write a report."""
+    from psann._whole_file import is_stream
     from psann.run.reading.compare import chosen_runs
     from psann.run.report.page import write_report
     from psann.scripts._sweep_folder import report_if_sweep
@@ -155,6 +156,8 @@ def report(options: argparse.Namespace) -> int:
     if written is None:
         written = write_report(chosen_runs(options.paths), output, format=form)
     report, *pictures = written
+    if is_stream(report):
+        return EXIT_CLEAN
     n_pictures = counted(len(pictures), "picture")
     beside = f" and {n_pictures} in {pictures[0].parent}" if pictures else ""
     tell(f"{report}: {report.stat().st_size:,} bytes{beside}")

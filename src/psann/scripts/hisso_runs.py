@@ -143,10 +143,7 @@ def _add_verify(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     add_import_options(parser, "allow")
     parser.add_argument(
-        "--key",
-        type=a_path,
-        metavar="FILE",
-        help="the run must be sealed with this key",
+        "--key", type=a_path, metavar="FILE", help="the run must be sealed with this key"
     )
     parser.add_argument(
         "--weights",
@@ -201,11 +198,7 @@ def _add_unpack(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.add_argument("archive", type=a_path, metavar="ARCHIVE")
     parser.add_argument(
-        "--output-dir",
-        type=a_path,
-        default=Path(),
-        metavar="D",
-        help="default: this directory",
+        "--output-dir", type=a_path, default=Path(), metavar="D", help="default: this directory"
     )
     parser.set_defaults(do=commands.unpack)
 
@@ -245,11 +238,7 @@ def _add_report(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "pictures. Only the files of the runs are read, whatever state they are in.",
     )
     parser.add_argument(
-        "paths",
-        type=a_path,
-        nargs="+",
-        metavar="RUN",
-        help="a run directory, or one of runs",
+        "paths", type=a_path, nargs="+", metavar="RUN", help="a run directory, or one of runs"
     )
     parser.add_argument(
         "-o",

@@ -5,20 +5,19 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import _profiler_enabled  # type: ignore[attr-defined]
 
 from psann.nn.network import Network
 from psann.nn.passes import bound
 from psann.training.carry import Carry, WeightLayout, copied, joined
 from psann.training.gradient import gradients
 from psann.training.optimizer import Optimizer, OptimizerState
-from psann.training.recorded import Recording
+from psann.training.recorded import Recorded, Recordings, recorded
 from psann.training.statistics import Report
 from psann.training.work import Objective
 
@@ -74,14 +73,16 @@ class HostUpdate:
         judge: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]],
         step: Callable[..., Moved],
         carry: Carry,
+        *,
+        lr: float,
     ) -> None:
         self.network, self._judge, self._step = network, judge, step
-        self.lr = torch.zeros((), dtype=torch.float64)
+        self.lr = torch.tensor(lr, dtype=torch.float64)
         # Parameters are views of one vector.
         self.carry = carry._replace(weights=carry.weights.clone())
         self._named = WeightLayout.of(network).leaves(self.carry.weights)
         self._leaves = list(self._named.values())
-        self._recorded: tuple[Drawn, Recording] | None = None
+        self._recorded: Recorded | None = None
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:
@@ -100,9 +101,10 @@ class HostUpdate:
 
     def outcome(self, drawn: Drawn) -> Outcome:
         """What an update comes to; it may lie where that of the next will."""
-        is_alike = self._recorded is not None and drawn.rows.shape == self._recorded[0].rows.shape
-        # A profiler is to see what an update is made of.
-        return self._again(drawn) if is_alike and not _profiler_enabled() else self._afresh(drawn)
+        again = self._recorded
+        if again is None or drawn.rows.shape != again.places[0].shape:
+            return self._afresh(*drawn.tensors)
+        return Outcome(*again(*drawn.tensors))
 
     def accept(self, outcome: Outcome) -> None:
         """Go on from where an update leads."""
@@ -113,35 +115,27 @@ class HostUpdate:
         carry = self.carry if self._recorded is None else copied(self.carry)
         return carry._replace(is_frozen=torch.tensor(is_frozen))
 
-    def record(self, updates: Sequence[Drawn], *, within: AbstractContextManager[object]) -> bool:
+    def record(self, *updates: Drawn, within: AbstractContextManager[object]) -> bool:
         """Record what an update does, so that later ones need only do it again.
 
         Parameters
         ----------
-        updates : sequence of Drawn
-            Some of one size. The first is recorded, and all are compared, to the last bit.
+        updates : Drawn
+            As the examples of `psann.training.recorded.recorded`.
         within : context manager
             Around what is recorded.
 
         Returns
         -------
         bool
-            Whether it is: not where a recording fails, or gives other numbers.
+            Whether it is.
         """
-        weights, self.carry = self.carry.weights, copied(self.carry)
-        self.carry = self.carry._replace(weights=weights)
-        places = Drawn(*(each.clone() for each in updates[0].tensors))
+        # In memory that stays: all but the weights was that of another carry.
+        self.carry = copied(self.carry)._replace(weights=self.carry.weights)
         with self.at_hand():
-            expected = [_bits(self._afresh(each)) for each in updates]
-            try:
-                with within:
-                    self._recorded = places, Recording(lambda: self._afresh(places))
-                if [_bits(self._again(each)) for each in updates] == expected:
-                    return True
-            except (LookupError, RuntimeError, TypeError, ValueError):
-                pass
-        self._recorded = None
-        return False
+            examples = [each.tensors for each in updates]
+            self._recorded = recorded(self._afresh, *examples, within=within)
+        return self._recorded is not None
 
     def _move(self, weights: Tensor, state: OptimizerState) -> None:
         self.carry.weights.copy_(weights)
@@ -151,7 +145,8 @@ class HostUpdate:
         for own, moved in zip(self.carry.optimizer, state, strict=True):
             own.copy_(moved)
 
-    def _afresh(self, drawn: Drawn) -> Outcome:
+    def _afresh(self, *tensors: Tensor) -> Outcome:
+        drawn = Drawn(*tensors)
         loss, values = self._judge(drawn.rows, drawn.key)
         loss = loss.to(self.carry.weights.dtype)
         gradient = joined(gradients(loss, self._leaves))
@@ -160,21 +155,9 @@ class HostUpdate:
             weights, state, norm, largest = self._step(self.carry, gradient, factors, lr=self.lr)
         return Outcome(loss.detach(), values.detach(), norm, largest, weights, *state)
 
-    def _again(self, drawn: Drawn) -> Outcome:
-        assert self._recorded is not None
-        places, recording = self._recorded
-        for place, given in zip(places.tensors, drawn.tensors, strict=True):
-            place.copy_(given)
-        recording.run()
-        return Outcome(*recording.outputs)
-
-
-def _bits(outcome: Outcome) -> list[bytes]:
-    return [each.numpy().tobytes() for each in outcome]
-
 
 class AtHost:
-    """Launches of a phase, whose updates are recorded in the first one if they are to be.
+    """Launches where all lies at the host.
 
     Parameters
     ----------
@@ -186,13 +169,6 @@ class AtHost:
 
     def __init__(self, network: Network, step: Callable[..., Moved]) -> None:
         self._network, self._step = network, step
-        self._records = False
-        self._recorded: dict[Hashable, HostUpdate] = {}
-
-    def begin(self, *, records: bool) -> None:
-        """Forget what was recorded, and record from now on or not."""
-        self._records = records
-        self._recorded.clear()
 
     def launch(
         self,
@@ -204,7 +180,7 @@ class AtHost:
         optimizer: Optimizer,
         lr: float,
         stops: bool,
-        traceable: AbstractContextManager[object],
+        recordings: Recordings,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other, judged by the host, which waits for nothing.
 
@@ -216,8 +192,8 @@ class AtHost:
             Which moves the weights.
         stops : bool
             Whether the rest is frozen after a refused update.
-        traceable : context manager
-            Around what is recorded.
+        recordings : Recordings
+            Of the updates of a phase.
 
         Returns
         -------
@@ -228,26 +204,28 @@ class AtHost:
         """
         # Of as many steps as there may be: those that are refused do not count.
         ahead = carry.optimizer.steps + torch.arange(1, sum(map(len, stacks)) + 1)
-        steps, shares = optimizer.factors(ahead, lr)
-        factors = list(zip(steps.unbind(), shares.unbind(), strict=True))
-        first = Drawn(stacks[0][0], *factors[0], None if keys is None else keys[0])
-        # What is recorded keeps the objective, and so its number.
-        kind = (id(objective), optimizer, self._network.stage, first.rows.shape, keys is None)
-        if (update := self._recorded.get(kind)) is None:
+        sizes, shares = optimizer.factors(ahead, lr)
+        factors = list(zip(sizes.unbind(), shares.unbind(), strict=True))
 
+        def new() -> HostUpdate:
             def call(x: Tensor, context: Tensor | None, key: Tensor | None) -> Tensor:
                 outputs: Tensor = self._network(x, context, key)
                 return outputs
 
             judge = functools.partial(objective, call)
-            update = HostUpdate(self._network, judge, self._step, carry)
+            return HostUpdate(self._network, judge, self._step, carry, lr=lr)
+
+        def record(within: AbstractContextManager[object]) -> HostUpdate | None:
+            update = new()
+            another = Drawn(rows * 0, *factors[-1], None if key is None else key.flip(0))
+            first = Drawn(rows, *factors[0], key)
+            return update if update.record(first, another, within=within) else None
+
+        rows, key = stacks[0][0], None if keys is None else keys[0]
+        # What is recorded keeps the objective, and so its number.
+        kind = id(objective), optimizer, self._network.stage, rows.shape, key is None
+        update = recordings.get(kind, record) or new()
         update.begin(carry, lr=lr)
-        if self._records and objective.is_ours and kind not in self._recorded:
-            # Of others, or what a recording has of its own would not be seen.
-            key = None if first.key is None else first.key.flip(0)
-            another = Drawn(first.rows * 0, *factors[-1], key)
-            self._records = update.record([first, another], within=traceable)
-            self._recorded |= {kind: update} if self._records else {}
         return _launched(update, stacks, keys, factors, stops, bool(carry.is_frozen))
 
 

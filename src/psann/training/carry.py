@@ -81,6 +81,25 @@ class Carry(NamedTuple):
     is_frozen: Tensor  # () bool: an update of this launch diverged
 
 
+def tensors_of(carry: Carry) -> list[Tensor]:
+    """All of a carry, one after the other."""
+    weights, optimizer, buffers, *rest = carry
+    return [weights, *optimizer, *rest, *buffers.values()]
+
+
+def carry_of(tensors: Sequence[Tensor], *, like: Carry) -> Carry:
+    """A carry of these tensors, whose buffers have the names of another's."""
+    weights, moment1, moment2, steps, scale, good_streak, is_frozen, *buffers = tensors
+    return Carry(
+        weights=weights,
+        optimizer=OptimizerState(moment1, moment2, steps),
+        buffers=dict(zip(like.buffers, buffers, strict=True)),
+        scale=scale,
+        good_streak=good_streak,
+        is_frozen=is_frozen,
+    )
+
+
 def unlatched(carry: Carry) -> Carry:
     """A new launch forgets that an earlier one diverged."""
     return carry._replace(is_frozen=torch.zeros_like(carry.is_frozen))

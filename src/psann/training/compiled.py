@@ -22,11 +22,10 @@ from torch.fx import GraphModule
 
 from psann.errors import counted
 from psann.nn.network import Network
-from psann.training.carry import Carry, Lift
+from psann.training.carry import Carry, Lift, carry_of, tensors_of
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine
 from psann.training.history import Decision
-from psann.training.optimizer import OptimizerState
 from psann.training.statistics import Report
 from psann.training.work import Objective, PhaseWork, work_s
 
@@ -123,19 +122,19 @@ class CompiledEngine(EagerEngine):
         reports: list[Report] = []
         done = 0
         if not self._is_refused and stacks[0].shape[-1] == self.work.index_size:
-            carried = _tensors_of(carry)
+            carried = tensors_of(carry)
             program = before = None
             for draws in self._draws(stacks[0].contiguous(), keys):
                 # After two calls of one program in a row its outputs lie as its arguments do.
                 if program is None or program is not before:
-                    call = UpdateCall(self, _carry_of(carried, like=carry), objective, draws, lift)
+                    call = UpdateCall(self, carry_of(carried, like=carry), objective, draws, lift)
                     before, program = program, self._program(call)
                 if program is None:
                     break
                 *carried, numbers, values = program([*carried, *draws.tensors])
                 reports.append(Report(numbers[: draws.n_updates], values[: draws.n_updates]))
                 done += draws.n_updates
-            carry = _carry_of(carried, like=carry)
+            carry = carry_of(carried, like=carry)
         rest = None if keys is None else keys[done:]
         others: list[Report] = []
         if left := Draws(stacks=list(stacks), keys=None).part(done, sum(map(len, stacks))).stacks:
@@ -282,13 +281,13 @@ class UpdateCall:
         lift: Lift,
     ) -> None:
         self.engine, self.carry, self.objective, self.lift = engine, carry, objective, lift
-        carried = _tensors_of(carry)
+        carried = tensors_of(carry)
         self.n_carried = len(carried)
         self.arguments = [*carried, *draws.tensors]
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
         """Tensors of the next carry, then numbers ``(size, 4)`` and values ``(size, B)``."""
-        carry = _carry_of(arguments[: self.n_carried], like=self.carry)
+        carry = carry_of(arguments[: self.n_carried], like=self.carry)
         index, is_idle, *keys = arguments[self.n_carried :]
         reports = []
         for k in range(len(index)):
@@ -305,7 +304,7 @@ class UpdateCall:
             )
             reports.append(report)
         numbers, values = zip(*reports, strict=True)
-        return [*_tensors_of(carry), torch.stack(numbers), torch.stack(values)]
+        return [*tensors_of(carry), torch.stack(numbers), torch.stack(values)]
 
     def of(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         """The call as a program: run operation by operation."""
@@ -314,23 +313,6 @@ class UpdateCall:
     def following(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Arguments of the same updates from where the outputs end."""
         return [*outputs[: self.n_carried], *self.arguments[self.n_carried :]]
-
-
-def _tensors_of(carry: Carry) -> list[Tensor]:
-    weights, optimizer, buffers, *rest = carry
-    return [weights, *optimizer, *rest, *buffers.values()]
-
-
-def _carry_of(tensors: Sequence[Tensor], *, like: Carry) -> Carry:
-    weights, moment1, moment2, steps, scale, good_streak, is_frozen, *buffers = tensors
-    return Carry(
-        weights=weights,
-        optimizer=OptimizerState(moment1, moment2, steps),
-        buffers=dict(zip(like.buffers, buffers, strict=True)),
-        scale=scale,
-        good_streak=good_streak,
-        is_frozen=is_frozen,
-    )
 
 
 def _with_constants_as_inputs(graph: GraphModule) -> list[Tensor]:

@@ -39,8 +39,10 @@ from psann.training.carry import (
 from psann.training.draws import Draws
 from psann.training.gradient import gradients
 from psann.training.history import Decision
+from psann.training.launch import launch
 from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
+from psann.training.recorded import Recordings
 from psann.training.statistics import LaunchStatistics, Report, read_reports
 from psann.training.work import Forward, Objective, PhaseWork, work_s
 
@@ -61,6 +63,11 @@ def _is_ours(network: Network) -> bool:
     """Whether psann and torch have written every layer."""
     roots = {type(layer).__module__.partition(".")[0] for layer in network.modules()}
     return roots <= {"psann", "torch"}
+
+
+def can_record(network: Network, rows: int) -> bool:
+    """Whether updates of so many rows, those of all seeds, are small enough and none of others'."""
+    return rows * network.width <= _MOST_NUMBERS_RECORDED and _is_ours(network)
 
 
 class EagerEngine:
@@ -111,6 +118,8 @@ class EagerEngine:
         self.decayed = torch.zeros(self.n_parameters, device=device)
         self._apart = False
         self._at_host = AtHost(network, self._moved)
+        self._recordings = Recordings(self._traceable)
+        self._rows = 0
         # What the network multiplies by in this epoch, where a program can read it.
         self._factors = {
             name: torch.zeros((), dtype=torch.float64, device=device)
@@ -123,11 +132,12 @@ class EagerEngine:
 
     def begin(self, work: PhaseWork) -> None:
         """Prepare for a phase; what the user should know goes to `notes`."""
-        numbers = work.rows_per_update * self.network.width
+        self._rows = work.rows_per_update
+        numbers = self._rows * self.network.width
         reuses_weights = self.network.n_products > 2 * self.n_parameters
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
-        is_small, lasts = numbers <= _MOST_NUMBERS_RECORDED, work.planned_updates >= _RECORD_FROM
-        self._at_host.begin(records=is_small and lasts and not self.at_risk)
+        lasts = work.planned_updates >= _RECORD_FROM and self.device.type == "cpu"
+        self._recordings.begin(goes_on=lasts)
 
     @property
     def runs_as(self) -> str:
@@ -349,6 +359,9 @@ class EagerEngine:
         lift: Lift,
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
+        n_slots = 1 if carry.weights.ndim == 1 else len(carry.weights)
+        can = objective.is_ours and can_record(self.network, n_slots * self._rows)
+        recordings = self._recordings if can else Recordings()
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._at_host.launch(
                 carry,
@@ -358,14 +371,17 @@ class EagerEngine:
                 optimizer=self.optimizer,
                 lr=lr,
                 stops=self.stop_on_nonfinite,
-                traceable=self._traceable(),
+                recordings=recordings,
             )
-        reports = []
-        for k, index in enumerate(index for stack in stacks for index in stack.unbind()):
-            key = None if keys is None else keys[k]
-            carry, report = self.update(carry, objective, index, key, lr=lr, lift=lift)
-            reports.append(report)
-        return carry, reports
+
+        def update(
+            carry: Carry, index: Tensor, key: Tensor | None, lr: float | Tensor
+        ) -> tuple[Carry, Report]:
+            return self.update(carry, objective, index, key, lr=lr, lift=lift)
+
+        # What is recorded keeps the objective, and so its number.
+        kind = id(objective), self.optimizer, self.network.stage, lift
+        return launch(update, carry, stacks, keys, lr=lr, kind=kind, recordings=recordings)
 
     @property
     def _is_at_host(self) -> bool:

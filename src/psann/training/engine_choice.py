@@ -21,7 +21,7 @@ from psann.errors import DeviceError, counted
 from psann.nn.network import Network
 from psann.training.captured import CapturedEngine
 from psann.training.compiled import CompiledEngine, compile_s
-from psann.training.engine import EagerEngine
+from psann.training.engine import EagerEngine, can_record
 from psann.training.history import Decision
 from psann.training.work import work_s
 
@@ -34,7 +34,7 @@ ENGINES: dict[str, type[EagerEngine]] = {
 
 # Seconds that a compiled update saves, as measured on the cases of docs/performance.md and rounded
 # against the compiler.
-_SAVED_S, _SAVED_SHARE_OF_WORK = 1e-3, 0.02
+_SAVED, _SAVED_OF_RECORDED = (1e-3, 0.02), (0.25e-3, 0.05)  # and shares of the arithmetic
 # A capture costs some eager updates and saves nearly all of each later one.
 _CAPTURE_UPDATES = 1_000
 
@@ -48,6 +48,8 @@ class PlannedWork:
     n_seeds: int = 1
     goes_row_by_row: bool = False
     """Whether an update goes through the rows of its episodes one after the other."""
+    is_ours: bool = True
+    """Whether loss or reward is none of the user's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +86,15 @@ def compiler_problem(device: torch.device) -> str | None:
 def updates_that_pay(network: Network, work: PlannedWork) -> int:
     """Updates from which compiling pays even when nothing is cached.
 
-    ``(25 s + 0.3 s per weight tensor) / (1 ms + 2 % of the arithmetic)``, once per structure that a
-    progressive network takes on.
+    ``(25 s + 0.3 s per weight tensor) / saved``, once per structure that a progressive network
+    takes on; an update saves 0.25 ms and 5 % of its arithmetic where eager ones are recorded, else
+    1 ms and 2 %.
     """
     cost_s = network.n_stages * compile_s(network)
     rows = work.rows_per_update * work.n_seeds
-    return int(cost_s / (_SAVED_S + _SAVED_SHARE_OF_WORK * work_s(network.n_products, rows)))
+    is_recorded = work.is_ours and can_record(network, rows)
+    saved_s, share = _SAVED_OF_RECORDED if is_recorded else _SAVED
+    return int(cost_s / (saved_s + share * work_s(network.n_products, rows)))
 
 
 def choose_engine(

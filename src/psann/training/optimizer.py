@@ -103,5 +103,8 @@ class Optimizer:
 
     def factors(self, steps: Tensor, lr: float | Tensor) -> tuple[Tensor, Tensor]:
         """Of steps of Adam, ``lr / (1 - beta1^t)`` and ``1 - beta2^t``, in the shape of t."""
-        # By expm1: the difference itself has four digits left in float32.
-        return -lr / torch.expm1(steps * _LOG_BETA1), -torch.expm1(steps * _LOG_BETA2)
+        rate = lr.to(steps.dtype) if isinstance(lr, Tensor) else lr
+        # By expm1: the difference itself has four digits left in float32. What a number is divided
+        # by torch takes the reciprocal of; a tensor is to give the same.
+        factor = torch.expm1(steps * _LOG_BETA1).reciprocal() * -rate
+        return factor, -torch.expm1(steps * _LOG_BETA2)

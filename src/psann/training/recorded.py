@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import _profiler_enabled  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
+
+_T = TypeVar("_T")
 
 
 class Operation(NamedTuple):
@@ -77,6 +81,97 @@ class Recording:
         with torch.inference_mode():
             for operation in self._operations:
                 operation()
+
+
+class Recorded:
+    """A function from tensors to tensors, recorded, and run on whatever it is given.
+
+    Parameters
+    ----------
+    function : callable
+        As of a `Recording`, but of tensors.
+    arguments : sequence of torch.Tensor
+        Such as it is given.
+    """
+
+    def __init__(
+        self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor]
+    ) -> None:
+        self.places = [argument.clone() for argument in arguments]
+        """Where the arguments are read."""
+        self._function = function  # and all that it reads
+        self._recording = Recording(lambda: function(*self.places))
+
+    def __call__(self, *arguments: Tensor) -> list[Tensor]:
+        """What the function gives, which lies where that of the next call will."""
+        for place, given in zip(self.places, arguments, strict=True):
+            place.copy_(given)
+        self._recording.run()
+        return self._recording.outputs
+
+
+def recorded(
+    function: Callable[..., Sequence[Tensor]],
+    *examples: Sequence[Tensor],
+    within: AbstractContextManager[object] | None = None,
+) -> Recorded | None:
+    """Record a function by the first of some examples, if that can be done.
+
+    It is not where it fails, or where a recording does not give what the function gives of all
+    examples, to the last bit: what it had of one alone would not be seen.
+
+    Parameters
+    ----------
+    function, examples
+        As of a `Recorded`.
+    within : context manager, optional
+        Around what is recorded.
+    """
+    expected = [_bits(function(*each)) for each in examples]
+    try:
+        with within or nullcontext():
+            found = Recorded(function, examples[0])
+        return found if [_bits(found(*each)) for each in examples] == expected else None
+    except (LookupError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+def _bits(outputs: Sequence[Tensor]) -> list[bytes]:
+    return [output.numpy().tobytes() for output in outputs]
+
+
+class Recordings:
+    """What is recorded in a phase, until something cannot be.
+
+    Parameters
+    ----------
+    within : callable, optional
+        Makes a context around what is recorded.
+    """
+
+    def __init__(self, within: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        self._within = within
+        self._kept: dict[Hashable, Any] = {}
+        self.goes_on = False
+        """Whether more is to be recorded."""
+
+    def begin(self, *, goes_on: bool) -> None:
+        """Forget everything, and record from now on or not."""
+        self._kept.clear()
+        self.goes_on = goes_on
+
+    def get(
+        self, kind: Hashable, record: Callable[[AbstractContextManager[object]], _T | None]
+    ) -> _T | None:
+        """What was recorded of a kind, or is now; a profiler is to see what it is made of."""
+        if _profiler_enabled():
+            return None
+        if kind not in self._kept and self.goes_on:
+            made = record(self._within())
+            self.goes_on = made is not None
+            self._kept |= {kind: made} if self.goes_on else {}
+        found: _T | None = self._kept.get(kind)
+        return found
 
 
 class _Recorder(TorchDispatchMode):

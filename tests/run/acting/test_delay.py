@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from acting_runs import ActingRuns
+from acting_runs import NOW, ActingRuns
 from psann.errors import UsageError
 from psann.run.acting.holdings_file import Held, read_held
 from psann.run.acting.journal import keep
@@ -21,8 +20,6 @@ from psann.run.acting.verify_weights import verify_weights
 from psann.run.acting.weights import Weights
 from psann.run.acting.weights_file import read_weights, write_weights
 from psann.scripts.hisso_runs import main
-
-NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from acting_runs import ActingRuns
@@ -77,7 +76,7 @@ def test_of_an_asset_that_lacks_a_price_nothing_is_said() -> None:
 
 def test_a_policy_says_so_of_a_table_whose_last_row_was_copied(acting_runs: ActingRuns) -> None:
     policy = load_policy(acting_runs("prices"))
-    table = pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
+    table = acting_runs.table()
     assert not [each for each in policy.act(table).provenance.warnings if "filled" in each]
     table.iloc[-1] = table.iloc[-2]
     assert [each for each in policy.act(table).provenance.warnings if "of every asset" in each]

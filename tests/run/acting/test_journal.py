@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from acting_runs import ActingRuns
+from acting_runs import NOW, ActingRuns
 from psann._file_lock import take_lock
 from psann.errors import FileFormatError, UsageError
 from psann.run.acting.journal import append, keep, read_journal
 from psann.run.acting.policy import Policy
-
-NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +23,7 @@ def policy(acting_runs: ActingRuns) -> Policy:
 
 @pytest.fixture(scope="module")
 def table(acting_runs: ActingRuns) -> pd.DataFrame:
-    return pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
+    return acting_runs.table()
 
 
 def test_rows_that_came_are_appended_and_the_rest_stays_to_the_byte(

@@ -131,7 +131,7 @@ def test_a_run_acts_where_it_was_copied_to_without_its_prices(
 ) -> None:
     run = tmp_path / "elsewhere"
     shutil.copytree(acting_runs("features"), run)
-    table = pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
+    table = acting_runs.table()
     # The newest 60 rows only, in another order of columns and under another name.
     newest = table.tail(60)[ASSETS[::-1]]
     weights = load_policy(run).act(newest)
@@ -193,7 +193,7 @@ def test_features_by_name_are_put_in_the_order_of_training(
 
 def test_old_rows_and_features_out_of_range_are_warned_of(acting_runs: ActingRuns) -> None:
     policy = acting_runs.policy("prices")
-    table = pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
+    table = acting_runs.table()
     newest = table.index[-1].to_pydatetime().replace(tzinfo=UTC)
     assert not _warnings(policy.act(table, now=newest), "newest row")
     late = datetime(newest.year + 1, newest.month, 1, tzinfo=UTC)

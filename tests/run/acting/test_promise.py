@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acting_runs import ActingRuns
+from acting_runs import NOW, ActingRuns
 from psann import load_policy
 from psann.errors import DataError, UsageError
 from psann.evaluation.judgement import judge_policy
@@ -18,8 +18,6 @@ from psann.metrics import confidence_sequence
 from psann.run.acting.journal import keep
 from psann.run.acting.policy import Policy
 from psann.run.acting.promise import Promise, judge_journal, promises_of
-
-NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def policy(acting_runs: ActingRuns) -> Policy:
 
 @pytest.fixture(scope="module")
 def table(acting_runs: ActingRuns) -> pd.DataFrame:
-    return pd.read_csv(acting_runs.prices, index_col=0, parse_dates=True)
+    return acting_runs.table()
 
 
 def _promise(growth: float) -> Promise:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from acting_runs import RATE, SPREAD, ActingRuns
+from acting_runs import NOW, RATE, SPREAD, ActingRuns
 from psann.errors import UsageError
 from psann.run.acting.journal import keep
 from psann.run.acting.policy import Policy
 from psann.run.acting.promise import judge_journal
 from psann.scripts.hisso_runs import main
-
-NOW = datetime(2022, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")

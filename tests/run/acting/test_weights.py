@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from acting_runs import ActingRuns
 from psann.run.acting.weights import weights_sha256
@@ -25,3 +26,14 @@ def test_the_newest_rows_have_a_digest_of_their_own(acting_runs: ActingRuns) -> 
     assert last.provenance.weights_sha256 == weights_sha256(last.labels, last.assets, last.values)
     assert last.provenance.weights_sha256 != whole.provenance.weights_sha256
     assert last.provenance.run_id == whole.provenance.run_id
+
+
+def test_weights_are_read_only_and_a_session_shows_what_they_are(acting_runs: ActingRuns) -> None:
+    policy = acting_runs.policy("prices")
+    weights = policy.act()
+    for array in (weights.rows, weights.values, weights.quotes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = array[1]
+    shown, names = repr(weights), ", ".join(weights.assets)
+    assert f"{weights.labels[0]} to {weights.labels[-1]}, of " in shown and names in shown
+    assert repr(policy).startswith(f"<Policy of run {policy.kept.run_name}, 1 estimator, of ")

@@ -64,7 +64,7 @@ def test_a_new_best_replaces_the_old_one(storage: Storage, paths: RunPaths) -> N
     checkpoints.save("best", b"second", epoch=2, metric=0.2)
     assert paths.best.read_bytes() == b"second"
     assert read_manifest(paths)["best.safetensors"]["epoch"] == 2
-    assert checkpoints.describe_best() == {
+    assert checkpoints.describe("best") == {
         "path": "checkpoints/best.safetensors",
         "sha256": hashlib.sha256(b"second").hexdigest(),
         "bytes": 6,

@@ -63,8 +63,8 @@ def status_of(paths: RunPaths, starts: list[dict[str, Any]], *, status: str = "r
     return judge_by(paths, metrics, starts, now=NOW + 1).status
 
 
-def hold(paths: RunPaths, pid: int, host: str = HERE) -> None:
-    paths.lock.write_text(json.dumps({"pid": pid, "host": host}))
+def hold(paths: RunPaths, pid: int, **more: object) -> None:
+    paths.lock.write_text(json.dumps({"pid": pid, "host": HERE, **more}))
 
 
 def test_run_whose_lock_is_held_is_running_whatever_the_record_says(paths: RunPaths) -> None:
@@ -87,6 +87,13 @@ def test_lock_alone_tells_of_a_process_that_died_before_it_had_its_data(
     assert status_of(paths, []) == "dead"
     # The lock is newer than the last start that got as far as its data.
     assert status_of(paths, starts(os.getppid(), boot="another")) == "dead"
+
+
+def test_lock_of_another_machine_of_this_name_tells_of_no_process_here(
+    paths: RunPaths, gone: int
+) -> None:
+    hold(paths, gone, boot_id="another")
+    assert status_of(paths, starts(gone)) == "running"
 
 
 def test_zombie_is_dead(paths: RunPaths) -> None:

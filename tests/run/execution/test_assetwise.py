@@ -11,6 +11,7 @@ import yaml
 
 import trials
 from event_simulator import simulate
+from faults import stopped_after
 from made_panels import holey
 from made_tables import wide
 from psann import AssetwiseRegressor
@@ -99,13 +100,10 @@ def test_a_table_of_prices_with_halts_and_ends_is_traded_late(tmp_path: Path) ->
     np.testing.assert_allclose(series["net"][0], wealth, rtol=1e-5)
 
 
-def test_such_a_run_that_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_such_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     settings = (*SHARED, "training.seeds=2")
     whole = finished(tmp_path, *settings, name="whole")
-    with monkeypatch.context() as patch:
-        trials.stop_after(patch, 3)
+    with stopped_after(3):
         assert trial(tmp_path, *settings, name="cut").exit_code == 143
     finished(tmp_path, *settings, name="cut", resume=True)
     assert bit_differences(whole, RunPaths(tmp_path / "out" / "cut")) == []

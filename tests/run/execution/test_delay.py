@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import trials
+from faults import stopped_after
 from psann._npz import read_npz
 from psann.estimators.dense import PSANNRegressor
 from psann.evaluation.judgement import Terms, excess_growth, judge, judge_baselines, judge_policy
@@ -108,13 +109,10 @@ def test_an_edge_that_the_next_row_ends_is_called_short_lived(run: RunPaths) -> 
 
 
 @pytest.mark.parametrize("moment", thinned([4, 2]))
-def test_a_late_run_that_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
-) -> None:
+def test_a_late_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path, moment: int) -> None:
     settings = (LATE, "training.seeds=2", "hisso.refit=true", "hisso.min_significance=0.1")
     whole = finished(tmp_path, *settings, name="whole")
-    with monkeypatch.context() as patch:
-        trials.stop_after(patch, moment)
+    with stopped_after(moment):
         assert trial(tmp_path, *settings, name="cut").exit_code == 143
     finished(tmp_path, *settings, name="cut", resume=True)
     cut = RunPaths(tmp_path / "out" / "cut")

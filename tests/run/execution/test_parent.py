@@ -210,7 +210,7 @@ def test_a_parent_that_may_not_be_read_is_told_of_by_its_key(
     outcome = trial(tmp_path, name="child", mode="fine_tune", init_from=str(parent.root))
     assert outcome.exit_code == 1
     assert "init_from must be readable" in str(outcome.message)
-    assert f"Permission denied: '{parent.best}'" in str(outcome.message)
+    assert f"{parent.best}: Permission denied" in str(outcome.message)
 
 
 def test_a_resolved_configuration_refuses_a_parent_that_has_changed(tmp_path: Path) -> None:
@@ -224,10 +224,15 @@ def test_a_resolved_configuration_refuses_a_parent_that_has_changed(tmp_path: Pa
     assert "has changed since this configuration was written" in str(outcome.message)
 
 
+def judged_anew(folder: Path, parent: RunPaths, *settings: str, name: str = "judged") -> RunPaths:
+    """A run that only judges what another trained."""
+    return finished(folder, *settings, name=name, mode="evaluate", init_from=str(parent.root))
+
+
 def test_an_evaluation_gives_the_parent_s_figures_and_writes_no_estimator(
     tmp_path: Path, scaled: RunPaths
 ) -> None:
-    judged = finished(tmp_path, name="judged", mode="evaluate", init_from=str(scaled.root))
+    judged = judged_anew(tmp_path, scaled)
     assert not judged.checkpoints.exists()
     ours, theirs = metrics_of(judged), metrics_of(scaled)
     for name in ("val_loss", "test_loss", "val_reward_mean", "test_reward_mean"):
@@ -241,13 +246,8 @@ def test_an_evaluation_gives_the_parent_s_figures_and_writes_no_estimator(
 
 
 def test_an_evaluation_judges_by_its_own_configuration(tmp_path: Path, parent: RunPaths) -> None:
-    dear = finished(
-        tmp_path,
-        "evaluation.trans_cost=0.05",
-        "data.kwargs={seed: 9}",
-        name="dear",
-        mode="evaluate",
-        init_from=str(parent.root),
+    dear = judged_anew(
+        tmp_path, parent, "evaluation.trans_cost=0.05", "data.kwargs={seed: 9}", name="dear"
     )
     estimator, data = PSANNRegressor.load(parent.best), trials.market(seed=9)
     expected = estimator.evaluate_reward(
@@ -259,19 +259,11 @@ def test_an_evaluation_judges_by_its_own_configuration(tmp_path: Path, parent: R
 def test_an_evaluation_takes_the_reward_of_its_own_configuration(
     tmp_path: Path, parent: RunPaths
 ) -> None:
-    judged = finished(
-        tmp_path,
-        "hisso.reward={target: trials.log_growth, kwargs: {scale: 7.0}}",
-        name="judged",
-        mode="evaluate",
-        init_from=str(parent.root),
+    judged = judged_anew(
+        tmp_path, parent, "hisso.reward={target: trials.log_growth, kwargs: {scale: 7.0}}"
     )
-    free = finished(
-        tmp_path,
-        "evaluation={trans_cost: 0.0, initial: invested}",
-        name="free",
-        mode="evaluate",
-        init_from=str(parent.root),
+    free = judged_anew(
+        tmp_path, parent, "evaluation={trans_cost: 0.0, initial: invested}", name="free"
     )
     expected = 7 * metrics_of(free)["test_reward_mean"]
     assert metrics_of(judged)["test_reward_mean"] == pytest.approx(expected, rel=1e-9)
@@ -279,13 +271,7 @@ def test_an_evaluation_takes_the_reward_of_its_own_configuration(
 
 def test_an_evaluation_needs_test_rows_only(tmp_path: Path, parent: RunPaths) -> None:
     without = [f"{kind}_{s}" for kind in ("X", "y", "prices", "time") for s in ("train", "val")]
-    judged = finished(
-        tmp_path,
-        f"data.kwargs={{without: {without}}}",
-        name="judged",
-        mode="evaluate",
-        init_from=str(parent.root),
-    )
+    judged = judged_anew(tmp_path, parent, f"data.kwargs={{without: {without}}}")
     ours, theirs = metrics_of(judged), metrics_of(parent)
     assert ours["portfolio_metrics"] == theirs["portfolio_metrics"]
     assert ours["val_loss"] is None
@@ -293,13 +279,7 @@ def test_an_evaluation_needs_test_rows_only(tmp_path: Path, parent: RunPaths) ->
 
 def test_an_evaluation_without_figures_says_so(tmp_path: Path, parent: RunPaths) -> None:
     without = [f"{kind}_{s}" for kind in ("X", "y", "prices", "time") for s in ("test", "val")]
-    judged = finished(
-        tmp_path,
-        f"data.kwargs={{without: {without}}}",
-        name="judged",
-        mode="evaluate",
-        init_from=str(parent.root),
-    )
+    judged = judged_anew(tmp_path, parent, f"data.kwargs={{without: {without}}}")
     (row,) = rows_of(judged, "evaluation")
     assert row["level"] == "WARNING"
     assert row["message"].startswith("There are no validation or test figures")
@@ -310,13 +290,7 @@ def test_actions_of_an_estimator_trained_on_targets_are_refused(tmp_path: Path) 
     outcome = trial(tmp_path, mode="evaluate", init_from=str(parent.root))
     assert outcome.exit_code == 1
     assert "write hisso: {enabled: false}" in str(outcome.message)
-    judged = finished(
-        tmp_path,
-        "hisso={enabled: false}",
-        name="judged",
-        mode="evaluate",
-        init_from=str(parent.root),
-    )
+    judged = judged_anew(tmp_path, parent, "hisso={enabled: false}")
     assert metrics_of(judged)["test_loss"] == pytest.approx(metrics_of(parent)["test_loss"])
 
 

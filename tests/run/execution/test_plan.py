@@ -43,6 +43,16 @@ def test_a_plan_says_what_training_will_do(tmp_path: Path) -> None:
     ]
 
 
+def test_a_plan_says_which_settings_have_no_effect(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "estimator.params.input_noise=0.1", "training.batch_size=8")
+    assert [line for line in plan.splitlines() if line.startswith("no effect")] == [
+        "no effect   batch_size (episodes have hisso.batch_episodes); "
+        "input_noise (episodes have hisso.input_noise)"
+    ]
+    plan = plan_of(tmp_path, "estimator.params.input_noise=0.1", "hisso.supervised={epochs: 3}")
+    assert "no effect" not in plan
+
+
 def test_a_plan_tells_of_a_refit(tmp_path: Path) -> None:
     refit = "refit       anew on training and validation rows, to the epoch chosen"
     assert plan_of(tmp_path, "hisso.refit=true").splitlines()[-1] == refit
@@ -62,9 +72,10 @@ def test_a_plan_counts_what_the_run_then_does(tmp_path: Path) -> None:
 
 def test_a_plan_of_supervised_training_counts_its_updates(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "hisso={enabled: false}", "training.batch_size=32")
-    assert plan.splitlines()[-3:] == [
+    assert plan.splitlines()[-4:] == [
         "monitor     val_loss",
         engine_line("8 planned updates", "1 thread (chosen by the size of an update)"),
+        "no effect   prices (training is on targets)",
         "training    4 epochs of 2 updates on targets",
     ]
 

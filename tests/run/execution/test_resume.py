@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from faults import stopped_after
 from psann.errors import ConfigError, DataError, FileFormatError
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.resume_state import RunIdentity
@@ -23,7 +24,7 @@ from psann.run.execution.resume import (
 )
 from psann.run.verification.verify import verify_run
 from thinning import thinned
-from trials import finished, metrics_of, rows_of, stop_after, trial
+from trials import finished, metrics_of, rows_of, trial
 
 # What training makes of the same numbers is the same to the bit; times and sequence are not.
 DETERMINISTIC = (
@@ -55,11 +56,10 @@ WARMED = ("hisso.supervised={epochs: 2}", "training.epochs=4")
 
 @pytest.mark.parametrize("moment", thinned([1, 3, 8, 2, 5], 2))
 def test_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, warmed: RunPaths, monkeypatch: pytest.MonkeyPatch, moment: int
+    tmp_path: Path, warmed: RunPaths, moment: int
 ) -> None:
     settings, whole = WARMED, warmed
-    with monkeypatch.context() as patch:
-        stop_after(patch, moment)
+    with stopped_after(moment):
         assert trial(tmp_path, *settings, name="cut").exit_code == 143
     cut = RunPaths(tmp_path / "out" / "cut")
     assert metrics_of(cut)["status"] == "preempted"
@@ -79,8 +79,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     folder = tmp_path_factory.mktemp("stopped")
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(patch, 6)
+    with stopped_after(6):
         assert trial(folder, "training.checkpoint_every_s=0.000001").exit_code == 143
     return RunPaths(folder / "out" / "run")
 

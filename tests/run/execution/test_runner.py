@@ -611,6 +611,17 @@ def test_what_a_loader_warns_of_is_told_without_its_secrets(
     assert "pa55w0rd" not in told
 
 
+def test_a_configuration_that_comes_by_a_pipe_is_read_once(tmp_path: Path) -> None:
+    finished(tmp_path)
+    reading, writing = os.pipe()
+    os.write(writing, (tmp_path / "trial.yaml").read_bytes())
+    os.close(writing)
+    # As a shell has it: --config <(...)
+    outcome = trial(tmp_path, config=Path(f"/dev/fd/{reading}"), overwrite=True)
+    os.close(reading)
+    assert outcome.exit_code == 0, outcome.message
+
+
 def test_an_interrupted_check_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: RunRequest) -> None:
         raise KeyboardInterrupt

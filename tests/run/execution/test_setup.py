@@ -35,6 +35,24 @@ def test_a_run_says_what_it_loads_and_how_much(tmp_path: Path) -> None:
     assert untested.startswith("Not tested: whether features know the next move")
 
 
+def test_prices_that_nothing_hangs_on_are_not_doubted(tmp_path: Path) -> None:
+    given = ("training.epochs=1", "data={loader: trials.rebound}")
+    assert "more than a factor of 10" in str(metrics_of(finished(tmp_path, *given))["doubts"])
+    paths = finished(tmp_path, *given, "hisso={enabled: false}", name="on_targets")
+    assert metrics_of(paths)["doubts"] == []
+    (told,) = (r["message"] for r in rows_of(paths, "data") if r["message"].startswith("rows: "))
+    assert "3 features; 2 targets. Not tested: whether features know what later rows bring" in told
+
+
+@pytest.mark.usefixtures("own_prices")
+def test_targets_that_were_made_of_prices_hang_on_them(tmp_path: Path) -> None:
+    table = Path("prices.csv").absolute()
+    data = f"data={{prices: '{table}', split: {{val: 0.2, test: 0.2}}}}"
+    paths = finished(tmp_path, "training.epochs=1", "hisso={enabled: false}", data)
+    (told,) = (r["message"] for r in rows_of(paths, "data") if r["message"].startswith("rows: "))
+    assert "whether features know" not in told
+
+
 @pytest.mark.usefixtures("own_prices")
 def test_a_table_that_is_loaded_is_named(tmp_path: Path) -> None:
     table = Path("prices.csv").absolute()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -202,6 +203,12 @@ def test_output_in_a_run_directory_is_refused(plain: Path) -> None:
 def test_output_that_is_a_directory_is_refused(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="-o must be a file"):
         write_report([read_run(plain)], tmp_path)
+
+
+def test_markdown_needs_a_place_for_its_pictures(plain: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=r"must be a file for a report in markdown.*--format html"):
+        write_report([read_run(plain)], tmp_path / "pipe", format="markdown")
 
 
 def test_report_without_runs_or_of_another_format_is_refused(plain: Path, tmp_path: Path) -> None:

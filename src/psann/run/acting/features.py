@@ -87,11 +87,7 @@ def _loaded(config: RunConfig) -> GivenRows:
     """Call the run's loader again, with its own arguments, for the newest rows that it has."""
     loader = import_object(str(config.data.loader), who="data.loader")
     nothing = DataRequirements(
-        window=None,
-        needs_targets=False,
-        y_key=None,
-        portfolio_prices_key=None,
-        mode="evaluate",
+        window=None, needs_targets=False, y_key=None, portfolio_prices_key=None, mode="evaluate"
     )
     splits = load_splits(config.data, load_function=loader, requirements=nothing)
     who = f"data.loader ({config.data.loader})"

@@ -19,7 +19,7 @@ from psann._imports import ImportPolicy
 from psann._inputs import show
 from psann._plain_files import read_plain
 from psann._typing import Array, Floats
-from psann.errors import DataError, FileFormatError, UsageError
+from psann.errors import DataError, FileFormatError, UsageError, counted, listed
 from psann.estimators._program import PolicyProgram
 from psann.estimators.seeds import Ensemble
 from psann.evaluation.judgement import Terms
@@ -67,6 +67,11 @@ class Policy:
         self._imports = imports
         self._ensemble = Ensemble(kept.members)
         self._program = None if self.sees_held else PolicyProgram(kept.members).eval()
+
+    def __repr__(self) -> str:
+        members = counted(len(self.kept.members), "estimator")
+        of = f"{counted(len(self.assets), 'asset')}: {listed(self.assets)}"
+        return f"<Policy of run {self.kept.run_name}, {members}, of {of}>"
 
     @property
     def sees_held(self) -> bool:

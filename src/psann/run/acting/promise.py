@@ -135,19 +135,13 @@ def promise_of_rows(
     """Promise of a policy on rows whose prices are known."""
     ours, theirs = _judged(actions, quotes, terms=terms, cash=cash)
     found = growth_difference(
-        ours.net[terms.delay :],
-        theirs.net[terms.delay :],
-        periods_per_year=terms.periods_per_year,
+        ours.net[terms.delay :], theirs.net[terms.delay :], periods_per_year=terms.periods_per_year
     )
     return Promise(of=of, growth=found.growth, low=found.low, high=found.high)
 
 
 def judge_journal(
-    journal: Journal,
-    weights: Weights,
-    *,
-    terms: Terms,
-    promises: list[Promise],
+    journal: Journal, weights: Weights, *, terms: Terms, promises: list[Promise]
 ) -> Verdict:
     """Judge what a journal has on the prices that came since.
 

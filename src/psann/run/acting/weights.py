@@ -14,6 +14,7 @@ from psann._digest import sha256_of
 from psann._inputs import show
 from psann._model_keys import UNTOLD, GrowingModel
 from psann._typing import Array, Floats
+from psann.errors import counted, listed
 
 PolicyName = Literal["best", "last_fold"]
 
@@ -52,7 +53,7 @@ class Provenance(GrowingModel):
     """What the policy was told to be held on the last row; absent where it was not."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Weights:
     """Target weights by row and asset; read-only."""
 
@@ -66,6 +67,18 @@ class Weights:
     provenance: Provenance
     arrays: Mapping[str, Floats] = field(default_factory=dict)
     """What else is known of the same rows by name, such as costs, ``(n, k)`` each."""
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "values", "quotes"):
+            if (array := getattr(self, name)) is not None:
+                view = array.view()
+                view.flags.writeable = False  # its digest is in the provenance
+                object.__setattr__(self, name, view)
+
+    def __repr__(self) -> str:
+        span = f", {show(self.rows[0])} to {show(self.rows[-1])}" if len(self) else ""
+        of = f"{counted(len(self), 'row')}{span}, of {counted(len(self.assets), 'asset')}"
+        return f"<Weights of run {self.provenance.run_name}: {of}: {listed(self.assets)}>"
 
     def __len__(self) -> int:
         return len(self.values)

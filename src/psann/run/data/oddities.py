@@ -20,10 +20,7 @@ _JUMP = 10.0
 
 def find_oddities(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
     """Look for what is allowed but seldom meant, in arrays without problems."""
-    return [
-        *_warn_of_keys(arrays, needs),
-        *_warn_of_constant_targets(arrays),
-    ]
+    return [*_warn_of_keys(arrays, needs), *_warn_of_constant_targets(arrays)]
 
 
 def _warn_of_keys(arrays: Mapping[str, Array], needs: DataRequirements) -> Iterator[str]:

@@ -46,6 +46,8 @@ class DataRequirements:
     """Whether the arrays come from a table of prices (`data.prices`)."""
     is_portfolio: bool = True
     """Whether prices are those of assets that actions hold (`HISSOOptions.is_portfolio`)."""
+    earns_moves: bool = True
+    """Whether moves of prices are earned, or made the targets: else nothing hangs on them."""
 
     def role(self, key: str) -> tuple[str, str] | None:
         """Kind and split of an array; None for an extra that this run does not use."""

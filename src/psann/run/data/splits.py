@@ -101,10 +101,7 @@ class DataSplits:
 
 
 def load_splits(
-    data: DataSource,
-    *,
-    load_function: Callable[..., object] | None,
-    requirements: DataRequirements,
+    data: DataSource, *, load_function: Callable[..., object] | None, requirements: DataRequirements
 ) -> DataSplits:
     """Read the arrays of a run and check them.
 
@@ -163,13 +160,13 @@ def load_splits(
         doubts=tuple(_doubts(arrays, requirements)),
         notes=notes,
         recipe=recipe,
-        untested=find_untested(arrays, is_portfolio=requirements.is_portfolio),
+        untested=find_untested(arrays, is_portfolio=requirements.earns_moves),
     )
 
 
 def _doubts(arrays: Mapping[str, Array], needs: DataRequirements) -> list[str]:
-    """What is hard to believe; of prices only where they are those of assets."""
-    if needs.is_portfolio:
+    """What is hard to believe; of prices only where something hangs on their moves."""
+    if needs.earns_moves:
         doubts = find_doubts(arrays, periods_per_year=needs.periods_per_year)
         return [*doubts, *find_leaps(arrays, needs)]
     return find_doubts({k: each for k, each in arrays.items() if not k.startswith("prices_")})

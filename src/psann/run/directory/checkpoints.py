@@ -39,28 +39,19 @@ class Checkpoints:
             if is_what(entry, paths.checkpoints / name)
         }
 
-    def describe_best(self) -> dict[str, Any] | None:
-        """Path from the run directory and manifest entry of the best estimator, if there is one."""
-        return self._describe(self._paths.best)
+    def describe(self, name: str) -> dict[str, Any] | None:
+        """Path from the run directory and manifest entry of a file, such as the `best` or `last`.
 
-    def describe_last(self) -> dict[str, Any] | None:
-        """The same of the newest resume state."""
-        return self._describe(self._paths.last)
-
-    def _describe(self, path: Path) -> dict[str, Any] | None:
+        None where there is none.
+        """
+        path = self._paths.study(name)
         if path.name not in self._entries:
             return None
         relative = path.relative_to(self._paths.root).as_posix()
         return {"path": relative, **self._entries[path.name]}
 
     def save(
-        self,
-        name: str,
-        data: bytes,
-        *,
-        epoch: int,
-        metric: float | None,
-        seed: int | None = None,
+        self, name: str, data: bytes, *, epoch: int, metric: float | None, seed: int | None = None
     ) -> None:
         """Write an estimator: the best one, replaced as training goes on, or one that stays.
 

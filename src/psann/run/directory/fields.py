@@ -248,8 +248,7 @@ class Record(TypedDict):
         list[str] | None, Field("why a resume could not be exact", OF_THE_START)
     ]
     portfolio_metrics: Annotated[
-        Figures | None,
-        Field("of the actions of the weights in best on the evaluation prices"),
+        Figures | None, Field("of the actions of the weights in best on the evaluation prices")
     ]
     portfolio_metrics_delay_1: Annotated[
         Figures | None, Field("the same actions executed one row later")

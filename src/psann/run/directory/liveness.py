@@ -35,12 +35,7 @@ class Liveness:
     reason: str
 
 
-def judge(
-    paths: RunPaths,
-    metrics: Record,
-    *,
-    now: float | None = None,
-) -> Liveness:
+def judge(paths: RunPaths, metrics: Record, *, now: float | None = None) -> Liveness:
     """Find the true status of a run.
 
     Parameters
@@ -107,23 +102,15 @@ def _is_locked(lock: Path) -> bool:
 
 
 def _owner(paths: RunPaths) -> tuple[int | None, str | None, str | None]:
-    """Process id, host, and boot of the newest start, as far as they were written."""
-    holder, starts = read_holder(paths.lock), list[dict[str, object]]()
-    with suppress(OSError, ValueError):  # told of where provenance is read
-        starts = read_starts(paths.provenance)
-    last = starts[-1] if starts else {}
-    process, machine = last.get("process"), last.get("machine")
-    named = {
-        **(machine if isinstance(machine, dict) else {}),
-        **(process if isinstance(process, dict) else {}),
-    }
-    pid, host = holder.get("pid"), holder.get("host")
-    if isinstance(pid, int) and isinstance(host, str):
-        # A start that has not loaded its data is in the lock only; the boot is the other's then.
-        is_same = (pid, host) == (named.get("pid"), named.get("host"))
-        boot = named.get("boot_id") if is_same else None
-    else:
-        pid, host, boot = (named.get(name) for name in ("pid", "host", "boot_id"))
+    """Process id, host, and boot of the newest start, by its lock, else by its provenance."""
+    named = read_holder(paths.lock)
+    if not (isinstance(named.get("pid"), int) and isinstance(named.get("host"), str)):
+        named = {}
+        with suppress(OSError, ValueError):  # told of where provenance is read
+            last = (read_starts(paths.provenance) or [{}])[-1]
+            told = [last.get("machine"), last.get("process")]
+            named = {k: v for part in told if isinstance(part, dict) for k, v in part.items()}
+    pid, host, boot = (named.get(name) for name in ("pid", "host", "boot_id"))
     return (
         pid if type(pid) is int and 0 < pid < 2**31 else None,
         host if isinstance(host, str) else None,

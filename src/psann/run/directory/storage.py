@@ -18,12 +18,7 @@ from psann._descriptor import Descriptor, open_high
 from psann._file_lock import NO_LOCKS, take_lock
 from psann._plain_files import NO_FOLLOW
 from psann.errors import RunLockedError
-from psann.run.directory.lock import (
-    held_file,
-    holder,
-    is_left_over,
-    locked_error,
-)
+from psann.run.directory.lock import held_file, holder, is_left_over, locked_error
 
 _ANY_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)  # not on Windows, which only reads
 _DIRECTORY = _ANY_DIRECTORY | NO_FOLLOW

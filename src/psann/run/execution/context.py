@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from psann._imports import OF_THE_USER, ImportPolicy
@@ -50,7 +51,12 @@ class RunRequest:
     argv: tuple[str, ...] = ()
 
     def load_config(self) -> RunConfig:
-        """Read the configuration with what the command line overrides."""
+        """The configuration with what the command line overrides."""
+        return self._config
+
+    @cached_property
+    def _config(self) -> RunConfig:
+        # Once: it may come by a pipe, and may change after what was checked of it.
         return load_run_config(
             self.config,
             overrides=self.overrides,

@@ -156,7 +156,7 @@ class RunObserver(Observer):
         self._save("best", winner, metric=winner.best.value)
         self._saved_winner = winner.best
         figures = training_figures(self._group)
-        self._record.update(best=self._checkpoints.describe_best(), **figures)
+        self._record.update(best=self._checkpoints.describe("best"), **figures)
 
     def _save_state(self) -> None:
         """Write the resume state, unless it is the one already written."""
@@ -167,7 +167,7 @@ class RunObserver(Observer):
         epoch = max(state.epoch for state in self._group)
         self._checkpoints.save_last(self._resume_state(self._group), epoch=epoch)
         self._saved_moment = moment
-        self._record.update(last=self._checkpoints.describe_last())
+        self._record.update(last=self._checkpoints.describe("last"))
         self.timing["checkpoint_s"] += time.perf_counter() - started
 
     def _save(self, kind: str, state: TrainState, *, metric: float | None) -> None:

@@ -54,7 +54,7 @@ def describe_plan(config: RunConfig, paths: RunPaths, *, resumes: bool = False) 
     else:
         start = _start_of_training(config, estimator, splits)
         n_parameters = start.n_parameters
-        training = [start.engine, *_training_lines(config, splits)]
+        training = [*start.lines, *_training_lines(config, splits)]
     card = f" ({device_name(device)})" if device.type == "cuda" else ""
     return "\n".join(
         [
@@ -90,11 +90,14 @@ class _StopAtStart(Observer):
     """Ends a fit when everything is ready for its first phase."""
 
     n_parameters = 0
-    engine = ""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
     def on_decision(self, decision: Decision) -> None:
-        if decision.message.startswith("engine "):
-            self.engine = f"engine      {decision.message.removeprefix('engine ')}"
+        for begins, head in {"engine ": "engine", "without effect here: ": "no effect"}.items():
+            if decision.message.startswith(begins):
+                self.lines.append(f"{head:<12}{decision.message.removeprefix(begins)}")
 
     def on_phase_start(self, state: TrainState) -> None:
         self.n_parameters = state.carry.weights.numel()

@@ -49,13 +49,7 @@ from psann.run.execution.claim import (
     has_resume_state,
     is_free,
 )
-from psann.run.execution.context import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    Outcome,
-    RunContext,
-    RunRequest,
-)
+from psann.run.execution.context import EXIT_DONE, EXIT_FAILED, Outcome, RunContext, RunRequest
 from psann.run.execution.endings import (
     exit_code_of,
     how_to_go_on,
@@ -298,11 +292,7 @@ def run(context: RunContext) -> None:
     record = context.record
     record.update(phase="setup")
     config = context.request.load_config()
-    record.update(
-        mode=config.mode,
-        seed=config.seed,
-        config_sha256=config_sha256(config),
-    )
+    record.update(mode=config.mode, seed=config.seed, config_sha256=config_sha256(config))
     what = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
     log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)
     for note in config.recorded.notes:

@@ -34,12 +34,7 @@ from psann.run.directory.resume_state import RunIdentity
 from psann.run.execution.context import RunContext
 from psann.run.execution.estimator_rows import estimator_rows
 from psann.run.execution.parent import changed_files
-from psann.run.execution.resume import (
-    ResumePoint,
-    check_resumable,
-    differences,
-    read_resume_point,
-)
+from psann.run.execution.resume import ResumePoint, check_resumable, differences, read_resume_point
 from psann.run.execution.study_checks import find_jumps, problems_of_studies
 
 _logger = logging.getLogger(__name__)
@@ -74,6 +69,7 @@ def read_data(config: RunConfig, targets: ResolvedTargets) -> DataSplits:
             reward_inputs=config.reward_inputs,
             is_of_table=config.data.prices is not None,
             is_portfolio=hisso.is_portfolio or not hisso.enabled,
+            earns_moves=hisso.is_portfolio if hisso.enabled else config.data.prices is not None,
         ),
     )
     problems = [*_problems_of_use(config, splits, reward), *problems_of_studies(config, splits)]
@@ -113,7 +109,7 @@ def _extent(config: RunConfig, splits: DataSplits) -> str:
         parts += [f"rewarded by {', '.join(config.reward_inputs)}"] if config.reward_inputs else []
         return "; ".join(parts)
     for kind, noun in (("prices", "asset"), ("y", "target")):
-        if kind in first:
+        if kind in first and (kind == "y" or config.hisso.enabled):
             parts.append(counted(math.prod(first[kind].shape[1:]), noun))
             break
     return "; ".join(parts)

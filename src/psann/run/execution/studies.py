@@ -83,7 +83,7 @@ class StudyRoom:
         self._checkpoints = Checkpoints(context.storage, context.paths)
         self._point, _ = read_resume_point(context.paths)
         self._folder = StudyFolder(context.paths, self._point.identity)
-        self._epoch = (self._checkpoints.describe_last() or {"epoch": 0})["epoch"]
+        self._epoch = (self._checkpoints.describe("last") or {"epoch": 0})["epoch"]
 
     def policies(self, study: Study) -> list[BasePSANNRegressor]:
         """The fitted estimators of a study, by seed, trained unless an earlier start has done so.
@@ -169,7 +169,7 @@ class StudyRoom:
         done = tuple(dict.fromkeys((*self._point.done, name)))
         self._point = replace(self._point, done=done, log_bytes=events.size_bytes)
         self._checkpoints.save_last(resume_bytes(self._point), epoch=self._epoch)
-        self._context.record.update(last=self._checkpoints.describe_last())
+        self._context.record.update(last=self._checkpoints.describe("last"))
         self._context.record.flush(force=True)
 
 

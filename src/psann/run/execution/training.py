@@ -20,10 +20,7 @@ from psann.run.execution.context import RunContext
 from psann.run.execution.epoch_events import EpochEvents
 from psann.run.execution.figures import best_figures_of
 from psann.run.execution.observer import RunObserver
-from psann.run.execution.resume import (
-    ResumePoint,
-    resume_bytes,
-)
+from psann.run.execution.resume import ResumePoint, resume_bytes
 from psann.run.execution.setup import training_rows
 from psann.training.history import FitResult
 from psann.training.profile import ProfileObserver
@@ -91,11 +88,7 @@ def train(
 
 
 def _resume_state(
-    group: Sequence[TrainState],
-    *,
-    identity: RunIdentity,
-    events: EventLog,
-    done: tuple[str, ...],
+    group: Sequence[TrainState], *, identity: RunIdentity, events: EventLog, done: tuple[str, ...]
 ) -> bytes:
     """The file from which all seeds can go on."""
     events.sync()  # the log first: the state vouches for its length

@@ -209,9 +209,7 @@ def _cell(quantity: Quantity, group: Group, best: str | None) -> str:
     return text
 
 
-def monitor_curves(
-    runs: Sequence[RunView],
-) -> dict[str, list[tuple[RunView, list[float | None]]]]:
+def monitor_curves(runs: Sequence[RunView]) -> dict[str, list[tuple[RunView, list[float | None]]]]:
     """What chose the best epoch, by epoch: the runs with values, by column of the log."""
     found: dict[str, list[tuple[RunView, list[float | None]]]] = {}
     for run in runs:

@@ -21,12 +21,7 @@ from psann.run.directory.rows import Row, monitor_values
 from psann.run.reading.growing_log import GrowingLog
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.sentences import result_sentences, rows_judged
-from psann.run.reading.tables import (
-    config_table,
-    key_figures_table,
-    origin_tables,
-    result_table,
-)
+from psann.run.reading.tables import config_table, key_figures_table, origin_tables, result_table
 
 _LAST_LINES = 30
 BAD_ENDINGS = frozenset({DEAD, UNKNOWN, "failed", "diverged", "ruined"})

@@ -13,6 +13,7 @@ from psann.run.execution.claim import finished_record
 from psann.run.execution.context import EXIT_DONE, Outcome, RunRequest
 from psann.run.execution.runner import execute
 from psann.run.sweep.config import Sweep, overrides_of
+from psann.run.sweep.ledger import own_record
 from psann.run.sweep.progress import is_over
 from psann.run.sweep.record import (
     SweepPaths,
@@ -22,7 +23,6 @@ from psann.run.sweep.record import (
     claimed,
     is_settled,
     n_data_sets,
-    read_record,
     read_row,
     run_name,
     write_record,
@@ -58,9 +58,9 @@ def finish(
         If this is another sweep's folder, a trial is not over, its run directory is not here or of
         other data, or none has a value.
     """
-    _own_record(sweep, paths)  # before a folder is made where there is none
+    _record_there(sweep, paths)  # before a folder is made where there is none
     with claimed(paths) as storage:
-        record = _own_record(sweep, paths)
+        record = _record_there(sweep, paths)
         rows = _settled_rows(sweep, paths, record)
         monitor = next((name for row in rows if (name := _monitor(paths, row))), None)
         best = best_row(rows, monitor)
@@ -120,12 +120,10 @@ def looks_sentence(record: SweepRecord) -> str:
     )
 
 
-def _own_record(sweep: Sweep, paths: SweepPaths) -> SweepRecord:
-    record = read_record(paths)
+def _record_there(sweep: Sweep, paths: SweepPaths) -> SweepRecord:
+    record = own_record(sweep, paths)
     if record is None:
         raise UsageError(f"-o must be the folder of a sweep; {paths.root} has no sweep.json.")
-    if record["sweep_sha256"] != sweep.sha256:
-        raise UsageError(f"-o must be the folder of this very sweep; {paths.root} holds another.")
     return record
 
 

@@ -42,18 +42,30 @@ def join(sweep: Sweep, paths: SweepPaths) -> None:
         # Of this folder alone: what lies deeper is of runs, which may be alive.
         for path in [each for each in paths.root.iterdir() if is_temporary(each.name)]:
             storage.remove(path)
-        record = read_record(paths)
-        if record is not None and record["sweep_sha256"] != sweep.sha256:
-            raise UsageError(
-                f"-o must be new, or the folder of this very sweep; {paths.root} holds another: "
-                f"compare {paths.sweep} with your file, and its configuration with what it was. "
-                "Only `trials` may change."
-            )
+        record = own_record(sweep, paths)
         if record is None and paths.runs.exists() and any(paths.runs.iterdir()):
             _check_runs_of_before(sweep, paths)
         storage.make_directory(paths.runs)
         storage.put(paths.sweep, to_yaml(mask_secrets(sweep.resolved())).encode())
         write_record(storage, paths, record or _first_record(sweep))
+
+
+def own_record(sweep: Sweep, paths: SweepPaths) -> SweepRecord | None:
+    """Record of the sweep in its folder; None where there is none yet.
+
+    Raises
+    ------
+    UsageError
+        If another sweep is there.
+    """
+    record = read_record(paths)
+    if record is not None and record["sweep_sha256"] != sweep.sha256:
+        raise UsageError(
+            f"-o must be the folder of this very sweep; {paths.root} holds another: compare "
+            f"{paths.sweep} with your file, and its configuration with what it was. Only `trials` "
+            "may change; another sweep needs a folder of its own."
+        )
+    return record
 
 
 def _check_runs_of_before(sweep: Sweep, paths: SweepPaths) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from psann.errors import UsageError, counted
+from psann.errors import counted
 from psann.run.sweep.config import Sweep
-from psann.run.sweep.record import SweepPaths, read_record
+from psann.run.sweep.ledger import own_record
+from psann.run.sweep.record import SweepPaths
 from psann.run.sweep.space import Choices
 
 _MOST_SHOWN = 12
@@ -21,9 +22,7 @@ def plan_lines(sweep: Sweep, paths: SweepPaths) -> Iterator[str]:
     UsageError
         If the folder holds another sweep.
     """
-    record = read_record(paths)
-    if record is not None and record["sweep_sha256"] != sweep.sha256:
-        raise UsageError(f"-o must be new, or the folder of this very sweep; got {paths.root}.")
+    record = own_record(sweep, paths)
     yield f"sweep       {paths.root}{', going on' if record else ''}"
     yield f"runs of     {sweep.config_path}, {sweep.base.seeds_in_words} in every trial"
     yield f"search      {sweep.file.search}, {counted(sweep.n_trials, 'trial')}"

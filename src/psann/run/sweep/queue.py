@@ -60,10 +60,7 @@ class Queue:
         self._name = f"psann-{sweep.sha256[:24]}"
         with _quiet():
             optuna.create_study(
-                study_name=self._name,
-                storage=storage,
-                direction="maximize",
-                load_if_exists=True,
+                study_name=self._name, storage=storage, direction="maximize", load_if_exists=True
             )
         self._study_id = storage.get_study_id_from_name(self._name)
 

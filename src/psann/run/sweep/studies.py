@@ -172,9 +172,7 @@ def _take(paths: RunPaths, stop: StopRequest) -> str:
             targets = check_targets(config)
             splits = read_data(config, targets)
         identity = run_identity(
-            config,
-            data_sha256=splits.sha256,
-            init_from_sha256=targets.estimator_file_sha256,
+            config, data_sha256=splits.sha256, init_from_sha256=targets.estimator_file_sha256
         )
         folder = StudyFolder(paths, identity)
         train = partial(_train, config, targets.estimator_class, stop)

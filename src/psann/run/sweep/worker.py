@@ -20,12 +20,7 @@ from psann._signals import PREEMPTED_EXIT_CODE
 from psann.errors import ConfigError, PsannError
 from psann.run.config.load import config_sha256, load_run_config
 from psann.run.directory.lock import is_locked
-from psann.run.execution.context import (
-    EXIT_DONE,
-    EXIT_INTERRUPTED,
-    EXIT_LOCKED,
-    RunRequest,
-)
+from psann.run.execution.context import EXIT_DONE, EXIT_INTERRUPTED, EXIT_LOCKED, RunRequest
 from psann.run.reading.reading import read_run
 from psann.run.sweep import pruning
 from psann.run.sweep.child import (
@@ -40,11 +35,7 @@ from psann.run.sweep.child import (
 from psann.run.sweep.config import Sweep, overrides_of
 from psann.run.sweep.ledger import Ledger, join
 from psann.run.sweep.pruning import Lag
-from psann.run.sweep.record import (
-    SweepPaths,
-    SweepRecord,
-    run_name,
-)
+from psann.run.sweep.record import SweepPaths, SweepRecord, run_name
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -6,12 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from psann.run.directory.columns import (
-    EVENTS,
-    MONITOR_COLUMNS,
-    SCHEMA_VERSION,
-    sign_of,
-)
+from psann.run.directory.columns import EVENTS, MONITOR_COLUMNS, SCHEMA_VERSION, sign_of
 from psann.run.directory.fields import LOGGED_FIGURES, Record
 from psann.run.directory.groups import SeedFigures
 from psann.run.directory.rows import Row, parse_log, split_log
