@@ -640,6 +640,13 @@ ELSEWHERE: dict[str, str] = {
     "Write ISO dates such as 2020-04-03": _DATES,
     "Give both the same names, or plain arrays that are in one order": _NAMES,
     "Sort it, {}, and drop what is there twice": _TIMES,
+    "Pass periods_per_year={}": (
+        "test_rates.py::"
+        "test_figures_per_year_that_dates_deny_are_warned_of_with_the_cure_that_works"
+    ),
+    "Make dates of both indexes, by pandas.to_datetime": (
+        "test_labels.py::test_texts_that_are_no_dates_and_missing_dates_are_refused_beside_dates"
+    ),
     "Cut them so that they follow each other in time": _DATA,
     "it will drown them. Give a scaler, or its logarithm": _DOUBTS,
     "Feature {} never changes. Leave it out": _DOUBTS,

@@ -27,7 +27,7 @@ from psann.evaluation.costs import figures_at_multiples
 from psann.holdings import ENDED, MEMBER, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio
 from psann.metrics.account import account_of
-from psann.metrics.checks import float64_array, together
+from psann.metrics.checks import float64_array, together, warn_of_rate
 from psann.metrics.portfolio import excess_returns, figures_of
 
 Rule = Callable[..., Floats]
@@ -165,6 +165,7 @@ def _together(terms: Terms, **given: Any) -> tuple[dict[str, Floats], Terms]:
     rates = {name: getattr(terms, name) for name in ("trans_cost", "cash_rate", "borrow_rate")}
     there |= {name: rate for name, rate in rates.items() if np.ndim(rate)}
     found = dict(zip(there, together(**there), strict=True))
+    warn_of_rate(terms.periods_per_year, *there.values())
     plain: Any = {name: found.pop(name) for name in rates if name in found}
     return found, replace(terms, **plain)
 
