@@ -110,9 +110,11 @@ def _findings_of_weights(options: argparse.Namespace) -> list[Finding]:
             raise UsageError("--data needs --weights, which were computed from it.")
         return []
     from psann.run.acting.verify_weights import verify_weights
+    from psann.scripts._foreign_code import with_foreign_code
 
-    return verify_weights(
-        options.run_dir, options.weights, data=options.data, allow=tuple(options.allow_import)
+    allow = tuple(options.allow_import)
+    return with_foreign_code(
+        lambda: verify_weights(options.run_dir, options.weights, data=options.data, allow=allow)
     )
 
 
