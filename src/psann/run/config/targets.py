@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psann._imports import check_is_there, import_object
+from psann._imports import check_is_there
 from psann._model_problems import in_order_of_the_file
 from psann._plain_files import what_is
-from psann._process import put_back
 from psann._published import CHECKPOINT_ANSWER
 from psann.errors import ConfigError, DataError, ImportTargetError, did_you_mean
 from psann.market.block import FILE_KEYS
@@ -272,11 +271,10 @@ class _Search:
     def _import(self, target: str | None, path: tuple[str, ...]) -> Any:
         if target is None:
             return None
-        from psann._numerics import FOREIGN
+        from psann._numerics import import_foreign
 
         try:
-            with put_back(FOREIGN, who=f"importing {target}"):
-                return import_object(target, who=self.config.who(*path))
+            return import_foreign(target, who=self.config.who(*path))
         except ImportTargetError as error:
             self.problems.extend(error.problems)
             return None

@@ -62,7 +62,7 @@ def story_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Left at once, as asked."
     if isinstance(error, SystemExit):
-        story = f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})"
+        story = f"Code that the run calls ended Python: sys.exit({error.code!r})"
         return f"{story}{_place(error)}."
     if (of_memory := memory_story(error)) is not None:
         return f"{of_memory}{_place(error)}. {_LESS_MEMORY}"
