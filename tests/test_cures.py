@@ -57,6 +57,8 @@ from psann.metrics import (
     portfolio_metrics,
 )
 from psann.nn.network import Network, NetworkShape
+from psann.plausibility.features import feature_findings
+from psann.plausibility.prices import price_findings
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
 from psann.run.report.page import write_report
@@ -225,6 +227,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "Give shuffled_order({}, seed=..., number=...)": (
         lambda: shuffled_prices(PRICES, shuffled_order(N - 1, seed=0, number=1)),
         lambda: shuffled_prices(PRICES, shuffled_order(N, seed=0, number=1)),
+    ),
+    "must have rows and columns; got shape {}. Give {}.reshape(len({}), -1)": (
+        lambda: feature_findings(BY_ASSET),
+        lambda: feature_findings(BY_ASSET.reshape(len(BY_ASSET), -1)),
+        lambda: price_findings(PRICES[:, 0].reshape(len(PRICES), -1)),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),
