@@ -1,4 +1,4 @@
-"""CPU seconds until the commands answer: help, mistakes, a first update, `verify`; and of imports.
+"""CPU seconds until the commands answer: help, mistakes, a first update, looks at a run; imports.
 
 Run from the repository root::
 
@@ -43,13 +43,14 @@ One(**yaml.safe_load("x: 1"))
 """
 # A mistake in a configuration may cost so many times what importing pydantic does.
 TIMES_PYDANTIC = 1.3
+_OF_RUNS = ("status", "ls", "show", "verify")
 GOALS_S = {
     "--help": 0.3,
     "misspelt flag": 0.3,
     "a run of one update": 5.0,
     "hisso-runs verify": 1.0,
 }
-_LOG_RUN = ["-m", "psann.scripts.hisso_log_run"]
+_LOG_RUN, _RUNS = ["-m", "psann.scripts.hisso_log_run"], ["-m", "psann.scripts.hisso_runs"]
 
 
 def cases_in(folder: Path) -> dict[str, list[str]]:
@@ -68,7 +69,8 @@ def cases_in(folder: Path) -> dict[str, list[str]]:
         "bad configuration, run": run,
         "imports of a run": ["-c", IMPORTS],
         "a run of one update": first,
-        "hisso-runs verify": ["-m", "psann.scripts.hisso_runs", "verify", "out/kept"],
+        "a good configuration, --check": [*first, "--check"],
+        **{f"hisso-runs {name}": [*_RUNS, name, "out/kept"] for name in _OF_RUNS},
     }
 
 

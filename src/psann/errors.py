@@ -198,6 +198,17 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
+def known_here(names: Sequence[str]) -> str:
+    """Return a sentence, as `did_you_mean` does, with all that would have been right.
+
+    Examples
+    --------
+    >>> known_here(["window", "reward"])
+    ' Known here: window, reward.'
+    """
+    return f" Known here: {', '.join(names)}." if names else ""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `did_you_mean` would name, None if none is near.
 

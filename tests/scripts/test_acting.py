@@ -189,6 +189,12 @@ _BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "no holdings": (["--held", "nowhere.csv"], 1, "nowhere.csv"),
     "no fold": (["--policy", "last_fold"], 2, "needs a run that walked forward"),
     "no option": (["--set", "date"], 2, "--set must be KEY=VALUE"),
+    "misspelt options": (
+        ["--set", "dat=Date", "--set", "features=assetwise"],
+        2,
+        "dat says nothing on how a table is read. Did you mean 'date'?\n"
+        "--set features=assetwise: features says nothing on how a table is read. Known here: date,",
+    ),
     "future": (["--since", "2031-01-01"], 1, "must have a row from 2031-01-01 on"),
 }
 
