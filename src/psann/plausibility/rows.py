@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from psann._inputs import numbers, show
+from psann._inputs import times as moments_of
 from psann._rates import other_rate
 from psann._typing import Array
 from psann.errors import counted
@@ -113,9 +114,7 @@ def gap_findings(times: Any) -> list[Finding]:
         In order of time; `row` is the first after the gap. None for less than `MIN_ROWS` rows, nor
         of gaps as short as holidays, nor where four or more are alike.
     """
-    moments = np.asarray(times)
-    if moments.dtype.kind == "M":
-        moments = moments.astype("datetime64[us]")
+    moments = moments_of(times, "times")
     if len(moments) < MIN_ROWS or _are_calendar_numbers(moments):
         return []
     steps = np.diff(moments)
@@ -159,7 +158,7 @@ def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:
         At most one; none for less than `MIN_ROWS` rows, nor for a week or two of moments, whose
         nights and weekends say little of a year.
     """
-    rate = other_rate(np.asarray(times), periods_per_year)
+    rate = other_rate(moments_of(times, "times"), periods_per_year)
     if rate is None:
         return []
     message = (
