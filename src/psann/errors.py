@@ -139,10 +139,11 @@ def file_and_reason(error: BaseException) -> str:
     Examples
     --------
     >>> file_and_reason(FileNotFoundError(2, "No such file or directory", "runs/a"))
-    'runs/a: No such file or directory'
+    'No such file or directory (runs/a)'
     """
     file = error.filename if isinstance(error, OSError) else None
-    return reason_of(error) if file is None else f"{file}: {reason_of(error)}"
+    # Not `file: reason`, which is masked where a file has the name of a secret.
+    return reason_of(error) if file is None else f"{reason_of(error)} ({file})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

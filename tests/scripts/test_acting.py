@@ -225,7 +225,7 @@ def test_a_number_that_must_be_positive_is(
     with pytest.raises(SystemExit) as ended:
         main(["act", str(acting_runs("prices")), f"{option}={value}"])
     assert ended.value.code == 2
-    assert "must be a number greater than 0" in capsys.readouterr().err
+    assert "must be a finite number greater than 0" in capsys.readouterr().err
 
 
 def test_nothing_is_written_into_the_run_directory(

@@ -150,9 +150,9 @@ def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
             raise existing_run(paths)
         if is_placed:
             check_may_write(paths, overwrite=request.overwrite)
+        resumes = request.resume and has_resume_state(paths)
     except (RunLockedError, UsageError, OSError) as refusal:
         return refused(refusal, request.output_dir / run_name)
-    resumes = request.resume and has_resume_state(paths)
     plans = []
 
     def make_plan() -> None:
