@@ -63,6 +63,10 @@ bench: install
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/startup.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/waiting.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/membership.py
+	-$(BIN)/python benchmarks/reporting.py --beside 5ed899e
+	-$(BIN)/python benchmarks/job.py --beside c7c8428^
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overhead.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/defaults.py
 	$(BIN)/python benchmarks/plots.py

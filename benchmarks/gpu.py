@@ -146,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write `benchmarks/results/gpu.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=7, help="measurements per figure")
+    parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args(argv)
     if not torch.cuda.is_available():
         print(f"no CUDA device here (torch {torch.__version__}): nothing was measured")
@@ -176,7 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report["cases"].append(row)
         goal = f" (goal {_GOALS[name]:,}/s)" if name in _GOALS else ""
         print({key: value for key, value in row.items() if key != "decision"}, goal, flush=True)
-    save("gpu", report)
+    if not options.no_save:
+        save("gpu", report)
     return 0
 
 

@@ -119,6 +119,49 @@ def _environment(python: str, threads: Literal[1] | None = 1) -> dict[str, str]:
     return environment
 
 
+def cpu_seconds(
+    arguments: Sequence[str],
+    *,
+    folder: Path | None = None,
+    source: Path | None = None,
+    may_fail: bool = False,
+) -> float:
+    """User and system time of one start of Python on one thread, as the kernel counts it.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where it is started; None means here.
+    source : Path, optional
+        What it imports psann from; None means what is installed.
+    """
+    place = {} if source is None else {"PYTHONPATH": str(source)}
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, **ONE_THREAD, **place},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode and not may_fail:
+        raise RuntimeError(f"{arguments} failed with exit code {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def of_commit(commit: str, folder: Path) -> Path:
+    """Sources and configurations of a commit, in a folder."""
+    archive = subprocess.run(
+        ["git", "archive", commit, "src", "configs"],
+        cwd=HERE.parent,
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
 def published_python() -> str | None:
     """Interpreter of an environment with the published package, made on first use.
 

@@ -11,6 +11,7 @@ repetition; a ratio is the median of those to the update without `active` in the
 
 from __future__ import annotations
 
+import argparse
 import time
 from typing import Any
 
@@ -56,13 +57,13 @@ def update_ms(n_assets: int, active: Any, transform: str = "softmax") -> float:
     return 1e3 * (time.process_time() - started) / EPOCHS / UPDATES
 
 
-def measured(n_assets: int, transform: str) -> list[dict[str, Any]]:
+def measured(n_assets: int, transform: str, *, repeats: int) -> list[dict[str, Any]]:
     """A line for each kind of universe."""
     tables = {"no membership": None}
     tables |= {name: universe(n_assets, halts=halts) for name, halts in HALTS.items()}
     runs = [
         {name: update_ms(n_assets, active, transform) for name, active in tables.items()}
-        for _ in range(REPETITIONS)
+        for _ in range(repeats)
     ]
     return [
         {
@@ -80,10 +81,14 @@ def measured(n_assets: int, transform: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Print a line for each universe, and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=REPETITIONS, help="fits of each universe")
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    options = parser.parse_args()
     lines = []
     cases = ((8, "softmax"), (20, "softmax"), (20, "long_short"), (100, "softmax"))
     for n_assets, transform in cases:
-        for line in measured(n_assets, transform):
+        for line in measured(n_assets, transform, repeats=options.repeats):
             lines.append(line)
             print(
                 f"{n_assets:4d} assets  {transform:10s}  {line['universe']:13s}  halted: "
@@ -92,7 +97,8 @@ def main() -> None:
                 flush=True,
             )
     report = description("OMP_NUM_THREADS=1 python benchmarks/membership.py")
-    save("membership", report | {"repetitions": REPETITIONS, "updates": lines})
+    if not options.no_save:
+        save("membership", report | {"repetitions": options.repeats, "updates": lines})
 
 
 if __name__ == "__main__":

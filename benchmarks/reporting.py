@@ -17,21 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import HERE, ONE_THREAD, description, median, save
+from measuring import HERE, ONE_THREAD, cpu_seconds, description, median, of_commit, save
 
 ROOT = HERE.parent
 CONFIG = ROOT / "configs" / "hisso" / "planted_signal.yaml"
 # Of what it took when every figure was drawn twice by matplotlib.
 GOAL = 1.5
-
-
-def source_of(commit: str, folder: Path) -> Path:
-    """The sources of a commit, in a folder."""
-    archive = subprocess.run(
-        ["git", "archive", commit, "src"], cwd=ROOT, check=True, capture_output=True
-    )
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    return folder / "src"
 
 
 def made_runs(folder: Path, n_runs: int) -> list[Path]:
@@ -45,32 +36,19 @@ def made_runs(folder: Path, n_runs: int) -> list[Path]:
     return [folder / f"run{number}" for number in range(n_runs)]
 
 
-def cpu_seconds(source: Path, arguments: list[str]) -> float:
-    """User and system time of one report."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "psann.scripts.hisso_runs", "report", *arguments],
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(source)},
-        stdout=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"the report failed with exit code {process.returncode}")
-    return usage.ru_utime + usage.ru_stime
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--beside", metavar="COMMIT", help="measure that commit too")
+    parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args()
     times: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sources = {"now": ROOT / "src"}
         if options.beside:
-            sources["before"] = source_of(options.beside, folder)
+            sources["before"] = of_commit(options.beside, folder) / "src"
         runs = list(map(str, made_runs(folder / "runs", 4)))
         cases = {
             "one run": [*runs[:1], "-o", str(folder / "one.html")],
@@ -80,7 +58,8 @@ def main() -> None:
         for _ in range(options.repeats):
             for case, arguments in cases.items():
                 for when, source in sources.items():
-                    times.setdefault((case, when), []).append(cpu_seconds(source, arguments))
+                    command = ["-m", "psann.scripts.hisso_runs", "report", *arguments]
+                    times.setdefault((case, when), []).append(cpu_seconds(command, source=source))
     report = description(f"python benchmarks/reporting.py --beside {options.beside}")
     report |= {"repeats": options.repeats, "goal": GOAL, "cases": []}
     for case in cases:
@@ -88,7 +67,8 @@ def main() -> None:
         report["cases"].append(row)
         print(", ".join(f"{key} {value}" for key, value in row.items()))
     report["load_at_the_end"] = round(os.getloadavg()[0], 2)
-    save("reporting", report)
+    if not options.no_save:
+        save("reporting", report)
 
 
 if __name__ == "__main__":

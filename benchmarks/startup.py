@@ -1,4 +1,4 @@
-"""CPU seconds until the commands answer: help, mistakes, a first update, `verify`; and of imports.
+"""CPU seconds until the commands answer: help, mistakes, a first update, looks at a run; imports.
 
 Run from the repository root::
 
@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from measuring import ONE_THREAD, description, median, save
+from measuring import cpu_seconds, description, median, save
 
 BAD_CONFIG = """\
 estimator: {target: psann.PSANNRegressor, params: {hidden_units: 32}}
@@ -45,29 +43,14 @@ One(**yaml.safe_load("x: 1"))
 """
 # A mistake in a configuration may cost so many times what importing pydantic does.
 TIMES_PYDANTIC = 1.3
+_OF_RUNS = ("status", "ls", "show", "verify")
 GOALS_S = {
     "--help": 0.3,
     "misspelt flag": 0.3,
     "a run of one update": 5.0,
     "hisso-runs verify": 1.0,
 }
-_LOG_RUN = ["-m", "psann.scripts.hisso_log_run"]
-
-
-def cpu_seconds(arguments: list[str], folder: Path) -> float:
-    """User and system time of one start of Python."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, **ONE_THREAD},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode and not any("bad.yaml" in each for each in arguments):
-        raise RuntimeError(f"{arguments} failed with exit code {process.returncode}")
-    return usage.ru_utime + usage.ru_stime
+_LOG_RUN, _RUNS = ["-m", "psann.scripts.hisso_log_run"], ["-m", "psann.scripts.hisso_runs"]
 
 
 def cases_in(folder: Path) -> dict[str, list[str]]:
@@ -76,7 +59,7 @@ def cases_in(folder: Path) -> dict[str, list[str]]:
     (folder / "first.yaml").write_text(FIRST_UPDATE)
     run = [*_LOG_RUN, "--config", "bad.yaml", "--output-dir", "out"]
     first = [*_LOG_RUN, "--config", "first.yaml", "--output-dir", "out", "--device", "cpu"]
-    cpu_seconds([*first, "--run-name", "kept"], folder)
+    cpu_seconds([*first, "--run-name", "kept"], folder=folder)
     return {
         "--help": [*_LOG_RUN, "--help"],
         "misspelt flag": [*run, "--outptu-dir", "x"],
@@ -86,7 +69,8 @@ def cases_in(folder: Path) -> dict[str, list[str]]:
         "bad configuration, run": run,
         "imports of a run": ["-c", IMPORTS],
         "a run of one update": first,
-        "hisso-runs verify": ["-m", "psann.scripts.hisso_runs", "verify", "out/kept"],
+        "a good configuration, --check": [*first, "--check"],
+        **{f"hisso-runs {name}": [*_RUNS, name, "out/kept"] for name in _OF_RUNS},
     }
 
 
@@ -101,16 +85,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=15)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    options = parser.parse_args()
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cases = cases_in(folder)
-        for _ in range(repeats):
+        for _ in range(options.repeats):
             for case, arguments in cases.items():
-                times.setdefault(case, []).append(cpu_seconds(arguments, folder))
-    report = description("python benchmarks/startup.py") | {"repeats": repeats, "cases": []}
-    print(f"load {os.getloadavg()[0]:.1f}; {repeats} starts each; seconds of CPU")
+                seconds = cpu_seconds(arguments, folder=folder, may_fail="bad.yaml" in arguments)
+                times.setdefault(case, []).append(seconds)
+    report = description("python benchmarks/startup.py") | {"repeats": options.repeats, "cases": []}
+    print(f"load {os.getloadavg()[0]:.1f}; {options.repeats} starts each; seconds of CPU")
     print(f"{'case':<32}{'median':>8}{'lowest':>8}{'highest':>9}{'goal':>6}")
     for case, values in times.items():
         goal = goal_s(case, median(times[PYDANTIC]))
@@ -121,7 +107,8 @@ def main() -> None:
             f"{'-' if goal is None else format(goal, '.2f'):>6}"
         )
     report["load_at_the_end"] = round(os.getloadavg()[0], 2)
-    save("startup", report)
+    if not options.no_save:
+        save("startup", report)
 
 
 if __name__ == "__main__":

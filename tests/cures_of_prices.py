@@ -203,9 +203,10 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: read_prices(pd.DataFrame(columns=HEADER)),
         lambda: read_prices(pd.DataFrame(ROWS, columns=HEADER)),
     ),
-    "Give the file's name": (
-        lambda: read_prices(3),
+    "Give the file's name, or one frame": (
+        lambda: read_prices([pd.DataFrame(ROWS, columns=HEADER)]),
         lambda tmp_path: read(tmp_path),
+        lambda: read_prices(pd.DataFrame(ROWS, columns=HEADER)),
     ),
     "format.{} is for texts; {} has its cells apart already. Leave out {}": (
         lambda tmp_path: parquet(tmp_path, format={"sep": ";"}),

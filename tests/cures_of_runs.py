@@ -305,7 +305,7 @@ CURES: dict[str, tuple[Asked, ...]] = {
         ask(name="stopped", resume=True),
         ask(name="stopped", resume=True, without="events.csv"),
     ),
-    "must hold the starts of a run": (
+    "cannot be gone on with: {}. Move the run directory away and start anew": (
         ask(name="stopped", resume=True, spoil="provenance.json"),
         ask(name="stopped"),
     ),

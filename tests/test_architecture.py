@@ -34,6 +34,7 @@ FLOORS: list[list[str]] = [
         "_table_columns",
         "_inputs",
         "_labels",
+        "_rates",
         "_frames",
         "_text",
         "_strict_json",

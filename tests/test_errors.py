@@ -45,7 +45,7 @@ def test_what_the_system_says_is_told_in_words_with_the_file_where_none_is_named
     except OSError as caught:
         error = caught
     assert reason_of(error) == os.strerror(errno.ENAMETOOLONG)
-    assert file_and_reason(error) == f"{'x' * 300}: {reason_of(error)}"
+    assert file_and_reason(error) == f"{reason_of(error)} ({'x' * 300})"
     for own in (OSError("it is closed"), ConfigError("one")):  # of no file, or not the system's
         assert file_and_reason(own) == reason_of(own) == str(own)
 

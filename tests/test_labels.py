@@ -226,6 +226,18 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
         confidence_sequence(wealth)
 
 
+def test_texts_that_are_no_dates_and_missing_dates_are_refused_beside_dates() -> None:
+    american = PRICES.set_axis(DAYS.strftime("%m/%d/%Y"))
+    with pytest.raises(
+        DataError, match=r"^prices .*; got 24 from 01/01/2020 to .* Make dates of b"
+    ):
+        quick().fit(X, prices=american, hisso=HISSO)
+    quick().fit(X, prices=american.set_axis(pd.to_datetime(american.index)), hisso=HISSO)
+    holed = DAYS.where(np.arange(N) != 3)
+    with pytest.raises(DataError, match=r"^X must be in .*; row 3, NaT, comes after 2020-01-03"):
+        quick().fit(X.set_axis(holed), prices=PRICES.set_axis(holed), hisso=HISSO)
+
+
 def test_rows_with_dates_must_follow_each_other_where_there_are_episodes() -> None:
     backwards = X[::-1]
     with pytest.raises(DataError, match=r"^X must be in the order of time; row 1.*sort_index"):

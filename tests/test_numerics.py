@@ -25,7 +25,7 @@ import meddling
 import trials
 from faults import exit_code_of, in_child
 from psann import PSANNRegressor
-from psann._numerics import FOREIGN, pinned_numbers
+from psann._numerics import FOREIGN, import_foreign, pinned_numbers
 from psann._process import put_back
 from thinning import slow, thinned
 
@@ -178,3 +178,14 @@ def test_settings_come_back_when_the_block_fails() -> None:
             assert torch.get_default_dtype() is torch.float32
             raise KeyError
         assert torch.get_default_dtype() is torch.float64
+
+
+def test_what_a_module_changes_while_it_is_imported_is_put_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "meddling_at_import", raising=False)
+    monkeypatch.setenv(meddling.WITH, "torch dtype")
+    with pytest.warns(UserWarning, match="importing meddling_at_import.market changed torch's de"):
+        found = import_foreign("meddling_at_import.market", who="data.loader")
+    assert found is trials.market
+    assert torch.get_default_dtype() == torch.float32

@@ -148,6 +148,10 @@ def exiting() -> dict[str, Any]:
     sys.exit(0)
 
 
+def interrupting() -> dict[str, Any]:
+    raise KeyboardInterrupt
+
+
 def killing() -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return market()

@@ -175,6 +175,8 @@ def _other_rows(who: str, name: str, labels: Mapping[str, Labels]) -> str:
             f"{said} Keep the rows whose dates both have. Where they belong together as they "
             f"stand, take out the column {dates!r}."
         )
+    if ours.dtype.kind != theirs.dtype.kind:
+        return f"{said} Make dates of both indexes, by pandas.to_datetime."
     has_all = np.isin(ours, theirs).all()
     cure = f"{frame}.loc[{both}]" if has_all else f"{both}.intersection({frame}.index)"
     return (
@@ -215,7 +217,7 @@ def order_problems(labels: Mapping[str, Labels]) -> list[str]:
     problems = []
     for name, rows in dated.items():
         assert rows is not None
-        stuck = np.flatnonzero(rows[1:] <= rows[:-1])
+        stuck = np.flatnonzero(~(rows[1:] > rows[:-1]))  # a missing date is in no order
         if len(stuck):
             row = int(stuck[0]) + 1
             dates = labels[name].date_column

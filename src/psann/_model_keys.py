@@ -95,12 +95,6 @@ def keys_below(keys: dict[Path, ConfigKey], section: Path) -> list[str]:
     return [path[-1] for path in keys if path[:-1] == section]
 
 
-def known_here(keys: dict[Path, ConfigKey], section: Path) -> str:
-    """A sentence, with its leading blank, on the keys of a section; empty where there are none."""
-    names = keys_below(keys, section)
-    return f" Known here: {', '.join(names)}." if names else ""
-
-
 def _keys_of(holder: type, above: Path) -> Iterator[ConfigKey]:
     for name, (annotation, field) in _fields_of(holder).items():
         inner = [part for part in _alternatives(annotation) if _has_fields(part)]

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from psann._model_keys import ConfigKey, config_keys, keys_below, known_here
+from psann._model_keys import ConfigKey, config_keys, keys_below
 from psann._tree import MISSING, ConfigTree, Path
-from psann.errors import did_you_mean, listed, nearest
+from psann.errors import did_you_mean, known_here, listed, nearest
 
 Keys = dict[Path, ConfigKey]
 _MAX_GUESSES = 100  # of more misspelt keys nobody reads what was meant
@@ -105,7 +105,7 @@ def _hints(guesses: Mapping[Path, Path | None], keys: Keys) -> dict[Path, str]:
         elif guess:
             hints[path] = f" Did you mean {'.'.join(_shortest(path, guess))!r}?"
         else:
-            hints[path] = "" if section in told else known_here(keys, section)
+            hints[path] = "" if section in told else known_here(keys_below(keys, section))
             told.add(section)
     return hints
 

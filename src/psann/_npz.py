@@ -25,7 +25,7 @@ import numpy as np
 from psann._digest import sha256_of_file
 from psann._plain_files import open_plain
 from psann._typing import Array
-from psann.errors import DataError
+from psann.errors import DataError, reason_of
 
 # An archive may expand to this much plus a multiple of its own size. Prices and features compress
 # two- to tenfold; a file of zeros a thousandfold.
@@ -116,7 +116,7 @@ def read_npz(path: str | Path, *, mmap: bool = False) -> NpzContent:
         ) from None
     except _DAMAGE as error:
         raise DataError(
-            f"data.npz must be a readable .npz archive; {path} is not: {error}. "
+            f"data.npz must be a readable .npz archive; {path} is not: {reason_of(error)}. "
             "Copy or write the file again (numpy.savez)."
         ) from error
     return NpzContent(arrays=arrays, broken=broken, sha256=sha256)

@@ -10,11 +10,12 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 
+from psann._imports import import_object
 from psann._process import RELIED_ON, Setting, put_back
 
 _P = ParamSpec("_P")
@@ -103,6 +104,12 @@ def _set_all(values: list[object]) -> None:
     for (setting, _), value in zip(_PINNED, values, strict=True):
         if setting.get() != value:
             setting.set(value)
+
+
+def import_foreign(target: str, *, who: str) -> Any:
+    """What `import_object` finds, with all put back that its module leaves changed."""
+    with put_back(FOREIGN, who=f"importing {target}"):
+        return import_object(target, who=who)
 
 
 @contextmanager

@@ -60,10 +60,13 @@ def read_plain(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
         return file.read(os.fstat(file.fileno()).st_size)  # a log may grow meanwhile
 
 
+IS_ABSENT = "does not exist"
+
+
 def what_is(path: Path) -> str:
     """Say what stands where a file should be, without opening it: a pipe would block."""
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "is no file")
     except OSError as error:
         is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return "does not exist" if is_absent else f"cannot be read: {error.strerror}"
+        return IS_ABSENT if is_absent else f"cannot be read: {error.strerror}"

@@ -110,14 +110,12 @@ _WORDS = (
 _SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 _SECRET_FLAG = re.compile(rf"--?[\w.-]{{0,200}}?{_WORDS}[\w.-]{{0,64}}", re.IGNORECASE)
 # `--set data.kwargs.password=two words`: the value of a whole argument ends where the line does.
-_ARGUMENT = re.compile(
-    rf"\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^\n]+", re.IGNORECASE
-)
+# This and the next are compiled where there is a secret, by the first call.
+_ARGUMENT = rf"(?i)\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^\n]+"
 # `password=x`, `"token": "x"` and `secret: two words` inside a longer text.
-_ASSIGNMENT = re.compile(
-    rf"""({_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
-    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?(2)[^\s,;&)}\]]+|[^,;&)}\]\n]+))""",
-    re.IGNORECASE,
+_ASSIGNMENT = (
+    rf"""(?i)({_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
+    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?(2)[^\s,;&)}\]]+|[^,;&)}\]\n]+))"""
 )
 # A password may hold `/` and `@`, so it reaches to the last `@`; a bare user name holds neither.
 _URL = re.compile(
@@ -238,8 +236,8 @@ def _mask_text(text: str) -> str:
     text = _WEAK_ASSIGNMENT.sub(_mask_random, text)
     if _SECRET_KEY.search(text) is None:
         return text
-    text = _ARGUMENT.sub(rf"\1{MASK}", text)
-    return _ASSIGNMENT.sub(_mask_assignment, text)
+    text = re.sub(_ARGUMENT, rf"\1{MASK}", text)
+    return re.sub(_ASSIGNMENT, _mask_assignment, text)
 
 
 def _mask_random(match: re.Match[str]) -> str:

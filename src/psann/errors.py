@@ -139,10 +139,11 @@ def file_and_reason(error: BaseException) -> str:
     Examples
     --------
     >>> file_and_reason(FileNotFoundError(2, "No such file or directory", "runs/a"))
-    'runs/a: No such file or directory'
+    'No such file or directory (runs/a)'
     """
     file = error.filename if isinstance(error, OSError) else None
-    return reason_of(error) if file is None else f"{file}: {reason_of(error)}"
+    # Not `file: reason`, which is masked where a file has the name of a secret.
+    return reason_of(error) if file is None else f"{reason_of(error)} ({file})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -196,6 +197,17 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def known_here(names: Sequence[str]) -> str:
+    """Return a sentence, as `did_you_mean` does, with all that would have been right.
+
+    Examples
+    --------
+    >>> known_here(["window", "reward"])
+    ' Known here: window, reward.'
+    """
+    return f" Known here: {', '.join(names)}." if names else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -248,6 +248,7 @@ def test_a_misspelt_reward_gets_a_suggestion() -> None:
 def test_no_name_at_all_is_portfolio() -> None:
     assert resolve_reward(None).name == "portfolio"
     assert is_ours(None) and is_ours("cvar") and is_ours({"target": "cvar"})
+    assert is_ours("psann.battery:savings") and not is_ours("psann_of_mine:profit")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann.market.checks import note_oddities, rows_per_year, to_prices
+from psann.market.checks import note_oddities, to_prices
 from psann.market.findings import Findings
 from psann.market.options import Format
 
@@ -133,9 +133,3 @@ def test_prices_near_one_with_memory_are_no_relatives() -> None:
     assert "Say `format: {values: relatives}` or `format: {values: prices}`" in problems(jumps)[0]
     assert problems(jumps, values="prices") == []
     assert problems(jumps + 0.2) == []
-
-
-def test_rows_per_year_count_moves_over_the_whole_span() -> None:
-    week = np.arange("2021-01-04", "2021-01-09", dtype="datetime64[D]")
-    assert rows_per_year(week) == pytest.approx(365.25)
-    assert rows_per_year(week[:2]) is None

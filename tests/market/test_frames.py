@@ -77,6 +77,12 @@ def test_holes_of_every_kind_are_holes() -> None:
     assert np.argwhere(np.isnan(read_prices(frame).prices)).tolist() == [[3, 0], [4, 1], [5, 2]]
 
 
+@pytest.mark.parametrize("name", [None, np.nan])
+def test_a_column_without_a_name_is_no_asset(name: object) -> None:
+    with pytest.raises(DataError, match="must name every column; column 3 has values but no name"):
+        read_prices(FRAME.set_axis(pd.Index(["X", name, "Z"], dtype=object), axis=1))
+
+
 def test_the_digest_of_a_frame_is_of_its_content() -> None:
     same, other = FRAME.copy(), FRAME.copy()
     other.iloc[0, 0] += 0.01

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,14 +69,35 @@ def test_absent_files_and_empty_folders_are_told_at_once(tmp_path: Path) -> None
     (tmp_path / "prices.csv").touch()
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    given = ("price.csv", "no/t.csv", "empty", "pipe")
+    given = ("price.csv", "no/t.csv", "empty", "pipe", f"{'x' * 300}.csv")
     with pytest.raises(DataError) as caught:
         files_of([tmp_path / name for name in given])
-    first, second, third, fourth = caught.value.problems
+    first, second, third, fourth, fifth = caught.value.problems
     assert "it does not exist. Beside it are prices.csv." in first
     assert "There is no folder" in second
     assert "it has none" in third
     assert fourth.endswith("must be a file or a folder; it is neither.")
+    # As of a path through a folder that this user may not enter.
+    assert fifth.endswith("it cannot be read: File name too long.")
+
+
+def test_files_and_folders_that_may_not_be_read_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.csv").touch()
+    (tmp_path / "closed").mkdir()
+
+    def refuse(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError) as caught:
+        files_of([tmp_path / "theirs.csv", tmp_path / "closed", tmp_path / "absent.csv"])
+    file, folder, absent = caught.value.problems
+    assert file == f"{tmp_path / 'theirs.csv'} must be a file that this user may read."
+    assert folder.endswith("closed must be a folder that can be read; Permission denied.")
+    assert absent.endswith("it does not exist.")
 
 
 def test_of_many_files_beside_an_absent_one_those_of_its_name_come_first(tmp_path: Path) -> None:

@@ -189,6 +189,12 @@ _BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "no holdings": (["--held", "nowhere.csv"], 1, "nowhere.csv"),
     "no fold": (["--policy", "last_fold"], 2, "needs a run that walked forward"),
     "no option": (["--set", "date"], 2, "--set must be KEY=VALUE"),
+    "misspelt options": (
+        ["--set", "dat=Date", "--set", "features=assetwise"],
+        2,
+        "dat says nothing on how a table is read. Did you mean 'date'?\n"
+        "--set features=assetwise: features says nothing on how a table is read. Known here: date,",
+    ),
     "future": (["--since", "2031-01-01"], 1, "must have a row from 2031-01-01 on"),
 }
 
@@ -219,7 +225,7 @@ def test_a_number_that_must_be_positive_is(
     with pytest.raises(SystemExit) as ended:
         main(["act", str(acting_runs("prices")), f"{option}={value}"])
     assert ended.value.code == 2
-    assert "must be a number greater than 0" in capsys.readouterr().err
+    assert "must be a finite number greater than 0" in capsys.readouterr().err
 
 
 def test_nothing_is_written_into_the_run_directory(

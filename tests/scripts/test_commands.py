@@ -136,3 +136,4 @@ def test_a_table_that_can_be_read_in_two_ways_is_asked_about_and_the_answer_sett
     assert "no configuration: the recipe must have at least 75 rows" in capsys.readouterr().out
     assert not (tmp_path / "out" / "t.yaml").exists()
     assert main(["prices", str(table), "--set", "price"]) == 2
+    assert main(["prices", str(table), "--set", "split=2020-01-01"]) == 2  # of a configuration

@@ -417,7 +417,7 @@ def test_a_file_that_cannot_be_written_is_not_taken_for_the_output(
         stdout=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     )
-    told = f"hisso-runs: {tmp_path / 'x' / 'runs.csv'}: File too large\n"
+    told = f"hisso-runs: File too large ({tmp_path / 'x' / 'runs.csv'})\n"
     assert (done.returncode, done.stderr) == (1, told)
 
 

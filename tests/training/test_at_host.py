@@ -173,7 +173,7 @@ def hooked() -> Network:
         (hooked(), objective(), LONG),
         (dense(), objective(loss=poisoned), LONG),
         (dense(), objective(), LONG._replace(planned_updates=199)),
-        (dense(), objective(), LONG._replace(rows_per_update=30_000)),
+        (dense(), objective(), LONG._replace(rows_per_update=130_000)),
     ],
     ids=[
         "a network of the user's",

@@ -105,7 +105,7 @@ def test_what_a_launch_gave_stays_when_the_next_has_run(recorded: list[bool]) ->
 
 def test_many_seeds_of_large_updates_are_not_recorded(recorded: list[bool]) -> None:
     made = engine()
-    made.begin(WORK._replace(rows_per_update=15_000))  # of 8 units, two seeds: 240,000 numbers
+    made.begin(WORK._replace(rows_per_update=65_000))  # of 8 units, two seeds: 1,040,000 numbers
     carries = [initial_carry(made), initial_carry(made)]
     launched_together(made, carries, indices=[batches(3), batches(3, seed=1)])
     assert recorded == []

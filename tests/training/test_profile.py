@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +131,32 @@ def test_a_run_of_too_few_updates_says_that_nothing_was_traced(
     assert not paths.profile.exists()
     assert metrics_of(paths)["timing"]["profile"] == {}
     assert any("recorded nothing" in row["message"] for row in rows_of(paths))
+
+
+@pytest.mark.parametrize("ends", ["by a launch", "with its phase"])
+def test_to_write_the_trace_is_no_time_of_training(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(profile.time, "perf_counter", lambda: now_s)
+    observer = profile.ProfileObserver(tmp_path / "profile.json.gz", lambda *_: None)
+
+    def begin(state: Any) -> None:
+        observer._recording, observer._profile = contextlib.ExitStack(), state
+
+    def end(_: Any) -> None:
+        nonlocal now_s
+        now_s += 7.0
+        observer.shares = dict.fromkeys((*PARTS, "update"), 1 / 6)
+
+    monkeypatch.setattr(observer, "_begin", begin)
+    monkeypatch.setattr(observer, "_end", end)
+    observer.on_launch(SimpleNamespace(phase="hisso", update=0))
+    now_s += 2.0
+    state: Any = SimpleNamespace(phase="hisso", update=WINDOW if ends == "by a launch" else 1)
+    observer.on_launch(state) if ends == "by a launch" else observer.on_phase_end("hisso", state)
+    clocks = {"step_s": 1.5, "data_s": 0.0, "val_s": 0.0, "checkpoint_s": 0.0}
+    assert observer.timing(clocks)["other_s"] == pytest.approx(0.5)
 
 
 def test_a_run_that_diverges_while_it_is_traced_ends_as_without(tmp_path: Path) -> None:

@@ -93,6 +93,24 @@ def test_what_does_not_depend_on_anything_is_done_only_once() -> None:
     assert len(Recording(function)._operations) == 1
 
 
+def test_memory_that_nobody_reads_any_more_is_used_again() -> None:
+    x, memory = torch.ones(100), set()
+
+    def function() -> list[Tensor]:
+        y = x
+        for _ in range(10):
+            y = (y + 1.0).sin() * y  # three at a time
+        return [y]
+
+    recording = Recording(function)
+    for run in recording._operations:
+        memory.add(run.keywords["out"].data_ptr())  # type: ignore[attr-defined]
+    assert len(recording._operations) == 30 and len(memory) <= 4
+    x.fill_(0.5)
+    recording.run()
+    assert torch.equal(recording.outputs[0], function()[0])
+
+
 def test_a_function_that_looks_at_a_number_is_not_recorded() -> None:
     x = torch.ones(3)
     with pytest.raises(ValueError, match="reads a number"):

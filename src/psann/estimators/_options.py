@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from psann._labels import labels_of
-from psann._model_keys import ConfigKey, config_keys, keys_below, known_here
+from psann._model_keys import ConfigKey, config_keys, keys_below
 from psann._published import hisso_key_answer
 from psann._tree import Path
-from psann.errors import did_you_mean
+from psann.errors import did_you_mean, known_here
 from psann.hisso.options import HISSOOptions
 from psann.training.schedules import LRScheduleOptions
 
@@ -98,8 +98,8 @@ def _sentence(
         *section, key = path
         if who == "hisso" and not section and (cure := hisso_key_answer(key)) is not None:
             return f"{name} is a key of psann 0.12; {cure}."
-        near = did_you_mean(key, keys_below(keys, path[:-1]))
-        return f"{name} is no known key.{near or known_here(keys, path[:-1])}"
+        known = keys_below(keys, path[:-1])
+        return f"{name} is no known key.{did_you_mean(key, known) or known_here(known)}"
     own = next((finding for finding in findings if finding["type"] == "value_error"), None)
     if own is not None:
         return f"{name}: {own['ctx']['error']}."

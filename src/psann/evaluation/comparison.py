@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from psann.errors import DataError
-from psann.metrics.checks import number_problems, together
+from psann.metrics.checks import number_problems, together, warn_of_rate
 from psann.metrics.means import MeanTest, mean_test
 from psann.metrics.sharpe import luckiest, sharpe_test, trials_problems
 
@@ -129,6 +129,7 @@ def growth_difference(
             "`periods_per_year` must be positive and finite, and `confidence` between 0 and 1; got "
             f"{periods_per_year!r} and {confidence!r}."
         )
+    warn_of_rate(periods_per_year, wealth, other)
     test = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(paths[0]) - 1)
     skill = test
     if all((path > 0).all() and np.isfinite(path).all() for path in paths):

@@ -14,7 +14,7 @@ from psann._seed import hashed_normal
 from psann.accounting import relatives
 from psann.halts import Halts
 from psann.hisso.own_weights import beside, first_memory, remembered
-from psann.hisso.rewards import Penalty, Reward, on_rows
+from psann.hisso.rewards import Penalty, Reward, is_ours, on_rows
 from psann.hisso.transforms import Transform
 from psann.holdings import Carry, held_weights, is_limited, of_members
 from psann.training.work import Forward
@@ -103,7 +103,7 @@ class EpisodeObjective:
     @property
     def is_ours(self) -> bool:
         """Whether the reward is none of the user's."""
-        return not self.reward.is_own
+        return is_ours(self.reward.name)
 
     @functools.cached_property
     def _steps(self) -> Tensor:

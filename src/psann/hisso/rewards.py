@@ -432,9 +432,10 @@ def resolve_reward(
 
 
 def is_ours(spec: Any) -> bool:
-    """Whether `resolve_reward` would give one of `REWARDS`."""
+    """Whether a reward, or its name, is one that psann has written."""
     target = spec["target"] if isinstance(spec, Mapping) else spec
-    return target is None or (isinstance(target, str) and target in REWARDS)
+    is_named = isinstance(target, str) and (target in REWARDS or target.startswith("psann."))
+    return target is None or is_named
 
 
 def _named_function(target: Any) -> tuple[str, RewardFunction]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from psann._inputs import show
+from psann._rates import rows_per_year
 from psann._typing import Bools, Dates, Floats
 from psann.errors import listed
 from psann.market.columns import plain
@@ -247,21 +248,6 @@ def note_oddities(
     _note_delistings(assets, by_name, findings)
     if (rate := rows_per_year(dates)) is not None:
         findings.say(f"rows per year: about {rate:.0f}.")
-
-
-def rows_per_year(dates: Dates) -> float | None:
-    """Rows per year of 365.25 days, over the whole span; None for fewer than three rows.
-
-    Examples
-    --------
-    >>> rows_per_year(np.arange("2020-01", "2024-01", dtype="datetime64[M]"))
-    12.0...
-    """
-    if len(dates) < 3:
-        return None
-    seconds = dates.astype("datetime64[s]").astype(np.int64)
-    days = float(seconds[-1] - seconds[0]) / 86400.0
-    return (len(dates) - 1) / days * 365.25 if days > 0 else None
 
 
 def _note_presence(dates: Dates, assets: Sequence[str], prices: Floats, findings: Findings) -> None:

@@ -70,7 +70,7 @@ def _zone_of(array: Any) -> object:
 def _text(name: object) -> str:
     if isinstance(name, float) and name.is_integer():
         return str(int(name))
-    return "" if name is None or name in ("index", "level_0") else str(name).strip()
+    return "" if is_missing(name) or name in ("index", "level_0") else str(name).strip()
 
 
 def _column(array: Array) -> Column:

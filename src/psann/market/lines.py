@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from psann._digest import sha256_of, sha256_of_file
 from psann._paths import given_path
-from psann.errors import DataError, listed
+from psann._plain_files import IS_ABSENT, what_is
+from psann.errors import DataError, listed, reason_of
 from psann.market.findings import paste
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -54,19 +56,28 @@ def files_of(paths: list[Path]) -> list[Path]:
     problems: list[str] = []
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(file for file in path.iterdir() if _kind_of(file) and file.is_file())
+        # Not `Path.is_dir`, which raises where a folder may not be entered.
+        if os.path.isdir(path):
+            try:
+                inside = sorted(path.iterdir())
+            except OSError as error:
+                problems.append(f"{path} must be a folder that can be read; {reason_of(error)}.")
+                continue
+            found = [file for file in inside if _kind_of(file) and os.path.isfile(file)]
             if not found:
                 problems.append(
                     f"{path} must hold tables ({', '.join(TEXT_SUFFIXES + ARROW_SUFFIXES)}, also "
                     ".gz); it has none."
                 )
             files += found
-        elif not path.is_file():
-            why = "is neither." if path.exists() else f"does not exist.{_near(path)}"
-            problems.append(f"{path} must be a file or a folder; it {why}")
+        elif not os.path.isfile(path):
+            why = "is neither" if os.path.exists(path) else what_is(path)
+            near = _near(path) if why == IS_ABSENT else ""
+            problems.append(f"{path} must be a file or a folder; it {why}.{near}")
         elif not _kind_of(path):
             problems.append(_unknown_kind(path))
+        elif not os.access(path, os.R_OK):
+            problems.append(f"{path} must be a file that this user may read.")
         else:
             files.append(path)
     if problems:
@@ -163,9 +174,13 @@ def _unknown_kind(path: Path) -> str:
 
 def _near(path: Path) -> str:
     """Name files of the same ending beside the absent one, those of its own name first."""
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f" There is no folder {path.parent} either."
-    alike = [p.name for p in path.parent.iterdir() if _ending(p) == _ending(path)]
+    try:
+        beside = list(path.parent.iterdir())
+    except OSError:  # it may not be looked into
+        return ""
+    alike = {p.name for p in beside if _ending(p) == _ending(path)} - {path.name}
     others = sorted(alike, key=lambda name: (not name.startswith(path.name.split(".")[0]), name))
     return f" Beside it are {listed(others, _MOST_NAMED)}." if others else ""
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from psann._inputs import show
+from psann._rates import rows_per_year
 from psann.errors import listed
-from psann.market.checks import rows_per_year
 from psann.market.feature_kinds import ASSETWISE_HORIZONS
 from psann.market.findings import paste
 from psann.market.panel import PriceTable

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -144,11 +145,12 @@ def _read_all(source: object, options: ReadOptions, findings: Findings) -> tuple
         sheet = read_frame(source)
         part = _interpret(sheet, options, findings)
         return [part] if part else [], digest_of_sheet(sheet)
-    given = [source] if isinstance(source, str | Path) else source
-    if not isinstance(given, list | tuple) or not given:
+    given: Sequence[Any] = source if isinstance(source, list | tuple) else [source]
+    odd = next((type(each).__name__ for each in given if not isinstance(each, str | Path)), None)
+    if odd is not None or not given:
         raise DataError(
             "prices must be a path, a list of paths, or a frame of pandas or polars; got "
-            f"{type(source).__name__}. Give the file's name."
+            f"{odd or 'nothing'}. Give the file's name, or one frame."
         )
     files = files_of([given_file("prices", path) for path in given])
     parts = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from psann._inputs import finiteness_problems, numbers
 from psann._labels import Labels, in_order_of, labels_of, order_problems, same_rows
+from psann._rates import other_rate
 from psann._typing import Floats
 from psann.errors import DataError
 
@@ -57,6 +59,21 @@ def _names_of(labels: Labels, costs: Floats) -> tuple[str, ...] | None:
     if costs.ndim == 2 or labels.rows is None:
         return labels.columns if costs.ndim == 2 else None
     return tuple(str(name) for name in labels.rows.tolist())
+
+
+def warn_of_rate(periods_per_year: float, *given: object) -> None:
+    """Warn where the dates of rows say that there are more or fewer a year than figures take."""
+    rows = next((labels.rows for labels in map(labels_of, given) if labels.are_dates), None)
+    if rows is None or number_problems(rate=periods_per_year) or periods_per_year <= 0:
+        return  # refused by whoever makes the figures
+    rate = other_rate(rows, periods_per_year)
+    if rate is not None:
+        warnings.warn(
+            f"By their dates about {rate:g} rows are a year, while figures per year are made as if "
+            f"{periods_per_year:g} were. Pass periods_per_year={rate:g}.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def number_problems(**settings: Any) -> list[str]:

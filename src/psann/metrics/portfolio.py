@@ -24,6 +24,7 @@ from psann.metrics.checks import (
     number_problems,
     series_of,
     together,
+    warn_of_rate,
 )
 from psann.metrics.sharpe import (
     ROUNDING,
@@ -133,7 +134,8 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     Warns
     -----
     UserWarning
-        Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands.
+        Without cash, rows that do not sum to 1: growth is then ``a_t . x_t`` as it stands. Rows
+        whose dates deny `periods_per_year`.
     RuntimeWarning
         The wealth was lost; the figures then end with that row.
 
@@ -168,6 +170,7 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
         borrow_rate=borrow_rate,
         max_turnover=max_turnover,
     )
+    warn_of_rate(periods_per_year, allocations, prices)
     return figures_of(account)
 
 

@@ -112,7 +112,7 @@ def _of_rows(arrays: Mapping[str, Array], per_year: float | None) -> Iterator[st
 
 def _can_be_compared(arrays: Mapping[str, Array]) -> bool:
     X, prices = arrays["X_train"], arrays["prices_train"]
-    return len(X) >= MIN_ROWS and X.size * prices.shape[1] <= _MOST_PRODUCTS
+    return len(prices) == len(X) >= MIN_ROWS and X.size * prices.shape[1] <= _MOST_PRODUCTS
 
 
 def _of_features(arrays: Mapping[str, Array]) -> Iterator[str]:

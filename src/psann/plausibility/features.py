@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from psann._inputs import numbers
 from psann._typing import Floats, Places
-from psann.errors import counted
-from psann.plausibility.finding import Finding, label_of, listed_labels
+from psann.errors import DataError, counted
+from psann.plausibility.finding import Finding, label_of, listed_labels, table_of
 
 MIN_ROWS = 100
 """Rows below which `next_move_findings` claims nothing."""
@@ -43,8 +42,13 @@ def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Fin
     -------
     list of Finding
         `constant`, and `magnitude` where a root mean square is a thousand times the median one.
+
+    Raises
+    ------
+    DataError
+        If they are no such features.
     """
-    values = numbers(X, "X").astype(np.float64)
+    values = table_of(X, "X")
     varies = np.ptp(values, axis=0) > 0
     found = []
     if still := np.flatnonzero(~varies).tolist():
@@ -101,13 +105,22 @@ def next_move_findings(
     list of Finding
         One for each suspect; none for less than `MIN_ROWS` rows.
 
+    Raises
+    ------
+    DataError
+        If they are no such features and prices.
+
     Notes
     -----
     It does not see what knows of the future as a whole (a z-score over all rows, an asset chosen
     because it survived), nor a look-ahead under noise. A signal that is planted, or real and as
     strong, is named too: it is a suspicion. Where every feature is suspected, time runs backwards.
     """
-    values, quotes = (numbers(each, "X and prices").astype(np.float64) for each in (X, prices))
+    values, quotes = table_of(X, "X"), table_of(prices, "prices", is_positive=True)
+    if len(values) != len(quotes):
+        raise DataError(
+            f"`X` and `prices` must have the same rows; got {len(values)} and {len(quotes)}."
+        )
     if len(values) < MIN_ROWS:
         return []
     moves = _tamed(np.diff(np.log(quotes), axis=0))  # (T - 1, M); row t is the move after row t

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from psann._inputs import finiteness_problems, numbers
+from psann._typing import Floats
+from psann.errors import DataError
 
 _MOST = 5  # columns that are named, and findings of one kind
 
@@ -21,6 +28,22 @@ class Finding:
     """First row that it is about, counted from 0; None where it is about all."""
     column: int | None = None
     """Asset or feature that it is about; None where it is about several."""
+
+
+def table_of(value: Any, name: str, *, is_positive: bool = False) -> Floats:
+    """Rows and columns of finite numbers, or a `DataError` with every reason why there are none."""
+    table = numbers(value, f"`{name}`").astype(np.float64)
+    if table.ndim != 2:
+        raise DataError(
+            f"`{name}` must have rows and columns; got shape {table.shape}. Give {name}.reshape("
+            f"len({name}), -1)."
+        )
+    problems = finiteness_problems(table, f"`{name}`")
+    if is_positive and (table <= 0).any():
+        problems.append(f"`{name}` must be above 0; got {table.min():g} as the lowest.")
+    if problems:
+        raise DataError(problems)
+    return table
 
 
 def label_of(column: int, labels: Sequence[str] | None) -> str:

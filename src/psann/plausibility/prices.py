@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from psann._inputs import numbers
 from psann._typing import Bools, Floats
-from psann.plausibility.finding import Finding, label_of, listed_labels
+from psann.plausibility.finding import Finding, label_of, listed_labels, table_of
 
 MIN_ROWS = 30
 """Rows below which the shape of a path says nothing."""
@@ -62,12 +61,17 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
     list of Finding
         By asset in order; empty where nothing is odd.
 
+    Raises
+    ------
+    DataError
+        If they are no such prices.
+
     References
     ----------
     von Neumann 1941, "Distribution of the ratio of the mean square successive difference to the
     variance", https://doi.org/10.1214/aoms/1177731677
     """
-    logs = np.log(numbers(prices, "prices").astype(np.float64))
+    logs = np.log(table_of(prices, "prices", is_positive=True))
     moves = np.diff(logs, axis=0)  # (T - 1, M)
     forgets = _forgetful(logs, moves)
     if forgets:
@@ -94,7 +98,7 @@ def leap_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[F
     list of Finding
         `leap`, by row and asset.
     """
-    moves = np.diff(np.log(numbers(prices, "prices").astype(np.float64)), axis=0)
+    moves = np.diff(np.log(table_of(prices, "prices", is_positive=True)), axis=0)
     known = {(each.row, each.column) for each in _prints(moves, labels)}
     return [each for each in _leaps(moves, labels, known) if each.name == "leap"]
 

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from psann._inputs import numbers, show
+from psann._inputs import times as moments_of
+from psann._rates import other_rate
 from psann._typing import Array
 from psann.errors import counted
-from psann.market.checks import rows_per_year
 from psann.plausibility.finding import Finding
 
 MIN_ROWS = 30
 """Rows below which nobody can tell what distance is usual."""
-# Markets of one kind differ by less: 252 or 261 rows a year, fewer where some are missing.
-_OFF = 1.25
 # Steps as long as the fourth longest recur: nights, weekends, holidays.
 _N_LONGEST, _LONGER = 4, 2.0
 # Usual steps that one must span where it is the first of its kind.
@@ -115,9 +114,7 @@ def gap_findings(times: Any) -> list[Finding]:
         In order of time; `row` is the first after the gap. None for less than `MIN_ROWS` rows, nor
         of gaps as short as holidays, nor where four or more are alike.
     """
-    moments = np.asarray(times)
-    if moments.dtype.kind == "M":
-        moments = moments.astype("datetime64[us]")
+    moments = moments_of(times, "times")
     if len(moments) < MIN_ROWS or _are_calendar_numbers(moments):
         return []
     steps = np.diff(moments)
@@ -161,19 +158,12 @@ def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:
         At most one; none for less than `MIN_ROWS` rows, nor for a week or two of moments, whose
         nights and weekends say little of a year.
     """
-    moments = np.asarray(times)
-    if moments.dtype.kind != "M" or len(moments) < MIN_ROWS:
+    rate = other_rate(moments_of(times, "times"), periods_per_year)
+    if rate is None:
         return []
-    moments = moments.astype("datetime64[us]")
-    rate = rows_per_year(moments)
-    if rate is None or moments[-1] - moments[0] < _LONGEST_HOLIDAY:
-        return []
-    if 1 / _OFF < rate / periods_per_year < _OFF:
-        return []
-    rounded = float(f"{rate:.3g}")
     message = (
-        f"By their times about {rounded:g} rows are a year, while figures per year are made as if "
-        f"{periods_per_year:g} were. Set evaluation.periods_per_year to {rounded:g}."
+        f"By their times about {rate:g} rows are a year, while figures per year are made as if "
+        f"{periods_per_year:g} were. Set evaluation.periods_per_year to {rate:g}."
     )
     return [Finding(name="rate", message=message, row=None)]
 

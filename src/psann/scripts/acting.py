@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psann.scripts._foreign_code import with_foreign_code
 from psann.scripts.commands import EXIT_CLEAN, reading_options, tell
 from psann.scripts.hisso_log_run import CommandParser, a_path, add_import_options, positive
 
@@ -138,10 +139,11 @@ def act(options: argparse.Namespace) -> int:
         now=now,
         stale_after=options.stale_after,
     )
-    weights = act()
+    weights = with_foreign_code(act)
     held = None if options.held is None else read_held(options.held, weights)
     if held is not None and policy.decides_by_held:
-        weights = act(held=weights_held(held, weights, options.capital)[0])
+        owned = weights_held(held, weights, options.capital)[0]
+        weights = with_foreign_code(partial(act, held=owned))
     lines = _trades(options, policy, weights, held)
     judged = _judge(options, policy, weights, now)
     for warning in weights.provenance.warnings:
@@ -167,10 +169,10 @@ def _policy(path: Path, options: argparse.Namespace) -> Policy:
 
     allow = tuple(options.allow_import)
     sweep = read_sweep(path)
-    if sweep is None:
-        return load_policy(path, policy=options.policy, allow=allow)
-    run = winner_of(sweep)
-    return load_policy(run, policy=options.policy, allow=allow, judged_by=sweep.paths.chosen)
+    run, judge = (path, None) if sweep is None else (winner_of(sweep), sweep.paths.chosen)
+    return with_foreign_code(
+        lambda: load_policy(run, policy=options.policy, allow=allow, judged_by=judge)
+    )
 
 
 def _show(text: str) -> None:
@@ -235,8 +237,10 @@ def _judge(
     lines = [f"warning: {text}" for text in differences]
     if not options.judge:
         return lines
-    promises = policy.promises(
-        options.data, reading=reading_options(options.set), accept=options.accept
+    promises = with_foreign_code(
+        lambda: policy.promises(
+            options.data, reading=reading_options(options.set), accept=options.accept
+        )
     )
     terms = policy.terms_on(weights.arrays)
     verdict = judge_journal(journal, weights, terms=terms, promises=promises)
@@ -305,6 +309,6 @@ def _export_program(options: argparse.Namespace) -> int:
     (run,), output = options.paths, Path(options.output)
     check_program_output(output, options.to, run)
     policy = _policy(run, options)
-    path = export_policy(policy, output, to=options.to)
+    path = with_foreign_code(lambda: export_policy(policy, output, to=options.to))
     tell(f"{path}: {path.stat().st_size:,} bytes, the policy of {policy.kept.run_name}")
     return EXIT_CLEAN

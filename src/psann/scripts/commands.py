@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -109,9 +110,11 @@ def _findings_of_weights(options: argparse.Namespace) -> list[Finding]:
             raise UsageError("--data needs --weights, which were computed from it.")
         return []
     from psann.run.acting.verify_weights import verify_weights
+    from psann.scripts._foreign_code import with_foreign_code
 
-    return verify_weights(
-        options.run_dir, options.weights, data=options.data, allow=tuple(options.allow_import)
+    allow = tuple(options.allow_import)
+    return with_foreign_code(
+        lambda: verify_weights(options.run_dir, options.weights, data=options.data, allow=allow)
     )
 
 
@@ -269,17 +272,26 @@ def reading_options(given: Sequence[str]) -> dict[str, object]:
     Raises
     ------
     UsageError
-        If one is written otherwise.
+        If one is written otherwise, or is none.
     """
     from psann._strict_yaml import parse_value
-    from psann.errors import UsageError
+    from psann.errors import UsageError, did_you_mean, known_here
+    from psann.market import read_prices
 
+    _, *known = inspect.signature(read_prices).parameters
     reading: dict[str, object] = {}
+    problems = []
     for option in given:
         key, equals, value = option.partition("=")
         if not equals:
-            raise UsageError(f"--set must be KEY=VALUE; got {option!r}.")
-        reading[key] = parse_value(value, source=f"--set {option}")
+            problems.append(f"--set must be KEY=VALUE; got {option!r}.")
+        elif key not in known:
+            hint = did_you_mean(key, known) or known_here(known)
+            problems.append(f"--set {option}: {key} says nothing on how a table is read.{hint}")
+        else:
+            reading[key] = parse_value(value, source=f"--set {option}")
+    if problems:
+        raise UsageError(problems)
     return reading
 
 

@@ -190,7 +190,9 @@ def positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0.0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number greater than 0; got {text[:80]!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a finite number greater than 0; got {text[:80]!r}"
+        )
     return number
 
 

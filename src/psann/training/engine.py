@@ -56,7 +56,7 @@ _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
 # An update is recorded at the cost of some forty; of more numbers its arithmetic takes most of it.
-_RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 200_000
+_RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 1_000_000
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 

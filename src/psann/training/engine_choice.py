@@ -34,7 +34,7 @@ ENGINES: dict[str, type[EagerEngine]] = {
 
 # Seconds that a compiled update saves, as measured on the cases of docs/performance.md and rounded
 # against the compiler.
-_SAVED, _SAVED_OF_RECORDED = (1e-3, 0.02), (0.25e-3, 0.05)  # and shares of the arithmetic
+_SAVED, _SAVED_OF_RECORDED = (1e-3, 0.02), (0.25e-3, 0.03)  # and shares of the arithmetic
 # A capture costs some eager updates and saves nearly all of each later one.
 _CAPTURE_UPDATES = 1_000
 
@@ -87,7 +87,7 @@ def updates_that_pay(network: Network, work: PlannedWork) -> int:
     """Updates from which compiling pays even when nothing is cached.
 
     ``(25 s + 0.3 s per weight tensor) / saved``, once per structure that a progressive network
-    takes on; an update saves 0.25 ms and 5 % of its arithmetic where eager ones are recorded, else
+    takes on; an update saves 0.25 ms and 3 % of its arithmetic where eager ones are recorded, else
     1 ms and 2 %.
     """
     cost_s = network.n_stages * compile_s(network)

@@ -13,8 +13,8 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +87,24 @@ class ProfileObserver(Observer):
         """Begin to record, or end when enough is recorded."""
         if state.phase == "warm_start" or self.shares:
             return
-        started = time.perf_counter()
-        if self._profile is None:
-            self._begin(state)
-        elif state.update - self._first_update >= TRACED_UPDATES:
-            self._end(state)
-        self._own_s += time.perf_counter() - started
+        with self._own_time():
+            if self._profile is None:
+                self._begin(state)
+            elif state.update - self._first_update >= TRACED_UPDATES:
+                self._end(state)
 
     def on_phase_end(self, phase: str, state: TrainState) -> None:
         """End with what there is of a short phase."""
         if self._recording is not None and state.update > self._first_update:
-            self._end(state)
+            with self._own_time():
+                self._end(state)
+
+    @contextmanager
+    def _own_time(self) -> Iterator[None]:
+        """What a block takes is of the profiler, not of training."""
+        started = time.perf_counter()
+        yield
+        self._own_s += time.perf_counter() - started
 
     def close(self) -> None:
         """Stop recording, whatever ended training; say so if nothing was recorded."""

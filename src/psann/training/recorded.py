@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.autograd import _profiler_enabled  # type: ignore[attr-defined]
 from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
@@ -40,9 +40,21 @@ class Operation(NamedTuple):
     keywords: Mapping[str, Any]
     outputs: Any  # tensors, or a number
 
-    def detached(self) -> Operation:
-        """The same memory, without what autograd knows of it."""
-        return Operation(self.overload, *map(_detached, self[1:]))
+    def within(self, memory: Mapping[int, UntypedStorage]) -> Operation:
+        """The same in other memory, by the number of its own, and without autograd's marks."""
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                place = torch.empty(0, dtype=value.dtype)
+                own = memory.get(_memory(value), value.untyped_storage())
+                return place.set_(own, value.storage_offset(), value.shape, value.stride())
+            if isinstance(value, list | tuple):
+                return type(value)(map(moved, value))
+            if isinstance(value, Mapping):
+                return {key: moved(each) for key, each in value.items()}
+            return value
+
+        return Operation(self.overload, *map(moved, self[1:]))
 
     @property
     def writes(self) -> list[Tensor]:
@@ -88,8 +100,9 @@ class Recording:
         self.outputs = [output.detach() for output in outputs]
         """Where each run leaves what the function gives."""
         with torch.inference_mode():
-            again = [each.detached() for each in recorder.operations]
-            self._operations = [_replayed(each) for each in _to_be_run(again)]
+            operations = list(_to_be_run(recorder.operations))
+            own = _shared(operations, [_memory(output) for output in self.outputs])
+            self._operations = [_replayed(each.within(own)) for each in operations]
 
     def run(self) -> None:
         """Go through the operations, whose outputs come to lie where they lay before."""
@@ -255,6 +268,23 @@ def _to_be_run(operations: Sequence[Operation]) -> Iterator[Operation]:
                 yield each
 
 
+def _shared(operations: Sequence[Operation], kept: Sequence[int]) -> dict[int, UntypedStorage]:
+    """Memory for what operations leave: that of what nobody reads any more, still in the cache."""
+    touched = [set(map(_memory, (*each.reads, *_tensors(each.outputs)))) for each in operations]
+    last = {number: k for k, numbers in enumerate(touched) for number in numbers}
+    found: dict[int, UntypedStorage] = {}
+    free: dict[int, list[UntypedStorage]] = {}  # by size
+    for k, each in enumerate(operations):
+        for tensor in _tensors(each.outputs):
+            number, own = _memory(tensor), tensor.untyped_storage()
+            if number not in found and number not in kept:
+                found[number] = free[own.nbytes()].pop() if free.get(own.nbytes()) else own
+        for number in touched[k] & found.keys():
+            if last[number] == k:
+                free.setdefault(found[number].nbytes(), []).append(found[number])
+    return found
+
+
 def _replayed(operation: Operation) -> Callable[[], object]:
     """The operation again, into the memory of its outputs, after having run once."""
     overload, arguments, keywords, outputs = operation
@@ -308,16 +338,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield value
     elif isinstance(value, list | tuple):
         yield from itertools.chain.from_iterable(map(_tensors, value))
-
-
-def _detached(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        place = torch.empty(0, dtype=value.dtype)
-        return place.set_(
-            value.untyped_storage(), value.storage_offset(), value.shape, value.stride()
-        )
-    if isinstance(value, list | tuple):
-        return type(value)(map(_detached, value))
-    if isinstance(value, Mapping):
-        return {key: _detached(each) for key, each in value.items()}
-    return value

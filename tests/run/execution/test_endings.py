@@ -12,11 +12,18 @@ import pytest
 from torch import Tensor
 
 import trials
+from psann._plain_files import read_plain
 from psann.errors import DivergedError, RuinedError
 from psann.estimators.dense import PSANNRegressor
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import SystemCalls
-from psann.run.execution.endings import exit_code_of, how_to_go_on, story_of, unwritable
+from psann.run.execution.endings import (
+    exit_code_of,
+    how_to_go_on,
+    is_a_message,
+    story_of,
+    unwritable,
+)
 from psann.run.execution.runner import guarded
 from psann.run.verification.verify import verify_run
 from trials import TROUBLE, TROUBLED, finished, metrics_of, request_of, rows_of, tree_of, trial
@@ -225,6 +232,20 @@ def test_a_story_names_the_last_line_of_the_user_s_code_and_none_of_a_library_s(
         outer()
     line = inner.__code__.co_firstlineno + 1
     assert story_of(caught.value).endswith(f" (at test_endings.py:{line} in inner)")
+
+
+def test_a_file_that_the_system_refuses_psann_is_named_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / ("x" * 300)
+    error = guarded(lambda: read_plain(file, 10))
+    assert isinstance(error, OSError) and error.__traceback__ is not None
+    assert not is_a_message(error)  # of a file that the lines of a user asked for, as these here
+    assert "test_endings.py" in story_of(error)
+    last = error.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    ours = error.with_traceback(last)
+    assert is_a_message(ours)
+    assert story_of(ours) == f"File name too long ({file})"
 
 
 def test_what_filled_the_memory_is_let_go_before_it_is_written_down() -> None:

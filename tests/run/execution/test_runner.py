@@ -350,7 +350,7 @@ def test_an_output_directory_that_cannot_be_made_is_said_in_a_sentence(tmp_path:
     outcome = execute(RunRequest(config=config, output_dir=tmp_path / "file", run_name="run"))
     assert outcome.exit_code == 1
     lock = tmp_path / "file" / "run" / ".lock"
-    assert outcome.message == f"The run directory cannot be made: {lock}: Not a directory."
+    assert outcome.message == f"The run directory cannot be made: Not a directory ({lock})."
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,20 @@ def test_a_trial_whose_process_is_killed_past_a_commit_goes_on_from_there(tmp_pa
     assert sound(paths)
 
 
-def test_a_trial_that_is_killed_again_and_again_is_left_with_a_word(tmp_path: Path) -> None:
-    sweep, paths = made_sweep(tmp_path, trials=1, config={"data": {"loader": "trials.killing"}})
+@pytest.mark.parametrize(
+    ("loader", "told"),
+    [
+        ("trials.killing", "t0000 was killed 3 times by SIGKILL"),
+        ("trials.interrupting", "t0000 was stopped 3 times, and not by this command"),
+    ],
+)
+def test_a_trial_that_ends_again_and_again_is_left_with_a_word(
+    tmp_path: Path, loader: str, told: str
+) -> None:
+    sweep, paths = made_sweep(tmp_path, trials=1, config={"data": {"loader": loader}})
     done = work(sweep, paths, WorkOptions())
     assert done.exit_code == 1
-    assert "t0000 was killed 3 times by SIGKILL" in done.messages[0]
+    assert told in done.messages[0]
 
 
 def in_another_process(action: Callable[[], object]) -> int:

@@ -338,8 +338,8 @@ RESEALED: dict[str, tuple[Damage, str]] = {
         "cannot be fed back: config_resolved.yaml line",
     ),
     "provenance of another kind": (
-        lambda p: p.provenance.write_text('{"schema_version": 1, "starts": 3}'),
-        "provenance.json: must be of schema version 1",
+        lambda p: p.provenance.write_text('{"schema_version": 1, "starts": [3]}'),
+        "provenance.json: cannot be read: it must be of schema version 1",
     ),
 }
 

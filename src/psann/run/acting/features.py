@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from psann._frames import ASSET_NAMES, SPLITS
-from psann._imports import import_object
 from psann._inputs import times
 from psann._npz import read_npz
+from psann._numerics import import_foreign
 from psann._typing import Array, Floats
 from psann.errors import DataError
 from psann.market.feature_table import read_features
@@ -85,7 +85,7 @@ def given_rows(data: object, config: RunConfig) -> GivenRows:
 
 def _loaded(config: RunConfig) -> GivenRows:
     """Call the run's loader again, with its own arguments, for the newest rows that it has."""
-    loader = import_object(str(config.data.loader), who="data.loader")
+    loader = import_foreign(str(config.data.loader), who="data.loader")
     nothing = DataRequirements(
         window=None, needs_targets=False, y_key=None, portfolio_prices_key=None, mode="evaluate"
     )

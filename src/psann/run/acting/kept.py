@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from psann._digest import is_what, sha256_of
-from psann._imports import import_object
 from psann._inputs import are_dates
+from psann._numerics import import_foreign
 from psann.errors import ConfigError, FileFormatError, UsageError, reason_of
 from psann.estimators._base import BasePSANNRegressor
 from psann.run.acting.weights import PolicyName
@@ -78,7 +78,7 @@ def find_policy(
     config = _config_of(paths)
     names = policy_files(paths, config, view, policy)
     digests = _digests(paths, names)
-    loader: Any = import_object(config.estimator.target, who="estimator.target")
+    loader: Any = import_foreign(config.estimator.target, who="estimator.target")
     members = [loader.load(paths.checkpoints / name) for name in names]
     first = members[0]
     if first.hisso_options_ is None or not first.hisso_options_.enabled:

@@ -6,16 +6,16 @@ This is the second phase of checking: it imports, so that it takes its time; no 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psann._imports import check_is_there, import_object
+from psann._imports import check_is_there
 from psann._model_problems import in_order_of_the_file
-from psann._plain_files import what_is
-from psann._process import put_back
+from psann._plain_files import IS_ABSENT, what_is
 from psann._published import CHECKPOINT_ANSWER
 from psann.errors import ConfigError, DataError, ImportTargetError, did_you_mean
 from psann.market.block import FILE_KEYS
@@ -205,13 +205,14 @@ class _Search:
         if self.config.init_from is None:
             return None
         given = Path(self.config.init_from)
-        file = RunPaths(given).best if given.is_dir() else given
-        if file.is_file():
+        # Not `Path.is_file`, which raises where a folder may not be entered.
+        file = RunPaths(given).best if os.path.isdir(given) else given
+        if os.path.isfile(file):
             return file
-        what = f"{file} {what_is(file)}"
-        if file != given and not file.exists():
+        what = f"{file} {(found := what_is(file))}"
+        if file != given and found == IS_ABSENT:
             what = f"{given} holds no checkpoints/best.safetensors"
-            if (published := file.with_suffix(".pt")).is_file():
+            if os.path.isfile(published := file.with_suffix(".pt")):
                 what = f"{published} {CHECKPOINT_ANSWER}"
         self._refuse(("init_from",), f"must be a run directory or an estimator file; {what}")
         return None
@@ -237,7 +238,7 @@ class _Search:
         if self.config.data.npz is None:
             return
         file = Path(self.config.data.npz)
-        if not file.is_file():
+        if not os.path.isfile(file):
             self._refuse(("data", "npz"), f"must be a NumPy archive; {file} {what_is(file)}")
         elif self.config.recorded.npz_sha256 is not None:
             self.digest([file], "npz")
@@ -272,11 +273,10 @@ class _Search:
     def _import(self, target: str | None, path: tuple[str, ...]) -> Any:
         if target is None:
             return None
-        from psann._numerics import FOREIGN
+        from psann._numerics import import_foreign
 
         try:
-            with put_back(FOREIGN, who=f"importing {target}"):
-                return import_object(target, who=self.config.who(*path))
+            return import_foreign(target, who=self.config.who(*path))
         except ImportTargetError as error:
             self.problems.extend(error.problems)
             return None

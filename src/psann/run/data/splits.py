@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,7 +178,7 @@ def _read(data: DataSource) -> NpzContent:
     path = Path(str(data.npz))
     mmap = data.mmap
     if mmap == "auto":
-        mmap = path.is_file() and path.stat().st_size > _MAPPED_SHARE * memory_bytes()
+        mmap = os.path.isfile(path) and path.stat().st_size > _MAPPED_SHARE * memory_bytes()
     content = read_npz(path, mmap=mmap)
     if data.mmap is not True:
         return content

@@ -26,8 +26,7 @@ def save_start(storage: Storage, path: Path, entry: Mapping[str, object]) -> Non
         starts = read_starts(path) if path.exists() else []
     except ValueError as error:
         raise FileFormatError(
-            f"{path} must hold the starts of a run (schema version {SCHEMA_VERSION}): {error}. "
-            "Move the run directory away and start anew."
+            f"{path} cannot be gone on with: {error}. Move the run directory away and start anew."
         ) from None
     content = {"schema_version": SCHEMA_VERSION, "starts": [*starts, dict(entry)]}
     storage.put(path, json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
@@ -43,14 +42,20 @@ def read_starts(path: Path) -> list[dict[str, object]]:
     ValueError
         If it does not list the starts of a run.
     """
-    content = read_json(path)
+    return starts_of(read_json(path))
+
+
+def starts_of(content: Mapping[str, object]) -> list[dict[str, object]]:
+    """The starts that the content of a `provenance.json` lists; errors as of `read_starts`."""
     starts = content.get("starts")
     if (
         content.get("schema_version") != SCHEMA_VERSION
         or not isinstance(starts, list)
         or not all(isinstance(start, dict) for start in starts)
     ):
-        raise ValueError("it must list the starts of a run")
+        raise ValueError(
+            f"it must be of schema version {SCHEMA_VERSION} and list the starts of the run"
+        )
     return starts
 
 

@@ -62,12 +62,12 @@ def story_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Left at once, as asked."
     if isinstance(error, SystemExit):
-        story = f"The loader, the reward or what they call ended Python: sys.exit({error.code!r})"
+        story = f"Code that the run calls ended Python: sys.exit({error.code!r})"
         return f"{story}{_place(error)}."
     if (of_memory := memory_story(error)) is not None:
         return f"{of_memory}{_place(error)}. {_LESS_MEMORY}"
     if is_a_message(error):
-        return str(error)
+        return file_and_reason(error)
     # Not str(error): an exception's own text may raise.
     return "".join(traceback.format_exception_only(error)).strip() + _place(error)
 
@@ -87,6 +87,8 @@ def is_a_message(error: BaseException) -> bool:
     """Whether the text alone tells the user what to change, so that no traceback is missed."""
     if isinstance(error, PsannError | KeyboardInterrupt) or memory_story(error) is not None:
         return True
+    if isinstance(error, OSError) and error.filename is not None and not _place(error):
+        return True  # of a file that psann itself asked for
     frames = list(traceback.walk_tb(error.__traceback__))
     # What psann itself raises about a value is meant for its user.
     origin = frames[-1][0].f_globals.get("__name__", "") if frames else ""

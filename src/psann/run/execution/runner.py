@@ -150,9 +150,9 @@ def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
             raise existing_run(paths)
         if is_placed:
             check_may_write(paths, overwrite=request.overwrite)
+        resumes = request.resume and has_resume_state(paths)
     except (RunLockedError, UsageError, OSError) as refusal:
         return refused(refusal, request.output_dir / run_name)
-    resumes = request.resume and has_resume_state(paths)
     plans = []
 
     def make_plan() -> None:
@@ -167,7 +167,7 @@ def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
         plans.append(describe_plan(config, paths, resumes=resumes))
 
     warned = listening(ConsoleProgress(quiet=True).take)
-    with warned, _warnings_as_log(), request.imports.in_force():
+    with warned, warnings_as_log(), request.imports.in_force():
         error = guarded(make_plan)
     if error is None:
         return Outcome(exit_code=EXIT_DONE, plan=plans[0])
@@ -253,12 +253,12 @@ def _logging_to(console: ConsoleProgress, storage: Storage, paths: RunPaths) -> 
             console.take(record)
 
     log = closing(EventLog(storage, paths.events))
-    with log as events, listening(show, events.take), _warnings_as_log():
+    with log as events, listening(show, events.take), warnings_as_log():
         yield events
 
 
 @contextmanager
-def _warnings_as_log() -> Iterator[None]:
+def warnings_as_log() -> Iterator[None]:
     """Log Python's warnings by what they say, each once; where in our code helps no user."""
     told: set[str] = set()
 

@@ -171,19 +171,27 @@ class Worker:
             return  # somebody else has it
         self._queue.release(claim.number)
         if ending.exit_code < 0:
-            self._note_kill(claim, signal.Signals(-ending.exit_code))
-        elif ending.exit_code not in (EXIT_INTERRUPTED, PREEMPTED_EXIT_CODE):
+            self._note_end(
+                claim,
+                f"killed {_MOST_KILLS} times by {signal.Signals(-ending.exit_code).name}. Is "
+                "there memory enough for so many trials at once? Give fewer --workers.",
+            )
+        elif ending.exit_code in (EXIT_INTERRUPTED, PREEMPTED_EXIT_CODE):
+            if self._stop is None:
+                self._note_end(
+                    claim,
+                    f"stopped {_MOST_KILLS} times, and not by this command: its own code may "
+                    "raise KeyboardInterrupt.",
+                )
+        else:
             # Not the trial's fault: no room on the disk, say. Others would meet the same.
             self._messages.append(f"{run_name(claim.number)}: {ending.message or 'it was ended'}")
 
-    def _note_kill(self, claim: Claim, number: signal.Signals) -> None:
-        """A killed trial goes on here, unless it is killed again and again."""
+    def _note_end(self, claim: Claim, how: str) -> None:
+        """A trial that was killed or stopped goes on here, unless it is again and again."""
         self._n_killed[claim.number] += 1
         if self._n_killed[claim.number] == _MOST_KILLS:
-            self._messages.append(
-                f"{run_name(claim.number)} was killed {_MOST_KILLS} times by {number.name}. Is "
-                "there memory enough for so many trials at once? Give fewer --workers."
-            )
+            self._messages.append(f"{run_name(claim.number)} was {how}")
 
     def _request(self, claim: Claim) -> RunRequest:
         return RunRequest(

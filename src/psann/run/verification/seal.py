@@ -70,7 +70,7 @@ def read_key(path: Path | None) -> bytes | None:
         key = read_plain(path, _MAX_KEY_BYTES).rstrip(b"\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"--key must be a file that holds a key; {path}: {reason_of(error)}."
+            f"--key must be a file that holds a key; {path} cannot be read: {reason_of(error)}."
         ) from None
     if len(key) < 16:
         raise UsageError(

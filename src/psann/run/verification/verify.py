@@ -21,7 +21,7 @@ from psann.run.directory.lock import check_lock
 from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
 from psann.run.directory.paths import RunPaths
-from psann.run.directory.provenance import told_of_release
+from psann.run.directory.provenance import starts_of, told_of_release
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles
 from psann.run.verification.log import check_best, check_log
@@ -352,8 +352,10 @@ class _Inspection:
         content = self.files.json(name)
         if content is None:
             return
-        if content.get("schema_version") != 1 or not isinstance(content.get("starts"), list):
-            self.error(name, "must be of schema version 1 and list the starts of the run")
+        try:
+            starts_of(content)
+        except ValueError as problem:
+            self.error(name, f"cannot be read: {problem}")
 
 
 def _with_later_keys(text: str, resolved: str) -> str:
