@@ -15,7 +15,7 @@ from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network
 from psann.training.at_host import HostUpdate
 from psann.training.carry import Carry, alone, unlatched
-from psann.training.engine import EagerEngine
+from psann.training.engine import EagerEngine, can_record
 from psann.training.recorded import Recording
 from psann.training.statistics import LaunchStatistics, read_reports
 from psann.training.work import Objective, PhaseWork
@@ -190,6 +190,11 @@ def test_what_is_not_ours_and_what_would_not_pay_is_not_recorded(
     made.begin(work)
     made.launch(initial_carry(made), goal, stacks_of(batches(2)), None, lr=0.01)
     assert recorded == []
+
+
+def test_what_would_take_much_memory_is_not_recorded() -> None:
+    assert can_record(dense(), 100_000)
+    assert not can_record(dense(hidden_layers=60), 100_000)
 
 
 @pytest.mark.parametrize("says", ["fails", "gives other numbers"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -150,6 +151,17 @@ def test_a_recording_keeps_no_graph_of_gradients() -> None:
     recording = Recording(lambda: gradient(x, torch.ones(3, 2)))
     assert all(output.grad_fn is None for output in recording.outputs)
     assert not any(output.requires_grad for output in recording.outputs)
+
+
+def test_a_recording_that_is_dropped_leaves_nothing_to_the_collector() -> None:
+    x, y = torch.ones(2, 3), torch.ones(3, 2)
+    gc.collect()
+    gc.disable()
+    try:
+        Recording(lambda: gradient(x, y))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def doubled(x: Tensor) -> list[Tensor]:

@@ -57,6 +57,8 @@ _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
 _MOST_NUMBERS_TOGETHER = 100_000
 # An update is recorded at the cost of some forty; of more numbers its arithmetic takes most of it.
 _RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 1_000_000
+# While it is recorded all that it computes is kept, some four tensors of its rows per parameter.
+_MOST_NUMBERS_KEPT = 50_000_000
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -70,7 +72,10 @@ def _is_ours(network: Network) -> bool:
 
 def can_record(network: Network, rows: int) -> bool:
     """Whether updates of so many rows, those of all seeds, are small enough and none of others'."""
-    return rows * network.width <= _MOST_NUMBERS_RECORDED and _is_ours(network)
+    numbers = rows * network.width
+    is_small = numbers <= _MOST_NUMBERS_RECORDED
+    n_kept = numbers * len(list(network.parameters()))
+    return is_small and n_kept <= _MOST_NUMBERS_KEPT and _is_ours(network)
 
 
 class EagerEngine:

@@ -42,19 +42,7 @@ class Operation(NamedTuple):
 
     def within(self, memory: Mapping[int, UntypedStorage]) -> Operation:
         """The same in other memory, by the number of its own, and without autograd's marks."""
-
-        def moved(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                place = torch.empty(0, dtype=value.dtype)
-                own = memory.get(_memory(value), value.untyped_storage())
-                return place.set_(own, value.storage_offset(), value.shape, value.stride())
-            if isinstance(value, list | tuple):
-                return type(value)(map(moved, value))
-            if isinstance(value, Mapping):
-                return {key: moved(each) for key, each in value.items()}
-            return value
-
-        return Operation(self.overload, *map(moved, self[1:]))
+        return Operation(self.overload, *(_moved(each, memory) for each in self[1:]))
 
     @property
     def writes(self) -> list[Tensor]:
@@ -338,3 +326,16 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield value
     elif isinstance(value, list | tuple):
         yield from itertools.chain.from_iterable(map(_tensors, value))
+
+
+# Not inside of another, where what calls itself would keep the memory until the collector comes.
+def _moved(value: Any, memory: Mapping[int, UntypedStorage]) -> Any:
+    if isinstance(value, Tensor):
+        place = torch.empty(0, dtype=value.dtype)
+        own = memory.get(_memory(value), value.untyped_storage())
+        return place.set_(own, value.storage_offset(), value.shape, value.stride())
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(each, memory) for each in value)
+    if isinstance(value, Mapping):
+        return {key: _moved(each, memory) for key, each in value.items()}
+    return value
