@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -140,6 +142,37 @@ def test_assets_that_come_halt_and_end_are_held_as_afresh(monkeypatch: pytest.Mo
     assert "Error" not in afresh.partition("[")[0]
     assert again == afresh
     assert told == [True]
+
+
+def test_halts_that_are_held_row_by_row_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which rows have halts is looked at; the first episode, and row 0, have those on even ones.
+    monkeypatch.setattr("psann.halts._MOST_ROWS_AT_ONCE", 1)
+    fit = arguments({"batch_episodes": 1})
+    for data in (fit, fit["validation_data"]):
+        data["active"] = np.ones(data["prices"].shape, dtype=np.int8)
+        data["active"][2::2, 0] = -1
+    afresh, again, told = by_both(monkeypatch, quick(random_state=4), **fit)
+    assert "Error" not in afresh.partition("[")[0]
+    assert again == afresh
+    assert told == [False]
+
+
+def test_recordings_end_with_their_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def spied(*given: Any, **named: Any) -> Any:
+        found = recorded(*given, **named)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr("psann.training.at_host.recorded", spied)
+    monkeypatch.setattr("psann.training.engine._RECORD_FROM", 1)
+    gc.disable()
+    try:
+        quick().fit(**arguments({"refit": True}))
+        assert len(made) == 2 and not any(each() for each in made)
+    finally:
+        gc.enable()
 
 
 def test_what_cash_and_shorts_cost_on_each_row_is_paid_as_afresh(

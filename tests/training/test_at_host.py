@@ -160,15 +160,28 @@ def foreign() -> Network:
     return network
 
 
+def hooked() -> Network:
+    network = dense()
+    network.head.register_forward_hook(lambda layer, given, outputs: outputs)
+    return network
+
+
 @pytest.mark.parametrize(
     ("network", "goal", "work"),
     [
         (foreign(), objective(), LONG),
+        (hooked(), objective(), LONG),
         (dense(), objective(loss=poisoned), LONG),
         (dense(), objective(), LONG._replace(planned_updates=199)),
         (dense(), objective(), LONG._replace(rows_per_update=130_000)),
     ],
-    ids=["a network of the user's", "a loss of the user's", "a short phase", "large updates"],
+    ids=[
+        "a network of the user's",
+        "a hook of theirs",
+        "a loss of the user's",
+        "a short phase",
+        "large updates",
+    ],
 )
 def test_what_is_not_ours_and_what_would_not_pay_is_not_recorded(
     network: Network, goal: Objective, work: PhaseWork, recorded: list[bool]

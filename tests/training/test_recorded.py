@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from ctypes import c_float
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+from torch.utils.flop_counter import FlopCounterMode
 
 from psann.training.recorded import Recorded, Recording, Recordings, recorded
 
@@ -108,6 +117,22 @@ def test_a_function_that_looks_at_a_number_is_not_recorded() -> None:
         Recording(lambda: [x * (2.0 if x.sum() > 1.0 else 1.0)])
 
 
+@pytest.mark.parametrize("read", [Tensor.tolist, Tensor.numpy, np.asarray, np.from_dlpack], ids=str)
+def test_a_function_that_looks_at_memory_is_not_recorded(read: Callable[[Tensor], Any]) -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="reads numbers"):
+        Recording(lambda: [x * float(read(x)[0])])
+
+
+@pytest.mark.parametrize("taken", [lambda x: x[x > 0], lambda x: x.nonzero()], ids=str)
+def test_a_function_that_takes_as_much_as_numbers_say_is_not_recorded(
+    taken: Callable[[Tensor], Tensor],
+) -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="as much as numbers say"):
+        Recording(lambda: [taken(x)])
+
+
 def test_a_function_that_draws_is_not_recorded() -> None:
     x = torch.ones(3)
     with pytest.raises(ValueError, match="draws"):
@@ -162,15 +187,66 @@ def test_a_recording_that_has_something_of_one_example_is_refused() -> None:
     number = torch.ones(2)
 
     def baked(x: Tensor) -> list[Tensor]:
-        return [x + torch.from_numpy(x.numpy().copy())]  # NumPy's part is not recorded
+        return [x + c_float.from_address(x.data_ptr()).value]  # of which nothing tells
 
     assert recorded(baked, [number]) is not None
     assert recorded(baked, [number], [2 * number]) is None
 
 
-def test_a_profiler_sees_updates_afresh() -> None:
+class Calls(TorchFunctionMode):
+    """Somebody who hears of every call."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def hook() -> Iterator[None]:
+    handle = register_module_forward_hook(lambda module, given, outputs: None)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def ones_doubled(within: Any) -> Recorded | None:
+    return recorded(doubled, [torch.ones(2)], within=within)
+
+
+@pytest.mark.parametrize(
+    "watching",
+    [torch.autograd.profiler.profile, lambda: FlopCounterMode(display=False), Calls, hook],
+    ids=["profiler", "flops", "calls", "hook"],
+)
+def test_who_watches_sees_updates_afresh(
+    watching: Callable[[], contextlib.AbstractContextManager[object]],
+) -> None:
     recordings = Recordings()
     recordings.begin(goes_on=True)
-    with torch.profiler.profile():
-        assert recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)])) is None
-    assert recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)])) is not None
+    with watching():
+        assert recordings.get("kind", ones_doubled) is None
+    with torch.device("cpu"):  # which is a mode of torch's own
+        assert recordings.get("kind", ones_doubled) is not None
+    with watching():
+        assert recordings.get("kind", ones_doubled) is None
+
+
+def test_threads_that_record_at_once_leave_no_mode_behind() -> None:
+    class Slow(threading.Thread):
+        found: Recording | None = None
+
+        def run(self) -> None:
+            def function() -> list[Tensor]:
+                time.sleep(0.01)
+                return [torch.ones(2) * 2.0]
+
+            self.found = Recording(function)
+
+    threads = [Slow(), Slow()]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.005)
+    for thread in threads:
+        thread.join()
+    assert all(thread.found is not None for thread in threads)
+    assert not is_in_torch_dispatch_mode()

@@ -57,12 +57,15 @@ _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
 _MOST_NUMBERS_TOGETHER = 100_000
 # An update is recorded at the cost of some forty; of more numbers its arithmetic takes most of it.
 _RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 1_000_000
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def _is_ours(network: Network) -> bool:
-    """Whether psann and torch have written every layer."""
-    roots = {type(layer).__module__.partition(".")[0] for layer in network.modules()}
-    return roots <= {"psann", "torch"}
+    """Whether psann and torch have written every layer, and nobody has hooked into one."""
+    layers = list(network.modules())
+    roots = {type(layer).__module__.partition(".")[0] for layer in layers}
+    are_hooked = any(getattr(layer, name) for layer in layers for name in _HOOKS)
+    return roots <= {"psann", "torch"} and not are_hooked
 
 
 def can_record(network: Network, rows: int) -> bool:
@@ -138,6 +141,10 @@ class EagerEngine:
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
         lasts = work.planned_updates >= _RECORD_FROM and self.device.type == "cpu"
         self._recordings.begin(goes_on=lasts)
+
+    def end(self) -> None:
+        """Let go of what only the phase needed, now: the collector may be long in coming."""
+        self._recordings.begin(goes_on=False)
 
     @property
     def runs_as(self) -> str:
@@ -379,8 +386,8 @@ class EagerEngine:
         ) -> tuple[Carry, Report]:
             return self.update(carry, objective, index, key, lr=lr, lift=lift)
 
-        # What is recorded keeps the objective, and so its number.
-        kind = id(objective), self.optimizer, self.network.stage, lift
+        # Its method is equal to none of another objective, and keeps it.
+        kind = objective.__call__, self.optimizer, self.network.stage, lift
         return launch(update, carry, stacks, keys, lr=lr, kind=kind, recordings=recordings)
 
     @property
