@@ -46,7 +46,8 @@ def together(**given: Any) -> list[Floats]:
     named = {name: each for name, each in columns.items() if each is not None}
     for name, own in list(named.items())[1:]:
         whose = next(iter(named))
-        if aligned[name].shape[-1] == 1 < aligned[whose].shape[-1]:
+        width = aligned[name].shape[-1]
+        if width == 1 and (name == "`trans_cost`" or width < aligned[whose].shape[-1]):
             continue  # one column for all assets has a name of its own
         array = np.atleast_2d(aligned[name])
         ordered = in_order_of(named[whose], array, own, who=name, whose=whose)
