@@ -15,10 +15,10 @@ from psann.nn.dense import DenseNetwork
 from psann.nn.network import Network
 from psann.training.at_host import HostUpdate
 from psann.training.carry import Carry, alone, unlatched
-from psann.training.engine import EagerEngine, can_record
+from psann.training.engine import EagerEngine
 from psann.training.recorded import Recording
 from psann.training.statistics import LaunchStatistics, read_reports
-from psann.training.work import Objective, PhaseWork
+from psann.training.work import Objective, PhaseWork, can_record
 from tiny_training import (
     BODIES,
     POISON,

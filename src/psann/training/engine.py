@@ -44,7 +44,7 @@ from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
 from psann.training.recorded import Recordings
 from psann.training.statistics import LaunchStatistics, Report, read_reports
-from psann.training.work import Forward, Objective, PhaseWork, work_s
+from psann.training.work import Forward, Objective, PhaseWork, can_record, work_s
 
 StateReset = Literal["batch", "epoch", "none"]
 
@@ -55,27 +55,8 @@ _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
 # Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
-# An update is recorded at the cost of some forty; of more numbers its arithmetic takes most of it.
-_RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 1_000_000
-# While it is recorded all that it computes is kept, some four tensors of its rows per parameter.
-_MOST_NUMBERS_KEPT = 50_000_000
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-def _is_ours(network: Network) -> bool:
-    """Whether psann and torch have written every layer, and nobody has hooked into one."""
-    layers = list(network.modules())
-    roots = {type(layer).__module__.partition(".")[0] for layer in layers}
-    are_hooked = any(getattr(layer, name) for layer in layers for name in _HOOKS)
-    return roots <= {"psann", "torch"} and not are_hooked
-
-
-def can_record(network: Network, rows: int) -> bool:
-    """Whether updates of so many rows, those of all seeds, are small enough and none of others'."""
-    numbers = rows * network.width
-    is_small = numbers <= _MOST_NUMBERS_RECORDED
-    n_kept = numbers * len(list(network.parameters()))
-    return is_small and n_kept <= _MOST_NUMBERS_KEPT and _is_ours(network)
+# Updates from which a phase records: it costs as much as some forty.
+_RECORD_FROM = 200
 
 
 class EagerEngine:
@@ -113,7 +94,7 @@ class EagerEngine:
         device: torch.device,
     ) -> None:
         self.network = network.to(device)
-        self.at_risk = () if _is_ours(network) else FOREIGN
+        self.at_risk = () if network.is_ours else FOREIGN
         """Settings that the network may change; losses and rewards of the user's are guarded."""
         self.layout = WeightLayout.of(network)
         self.optimizer = optimizer
