@@ -112,6 +112,55 @@ def test_every_network_and_optimiser_trains_as_it_does_afresh(
     assert told and all(told)
 
 
+def _with_more(fit: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with a context, arrays of costs and rates, and a universe."""
+    for data in (fit, fit["validation_data"]):
+        n, m = data["prices"].shape
+        rng = np.random.default_rng(n)
+        data["context"] = rng.normal(size=(n, 2))
+        data["reward_inputs"] = {
+            "cost": rng.uniform(0, 0.02, (n, m)),
+            "rate": rng.uniform(0, 0.5, n),
+        }
+        data["active"] = np.ones((n, m), dtype=np.int8)
+        data["active"][rng.random((n, m)) < 0.1] = -1
+        data["active"][n // 2 :, 0] = -2
+    return fit
+
+
+_DIAL = {"damping_mode": "relu", "learnable": ["amplitude"], "bounds": {"amplitude": [0.9, 1.01]}}
+_RISES = {"w0_warmup_epochs": 2, "hidden_w0_initial": 0.5, "norm": "weight", "dropout": 0.2}
+_GROWS = {"progressive_depth_initial": 1, "progressive_depth_interval": 1, "hidden_layers": 2}
+_RATES = {"cash_rate": "rate", "borrow_rate": "rate"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "params", "options"),
+    [
+        (
+            WaveResNetRegressor,
+            {**_RISES, **_GROWS, "optimizer": "adamw", "weight_decay": 0.1},
+            {"reward": "cvar", "primary_transform": "long_short", "delay": 1, "refit": True},
+        ),
+        (
+            WaveResNetRegressor,
+            {"activation_params": _DIAL, "lr_schedule": "one_cycle", "on_nonfinite": "skip"},
+            {"reward": "max_drawdown", "max_turnover": 0.05},
+        ),
+    ],
+    ids=["wave", "limited"],
+)
+def test_what_is_set_together_trains_as_it_does_afresh(
+    cls: type, params: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"transition_penalty": "cost", "input_noise": 0.1}
+    fit = {**_with_more(arguments({**options, **more})), "evaluation": _RATES}
+    afresh, again, told = by_both(monkeypatch, quick(cls, **params), **fit)
+    assert "Error" not in afresh.partition("[")[0]
+    assert again == afresh
+    assert told and all(told)
+
+
 def test_what_is_held_is_remembered_as_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = arguments({"held_weights": True, "transition_penalty": 0.001})
     for data in (fit, fit["validation_data"]):
