@@ -125,7 +125,9 @@ def test_a_function_that_looks_at_memory_is_not_recorded(read: Callable[[Tensor]
         Recording(lambda: [x * float(read(x)[0])])
 
 
-@pytest.mark.parametrize("taken", [lambda x: x[x > 0], lambda x: x.nonzero()], ids=str)
+@pytest.mark.parametrize(
+    "taken", [lambda x: x[x > 0], lambda x: x.nonzero()], ids=["by a mask", "nonzero"]
+)
 def test_a_function_that_takes_as_much_as_numbers_say_is_not_recorded(
     taken: Callable[[Tensor], Tensor],
 ) -> None:
