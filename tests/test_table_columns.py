@@ -83,7 +83,7 @@ def answers(make: Callable[[pl.DataFrame], Any], keep: Callable[[pl.DataFrame], 
     if labels_of(first).rows is not None:  # validation rows come later than those of training
         later = {key: moved(value) for key, value in later.items()}
     chosen = quick().fit(first, prices=known, validation_data=later, hisso=HISSO)
-    judged = judge_policy(keep(WEIGHTS), prices, terms=Terms())
+    judged = judge_policy(keep(WEIGHTS), prices, terms=Terms(**_DAILY))
     wealth = equity_curve(keep(WEIGHTS), prices)
     return {
         "policy": model.predict_actions(first),
@@ -95,13 +95,17 @@ def answers(make: Callable[[pl.DataFrame], Any], keep: Callable[[pl.DataFrame], 
         "seeds": seeds[1].predict_actions(first),
         "validated": chosen.best_value_,
         "targets": quick().fit(first, known).evaluate_loss(first, prices),
-        "metrics": list(portfolio_metrics(keep(WEIGHTS), prices).values()),
+        "metrics": list(portfolio_metrics(keep(WEIGHTS), prices, **_DAILY).values()),
         "wealth": wealth,
         "judged": judged.judgement.net,
-        "baselines": [each.net for each in judge_baselines(known, terms=Terms()).values()],
+        "baselines": [each.net for each in judge_baselines(known, terms=Terms(**_DAILY)).values()],
         "past": [rule(known, fitted_on=known) for rule in (best_asset, bcrp)],
         "rules": [rule(known) for rule in BASELINES.values()],
     }
+
+
+# What the dates of the frames say.
+_DAILY: dict[str, Any] = {"periods_per_year": 365}
 
 
 @cache

@@ -74,7 +74,7 @@ def test_error_in_a_resumed_start_keeps_the_earlier_commit(
 def test_error_while_the_directory_is_let_go_is_named(tmp_path: Path, total: int) -> None:
     outcome = hurt(tmp_path, *SETTINGS, place=total, act=fail_with(ERRORS[2]))
     paths = RunPaths(tmp_path / "out" / "run")
-    assert_refused(outcome, f"{os.strerror(ERRORS[2])}: '{paths.root}'", paths)
+    assert_refused(outcome, f"{os.strerror(ERRORS[2])} ({paths.root})", paths)
 
 
 def largest_file(folder: Path) -> int:

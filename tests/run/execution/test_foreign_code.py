@@ -6,6 +6,7 @@ import importlib
 import itertools
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -39,6 +40,7 @@ def in_a_process(folder: Path, place: str, names: str) -> RunPaths:
 
     def work() -> int:
         os.environ[meddling.WITH] = names
+        sys.modules.pop("meddling_at_import", None)  # of another test in this process
         warnings.resetwarnings()  # of the suite, in which each is an error
         outcome = trials.trial(folder, "training.threads=1", "training.epochs=2", PLACES[place])
         return outcome.exit_code

@@ -210,7 +210,7 @@ def test_a_parent_that_may_not_be_read_is_told_of_by_its_key(
     outcome = trial(tmp_path, name="child", mode="fine_tune", init_from=str(parent.root))
     assert outcome.exit_code == 1
     assert "init_from must be readable" in str(outcome.message)
-    assert f"{parent.best}: Permission denied" in str(outcome.message)
+    assert f"Permission denied ({parent.best})" in str(outcome.message)
 
 
 def test_a_resolved_configuration_refuses_a_parent_that_has_changed(tmp_path: Path) -> None:
