@@ -57,10 +57,13 @@ from psann.metrics import (
     portfolio_metrics,
 )
 from psann.nn.network import Network, NetworkShape
+from psann.plausibility.features import feature_findings
+from psann.plausibility.prices import price_findings
 from psann.run.reading.archive import pack, unpack
 from psann.run.reading.reading import read_run
 from psann.run.report.page import write_report
 from psann.run.verification.seal import read_key, seal
+from psann.training.observers import Observer
 from thinning import thinned
 from trials import finished
 
@@ -118,6 +121,10 @@ def sees_held(options: dict[str, Any] | None = None, **how: Any) -> Any:
 def grown(**params: Any) -> Any:
     """Fitted, then fitted again with other settings."""
     return taught(warm_start=True).set_params(hidden_units=5, **params).fit(X, Y)
+
+
+class Watcher(Observer):
+    """Watches, and says nothing."""
 
 
 def mean_of_nothing(actions: Tensor, context: Tensor, *, transition_penalty: float) -> Tensor:
@@ -225,6 +232,15 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "Give shuffled_order({}, seed=..., number=...)": (
         lambda: shuffled_prices(PRICES, shuffled_order(N - 1, seed=0, number=1)),
         lambda: shuffled_prices(PRICES, shuffled_order(N, seed=0, number=1)),
+    ),
+    "must have rows and columns; got shape {}. Give {}.reshape(len({}), -1)": (
+        lambda: feature_findings(BY_ASSET),
+        lambda: feature_findings(BY_ASSET.reshape(len(BY_ASSET), -1)),
+        lambda: price_findings(PRICES[:, 0].reshape(len(PRICES), -1)),
+    ),
+    "Give each every method of it, best as a subclass": (
+        lambda: taught(how={"observers": [print]}),
+        lambda: taught(how={"observers": [Watcher()]}),
     ),
     "to which the weights belong; got {}. Fit again, or set it back": (
         lambda tmp_path: saved(taught().set_params(w0=3.0), tmp_path),

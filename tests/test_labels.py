@@ -283,6 +283,13 @@ def test_costs_rates_and_benchmarks_are_taken_by_name_and_date() -> None:
     for bad in ({"trans_cost": COST.rename({"B": "C"})}, {"cash_rate": RATE.shift(1, freq="D")}):
         with pytest.raises(DataError, match=f"`{next(iter(bad))}` must have the (columns|rows)"):
             portfolio_metrics(weights, PRICES, cash=True, **bad)
+    with pytest.raises(DataError, match=r"^`trans_cost` must be in the order of time"):
+        portfolio_metrics(weights.to_numpy(), PRICES.to_numpy(), cash=True, trans_cost=rows[::-1])
+    spread = pd.DataFrame({"spread": np.full(N, 0.01)}, index=DAYS)
+    for each in (PRICES, PRICES[["A"]]):
+        flat = each * 0 + 1 / each.shape[1]
+        alike = [judge(flat, each, terms=Terms(trans_cost=cost)).net for cost in (spread, 0.01)]
+        assert_array_equal(*alike)
     benchmark = PRICES["A"].rename("index")
     ours, mixed = (
         judge_baselines(PRICES, terms=Terms(), benchmark=each)["benchmark"].figures

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from odd_files import KINDS, make
-from psann import PSANNRegressor
+from psann import PSANNRegressor, _plain_files
 from psann._npz import read_npz
-from psann._plain_files import open_plain, read_plain
+from psann._plain_files import open_plain, read_given, read_plain
 from psann.errors import DataError, FileFormatError
 from psann.market import read_prices
 from psann.run.directory.lock import check_lock
@@ -61,3 +63,16 @@ def test_files_are_read_up_to_their_limit(tmp_path: Path) -> None:
     assert read_plain(tmp_path / "x", 3) == b"abc"
     with pytest.raises(ValueError, match="it has 3 bytes, more than 2"):
         read_plain(tmp_path / "x", 2)
+
+
+def test_a_pipe_that_a_user_named_is_read_and_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(pipe.write_bytes, b"told")
+        assert read_given(str(pipe), 3) == b"tol"
+    monkeypatch.setattr(_plain_files, "PIPE_S", 0.05)
+    with pytest.raises(ValueError, match=r"nothing has come by this pipe for 0\.05 s"):
+        read_given(str(pipe), 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 # Windows, where runs are only read, has the third only, and no other system has that.
 NO_FOLLOW, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+PIPE_S = 60.0
 _KINDS = {
     stat.S_IFDIR: "is a directory",
     stat.S_IFIFO: "is a pipe",
@@ -61,6 +63,25 @@ def read_plain(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
 
 
 IS_ABSENT = "does not exist"
+
+
+def read_given(path: str, max_bytes: int) -> bytes:
+    """Read the beginning of a file that a user named, which may come by a pipe.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or may not be read.
+    ValueError
+        If it is a pipe, and nothing comes by it for a minute.
+    """
+    fd = os.open(path, os.O_RDONLY | _BINARY | _NO_WAIT)
+    with open(fd, "rb") as file:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            if not select.select([fd], [], [], PIPE_S)[0]:
+                raise ValueError(f"nothing has come by this pipe for {PIPE_S:g} s")
+            os.set_blocking(fd, True)
+        return file.read(max_bytes)
 
 
 def what_is(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
+from psann._plain_files import read_given
 from psann._tree import ConfigTree, Origins, Path
 from psann.errors import ConfigError, reason_of
 
@@ -120,8 +121,7 @@ def parse_value(text: str, *, source: str) -> Any:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_given(path, MAX_BYTES + 1)
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; it must be a YAML or JSON file.") from None
     except (OSError, ValueError) as error:

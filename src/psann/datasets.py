@@ -199,7 +199,7 @@ def load_olps_prices(name: str) -> Floats:
     DataError
         If the name is unknown, or the file of universal-portfolios is absent or differs.
     """
-    if name not in _OLPS:
+    if not isinstance(name, str) or name not in _OLPS:
         raise DataError(f"name must be one of {', '.join(_OLPS)}; got {name!r}.")
     # Split as bytes: tse's header has characters at which str.splitlines would break the line.
     rows = [line.decode("ascii").split(",") for line in _OLPS[name].read().splitlines()[1:]]
@@ -498,7 +498,7 @@ def _market(
     prices: Floats, time: Array, train_fraction: float, val_fraction: float, features: Moves
 ) -> Data:
     """Make the data set of a price series, with the features that `load_sp500_20` describes."""
-    if features not in get_args(Moves):
+    if not isinstance(features, str) or features not in get_args(Moves):
         raise DataError(f"features must be one of {', '.join(get_args(Moves))}; got {features!r}.")
     by_asset = features == "assetwise"
     first = max(ASSETWISE_HORIZONS if by_asset else HORIZONS)

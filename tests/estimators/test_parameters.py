@@ -214,6 +214,15 @@ def test_every_parameter_leaves_a_trace(cls: Any, name: str) -> None:
     assert trace(cls, name, changed) != usual_trace(cls, shared, tuple(usual.items()))
 
 
+def test_numbers_of_numpy_are_numbers_and_nothing_is_said_of_them() -> None:
+    single = {name: np.float32(0.5) for name in ("lr", "weight_decay", "w0", "clip_norm")}
+    whole = {name: np.int8(3) for name in ("epochs", "hidden_units", "hidden_layers", "patience")}
+    assert PSANNRegressor(**single, **whole).parameter_problems() == []
+    for name in single:
+        told = PSANNRegressor(**{name: 10**400}).parameter_problems()
+        assert len(told) == 1 and name in told[0]
+
+
 def test_all_problems_of_the_parameters_are_told_at_once() -> None:
     model = PSANNRegressor(
         epochs=0, lr=-1.0, optimizer="adm", lr_schedule={"nam": "x"}, loss="mze",

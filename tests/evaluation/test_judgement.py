@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,6 +274,18 @@ def test_a_policy_that_an_end_ruins_is_undefined_not_an_error() -> None:
 def test_a_delay_that_leaves_no_move_is_refused_by_name(delay: float) -> None:
     with pytest.raises(DataError, match=f"`delay` must be .* the 3 rows of prices; got {delay}"):
         judge(np.ones((3, 1)), np.ones((3, 1)), terms=Terms(delay=delay))
+
+
+@pytest.mark.parametrize("wrong", [None, 3.0, "x", np.ones(4), np.ones((4, 2, 1))])
+def test_what_cannot_be_judged_is_refused_by_name(wrong: Any) -> None:
+    for name in ("actions", "prices"):
+        with pytest.raises(DataError, match=f"`{name}`"):
+            judge(**{"actions": ACTIONS, "prices": PRICES, "terms": TERMS, name: wrong})
+    with pytest.raises(DataError, match="`prices`"):
+        judge_baselines(wrong, terms=TERMS)
+    for delay in ("x", None, 1.5, 3):
+        with pytest.raises(DataError, match="`delay` must be a whole number of rows"):
+            judge_baselines(PRICES, terms=Terms(delay=delay))  # type: ignore[arg-type]
 
 
 def test_a_benchmark_of_other_rows_is_refused_by_name() -> None:

@@ -68,7 +68,7 @@ def test_clusters_of_volatility_survive_which_single_moves_would_not() -> None:
 @pytest.mark.parametrize(("n_rows", "length"), [(1000, 20), (61, 6), (6, 1)])
 def test_blocks_of_moves_stay_together_and_leave_their_place(n_rows: int, length: int) -> None:
     n, stayed = n_rows - 1, 0
-    for number in range(20):
+    for number in range(1, 21):
         order = shuffled_order(n_rows, seed=0, number=number)
         assert sorted(order.tolist()) == list(range(n))
         n_joints = int((np.diff(order) % n != 1).sum())
@@ -80,7 +80,10 @@ def test_blocks_of_moves_stay_together_and_leave_their_place(n_rows: int, length
 
 def test_what_is_no_order_of_the_moves_of_prices_is_refused() -> None:
     prices = np.ones((5, 2))
-    for order in (np.arange(3), np.arange(1, 5), np.zeros(4, int)):
+    for wrong in ({"n_rows": -1}, {"n_rows": 5.5}, {"seed": "a"}, {"seed": -1}, {"number": 0}):
+        with pytest.raises(DataError, match=f"`{next(iter(wrong))}` must be a whole number of at"):
+            shuffled_order(**{"n_rows": 5, "seed": 0, "number": 1, **wrong})
+    for order in (np.arange(3), np.arange(1, 5), np.zeros(4, int), "x", None):
         with pytest.raises(DataError, match="`order` must have each of the 4 moves of `prices`"):
             shuffled_prices(prices, order)
     with pytest.raises(DataError, match="`prices` must be above 0"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -110,6 +112,55 @@ def test_every_network_and_optimiser_trains_as_it_does_afresh(
     assert told and all(told)
 
 
+def _with_more(fit: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with a context, arrays of costs and rates, and a universe."""
+    for data in (fit, fit["validation_data"]):
+        n, m = data["prices"].shape
+        rng = np.random.default_rng(n)
+        data["context"] = rng.normal(size=(n, 2))
+        data["reward_inputs"] = {
+            "cost": rng.uniform(0, 0.02, (n, m)),
+            "rate": rng.uniform(0, 0.5, n),
+        }
+        data["active"] = np.ones((n, m), dtype=np.int8)
+        data["active"][rng.random((n, m)) < 0.1] = -1
+        data["active"][n // 2 :, 0] = -2
+    return fit
+
+
+_DIAL = {"damping_mode": "relu", "learnable": ["amplitude"], "bounds": {"amplitude": [0.9, 1.01]}}
+_RISES = {"w0_warmup_epochs": 2, "hidden_w0_initial": 0.5, "norm": "weight", "dropout": 0.2}
+_GROWS = {"progressive_depth_initial": 1, "progressive_depth_interval": 1, "hidden_layers": 2}
+_RATES = {"cash_rate": "rate", "borrow_rate": "rate"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "params", "options"),
+    [
+        (
+            WaveResNetRegressor,
+            {**_RISES, **_GROWS, "optimizer": "adamw", "weight_decay": 0.1},
+            {"reward": "cvar", "primary_transform": "long_short", "delay": 1, "refit": True},
+        ),
+        (
+            WaveResNetRegressor,
+            {"activation_params": _DIAL, "lr_schedule": "one_cycle", "on_nonfinite": "skip"},
+            {"reward": "max_drawdown", "max_turnover": 0.05},
+        ),
+    ],
+    ids=["wave", "limited"],
+)
+def test_what_is_set_together_trains_as_it_does_afresh(
+    cls: type, params: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"transition_penalty": "cost", "input_noise": 0.1}
+    fit = {**_with_more(arguments({**options, **more})), "evaluation": _RATES}
+    afresh, again, told = by_both(monkeypatch, quick(cls, **params), **fit)
+    assert "Error" not in afresh.partition("[")[0]
+    assert again == afresh
+    assert told and all(told)
+
+
 def test_what_is_held_is_remembered_as_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = arguments({"held_weights": True, "transition_penalty": 0.001})
     for data in (fit, fit["validation_data"]):
@@ -140,6 +191,37 @@ def test_assets_that_come_halt_and_end_are_held_as_afresh(monkeypatch: pytest.Mo
     assert "Error" not in afresh.partition("[")[0]
     assert again == afresh
     assert told == [True]
+
+
+def test_halts_that_are_held_row_by_row_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which rows have halts is looked at; the first episode, and row 0, have those on even ones.
+    monkeypatch.setattr("psann.halts._MOST_ROWS_AT_ONCE", 1)
+    fit = arguments({"batch_episodes": 1})
+    for data in (fit, fit["validation_data"]):
+        data["active"] = np.ones(data["prices"].shape, dtype=np.int8)
+        data["active"][2::2, 0] = -1
+    afresh, again, told = by_both(monkeypatch, quick(random_state=4), **fit)
+    assert "Error" not in afresh.partition("[")[0]
+    assert again == afresh
+    assert told == [False]
+
+
+def test_recordings_end_with_their_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def spied(*given: Any, **named: Any) -> Any:
+        found = recorded(*given, **named)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr("psann.training.at_host.recorded", spied)
+    monkeypatch.setattr("psann.training.engine._RECORD_FROM", 1)
+    gc.disable()
+    try:
+        quick().fit(**arguments({"refit": True}))
+        assert len(made) == 2 and not any(each() for each in made)
+    finally:
+        gc.enable()
 
 
 def test_what_cash_and_shorts_cost_on_each_row_is_paid_as_afresh(

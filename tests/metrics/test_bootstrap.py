@@ -81,6 +81,8 @@ def test_bad_settings_of_the_bootstrap_are_refused_together() -> None:
     for name in ("seed", "mean_block", "n_resamples", "confidence"):
         with pytest.raises(DataError, match=f"`{name}` must be a (whole )?number"):
             stationary_bootstrap_ci([1.0], **{"seed": 0, name: "1"})
+    with pytest.raises(DataError, match="`statistic` must be a function of a resample; got 'mean'"):
+        stationary_bootstrap_ci([1.0], "mean", seed=0)
     with pytest.raises(DataError, match="`statistic` must give a number of every resample; got"):
         stationary_bootstrap_ci([1.0, 2.0], lambda sample: sample, seed=0)
     with pytest.raises(DataError, match="`series` must have shape"):

@@ -18,7 +18,7 @@ from psann.training.carry import Carry, alone, unlatched
 from psann.training.engine import EagerEngine
 from psann.training.recorded import Recording
 from psann.training.statistics import LaunchStatistics, read_reports
-from psann.training.work import Objective, PhaseWork
+from psann.training.work import Objective, PhaseWork, can_record
 from tiny_training import (
     BODIES,
     POISON,
@@ -160,15 +160,28 @@ def foreign() -> Network:
     return network
 
 
+def hooked() -> Network:
+    network = dense()
+    network.head.register_forward_hook(lambda layer, given, outputs: outputs)
+    return network
+
+
 @pytest.mark.parametrize(
     ("network", "goal", "work"),
     [
         (foreign(), objective(), LONG),
+        (hooked(), objective(), LONG),
         (dense(), objective(loss=poisoned), LONG),
         (dense(), objective(), LONG._replace(planned_updates=199)),
         (dense(), objective(), LONG._replace(rows_per_update=130_000)),
     ],
-    ids=["a network of the user's", "a loss of the user's", "a short phase", "large updates"],
+    ids=[
+        "a network of the user's",
+        "a hook of theirs",
+        "a loss of the user's",
+        "a short phase",
+        "large updates",
+    ],
 )
 def test_what_is_not_ours_and_what_would_not_pay_is_not_recorded(
     network: Network, goal: Objective, work: PhaseWork, recorded: list[bool]
@@ -177,6 +190,11 @@ def test_what_is_not_ours_and_what_would_not_pay_is_not_recorded(
     made.begin(work)
     made.launch(initial_carry(made), goal, stacks_of(batches(2)), None, lr=0.01)
     assert recorded == []
+
+
+def test_what_would_take_much_memory_is_not_recorded() -> None:
+    assert can_record(dense(), 100_000)
+    assert not can_record(dense(hidden_layers=60), 100_000)
 
 
 @pytest.mark.parametrize("says", ["fails", "gives other numbers"])

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from ctypes import c_float
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+from torch.utils.flop_counter import FlopCounterMode
 
 from psann.training.recorded import Recorded, Recording, Recordings, recorded
 
@@ -108,6 +118,24 @@ def test_a_function_that_looks_at_a_number_is_not_recorded() -> None:
         Recording(lambda: [x * (2.0 if x.sum() > 1.0 else 1.0)])
 
 
+@pytest.mark.parametrize("read", [Tensor.tolist, Tensor.numpy, np.asarray, np.from_dlpack], ids=str)
+def test_a_function_that_looks_at_memory_is_not_recorded(read: Callable[[Tensor], Any]) -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="reads numbers"):
+        Recording(lambda: [x * float(read(x)[0])])
+
+
+@pytest.mark.parametrize(
+    "taken", [lambda x: x[x > 0], lambda x: x.nonzero()], ids=["by a mask", "nonzero"]
+)
+def test_a_function_that_takes_as_much_as_numbers_say_is_not_recorded(
+    taken: Callable[[Tensor], Tensor],
+) -> None:
+    x = torch.ones(3)
+    with pytest.raises(ValueError, match="as much as numbers say"):
+        Recording(lambda: [taken(x)])
+
+
 def test_a_function_that_draws_is_not_recorded() -> None:
     x = torch.ones(3)
     with pytest.raises(ValueError, match="draws"):
@@ -125,6 +153,17 @@ def test_a_recording_keeps_no_graph_of_gradients() -> None:
     recording = Recording(lambda: gradient(x, torch.ones(3, 2)))
     assert all(output.grad_fn is None for output in recording.outputs)
     assert not any(output.requires_grad for output in recording.outputs)
+
+
+def test_a_recording_that_is_dropped_leaves_nothing_to_the_collector() -> None:
+    x, y = torch.ones(2, 3), torch.ones(3, 2)
+    gc.collect()
+    gc.disable()
+    try:
+        Recording(lambda: gradient(x, y))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def doubled(x: Tensor) -> list[Tensor]:
@@ -149,6 +188,22 @@ def test_what_is_recorded_of_a_kind_is_used_until_the_next_phase() -> None:
     assert recordings.get("kind", record) is made[2]
 
 
+def test_of_what_is_recorded_the_two_that_were_used_last_are_kept() -> None:
+    recordings, asked = Recordings(), []
+    recordings.begin(goes_on=True)
+
+    def of(kind: str) -> Recorded | None:
+        def record(within: Any) -> Recorded | None:
+            asked.append(kind)
+            return recorded(doubled, [torch.ones(2)], within=within)
+
+        return recordings.get(kind, record)
+
+    for kind in "abab" + "acaca" + "b":
+        assert of(kind) is not None
+    assert asked == ["a", "b", "c", "b"]
+
+
 def test_after_one_that_fails_nothing_more_is_recorded() -> None:
     recordings = Recordings()
     recordings.begin(goes_on=True)
@@ -162,15 +217,66 @@ def test_a_recording_that_has_something_of_one_example_is_refused() -> None:
     number = torch.ones(2)
 
     def baked(x: Tensor) -> list[Tensor]:
-        return [x + torch.from_numpy(x.numpy().copy())]  # NumPy's part is not recorded
+        return [x + c_float.from_address(x.data_ptr()).value]  # of which nothing tells
 
     assert recorded(baked, [number]) is not None
     assert recorded(baked, [number], [2 * number]) is None
 
 
-def test_a_profiler_sees_updates_afresh() -> None:
+class Calls(TorchFunctionMode):
+    """Somebody who hears of every call."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def hook() -> Iterator[None]:
+    handle = register_module_forward_hook(lambda module, given, outputs: None)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def ones_doubled(within: Any) -> Recorded | None:
+    return recorded(doubled, [torch.ones(2)], within=within)
+
+
+@pytest.mark.parametrize(
+    "watching",
+    [torch.autograd.profiler.profile, lambda: FlopCounterMode(display=False), Calls, hook],
+    ids=["profiler", "flops", "calls", "hook"],
+)
+def test_who_watches_sees_updates_afresh(
+    watching: Callable[[], contextlib.AbstractContextManager[object]],
+) -> None:
     recordings = Recordings()
     recordings.begin(goes_on=True)
-    with torch.profiler.profile():
-        assert recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)])) is None
-    assert recordings.get("kind", lambda within: recorded(doubled, [torch.ones(2)])) is not None
+    with watching():
+        assert recordings.get("kind", ones_doubled) is None
+    with torch.device("cpu"):  # which is a mode of torch's own
+        assert recordings.get("kind", ones_doubled) is not None
+    with watching():
+        assert recordings.get("kind", ones_doubled) is None
+
+
+def test_threads_that_record_at_once_leave_no_mode_behind() -> None:
+    class Slow(threading.Thread):
+        found: Recording | None = None
+
+        def run(self) -> None:
+            def function() -> list[Tensor]:
+                time.sleep(0.01)
+                return [torch.ones(2) * 2.0]
+
+            self.found = Recording(function)
+
+    threads = [Slow(), Slow()]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.005)
+    for thread in threads:
+        thread.join()
+    assert all(thread.found is not None for thread in threads)
+    assert not is_in_torch_dispatch_mode()

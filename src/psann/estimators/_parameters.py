@@ -39,7 +39,8 @@ class FloatInterval(Interval):  # type: ignore[misc]
 
     def __contains__(self, value: Any) -> bool:
         """Whether it lies in the interval and is no integer beyond all floats."""
-        return super().__contains__(value) and not abs(value) > sys.float_info.max
+        is_beyond = isinstance(value, Integral) and abs(int(value)) > sys.float_info.max
+        return super().__contains__(value) and not is_beyond
 
 
 POSITIVE = FloatInterval(Real, 0, None, closed="neither")

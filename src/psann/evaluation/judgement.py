@@ -27,7 +27,7 @@ from psann.evaluation.costs import figures_at_multiples
 from psann.holdings import ENDED, MEMBER, code_problems, with_ends
 from psann.metrics import deflated_sharpe_ratio
 from psann.metrics.account import account_of
-from psann.metrics.checks import float64_array, together, warn_of_rate
+from psann.metrics.checks import float64_array, matrix_problems, together, warn_of_rate
 from psann.metrics.portfolio import excess_returns, figures_of
 
 Rule = Callable[..., Floats]
@@ -127,11 +127,7 @@ def _judged(
     actions: Floats, prices: Floats, active: Any = None, *, terms: Terms, cash: bool = False
 ) -> Judgement:
     """As `judge`, of matrices of the same rows and assets."""
-    if not (is_whole(terms.delay) and terms.delay <= len(prices) - 2):
-        raise DataError(
-            f"`delay` must be a whole number of rows, at least two less than the {len(prices)} "
-            f"rows of prices; got {terms.delay!r}."
-        )
+    _check_delay(terms.delay, len(prices))
     actions, prices, active = executed_late(terms.delay, actions, prices, active)
     terms = terms.executed()
     cost = terms.trans_cost
@@ -159,9 +155,17 @@ def _judged(
     )
 
 
-def _together(terms: Terms, **given: Any) -> tuple[dict[str, Floats], Terms]:
-    """Arrays, without those that are None, and terms of the same rows and assets."""
-    there = {name: array for name, array in given.items() if array is not None}
+def _check_delay(delay: int, n_rows: int) -> None:
+    if not (is_whole(delay) and delay <= n_rows - 2):
+        raise DataError(
+            f"`delay` must be a whole number of rows, at least two less than the {n_rows} "
+            f"rows of prices; got {delay!r}."
+        )
+
+
+def _together(terms: Terms, *, active: Any, **given: Any) -> tuple[dict[str, Floats], Terms]:
+    """Arrays, among them who can be held if that is told, and terms of the same rows and assets."""
+    there = given if active is None else {**given, "active": active}
     rates = {name: getattr(terms, name) for name in ("trans_cost", "cash_rate", "borrow_rate")}
     there |= {name: rate for name, rate in rates.items() if np.ndim(rate)}
     found = dict(zip(there, together(**there), strict=True))
@@ -176,7 +180,7 @@ def _of_each_asset(
     """Matrices of the same rows and assets; a single price stands for every asset."""
     found, terms = _together(terms, actions=actions, prices=prices, active=active)
     weights, quotes, codes = found["actions"], found["prices"], found.get("active")
-    if quotes.shape not in (weights.shape, (len(weights), 1)):
+    if weights.ndim != 2 or quotes.shape not in (weights.shape, (len(weights), 1)):
         raise DataError(
             f"`actions` and `prices` must have the same shape; got {weights.shape} and "
             f"{quotes.shape}. Give one price per asset for every row of the actions, or one for "
@@ -228,6 +232,9 @@ def judge_baselines(
     check_spans(prices, earlier)
     found, terms = _together(terms, prices=prices, active=active)
     matrix, codes, columns = found["prices"], found.get("active"), labels_of(prices).columns
+    if problems := matrix_problems(matrix, "prices"):
+        raise DataError(problems)
+    _check_delay(terms.delay, len(matrix))
     fitted: dict[str, Rule] = {}
     spans = [_as_wide_as(matrix, span, columns) for span in earlier]
     if spans:

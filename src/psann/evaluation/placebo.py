@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from psann._seed import stream_generator
-from psann._typing import Floats, Places
+from psann._typing import Floats, Places, is_whole
 from psann.accounting import relatives
 from psann.baselines import checked_prices
 from psann.errors import DataError
@@ -48,11 +48,23 @@ def shuffled_order(n_rows: int, *, seed: int, number: int, span: str = "") -> Pl
         A permutation that depends on nothing but the arguments. Blocks have `BLOCK_ROWS` rows, or
         a tenth of the moves where those are few.
 
+    Raises
+    ------
+    DataError
+        If one of the numbers is none.
+
     References
     ----------
     Kuensch 1989, "The jackknife and the bootstrap for general stationary observations",
     https://doi.org/10.1214/aos/1176347265, on why blocks.
     """
+    least = {"n_rows": (n_rows, 0), "seed": (seed, 0), "number": (number, 1)}
+    if problems := [
+        f"`{name}` must be a whole number of at least {lowest}; got {value!r}."
+        for name, (value, lowest) in least.items()
+        if not is_whole(value, lowest)
+    ]:
+        raise DataError(problems)
     n = max(n_rows - 1, 0)
     if not n:
         return np.arange(0)
@@ -84,7 +96,7 @@ def shuffled_prices(prices: Any, order: Places) -> Floats:
         If prices are none, or the order is no permutation of their moves.
     """
     values = checked_prices(prices, "prices")
-    if not np.array_equal(np.sort(order), np.arange(len(values) - 1)):
+    if not np.array_equal(np.sort(np.ravel(order)), np.arange(len(values) - 1)):
         raise DataError(
             f"`order` must have each of the {len(values) - 1} moves of `prices` once; got shape "
             f"{np.shape(order)}. Give shuffled_order({len(values)}, seed=..., number=...)."

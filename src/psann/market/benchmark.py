@@ -33,10 +33,11 @@ def split_off(table: PriceTable, name: str) -> tuple[PriceTable, Floats]:
     DataError
         If there is no such column, or no other.
     """
-    if name not in table.assets:
+    if not isinstance(name, str) or name not in table.assets:
+        got = repr(name) if isinstance(name, str) else type(name).__name__
         raise DataError(
-            f"benchmark must name one of the {len(table.assets)} columns of prices; got {name!r}."
-            f"{did_you_mean(name, table.assets)}"
+            f"benchmark must name one of the {len(table.assets)} columns of prices; got {got}."
+            f"{did_you_mean(name, table.assets) if isinstance(name, str) else ''}"
         )
     if len(table.assets) == 1:
         raise DataError(

@@ -155,7 +155,7 @@ def describe_spans(data: Mapping[str, Array]) -> dict[str, dict[str, int | str]]
 def _borders(panel: Panel, val: object, test: object, gap: object) -> tuple[int, int]:
     """Find the first rows of validation and test."""
     findings = Findings()
-    if gap != "features" and not is_whole(gap):
+    if not is_whole(gap) and not (isinstance(gap, str) and gap == "features"):
         findings.ask(f"gap must be a whole number of rows, at least 0, or features; got {gap!r}.")
     if _is_share(val) and _is_share(test):
         findings.stop()

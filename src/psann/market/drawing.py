@@ -9,7 +9,7 @@ import numpy as np
 
 from psann._inputs import show
 from psann._typing import Dates, Floats
-from psann.errors import counted
+from psann.errors import DataError, counted
 from psann.market.panel import PriceTable
 from psann.presentation.axes import log_axis, numbers_of, time_axis
 from psann.presentation.charts import LOOKS, bars_panel
@@ -51,6 +51,11 @@ def draw(table: PriceTable) -> TablePicture:
         asset's price over its first one, of up to five by name; of more than 40 the median and
         where the middle 50 % and 90 % lie. Below, a bar for each asset over the rows with a price.
     """
+    if not isinstance(table, PriceTable):
+        raise DataError(
+            f"draw must be given a PriceTable; got {type(table).__name__}. Read it first: "
+            "draw(read_prices(prices))."
+        )
     has_price = np.isfinite(table.prices)
     first = np.take_along_axis(table.prices, has_price.argmax(axis=0)[None], axis=0)
     growth, names = table.prices / first, [printable(name) for name in table.assets]

@@ -187,9 +187,10 @@ def head(panel: Panel, n_rows: int) -> Panel:
 
 def _items(features: object) -> list[tuple[str, dict[str, Any], str]]:
     """Take the list apart: name, parameters and scale of each kind."""
-    if features == "assetwise":
+    named = features if isinstance(features, str) else None
+    if named == "assetwise":
         return [("moves", {"rows": [k]}, "train") for k in ASSETWISE_HORIZONS]
-    items = ["moves"] if features == "default" else features
+    items = ["moves"] if named == "default" else features
     if not isinstance(items, list | tuple) or not items:
         raise DataError(
             "features must be default, assetwise or a list, such as [moves, volatility]; got "

@@ -173,7 +173,7 @@ def _share(rows: object, findings: Findings) -> float:
 
 def _moves_after(assets: tuple[str, ...], ended: object, findings: Findings) -> dict[str, float]:
     """Return the move after the end of each asset for which the user gave one."""
-    if ended == "refuse":
+    if isinstance(ended, str) and ended == "refuse":
         return {}
     if not isinstance(ended, Mapping) or not ended:
         findings.ask(

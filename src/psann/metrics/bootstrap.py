@@ -69,6 +69,9 @@ def stationary_bootstrap_ci(
         problems.append(f"`confidence` must lie between 0 and 1; got {confidence}.")
     if not is_whole(seed) or seed >= 2**128:
         problems.append(f"`seed` must be a whole number from 0 to below 2^128; got {seed!r}.")
+    function: Any = statistic
+    if not callable(function):
+        problems.append(f"`statistic` must be a function of a resample; got {statistic!r}.")
     if problems:
         raise DataError(problems)
     draws = np.random.Generator(np.random.Philox(key=seed))

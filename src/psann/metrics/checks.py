@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from psann._inputs import finiteness_problems, numbers
-from psann._labels import Labels, in_order_of, labels_of, order_problems, same_rows
+from psann._labels import in_order_of, labels_of, order_problems, same_rows
 from psann._rates import other_rate
 from psann._typing import Floats
 from psann.errors import DataError
+
+_COST = "`trans_cost`"
 
 
 def float64_array(values: Any, name: str) -> Floats:
@@ -33,32 +35,27 @@ def together(**given: Any) -> list[Floats]:
     if all(isinstance(value, np.ndarray) for value in given.values()):
         return list(arrays.values())  # nothing to go by but their order
     labels = {f"`{name}`": labels_of(value) for name, value in given.items()}
-    costs, cost_of = arrays.get("`trans_cost`"), labels.pop("`trans_cost`", Labels())
-    of_assets = costs is not None and costs.ndim == 1
-    aligned = same_rows(arrays, labels if of_assets else labels | {"`trans_cost`": cost_of})
+    is_vector = _COST in arrays and arrays[_COST].ndim == 1
+    of_rows = {name: each for name, each in labels.items() if not (is_vector and name == _COST)}
+    aligned = same_rows(arrays, of_rows)
     # The others have been put into the order of the first.
-    dated = next((name for name, each in labels.items() if each.are_dates), None)
+    dated = next((name for name, each in of_rows.items() if each.are_dates), None)
     if dated is not None and (problems := order_problems({dated: labels[dated]})):
         raise DataError(problems)
-    columns = {name: labels[name].columns for name in labels if aligned[name].ndim == 2}
-    if costs is not None:
-        columns["`trans_cost`"] = _names_of(cost_of, costs)
-    named = {name: each for name, each in columns.items() if each is not None}
-    for name, own in list(named.items())[1:]:
-        whose = next(iter(named))
-        if aligned[name].shape[-1] == 1 < aligned[whose].shape[-1]:
+    named = {name: each.columns for name, each in labels.items() if aligned[name].ndim == 2}
+    if is_vector and (index := labels[_COST].rows) is not None:
+        named[_COST] = tuple(str(name) for name in index.tolist())
+    whose = next((name for name in named if named[name] is not None), None)
+    for name, own in named.items():
+        width = aligned[name].shape[-1]
+        if whose is None or own is None or name == whose:
+            continue
+        if width == 1 and (name == _COST or width < aligned[whose].shape[-1]):
             continue  # one column for all assets has a name of its own
         array = np.atleast_2d(aligned[name])
-        ordered = in_order_of(named[whose], array, own, who=name, whose=whose)
+        ordered = in_order_of(named[whose] or (), array, own, who=name, whose=whose)
         aligned[name] = ordered.reshape(aligned[name].shape)
     return list(aligned.values())
-
-
-def _names_of(labels: Labels, costs: Floats) -> tuple[str, ...] | None:
-    """Of which assets costs are: of a vector, what its index says."""
-    if costs.ndim == 2 or labels.rows is None:
-        return labels.columns if costs.ndim == 2 else None
-    return tuple(str(name) for name in labels.rows.tolist())
 
 
 def warn_of_rate(periods_per_year: float, *given: object) -> None:

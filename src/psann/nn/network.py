@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from psann.nn.sine import SineParam
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkShape:
@@ -52,6 +54,14 @@ class Network(nn.Module):
     def n_products(self) -> int:
         """Multiply-adds of a row, about: every weight is used once."""
         return sum(p.numel() for p in self.parameters())
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether psann and torch have written every layer, and nobody has hooked into one."""
+        layers = list(self.modules())
+        roots = {type(layer).__module__.partition(".")[0] for layer in layers}
+        are_hooked = any(getattr(layer, name) for layer in layers for name in _HOOKS)
+        return roots <= {"psann", "torch"} and not are_hooked
 
     @property
     def pools(self) -> bool:

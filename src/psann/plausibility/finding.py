@@ -34,7 +34,10 @@ def table_of(value: Any, name: str, *, is_positive: bool = False) -> Floats:
     """Rows and columns of finite numbers, or a `DataError` with every reason why there are none."""
     table = numbers(value, f"`{name}`").astype(np.float64)
     if table.ndim != 2:
-        raise DataError(f"`{name}` must have rows and columns; got shape {table.shape}.")
+        raise DataError(
+            f"`{name}` must have rows and columns; got shape {table.shape}. Give {name}.reshape("
+            f"len({name}), -1)."
+        )
     problems = finiteness_problems(table, f"`{name}`")
     if is_positive and (table <= 0).any():
         problems.append(f"`{name}` must be above 0; got {table.min():g} as the lowest.")

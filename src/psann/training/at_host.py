@@ -222,8 +222,8 @@ class AtHost:
             return update if update.record(first, another, within=within) else None
 
         rows, key = stacks[0][0], None if keys is None else keys[0]
-        # What is recorded keeps the objective, and so its number.
-        kind = id(objective), optimizer, self._network.stage, rows.shape, key is None
+        # Its method is equal to none of another objective, and keeps it.
+        kind = objective.__call__, optimizer, self._network.stage, rows.shape, key is None
         update = recordings.get(kind, record) or new()
         update.begin(carry, lr=lr)
         return _launched(update, stacks, keys, factors, stops, bool(carry.is_frozen))

@@ -44,7 +44,7 @@ from psann.training.optimizer import Optimizer, OptimizerState
 from psann.training.precision import GROWTH_INTERVAL, INITIAL_SCALE, Precision
 from psann.training.recorded import Recordings
 from psann.training.statistics import LaunchStatistics, Report, read_reports
-from psann.training.work import Forward, Objective, PhaseWork, work_s
+from psann.training.work import Forward, Objective, PhaseWork, can_record, work_s
 
 StateReset = Literal["batch", "epoch", "none"]
 
@@ -55,19 +55,8 @@ _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
 # Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
-# An update is recorded at the cost of some forty; of more numbers its arithmetic takes most of it.
-_RECORD_FROM, _MOST_NUMBERS_RECORDED = 200, 1_000_000
-
-
-def _is_ours(network: Network) -> bool:
-    """Whether psann and torch have written every layer."""
-    roots = {type(layer).__module__.partition(".")[0] for layer in network.modules()}
-    return roots <= {"psann", "torch"}
-
-
-def can_record(network: Network, rows: int) -> bool:
-    """Whether updates of so many rows, those of all seeds, are small enough and none of others'."""
-    return rows * network.width <= _MOST_NUMBERS_RECORDED and _is_ours(network)
+# Updates from which a phase records: it costs as much as some forty.
+_RECORD_FROM = 200
 
 
 class EagerEngine:
@@ -105,7 +94,7 @@ class EagerEngine:
         device: torch.device,
     ) -> None:
         self.network = network.to(device)
-        self.at_risk = () if _is_ours(network) else FOREIGN
+        self.at_risk = () if network.is_ours else FOREIGN
         """Settings that the network may change; losses and rewards of the user's are guarded."""
         self.layout = WeightLayout.of(network)
         self.optimizer = optimizer
@@ -138,6 +127,10 @@ class EagerEngine:
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
         lasts = work.planned_updates >= _RECORD_FROM and self.device.type == "cpu"
         self._recordings.begin(goes_on=lasts)
+
+    def end(self) -> None:
+        """Let go of what only the phase needed, now: the collector may be long in coming."""
+        self._recordings.begin(goes_on=False)
 
     @property
     def runs_as(self) -> str:
@@ -379,8 +372,8 @@ class EagerEngine:
         ) -> tuple[Carry, Report]:
             return self.update(carry, objective, index, key, lr=lr, lift=lift)
 
-        # What is recorded keeps the objective, and so its number.
-        kind = id(objective), self.optimizer, self.network.stage, lift
+        # Its method is equal to none of another objective, and keeps it.
+        kind = objective.__call__, self.optimizer, self.network.stage, lift
         return launch(update, carry, stacks, keys, lr=lr, kind=kind, recordings=recordings)
 
     @property

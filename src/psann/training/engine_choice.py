@@ -21,9 +21,9 @@ from psann.errors import DeviceError, counted
 from psann.nn.network import Network
 from psann.training.captured import CapturedEngine
 from psann.training.compiled import CompiledEngine, compile_s
-from psann.training.engine import EagerEngine, can_record
+from psann.training.engine import EagerEngine
 from psann.training.history import Decision
-from psann.training.work import work_s
+from psann.training.work import can_record, work_s
 
 EngineName = Literal["auto", "eager", "compiled", "captured"]
 ENGINES: dict[str, type[EagerEngine]] = {

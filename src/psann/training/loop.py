@@ -186,6 +186,22 @@ def run_phase(
         observer.on_phase_start(state)
     engine.tell = partial(tell_all, observers)
     engine.begin(_work_of(phase, group[0]))
+    try:
+        _run_epochs(phase, engine, group, observers)
+    finally:
+        engine.end()
+    for state in group:
+        _check_that_one_is_kept(phase, state)
+        if phase.conclude is not None:
+            state.best = phase.conclude(state)
+    for observer, state in itertools.product(observers, group):
+        observer.on_phase_end(phase.name, state)
+    return [state.epoch < state.epochs_total for state in group]
+
+
+def _run_epochs(
+    phase: Phase, engine: EagerEngine, group: Sequence[TrainState], observers: Sequence[Observer]
+) -> None:
     for state in group:
         _judge_untrained(phase, engine, state)
     if phase.is_episodic and phase.validate is None:
@@ -195,13 +211,6 @@ def run_phase(
         for observer in observers:
             for record, state in zip(records, active, strict=True):
                 observer.on_epoch(record, state)
-    for state in group:
-        _check_that_one_is_kept(phase, state)
-        if phase.conclude is not None:
-            state.best = phase.conclude(state)
-    for observer, state in itertools.product(observers, group):
-        observer.on_phase_end(phase.name, state)
-    return [state.epoch < state.epochs_total for state in group]
 
 
 def _work_of(phase: Phase, state: TrainState) -> PhaseWork:

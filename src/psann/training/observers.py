@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from psann.training.history import Decision, EpochRecord
@@ -44,8 +44,22 @@ class Observer(Protocol):
         return None
 
 
-def tell_all(observers: Iterable[Observer], *decisions: Decision) -> None:
-    """Tell every observer of each decision."""
+def tell_all(observers: Sequence[Observer], *decisions: Decision) -> None:
+    """Tell every observer of each decision.
+
+    Raises
+    ------
+    ValueError
+        If they are no observers.
+    """
+    told = [name for name in vars(Observer) if name.startswith("on_")]
+    if not isinstance(observers, Sequence) or not all(
+        hasattr(each, name) for each in observers for name in told
+    ):
+        raise ValueError(
+            f"observers must be a list of objects like psann.training.observers.Observer; got "
+            f"{observers!r}. Give each every method of it, best as a subclass."
+        )
     for decision in decisions:
         for observer in observers:
             observer.on_decision(decision)

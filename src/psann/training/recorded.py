@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
@@ -17,9 +18,20 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, UntypedStorage
 from torch.autograd import _profiler_enabled  # type: ignore[attr-defined]
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.modules.module import _has_any_global_hook
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 _T = TypeVar("_T")
+
+# They look at memory below all operations.
+_READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__)
+# Of an epoch, whose last update may be smaller; of fewer seeds or less depth none comes back.
+_MOST_KEPT = 2
+# Two threads inside of such modes would leave torch's word that one is in force, for good, and
+# torch.compile compiles nothing then.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Operation(NamedTuple):
@@ -32,19 +44,7 @@ class Operation(NamedTuple):
 
     def within(self, memory: Mapping[int, UntypedStorage]) -> Operation:
         """The same in other memory, by the number of its own, and without autograd's marks."""
-
-        def moved(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                place = torch.empty(0, dtype=value.dtype)
-                own = memory.get(_memory(value), value.untyped_storage())
-                return place.set_(own, value.storage_offset(), value.shape, value.stride())
-            if isinstance(value, list | tuple):
-                return type(value)(map(moved, value))
-            if isinstance(value, Mapping):
-                return {key: moved(each) for key, each in value.items()}
-            return value
-
-        return Operation(self.overload, *map(moved, self[1:]))
+        return Operation(self.overload, *(_moved(each, memory) for each in self[1:]))
 
     @property
     def writes(self) -> list[Tensor]:
@@ -61,6 +61,11 @@ class Operation(NamedTuple):
     def reads(self) -> list[Tensor]:
         """Tensors among its arguments."""
         return list(_tensors([*self.arguments, *self.keywords.values()]))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it is told by truth values what to take."""
+        return any(each.dtype in (torch.bool, torch.uint8) for each in _tensors(self.arguments[1:]))
 
 
 class Recording:
@@ -80,7 +85,7 @@ class Recording:
 
     def __init__(self, function: Callable[[], Sequence[Tensor]]) -> None:
         recorder = _Recorder()
-        with recorder:
+        with _ONE_AT_A_TIME, _NoReading(), recorder:
             outputs = function()
         self.outputs = [output.detach() for output in outputs]
         """Where each run leaves what the function gives."""
@@ -112,7 +117,6 @@ class Recorded:
     ) -> None:
         self.places = [argument.clone() for argument in arguments]
         """Where the arguments are read."""
-        self._function = function  # and all that it reads
         self._recording = Recording(lambda: function(*self.places))
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
@@ -176,15 +180,36 @@ class Recordings:
     def get(
         self, kind: Hashable, record: Callable[[AbstractContextManager[object]], _T | None]
     ) -> _T | None:
-        """What was recorded of a kind, or is now; a profiler is to see what it is made of."""
-        if _profiler_enabled():
+        """What was recorded of a kind, or is now; who watches is to see what it is made of."""
+        if _is_watched():
             return None
-        if kind not in self._kept and self.goes_on:
-            made = record(self._within())
-            self.goes_on = made is not None
-            self._kept |= {kind: made} if self.goes_on else {}
-        found: _T | None = self._kept.get(kind)
+        found: _T | None = self._kept.pop(kind, None)
+        if found is None and self.goes_on:
+            found = record(self._within())
+            self.goes_on = found is not None
+        if found is not None:
+            self._kept[kind] = found
+        if len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
         return found
+
+
+def _is_watched() -> bool:
+    """Whether a profiler, a mode or a hook of somebody is there for every operation."""
+    modes = [m for m in _get_current_function_mode_stack() if not isinstance(m, DeviceContext)]
+    is_in_mode = bool(modes) or _get_current_dispatch_mode() is not None
+    return is_in_mode or bool(_profiler_enabled() or _has_any_global_hook())
+
+
+class _NoReading(TorchFunctionMode):
+    """Refuses what no operation would tell of."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in _READING:
+            raise ValueError(f"{func.__name__} reads numbers")
+        return func(*args, **(kwargs or {}))
 
 
 class _Recorder(TorchDispatchMode):
@@ -212,9 +237,11 @@ def _to_be_run(operations: Sequence[Operation]) -> Iterator[Operation]:
     made: set[int] = set()
     settled: set[int] = set()  # memory that holds the same after every run
     for each in operations:
-        if torch.Tag.nondeterministic_seeded in each.overload.tags:
+        name, tags = each.overload._schema.name, each.overload.tags
+        if torch.Tag.nondeterministic_seeded in tags:
             raise ValueError(f"{each.overload} draws")
-        name = each.overload._schema.name
+        if torch.Tag.dynamic_output_shape in tags and (name != "aten::index" or each.has_masks):
+            raise ValueError(f"{each.overload} gives as much as numbers say")
         of_shape = name.startswith("aten::new_") or name.endswith("_like")
         read = set() if of_shape else {_memory(tensor) for tensor in each.reads}
         given = {_memory(tensor) for tensor in _tensors(each.outputs)}
@@ -304,3 +331,16 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield value
     elif isinstance(value, list | tuple):
         yield from itertools.chain.from_iterable(map(_tensors, value))
+
+
+# Not inside of another, where what calls itself would keep the memory until the collector comes.
+def _moved(value: Any, memory: Mapping[int, UntypedStorage]) -> Any:
+    if isinstance(value, Tensor):
+        place = torch.empty(0, dtype=value.dtype)
+        own = memory.get(_memory(value), value.untyped_storage())
+        return place.set_(own, value.storage_offset(), value.shape, value.stride())
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(each, memory) for each in value)
+    if isinstance(value, Mapping):
+        return {key: _moved(each, memory) for key, each in value.items()}
+    return value

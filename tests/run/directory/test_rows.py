@@ -47,6 +47,13 @@ def test_rows_that_cannot_be_read_are_counted() -> None:
     ]
 
 
+def test_a_log_of_other_lines_is_not_read_to_its_end() -> None:
+    lines = "1\r\n" * 1001 + "," * (len(COLUMNS) - 1) + "\r\n"
+    rows, (problem,) = parse_log(f"{','.join(COLUMNS)}\r\n{lines}".encode())
+    assert rows == []
+    assert problem.startswith("has more than 1,000 rows that cannot be read, and is read no furth")
+
+
 def test_main_phase_of_the_first_seed_and_fold_is_the_curve() -> None:
     rows = [
         {"phase": "warm_start", "seed": 1, "fold": None, "val_loss": 9.0},

@@ -122,6 +122,12 @@ def test_a_plan_of_an_existing_estimator_has_its_parameters_and_changes_nothing(
     plan = plan_of(tmp_path, mode=mode, init_from=str(parent.root))
     assert "PSANNRegressor, 74 parameters" in plan
     assert ("training    none" in plan) == (mode == "evaluate")
+    if mode == "evaluate":
+        assert "no effect" not in plan
+        asked = ("evaluation.walk_forward.folds=2", "evaluation.placebo=1")
+        *_, last = plan_of(tmp_path, *asked, mode=mode, init_from=str(parent.root)).splitlines()
+        named = "evaluation.walk_forward, evaluation.placebo"
+        assert last == f"no effect   {named} (mode evaluate trains nothing)"
     assert tree_of(tmp_path) == before
 
 

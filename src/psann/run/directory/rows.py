@@ -147,7 +147,10 @@ def parse_log(data: bytes) -> tuple[list[Row], list[str]]:
             bad.append(f"line {number} {problem}")
             if len(bad) > _MAX_BAD_ROWS:
                 break
-    if bad:
+    if len(bad) > _MAX_BAD_ROWS:
+        n_rows = f"more than {_MAX_BAD_ROWS:,} rows that cannot be read, and is read no further"
+        problems.append(f"has {n_rows}; the first: {bad[0]}")
+    elif bad:
         first = "" if len(bad) == 1 else ", of which the first is told"
         problems.append(f"has {counted(len(bad), 'row')} that cannot be read{first}: {bad[0]}")
     # Of rows that cannot be read others will lack something.

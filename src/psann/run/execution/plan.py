@@ -51,6 +51,10 @@ def describe_plan(config: RunConfig, paths: RunPaths, *, resumes: bool = False) 
         split_figures(estimator, splits, config)
         n_parameters = sum(p.numel() for p in estimator.network_.parameters())
         training = ["training    none"]
+        asked = [name for name in ("walk_forward", "placebo") if getattr(config.evaluation, name)]
+        if asked:
+            named = ", ".join(f"evaluation.{name}" for name in asked)
+            training.append(f"no effect   {named} (mode evaluate trains nothing)")
     else:
         start = _start_of_training(config, estimator, splits)
         n_parameters = start.n_parameters
