@@ -188,6 +188,22 @@ def test_what_is_recorded_of_a_kind_is_used_until_the_next_phase() -> None:
     assert recordings.get("kind", record) is made[2]
 
 
+def test_of_what_is_recorded_the_two_that_were_used_last_are_kept() -> None:
+    recordings, asked = Recordings(), []
+    recordings.begin(goes_on=True)
+
+    def of(kind: str) -> Recorded | None:
+        def record(within: Any) -> Recorded | None:
+            asked.append(kind)
+            return recorded(doubled, [torch.ones(2)], within=within)
+
+        return recordings.get(kind, record)
+
+    for kind in "abab" + "acaca" + "b":
+        assert of(kind) is not None
+    assert asked == ["a", "b", "c", "b"]
+
+
 def test_after_one_that_fails_nothing_more_is_recorded() -> None:
     recordings = Recordings()
     recordings.begin(goes_on=True)

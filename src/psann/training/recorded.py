@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 
 # They look at memory below all operations.
 _READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__)
+# Of an epoch, whose last update may be smaller; of fewer seeds or less depth none comes back.
+_MOST_KEPT = 2
 # Two threads inside of such modes would leave torch's word that one is in force, for good, and
 # torch.compile compiles nothing then.
 _ONE_AT_A_TIME = threading.Lock()
@@ -181,11 +183,14 @@ class Recordings:
         """What was recorded of a kind, or is now; who watches is to see what it is made of."""
         if _is_watched():
             return None
-        if kind not in self._kept and self.goes_on:
-            made = record(self._within())
-            self.goes_on = made is not None
-            self._kept |= {kind: made} if self.goes_on else {}
-        found: _T | None = self._kept.get(kind)
+        found: _T | None = self._kept.pop(kind, None)
+        if found is None and self.goes_on:
+            found = record(self._within())
+            self.goes_on = found is not None
+        if found is not None:
+            self._kept[kind] = found
+        if len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
         return found
 
 
