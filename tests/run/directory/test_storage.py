@@ -14,6 +14,7 @@ from psann.errors import RunLockedError
 from psann.run.directory.lock import is_locked, read_holder
 from psann.run.directory.storage import Storage, SystemCalls
 from thinning import thinned
+from without_locks.sitecustomize import FORCED
 
 CALLS = ("open", "close", "write", "fsync", "ftruncate", "rename", "unlink", "mkdir")
 
@@ -481,6 +482,11 @@ def test_storage_leaves_no_open_files(root: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+# Where there are none, another file stands for the lock: tests/run/directory/test_lock.py.
+of_kernel_locks = pytest.mark.skipif(FORCED in os.environ, reason="the kernel is to have no locks")
+
+
+@of_kernel_locks
 @pytest.mark.parametrize("is_moved", [False, True])
 def test_a_lock_that_was_removed_is_made_anew_by_the_next_write(
     root: Path, tmp_path: Path, is_moved: bool
@@ -498,6 +504,7 @@ def test_a_lock_that_was_removed_is_made_anew_by_the_next_write(
     assert not is_locked(root / ".lock")
 
 
+@of_kernel_locks
 def test_two_runs_do_not_share_a_directory_whose_lock_was_removed(root: Path) -> None:
     first = Storage(root)
     first.lock(root / ".lock")
