@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
 
 from psann.errors import counted
 from psann.nn.network import Network
 from psann.training.carry import Carry, Lift, carry_of, tensors_of
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine
+from psann.training.graphs import keep_costly_results, take_constants_as_inputs
 from psann.training.history import Decision
 from psann.training.statistics import Report
 from psann.training.work import Objective, PhaseWork, work_s
@@ -192,7 +192,9 @@ class CompiledEngine(EagerEngine):
             # Copies: two arguments that are one tensor now would be one argument for ever.
             examples = [argument.clone() for argument in call.arguments]
             graph = trace(*examples)
-            reads = _with_constants_as_inputs(graph)
+            reads = take_constants_as_inputs(graph)
+            if self.device.type == "cpu":  # a card would rather compute than read
+                keep_costly_results(graph)
             inputs: list[Any] = [*examples, *reads]
             compiled = compile_graph(graph, inputs, options=self._inductor_options())
 
@@ -313,26 +315,3 @@ class UpdateCall:
     def following(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Arguments of the same updates from where the outputs end."""
         return [*outputs[: self.n_carried], *self.arguments[self.n_carried :]]
-
-
-def _with_constants_as_inputs(graph: GraphModule) -> list[Tensor]:
-    """Turn the tensors that a trace holds (series, learning rate, ...) into further inputs.
-
-    They would else be part of the program: compiled anew for other data, and blind to changes.
-    """
-    reads: dict[int, tuple[Tensor, Any]] = {}
-    last = [node for node in graph.graph.nodes if node.op == "placeholder"][-1]
-    for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
-        tensor = getattr(graph, node.target)
-        if not isinstance(tensor, Tensor):
-            continue  # what a scan does on each row
-        if id(tensor) not in reads:
-            mode = last.meta["val"].fake_mode
-            with graph.graph.inserting_after(last):
-                last = graph.graph.placeholder(f"read_{len(reads)}")
-            last.meta["val"] = mode.from_tensor(tensor)
-            reads[id(tensor)] = (tensor, last)
-        node.replace_all_uses_with(reads[id(tensor)][1])
-        graph.graph.erase_node(node)
-    graph.recompile()
-    return [tensor for tensor, _ in reads.values()]
