@@ -28,6 +28,7 @@ FLOORS: list[list[str]] = [
         "_tree",
         "_model_keys",
         "_model_problems",
+        "_models",
         "_plain_files",
         "_strict_yaml",
         "_yaml_text",
