@@ -85,7 +85,7 @@ class FaultyCalls(storage.SystemCalls):
         self._act = act
         self._lasting = frozenset({"write", "mkdir", "fsync"} if lasting else ())
         self._written: set[int] = set()
-        for name in ("write", "fsync", "ftruncate", "rename", "unlink", "mkdir"):
+        for name in ("write", "fsync", "ftruncate", "rename", "link", "unlink", "mkdir"):
             setattr(self, name, self._watch(name, getattr(os, name)))
         self.open = self._watch("open", self._open)
         self._watched_close = self._watch("close", self._close)

@@ -109,6 +109,12 @@ class Journal(SystemCalls):
         self._names = _renamed(self._names, *names)
         self.steps.append(Step("rename", names))
 
+    def link(self, source: Any, target: Any, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        names = self._name(source, src_dir_fd), self._name(target, dst_dir_fd)
+        os.link(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        self._names[names[1]] = self._names[names[0]]
+        self.steps.append(Step("create", names[1:], file=self._names[names[1]]))
+
     def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         name = self._name(path, dir_fd)
         os.unlink(path, dir_fd=dir_fd)

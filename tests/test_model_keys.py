@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from psann._model_keys import LATER, UNTOLD, GrowingModel, config_keys, keys_below, later_keys
+from psann._model_keys import LATER, UNTOLD, config_keys, keys_below, later_keys
 from psann.run.config.model import RunConfig
 
 KEYS = config_keys(RunConfig)
@@ -73,21 +73,12 @@ def test_sections_know_their_keys() -> None:
     ]
 
 
-class Growing(GrowingModel):
+class Growing(BaseModel):
     old: int = 1
     bound: Annotated[float | None, UNTOLD] = None
     flag: Annotated[bool, UNTOLD] = False
     names: Annotated[list[str], UNTOLD] = Field(default_factory=list)
     told: Annotated[int, LATER] = 0
-
-
-def test_a_model_that_grows_leaves_out_what_is_untold_at_its_default_only() -> None:
-    assert Growing().model_dump() == {"old": 1, "told": 0}
-    assert Growing(bound=0.0, flag=True).model_dump() == {
-        **{"old": 1, "told": 0},
-        **{"bound": 0.0, "flag": True},
-    }
-    assert Growing(names=["a"]).model_dump(mode="json")["names"] == ["a"]
 
 
 def test_later_keys_are_told_apart_by_whether_files_have_them_at_their_defaults() -> None:

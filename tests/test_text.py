@@ -55,6 +55,8 @@ SECRETS: list[Any] = [
     f"Authorization: Bearer {SECRET}",
     f"line one\ntoken = {SECRET}\nline three",
     (f"AWS_SECRET_ACCESS_KEY={SECRET}",),
+    f"tokens.csv: cannot be read with password={SECRET}",
+    f"{{'token.json': '{SECRET}'}}",
 ]
 HARMLESS: list[Any] = [
     {"password": None, "token": "", "secret": False, "seed": 3},
@@ -64,6 +66,8 @@ HARMLESS: list[Any] = [
     "https://www.rfc-editor.org/rfc/rfc4180",
     "see http://localhost:8080/runs and mail me at a@b.example",
     "pkg.mod:function",
+    "note: api_keys.csv: is not ours: psann has not written it, and nothing vouches for it.",
+    "secret.safetensors: is damaged.",
     [1, 2.5, None, True],
 ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
@@ -25,22 +25,6 @@ class Later:
 
 
 LATER, UNTOLD = Later(is_told=True), Later(is_told=False)
-
-
-class GrowingModel(BaseModel):
-    """A model whose files keep their bytes as it grows: they lack an `UNTOLD` default."""
-
-    model_config = ConfigDict(defer_build=True)
-
-    @model_serializer(mode="wrap")
-    def _without_the_untold(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = write(self)
-        for name, field in type(self).model_fields.items():
-            if _later_of(field) == UNTOLD and name in values:
-                default = field.get_default(call_default_factory=True)
-                if values[name] == default:
-                    del values[name]
-        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +89,13 @@ def _keys_of(holder: type, above: Path) -> Iterator[ConfigKey]:
             default=_default(annotation, field),
             holder=holder,
             is_section=bool(inner),
-            later=_later_of(field) if field else None,
+            later=later_of(field) if field else None,
         )
         for part in inner:
             yield from _keys_of(part, (*above, name))
 
 
-def _later_of(field: FieldInfo) -> Later | None:
+def later_of(field: FieldInfo) -> Later | None:
     """The mark of a field that came later; None of any other."""
     return next((part for part in field.metadata if isinstance(part, Later)), None)
 

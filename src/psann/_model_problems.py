@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from psann._model_keys import ConfigKey, config_keys, keys_below
+from psann._published import hisso_key_answer
 from psann._tree import MISSING, ConfigTree, Path
 from psann.errors import did_you_mean, known_here, listed, nearest
 
@@ -145,3 +146,64 @@ def show(value: Any) -> str:
     """Write a value as JSON, cut to a readable length."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def problems_of_python(
+    error: ValidationError, given: Any, *, model: type[BaseModel], who: str
+) -> list[str]:
+    """Say every finding about a mapping of Python's in one sentence.
+
+    Parameters
+    ----------
+    who : str
+        What begins every sentence, before the key.
+    """
+    findings: dict[Path, list[Any]] = {}
+    values: dict[Path, Any] = {}
+    for finding in error.errors(include_url=False):
+        path, value = _place_in(given, finding["loc"])
+        findings.setdefault(path, []).append(finding)
+        values[path] = value
+    # A key with several forms is refused in each; the form that got further is the one meant.
+    deepest = [
+        path
+        for path in findings
+        if not any(path == other[: len(path)] for other in findings if other != path)
+    ]
+    keys = config_keys(model)
+    return [_sentence(findings[path], path, keys, who=who, value=values[path]) for path in deepest]
+
+
+def _place_in(given: Any, location: Sequence[int | str]) -> tuple[Path, Any]:
+    """Pydantic's location without the names of the forms that it tried, and what is there."""
+    path: Path = ()
+    for step in location:
+        if isinstance(given, Mapping) and step in given:
+            path, given = (*path, str(step)), given[step]
+    return path, given
+
+
+def _sentence(
+    findings: Sequence[Any], path: Path, keys: dict[Path, ConfigKey], *, who: str, value: Any
+) -> str:
+    first, name = findings[0], ".".join((who, *path))
+    if first["type"] == "extra_forbidden":
+        *section, key = path
+        is_published = who in ("hisso", "HISSOOptions") and not section
+        if is_published and (cure := hisso_key_answer(key)) is not None:
+            return f"{name} is a key of psann 0.12; {cure}."
+        known = keys_below(keys, path[:-1])
+        return f"{name} is no known key.{did_you_mean(key, known) or known_here(known)}"
+    own = next((finding for finding in findings if finding["type"] == "value_error"), None)
+    if own is not None:
+        return f"{name}: {own['ctx']['error']}."
+    if first["type"] == "model_type" and not path:
+        model, given = first["ctx"]["class_name"], first["input"]
+        return f"{name} must be of type {model}, a mapping of its keys, or None; got {given!r}."
+    if path not in keys or first["input"] is not value:  # but an item of it
+        wish = first["msg"].lower().replace("input should be", "it must be")
+        return f"{name}: {wish}; got {first['input']!r}."
+    expected = keys[path].expected.replace("or null", "or None")
+    if any(finding["type"] == "callable_type" for finding in findings):
+        expected += ", or a function"
+    return f"{name} must be {expected}; got {first['input']!r}."

@@ -112,9 +112,14 @@ _SECRET_FLAG = re.compile(rf"--?[\w.-]{{0,200}}?{_WORDS}[\w.-]{{0,64}}", re.IGNO
 # `--set data.kwargs.password=two words`: the value of a whole argument ends where the line does.
 # This and the next are compiled where there is a secret, by the first call.
 _ARGUMENT = rf"(?i)\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^\n]+"
-# `password=x`, `"token": "x"` and `secret: two words` inside a longer text.
+# `password=x`, `"token": "x"` and `secret: two words` inside a longer text; after `tokens.csv: `
+# a sentence follows.
+_FILE = (
+    r"(?:(?<=\.(?:gz|md|py))|(?<=\.(?:csv|npy|npz|png|svg|tar|tsv|txt|yml))"
+    r"|(?<=\.(?:html|json|yaml))|(?<=\.parquet)|(?<=\.safetensors))"
+)
 _ASSIGNMENT = (
-    rf"""(?i)({_WORDS}[\w.-]{{0,64}}["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
+    rf"""(?i)({_WORDS}[\w.-]{{0,64}}(?!{_FILE}:\ )["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""
     r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?(2)[^\s,;&)}\]]+|[^,;&)}\]\n]+))"""
 )
 # A password may hold `/` and `@`, so it reaches to the last `@`; a bare user name holds neither.

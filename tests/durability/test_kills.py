@@ -149,5 +149,5 @@ def test_kill_of_an_overwriting_run_never_shows_the_old_one_as_the_new(
 
 
 def _without_lock(paths: RunPaths) -> dict[str, str]:
-    locks = (paths.lock.name, paths.lock_by_file.name)  # what a kill leaves behind
-    return {name: digest for name, digest in tree_of(paths.root).items() if name not in locks}
+    lock = paths.lock.name  # and what stands for it, which a kill leaves behind
+    return {name: digest for name, digest in tree_of(paths.root).items() if lock not in name}

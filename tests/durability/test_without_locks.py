@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,6 +24,8 @@ import pytest
 import without_locks.sitecustomize
 from faults import (
     SETTINGS,
+    FaultyCalls,
+    Killed,
     assert_sound,
     assert_survives,
     calls_in_use,
@@ -30,10 +33,12 @@ from faults import (
     fail_with,
     hurt,
     in_child,
+    kill,
     kill_within,
     n_calls,
     unhurt,
 )
+from psann.errors import RunLockedError
 from psann.run.directory.lock import is_locked
 from psann.run.directory.paths import RunPaths
 from psann.run.directory.storage import Storage, SystemCalls
@@ -167,6 +172,73 @@ class Full(SystemCalls):
     @staticmethod
     def write(fd: int, data: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.usefixtures("no_locks")
+@pytest.mark.parametrize("act", [kill, kill_within])
+def test_a_start_that_is_killed_while_it_takes_the_lock_keeps_nobody_out(
+    tmp_path: Path, act: Any
+) -> None:
+    for place in count(1):
+        paths = RunPaths(tmp_path / str(place))
+        calls = FaultyCalls(place, act)
+        child = in_child(lambda paths=paths, calls=calls: lock_and_end(paths, calls))
+        was_killed = exit_code_of(child) == 1
+        with Storage(paths.root) as storage:
+            storage.lock(paths.lock)
+            storage.clean()
+            assert set(paths.root.iterdir()) == {paths.lock, paths.lock_by_file}
+        if not was_killed:
+            break
+    assert place > 10
+
+
+def lock_and_end(paths: RunPaths, calls: SystemCalls) -> int:
+    try:
+        Storage(paths.root, calls).lock(paths.lock)
+    except Killed:
+        return 1
+    return 0
+
+
+class NoLinks(SystemCalls):
+    """A file system that has no hard links."""
+
+    @staticmethod
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_one_of_two_has_the_lock_where_there_are_no_links_either(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "run")
+    with Storage(paths.root, NoLinks()) as first, Storage(paths.root, NoLinks()) as second:
+        first.lock(paths.lock)
+        with pytest.raises(RunLockedError, match=f"process {os.getpid()} on"):
+            second.lock(paths.lock)
+        first.put(paths.metrics, b"x")
+        assert set(paths.root.iterdir()) == {paths.lock, paths.lock_by_file, paths.metrics}
+    with Storage(paths.root, NoLinks()) as third:
+        third.lock(paths.lock)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_second_start_is_told_who_has_the_run_that_cleaned_up_its_file(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "run")
+    with Storage(paths.root) as first:
+        first.lock(paths.lock)
+
+        class CleanedUp(SystemCalls):
+            @staticmethod
+            def link(*names: str, **folders: int) -> None:
+                first.clean()
+                os.link(*names, **folders)
+
+        with (
+            Storage(paths.root, CleanedUp()) as second,
+            pytest.raises(RunLockedError, match=f"process {os.getpid()} on"),
+        ):
+            second.lock(paths.lock)
 
 
 @pytest.mark.usefixtures("no_locks")

@@ -157,7 +157,7 @@ def test_a_setting_without_effect_is_refused(options: dict, idle: str) -> None:
     ],
 )
 def test_a_value_out_of_range_is_refused(options: dict) -> None:
-    with pytest.raises(ValueError, match=f"\n{list(options)[-1]}\n"):
+    with pytest.raises(ValueError, match=rf"^LRScheduleOptions\.{list(options)[-1]} "):
         LRScheduleOptions(**options)
 
 

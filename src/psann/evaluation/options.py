@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from psann._model_keys import UNTOLD, GrowingModel
+from psann._model_keys import UNTOLD
+from psann._models import GrowingModel
 
 Period = Literal["month", "quarter", "year"]
 
 
 class WalkForwardOptions(GrowingModel):
     """Train again and again as time goes on, and judge each policy on the rows that follow."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     folds: int | None = Field(default=None, ge=1, le=999)
     """Trainings, each judged on its own rows; null, with `every`: as many as X_test has."""

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     ValidatorFunctionWrapHandler,
@@ -20,7 +19,8 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from psann._imports import NamedInFile
-from psann._model_keys import LATER, UNTOLD, GrowingModel
+from psann._model_keys import LATER, UNTOLD
+from psann._models import GrowingModel, StrictModel
 
 PrimaryTransform = Literal[
     "identity", "softmax", "tanh", "softmax_cash", "long_short", "sigmoid", "bounded"
@@ -124,10 +124,8 @@ class RewardTarget(TypedDict):
     """Keyword arguments of every call, next to `transition_penalty`."""
 
 
-class WarmStartOptions(BaseModel):
+class WarmStartOptions(StrictModel):
     """Supervised epochs on targets before the first episode (`hisso.supervised`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     y_key: str = "y_train"
     """Array that holds the targets; any key of the data set with as many rows as `X_train`."""
@@ -146,9 +144,7 @@ class WarmStartOptions(BaseModel):
 class HISSOOptions(GrowingModel):
     """How episodes are cut, what their actions earn, and how the gradient is computed."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True
-    )
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     enabled: bool = True
     """False trains on targets only."""
@@ -326,10 +322,8 @@ class HISSOOptions(GrowingModel):
         return self.supervised or None
 
 
-class EvaluationOptions(BaseModel):
+class EvaluationOptions(StrictModel):
     """How a policy's actions are judged on validation and test rows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     portfolio_prices_key: str | None = "prices_test"
     """Array of prices for `portfolio_metrics`; null computes none."""

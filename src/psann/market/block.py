@@ -6,17 +6,16 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from psann._model_keys import LATER, UNTOLD
+from psann._models import StrictModel
 
 Feature = str | dict[str, dict[str, Any]]
 
 
-class PricesBlock(BaseModel):
+class PricesBlock(StrictModel):
     """A table of prices, and how it is read, aligned and cut."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     prices: str | list[str] | None = None
     """Table of prices: csv, tsv, txt (also .gz), parquet or feather, a list of such files or a

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
+
+from psann._models import StrictModel
 
 ParameterName = Literal["amplitude", "frequency", "damping"]
 
@@ -29,10 +31,8 @@ Frequencies = Annotated[
 ]
 
 
-class SineOptions(BaseModel):
+class SineOptions(StrictModel):
     """First shape of the sine units, and what of it is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     amplitude: float = Field(default=1.0, gt=0, le=1e6)
     """Initial A."""

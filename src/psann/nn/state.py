@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from psann._models import StrictModel
 
-class StateOptions(BaseModel):
+
+class StateOptions(StrictModel):
     """How the gain of a stateful layer moves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     rho: float = Field(0.95, ge=0, le=1)
     """Share of the old state that is kept."""

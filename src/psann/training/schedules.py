@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from psann._models import StrictModel
 
 ScheduleName = Literal["constant", "linear", "cosine", "one_cycle", "step"]
 
 
-class LRScheduleOptions(BaseModel):
+class LRScheduleOptions(StrictModel):
     """How the learning rate moves from epoch to epoch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: ScheduleName = "constant"
     """Shape of the schedule."""

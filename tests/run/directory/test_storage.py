@@ -16,7 +16,7 @@ from psann.run.directory.storage import Storage, SystemCalls
 from thinning import thinned
 from without_locks.sitecustomize import FORCED
 
-CALLS = ("open", "close", "write", "fsync", "ftruncate", "rename", "unlink", "mkdir")
+CALLS = ("open", "close", "write", "fsync", "ftruncate", "rename", "link", "unlink", "mkdir")
 
 
 class Fault(SystemCalls):

@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field
 
 from psann._digest import sha256_of
 from psann._inputs import show
-from psann._model_keys import UNTOLD, GrowingModel
+from psann._model_keys import UNTOLD
+from psann._models import GrowingModel
 from psann._typing import Array, Floats
 from psann.errors import counted, listed
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationInfo,
@@ -19,6 +17,7 @@ from pydantic import (
 )
 
 from psann._model_keys import UNTOLD
+from psann._models import StrictModel
 from psann._tree import Origins
 from psann.evaluation.options import WalkForwardOptions
 from psann.hisso.options import (
@@ -31,13 +30,9 @@ from psann.hisso.options import (
 from psann.market.block import PricesBlock
 from psann.training.schedules import LRScheduleOptions, ScheduleName
 
-_SECTION = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-
-class EstimatorConfig(BaseModel):
+class EstimatorConfig(StrictModel):
     """Which estimator, with which parameters."""
-
-    model_config = _SECTION
 
     target: str
     """Class name in psann, or `pkg.mod.Class` / `pkg.mod:Class`."""
@@ -48,8 +43,6 @@ class EstimatorConfig(BaseModel):
 
 class DataConfig(PricesBlock):
     """Where the arrays come from: exactly one of `prices`, `npz` and `loader`."""
-
-    model_config = _SECTION
 
     npz: str | None = None
     """NumPy archive, relative to the configuration file."""
@@ -94,10 +87,8 @@ def _schedule_by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(StrictModel):
     """How long and how fast training goes, and what it does about trouble."""
-
-    model_config = _SECTION
 
     epochs: int = Field(default=200, ge=1, le=10_000_000)
     """Epochs of the main phase."""
@@ -158,10 +149,8 @@ class EvaluationConfig(EvaluationOptions):
         return EvaluationOptions(**{name: getattr(self, name) for name in names})
 
 
-class RecordedFacts(BaseModel):
+class RecordedFacts(StrictModel):
     """What psann writes into `config_resolved.yaml`; leave it out of your own configurations."""
-
-    model_config = _SECTION
 
     seed_from: Literal["command line", "config", "default"] = "default"
     """Where the seed came from."""
@@ -178,14 +167,12 @@ class RecordedFacts(BaseModel):
     default one."""
 
 
-class RunConfig(BaseModel):
+class RunConfig(StrictModel):
     """Everything that a run is told.
 
     Build it with `load_run_config`, which reads a file and the command line, or from values of
     your own; a value that cannot be is refused either way.
     """
-
-    model_config = _SECTION
 
     mode: Literal["train", "fine_tune", "evaluate"] = "train"
     """train from scratch, fine_tune an existing estimator, or evaluate it without training."""

@@ -27,6 +27,7 @@ _LOG_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | NO_FOLLOW
 # What some file systems (CIFS, FUSE) answer to the fsync of a directory.
 _NO_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # FAT, CIFS, FUSE
 # What is set aside must still be an allowed run name: 100 characters with its suffix.
 _NAME_LENGTH = 60
 _TRIES = 10
@@ -42,6 +43,7 @@ class SystemCalls:
     fsync = staticmethod(os.fsync)
     ftruncate = staticmethod(os.ftruncate)
     rename = staticmethod(os.rename)
+    link = staticmethod(os.link)
     unlink = staticmethod(os.unlink)
     mkdir = staticmethod(os.mkdir)
 
@@ -284,22 +286,39 @@ class Storage:
     def _lock_by_file(self, directory: int, path: Path) -> None:
         """Claim the run directory by a file that only one process can make."""
         held = held_file(path)
-        try:
+        own = f".{held.name}.{os.urandom(4).hex()}.tmp"
+        with ExitStack() as until_held:
+            fd = self._calls.open(own, _NEW_FILE, 0o666, dir_fd=directory)
+            until_held.callback(self._calls.close, fd)
             try:
-                fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
-            except FileExistsError:
-                self._set_aside(held, directory, path)
-                fd = self._calls.open(held.name, _NEW_FILE, 0o666, dir_fd=directory)
-        except FileExistsError:
-            raise locked_error(path) from None
-        # Before it says who has it: `close` frees it also where there is no room for that.
+                _write_all(self._calls, fd, holder())
+                self._calls.fsync(fd)
+                try:
+                    self._place(own, held.name, directory)
+                except FileExistsError:
+                    self._set_aside(held, directory, path)
+                    self._place(own, held.name, directory)
+            except (FileExistsError, FileNotFoundError):  # who has it cleans up such as ours
+                raise locked_error(path) from None
+            finally:
+                with suppress(OSError):
+                    self._calls.unlink(own, dir_fd=directory)
+            until_held.pop_all()
         self._held, self._held_name = Descriptor(fd), Path(held.name)
-        _write_all(self._calls, fd, holder())
-        self._calls.fsync(fd)
         self.weaker.append(
             f"the file system has no locks: {held.name} stands for one, and of a run on a machine "
             "that died it keeps the next start out for minutes"
         )
+
+    def _place(self, own: str, name: str, directory: int) -> None:
+        """Give a file a name that nothing has, so that it is whole from its first instant."""
+        try:
+            self._calls.link(own, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._calls.close(self._calls.open(name, _NEW_FILE, 0o666, dir_fd=directory))
+            self._calls.rename(own, name, src_dir_fd=directory, dst_dir_fd=directory)
 
     def _set_aside(self, held: Path, directory: int, path: Path) -> None:
         """Move the file of a dead process away; nobody's before it is known to be one's."""

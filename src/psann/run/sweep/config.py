@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from psann._digest import sha256_of
 from psann._model_problems import in_order_of_the_file, readable_problems
+from psann._models import StrictModel
 from psann._paths import given_path
 from psann._strict_yaml import read_config_file
 from psann._tree import ConfigTree
@@ -48,13 +49,10 @@ _PENALTY_WITHOUT_COST = (
     "is also the cost at which trials are judged while evaluation.trans_cost is null; give that in "
     "the run's configuration"
 )
-_SECTION = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class PruneOptions(BaseModel):
+class PruneOptions(StrictModel):
     """When a trial that lags behind the others is stopped."""
-
-    model_config = _SECTION
 
     by: Literal["median", "asha"]
     """median stops what is worse than half of the trials at the same epoch, asha what is not among
@@ -63,10 +61,8 @@ class PruneOptions(BaseModel):
     """Epoch before which nobody is stopped: validation is noisy early."""
 
 
-class SweepFile(BaseModel):
+class SweepFile(StrictModel):
     """What a file `sweep.yaml` says."""
-
-    model_config = _SECTION
 
     config: str
     """Configuration of the runs, relative to this file."""
