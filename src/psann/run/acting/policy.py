@@ -406,6 +406,12 @@ class _Age:
             return []
         moment = np.datetime64(self.now.replace(tzinfo=None), "us")
         n_rows = float((moment - newest).astype(np.int64)) / 1e6 / mean_s
+        # Some stamp the end of a day or month, and east of here it is tomorrow.
+        if n_rows < -1.0 - 86_400.0 / mean_s:
+            return [
+                f"the newest row is of {show(newest)}, which is yet to come: are its day, month "
+                "and zone as they should be?"
+            ]
         if n_rows <= self.stale_after:
             return []
         return [
