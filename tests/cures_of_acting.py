@@ -363,6 +363,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: policy("holes").act(table().set_axis(list("XYZ"), axis=1)),
         lambda: policy("holes").act(runs().holes),
     ),
+    "Add prices under this name: the policy needs each of its assets": (
+        lambda: policy().act(table().drop(columns="AAA")),
+        lambda: policy().act(table()),
+        lambda: policy().act(table().rename(columns={"AAA": "aaa"}).rename(columns=str.upper)),
+    ),
     "Add the price, or leave the row out until all have one": (
         lambda: policy().act(changed((-3, 0), np.nan)),
         lambda: policy().act(table()),
