@@ -387,6 +387,12 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: _moves(tmp_path, last=-1.0, values="returns", missing=["-1.0"]),
         lambda tmp_path: align(_moves(tmp_path, last=np.nan, values="returns"), ended={"X": -1.0}),
     ),
+    "{} worth that: if it is true, the data also need": (
+        lambda tmp_path: read(tmp_path, changed(ROWS, -1, c1=0.0)),
+        lambda tmp_path: align(
+            read(tmp_path, changed(ROWS, -1, c1=0.0), format={"missing": ["0"]}), ended={"X": -1.0}
+        ),
+    ),
     "if the sign marks a mean of bid and ask; else correct the cells, or list them": (
         lambda tmp_path: read(tmp_path, changed(ROWS, 4, c1=-49.44)),
         lambda tmp_path: read(

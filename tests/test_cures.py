@@ -676,6 +676,7 @@ ELSEWHERE: dict[str, str] = {
     "Put them in the order of time": _DOUBTS,
     "The prices of asset {}. Leave one of them out": _DOUBTS,
     "filled or stale? Leave those rows out": _DOUBTS,
+    "as if without delay. Leave out the rows on which nobody trades": _DOUBTS,
     "Make prices of them with numpy.cumprod(relatives, axis=0)": _DOUBTS,
     "Cut the splits so that no row is in two": _DOUBTS,
     "Fill in the missing rows, or begin after them": _DOUBTS,

@@ -36,6 +36,12 @@ def test_rows_per_year_count_moves_over_the_whole_span() -> None:
     assert rows_per_year(week[:2]) is None
 
 
+def test_rows_per_year_know_nothing_of_a_stretch_that_is_missing() -> None:
+    days = np.arange("2019-01-01", "2021-01-01", dtype="datetime64[D]")
+    weekdays = days[np.is_busday(days)]
+    assert rows_per_year(np.delete(weekdays, np.s_[200:320])) == pytest.approx(261, abs=1)
+
+
 @pytest.mark.parametrize("rate", [0, "weekly"])
 def test_what_is_no_rate_is_refused_before_anything_is_said_of_it(rate: Any) -> None:
     for door in DOORS.values():

@@ -49,12 +49,35 @@ def test_late_halted_and_ended_assets_are_named_with_dates() -> None:
     ]
 
 
+def test_rows_that_are_filled_or_missing_are_told_with_their_dates() -> None:
+    days = DATES.astype("datetime64[D]")
+    last_traded = np.maximum.accumulate(np.where(np.is_busday(days), np.arange(N), 0))
+    found = notes(CALM[last_traded])[0]
+    assert found.startswith("On 18 of 60 rows no price moves, first on row 1:")
+    assert found.endswith("Row 1 is 2021-01-02.")
+    findings = Findings()
+    kept = np.delete(np.arange(N), np.s_[20:40])
+    note_oddities(DATES[kept], ["A", "B"], CALM[kept], {}, is_compounded=False, findings=findings)
+    assert findings.notes[0].startswith("Nothing is there between row 19, 2021-01-20, and row 20,")
+
+
 @pytest.mark.parametrize("factor", [2.0, 1 / 7, 1.5, 1 / 20])
 def test_a_move_by_the_factor_of_a_split_is_told(factor: float) -> None:
     prices = CALM.copy()
     prices[20:, 1] *= factor
     assert "moves like those of share splits: B on 2021-01-21" in notes(prices)[0]
     assert "moves" not in notes(prices, is_compounded=True)[0]
+
+
+def test_a_price_that_is_zero_to_the_end_may_be_a_total_loss() -> None:
+    prices = CALM.copy()
+    prices[40:, 1] = 0.0
+    (problem,) = problems(prices)
+    assert "`format: {missing: ['0']}` if it stands for no price. To the end, B is worth" in problem
+    assert problem.endswith("the data also need `ended: {B: -1.0}`.")
+    prices[-1, 1] = 7.0
+    (problem,) = problems(prices)
+    assert problem.endswith("if it stands for no price.")
 
 
 def test_a_large_move_on_a_row_whose_factor_changes_is_told() -> None:

@@ -14,15 +14,17 @@ from psann.errors import DataError
 from psann.market.lines import digest_of, files_of, is_arrow, lines_of, stem_of
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be"]
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_are_the_same_in_every_coding_and_with_every_end(
     encoding: str, end: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.csv"
     # A line ends at none of the other characters at which str.splitlines would end it.
-    path.write_bytes(f"a\x0bä{end}b\u2028c{end}".encode(encoding))
-    assert list(lines_of(path, None)) == ["a\x0bä", "b\u2028c"]
+    path.write_bytes(f"a,\x0bä{end}b\u2028c{end}".encode(encoding))
+    assert list(lines_of(path, None)) == ["a,\x0bä", "b\u2028c"]
 
 
 def test_a_coding_that_is_named_is_used(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def test_a_feature_of_the_row_after_is_suspected() -> None:
     assert all("the very next move" in doubt for doubt in doubts)
 
 
+def test_filled_rows_are_told_of_assets_that_are_there_throughout() -> None:
+    data = market()
+    prices = data["prices_train"][np.arange(len(data["prices_train"])) // 2 * 2]
+    active = np.ones(prices.shape, dtype=np.int8)
+    active[:50, 0] = 0  # listed later, and no price before
+    (doubt,) = find_doubts({**data, "prices_train": prices, "active_train": active})
+    assert "rows no price moves, first on row 1" in doubt
+
+
 def test_prices_that_stand_in_two_splits_are_told() -> None:
     data = market()
     doubts = find_doubts({**data, "prices_test": data["prices_val"]})
@@ -285,6 +294,10 @@ CURES: dict[str, tuple[dict[str, Array], Any]] = {
     "overlap": (
         spoilt("X_val", lambda X: np.vstack([market()["X_train"][-5:], X[5:]])),
         lambda d: {k: a[5:] if k.endswith("_val") else a for k, a in d.items()},
+    ),
+    "Leave out the rows on which nobody trades": (
+        spoilt("prices_train", lambda p: p[np.arange(len(p)) // 6 * 6]),
+        lambda d: {k: a[::6] if k.endswith("_train") else a for k, a in d.items()},
     ),
     "Nothing is there": (
         spoilt("time_train", lambda t: np.where(np.arange(len(t)) < 40, t - 200, t)),

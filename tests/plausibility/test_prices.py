@@ -103,6 +103,45 @@ def test_a_price_that_stands_still_is_stale_unless_it_often_does() -> None:
     assert told(np.exp(moves.cumsum(axis=0))) == []
 
 
+def closed(rows: int = 400, assets: int = 4) -> Any:
+    """Every day of the week, with Friday's prices on Saturdays and Sundays."""
+    traded = np.arange(rows) % 7 < 5
+    return market(rows, assets)[np.maximum.accumulate(np.where(traded, np.arange(rows), 0))]
+
+
+def test_weekends_that_were_filled_are_told_whoever_else_trades_then() -> None:
+    (found,) = price_findings(closed())
+    assert (found.name, found.row) == ("filled", 5)
+    assert found.message.startswith("On 114 of 400 rows no price moves, first on row 5")
+    assert told(closed(assets=1)) == [("filled", 5, None)]
+    mixed = np.column_stack([market(400, seed=2)[:, :1], closed(assets=2)])
+    (found,) = price_findings(mixed, labels=["a", "b", "c"])
+    assert "On 114 of 400 rows no price of assets 1 ('b') and 2 ('c') moves" in found.message
+
+
+def test_holidays_that_were_filled_are_told_but_not_quiet_days() -> None:
+    prices = market(520)
+    for row in range(20, 520, 29):  # 18 of them, nine a year
+        prices[row] = prices[row - 1]
+    assert told(prices) == [("filled", 20, None)]
+    assert told(prices[:180]) == []  # six of them are no custom
+    moves = np.random.default_rng(3).standard_normal((400, 3))
+    moves *= np.exp(np.random.default_rng(4).standard_normal((400, 1)))
+    on_a_coarse_grid = np.exp(0.02 * np.round(moves).cumsum(axis=0))
+    together = (np.diff(np.log(on_a_coarse_grid), axis=0) == 0).all(axis=1)
+    assert together.sum() > 30
+    assert told(on_a_coarse_grid) == []
+
+
+def test_assets_that_seldom_move_or_stood_still_once_are_not_filled() -> None:
+    moves = np.random.default_rng(5).standard_normal((400, 2))
+    moves *= np.random.default_rng(6).random((400, 2)) < 0.05
+    assert "filled" not in [name for name, _, _ in told(np.exp(0.02 * moves.cumsum(axis=0)))]
+    halted = market(assets=1)
+    halted[40:120] = halted[40]
+    assert told(halted) == [("stale", 40, 0)]
+
+
 def test_a_copy_at_another_scale_and_a_constant_are_named() -> None:
     prices = market()
     doubled = np.column_stack([prices, 7 * prices[:, 1], np.full(300, 3.0), np.full(300, 4.0)])

@@ -11,7 +11,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from draws import normal
-from psann.training.graphs import keep_costly_results, take_constants_as_inputs
+from psann.training.graphs import fit_to_the_host, take_constants_as_inputs
 
 _ATEN = torch.ops.aten
 
@@ -31,7 +31,7 @@ def test_every_costly_result_is_kept_in_its_strides_and_the_values_are_the_same(
     given = normal(5, 8), normal(8, 1, seed=1)
     graph = traced(*given)
     expected = graph(*given)
-    keep_costly_results(graph)
+    fit_to_the_host(graph)
     for function in (_ATEN.sin, _ATEN.expm1, _ATEN.reciprocal):
         (node,) = (node for node in graph.graph.nodes if node.target is function.default)
         assert [user.target for user in node.users] == [_ATEN.as_strided.default]
@@ -49,12 +49,39 @@ def test_the_compiler_computes_a_kept_result_once() -> None:
     for keeps in (False, True):
         graph = traced(*given)
         if keeps:
-            keep_costly_results(graph)
+            fit_to_the_host(graph)
         program, (code,) = run_and_get_code(compile_graph, graph, list(given))
         found = program(*given)
         torch.testing.assert_close(found, sums(*given))
         counts.append(len(re.findall(r"\bsin\(", code)))
     assert counts[0] > counts[1] == 1
+
+
+def test_numbers_beyond_a_cores_cache_are_not_kept() -> None:
+    given = torch.zeros(512, 513), torch.ones(513, 1)
+    graph = traced(*given)
+    fit_to_the_host(graph)
+    (sine,) = (node for node in graph.graph.nodes if node.target is _ATEN.sin.default)
+    assert _ATEN.as_strided.default not in {user.target for user in sine.users}
+
+
+def test_a_bias_is_added_to_a_product_that_is_kept_and_only_the_last_digit_may_differ() -> None:
+    given = normal(3), normal(5, 8, seed=1), normal(3, 8, seed=2)
+    graph = make_fx(lambda b, x, w: torch.addmm(b, x, w.T).tanh(), tracing_mode="fake")(*given)
+    expected = graph(*given)
+    fit_to_the_host(graph)
+    targets = [node.target for node in graph.graph.nodes]
+    assert _ATEN.addmm.default not in targets
+    assert targets.index(_ATEN.mm.default) + 1 == targets.index(_ATEN.as_strided.default)
+    torch.testing.assert_close(graph(*given), expected, rtol=0, atol=1e-6)
+
+
+def test_a_product_that_weighs_its_bias_stays_as_it_is() -> None:
+    given = normal(3), normal(5, 8, seed=1), normal(8, 3, seed=2)
+    graph = make_fx(lambda b, x, w: torch.addmm(b, x, w, beta=2.0), tracing_mode="fake")(*given)
+    expected = graph(*given)
+    fit_to_the_host(graph)
+    assert torch.equal(graph(*given), expected)
 
 
 def test_constants_of_a_trace_become_inputs_that_are_read_where_they_lie() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_hook
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode, is_in_torch_dispatch_mode
 from torch.utils.flop_counter import FlopCounterMode
 
 from psann.training.recorded import Recorded, Recording, Recordings, recorded
@@ -280,3 +281,25 @@ def test_threads_that_record_at_once_leave_no_mode_behind() -> None:
         thread.join()
     assert all(thread.found is not None for thread in threads)
     assert not is_in_torch_dispatch_mode()
+
+
+def test_ctrl_c_at_any_step_of_recording_leaves_no_mode_behind() -> None:
+    x, n_interrupted, is_watched = torch.ones(2, 3), 0, False
+    while not is_watched:
+        left = n_interrupted
+
+        def interrupt(frame: Any, event: str, given: Any) -> None:
+            nonlocal left, is_watched
+            is_watched = is_watched or frame.f_code.co_name == "_to_be_run"
+            left -= event in ("call", "return")
+            if left < 0 and not is_watched:
+                raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.setprofile(interrupt)
+            Recording(lambda: gradient(x, x.T))
+        sys.setprofile(None)
+        n_interrupted += 1
+        assert _get_current_function_mode() is _get_current_dispatch_mode() is None
+        assert not is_in_torch_dispatch_mode()
+    assert n_interrupted > 100

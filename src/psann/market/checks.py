@@ -13,6 +13,8 @@ from psann.errors import listed
 from psann.market.columns import plain
 from psann.market.findings import Findings, paste
 from psann.market.options import Format
+from psann.plausibility.prices import filled_findings
+from psann.plausibility.rows import gap_findings
 
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)
 _USUAL_CHANGE = 0.2  # of the logarithm of a price, at most, from row to row
@@ -128,8 +130,13 @@ def _ask_of_low(values: Floats, dates: Dates, assets: Sequence[str], findings: F
     distinct = np.unique(values[low])
     size = float(np.nanmedian(np.abs(values)))
     if len(distinct) == 1 and (n_low > 1 or distinct[0] in (0.0, *_SENTINELS)):
-        token = f"{distinct[0]:g}"
-        findings.ask(problem, {"format": {"missing": [token]}}, cure="if it stands for no price.")
+        token, cure = f"{distinct[0]:g}", "if it stands for no price."
+        if distinct[0] == 0.0 and (lost := _lost(values, assets)):
+            cure += (
+                f" To the end, {listed(lost)} {'are' if len(lost) > 1 else 'is'} worth that: if it "
+                f"is true, the data also need `{paste({'ended': dict.fromkeys(lost, -1.0)})}`."
+            )
+        findings.ask(problem, {"format": {"missing": [token]}}, cure=cure)
     elif n_low > max(4, 0.05 * np.isfinite(values).sum()) and not _keep_their_size(values):
         kinds = ["percent_returns"] if size > 0.15 else ["returns", "log_returns"]
         findings.ask(
@@ -143,6 +150,16 @@ def _ask_of_low(values: Floats, dates: Dates, assets: Sequence[str], findings: F
             cure="if the sign marks a mean of bid and ask; else correct the cells, or list them "
             "in format.missing.",
         )
+
+
+def _lost(values: Floats, assets: Sequence[str]) -> list[str]:
+    """Assets whose last price is 0, as that of a firm which left nothing."""
+    names = []
+    for name, column in zip(assets, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if len(known) and known[-1] == 0.0 and known.any():
+            names.append(name)
+    return names
 
 
 @np.errstate(all="ignore")
@@ -244,6 +261,9 @@ def note_oddities(
     if not is_compounded:
         _note_splits(dates, assets, prices, by_name, findings)
     _note_stale(dates, assets, prices, findings)
+    for found in [*filled_findings(prices, labels=assets), *gap_findings(dates)]:
+        at = f" Row {found.row} is {show(dates[found.row])}." if found.name == "filled" else ""
+        findings.say(found.message + at)
     _note_range(dates, assets, prices, by_name, findings)
     _note_delistings(assets, by_name, findings)
     if (rate := rows_per_year(dates)) is not None:

@@ -169,7 +169,8 @@ def _numbers_that_are_dates(
             f"{listed([repr(column.name) for column in columns])}, none of which reads as dates "
             "by one format.",
             cure="Name the column with the option date and say how its dates are written with "
-            'format.date, such as "%d/%m/%Y", or add a column of dates.',
+            'format.date, such as "%d/%m/%Y", or of numbers with format.date_unit, or add a column '
+            "of dates.",
         )
     return []
 

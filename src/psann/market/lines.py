@@ -125,7 +125,7 @@ def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
         with open_file(path, "rb") as raw:
             mark = raw.read(4)
             raw.seek(0)
-            guess = next((name for bom, name in _BOMS.items() if mark.startswith(bom)), "utf-8")
+            guess = _coding_of(mark)
             # newline=None ends lines at \n, \r\n and \r, and nowhere else.
             with io.TextIOWrapper(raw, encoding=encoding or guess, newline=None) as text:
                 yield from _within_limits(text, path)
@@ -140,6 +140,16 @@ def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
             f"{path} must be a whole gzip archive; got one that is damaged ({error}). "
             "Fetch or pack it again."
         ) from error
+
+
+def _coding_of(mark: bytes) -> str:
+    """How a text is coded that begins so: by its mark, else by every second byte that is empty."""
+    for bom, name in _BOMS.items():
+        if mark.startswith(bom):
+            return name
+    if mark[1::2] == b"\0\0":  # Latin letters of two bytes, the lower one first
+        return "utf-16-le"
+    return "utf-16-be" if mark[::2] == b"\0\0" else "utf-8"
 
 
 def _within_limits(text: io.TextIOWrapper, path: Path) -> Iterator[str]:

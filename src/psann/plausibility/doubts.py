@@ -17,7 +17,7 @@ from psann._typing import Array
 from psann.holdings import MEMBER
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.finding import few_of_each
-from psann.plausibility.prices import price_findings
+from psann.plausibility.prices import filled_findings, price_findings
 from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
 
 # Findings that no price makes by standing still, as it does where its asset comes or has ended.
@@ -76,9 +76,14 @@ def _of_prices(arrays: Mapping[str, Array]) -> Iterator[str]:
     for key, prices in _of_kind("prices", arrays).items():
         time, active = (arrays.get(key.replace("prices", kind)) for kind in ("time", "active"))
         labels = _names(ASSET_NAMES, arrays, prices.shape[1])
-        path = prices if active is None else _while_listed(prices, active)
-        found = price_findings(path, labels=labels)
-        for finding in few_of_each(f for f in found if active is None or f.name in _OF_MOVES):
+        if active is None:
+            found = price_findings(prices, labels=labels)
+        else:
+            path = _while_listed(prices, active)
+            found = [f for f in price_findings(path, labels=labels) if f.name in _OF_MOVES]
+            throughout = (np.asarray(active) == MEMBER).all(axis=0)
+            found += filled_findings(np.where(throughout, prices, np.nan), labels=labels)
+        for finding in few_of_each(found):
             message = finding.message
             if finding.row is not None and are_dates(time):
                 message += f" Row {finding.row} is {show(time[finding.row])}."

@@ -21,8 +21,8 @@ class Finding:
     """What was found, where, and a sentence that tells it with the cure."""
 
     name: str
-    """`relatives`, `shuffled`, `split`, `leap`, `print`, `swap`, `stale`, `copy`, `constant`,
-    `magnitude`, `overlap`, `gap`, `rate` or `knows_next_move`."""
+    """`relatives`, `shuffled`, `split`, `leap`, `print`, `swap`, `stale`, `filled`, `copy`,
+    `constant`, `magnitude`, `overlap`, `gap`, `rate` or `knows_next_move`."""
     message: str
     row: int | None = None
     """First row that it is about, counted from 0; None where it is about all."""

@@ -32,6 +32,11 @@ _TURMOIL, _AFTERMATH = 2.5, 10
 _FEWEST_STALE = 8
 # Chance at which a run of unchanged prices is taken for filled ones, over all rows of an asset.
 _RARE = 1e-3
+# Holidays are 3 % of weekdays. On a coarse grid and quiet days all assets but one stand still about
+# as often as all do.
+_FEWEST_FILLED, _TIMES_ALL_BUT_ONE, _SELDOM = 0.02, 3.0, 0.3
+# Rows from a weekend to the next and to where nobody rests, and how often, holidays apart.
+_WEEK, _MIDWEEK, _NEARLY_ALWAYS = 7, 3, 0.8
 
 
 def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[Finding]:
@@ -47,6 +52,7 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
       neighbours, which are alike, while the other assets move as usual.
     - `swap`: two assets that both leap, ten usual moves each, to where the other one was.
     - `stale`: a run of at least 8 unchanged prices, longer than the asset's other rows explain.
+    - `filled`: as `filled_findings` says.
     - `copy`: the moves of another asset; `constant`: no moves at all.
 
     Parameters
@@ -77,6 +83,7 @@ def price_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[
     if forgets:
         return [forgets]
     found = [*_constant(moves, labels), *_copies(moves, labels), *_stale(moves, labels)]
+    found += _filled(moves == 0, labels)
     prints, swaps = [*_prints(moves, labels)], [*_swaps(logs, moves, labels)]
     known = {(each.row, each.column) for each in prints}
     splits = [each for each in _leaps(moves, labels, known) if each.name == "split"]
@@ -101,6 +108,29 @@ def leap_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[F
     moves = np.diff(np.log(table_of(prices, "prices", is_positive=True)), axis=0)
     known = {(each.row, each.column) for each in _prints(moves, labels)}
     return [each for each in _leaps(moves, labels, known) if each.name == "leap"]
+
+
+def filled_findings(prices: Floats, *, labels: Sequence[str] | None = None) -> list[Finding]:
+    """Say that prices were carried on over weekends or holidays, where a delay of a row is none.
+
+    Either all assets stand still together, on 2 % of the moves at least and three times as often as
+    all but one, or some do on the same of every seven rows.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        Of an asset that lacks one (NaN) nothing is said.
+    labels : sequence of M str, optional
+        Names of the assets.
+
+    Returns
+    -------
+    list of Finding
+        At most one, `filled`.
+    """
+    stands: Bools = prices[1:] == prices[:-1]
+    stands[:, np.isnan(prices).any(axis=0)] = True
+    return [*_filled(stands, labels)]
 
 
 def _forgetful(logs: Floats, moves: Floats) -> Finding | None:
@@ -171,6 +201,44 @@ def _stale(moves: Floats, labels: Sequence[str] | None) -> Iterator[Finding]:
                 "which its other rows do not explain: filled or stale? Leave those rows out."
             )
             yield Finding(name="stale", message=message, row=start, column=column)
+
+
+def _filled(stands: Bools, labels: Sequence[str] | None) -> Iterator[Finding]:
+    some = np.flatnonzero(~stands.all(axis=0))
+    if len(stands) < MIN_ROWS or not len(some):
+        return
+    n_moving = (~stands[:, some]).sum(axis=1)
+    together = n_moving == 0
+    least = max(
+        _FEWEST_STALE, _FEWEST_FILLED * len(stands), _TIMES_ALL_BUT_ONE * (n_moving == 1).sum()
+    )
+    are_still = 1 - n_moving[~together].mean() / len(some)
+    whose = ""
+    if len(some) == 1 or together.sum() < least or are_still > _SELDOM:
+        some = some[[_rests_weekly(stands[:, column]) for column in some]]
+        if not len(some):
+            return
+        together = stands[:, some].all(axis=1)
+        whose = f" of asset{'s' * (len(some) > 1)} {listed_labels(some.tolist(), labels)}"
+    row = int(together.argmax()) + 1
+    yield Finding(
+        name="filled",
+        message=(
+            f"On {together.sum()} of {len(stands) + 1} rows no price{whose} moves, first on row "
+            f"{row}: filled while markets were closed? What was decided on the row before is "
+            "executed there at the very price that was seen, as if without delay. Leave out the "
+            "rows on which nobody trades."
+        ),
+        row=row,
+    )
+
+
+def _rests_weekly(stands: Bools) -> bool:
+    """Whether a price stands still on the same of every seven rows, and seldom half a week on."""
+    if stands.sum() < _FEWEST_STALE:
+        return False
+    again, midweek = (stands[lag:][stands[:-lag]].mean() for lag in (_WEEK, _MIDWEEK))
+    return bool(again > _NEARLY_ALWAYS and midweek < 1 - _NEARLY_ALWAYS)
 
 
 def _longest_run(flags: Bools) -> tuple[int, int]:

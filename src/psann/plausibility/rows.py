@@ -11,22 +11,14 @@ import numpy as np
 
 from psann._inputs import numbers, show
 from psann._inputs import times as moments_of
-from psann._rates import other_rate
+from psann._rates import find_gaps, other_rate
 from psann._typing import Array
 from psann.errors import counted
 from psann.plausibility.finding import Finding
 
-MIN_ROWS = 30
-"""Rows below which nobody can tell what distance is usual."""
-# Steps as long as the fourth longest recur: nights, weekends, holidays.
-_N_LONGEST, _LONGER = 4, 2.0
-# Usual steps that one must span where it is the first of its kind.
-_MANY = 10.0
 # By chance splits share about as many rows as recur within them, and seldom three numbers where
 # none do; but never so many rows in a row.
 _PER_REPEATED, _FEWEST_NUMBERS, _RUN = 3, 3, 12
-# Two weeks: markets of the world close for no longer.
-_LONGEST_HOLIDAY = np.timedelta64(14, "D")
 
 
 def overlap_findings(splits: Mapping[str, Any], *, least: int = 2) -> list[Finding]:
@@ -100,8 +92,7 @@ def _has_run(one: list[bytes], other: list[bytes], places: list[tuple[int, int]]
 def gap_findings(times: Any) -> list[Finding]:
     """Say where rows are missing: steps in time that are far longer than those that recur.
 
-    A step is told of if it is more than ten times the median one and more than twice the fourth
-    longest; of dates, whose holidays are long, if it is also more than 14 days.
+    More than ten times the median one and twice the fourth longest and, of dates, 14 days.
 
     Parameters
     ----------
@@ -111,30 +102,25 @@ def gap_findings(times: Any) -> list[Finding]:
     Returns
     -------
     list of Finding
-        In order of time; `row` is the first after the gap. None for less than `MIN_ROWS` rows, nor
-        of gaps as short as holidays, nor where four or more are alike.
+        In order of time; `row` is the first after the gap. None for less than 30 rows, nor of gaps
+        as short as holidays, nor where four or more are alike.
     """
     moments = moments_of(times, "times")
-    if len(moments) < MIN_ROWS or _are_calendar_numbers(moments):
+    if _are_calendar_numbers(moments):
         return []
     steps = np.diff(moments)
-    are_dates = steps.dtype.kind == "m"
     lengths = steps.astype(np.float64)
-    usual = float(np.median(lengths))
-    recurring = float(np.sort(lengths)[-_N_LONGEST])
-    is_long = (lengths > _MANY * usual) & (lengths > _LONGER * recurring)
-    if are_dates:
-        is_long &= steps > _LONGEST_HOLIDAY
     found = []
-    for row in map(int, np.flatnonzero(is_long)):
+    for row in map(int, np.flatnonzero(find_gaps(moments))):
         how_long = (
             f"{steps[row].astype('timedelta64[D]').astype(int)} days"
-            if are_dates
-            else (f"{lengths[row]:g}")
+            if steps.dtype.kind == "m"
+            else f"{lengths[row]:g}"
         )
+        n_usual = lengths[row] / np.median(lengths)
         message = (
             f"Nothing is there between row {row}, {show(moments[row])}, and row {row + 1}, "
-            f"{show(moments[row + 1])}: {how_long}, {lengths[row] / usual:.0f} usual steps. The "
+            f"{show(moments[row + 1])}: {how_long}, {n_usual:.0f} usual steps. The "
             "move across it is taken for one of a single step. Fill in the missing rows, or begin "
             "after them."
         )
@@ -155,7 +141,7 @@ def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:
     Returns
     -------
     list of Finding
-        At most one; none for less than `MIN_ROWS` rows, nor for a week or two of moments, whose
+        At most one; none for less than 30 rows, nor for a week or two of moments, whose
         nights and weekends say little of a year.
     """
     rate = other_rate(moments_of(times, "times"), periods_per_year)

@@ -24,7 +24,7 @@ from psann.nn.network import Network
 from psann.training.carry import Carry, Lift, carry_of, tensors_of
 from psann.training.draws import Draws
 from psann.training.engine import EagerEngine
-from psann.training.graphs import keep_costly_results, take_constants_as_inputs
+from psann.training.graphs import fit_to_the_host, take_constants_as_inputs
 from psann.training.history import Decision
 from psann.training.statistics import Report
 from psann.training.work import Objective, PhaseWork, work_s
@@ -194,7 +194,7 @@ class CompiledEngine(EagerEngine):
             graph = trace(*examples)
             reads = take_constants_as_inputs(graph)
             if self.device.type == "cpu":  # a card would rather compute than read
-                keep_costly_results(graph)
+                fit_to_the_host(graph)
             inputs: list[Any] = [*examples, *reads]
             compiled = compile_graph(graph, inputs, options=self._inductor_options())
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
+from torch.fx import Graph, GraphModule, Node
 
 _ATEN = torch.ops.aten
 # The compiler takes these for cheap, and computes them again wherever their results are read: a
 # sine of the forward pass three times, a factor of a seed for every eight of its weights.
 _COSTLY = frozenset({_ATEN.sin.default, _ATEN.expm1.default, _ATEN.reciprocal.default})
+# More would come from beyond a core's cache.
+_MOST_NUMBERS_KEPT = 2**18
 
 
 def take_constants_as_inputs(graph: GraphModule) -> list[Tensor]:
@@ -37,15 +39,31 @@ def take_constants_as_inputs(graph: GraphModule) -> list[Tensor]:
     return [tensor for tensor, _ in reads.values()]
 
 
-def keep_costly_results(graph: GraphModule) -> None:
-    """Let the results of costly functions lie in memory, to be read and not computed again."""
-    for node in [node for node in graph.graph.nodes if node.target in _COSTLY]:
-        value = node.meta["val"]
-        # What is looked at with strides must lie somewhere.
-        with graph.graph.inserting_after(node):
-            kept = graph.graph.call_function(
-                _ATEN.as_strided.default, (node, value.shape, value.stride())
-            )
-        kept.meta["val"] = value
-        node.replace_all_uses_with(kept, delete_user_cb=lambda user, kept=kept: user is not kept)
+def fit_to_the_host(graph: GraphModule) -> None:
+    """Let a program for a CPU read what costs more to compute again, and add biases as it goes."""
+    for node in list(graph.graph.nodes):
+        if node.target in _COSTLY and node.meta["val"].numel() <= _MOST_NUMBERS_KEPT:
+            kept = _kept(graph.graph, node)
+            node.replace_all_uses_with(kept, lambda user, kept=kept: user is not kept)
+        elif node.target is _ATEN.addmm.default and not node.kwargs:
+            # The library would first copy the bias to every row of the product.
+            bias, *factors = node.args
+            product = _kept(graph.graph, _after(graph.graph, node, _ATEN.mm.default, *factors))
+            total = _after(graph.graph, product, _ATEN.add.Tensor, product, bias)
+            node.replace_all_uses_with(total)
+            graph.graph.erase_node(node)
     graph.recompile()
+
+
+def _kept(graph: Graph, node: Node) -> Node:
+    """A node's result, in memory: what is looked at with strides must lie somewhere."""
+    value = node.meta["val"]
+    return _after(graph, node, _ATEN.as_strided.default, node, value.shape, value.stride())
+
+
+def _after(graph: Graph, node: Node, function: Any, *arguments: Any) -> Node:
+    """A call behind a node, whose result has that node's shape."""
+    with graph.inserting_after(node):
+        call = graph.call_function(function, arguments)
+    call.meta["val"] = node.meta["val"]
+    return call

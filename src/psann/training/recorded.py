@@ -10,13 +10,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, UntypedStorage
+from torch._C import (
+    _len_torch_dispatch_stack,
+    _len_torch_function_stack,
+    _pop_torch_dispatch_stack,
+    _pop_torch_function_stack,
+    _push_on_torch_dispatch_stack,
+    _push_on_torch_function_stack,
+)
 from torch.autograd import _profiler_enabled  # type: ignore[attr-defined]
 from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
@@ -29,9 +36,6 @@ _T = TypeVar("_T")
 _READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__)
 # Of an epoch, whose last update may be smaller; of fewer seeds or less depth none comes back.
 _MOST_KEPT = 2
-# Two threads inside of such modes would leave torch's word that one is in force, for good, and
-# torch.compile compiles nothing then.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class Operation(NamedTuple):
@@ -84,13 +88,11 @@ class Recording:
     """
 
     def __init__(self, function: Callable[[], Sequence[Tensor]]) -> None:
-        recorder = _Recorder()
-        with _ONE_AT_A_TIME, _NoReading(), recorder:
-            outputs = function()
+        outputs, recorded = _watched(function)
         self.outputs = [output.detach() for output in outputs]
         """Where each run leaves what the function gives."""
         with torch.inference_mode():
-            operations = list(_to_be_run(recorder.operations))
+            operations = list(_to_be_run(recorded))
             own = _shared(operations, [_memory(output) for output in self.outputs])
             self._operations = [_replayed(each.within(own)) for each in operations]
 
@@ -149,7 +151,7 @@ def recorded(
         with within or nullcontext():
             found = Recorded(function, examples[0])
         return found if [_bits(found(*each)) for each in examples] == expected else None
-    except (LookupError, RuntimeError, TypeError, ValueError):
+    except (LookupError, MemoryError, RuntimeError, TypeError, ValueError):
         return None
 
 
@@ -199,6 +201,26 @@ def _is_watched() -> bool:
     modes = [m for m in _get_current_function_mode_stack() if not isinstance(m, DeviceContext)]
     is_in_mode = bool(modes) or _get_current_dispatch_mode() is not None
     return is_in_mode or bool(_profiler_enabled() or _has_any_global_hook())
+
+
+def _watched(function: Callable[[], _T]) -> tuple[_T, list[Operation]]:
+    """What a function gives, and the operations that it took."""
+    recorder = _Recorder()
+    n_calls, n_operations = _len_torch_function_stack(), _len_torch_dispatch_stack()
+    # No with: Ctrl-C on its way in or out would leave a mode in force for good, and two threads at
+    # once torch's word that there is one, after which torch.compile compiles nothing.
+    try:
+        _push_on_torch_function_stack(_NoReading())
+        _push_on_torch_dispatch_stack(recorder)
+        return function(), recorder.operations
+    except KeyboardInterrupt as error:
+        # A block of torch's that was left halfway puts our mode back when it is let go of: now.
+        raise error.with_traceback(None) from None
+    finally:
+        while _len_torch_dispatch_stack() > n_operations:
+            _pop_torch_dispatch_stack(None)
+        while _len_torch_function_stack() > n_calls:
+            _pop_torch_function_stack()
 
 
 class _NoReading(TorchFunctionMode):

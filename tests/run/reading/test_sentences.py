@@ -114,13 +114,25 @@ def test_ruined_policy_without_a_growth_rate_is_not_praised_or_blamed() -> None:
     assert result_sentences(record.as_dict()) == []
 
 
-@pytest.mark.parametrize("growth", [0.1, 0.125])
-def test_edge_that_is_gone_one_row_later_is_said(growth: float) -> None:
-    delayed = {**FIGURES, "annual_log_growth": growth}
-    (sentence,) = result_sentences(finished(portfolio_metrics_delay_1=delayed).as_dict())
+@pytest.mark.parametrize("over_uniform", [-0.025, 0.0, 0.0004])
+def test_edge_that_is_gone_one_row_later_is_said(over_uniform: float) -> None:
+    delayed = {**FIGURES, "annual_log_growth": 0.1}
+    late = {**VERSUS, "growth": over_uniform}
+    record = finished(portfolio_metrics_delay_1=delayed, versus_uniform_delay_1=late)
+    (sentence,) = result_sentences(record.as_dict())
     assert sentence.startswith("The edge needs trading at the very price that the features have")
-    assert f"{growth:+.3f}" in sentence
-    assert "1/N at +0.125" in sentence
+    assert f"of +0.100 per year does not beat 1/N on the same rows at {0.1 - over_uniform:+.3f}." in (
+        sentence
+    )
+
+
+def test_the_later_edge_is_told_by_the_rows_that_it_shares_with_one_over_n() -> None:
+    # On the first row everything rose: 1/N of all rows did better than the later actions.
+    delayed = {**FIGURES, "annual_log_growth": 0.1}
+    late = {**VERSUS, "growth": 0.05}
+    record = finished(portfolio_metrics_delay_1=delayed, versus_uniform_delay_1=late)
+    assert record.as_dict()["baselines"]["uniform"]["annual_log_growth"] > 0.1
+    assert result_sentences(record.as_dict()) == []
 
 
 def test_policy_without_an_edge_is_blamed_once() -> None:
@@ -251,7 +263,10 @@ def test_an_edge_that_chance_explains_is_not_called_one() -> None:
     delayed = {**FIGURES, "annual_log_growth": 0.1}
     for is_shown, words in ((True, "The edge needs"), (False, "What there is of an edge needs")):
         versus = {**VERSUS, "is_distinguishable": is_shown}
-        record = finished(portfolio_metrics_delay_1=delayed, versus_uniform=versus)
+        late = {**VERSUS, "growth": -0.025}
+        record = finished(
+            portfolio_metrics_delay_1=delayed, versus_uniform=versus, versus_uniform_delay_1=late
+        )
         assert result_sentences(record.as_dict())[-1].startswith(words)
 
 

@@ -112,6 +112,7 @@ def test_summary_tells_the_result_and_what_it_cost(tmp_path: Path) -> None:
             tmp_path / "run",
             portfolio_metrics=figures,
             portfolio_metrics_delay_1={"annual_log_growth": 0.05},
+            versus_uniform_delay_1={"growth": -0.05},
             baselines={"uniform": uniform},
             judged={"split": "test", "first": "2020-01-02", "last": "2020-12-30"},
         )

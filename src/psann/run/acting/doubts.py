@@ -12,7 +12,7 @@ from psann.plausibility.finding import few_of_each
 from psann.plausibility.prices import leap_findings, price_findings
 
 # What features take for moves, or for their absence, that nobody saw; and what accounts do.
-_DOUBTS = frozenset({"split", "print", "swap", "stale", "constant"})
+_DOUBTS = frozenset({"split", "print", "swap", "stale", "filled", "constant"})
 _OF_MOVES = frozenset({"split", "print", "swap"})
 
 

@@ -10,9 +10,13 @@ from psann.presentation.content import number
 from psann.run.directory.fields import FIELDS, Shown
 from psann.run.reading.reading import RunView
 
-_POLICY, _DELAYED, _UNIFORM = "portfolio_metrics", "portfolio_metrics_delay_1", "baselines.uniform"
+_POLICY, _DELAYED = "portfolio_metrics", "portfolio_metrics_delay_1"
 _GROWTH = "annual_log_growth"
-_EXCESSES = {"excess_growth": _POLICY, "excess_growth_delay_1": _DELAYED}
+# Of the same rows: beside a delay, 1/N begins later too.
+_EXCESSES = {
+    "excess_growth": "versus_uniform.growth",
+    "excess_growth_delay_1": "versus_uniform_delay_1.growth",
+}
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,14 @@ class Quantity:
     """One number of a run."""
 
     key: str
-    """Its dotted key in `metrics.json`; `excess_growth` and `excess_growth_delay_1` are
-    differences of two."""
+    """What it is called: its dotted key in `metrics.json`, or `excess_growth` and
+    `excess_growth_delay_1`."""
     shown: Shown
+
+    @property
+    def field(self) -> str:
+        """Its dotted key in `metrics.json`."""
+        return _EXCESSES.get(self.key, self.key)
 
     @property
     def better(self) -> Literal["higher", "lower", ""]:
@@ -46,11 +55,7 @@ class Quantity:
 
     def of(self, run: RunView) -> float | None:
         """Value in a run; None where it has none."""
-        minuend = _EXCESSES.get(self.key)
-        if minuend is None:
-            return run.figure(self.key)
-        growth, uniform = run.figure(f"{minuend}.{_GROWTH}"), run.figure(f"{_UNIFORM}.{_GROWTH}")
-        return None if growth is None or uniform is None else growth - uniform
+        return run.figure(self.field)
 
 
 def _has_own_reward(run: RunView) -> bool:

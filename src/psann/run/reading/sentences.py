@@ -266,12 +266,13 @@ def _edge(record: Record) -> Iterator[str]:
     policy = _annual_growth(record["portfolio_metrics"])
     delayed = _annual_growth(record["portfolio_metrics_delay_1"])
     uniform = _annual_growth((record["baselines"] or {}).get("uniform"))
+    late = (record["versus_uniform_delay_1"] or {}).get("growth")
     few = are_few((record["portfolio_metrics"] or {}).get("n_steps"))
     if policy is None or uniform is None or few:
         return
     if not _beats(policy, uniform):
         yield f"No edge: log growth of {policy:+.3f} per year does not beat 1/N at {uniform:+.3f}."
-    elif delayed is not None and not _beats(delayed, uniform):
+    elif delayed is not None and late is not None and not _beats(delayed, delayed - late):
         is_shown = (record["versus_uniform"] or {}).get("is_distinguishable", True)
         edge = "The edge" if is_shown else "What there is of an edge"
         how = (
@@ -280,8 +281,8 @@ def _edge(record: Record) -> Iterator[str]:
             else "needs trading at the very price that the features have seen: one row later, "
         )
         yield (
-            f"{edge} {how}log growth of {delayed:+.3f} per year does not beat 1/N at "
-            f"{uniform:+.3f}."
+            f"{edge} {how}log growth of {delayed:+.3f} per year does not beat 1/N on the same rows "
+            f"at {delayed - late:+.3f}."
         )
     if _beats(policy, uniform) and _beats(0.0, policy):
         yield f"1/N lost more, but cash lost nothing: log growth is {policy:+.3f} per year."

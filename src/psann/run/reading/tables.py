@@ -170,8 +170,7 @@ def seeds_table(run: RunView) -> Table | None:
 
 
 def _spread(run: RunView, each: Quantity) -> float | None:
-    key = "versus_uniform.growth" if each.key == "excess_growth" else each.key
-    return run.figure(f"spread.{key}")
+    return run.figure(f"spread.{each.field}")
 
 
 def key_figures_table(run: RunView) -> Table | None:
