@@ -121,8 +121,9 @@ def test_edge_that_is_gone_one_row_later_is_said(over_uniform: float) -> None:
     record = finished(portfolio_metrics_delay_1=delayed, versus_uniform_delay_1=late)
     (sentence,) = result_sentences(record.as_dict())
     assert sentence.startswith("The edge needs trading at the very price that the features have")
-    assert f"of +0.100 per year does not beat 1/N on the same rows at {0.1 - over_uniform:+.3f}." in (
-        sentence
+    assert (
+        f"of +0.100 per year does not beat 1/N on the same rows at {0.1 - over_uniform:+.3f}."
+        in (sentence)
     )
 
 
