@@ -371,10 +371,18 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda tmp_path: read(tmp_path, _late(), assets=["Y"], end=DAYS[19]),
         lambda tmp_path: read(tmp_path, _late(), assets=["X", "Y"], end=DAYS[29]),
     ),
-    "Correct the name or take it out": (
+    "Correct the name, add its prices, or take it out": (
         lambda tmp_path: read(tmp_path, assets=["X", "Z"]),
         lambda tmp_path: read(tmp_path, assets=["X", "Y"]),
+        lambda tmp_path: read(
+            tmp_path, [[*row, 7.0 + row[1]] for row in ROWS], [*HEADER, "Z"], assets=["X", "Z"]
+        ),
         lambda tmp_path: read(tmp_path, assets=["X"]),
+    ),
+    "Correct the name or take it out": (
+        lambda tmp_path: read(tmp_path, arrays=["Z"]),
+        lambda tmp_path: read(tmp_path, arrays=["Y"]),
+        lambda tmp_path: read(tmp_path),
     ),
     "Leave one of the files out, or name the assets in the files": (
         lambda tmp_path: two_files(tmp_path),

@@ -60,6 +60,8 @@ def test_weights_and_epochs_are_what_they_were_before(
 
 
 def test_a_run_that_was_stopped_before_goes_on(runs_of_before: Path, tmp_path: Path) -> None:
+    if (runs_of_before / golden_runs.ARITHMETIC).read_text() != golden_runs.arithmetic():
+        pytest.skip("this machine may make other data than the one that made the runs")
     run = tmp_path / golden_runs.STOPPED
     shutil.copytree(runs_of_before / golden_runs.STOPPED, run)
     then = read_run(run)

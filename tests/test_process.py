@@ -69,13 +69,14 @@ def test_the_null_device_takes_the_place_of_streams_that_are_closed(tmp_path: Pa
     assert exit_code_of(in_child(work)) == 0
 
 
-def test_what_torchs_compiler_leaves_is_not_blamed_on_anybody() -> None:
+def test_what_libraries_of_ours_leave_is_not_blamed_on_anybody() -> None:
     code = """
 import os, sys, warnings
 from psann._process import LENT, put_back
 warnings.simplefilter("error")
 with put_back(LENT, who="nobody"):
     os.environ["_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"] = "1"
+    import sklearn
     import multiprocessing
     usual = multiprocessing.get_start_method()
 with put_back(LENT, who="nobody"):

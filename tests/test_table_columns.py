@@ -200,12 +200,14 @@ def test_missing_values_and_odd_columns_of_polars_are_told_as_of_pandas() -> Non
 
 def test_times_of_polars_are_days_where_they_are_midnights_of_their_zone() -> None:
     zone = ZoneInfo("Asia/Tokyo")
-    nights = pl.Series([datetime.datetime(2020, 1, day, tzinfo=zone) for day in (1, 2)])
+    of_zone = pl.Datetime("us", "Asia/Tokyo")
+    days = [datetime.datetime(2020, 1, day, tzinfo=zone) for day in (1, 2)]
+    nights = pl.Series(days, dtype=of_zone)
     assert times(nights, "time").astype("M8[D]").astype(str).tolist() == [
         "2020-01-01",
         "2020-01-02",
     ]
-    noons = pl.Series([datetime.datetime(2020, 1, 1, 12, tzinfo=zone)])
+    noons = pl.Series([datetime.datetime(2020, 1, 1, 12, tzinfo=zone)], dtype=of_zone)
     assert times(noons, "time").astype(str).tolist() == ["2020-01-01T03:00:00.000000"]
     assert np.isnat(times(pl.Series(["2020-01-01", None]), "time")).tolist() == [False, True]
 

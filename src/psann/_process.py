@@ -175,8 +175,9 @@ def _set_cwd(folder: str | None) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # torch's compiler, which its profiler loads too, keeps the folder of its cache in there.
-    own = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")
+    # torch's compiler, which its profiler loads too, keeps the folder of its cache in there, and
+    # scikit-learn settings of OpenMP.
+    own = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_", "KMP_")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 

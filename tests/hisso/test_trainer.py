@@ -312,7 +312,7 @@ def test_a_policy_that_is_too_loud_is_turned_down() -> None:
     rows = {**planted(rho=0.2), "validation_data": planted(400, rho=0.2, seed=1)}
     hisso = {"transition_penalty": 0.0, "temperature_scaling": True, "updates_per_epoch": 20}
     model = fit_hisso(
-        quick(epochs=10, lr=0.2, monitor="reward"), hisso, **rows, evaluation={"trans_cost": 0.005}
+        quick(epochs=10, lr=0.02, monitor="reward"), hisso, **rows, evaluation={"trans_cost": 0.02}
     )
     assert model.fit_result_.temperature > 1
 

@@ -95,10 +95,12 @@ def test_frames_obey_the_same_options() -> None:
         FRAME, assets=["Z"], start=datetime.date(2021, 3, 3), format={"values": "prices"}
     )
     np.testing.assert_array_equal(table.prices[:, 0], VALUES[2:, 2])
+    odd = FRAME.astype(object)
+    odd.iloc[2, 0] = "abc"
     with pytest.raises(
         DataError, match=r"the frame, row 2, column 'X': a price must be a number; got 'abc'"
     ):
-        read_prices(FRAME.astype(object).replace(VALUES[2, 0], "abc"))
+        read_prices(odd)
     with pytest.raises(DataError, match=r"must have rows and columns; got shape \(0, "):
         read_prices(FRAME.iloc[:0])
 

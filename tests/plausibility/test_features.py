@@ -130,6 +130,26 @@ def test_of_few_rows_nothing_is_claimed_and_one_wild_row_decides_nothing() -> No
     assert suspects(noise, wild) == []
 
 
+def test_a_wild_last_row_hides_no_foreknowledge() -> None:
+    """Of a feature that stands at 0 mostly, the squares of all other rows are rounding to it."""
+    draws = np.random.default_rng(3)
+    moves = draws.standard_normal(N) * (draws.random(N) < 0.3)
+    knowing = later(moves)
+    knowing[-1] = 1e10
+    prices = np.exp(0.01 * moves.cumsum())[:, None]
+    (finding,) = next_move_findings(knowing[:, None], prices)
+    assert "a correlation of 1.00 with the very next move" in finding.message
+
+
+def test_what_varies_on_the_last_rows_only_is_suspected_of_nothing() -> None:
+    for seed in range(360, 390):  # 365 and 388: if rounding were taken for what varies before
+        draws = np.random.default_rng(seed)
+        X = np.full((100, 1), 0.3)
+        X[-10:] += draws.standard_normal((10, 1))
+        moves = draws.standard_normal((100, M)) * (draws.random((100, M)) < 0.02)
+        assert suspects(X, np.exp(0.01 * moves.cumsum(axis=0))) == []
+
+
 def test_constant_features_and_those_of_another_magnitude_are_named() -> None:
     X = np.random.default_rng(4).standard_normal((50, 4))
     assert feature_findings(X) == []

@@ -322,7 +322,9 @@ def _select(whole: _Part, options: ReadOptions, findings: Findings) -> _Part:
             findings.ask(
                 f"assets must be in the table; got {name!r}, but there are "
                 f"{listed(whole.assets)}.{did_you_mean(name, whole.assets)}",
-                cure=_ADD if options.are_all_needed else "Correct the name or take it out.",
+                cure=_ADD
+                if options.are_all_needed
+                else "Correct the name, add its prices, or take it out.",
             )
         columns = [whole.assets.index(name) for name in options.assets if name not in unknown]
     rows = np.ones(len(whole.dates), dtype=bool)

@@ -26,6 +26,8 @@ _FEW_CHANGES = 0.6
 # Usual lengths that a feature stands still at most.
 _LONGEST_STAIR = 10
 _N_DIFFERENCES = 2
+# Share of a column's squares below which a difference has too few digits left.
+_LOST = 1e-6
 
 
 def feature_findings(X: Any, *, labels: Sequence[str] | None = None) -> list[Finding]:
@@ -128,10 +130,11 @@ def next_move_findings(
     n_moving = np.maximum((np.diff(quotes, axis=0) != 0).sum(axis=0), 1)
     least = np.maximum(LEAST_CORRELATION, _N_ERRORS / np.sqrt(n_moving))  # (M,)
     found: dict[int, tuple[float, Finding]] = {}
+    later = _Columns(moves)
     for d in range(_N_DIFFERENCES + 1):
-        known = _tamed(np.diff(values, n=d, axis=0))  # row t is of row t + d of X
-        to_come, place = _peak(known, moves, shifts=range(d, d + _N_AHEAD), least=least)
-        over, _ = _peak(known, moves, shifts=range(d - _N_AHEAD, d))
+        known = _Columns(_tamed(np.diff(values, n=d, axis=0)))  # row t is of row t + d of X
+        to_come, place = _peak(known, later, shifts=range(d, d + _N_AHEAD), least=least)
+        over, _ = _peak(known, later, shifts=range(d - _N_AHEAD, d))
         for c in map(int, np.flatnonzero(to_come > _NEARLY * over)):
             if to_come[c] > found.get(c, (0.0,))[0]:
                 finding = _knowing(c, to_come[c], (d, *place[c]), labels, assets)
@@ -162,10 +165,10 @@ def _stairs(
     if len(rows) <= _N_ERRORS**2:
         return None
     paths = np.vstack([np.zeros((1, moves.shape[1])), moves.cumsum(axis=0)])
-    seen = _tamed(np.stack([values[rows], values[rows] - values[rows - 1]], axis=1))
+    seen = _Columns(_tamed(np.stack([values[rows], values[rows] - values[rows - 1]], axis=1)))
     after, before = (
-        np.abs(_correlations(seen, paths[rows + there] - paths[rows - here])).max(axis=0)  # (M,)
-        for here, there in ((0, length - 1), (length, 0))
+        np.abs(_correlations(seen, _Columns(paths[rows + there] - paths[rows - here]))).max(axis=0)
+        for here, there in ((0, length - 1), (length, 0))  # (M,) each
     )
     asset = int(after.argmax())
     least = max(LEAST_CORRELATION, _N_ERRORS / math.sqrt(len(rows)))
@@ -181,19 +184,16 @@ def _stairs(
 
 
 def _peak(
-    known: Floats, moves: Floats, *, shifts: range, least: Floats | float = 0.0
+    known: _Columns, moves: _Columns, *, shifts: range, least: Floats | float = 0.0
 ) -> tuple[Floats, Places]:
     """Largest correlation of each feature ``(F,)``, and at which shift and asset ``(F, 2)``.
 
     One that is not above `least`, for all or by asset, counts for nothing.
     """
-    best = np.zeros(known.shape[1])
-    places = np.zeros((known.shape[1], 2), dtype=np.intp)
+    best = np.zeros(known.values.shape[1])
+    places = np.zeros((len(best), 2), dtype=np.intp)
     for number, shift in enumerate(shifts):
-        first = max(0, -shift)
-        later = moves[first + shift :]
-        n = min(len(known) - first, len(later))
-        found = np.abs(_correlations(known[first : first + n], later[:n]))  # (F, M)
+        found = np.abs(_correlations(known, moves, shift=shift))  # (F, M)
         found[found <= least] = 0.0
         better = found.max(axis=1) > best
         best[better] = found.max(axis=1)[better]
@@ -232,12 +232,37 @@ def _tamed(values: Floats) -> Floats:
     return np.clip(centred, -7 * usual, 7 * usual)
 
 
-def _correlations(left: Floats, right: Floats) -> Floats:
-    """Of each column ``(T, F)`` with each ``(T, M)``; 0 where one does not vary."""
-    standardised = []
-    for values in (left, right):
+class _Columns:
+    """Columns ``(T, C)`` of mean 0 and length 1, or of zeros where one does not vary."""
+
+    def __init__(self, values: Floats) -> None:
         centred = values - values.mean(axis=0)
-        norm = np.sqrt((centred**2).sum(axis=0))
-        standardised.append(centred / np.where(norm > 0, norm, 1.0))
-    product: Floats = standardised[0].T @ standardised[1]
-    return product
+        lengths = np.sqrt((centred**2).sum(axis=0))
+        # Of what stands still rounding leaves some length.
+        self.varies = (np.ptp(values, axis=0) > 0) & (lengths > 0)
+        self.values = centred / np.where(self.varies, lengths, np.inf)
+
+    def part(self, first: int, n: int) -> tuple[Floats, Floats, Floats]:
+        """`n` rows, their means ``(C,)``, and their lengths about those, infinite for none.
+
+        By what lies beyond: that is a few rows.
+        """
+        rows = self.values[first : first + n]
+        beyond = np.concatenate([self.values[:first], self.values[first + n :]])
+        means = -beyond.sum(axis=0) / n
+        squares = self.varies - (beyond**2).sum(axis=0) - n * means**2
+        if (squares[self.varies] < _LOST).any():  # nearly all that varies lies beyond
+            anew = _Columns(rows)
+            rows, means, squares = anew.values, np.zeros(len(means)), anew.varies.astype(float)
+        return rows, means, np.sqrt(np.where(squares > 0, squares, np.inf))
+
+
+def _correlations(left: _Columns, right: _Columns, *, shift: int = 0) -> Floats:
+    """Of each column with each so many rows later ``(F, M)``; 0 where one does not vary."""
+    first = max(0, -shift)
+    n = min(len(left.values) - first, len(right.values) - first - shift)
+    rows, means, lengths = left.part(first, n)
+    others, others_means, others_lengths = right.part(first + shift, n)
+    covariances = rows.T @ others - n * np.outer(means, others_means)
+    correlations: Floats = covariances / np.outer(lengths, others_lengths)
+    return correlations

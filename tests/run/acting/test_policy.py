@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +191,9 @@ def test_features_by_name_are_put_in_the_order_of_training(
     assert weights.labels[0] == str(days(1)[0])
 
 
-def test_old_rows_and_features_out_of_range_are_warned_of(acting_runs: ActingRuns) -> None:
+def test_old_and_future_rows_and_features_out_of_range_are_warned_of(
+    acting_runs: ActingRuns,
+) -> None:
     policy = acting_runs.policy("prices")
     table = acting_runs.table()
     newest = table.index[-1].to_pydatetime().replace(tzinfo=UTC)
@@ -199,6 +201,10 @@ def test_old_rows_and_features_out_of_range_are_warned_of(acting_runs: ActingRun
     late = datetime(newest.year + 1, newest.month, 1, tzinfo=UTC)
     (old,) = _warnings(policy.act(table, now=late), "newest row")
     assert "more than 5" in old
+    # A day that ends east of here, and no day after it.
+    assert not _warnings(policy.act(table, now=newest - timedelta(days=2)), "newest row")
+    (early,) = _warnings(policy.act(table, now=newest - timedelta(days=9)), "newest row")
+    assert "is yet to come: are its day, month and zone as they should be?" in early
     table.loc[table.index[-1], "BBB"] *= 1.4
     (range_,) = _warnings(policy.act(table), "outside the range")
     assert "BBB.move_1 4 (clipped)" in range_

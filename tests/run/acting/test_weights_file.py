@@ -37,10 +37,10 @@ def test_a_file_comes_back_to_the_bit(suffix: str, weights: Weights, tmp_path: P
 
 
 def test_csv_and_parquet_are_what_pandas_reads(weights: Weights, tmp_path: Path) -> None:
-    text = pd.read_csv(io.BytesIO(csv_bytes(weights)), comment="#", index_col=0)
+    text = pd.read_csv(io.BytesIO(csv_bytes(weights)), comment="#", index_col=0, dtype=str)
     assert text.index.tolist() == weights.labels
     assert text.columns.tolist() == list(weights.assets)
-    assert np.array_equal(text.to_numpy(), weights.values)
+    assert np.array_equal(text.to_numpy().astype(float), weights.values)
     binary = pd.read_parquet(write_weights(weights, tmp_path / "w.parquet")).set_index("date")
     assert np.array_equal(binary.to_numpy(), weights.values)
 

@@ -287,9 +287,9 @@ def test_tables_hold_every_run_and_every_epoch(paths: RunPaths, tmp_path: Path) 
     assert math.isnan(found.runs["val_loss"][1])
     assert not [name for name in found.runs if name.startswith("artefacts")]
     assert list(found.epochs["run"]) == ["a"] * 3 + ["b"] * 3
-    logged = pd.read_csv(io.BytesIO(paths.events.read_bytes()))
+    logged = pd.read_csv(io.BytesIO(paths.events.read_bytes()), dtype=str)
     expected = logged.loc[logged["event"] == "epoch", "train_loss"]
-    assert list(found.epochs["train_loss"]) == list(expected) * 2
+    assert list(found.epochs["train_loss"]) == list(map(float, expected)) * 2
     assert list(found.configs["training.epochs"]) == [3, 3]
 
 

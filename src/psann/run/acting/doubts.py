@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -64,3 +66,32 @@ def _of_each(
     for finding in few_of_each([*found, *leap_findings(known, labels=names)]):
         at = f" Row {finding.row} is {show(dates[finding.row])}." if finding.row is not None else ""
         yield f"{finding.message}{at}"
+
+
+@dataclass(frozen=True)
+class Age:
+    """When rows are old, and when they are yet to come."""
+
+    now: datetime | None
+    """None tells nothing."""
+    stale_after: float
+    """Rows that could have come since."""
+
+    def warning(self, newest: np.datetime64, mean_s: float) -> list[str]:
+        """Say so of the newest row, of those that come so many seconds apart."""
+        if self.now is None:
+            return []
+        moment = np.datetime64(self.now.replace(tzinfo=None), "us")
+        n_rows = float((moment - newest).astype(np.int64)) / 1e6 / mean_s
+        # Some stamp the end of a day or month, and east of here it is tomorrow.
+        if n_rows < -1.0 - 86_400.0 / mean_s:
+            return [
+                f"the newest row is of {show(newest)}, which is yet to come: are its day, month "
+                "and zone as they should be?"
+            ]
+        if n_rows <= self.stale_after:
+            return []
+        return [
+            f"the newest row is of {show(newest)}: about {n_rows:.0f} rows could have come since, "
+            f"more than {self.stale_after:g}."
+        ]

@@ -29,7 +29,7 @@ from psann.hisso.transforms import TRANSFORMS
 from psann.market.dates import instants_of
 from psann.market.newer_rows import newer_rows
 from psann.market.recipe import Recipe, read_recipe
-from psann.run.acting.doubts import newest_doubts
+from psann.run.acting.doubts import Age, newest_doubts
 from psann.run.acting.features import GivenRows, given_rows
 from psann.run.acting.kept import KeptPolicy, find_policy
 from psann.run.acting.promise import Promise, promise_of_rows, promises_of
@@ -236,7 +236,7 @@ class Policy:
                 since=self._since(since),
                 reading=reading,
                 accept=accept,
-                age=_Age(now, stale_after),
+                age=Age(now, stale_after),
                 held=held,
             )
 
@@ -295,7 +295,7 @@ class Policy:
         since: np.datetime64 | None,
         reading: Mapping[str, object] | None,
         accept: Collection[str],
-        age: _Age,
+        age: Age,
         held: ArrayLike | None,
     ) -> Weights:
         assert self.recipe is not None
@@ -392,26 +392,6 @@ def _is_plain(array: Any, shape: tuple[int, ...]) -> bool:
         return True
     is_array = type(array) is np.ndarray and array.dtype in (np.float64, np.float32, np.int8)
     return is_array and array.shape[1:] == shape and len(array) > 0 and array.flags.writeable
-
-
-@dataclasses.dataclass(frozen=True)
-class _Age:
-    """When rows are old."""
-
-    now: datetime | None
-    stale_after: float
-
-    def warning(self, newest: np.datetime64, mean_s: float) -> list[str]:
-        if self.now is None:
-            return []
-        moment = np.datetime64(self.now.replace(tzinfo=None), "us")
-        n_rows = float((moment - newest).astype(np.int64)) / 1e6 / mean_s
-        if n_rows <= self.stale_after:
-            return []
-        return [
-            f"the newest row is of {show(newest)}: about {n_rows:.0f} rows could have come since, "
-            f"more than {self.stale_after:g}."
-        ]
 
 
 def load_policy(
