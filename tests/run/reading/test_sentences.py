@@ -52,7 +52,9 @@ def test_seeds_that_are_worse_than_one_over_n_are_not_counted_with_those_that_ar
     better = {"growth": 0.3, "low": 0.1, "high": 0.5, "is_distinguishable": True}
     worse = {"growth": -0.1, "low": -0.2, "high": -0.01, "is_distinguishable": True}
     unknown = {"growth": -0.1, "low": -0.3, "high": 0.1, "is_distinguishable": False}
-    seeds = [{"seed": k, "versus_uniform": v} for k, v in enumerate((better, worse, worse, unknown))]
+    seeds = [
+        {"seed": k, "versus_uniform": v} for k, v in enumerate((better, worse, worse, unknown))
+    ]
     record = finished(versus_uniform={**better, "growth": 0.01}, per_seed=seeds)
     told, *_ = result_sentences(record.as_dict())
     assert told.endswith("4 seeds, of which 1 is better and 2 worse than 1/N beyond chance.")
