@@ -39,8 +39,8 @@ def test_of_several_seeds_the_interval_is_that_of_their_ensemble() -> None:
         portfolio_metrics={**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.75},
     )
     assert result_sentences(record.as_dict()) == [
-        "+0.200 per year over 1/N on the mean of 2 seeds, of which, each by itself, 1 is better and 0 "
-        "worse than 1/N beyond chance.",
+        "+0.200 per year over 1/N on the mean of 2 seeds, of which, each by itself, 1 is better "
+        "and 0 worse than 1/N beyond chance.",
         "The seeds' ensemble: +0.300 per year over 1/N, 95 % interval +0.100 ... +0.500: "
         "better than 1/N beyond chance.",
         "Sharpe ratio of the seeds' ensemble 1.25 +- 0.50 per year: above 0 with probability "
