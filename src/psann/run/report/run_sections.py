@@ -22,6 +22,7 @@ from psann.presentation.content import (
 )
 from psann.presentation.terms import explained
 from psann.run.config.model import RunConfig
+from psann.run.directory.fields import OF_PORTFOLIO
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import are_few, result_sentences, rows_judged
 from psann.run.reading.tables import (
@@ -258,9 +259,10 @@ def problems_told(run: RunView) -> Iterator[str]:
     """What is wrong with the files of a run, and what it warned of."""
     yield from map(printable, run.problems)
     nonfinite = run.metrics["nonfinite"]
-    if isinstance(nonfinite, list) and nonfinite:
-        named = listed([*map(printable, nonfinite)], _MAX_NAMED)
-        yield f"Not finite, and null in metrics.json: {named}."
+    names = [*map(printable, nonfinite)] if isinstance(nonfinite, list) else []
+    # Figures of a portfolio are undefined where nothing varies: over 1/N, of a policy that is it.
+    if odd := [name for name in names if set(OF_PORTFOLIO).isdisjoint(name.split("."))]:
+        yield f"Not finite, and null in metrics.json: {listed(odd, _MAX_NAMED)}."
     if run.metrics["resume_exact"] is False:
         yield f"A resume was not exact: {printable(run.metrics['resume_differences'])}."
     rows = [row for row in run.events if row["level"] in ("WARNING", "ERROR", "CRITICAL")]
