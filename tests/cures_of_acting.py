@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from acting_runs import NOW, ActingRuns
-from psann import load_policy
+from psann import PSANNRegressor, load_policy
 from psann.errors import DataError
 from psann.metrics import confidence_sequence
 from psann.run.acting.holdings_file import Held, read_held
@@ -283,9 +283,25 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
         lambda: load_policy(runs()("prices")),
         lambda: load_policy(runs()("folds"), policy="last_fold"),
     ),
-    "{} has no {}. Copy the whole directory": (
+    " Copy the whole directory.": (
         lambda tmp_path: load_policy(copied(tmp_path, without="config_resolved.yaml")),
         lambda tmp_path: load_policy(copied(tmp_path)),
+    ),
+    " Give the run that it is of, {}": (
+        lambda: load_policy(runs()("prices") / "checkpoints" / "best.safetensors"),
+        lambda: load_policy(runs()("prices")),
+    ),
+    " Give one of the runs in it, such as {}": (
+        lambda: load_policy(runs()("prices").parent),
+        lambda: load_policy(runs()("prices")),
+    ),
+    " Read it by load of its estimator's class": (
+        lambda tmp_path: load_policy(_estimator_file(tmp_path)),
+        lambda tmp_path: PSANNRegressor.load(_estimator_file(tmp_path)),
+    ),
+    " Give a file that it holds, such as {}": (
+        lambda: PSANNRegressor.load(runs()("prices")),
+        lambda: PSANNRegressor.load(runs()("prices") / "checkpoints" / "best.safetensors"),
     ),
     "Wait for the first epoch, or copy the whole directory": (
         lambda tmp_path: load_policy(copied(tmp_path, without="checkpoints/manifest.json")),
@@ -362,6 +378,11 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
     "Give the table that the run was trained on, with later rows": (
         lambda: policy("holes").act(table().set_axis(list("XYZ"), axis=1)),
         lambda: policy("holes").act(runs().holes),
+    ),
+    "Add prices under this name: the policy needs each of its assets": (
+        lambda: policy().act(table().drop(columns="AAA")),
+        lambda: policy().act(table()),
+        lambda: policy().act(table().rename(columns={"AAA": "aaa"}).rename(columns=str.upper)),
     ),
     "Add the price, or leave the row out until all have one": (
         lambda: policy().act(changed((-3, 0), np.nan)),
@@ -489,9 +510,12 @@ CURES: dict[str, tuple[Callable[..., object], ...]] = {
 
 
 def _estimator(kind: str) -> Any:
-    from psann import PSANNRegressor
-
     return PSANNRegressor.load(runs()(kind) / "checkpoints" / "best.safetensors")
+
+
+def _estimator_file(folder: Path) -> Path:
+    _estimator("prices").save(folder / "mine.safetensors")
+    return folder / "mine.safetensors"
 
 
 def _assets() -> np.ndarray:

@@ -82,6 +82,9 @@ def test_a_file_that_cannot_be_made_is_called_by_its_own_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"Is a directory: '[^']*folder'$"):
+        write_whole(tmp_path / "folder", b"new")
     (tmp_path / f".psann-{'00' * 8}.tmp").touch()
     with pytest.raises(OSError, match=r"File exists: '[^']*file.txt'"):
         write_whole(tmp_path / "file.txt", b"new")

@@ -13,6 +13,7 @@ NO_FOLLOW, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 PIPE_S = 60.0
 _KINDS = {
+    stat.S_IFREG: "is a file",
     stat.S_IFDIR: "is a directory",
     stat.S_IFIFO: "is a pipe",
     stat.S_IFSOCK: "is a socket",

@@ -33,7 +33,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path, temporary):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -78,4 +79,6 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):
             error.filename = str(path)
+            if error.filename2 is not None:
+                del error.filename2
         raise

@@ -93,8 +93,8 @@ def test_a_sample_of_kills_and_errors_loses_nothing_without_locks(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
     total = n_calls(tmp_path / "counted", *SETTINGS)
-    # The twelfth is the first write to the file that stands for the lock.
-    for place, act in ((12, fail_with(errno.ENOSPC)), (12, kill_within), (total // 2, kill_within)):
+    # The thirteenth is the first write to the file that stands for the lock.
+    for place, act in ((13, fail_with(errno.ENOSPC)), (13, kill_within), (total // 2, kill_within)):
         folder = tmp_path / f"{place}-{act.__name__}"
         hurt(folder, *SETTINGS, place=place, act=act)
         assert_survives(folder, expected, *SETTINGS)

@@ -130,6 +130,8 @@ def test_a_gap_among_the_rows_that_features_look_at_is_refused(recipe: Recipe) -
 def test_a_missing_asset_and_a_missing_price_are_refused_by_name(recipe: Recipe) -> None:
     with pytest.raises(DataError, match="assets must be in the table; got 'BBB'"):
         newer_rows(TABLE.drop(columns="BBB"), recipe)
+    with pytest.raises(DataError, match=r"BBB have none.* Add prices under this name"):
+        newer_rows(TABLE.assign(BBB=np.nan), recipe)
     holey = TABLE.copy()
     holey.loc[holey.index[-1], "CCC"] = np.nan
     with pytest.raises(DataError, match=r"CCC must have a price on .*the policy knows no row"):

@@ -173,6 +173,7 @@ def hooked() -> Network:
         (hooked(), objective(), LONG),
         (dense(), objective(loss=poisoned), LONG),
         (dense(), objective(), LONG._replace(planned_updates=199)),
+        (dense(), objective(), LONG._replace(updates_done=1)),
         (dense(), objective(), LONG._replace(rows_per_update=130_000)),
     ],
     ids=[
@@ -180,6 +181,7 @@ def hooked() -> Network:
         "a hook of theirs",
         "a loss of the user's",
         "a short phase",
+        "the rest of one",
         "large updates",
     ],
 )

@@ -21,7 +21,7 @@ from psann.training.engine import EagerEngine
 from psann.training.loop import Validation, group_at_start, resolve_monitor, run_phase
 from psann.training.schedules import LRScheduleOptions
 from psann.training.supervised import RowObjective, row_table, rows_loss
-from psann.training.work import Forward
+from psann.training.work import Forward, PhaseWork
 from tiny_training import (
     N_ROWS,
     Diary,
@@ -434,6 +434,21 @@ def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert (state.epoch, state.update, state.episodes) == (3, 12, 3 * N_ROWS)
     assert state.best_epoch == expected.best_epoch
     assert torch.equal(state.best.weights, expected.best.weights)
+
+
+def test_the_engine_is_told_how_much_of_a_phase_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    launches_of(monkeypatch, 2)
+    told: list[tuple[int, int]] = []
+
+    def begin(self: EagerEngine, work: PhaseWork) -> None:
+        told.append((work.planned_updates, work.updates_done))
+
+    monkeypatch.setattr(EagerEngine, "begin", begin)
+    state = at_start(phase(), engine())
+    with pytest.raises(TrainingInterrupted):
+        run_phase(phase(), engine(), [state], [Diary(stop_at=("launch", 6), error=STOP)])
+    run_phase(phase(), engine(), [state], [])
+    assert told == [(12, 0), (12, 6)]
 
 
 def mse_of(outputs: Tensor, targets: Tensor) -> Tensor:

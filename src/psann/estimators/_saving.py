@@ -237,7 +237,10 @@ class EstimatorFileMixin(CheckedRows):
         try:
             data = read_plain(Path(path), MAX_FILE_BYTES, follow=True)
         except ValueError as error:
-            raise FileFormatError(f"{path} must be the file of an estimator; {error}.") from None
+            held = [*Path(path).glob("*.safetensors"), *Path(path).glob("*/best.safetensors")]
+            cure = f" Give a file that it holds, such as {min(held)}." if held else ""
+            told = f"{path} must be the file of an estimator; {error}.{cure}"
+            raise FileFormatError(told) from None
         return cls.from_bytes(data, who=str(path), device=device, allow=allow)
 
     @classmethod

@@ -7,7 +7,7 @@ rows showed. What does not go with the training rows is refused, all of it at on
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ from psann.market.findings import Findings
 from psann.market.frames import is_frame
 from psann.market.lines import is_arrow
 from psann.market.membership import align_as_known
-from psann.market.options import Format
+from psann.market.options import Format, ReadOptions, check_options
 from psann.market.panel import Panel, PriceTable
 from psann.market.recipe import Recipe
-from psann.market.tables import TEXT_ONLY, read_prices
+from psann.market.tables import TEXT_ONLY, read_checked
 
 DOUBTS = ("level", "spacing")
 """What a user may take upon himself."""
@@ -106,7 +106,7 @@ def newer_rows(
     """
     if unknown := [doubt for doubt in accept if doubt not in DOUBTS]:
         raise DataError(f"accept must be of {', '.join(DOUBTS)}; got {unknown[0]!r}.")
-    table = _in_order(read_prices(prices, **_options(prices, recipe, reading or {})), recipe)
+    table = _in_order(read_checked(prices, _options(prices, recipe, reading or {})), recipe)
     panel = align_as_known(table, rows=recipe.rows, universe=recipe.universe)
     first = recipe.seen_until + 1 if since is None else since
     is_wanted = (panel.dates >= first) & (panel.dates > recipe.seen_until)
@@ -183,7 +183,7 @@ def beyond_range(X: Floats, recipe: Recipe, dates: Dates) -> list[str]:
     ]
 
 
-def _options(prices: object, recipe: Recipe, reading: Mapping[str, object]) -> dict[str, Any]:
+def _options(prices: object, recipe: Recipe, reading: Mapping[str, object]) -> ReadOptions:
     """Options of `read_prices`: those of the run, of which a user may replace each."""
     options: dict[str, Any] = dict(recipe.reading)
     format_ = {
@@ -198,7 +198,8 @@ def _options(prices: object, recipe: Recipe, reading: Mapping[str, object]) -> d
         format_ = {key: value for key, value in format_.items() if key not in TEXT_ONLY}
     if not recipe.with_members:
         options["assets"] = list(recipe.assets)
-    return {**options, **({"format": format_} if format_ else {}), **reading}
+    checked = check_options(**{**options, "format": format_, **reading})
+    return replace(checked, are_all_needed=not recipe.with_members)
 
 
 def _is_arrow(prices: object) -> bool:

@@ -127,6 +127,8 @@ class ReadOptions:
     end: Moment | None
     """The last instant that counts, of a day its end."""
     format: Format
+    are_all_needed: bool = False
+    """Whether `assets` are those of a policy, which knows no row without one of them."""
 
 
 def check_options(

@@ -29,6 +29,7 @@ from psann.market.sheet import Sheet
 from psann.market.values import read_values
 
 _PRICES = ""  # a name that no field has
+_ADD = "Add prices under this name: the policy needs each of its assets."
 TEXT_ONLY = ("sep", "encoding", "skip_rows", "max_rows", "header", "columns", "comment")
 """Keys of `format` that say nothing of cells that are apart already."""
 
@@ -88,7 +89,7 @@ def read_prices(  # noqa: PLR0913 (what a user may say of a table, each by its n
     >>> table.assets, table.prices.tolist()
     (('A', 'B'), [[10.5, nan], [10.7, 3.1]])
     """
-    options = check_options(
+    given = check_options(
         date=date,
         asset=asset,
         price=price,
@@ -98,6 +99,11 @@ def read_prices(  # noqa: PLR0913 (what a user may say of a table, each by its n
         end=end,
         format=format,
     )
+    return read_checked(source, given)
+
+
+def read_checked(source: object, options: ReadOptions) -> PriceTable:
+    """As `read_prices`, by options that were checked."""
     findings = Findings()
     parts, sha256 = _read_all(source, options, findings)
     findings.stop()
@@ -316,7 +322,9 @@ def _select(whole: _Part, options: ReadOptions, findings: Findings) -> _Part:
             findings.ask(
                 f"assets must be in the table; got {name!r}, but there are "
                 f"{listed(whole.assets)}.{did_you_mean(name, whole.assets)}",
-                cure="Correct the name, add its prices, or take it out.",
+                cure=_ADD
+                if options.are_all_needed
+                else "Correct the name, add its prices, or take it out.",
             )
         columns = [whole.assets.index(name) for name in options.assets if name not in unknown]
     rows = np.ones(len(whole.dates), dtype=bool)
@@ -352,7 +360,7 @@ def _without_silent(part: _Part, options: ReadOptions, findings: Findings) -> _P
     if options.assets or not any(known):
         findings.ask(
             f"assets must have a price; {listed(silent)} have none between start and end.",
-            cure="Take them out, or move start and end.",
+            cure=_ADD if options.are_all_needed else "Take them out, or move start and end.",
         )
         return part
     findings.say(f"dropped: {listed(silent)}, without any price.")

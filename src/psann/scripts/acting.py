@@ -187,10 +187,9 @@ def _show(text: str) -> None:
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that say nothing without another."""
     from psann.errors import UsageError
-    from psann.run.directory.paths import check_output
+    from psann.run.directory.paths import check_directory, check_output
 
-    if not options.run.is_dir():
-        raise UsageError(f"RUN must be a run directory; {options.run} is none.")
+    check_directory(options.run)
     if options.held is None and (options.capital is not None or options.trades is not None):
         raise UsageError("--capital and --trades need --held, what is held now.")
     for option in ("trades", "journal"):

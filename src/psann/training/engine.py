@@ -55,7 +55,7 @@ _LAUNCH_S, _OVERHEAD_S, _AT_ONCE = 0.1, 1e-3, 4
 # Of a network that uses each weight many times, seeds have nothing to share but the overhead of an
 # operation: from so many numbers of one seed on they leave the cache to each other more cheaply.
 _MOST_NUMBERS_TOGETHER = 100_000
-# Updates from which a phase records: it costs as much as some forty.
+# Updates ahead from which a phase records: it costs as much as some forty.
 _RECORD_FROM = 200
 
 
@@ -125,8 +125,8 @@ class EagerEngine:
         numbers = self._rows * self.network.width
         reuses_weights = self.network.n_products > 2 * self.n_parameters
         self._apart = reuses_weights and numbers > _MOST_NUMBERS_TOGETHER
-        lasts = work.planned_updates >= _RECORD_FROM and self.device.type == "cpu"
-        self._recordings.begin(goes_on=lasts)
+        lasts = work.planned_updates - work.updates_done >= _RECORD_FROM
+        self._recordings.begin(goes_on=lasts and self.device.type == "cpu")
 
     def end(self) -> None:
         """Let go of what only the phase needed, now: the collector may be long in coming."""

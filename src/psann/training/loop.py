@@ -221,6 +221,7 @@ def _work_of(phase: Phase, state: TrainState) -> PhaseWork:
         index_size=len(table[0]),
         rows_per_update=len(table[0]) * phase.rows_per_index,
         goes_row_by_row=phase.goes_row_by_row,
+        updates_done=state.epoch * len(table) + state.updates_in_epoch,
     )
 
 

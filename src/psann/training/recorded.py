@@ -207,20 +207,27 @@ def _watched(function: Callable[[], _T]) -> tuple[_T, list[Operation]]:
     """What a function gives, and the operations that it took."""
     recorder = _Recorder()
     n_calls, n_operations = _len_torch_function_stack(), _len_torch_dispatch_stack()
-    # No with: Ctrl-C on its way in or out would leave a mode in force for good, and two threads at
-    # once torch's word that there is one, after which torch.compile compiles nothing.
-    try:
-        _push_on_torch_function_stack(_NoReading())
-        _push_on_torch_dispatch_stack(recorder)
-        return function(), recorder.operations
-    except KeyboardInterrupt as error:
-        # A block of torch's that was left halfway puts our mode back when it is let go of: now.
-        raise error.with_traceback(None) from None
-    finally:
+
+    def leave() -> None:
         while _len_torch_dispatch_stack() > n_operations:
             _pop_torch_dispatch_stack(None)
         while _len_torch_function_stack() > n_calls:
             _pop_torch_function_stack()
+
+    # No with: Ctrl-C on its way in or out would leave a mode in force for good, and two threads at
+    # once torch's word that there is one, after which torch.compile compiles nothing.
+    try:
+        try:
+            _push_on_torch_function_stack(_NoReading())
+            _push_on_torch_dispatch_stack(recorder)
+            return function(), recorder.operations
+        finally:
+            leave()
+    except KeyboardInterrupt as error:
+        # A block of torch's that was left halfway puts our mode back when it is let go of: now.
+        raise error.with_traceback(None) from None
+    finally:
+        leave()  # again, where Ctrl-C came before it was done
 
 
 class _NoReading(TorchFunctionMode):

@@ -45,6 +45,8 @@ class PhaseWork(NamedTuple):
     rows_per_update: int
     goes_row_by_row: bool = False
     """Whether the rows of an episode follow each other, which takes more than their arithmetic."""
+    updates_done: int = 0
+    """Of those planned, which lie behind where an earlier start, or pass, has left off."""
 
 
 def work_s(n_products: int, rows_per_update: int) -> float:

@@ -222,7 +222,7 @@ def test_a_run_that_cannot_act_is_refused_with_a_cure(
         load_policy(acting_runs("targets"))
     with pytest.raises(UsageError, match=r"did not\. Leave it out, or train with"):
         load_policy(acting_runs("prices"), policy="last_fold")
-    with pytest.raises(UsageError, match=r"must be a run directory; .* is none"):
+    with pytest.raises(UsageError, match=r"must be a run directory; .* does not exist"):
         load_policy(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="Copy the whole directory"):
         load_policy(tmp_path)

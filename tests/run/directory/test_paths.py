@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from psann.errors import UsageError
-from psann.run.directory.paths import RunPaths, check_output, default_run_name, is_run_name
+from psann.run.directory.paths import (
+    RunPaths,
+    check_directory,
+    check_output,
+    default_run_name,
+    hint_of_run,
+    is_run_name,
+)
 
 GOOD_NAMES = [
     *("a", "A", "0", "first", "wave_small_2025_10_28", "a.b", "a..b", "a-b", "1.0", "v1.2-rc_3"),
@@ -127,6 +134,43 @@ def test_default_name_is_safe_and_begins_with_the_config(config: str, stem: str)
 def test_two_default_names_of_the_same_second_differ() -> None:
     now = datetime(2025, 10, 28, tzinfo=UTC)
     assert default_run_name("a.yaml", now=now) != default_run_name("a.yaml", now=now)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("nowhere", "RUN must be a run directory; nowhere does not exist."),
+        ("file.csv", "RUN must be a run directory; file.csv is a file."),
+        ("run/metrics.json", "run/metrics.json is a file. Give the run that it is of, {}/run."),
+        ("run/checkpoints/x.safetensors", "is a file. Give the run that it is of, {}/run."),
+        ("run/gone.csv", "run/gone.csv does not exist. Give the run that it is of, {}/run."),
+        ("mine.safetensors", "is a file. Read it by load of its estimator's class."),
+    ],
+)
+def test_what_is_no_directory_is_told_with_the_run_that_was_meant(
+    given: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = RunPaths(Path("run"))
+    paths.checkpoints.mkdir(parents=True)
+    check_directory(paths.root)
+    names = (paths.metrics, paths.checkpoints / "x.safetensors", "file.csv", "mine.safetensors")
+    for name in names:
+        Path(name).touch()
+    with pytest.raises(UsageError) as caught:
+        check_directory(Path(given))
+    assert str(caught.value).endswith(told.format(tmp_path))
+
+
+def test_of_a_directory_that_is_no_run_its_own_run_is_named_or_one_in_it(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "out" / "b")
+    paths.checkpoints.mkdir(parents=True)
+    assert hint_of_run(tmp_path / "out") == ""
+    paths.metrics.touch()
+    assert hint_of_run(paths.checkpoints) == f" Give the run that it is of, {paths.root}."
+    inner = f" Give one of the runs in it, such as {paths.root}."
+    assert hint_of_run(tmp_path / "out") == inner
+    assert hint_of_run(paths.root) == ""
 
 
 def test_a_user_s_file_goes_neither_into_a_run_nor_in_place_of_a_directory(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_each_option_of_a_request_reaches_the_configuration(tmp_path: Path) -> N
         mode="fine_tune",
         init_from=str(tmp_path / "parent"),
     )
-    config = request.load_config()
+    config = request.run_config
     assert (config.training.lr, config.device, config.seed) == (0.5, "cuda:3", 8)
     assert (config.mode, config.init_from) == ("fine_tune", str(tmp_path / "parent"))
     given = ("training.lr", "device", "seed", "mode", "init_from")
@@ -60,7 +60,7 @@ def test_each_option_of_a_request_reaches_the_configuration(tmp_path: Path) -> N
 
 
 def test_a_request_without_options_leaves_the_configuration_as_it_is(tmp_path: Path) -> None:
-    assert request_of(tmp_path).load_config() == load_run_config(tmp_path / "trial.yaml")
+    assert request_of(tmp_path).run_config == load_run_config(tmp_path / "trial.yaml")
 
 
 def test_exit_codes_are_those_that_schedulers_and_scripts_rely_on() -> None:

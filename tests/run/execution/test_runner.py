@@ -626,7 +626,7 @@ def test_an_interrupted_check_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     def interrupt(self: RunRequest) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RunRequest, "load_config", interrupt)
+    monkeypatch.setattr(RunRequest, "run_config", property(interrupt))
     assert check(request_of(tmp_path)).exit_code == 130
 
 
@@ -639,7 +639,7 @@ def test_the_record_of_a_run_exists_before_its_configuration_is_read(
         seen.append(metrics_of(RunPaths(tmp_path / "out" / "run"))["status"])
         raise MemoryError
 
-    monkeypatch.setattr(RunRequest, "load_config", look)
+    monkeypatch.setattr(RunRequest, "run_config", property(look))
     assert trial(tmp_path).exit_code == 1
     assert seen == ["running"]
     assert RunRecord().as_dict()["status"] == "running"

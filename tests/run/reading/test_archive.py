@@ -239,7 +239,7 @@ def test_log_that_grows_meanwhile_is_packed_as_long_as_it_was(
 @pytest.mark.parametrize(
     ("root", "output", "message"),
     [
-        ("none", "x.tar.gz", "RUN must be a run directory; .* is none"),
+        ("none", "x.tar.gz", "RUN must be a run directory; .* does not exist"),
         ("run", "there.tar.gz", "-o must be a new file"),
         ("run", "run/x.tar.gz", "-o must lie outside the run directory"),
         ("empty", "x.tar.gz", "holds no file"),

@@ -70,9 +70,9 @@ def test_figures_are_looked_up_by_dotted_key(whole: RunPaths) -> None:
 
 
 def test_directory_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"RUN must be a run directory; .*nowhere is none"):
+    with pytest.raises(UsageError, match=r"RUN must be a run directory; .*nowhere does not exist"):
         read_run("nowhere")
-    with pytest.raises(UsageError, match=r"PATH must be a directory of runs; .*nowhere is none"):
+    with pytest.raises(UsageError, match=r"PATH must be a directory of runs; .* does not exist"):
         read_runs("nowhere")
 
 

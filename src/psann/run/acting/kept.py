@@ -22,7 +22,7 @@ from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import OVER, Record
 from psann.run.directory.files import read_json
-from psann.run.directory.paths import RunPaths
+from psann.run.directory.paths import RunPaths, hint_of_run
 from psann.run.directory.provenance import told_of_release
 from psann.run.reading.reading import RunView, read_run
 from psann.run.reading.sentences import kept_untrained
@@ -145,10 +145,9 @@ def policy_files(
 
 def _config_of(paths: RunPaths) -> RunConfig:
     if not paths.config_resolved.is_file():
-        raise UsageError(
-            f"RUN must be a run directory; {paths.root} has no {paths.config_resolved.name}. Copy "
-            "the whole directory."
-        )
+        cure = hint_of_run(paths.root) or " Copy the whole directory."
+        found = f"{paths.root} has no {paths.config_resolved.name}"
+        raise UsageError(f"RUN must be a run directory; {found}.{cure}")
     try:
         return load_run_config(paths.config_resolved)
     except ConfigError as error:

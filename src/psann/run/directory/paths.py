@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from psann._plain_files import what_is
 from psann.errors import UsageError
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -215,6 +216,29 @@ def _fixed_names() -> frozenset[str]:
 def is_run_name(name: str) -> bool:
     """Whether a run may be called so: 1 to 100 of ``A-Za-z0-9._-``, a letter or digit first."""
     return _RUN_NAME.fullmatch(name) is not None
+
+
+def check_directory(path: Path, who: str = "RUN", what: str = "a run directory") -> None:
+    """Refuse what is no directory, and name the run that it is of.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{who} must be {what}; {path} {what_is(path)}.{hint_of_run(path)}")
+
+
+def hint_of_run(path: Path) -> str:
+    """Say which run was meant by a path that is none: one that it is in, or that is in it."""
+    homes = (each for each in path.absolute().parents if os.path.isfile(RunPaths(each).metrics))
+    if (home := next(homes, None)) is not None:
+        return f" Give the run that it is of, {home}."
+    if path.suffix == ".safetensors" and path.exists():
+        return " Read it by load of its estimator's class."
+    inner = min(path.glob(str(RunPaths(Path("*")).metrics)), default=None)
+    return "" if inner is None else f" Give one of the runs in it, such as {inner.parent}."
 
 
 def check_output(output: Path, *roots: Path, option: str = "-o") -> None:

@@ -286,6 +286,7 @@ class Storage:
     def _lock_by_file(self, directory: int, path: Path) -> None:
         """Claim the run directory by a file that only one process can make."""
         held = held_file(path)
+        self._set_aside(held, directory, path)
         own = f".{held.name}.{os.urandom(4).hex()}.tmp"
         with ExitStack() as until_held:
             fd = self._calls.open(own, _NEW_FILE, 0o666, dir_fd=directory)
@@ -293,11 +294,7 @@ class Storage:
             try:
                 _write_all(self._calls, fd, holder())
                 self._calls.fsync(fd)
-                try:
-                    self._place(own, held.name, directory)
-                except FileExistsError:
-                    self._set_aside(held, directory, path)
-                    self._place(own, held.name, directory)
+                self._place(own, held.name, directory)
             except (FileExistsError, FileNotFoundError):  # who has it cleans up such as ours
                 raise locked_error(path) from None
             finally:
@@ -321,7 +318,7 @@ class Storage:
             self._calls.rename(own, name, src_dir_fd=directory, dst_dir_fd=directory)
 
     def _set_aside(self, held: Path, directory: int, path: Path) -> None:
-        """Move the file of a dead process away; nobody's before it is known to be one's."""
+        """Move the file of a dead process away, if there is one; none before that is known."""
         if not is_left_over(held):
             raise locked_error(path)
         aside = f".{held.name}.{os.urandom(4).hex()}.tmp"

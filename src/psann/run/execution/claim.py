@@ -97,7 +97,7 @@ def existing_run(paths: RunPaths) -> UsageError:
 
 def check_before_overwriting(request: RunRequest, paths: RunPaths) -> None:
     """Refuse a configuration that cannot run before the run in its way is set aside."""
-    init_from = request.load_config().init_from
+    init_from = request.run_config.init_from
     if init_from is not None and Path(init_from).resolve().is_relative_to(paths.root.resolve()):
         raise UsageError(
             f"--overwrite would set aside {paths.root}, which --init-from reads. Choose another "

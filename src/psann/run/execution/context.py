@@ -50,12 +50,9 @@ class RunRequest:
     there with status `pruned`."""
     argv: tuple[str, ...] = ()
 
-    def load_config(self) -> RunConfig:
-        """The configuration with what the command line overrides."""
-        return self._config
-
     @cached_property
-    def _config(self) -> RunConfig:
+    def run_config(self) -> RunConfig:
+        """The configuration with what the command line overrides."""
         # Once: it may come by a pipe, and may change after what was checked of it.
         return load_run_config(
             self.config,

@@ -156,7 +156,7 @@ def check(request: RunRequest, *, is_placed: bool = True) -> Outcome:
     plans = []
 
     def make_plan() -> None:
-        config = request.load_config()
+        config = request.run_config
         if resumes:
             check_resolved(paths.config_resolved, config)
         check_modules(config)
@@ -181,7 +181,7 @@ def _already_complete(request: RunRequest, done: Record, paths: RunPaths) -> str
     """Why there is nothing to go on with, and what does train on."""
     message = f"The run {done['run_name']} is already complete: {done['status']}."
     with suppress(ConfigError):  # whatever has become of the file, the run is complete
-        if found := changes_since(paths.config_resolved, request.load_config()):
+        if found := changes_since(paths.config_resolved, request.run_config):
             message += (
                 " It was made with other values than are given now, which have no effect: "
                 f"{', '.join(found)}. To train on from it give --mode fine_tune --init-from "
@@ -291,7 +291,7 @@ def run(context: RunContext) -> None:
     """
     record = context.record
     record.update(phase="setup")
-    config = context.request.load_config()
+    config = context.request.run_config
     record.update(mode=config.mode, seed=config.seed, config_sha256=config_sha256(config))
     what = f"{config.mode}, {config.seeds_in_words} ({config.recorded.seed_from})"
     log_event(_logger, logging.INFO, "run_start", what, seed=config.seed)

@@ -28,7 +28,7 @@ from psann.run.directory.packing import (
     left_out_of,
     parse_list,
 )
-from psann.run.directory.paths import RunPaths, is_run_name
+from psann.run.directory.paths import RunPaths, check_directory, hint_of_run, is_run_name
 from psann.run.directory.storage import is_temporary
 
 
@@ -67,7 +67,7 @@ def pack(root: Path, output: Path, *, best_only: bool = False) -> Packed:
     _check_places(root, output)
     names, skipped = _files_of(root)
     if not names:
-        raise UsageError(f"RUN must be a run directory; {root} holds no file.")
+        raise UsageError(f"RUN must be a run directory; {root} holds no file.{hint_of_run(root)}")
     kept = [name for name in names if not best_only or _is_essential(name)]
     left_out = sorted({*left_out_of(RunPaths(root)), *names} - set(kept))
     listed: dict[str, Entry] = {}
@@ -145,8 +145,7 @@ def unpack(archive: Path, folder: Path) -> Packed:
 
 
 def _check_places(root: Path, output: Path) -> None:
-    if not root.is_dir():
-        raise UsageError(f"RUN must be a run directory; {root} is none.")
+    check_directory(root)
     name = root.resolve().name
     if not is_run_name(name):
         raise UsageError(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from psann._plain_files import read_plain
 from psann._strict_yaml import MAX_BYTES, read_config_file
-from psann.errors import PsannError, UsageError, reason_of
+from psann.errors import PsannError, reason_of
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import Record
@@ -25,7 +25,7 @@ from psann.run.directory.files import MAX_LOG_BYTES
 from psann.run.directory.liveness import judge
 from psann.run.directory.metrics import read_metrics
 from psann.run.directory.packing import left_out_of
-from psann.run.directory.paths import RunPaths
+from psann.run.directory.paths import RunPaths, check_directory, hint_of_run
 from psann.run.directory.provenance import read_starts
 from psann.run.directory.rows import Row, parse_log
 
@@ -229,9 +229,10 @@ def read_run(path: Path | str) -> RunView:
         If there is no such directory.
     """
     path = Path(path).expanduser().absolute()
-    if not path.is_dir():
-        raise UsageError(f"RUN must be a run directory; {path} is none.")
+    check_directory(path)
     metrics, problems = read_metrics(RunPaths(path).metrics)
+    if metrics["status"] is None:
+        problems = [f"{problem}{hint_of_run(path)}" for problem in problems]
     liveness = judge(RunPaths(path), metrics)
     return RunView(
         path=path,
@@ -268,8 +269,7 @@ def read_runs(path: Path | str) -> Runs:
     0
     """
     root = Path(path).expanduser().absolute()
-    if not root.is_dir():
-        raise UsageError(f"PATH must be a directory of runs; {root} is none.")
+    check_directory(root, "PATH", "a directory of runs")
     found, unreadable = _find(root)
     return Runs(root, tuple(read_run(each) for each in found), unreadable)
 

@@ -191,10 +191,10 @@ def _advantage(record: Record) -> Iterator[str]:
     if seeds is None or growth is None:
         yield from _difference("", versus, beyond)
         return
-    n_apart = sum(_is_apart(entry) for entry in seeds)
+    n_better, n_worse = (sum(_is_apart(entry, sign) for entry in seeds) for sign in (1, -1))
     yield (
-        f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which {n_apart} "
-        f"{'differs' if n_apart == 1 else 'differ'} from 1/N{beyond}."
+        f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which {n_better} "
+        f"{'is' if n_better == 1 else 'are'} better and {n_worse} worse than 1/N{beyond}."
     )
     ensemble = record["ensemble"] or {}
     yield from _difference("The seeds' ensemble: ", ensemble.get("versus_uniform"), beyond)
@@ -240,8 +240,10 @@ def are_few(n_steps: float | None) -> bool:
     return n_steps is not None and n_steps < FEWEST_STEPS
 
 
-def _is_apart(entry: SeedFigures) -> bool:
-    return bool((entry.get("versus_uniform") or {}).get("is_distinguishable"))
+def _is_apart(entry: SeedFigures, sign: int) -> bool:
+    """Whether a seed is better than 1/N, or worse, by more than chance explains."""
+    versus: Versus = entry.get("versus_uniform") or {}
+    return bool(versus.get("is_distinguishable")) and sign * (versus.get("growth") or 0.0) > 0
 
 
 def _difference(what: str, versus: Versus | None, beyond: str) -> Iterator[str]:

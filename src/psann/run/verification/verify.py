@@ -8,7 +8,7 @@ from pathlib import Path
 
 from psann._digest import is_entry, sha256_of
 from psann._model_keys import later_keys
-from psann.errors import ConfigError, FileFormatError, RunLockedError, UsageError
+from psann.errors import ConfigError, FileFormatError
 from psann.hisso.options import mean_cost
 from psann.run.config.load import config_sha256, dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
@@ -17,10 +17,10 @@ from psann.run.directory.checkpoints import entries_of
 from psann.run.directory.fields import Record, got_to_its_end
 from psann.run.directory.findings import Verdict
 from psann.run.directory.liveness import DEAD, judge
-from psann.run.directory.lock import check_lock
+from psann.run.directory.lock import is_locked
 from psann.run.directory.metrics import conformed
 from psann.run.directory.packing import parse_list
-from psann.run.directory.paths import RunPaths
+from psann.run.directory.paths import RunPaths, check_directory
 from psann.run.directory.provenance import starts_of, told_of_release
 from psann.run.directory.storage import is_temporary
 from psann.run.verification.files import RunFiles
@@ -50,8 +50,7 @@ def verify_run(root: Path | str) -> Verdict:
     UsageError
         If there is no directory.
     """
-    if not Path(root).is_dir():
-        raise UsageError(f"RUN_DIR must be a run directory; {root} is none.")
+    check_directory(Path(root), "RUN_DIR")
     return _Inspection(RunPaths(Path(root))).verdict()
 
 
@@ -111,13 +110,10 @@ class _Inspection:
 
     def _check_liveness(self, metrics: Record) -> None:
         is_alive = False
-        if ".lock" in self.files.sizes:
-            try:
-                check_lock(self.paths.lock)
-            except RunLockedError:
-                is_alive = True
-            except OSError as problem:
-                self.error(".lock", f"cannot be opened: {problem.strerror}")
+        try:
+            is_alive = ".lock" in self.files.sizes and is_locked(self.paths.lock)
+        except OSError as problem:
+            self.error(".lock", f"cannot be opened: {problem.strerror}")
         if is_alive:
             self.note("metrics.json", f"status {metrics['status']}, and a live process works here")
         elif metrics["status"] == "running":
