@@ -110,11 +110,12 @@ def _details(run: RunView, *, points: int) -> Iterator[Section]:
     Where no portfolio was judged, figures and training are all there is to see.
     """
     problems, is_judged = tuple(problems_told(run)), run.metrics["portfolio_metrics"] is not None
+    error = run.metrics["error"]
     yield Section(
         title="Problems",
         warnings=problems,
-        blocks=_error(run),
-        is_folded=len(problems) > _MOST_OPEN and run.metrics["error"] is None,
+        blocks=(printable_block(error),) if isinstance(error, str) and error.strip() else (),
+        is_folded=len(problems) > _MOST_OPEN and error is None,
     )
     yield Section(title="All figures", tables=_some(key_figures_table(run)), is_folded=is_judged)
     yield Section(
