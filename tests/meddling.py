@@ -6,6 +6,7 @@ spoilt at import takes its loader from `meddling_at_import`.
 
 from __future__ import annotations
 
+import inspect
 import locale
 import logging
 import logging.config
@@ -97,6 +98,7 @@ MEDDLERS: dict[str, Callable[[], Any]] = {
         locale.LC_ALL, "C.UTF-8" if locale.setlocale(locale.LC_ALL) == "C" else "C"
     ),
     "environment": lambda: os.environ.update(OMP_NUM_THREADS="77", PYTHONHASHSEED="77"),
+    "recursion limit": lambda: sys.setrecursionlimit(len(inspect.stack(0)) + 150),
     "start method": lambda: multiprocessing.set_start_method("spawn", force=True),
     "streams": _replace_streams,
     "descriptors": _close_streams,

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from deep_stacks import ends_at_the_end_of_the_stack
 from psann._strict_json import parse_strict, to_json
 
 
@@ -64,3 +65,12 @@ def test_nothing_but_blanks_may_follow_an_object(n_letters: int) -> None:
 def test_to_json_refuses_nan() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         to_json({"a": math.nan})
+
+
+def test_no_text_is_to_blame_for_a_stack_that_is_at_its_end() -> None:
+    assert ends_at_the_end_of_the_stack(lambda: parse_strict('{"a": [{"b": 1}]}')) == {
+        "",
+        "RecursionError",
+    }
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_strict('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")

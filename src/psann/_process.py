@@ -226,6 +226,10 @@ def _set_logging(state: tuple[Any, ...]) -> None:
 
 
 RELIED_ON = (
+    # Python's own is enough: who raises it has functions that need more.
+    Setting(
+        "the recursion limit", lambda: min(sys.getrecursionlimit(), 1000), sys.setrecursionlimit
+    ),
     Setting("the warnings filters", _filters, _set_filters),
     Setting("a signal handler", _handlers, _set_handlers),
     Setting("the umask", _umask, os.umask),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -53,6 +55,8 @@ def parse_strict(data: bytes | str) -> dict[str, Any]:
             parse_int=_whole,
         )
     except RecursionError:
+        if _depth(text) <= MAX_DEPTH:
+            raise  # the caller's stack is at its end, and the text is as good as any
         raise ValueError("nested too deeply") from None
     if not isinstance(content, dict):
         raise ValueError("it must hold one object")
@@ -89,6 +93,11 @@ def finite_json(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def to_json(content: Mapping[str, Any]) -> bytes:
     """Encode as JSON for a person to read; NaN is an error."""
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
+def _depth(text: str) -> int:
+    marks = re.findall(r"[][{}]", re.sub(r'"(?:\\.|[^"\\])*"', "", text))
+    return max(itertools.accumulate(1 if mark in "[{" else -1 for mark in marks), default=0)
 
 
 def _check_depth(content: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler
 
 import user_rewards
+from deep_stacks import ends_at_the_end_of_the_stack
 from planted import Recorder, fit_hisso, planted, quick
 from psann import AssetwiseRegressor, PSANNRegressor, ResPSANNRegressor, WaveResNetRegressor
 from psann.errors import DeviceError, FileFormatError, ImportTargetError
@@ -474,3 +475,12 @@ def test_a_loss_or_reward_of_ones_own_is_had_from_a_file_once_it_is_allowed(tmp_
     model = PSANNRegressor.load(tmp_path / "reward", allow=("user_rewards",))
     reward = model.evaluate_reward(X, ROWS["prices"])
     assert reward == fitted.evaluate_reward(X, ROWS["prices"])
+
+
+def test_no_file_is_to_blame_for_a_stack_that_is_at_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    model = PSANNRegressor(hidden_units=2, epochs=1, random_state=0)
+    model.fit(np.zeros((4, 2)), np.zeros(4)).save(file)
+    ends = ends_at_the_end_of_the_stack(lambda: PSANNRegressor.load(file))
+    assert ends <= {"", "RecursionError"}
+    assert "RecursionError" in ends

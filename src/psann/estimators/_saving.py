@@ -265,6 +265,8 @@ class EstimatorFileMixin(CheckedRows):
             estimator._restore(document, allow=allow)
             estimator._note_parameters()
             is_ours = estimator.to_bytes() == data
+        except RecursionError:
+            raise  # of a caller whose stack is at its end
         except (
             ArithmeticError,
             AttributeError,
