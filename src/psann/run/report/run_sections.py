@@ -273,11 +273,6 @@ def problems_told(run: RunView) -> Iterator[str]:
         yield f"{counted(len(rows) - _MAX_WARNINGS, 'more warning')} in events.csv."
 
 
-def _error(run: RunView) -> tuple[str, ...]:
-    error = run.metrics["error"]
-    return (printable_block(error),) if isinstance(error, str) and error.strip() else ()
-
-
 def _config_notes(run: RunView) -> Iterator[str]:
     if (source := run.setting("recorded.seed_from")) is not None:
         yield f"The seed is from the {printable(source)}."
