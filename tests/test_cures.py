@@ -656,6 +656,9 @@ ELSEWHERE: dict[str, str] = {
     "Write ISO dates such as 2020-04-03": _DATES,
     "Give both the same names, or plain arrays that are in one order": _NAMES,
     "Sort it, {}, and drop what is there twice": _TIMES,
+    "Sort it, {}.sort_index(); where all belong together as they stand, give plain arrays": (
+        "test_labels.py::test_rows_whose_numbers_fall_are_refused_with_cures_that_work"
+    ),
     "Pass periods_per_year={}": (
         "test_rates.py::"
         "test_figures_per_year_that_dates_deny_are_warned_of_with_the_cure_that_works"

@@ -226,6 +226,26 @@ def test_time_that_runs_backwards_is_refused_at_every_door_with_a_cure_that_work
         confidence_sequence(wealth)
 
 
+def test_rows_whose_numbers_fall_are_refused_with_cures_that_work() -> None:
+    features, prices = (frame.set_axis(np.arange(N)) for frame in (X, PRICES))
+    later = {"X": features, "prices": prices}  # a file of their own counts from 0 again
+    quick().fit(features, prices=prices, validation_data=later, hisso=HISSO)
+    for order in (np.arange(N)[::-1], np.roll(np.arange(N), 3), draws.permutation(N)):
+        x, p = features.iloc[order], prices.iloc[order]
+        doors: list[Any] = [
+            lambda x, p: quick().fit(x, prices=p, hisso=HISSO),
+            lambda _, p: quick().fit(X.to_numpy(), prices=p, hisso=HISSO),
+            lambda _, p: portfolio_metrics(p * 0 + 0.5, p),
+            lambda _, p: BASELINES["uniform"](p),
+        ]
+        for door in doors:
+            with pytest.raises(DataError, match=r"must be in the order of time; row \d+, \d+, co"):
+                door(x, p)
+            door(x.sort_index(), p.sort_index())
+            door(x.to_numpy(), p.to_numpy())
+        quick().fit(x, x["slow"])  # targets need no order
+
+
 def test_texts_that_are_no_dates_and_missing_dates_are_refused_beside_dates() -> None:
     american = PRICES.set_axis(DAYS.strftime("%m/%d/%Y"))
     with pytest.raises(

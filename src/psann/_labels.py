@@ -40,6 +40,11 @@ class Labels:
         """Whether the rows have times."""
         return self.rows is not None and self.rows.dtype.kind == "M"
 
+    @property
+    def are_numbers(self) -> bool:
+        """Whether the rows have numbers."""
+        return self.rows is not None and self.rows.dtype.kind in "iuf"
+
 
 @dataclass(frozen=True)
 class Named:
@@ -205,16 +210,31 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f", ... ({len(names)})" if len(names) > 8 else "")
 
 
+def telling_order(labels: Mapping[str, Labels]) -> dict[str, Labels]:
+    """Of arrays of the same rows the one that says their order, by dates if any does."""
+    told = [name for name, each in labels.items() if each.are_dates]
+    told += [name for name, each in labels.items() if each.are_numbers]
+    return {name: labels[name] for name in told[:1]}
+
+
 def order_problems(labels: Mapping[str, Labels]) -> list[str]:
     """Say which rows are not in the order of time, within each and from each to the next.
 
     Parameters
     ----------
     labels : mapping of str to Labels
-        Of X by what the user calls it, earlier rows first; those without dates are passed over.
+        Of X by what the user calls it, earlier rows first; those without dates are passed over,
+        but for numbers that fall: such rows were shuffled, or run backwards.
     """
     dated = {name: each.rows for name, each in labels.items() if each.are_dates}
-    problems = []
+    problems = [
+        f"{name} must be in the order of time; row {row}, {show(rows[row])}, comes after "
+        f"{show(rows[row - 1])}. Sort it, {plain_name(name)}.sort_index(); where all belong "
+        "together as they stand, give plain arrays, by to_numpy()."
+        for name, each in labels.items()
+        if each.are_numbers and (rows := each.rows) is not None
+        for row in 1 + np.flatnonzero(rows[1:] < rows[:-1])[:1]
+    ]
     for name, rows in dated.items():
         assert rows is not None
         stuck = np.flatnonzero(~(rows[1:] > rows[:-1]))  # a missing date is in no order

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,7 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from psann._inputs import array_of, finiteness_problems, is_lazy, numbers
-from psann._labels import Labels, in_order_of, labels_of, order_problems, plain_name, same_rows
+from psann._labels import (
+    Labels,
+    in_order_of,
+    labels_of,
+    order_problems,
+    plain_name,
+    same_rows,
+    telling_order,
+)
 from psann._mapped import count_where
 from psann._table_columns import without_dates
 from psann._typing import AnyFloats, Array
@@ -138,7 +145,7 @@ def converted_split(
 
 
 def check_order(splits: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise `DataError` unless rows that have dates follow each other, as those of episodes must.
+    """Raise `DataError` unless rows with dates or numbers follow each other, as in episodes.
 
     Parameters
     ----------
@@ -148,8 +155,7 @@ def check_order(splits: Mapping[str, Mapping[str, Any]]) -> None:
     """
     dated: dict[str, Labels] = {}
     for prefix, split in splits.items():
-        each = ((f"{prefix}{key}", labels_of(value)) for key, value in split.items())
-        dated |= dict(itertools.islice(((who, told) for who, told in each if told.are_dates), 1))
+        dated |= telling_order({f"{prefix}{key}": labels_of(v) for key, v in split.items()})
     if problems := order_problems(dated):
         raise DataError(problems)
 

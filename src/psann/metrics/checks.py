@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from psann._inputs import finiteness_problems, numbers
-from psann._labels import in_order_of, labels_of, order_problems, same_rows
+from psann._labels import in_order_of, labels_of, order_problems, same_rows, telling_order
 from psann._rates import other_rate
 from psann._typing import Floats
 from psann.errors import DataError
@@ -39,8 +39,7 @@ def together(**given: Any) -> list[Floats]:
     of_rows = {name: each for name, each in labels.items() if not (is_vector and name == _COST)}
     aligned = same_rows(arrays, of_rows)
     # The others have been put into the order of the first.
-    dated = next((name for name, each in of_rows.items() if each.are_dates), None)
-    if dated is not None and (problems := order_problems({dated: labels[dated]})):
+    if problems := order_problems(telling_order(of_rows)):
         raise DataError(problems)
     named = {name: each.columns for name, each in labels.items() if aligned[name].ndim == 2}
     if is_vector and (index := labels[_COST].rows) is not None:
