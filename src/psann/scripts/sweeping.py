@@ -143,19 +143,17 @@ def _finish(asked: Sweep, paths: SweepPaths, options: argparse.Namespace) -> int
     from psann.run.reading.closing import show_result
     from psann.run.reading.reading import read_run
     from psann.run.sweep.finish import finish, looks_sentence
+    from psann.run.sweep.progress import value_text
     from psann.run.sweep.reading import SweepView, versions_sentences
 
     done = finish(asked, paths, imports=_imports(options), argv=_argv())
     if done.outcome.message is not None:
         commands.tell(f"hisso-runs: {done.outcome.message}", file=sys.stderr)
         return done.outcome.exit_code
-    chosen = done.record["chosen"] or {}
     if not done.is_new:
         commands.tell("The same choice among the same candidates was judged before:")
-    commands.tell(
-        f"chosen on validation rows: {chosen['run']}, {done.record['monitor']} "
-        f"{chosen['value']:.6g}"
-    )
+    if (chosen := done.record["chosen"]) is not None:
+        commands.tell(f"chosen on validation rows: {value_text(done.record, chosen['run'])}")
     show_result(read_run(paths.chosen))
     for sentence in versions_sentences(SweepView(paths, done.record)):
         commands.tell(sentence)

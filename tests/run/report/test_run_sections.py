@@ -159,7 +159,7 @@ def test_values_of_wrong_kinds_break_no_sentence(tmp_path: Path) -> None:
         "timing": {"data_s": "long"},
         "parent": {"run_id": ["x"]},
         "artefacts": {},
-        "nonfinite": ["val_loss"],
+        "nonfinite": ["val_loss", "walk_forward.versus_uniform.psr", "deflated_skill"],
     }
     made = sections(made_run(tmp_path / "run", **foreign))
     assert "Not finite, and null in metrics.json: val_loss." in made["Problems"].warnings

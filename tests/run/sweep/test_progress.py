@@ -43,6 +43,13 @@ def test_the_table_counts_every_kind_and_names_the_best_and_what_runs() -> None:
     ]
 
 
+def test_trials_that_are_as_good_as_the_best_are_counted_beside_it() -> None:
+    alike = record(*(row(n, "completed", value) for n, value in enumerate([0.5, 0.25, 0.5, 0.5])))
+    assert progress_lines(alike, left_s=None)[1] == (
+        "best on validation: t0000 (and 2 others alike), val_reward 0.5, training.lr=0.0"
+    )
+
+
 def test_of_trials_on_several_data_none_is_called_best(tmp_path: Path) -> None:
     mixed = record(row(0, "completed", 0.25), row(1, "completed", 0.5), planned=2)
     mixed["trials"][1]["data_sha256"] = "another"

@@ -37,6 +37,11 @@ def test_trials_are_sorted_by_validation_those_without_a_value_last(
     assert [row[2] for row in table.rows if row[0] == "t0003"] == ["0.008"]
 
 
+def test_trials_that_are_as_good_as_the_best_have_a_star_too(tmp_path: Path) -> None:
+    table = trials_table(made_sweep_folder(tmp_path, [0.4, 0.1, 0.4, None], monitor="val_reward"))
+    assert [row[4].startswith("* ") for row in table.rows] == [True, True, False, False]
+
+
 def test_no_star_stands_among_trials_on_several_data(tmp_path: Path) -> None:
     sweep = made_sweep_folder(tmp_path, [0.1, 0.4], monitor="val_reward")
     sweep.record["trials"][0]["data_sha256"] = "another"

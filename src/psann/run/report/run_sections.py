@@ -22,6 +22,7 @@ from psann.presentation.content import (
 )
 from psann.presentation.terms import explained
 from psann.run.config.model import RunConfig
+from psann.run.directory.fields import OF_PORTFOLIO
 from psann.run.reading.reading import RunView
 from psann.run.reading.sentences import are_few, result_sentences, rows_judged
 from psann.run.reading.tables import (
@@ -109,11 +110,12 @@ def _details(run: RunView, *, points: int) -> Iterator[Section]:
     Where no portfolio was judged, figures and training are all there is to see.
     """
     problems, is_judged = tuple(problems_told(run)), run.metrics["portfolio_metrics"] is not None
+    error = run.metrics["error"]
     yield Section(
         title="Problems",
         warnings=problems,
-        blocks=_error(run),
-        is_folded=len(problems) > _MOST_OPEN and run.metrics["error"] is None,
+        blocks=(printable_block(error),) if isinstance(error, str) and error.strip() else (),
+        is_folded=len(problems) > _MOST_OPEN and error is None,
     )
     yield Section(title="All figures", tables=_some(key_figures_table(run)), is_folded=is_judged)
     yield Section(
@@ -258,9 +260,10 @@ def problems_told(run: RunView) -> Iterator[str]:
     """What is wrong with the files of a run, and what it warned of."""
     yield from map(printable, run.problems)
     nonfinite = run.metrics["nonfinite"]
-    if isinstance(nonfinite, list) and nonfinite:
-        named = listed([*map(printable, nonfinite)], _MAX_NAMED)
-        yield f"Not finite, and null in metrics.json: {named}."
+    names = [*map(printable, nonfinite)] if isinstance(nonfinite, list) else []
+    # Figures of a portfolio are undefined where nothing varies: over 1/N, of a policy that is it.
+    if odd := [name for name in names if set(OF_PORTFOLIO).isdisjoint(name.split("."))]:
+        yield f"Not finite, and null in metrics.json: {listed(odd, _MAX_NAMED)}."
     if run.metrics["resume_exact"] is False:
         yield f"A resume was not exact: {printable(run.metrics['resume_differences'])}."
     rows = [row for row in run.events if row["level"] in ("WARNING", "ERROR", "CRITICAL")]
@@ -268,11 +271,6 @@ def problems_told(run: RunView) -> Iterator[str]:
         yield f"{printable(row['level']).lower()}: {printable(row['message'] or '')}"
     if len(rows) > _MAX_WARNINGS:
         yield f"{counted(len(rows) - _MAX_WARNINGS, 'more warning')} in events.csv."
-
-
-def _error(run: RunView) -> tuple[str, ...]:
-    error = run.metrics["error"]
-    return (printable_block(error),) if isinstance(error, str) and error.strip() else ()
 
 
 def _config_notes(run: RunView) -> Iterator[str]:

@@ -100,8 +100,15 @@ def _best_text(record: SweepRecord) -> list[str]:
         return [f"trials are of {n_data} data sets, so none is best: sweep anew, into a new folder"]
     if (best := best_row(rows, record["monitor"])) is None:
         return []
-    value = f"{best['run']}, {record['monitor']} {best['value']:.6g}"
-    return [f"best on validation: {value}, {settings(best['overrides'])}"]
+    return [f"best on validation: {value_text(record, best['run'])}, {settings(best['overrides'])}"]
+
+
+def value_text(record: SweepRecord, run: str) -> str:
+    """A trial with its value, and how many others have the same: nothing tells them apart."""
+    value = next(row["value"] for row in record["trials"] if row["run"] == run)
+    n_others = sum(row["value"] == value for row in record["trials"]) - 1
+    alike = f" (and {counted(n_others, 'other')} alike)" if n_others else ""
+    return f"{run}{alike}, {record['monitor']} {value:.6g}"
 
 
 def closing_lines(record: SweepRecord, sweep: Path, paths: SweepPaths) -> Iterator[str]:

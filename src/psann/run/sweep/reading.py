@@ -111,12 +111,12 @@ def winner_of(sweep: SweepView) -> Path:
 
 
 def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
-    """One row per trial with what it sets, the best first; a star at the best by validation."""
+    """One row per trial with what it sets, the best first; stars at the best by validation."""
     keys = sweep.record["keys"]
     rows = sweep.rows[:most]
     chosen = (sweep.record["chosen"] or {}).get("run")
     n_data = n_data_sets(sweep.record["trials"])
-    starred = rows[0]["run"] if rows and rows[0]["value"] is not None and n_data == 1 else None
+    best = rows[0]["value"] if rows and n_data == 1 else None
     cells = [
         (
             printable(row["run"]) + (" (chosen)" if row["run"] == chosen else ""),
@@ -125,7 +125,8 @@ def trials_table(sweep: SweepView, *, most: int | None = None) -> Table:
                 setting(row["overrides"][key]) if key in row["overrides"] else NOTHING
                 for key in keys
             ),
-            ("* " if row["run"] == starred else "") + number(row["value"], ".6g"),
+            ("* " if best is not None and row["value"] == best else "")
+            + number(row["value"], ".6g"),
             number(row["best_epoch"], ".0f"),
             number(row["candidates"], ",.0f"),
         )
