@@ -44,7 +44,8 @@ class GrowthDifference:
     annual_sharpe_se: float
     """Its standard error, of returns that may depend on each other."""
     psr: float
-    """Probability that the true ratio is above 0: that there is skill, whatever the market did."""
+    """Probability that the true ratio is above 0: that there is skill, whatever the market did. Of
+    the mean return over the other path, since the error of a ratio is less where it is not 0."""
 
     def deflated_sharpe(self, n_trials: int) -> float:
         """Probability that the true ratio beats the best of so many candidates without skill.
@@ -59,13 +60,10 @@ class GrowthDifference:
         """
         if problems := trials_problems(n_trials):
             raise DataError(problems)
-        test = MeanTest(
-            mean=self.annual_sharpe,
-            standard_error=self.annual_sharpe_se,
-            degrees=self.degrees,
-            n_steps=self.n_steps,
-        )
-        return test.probability_above(self.annual_sharpe_se * luckiest(n_trials))
+        from scipy.special import stdtr, stdtrit
+
+        n_errors = stdtrit(self.degrees, self.psr) - luckiest(n_trials)
+        return float(stdtr(self.degrees, n_errors))
 
 
 def growth_difference(
@@ -131,13 +129,13 @@ def growth_difference(
         )
     warn_of_rate(periods_per_year, wealth, other)
     test = MeanTest(mean=math.nan, standard_error=math.nan, degrees=0, n_steps=len(paths[0]) - 1)
-    skill = test
+    skill = ratio = test
     if all((path > 0).all() and np.isfinite(path).all() for path in paths):
         ours, theirs = (np.diff(np.log(path)) for path in paths)
         test = mean_test(ours - theirs)
         excess = np.expm1(ours) - np.expm1(theirs)
         if np.std(excess) * math.sqrt(periods_per_year) > SAME_GROWTH:
-            skill = sharpe_test(excess)
+            skill, ratio = mean_test(excess), sharpe_test(excess)
     annual = math.sqrt(periods_per_year)
     low, high = (bound * periods_per_year for bound in test.interval(confidence))
     return GrowthDifference(
@@ -149,7 +147,7 @@ def growth_difference(
         degrees=test.degrees,
         n_steps=test.n_steps,
         confidence=confidence,
-        annual_sharpe=skill.mean * annual,
-        annual_sharpe_se=skill.standard_error * annual,
+        annual_sharpe=ratio.mean * annual,
+        annual_sharpe_se=ratio.standard_error * annual,
         psr=skill.probability_above(0.0),
     )

@@ -26,6 +26,7 @@ from psann.metrics.checks import (
     together,
     warn_of_rate,
 )
+from psann.metrics.means import mean_test
 from psann.metrics.sharpe import (
     ROUNDING,
     quotient,
@@ -72,7 +73,7 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     psr                  probability that the true sharpe is above 0
     sharpe_se_hac        sharpe_se of returns that may depend on each other
     annual_sharpe_se_hac sharpe_se_hac * sqrt(periods_per_year)
-    psr_hac              psr with sharpe_se_hac and Student's t; NaN for less than 12 steps
+    psr_hac              psr of returns that may depend; NaN for less than 12 steps
     max_drawdown         lowest wealth / highest wealth before it - 1, at most 0
     turnover             mean of ``|a_{t+1} - a_t|_1``, of members where there is `active`
     turnover_traded      mean of ``c_t``
@@ -144,7 +145,8 @@ def portfolio_metrics(  # noqa: PLR0913 (the terms of an account, each by its na
     `sharpe_se` is ``sqrt((1 - g3 S + (g4 - 1) / 4 S^2) / (n - 1))`` and `psr` is
     ``Phi(S / sharpe_se)``, with ``S`` the Sharpe ratio per period, ``g3`` the biased skewness and
     ``g4`` the biased Pearson kurtosis of ``r``. Both take returns to be independent;
-    `sharpe_se_hac` and `psr_hac` are those of `sharpe_test`.
+    `sharpe_se_hac` is that of `sharpe_test`, and `psr_hac` that of `mean_test` of the returns over
+    cash: where there is no skill the ratio is 0 and errs as the mean does.
 
     References
     ----------
@@ -234,7 +236,7 @@ def _return_figures(
         "psr": sharpe_probability(sharpe, standard_error, benchmark=0.0),
         "sharpe_se_hac": test.standard_error,
         "annual_sharpe_se_hac": test.standard_error * annual,
-        "psr_hac": test.probability_above(0.0),
+        "psr_hac": math.nan if math.isnan(sharpe) else mean_test(excess).probability_above(0.0),
         "annual_volatility": standard_deviation(returns) * annual,
         "sortino": quotient(excess.mean(), downside, ROUNDING) * annual,
         "var_95": tail,

@@ -39,8 +39,8 @@ def test_of_several_seeds_the_interval_is_that_of_their_ensemble() -> None:
         portfolio_metrics={**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.75},
     )
     assert result_sentences(record.as_dict()) == [
-        "+0.200 per year over 1/N on the mean of 2 seeds, of which 1 is better and 0 worse than "
-        "1/N beyond chance.",
+        "+0.200 per year over 1/N on the mean of 2 seeds, of which, each by itself, 1 is better "
+        "and 0 worse than 1/N beyond chance.",
         "The seeds' ensemble: +0.300 per year over 1/N, 95 % interval +0.100 ... +0.500: "
         "better than 1/N beyond chance.",
         "Sharpe ratio of the seeds' ensemble 1.25 +- 0.50 per year: above 0 with probability "
@@ -51,13 +51,13 @@ def test_of_several_seeds_the_interval_is_that_of_their_ensemble() -> None:
 def test_seeds_that_are_worse_than_one_over_n_are_not_counted_with_those_that_are_better() -> None:
     better = {"growth": 0.3, "low": 0.1, "high": 0.5, "is_distinguishable": True}
     worse = {"growth": -0.1, "low": -0.2, "high": -0.01, "is_distinguishable": True}
-    unknown = {"growth": -0.1, "low": -0.3, "high": 0.1, "is_distinguishable": False}
-    seeds = [
-        {"seed": k, "versus_uniform": v} for k, v in enumerate((better, worse, worse, unknown))
-    ]
+    unsure = {"growth": -0.1, "low": -0.3, "high": 0.1, "is_distinguishable": False}
+    seeds = [{"seed": k, "versus_uniform": v} for k, v in enumerate((better, worse, worse, unsure))]
     record = finished(versus_uniform={**better, "growth": 0.01}, per_seed=seeds)
     told, *_ = result_sentences(record.as_dict())
-    assert told.endswith("4 seeds, of which 1 is better and 2 worse than 1/N beyond chance.")
+    assert told.endswith(
+        "4 seeds, of which, each by itself, 1 is better and 2 worse than 1/N beyond chance."
+    )
 
 
 def test_folds_and_placebos_are_told() -> None:
@@ -232,6 +232,15 @@ def test_ruin_is_the_first_sentence_and_nothing_is_claimed_beside_it() -> None:
     sentences = result_sentences(record.as_dict())
     assert sentences[0] == "Ruin: nothing is left of the wealth at row 37 of the test rows."
     assert not any("chance" in each or "probability" in each for each in sentences)
+
+
+def test_a_sure_ratio_of_rows_that_depend_on_each_other_is_told_by_their_own_error() -> None:
+    ratio = {**FIGURES, "annual_sharpe_se": 0.5, "psr": 0.98}
+    for dependent, n_told in ((0.91, 1), (0.976, 0)):
+        record = finished(portfolio_metrics={**ratio, "psr_hac": dependent})
+        _, *told = result_sentences(record.as_dict())
+        words = "Where returns depend on each other, it is above 0 with probability 0.910."
+        assert told == [words][:n_told]
 
 
 def test_skill_over_one_over_n_stands_beside_the_sharpe_ratio_of_the_total() -> None:

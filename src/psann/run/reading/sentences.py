@@ -132,18 +132,15 @@ def _evidence(record: Record) -> Iterator[str]:
     figures: Mapping[str, float | None] = told.get("portfolio_metrics") or {}
     if are_few(figures.get("n_steps")):
         return
-    total = (figures.get("annual_sharpe"), figures.get("annual_sharpe_se"), figures.get("psr"))
     versus: Mapping[str, Any] = told.get("versus_uniform") or {}
-    skill = (versus.get("annual_sharpe"), versus.get("annual_sharpe_se"), versus.get("psr"))
     trials = _trials(record)
-    yield from _ratio(f"Sharpe ratio{whose}", total, told.get("deflated_sharpe"), trials)
-    yield from _ratio(f"Of the return{whose} over 1/N", skill, told.get("deflated_skill"), trials)
-    one_is_doubted = record["per_seed"] is None and not versus.get("is_distinguishable", True)
-    if one_is_doubted and (skill[2] or 0.0) >= _SURE:
-        yield (
-            "The interval, which holds 0, is the safer word: a ratio flatters what few rows have "
-            "earned."
-        )
+    yield from _ratio(f"Sharpe ratio{whose}", figures, told.get("deflated_sharpe"), trials)
+    dependent = figures.get("psr_hac")
+    if dependent is not None and (figures.get("psr") or 0.0) >= _SURE > dependent:
+        yield f"Where returns depend on each other, it is above 0 with probability {dependent:.3f}."
+    yield from _ratio(f"Of the return{whose} over 1/N", versus, told.get("deflated_skill"), trials)
+    if not versus.get("is_distinguishable", True) and (versus.get("psr") or 0.0) >= _SURE:
+        yield "The interval, which holds 0, is the safer word: volatility takes from growth."
     if walk := record["walk_forward"]:
         folds = counted(len(walk.get("folds", ())), "fold")
         beyond = _doubted(record)
@@ -171,11 +168,11 @@ def _trials(record: Record) -> str:
 
 def _ratio(
     what: str,
-    told: tuple[float | None, float | None, float | None],
+    figures: Mapping[str, float | None],
     deflated: float | None,
     trials: str,
 ) -> Iterator[str]:
-    ratio, error, psr = told
+    ratio, error, psr = map(figures.get, ("annual_sharpe", "annual_sharpe_se", "psr"))
     if ratio is None or error is None or psr is None:
         return
     chance = f"above 0 with probability {psr:.3f}"
@@ -191,10 +188,12 @@ def _advantage(record: Record) -> Iterator[str]:
     if seeds is None or growth is None:
         yield from _difference("", versus, beyond)
         return
+    # Where there is no skill, one of five seeds is better by its own interval in one run of eight.
     n_better, n_worse = (sum(_is_apart(entry, sign) for entry in seeds) for sign in (1, -1))
     yield (
-        f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which {n_better} "
-        f"{'is' if n_better == 1 else 'are'} better and {n_worse} worse than 1/N{beyond}."
+        f"{growth:+.3f} per year over 1/N on the mean of {len(seeds)} seeds, of which, each by "
+        f"itself, {n_better} {'is' if n_better == 1 else 'are'} better and {n_worse} worse than "
+        f"1/N{beyond}."
     )
     ensemble = record["ensemble"] or {}
     yield from _difference("The seeds' ensemble: ", ensemble.get("versus_uniform"), beyond)
