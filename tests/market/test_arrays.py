@@ -133,6 +133,12 @@ def test_a_rate_among_the_prices_is_asked_about(tmp_path: Path) -> None:
     path = beside(tmp_path / "r.csv", RATE)
     with pytest.raises(DataError, match=r"rate is below 1 everywhere .* Say `arrays: \[rate\]` if"):
         read_prices(path)
+    changes = 3 * np.random.default_rng(0).standard_normal(N)  # in percent
+    with pytest.raises(DataError, match=r"rate is not always above 0 and .* as changes are. Say"):
+        read_prices(beside(tmp_path / "c.csv", changes))
+    future = np.linspace(4.0, -4.0, N)  # as oil's once were
+    with pytest.raises(DataError, match="price_sign: absolute"):
+        read_prices(beside(tmp_path / "f.csv", future))
     # A price of 0 among prices stands for none, and a table of returns has no prices at all.
     holes = PRICES.copy()
     holes[9, 0] = 0.0

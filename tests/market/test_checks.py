@@ -11,7 +11,7 @@ from psann.market.options import Format
 
 DATES = np.arange("2021-01-01", "2021-03-02", dtype="datetime64[D]").astype("datetime64[us]")
 N = len(DATES)
-CALM = 100 * np.exp(0.01 * np.sin(np.arange(N * 2.0)).reshape(N, 2).cumsum(axis=0))
+CALM = 100 * np.exp(0.01 * np.random.default_rng(1).standard_normal((N, 2)).cumsum(axis=0))
 
 
 def notes(prices: np.ndarray, is_compounded: bool = False, **fields: np.ndarray) -> list[str]:
@@ -59,6 +59,13 @@ def test_rows_that_are_filled_or_missing_are_told_with_their_dates() -> None:
     kept = np.delete(np.arange(N), np.s_[20:40])
     note_oddities(DATES[kept], ["A", "B"], CALM[kept], {}, is_compounded=False, findings=findings)
     assert findings.notes[0].startswith("Nothing is there between row 19, 2021-01-20, and row 20,")
+
+
+def test_values_without_memory_are_told_though_they_are_above_zero() -> None:
+    volumes = 1e6 * np.exp(0.4 * np.random.default_rng(0).standard_normal((N, 2)))
+    assert any(note.startswith("The prices look shuffled, or are none") for note in notes(volumes))
+    late = np.where(np.arange(N)[:, None] < 5, np.nan, volumes)
+    assert not any("shuffled" in note for note in notes(late))
 
 
 @pytest.mark.parametrize("factor", [2.0, 1 / 7, 1.5, 1 / 20])

@@ -150,3 +150,13 @@ def test_columns_beside_whole_bars_are_fields_and_it_is_said(tmp_path: Path) -> 
     path = write(tmp_path / "u.csv", ["Date", "Open", "High", "Close", "Volume", *more], rows)
     with pytest.raises(DataError, match="a column for each asset, or fields of one"):
         read_prices(path)
+
+
+def test_bid_and_ask_are_fields_of_one_asset(tmp_path: Path) -> None:
+    quotes = np.column_stack([CLOSE - 0.01, CLOSE + 0.01])
+    path = wide(tmp_path / "q.csv", quotes, ["Bid", "Ask"])
+    with pytest.raises(DataError, match="must have one price; got 2 columns that could be: Bid, A"):
+        read_prices(path)
+    assert read_prices(path, price="Bid").assets == ("q",)
+    shares = wide(tmp_path / "s.csv", quotes, ["BID", "ALL"])  # a share may be called so
+    assert read_prices(shares).assets == ("BID", "ALL")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from noise import NOISES
-from psann.plausibility.prices import leap_findings, price_findings
+from psann.plausibility.prices import forgetful_findings, leap_findings, price_findings
 
 
 def market(rows: int = 300, assets: int = 4, seed: int = 0) -> Any:
@@ -38,6 +38,14 @@ def test_growth_factors_are_told_from_prices_and_so_are_shuffled_rows() -> None:
     assert "numpy.cumprod" in finding.message
     # The cure makes prices of them that nobody suspects.
     assert told(np.cumprod(prices[1:] / prices[:-1], axis=0)) == []
+
+
+def test_assets_that_lack_a_price_have_no_say_in_what_others_remember() -> None:
+    relatives = market()[1:] / market()[:-1]
+    relatives[:9, 1] = np.nan
+    (found,) = forgetful_findings(relatives)
+    assert found.name == "relatives"
+    assert forgetful_findings(relatives[:, [1]]) == forgetful_findings(market()) == []
 
 
 def test_thirty_rows_are_needed_to_tell_the_shape_of_a_path() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from acting_runs import ActingRuns
 from made_sweeps import write_sweep
@@ -87,6 +88,39 @@ def test_a_journal_is_kept_and_judged_and_stays_as_it_was(
     after = Path("prices.jsonl").read_bytes()
     assert after.startswith(before)
     assert len(after.splitlines()) == len(lines) + 1  # a second judgement, and nothing else
+
+
+def written_to_a_link(words: list[str], link: Path) -> subprocess.CompletedProcess[bytes]:
+    """A command of which a file is a link to standard output."""
+    link.symlink_to("/dev/stdout")
+    command = [sys.executable, "-m", "psann.scripts.hisso_runs", *words]
+    return subprocess.run(command, capture_output=True, check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["-o", "--trades"])
+def test_a_table_that_goes_to_standard_output_by_a_link_is_all_that_is_written_there(
+    option: str, acting_runs: ActingRuns, tmp_path: Path
+) -> None:
+    held, link = tmp_path / "held.csv", tmp_path / "out.csv"
+    held.write_text("asset,shares\nAAA,10\ncash,500\n")
+    words = ["act", str(acting_runs("prices")), "--held", str(held), option, str(link)]
+    done = written_to_a_link([*words, *(["-o", str(tmp_path / "w.csv")] * (option != "-o"))], link)
+    assert b"cash left over" in done.stderr
+    n_commas = {line.count(b",") for line in done.stdout.splitlines()[1:]}
+    assert len(n_commas) == 1
+    assert n_commas != {0}
+
+
+@pytest.mark.slow
+def test_a_program_that_goes_to_standard_output_by_a_link_is_all_that_is_written_there(
+    acting_runs: ActingRuns, tmp_path: Path
+) -> None:
+    link = tmp_path / "p.pt2"
+    words = ["export", str(acting_runs("prices")), "--to", "torch-export", "-o", str(link)]
+    data = written_to_a_link(words, link).stdout
+    assert b"the policy of" not in data
+    assert torch.export.load(io.BytesIO(data)).module() is not None
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ from psann.errors import listed
 from psann.market.columns import plain
 from psann.market.findings import Findings, paste
 from psann.market.options import Format
-from psann.plausibility.prices import filled_findings
-from psann.plausibility.rows import gap_findings
+from psann.plausibility.prices import filled_findings, forgetful_findings
+from psann.plausibility.rows import gap_findings, pace_findings
 
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)
 _USUAL_CHANGE = 0.2  # of the logarithm of a price, at most, from row to row
@@ -68,18 +68,23 @@ def to_prices(
 
 
 def ask_of_rates(values: Floats, assets: Sequence[str], findings: Findings) -> bool:
-    """Ask whether few columns of a wide table, small and partly not above 0, are assets at all."""
+    """Ask whether columns of a wide table are no assets: not always above 0, as no others are.
+
+    They are small, or change as no price does, and are half of the columns at most.
+    """
     with np.errstate(invalid="ignore"):
         is_low: Bools = np.any(values <= 0.0, axis=0)
-    if not is_low.any() or is_low.sum() >= (~is_low).sum():
+    if not is_low.any() or is_low.sum() > (~is_low).sum():
         return False
     largest = np.fmax.reduce(np.abs(values[:, is_low]), axis=None)
+    what = "below 1 everywhere and not always above 0, as rates and costs are"
     if not largest < min(1.0, np.fmin.reduce(values[:, ~is_low], axis=None)):
-        return False
+        what = "not always above 0 and of another size on every row, as changes are"
+        if _keep_their_size(values[:, is_low]):
+            return False
     names = [name for name, low in zip(assets, is_low, strict=True) if low]
     findings.ask(
-        f"Prices must be more than 0; {listed(names)} {'are' if len(names) > 1 else 'is'} below 1 "
-        "everywhere and not always above 0, as rates and costs are.",
+        f"Prices must be more than 0; {listed(names)} {'are' if len(names) > 1 else 'is'} {what}.",
         {"arrays": names},
         cure="if they are to stand beside the prices; else take them out of the table.",
     )
@@ -261,7 +266,8 @@ def note_oddities(
     if not is_compounded:
         _note_splits(dates, assets, prices, by_name, findings)
     _note_stale(dates, assets, prices, findings)
-    for found in [*filled_findings(prices, labels=assets), *gap_findings(dates)]:
+    doubts = [*forgetful_findings(prices[:, :_BLOCK]), *filled_findings(prices, labels=assets)]
+    for found in [*doubts, *gap_findings(dates), *pace_findings(dates)]:
         at = f" Row {found.row} is {show(dates[found.row])}." if found.name == "filled" else ""
         findings.say(found.message + at)
     _note_range(dates, assets, prices, by_name, findings)

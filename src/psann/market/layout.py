@@ -20,7 +20,8 @@ _MEASURES = ("number", "integer", "percent")
 _NO_TICKERS = ADJUSTED | {"close", "volume", "volumes", "openinterest", "dividends", "stocksplits"}
 # Of the rows, pairs of date and asset that differ: equal duplicates are no reason to look further.
 _NEARLY_ALL, _MOSTLY = 0.9, 0.6
-_BAR = {"open", "high", "low", "close"}  # no four tickers are called so
+# No four tickers are called so, and no two.
+_BAR, _QUOTES = {"open", "high", "low", "close"}, {"bid", "ask"}
 WIDE = "price"  # the field of a table that has but one
 
 
@@ -137,7 +138,8 @@ def _without_row_numbers(columns: list[Named], findings: Findings) -> list[Named
 def _has_fields(values: list[Named]) -> bool:
     known = [column for column in values if is_field(column.name)]
     has_price = any(plain(column.name) in CLOSES | ADJUSTED for column in known)
-    if {plain(column.name) for column in known} >= _BAR:
+    names = {plain(column.name) for column in values}
+    if names >= _BAR or names >= _QUOTES:
         return True
     # A ticker may be called LOW or OPEN; it does not make a table of hundreds one of fields.
     return len(known) * 2 >= len(values) and (has_price or len(known) > 1)

@@ -110,6 +110,24 @@ def leap_findings(prices: Any, *, labels: Sequence[str] | None = None) -> list[F
     return [each for each in _leaps(moves, labels, known) if each.name == "leap"]
 
 
+def forgetful_findings(prices: Floats) -> list[Finding]:
+    """Say that values forget the row before: `relatives` or `shuffled`, as of `price_findings`.
+
+    Parameters
+    ----------
+    prices : ndarray of shape (T, M)
+        An asset that lacks one (NaN) has no say.
+
+    Returns
+    -------
+    list of Finding
+        At most one.
+    """
+    logs = np.log(prices[:, (prices > 0).all(axis=0)])
+    found = _forgetful(logs, np.diff(logs, axis=0))
+    return [found] if found else []
+
+
 def filled_findings(prices: Floats, *, labels: Sequence[str] | None = None) -> list[Finding]:
     """Say that prices were carried on over weekends or holidays, where a delay of a row is none.
 
@@ -155,8 +173,8 @@ def _forgetful(logs: Floats, moves: Floats) -> Finding | None:
     return Finding(
         name="shuffled",
         message=(
-            "The rows of the prices look shuffled: a row says nothing of the next. Put them in the "
-            "order of time."
+            "The prices look shuffled, or are none, such as volumes: a row says nothing of the "
+            "next. Put them in the order of time, or give prices."
         ),
     )
 

@@ -118,6 +118,7 @@ def act(options: argparse.Namespace) -> int:
     """Say what the policy of a run would hold."""
     from datetime import UTC, datetime
 
+    from psann._whole_file import is_stream
     from psann.errors import counted
     from psann.run.acting.holdings_file import read_held
     from psann.run.acting.trades import weights_held
@@ -125,6 +126,9 @@ def act(options: argparse.Namespace) -> int:
 
     _check(options)
     is_stdout = options.output == "-"
+    written = [Path(options.output), *filter(None, [options.trades])]
+    # A table that goes to standard output, by whatever name, is all that is written there.
+    beside = sys.stderr if is_stdout or any(map(is_stream, written)) else None
     if not is_stdout:
         check_weights_output(Path(options.output), options.run)
     # Only now: that brings torch.
@@ -156,9 +160,9 @@ def act(options: argparse.Namespace) -> int:
         rows = f"{counted(len(shown), 'row')} to {shown.labels[-1]}, {len(shown.assets)} assets"
         delay = policy.config.hisso.delay
         late = f", to be executed {counted(delay, 'row')} later" if delay else ""
-        tell(f"{path}: {rows}{late}")
+        tell(f"{path}: {rows}{late}", file=beside)
     for line in [*lines, *judged]:
-        tell(line, file=sys.stderr if is_stdout else None)
+        tell(line, file=beside)
     return EXIT_CLEAN
 
 
@@ -300,6 +304,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _export_program(options: argparse.Namespace) -> int:
+    from psann._whole_file import is_stream
     from psann.errors import UsageError
     from psann.run.acting.programs import check_program_output, export_policy
 
@@ -309,5 +314,6 @@ def _export_program(options: argparse.Namespace) -> int:
     check_program_output(output, options.to, run)
     policy = _policy(run, options)
     path = with_foreign_code(lambda: export_policy(policy, output, to=options.to))
-    tell(f"{path}: {path.stat().st_size:,} bytes, the policy of {policy.kept.run_name}")
+    if not is_stream(path):
+        tell(f"{path}: {path.stat().st_size:,} bytes, the policy of {policy.kept.run_name}")
     return EXIT_CLEAN
