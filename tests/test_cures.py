@@ -686,6 +686,7 @@ ELSEWHERE: dict[str, str] = {
     "Make prices of them with numpy.cumprod(relatives, axis=0)": _DOUBTS,
     "Cut the splits so that no row is in two": _DOUBTS,
     "Fill in the missing rows, or begin after them": _DOUBTS,
+    "take them for alike. Keep rows of one frequency": _DOUBTS,
     "Give more rows.": _DATA,
     "Reshape it with X.reshape(-1, 1)": _DATA,
     "Rescale the column": _DATA,
