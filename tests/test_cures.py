@@ -656,6 +656,9 @@ ELSEWHERE: dict[str, str] = {
     "Write ISO dates such as 2020-04-03": _DATES,
     "Give both the same names, or plain arrays that are in one order": _NAMES,
     "Sort it, {}, and drop what is there twice": _TIMES,
+    "{} cannot be changed. Make another: ": (
+        "test_models.py::test_what_was_made_cannot_be_changed_but_copied"
+    ),
     "Sort it, {}.sort_index(); where all belong together as they stand, give plain arrays": (
         "test_labels.py::test_rows_whose_numbers_fall_are_refused_with_cures_that_work"
     ),
@@ -683,6 +686,7 @@ ELSEWHERE: dict[str, str] = {
     "Make prices of them with numpy.cumprod(relatives, axis=0)": _DOUBTS,
     "Cut the splits so that no row is in two": _DOUBTS,
     "Fill in the missing rows, or begin after them": _DOUBTS,
+    "take them for alike. Keep rows of one frequency": _DOUBTS,
     "Give more rows.": _DATA,
     "Reshape it with X.reshape(-1, 1)": _DATA,
     "Rescale the column": _DATA,

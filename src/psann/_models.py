@@ -58,6 +58,12 @@ class StrictModel(BaseModel):
     # As part of another model it is validated as any, not by a call; pydantic's own mark.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            made = f"{type(self).__name__}(**{{**options.model_dump(), {name!r}: {value!r}}})"
+            raise AttributeError(f"{type(self).__name__} cannot be changed. Make another: {made}.")
+        super().__setattr__(name, value)
+
 
 class GrowingModel(StrictModel):
     """A model whose files keep their bytes as it grows: they lack an `UNTOLD` default."""

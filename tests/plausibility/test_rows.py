@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
+from psann.plausibility.rows import gap_findings, overlap_findings, pace_findings, rate_findings
 
 ROWS = np.random.default_rng(0).standard_normal((90, 3))
 
@@ -61,6 +61,23 @@ def test_a_stretch_that_is_missing_is_told_with_its_ends() -> None:
     assert "between row 39, 39, and row 40, 60: 21, 21 usual steps" in found.message
     # The cure: begin after them, or fill them in.
     assert gap_findings(np.delete(WEEKDAYS, np.s_[:530])) == gap_findings(WEEKDAYS) == []
+
+
+def test_months_that_days_follow_are_told_from_rows_of_one_frequency() -> None:
+    months = np.arange("2000-01", "2015-01", dtype="datetime64[M]").astype("datetime64[D]")
+    (found,) = pace_findings(np.concatenate([months, WEEKDAYS]))
+    assert found.row is not None
+    assert abs(found.row - len(months)) < 30
+    assert "on rows come 31 times as often as before" in found.message
+    later = np.arange("2020-01", "2030-01", dtype="datetime64[M]").astype("datetime64[D]")
+    (found,) = pace_findings(np.concatenate([WEEKDAYS, later]))
+    assert "times as seldom as before" in found.message
+    draws = np.random.default_rng(0)  # trades: many by day, few by night
+    rate = np.exp(np.sin(np.arange(24) / 12 * np.pi))
+    trades = np.cumsum(np.tile(np.repeat(draws.exponential(1 / rate), 40), 9))
+    days_off = np.delete(WEEKDAYS, np.s_[500:530])
+    assert pace_findings(np.repeat(np.arange(9.0), 40)) == []  # times that repeat tell nothing
+    assert pace_findings(trades) == pace_findings(days_off) == pace_findings(minutes()) == []
 
 
 def minutes() -> np.ndarray:

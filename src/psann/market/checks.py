@@ -14,7 +14,7 @@ from psann.market.columns import plain
 from psann.market.findings import Findings, paste
 from psann.market.options import Format
 from psann.plausibility.prices import filled_findings, forgetful_findings
-from psann.plausibility.rows import gap_findings
+from psann.plausibility.rows import gap_findings, pace_findings
 
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0)
 _USUAL_CHANGE = 0.2  # of the logarithm of a price, at most, from row to row
@@ -267,7 +267,7 @@ def note_oddities(
         _note_splits(dates, assets, prices, by_name, findings)
     _note_stale(dates, assets, prices, findings)
     doubts = [*forgetful_findings(prices[:, :_BLOCK]), *filled_findings(prices, labels=assets)]
-    for found in [*doubts, *gap_findings(dates)]:
+    for found in [*doubts, *gap_findings(dates), *pace_findings(dates)]:
         at = f" Row {found.row} is {show(dates[found.row])}." if found.name == "filled" else ""
         findings.say(found.message + at)
     _note_range(dates, assets, prices, by_name, findings)

@@ -18,7 +18,7 @@ from psann.holdings import MEMBER
 from psann.plausibility.features import MIN_ROWS, feature_findings, next_move_findings
 from psann.plausibility.finding import few_of_each
 from psann.plausibility.prices import filled_findings, price_findings
-from psann.plausibility.rows import gap_findings, overlap_findings, rate_findings
+from psann.plausibility.rows import gap_findings, overlap_findings, pace_findings, rate_findings
 
 # Findings that no price makes by standing still, as it does where its asset comes or has ended.
 _OF_MOVES = frozenset({"relatives", "shuffled", "split", "print", "swap"})
@@ -107,6 +107,11 @@ def _of_rows(arrays: Mapping[str, Array], per_year: float | None) -> Iterator[st
     yield from (finding.message for finding in found)
     for key, time in _of_kind("time", arrays).items():
         yield from (f"{key}: {finding.message}" for finding in gap_findings(time))
+    times = [*_of_kind("time", arrays).values()]
+    whole = np.concatenate(times) if len({time.dtype for time in times}) == 1 else np.array([])
+    if (whole[1:] > whole[:-1]).all() and (paces := pace_findings(whole)):
+        yield f"time: {paces[0].message}"
+        return  # then no number of rows is a year
     if not _of_kind("prices", arrays):
         return  # then nothing is per year
     for key, time in _of_kind("time", arrays).items():

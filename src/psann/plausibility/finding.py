@@ -22,7 +22,7 @@ class Finding:
 
     name: str
     """`relatives`, `shuffled`, `split`, `leap`, `print`, `swap`, `stale`, `filled`, `copy`,
-    `constant`, `magnitude`, `overlap`, `gap`, `rate` or `knows_next_move`."""
+    `constant`, `magnitude`, `overlap`, `gap`, `pace`, `rate` or `knows_next_move`."""
     message: str
     row: int | None = None
     """First row that it is about, counted from 0; None where it is about all."""

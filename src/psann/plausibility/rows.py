@@ -12,13 +12,15 @@ import numpy as np
 from psann._inputs import numbers, show
 from psann._inputs import times as moments_of
 from psann._rates import find_gaps, other_rate
-from psann._typing import Array
+from psann._typing import Array, Floats
 from psann.errors import counted
 from psann.plausibility.finding import Finding
 
 # By chance splits share about as many rows as recur within them, and seldom three numbers where
 # none do; but never so many rows in a row.
 _PER_REPEATED, _FEWEST_NUMBERS, _RUN = 3, 3, 12
+# Rows whose median step tells how far apart they are, and by which factor others must lie.
+_STRETCH, _OTHER_PACE = 30, 1.9
 
 
 def overlap_findings(splits: Mapping[str, Any], *, least: int = 2) -> list[Finding]:
@@ -126,6 +128,50 @@ def gap_findings(times: Any) -> list[Finding]:
         )
         found.append(Finding(name="gap", message=message, row=row + 1))
     return found
+
+
+def pace_findings(times: Any) -> list[Finding]:
+    """Say that rows lie at one distance up to some row, and from there on at another.
+
+    As months that days follow: the medians of all stretches of 30 steps before it are 1.9 times as
+    long as those of all after it, or as short.
+
+    Parameters
+    ----------
+    times : array-like of shape (T,)
+        Ascending datetime64 or numbers; of numbers such as 20240131 nothing can be told.
+
+    Returns
+    -------
+    list of Finding
+        At most one; its row is about where they part.
+    """
+    moments = moments_of(times, "times")
+    n_stretches = (len(moments) - 1) // _STRETCH
+    if n_stretches < 2 or _are_calendar_numbers(moments):
+        return []
+    steps = np.diff(moments)[: n_stretches * _STRETCH].reshape(n_stretches, _STRETCH)
+    usual = np.median(steps.astype(np.float64), axis=1)
+    if not usual.all():
+        return []
+    parting = np.maximum(_by_what(usual), _by_what(1 / usual))
+    if parting.max() < _OTHER_PACE:
+        return []
+    place = int(parting.argmax()) + 1
+    row = place * _STRETCH
+    ratio = usual[:place].mean() / usual[place:].mean()
+    how = f"{ratio:.3g} times as often" if ratio > 1 else f"{1 / ratio:.3g} times as seldom"
+    message = (
+        f"From about {show(moments[row])} on rows come {how} as before: moves, features and "
+        "figures per year take them for alike. Keep rows of one frequency."
+    )
+    return [Finding(name="pace", message=message, row=row)]
+
+
+def _by_what(values: Floats) -> Floats:
+    """By which factor all values before each place but the first are above all from it on."""
+    above: Floats = np.minimum.accumulate(values)[:-1]
+    return above / np.maximum.accumulate(values[::-1])[::-1][1:]
 
 
 def rate_findings(times: Any, *, periods_per_year: float) -> list[Finding]:

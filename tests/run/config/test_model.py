@@ -43,7 +43,7 @@ def test_empty_sections_mean_their_defaults(tmp_path: Path) -> None:
 
 def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:
     config = loaded(tmp_path, SAMPLE)
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(AttributeError, match="RunConfig cannot be changed"):
         config.seed = 3  # type: ignore[misc]
 
 
