@@ -274,6 +274,16 @@ def test_runs_are_found_at_any_depth_and_once(paths: RunPaths, tmp_path: Path) -
     assert len(read_runs(other)) == 0
 
 
+def test_a_table_without_pandas_says_what_to_install(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = psann.run.read_runs(paths.root)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    for table in ("runs", "configs", "epochs"):
+        with pytest.raises(UsageError, match=r"needs pandas, and pandas is .*: pip install pandas"):
+            getattr(found, table)
+
+
 def test_tables_hold_every_run_and_every_epoch(paths: RunPaths, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for name in ("a", "b"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from psann._plain_files import read_plain
 from psann._strict_yaml import MAX_BYTES, read_config_file
-from psann.errors import PsannError, reason_of
+from psann.errors import PsannError, UsageError, reason_of, unavailable
 from psann.run.directory.columns import COLUMNS
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 from psann.run.directory.fields import Record
@@ -179,25 +179,27 @@ class Runs:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run: `run`, `status` (the true one), then `metrics.json` by dotted key."""
-        import pandas as pd
-
-        rows = [{"run": self.name_of(run), **flat_metrics(run)} for run in self.views]
-        return pd.DataFrame(rows)
+        return _frame([{"run": self.name_of(run), **flat_metrics(run)} for run in self.views])
 
     @cached_property
     def configs(self) -> pd.DataFrame:
         """One row per run: `run`, then its configuration by dotted key."""
-        import pandas as pd
-
-        return pd.DataFrame([{"run": self.name_of(run), **flat(run.config)} for run in self.views])
+        return _frame([{"run": self.name_of(run), **flat(run.config)} for run in self.views])
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """One row per epoch of every run: `run`, then the columns of `events.csv`."""
-        import pandas as pd
-
         rows = [{"run": self.name_of(run), **row} for run in self.views for row in run.epochs]
-        return pd.DataFrame(rows, columns=["run", *COLUMNS] if not rows else None)
+        return _frame(rows, columns=None if rows else ["run", *COLUMNS])
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        why = unavailable(error, install="pip install pandas")
+        raise UsageError(f"A table of runs needs pandas, and {why}") from None
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _look_up(values: object, key: str) -> object:
