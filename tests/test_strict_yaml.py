@@ -211,7 +211,11 @@ def test_bad_bytes_are_refused(tmp_path: Path, data: bytes, message: str) -> Non
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_config_file(tmp_path / "absent.yaml")
-    with pytest.raises(ConfigError, match="is a folder"):
+    (tmp_path / "b.yaml").touch()
+    (tmp_path / "a.yaml").write_text("seed: 3\n")
+    cure = rf"is a folder; .*\. Give a file that it holds, such as {tmp_path}/a\.yaml\.$"
+    assert read_config_file(str(tmp_path / "a.yaml")).values == {"seed": 3}
+    with pytest.raises(ConfigError, match=cure):
         read_config_file(tmp_path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config_file("a\0b")

@@ -67,7 +67,7 @@ HARMLESS: list[Any] = [
     "see http://localhost:8080/runs and mail me at a@b.example",
     "pkg.mod:function",
     "note: api_keys.csv: is not ours: psann has not written it, and nothing vouches for it.",
-    "secret.safetensors: is damaged.",
+    *(f"secret.{ending}: is damaged." for ending in ("onnx", "jsonl", "feather", "safetensors")),
     [1, 2.5, None, True],
 ]
 

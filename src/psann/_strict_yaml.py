@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from glob import escape, glob
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
@@ -123,7 +124,10 @@ def _read(path: str) -> bytes:
     try:
         return read_given(path, MAX_BYTES + 1)
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; it must be a YAML or JSON file.") from None
+        held = min(glob(f"{escape(path)}/*.yaml"), default=None)
+        cure = "" if held is None else f" Give a file that it holds, such as {held}."
+        told = f"{path} is a folder; it must be a YAML or JSON file.{cure}"
+        raise ConfigError(told) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {reason_of(error)}.") from None
 

@@ -115,8 +115,9 @@ _ARGUMENT = rf"(?i)\A((?:--?)?[\w.\[\]-]{{0,200}}?{_WORDS}[\w.\[\]-]{{0,64}}=)[^
 # `password=x`, `"token": "x"` and `secret: two words` inside a longer text; after `tokens.csv: `
 # a sentence follows.
 _FILE = (
-    r"(?:(?<=\.(?:gz|md|py))|(?<=\.(?:csv|npy|npz|png|svg|tar|tsv|txt|yml))"
-    r"|(?<=\.(?:html|json|yaml))|(?<=\.parquet)|(?<=\.safetensors))"
+    r"(?:(?<=\.(?:gz|md|pq|py))|(?<=\.(?:csv|npy|npz|png|pt2|svg|tar|tsv|txt|yml))"
+    r"|(?<=\.(?:html|json|onnx|yaml))|(?<=\.(?:arrow|jsonl))|(?<=\.(?:feather|parquet))"
+    r"|(?<=\.safetensors))"
 )
 _ASSIGNMENT = (
     rf"""(?i)({_WORDS}[\w.-]{{0,64}}(?!{_FILE}:\ )["']?\s{{0,8}}(?:(=)|:)\s{{0,8}})"""

@@ -195,8 +195,11 @@ def test_what_is_not_ours_and_what_would_not_pay_is_not_recorded(
 
 
 def test_what_would_take_much_memory_is_not_recorded() -> None:
-    assert can_record(dense(), 100_000)
-    assert not can_record(dense(hidden_layers=60), 100_000)
+    assert can_record(dense(), 100_000, n_seeds=1)
+    assert not can_record(dense(hidden_layers=60), 100_000, n_seeds=1)
+    wide = dense(hidden_layers=2, hidden_units=600)  # 364,000 weights
+    assert can_record(wide, 6, n_seeds=2)
+    assert not can_record(wide, 6, n_seeds=3)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no such operation"), MemoryError(), None])

@@ -59,9 +59,10 @@ def test_of_what_is_recorded_more_updates_are_needed_for_compiling_to_pay() -> N
     assert updates_that_pay(dense(), MANY) == pytest.approx(cost_s / 0.25e-3, rel=0.01)
     of_the_user = replace(MANY, is_ours=False)
     assert updates_that_pay(dense(), of_the_user) == pytest.approx(cost_s / 1e-3, rel=0.01)
-    # Of 8 units 125,000 rows are a million numbers, the most that are recorded.
-    at_most, beyond = (updates_that_pay(dense(), work(1, 125_000 + k)) for k in (0, 1))
-    arithmetic_s = work_s(dense().n_products, 125_000)
+    # Rows of 8 units that are a million numbers with the weights, the most that are recorded.
+    most = (1_000_000 - dense().n_products) // 8
+    at_most, beyond = (updates_that_pay(dense(), work(1, most + k)) for k in (0, 1))
+    arithmetic_s = work_s(dense().n_products, most)
     assert at_most == pytest.approx(cost_s / (0.25e-3 + 0.03 * arithmetic_s), rel=0.01)
     assert beyond == pytest.approx(cost_s / (1e-3 + 0.02 * arithmetic_s), rel=0.01)
 

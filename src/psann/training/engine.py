@@ -353,7 +353,7 @@ class EagerEngine:
     ) -> tuple[Carry, list[Report]]:
         """Updates one after the other; on a device nothing is read back."""
         n_slots = 1 if carry.weights.ndim == 1 else len(carry.weights)
-        can = objective.is_ours and can_record(self.network, n_slots * self._rows)
+        can = objective.is_ours and can_record(self.network, self._rows, n_seeds=n_slots)
         recordings = self._recordings if can else Recordings()
         if lift is alone and self._is_at_host and MEMORY not in carry.buffers:
             return self._at_host.launch(

@@ -91,10 +91,10 @@ def updates_that_pay(network: Network, work: PlannedWork) -> int:
     1 ms and 2 %.
     """
     cost_s = network.n_stages * compile_s(network)
-    rows = work.rows_per_update * work.n_seeds
-    is_recorded = work.is_ours and can_record(network, rows)
+    rows, n_seeds = work.rows_per_update, work.n_seeds
+    is_recorded = work.is_ours and can_record(network, rows, n_seeds=n_seeds)
     saved_s, share = _SAVED_OF_RECORDED if is_recorded else _SAVED
-    return int(cost_s / (saved_s + share * work_s(network.n_products, rows)))
+    return int(cost_s / (saved_s + share * work_s(network.n_products, rows * n_seeds)))
 
 
 def choose_engine(

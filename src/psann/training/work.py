@@ -13,7 +13,8 @@ from psann.nn.network import Network
 Forward = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 
 _MULTIPLY_ADDS_PER_S = 2e9  # of a slow core, one after the other
-# Of an update of more numbers its arithmetic takes most of the time, recorded or not.
+# Of an update of more numbers, the weights among them, arithmetic takes most of the time, recorded
+# or not.
 _MOST_NUMBERS_RECORDED = 1_000_000
 # While it is recorded all that it computes is kept, some four tensors of its rows per parameter.
 _MOST_NUMBERS_KEPT = 50_000_000
@@ -54,9 +55,9 @@ def work_s(n_products: int, rows_per_update: int) -> float:
     return 3 * n_products * rows_per_update / _MULTIPLY_ADDS_PER_S
 
 
-def can_record(network: Network, rows: int) -> bool:
-    """Whether updates of so many rows, those of all seeds, are small enough and none of others'."""
-    numbers = rows * network.width
-    is_small = numbers <= _MOST_NUMBERS_RECORDED
-    n_kept = numbers * len(list(network.parameters()))
-    return is_small and n_kept <= _MOST_NUMBERS_KEPT and network.is_ours
+def can_record(network: Network, rows: int, *, n_seeds: int) -> bool:
+    """Whether updates of so many rows of each seed are small enough, and none of others'."""
+    weights = [parameter.numel() for parameter in network.parameters()]
+    of_rows = n_seeds * rows * network.width
+    is_small = of_rows + n_seeds * sum(weights) <= _MOST_NUMBERS_RECORDED
+    return is_small and of_rows * len(weights) <= _MOST_NUMBERS_KEPT and network.is_ours

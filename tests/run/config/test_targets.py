@@ -19,6 +19,7 @@ from psann.market.lines import digest_of
 from psann.run.config.load import dump_resolved, load_run_config
 from psann.run.config.model import RunConfig
 from psann.run.config.targets import ResolvedTargets, check_targets, estimator_arguments
+from psann.run.directory.paths import RunPaths
 
 OWN = """
 import abc
@@ -242,6 +243,20 @@ def test_what_is_no_file_is_named_for_what_it_is_and_never_opened(
     if kind == "directory":
         told = f"{place} holds no checkpoints/best.safetensors."
     assert problem.endswith(f"init_from must be a run directory or an estimator file; {told}")
+
+
+def test_a_parent_that_is_no_run_but_holds_one_or_is_of_one_is_told_with_that(
+    tmp_path: Path,
+) -> None:
+    run = RunPaths(tmp_path / "runs" / "first")
+    run.checkpoints.mkdir(parents=True)
+    run.metrics.touch()
+    for given, told in (
+        (tmp_path / "runs", f"Give one of the runs in it, such as {run.root}."),
+        (run.checkpoints / "beste.safetensors", f"Give the run that it is of, {run.root}."),
+    ):
+        (problem,) = _problems(tmp_path, "mode=fine_tune", f"init_from={given}")
+        assert problem.endswith(f". {told}")
 
 
 def test_a_pipe_in_the_place_of_the_best_estimator_is_named(tmp_path: Path) -> None:

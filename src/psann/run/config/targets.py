@@ -21,7 +21,7 @@ from psann.errors import ConfigError, DataError, ImportTargetError, did_you_mean
 from psann.market.block import FILE_KEYS
 from psann.run.config.canonical import TRAINING_PARAMETERS
 from psann.run.config.model import RunConfig
-from psann.run.directory.paths import RunPaths
+from psann.run.directory.paths import RunPaths, hint_of_run
 
 if TYPE_CHECKING:
     from psann.estimators._base import BasePSANNRegressor
@@ -214,7 +214,8 @@ class _Search:
             what = f"{given} holds no checkpoints/best.safetensors"
             if os.path.isfile(published := file.with_suffix(".pt")):
                 what = f"{published} {CHECKPOINT_ANSWER}"
-        self._refuse(("init_from",), f"must be a run directory or an estimator file; {what}")
+        message = f"must be a run directory or an estimator file; {what}"
+        self._refuse(("init_from",), message, hint_of_run(given))
         return None
 
     def seed_files(self) -> tuple[Path, ...]:

@@ -235,10 +235,11 @@ def hint_of_run(path: Path) -> str:
     homes = (each for each in path.absolute().parents if os.path.isfile(RunPaths(each).metrics))
     if (home := next(homes, None)) is not None:
         return f" Give the run that it is of, {home}."
-    if path.suffix == ".safetensors" and path.exists():
+    if path.suffix == ".safetensors" and os.path.isfile(path):
         return " Read it by load of its estimator's class."
-    inner = min(path.glob(str(RunPaths(Path("*")).metrics)), default=None)
-    return "" if inner is None else f" Give one of the runs in it, such as {inner.parent}."
+    inner = path.glob(str(RunPaths(Path("*")).metrics)) if os.path.isdir(path) else ()
+    first = min(inner, default=None)
+    return "" if first is None else f" Give one of the runs in it, such as {first.parent}."
 
 
 def check_output(output: Path, *roots: Path, option: str = "-o") -> None:
