@@ -35,7 +35,8 @@ def find_gaps(moments: Array) -> Bools:
     ndarray of shape (T - 1,)
         Of fewer than 30 rows, where nobody can tell what is usual, none is.
     """
-    steps = np.diff(moments)
+    # Months have no length in days: NumPy compares them with none.
+    steps = np.diff(moments.astype("M8[s]") if moments.dtype.kind == "M" else moments)
     if len(moments) < _FEWEST_ROWS:
         return np.zeros(len(steps), dtype=bool)
     lengths = steps.astype(np.float64)
@@ -56,7 +57,7 @@ def rows_per_year(dates: Dates) -> float | None:
         return None
     steps = np.diff(dates.astype("datetime64[s]"))[~find_gaps(dates)]
     days = steps.astype(np.float64).sum() / 86400.0
-    return len(steps) / days * 365.25 if days > 0 else None
+    return float(len(steps) / days * 365.25) if days > 0 else None
 
 
 def other_rate(times: Array, periods_per_year: float) -> float | None:
