@@ -132,7 +132,7 @@ def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> Array:
     if value.dtype.kind == "V" or not np.ma.is_masked(value):
         return np.asarray(value.data)
     if value.dtype.kind == "M":
-        return np.asarray(np.ma.filled(value, np.datetime64("NaT")))
+        return np.asarray(np.ma.filled(value, np.datetime64("NaT", "us")))
     if value.dtype.kind not in "biuf":
         cells = np.array(value.data, dtype=object)
         cells[value.mask] = None

@@ -43,7 +43,7 @@ def long(names: str = "XYZ") -> list[list[object]]:
 def same(table: PriceTable, expected: object) -> None:
     values = np.asarray(expected, dtype=float)
     np.testing.assert_array_equal(table.prices, values.reshape(len(values), -1))
-    assert (np.diff(table.dates) > np.timedelta64(0)).all()
+    assert (np.diff(table.dates) > np.timedelta64(0, "us")).all()
 
 
 # Each writes a file into a folder and says what must be read from it, without an option.

@@ -148,6 +148,9 @@ def test_assets_that_seldom_move_or_stood_still_once_are_not_filled() -> None:
     halted = market(assets=1)
     halted[40:120] = halted[40]
     assert told(halted) == [("stale", 40, 0)]
+    together = market(assets=2)
+    together[40:60] = together[40]
+    assert told(together) == [("stale", 40, 0), ("stale", 40, 1)]
 
 
 def test_a_copy_at_another_scale_and_a_constant_are_named() -> None:

@@ -369,7 +369,7 @@ def _ends(values: Dates, findings: Findings) -> Dates:
     months = values.astype("datetime64[M]")
     if (months == values).all() and len(values) > 1:
         findings.say("dates: moved from the first day of each month to that of the next.")
-        return (months + 1).astype("datetime64[us]")
+        return (months + np.timedelta64(1, "M")).astype("datetime64[us]")
     steps = np.abs(np.diff(np.unique(values)))
     if not len(steps):
         return values

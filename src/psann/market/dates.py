@@ -9,6 +9,7 @@ import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,16 +148,22 @@ def instants_of(text: str) -> tuple[np.datetime64, np.datetime64]:
     with suppress(ValueError, OverflowError):
         moment = datetime.datetime.fromisoformat(text.strip())
         text = text if moment.tzinfo is None else utc(moment).isoformat()
+    if text.strip() in ("", "NaT"):
+        return _NAT, _NAT
     told: np.datetime64 = np.datetime64(text)  # in the unit that it is told in
-    first, unit = told.astype("M8[us]"), np.datetime_data(told.dtype)[0]
-    return first, (told + 1).astype("M8[us]") - 1 if unit in ("Y", "M", "D") else first
+    first = told.astype("M8[us]")
+    unit: Any = np.datetime_data(told.dtype)[0]
+    if unit not in ("Y", "M", "D"):
+        return first, first
+    after: np.datetime64 = (told + np.timedelta64(1, unit)).astype("M8[us]")
+    return first, after - np.timedelta64(1, "us")
 
 
 def of_known_years(dates: Dates) -> Dates:
     """Return the dates with NaT for those that `datetime` does not know in every time zone."""
     years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
     is_known = (years >= _YEARS.start) & (years < _YEARS.stop)
-    return np.where(is_known, dates, np.datetime64("NaT"))
+    return np.where(is_known, dates, np.array("NaT", dates.dtype))
 
 
 def guess_of_numbers(cells: Iterable[str]) -> dict[str, object] | None:

@@ -65,7 +65,7 @@ def read_features(source: object) -> FeatureTable:
             columns.append(np.asarray(column, dtype=np.float64))
         except (TypeError, ValueError):
             problems.append(f"{sheet.source}: the feature {name!r} must be numbers in every row.")
-    if dates is not None and not (np.diff(dates) > np.timedelta64(0)).all():
+    if dates is not None and not (np.diff(dates) > np.timedelta64(0, "us")).all():
         problems.append(f"{sheet.source}: dates must increase from row to row. Sort the table.")
     if not problems and not columns:
         problems.append(f"{sheet.source} must have columns of features; got {listed(names)}.")

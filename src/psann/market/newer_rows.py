@@ -108,7 +108,7 @@ def newer_rows(
         raise DataError(f"accept must be of {', '.join(DOUBTS)}; got {unknown[0]!r}.")
     table = _in_order(read_checked(prices, _options(prices, recipe, reading or {})), recipe)
     panel = align_as_known(table, rows=recipe.rows, universe=recipe.universe)
-    first = recipe.seen_until + 1 if since is None else since
+    first = recipe.seen_until + np.timedelta64(1, "us") if since is None else since
     is_wanted = (panel.dates >= first) & (panel.dates > recipe.seen_until)
     if validation:
         first = np.datetime64(recipe.spans["val"][0], "us")

@@ -274,7 +274,7 @@ def _complete(found: dict[str, object], options: ReadOptions) -> dict[str, objec
     if options.start is not None:
         block["start"] = show(options.start)
     if (end := options.end) is not None:
-        after = end + np.timedelta64(1)
+        after = end + np.timedelta64(1, "us")
         block["end"] = show(end.astype("M8[D]") if after == after.astype("M8[D]") else end)
     return block | ({"format": format_} if format_ else {})
 

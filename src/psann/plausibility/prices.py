@@ -34,7 +34,7 @@ _FEWEST_STALE = 8
 _RARE = 1e-3
 # Holidays are 3 % of weekdays. On a coarse grid and quiet days all assets but one stand still about
 # as often as all do.
-_FEWEST_FILLED, _TIMES_ALL_BUT_ONE, _SELDOM = 0.02, 3.0, 0.3
+_FEWEST_FILLED, _TIMES_ALL_BUT_ONE, _SELDOM, _FEWEST_STRETCHES = 0.02, 3.0, 0.3, 3
 # Rows from a weekend to the next and to where nobody rests, and how often, holidays apart.
 _WEEK, _MIDWEEK, _NEARLY_ALWAYS = 7, 3, 0.8
 
@@ -227,12 +227,13 @@ def _filled(stands: Bools, labels: Sequence[str] | None) -> Iterator[Finding]:
         return
     n_moving = (~stands[:, some]).sum(axis=1)
     together = n_moving == 0
-    least = max(
-        _FEWEST_STALE, _FEWEST_FILLED * len(stands), _TIMES_ALL_BUT_ONE * (n_moving == 1).sum()
-    )
+    n_all_but_one = int((n_moving == 1).sum())
+    least = max(_FEWEST_STALE, _FEWEST_FILLED * len(stands), _TIMES_ALL_BUT_ONE * n_all_but_one)
+    n_stretches = int(together[0]) + int((together[1:] > together[:-1]).sum())
     are_still = 1 - n_moving[~together].mean() / len(some)
     whose = ""
-    if len(some) == 1 or together.sum() < least or are_still > _SELDOM:
+    is_custom = together.sum() >= least and n_stretches >= _FEWEST_STRETCHES
+    if len(some) == 1 or not is_custom or are_still > _SELDOM:
         some = some[[_rests_weekly(stands[:, column]) for column in some]]
         if not len(some):
             return

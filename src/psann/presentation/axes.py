@@ -118,9 +118,7 @@ def date_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
         first, last = (int(_instant(end).astype(f"M8[{unit}]").astype(int)) for end in (low, high))
         offset = 1970 if unit == "Y" else 0
         whole = range(first, last + 1)
-        starts = [
-            np.datetime64(0, "s").astype(f"M8[{unit}]") + k for k in whole if (k + offset) % n == 0
-        ]
+        starts = [np.int64(k).astype(f"M8[{unit}]") for k in whole if (k + offset) % n == 0]
         found = [(float(start.astype("M8[s]").astype(int)), start) for start in starts]
         inside = [(at, _date_text(start, unit)) for at, start in found if low <= at <= high]
         if 2 <= len(inside) <= most:

@@ -242,7 +242,9 @@ def test_frames_tell_names_and_times_and_are_put_into_one_order(market):
     for key in ("X_val", "prices_val", "prices_test"):
         np.testing.assert_array_equal(found[key], plain[key])
     assert found["asset_names"].tolist() == names
-    assert found["time_val"][0] == np.datetime64("2020-01-01") + len(plain["X_train"])
+    assert found["time_val"][0] == np.datetime64("2020-01-01") + np.timedelta64(
+        len(plain["X_train"]), "D"
+    )
     other = market | {"prices_test": market["prices_test"].rename(columns={"A0": "B"})}
     with pytest.raises(DataError, match=r"prices_test must have the columns of prices_train: A0"):
         load(other)
