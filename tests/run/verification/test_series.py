@@ -249,6 +249,24 @@ def test_the_turnover_of_assets_that_end_before_an_action_is_executed_is_found_a
     assert found and all("portfolio_metrics.turnover" in problem for problem in found)
 
 
+def test_the_turnover_of_weights_that_hardly_move_is_found_again_up_to_their_rounding(
+    run: RunPaths, tmp_path: Path
+) -> None:
+    arrays, metrics = dict(read_npz(run.evaluation).arrays), metrics_of(run)
+    left = 0.3 + 1e-6 * np.sin(np.arange(15.0))
+    weights = np.stack([left, 1.0 - left], axis=1)
+    arrays["allocations"] = weights.astype(np.float32)
+    path = tmp_path / "evaluation.npz"
+    path.write_bytes(npz_bytes(arrays))
+    config = load_run_config(run.config_resolved)
+    turnover = float(np.abs(np.diff(weights, axis=0)).sum(axis=1).mean())
+    for told, n_problems in ((turnover, 0), (turnover + 2e-6, 1)):
+        for multiple in ("", "_cost_2", "_cost_3"):
+            metrics[f"portfolio_metrics{multiple}"]["turnover"] = told
+        found = problems_of_evaluation(path, metrics, is_over=True, config=config)
+        assert len(found) == n_problems
+
+
 def test_a_column_of_a_table_stands_beside_the_policy_by_its_name(tmp_path: Path) -> None:
     table = wide(tmp_path / "p.csv", walks(160, 3).round(4))
     given = {"prices": str(table), "benchmark": "A1"}
