@@ -433,7 +433,7 @@ def load_policy(
     >>> load_policy("nowhere")
     Traceback (most recent call last):
     ...
-    psann.errors.UsageError: RUN must be a run directory; ... is none.
+    psann.errors.UsageError: RUN must be a run directory; ... does not exist.
     """
     imports = ImportPolicy(allow=tuple(allow), is_of_a_file=True)
     with imports.in_force():
