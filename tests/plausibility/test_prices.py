@@ -46,6 +46,9 @@ def test_assets_that_lack_a_price_have_no_say_in_what_others_remember() -> None:
     (found,) = forgetful_findings(relatives)
     assert found.name == "relatives"
     assert forgetful_findings(relatives[:, [1]]) == forgetful_findings(market()) == []
+    relatives[:, 1] = np.inf
+    (found,) = forgetful_findings(relatives)
+    assert found.name == "relatives"
 
 
 def test_thirty_rows_are_needed_to_tell_the_shape_of_a_path() -> None:

@@ -116,14 +116,14 @@ def forgetful_findings(prices: Floats) -> list[Finding]:
     Parameters
     ----------
     prices : ndarray of shape (T, M)
-        An asset that lacks one (NaN) has no say.
+        An asset that lacks one (NaN), or has one beyond numbers, has no say.
 
     Returns
     -------
     list of Finding
         At most one.
     """
-    logs = np.log(prices[:, (prices > 0).all(axis=0)])
+    logs = np.log(prices[:, ((prices > 0) & np.isfinite(prices)).all(axis=0)])
     found = _forgetful(logs, np.diff(logs, axis=0))
     return [found] if found else []
 
