@@ -21,8 +21,8 @@ from psann.metrics import deflated_sharpe_ratio, wealth_figures
 from psann.run.config.model import RunConfig
 from psann.run.directory.evaluation import Evaluation, read_evaluation
 
-# Relative and absolute: sums in another order, and what is traded by weights kept in float32.
-_CLOSE, _ROUGH = (1e-7, 1e-10), (1e-4, 1e-6)
+# Sums in another order, and what is traded by weights kept in float32.
+_CLOSE, _ROUGH = {"rel_tol": 1e-7, "abs_tol": 1e-10}, {"rel_tol": 1e-4, "abs_tol": 1e-6}
 _BEYOND_CASH = ("sharpe", "psr", "sortino")
 Figures = Mapping[str, Any]
 
@@ -199,5 +199,5 @@ class _Again:
             if said is None:
                 if told is not None and name in told and math.isfinite(value):
                     yield f"gives {where}.{name} {value:.9g}, which metrics.json lacks"
-            elif not np.isclose(said, value, *(_ROUGH if name == "turnover" else _CLOSE)):
+            elif not math.isclose(said, value, **(_ROUGH if name == "turnover" else _CLOSE)):
                 yield f"gives {where}.{name} {value:.9g}, but metrics.json says {said:.9g}"
